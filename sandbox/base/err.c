@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Errors as values: see err.h. Formatting uses vsnprintf and strerrordesc_np only, neither of
+ * which takes a lock or allocates for the conversions used here, so that the child between clone
+ * and exec may call these too.
+ */
+#define _GNU_SOURCE
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(sizeof(struct cloche_err) == 512, "an error crosses the pipe in one write");
+
+static const char *errno_text(int code)
+{
+	/* The field's words for what users meet most; the C library's for the rest. */
+	const char *desc = strerrordesc_np(code);
+
+	return desc ? desc : "unknown error";
+}
+
+int cloche_err_set(struct cloche_err *err, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return -code;
+	err->code = code;
+	err->stage[0] = '\0';
+	va_start(ap, fmt);
+	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	return -code;
+}
+
+int cloche_err_sys(struct cloche_err *err, int code, const char *fmt, ...)
+{
+	va_list ap;
+	size_t len;
+
+	if (!err)
+		return -code;
+	err->code = code;
+	err->stage[0] = '\0';
+	va_start(ap, fmt);
+	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+
+	len = strlen(err->text);
+	(void)snprintf(err->text + len, sizeof(err->text) - len, ": %s", errno_text(code));
+	/* "Permission denied" → "permission denied": the text is one sentence without a capital. */
+	if (len + 2 < sizeof(err->text) && err->text[len + 2] >= 'A' && err->text[len + 2] <= 'Z' &&
+	    err->text[len + 3] >= 'a')
+		err->text[len + 2] = (char)(err->text[len + 2] - 'A' + 'a');
+	return -code;
+}
+
+int cloche_err_wrap(struct cloche_err *err, const char *fmt, ...)
+{
+	char text[sizeof(err->text)];
+	va_list ap;
+	int len;
+
+	if (!err)
+		return -1;
+	va_start(ap, fmt);
+	len = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (len < 0 || (size_t)len >= sizeof(text))
+		return -err->code;
+	(void)snprintf(text + len, sizeof(text) - (size_t)len, ": %s", err->text);
+	memcpy(err->text, text, sizeof(text));
+	err->text[sizeof(err->text) - 1] = '\0';
+	return -err->code;
+}
+
+int cloche_err_stage(struct cloche_err *err, const char *stage)
+{
+	if (!err)
+		return -1;
+	(void)snprintf(err->stage, sizeof(err->stage), "%s", stage);
+	return -err->code;
+}

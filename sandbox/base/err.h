@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_BASE_ERR_H
+#define CLOCHE_BASE_ERR_H
+
+#include <stddef.h>
+
+/*
+ * One error, owned by the caller, of fixed size and without pointers, so that it can be filled
+ * after clone(2) and cross a pipe or a SOCK_SEQPACKET socket in one write (pipe(7): writes of up
+ * to PIPE_BUF bytes are atomic).
+ *
+ * Every function that can fail returns 0 (or an fd, or a count) or a negative errno, and takes a
+ * `struct cloche_err *` last. The text is lower case, has no full stop, names the object and,
+ * where the mend is known, ends with it.
+ *
+ *   code   the errno, positive; 0 means "no error"
+ *   stage  the step of the launch that failed, "" outside the launch
+ *   text   what failed and why, NUL-terminated
+ */
+struct cloche_err {
+	int code;
+	char stage[28];
+	char text[480];
+};
+
+/* Fills *err (which may be NULL) and returns -code. A text that does not fit is cut. */
+int cloche_err_set(struct cloche_err *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The same with ": " and strerror(code) behind the text. */
+int cloche_err_sys(struct cloche_err *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Puts "context: " before the text that is there; returns -err->code. */
+int cloche_err_wrap(struct cloche_err *err, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Names the step of the launch in which the error arose; returns -err->code. */
+int cloche_err_stage(struct cloche_err *err, const char *stage);
+
+#endif

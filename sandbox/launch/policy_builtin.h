@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_POLICY_BUILTIN_H
+#define CLOCHE_LAUNCH_POLICY_BUILTIN_H
+
+#include <stddef.h>
+
+/*
+ * The profiles of policies/, put into the program by policies/embed.sh with the hash of their
+ * text, so that a run by name neither opens nor hashes a file. Ends with a NULL name.
+ */
+struct policy_builtin {
+	const char *name;
+	const char *text; /* JSON, NUL-terminated */
+	size_t len;	  /* without the NUL */
+	const char *sha256;
+};
+
+extern const struct policy_builtin policy_builtins[];
+
+#endif
