@@ -124,7 +124,7 @@ $(B)/tests/bench/%: tests/bench/%.c $(B)/libcloche.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests $(TEST_LDFLAGS) -o $@ $< $(B)/libcloche.a $(LIBS)
 
-include $(wildcard mk/*.mk)
+include $(wildcard tests/*.mk vm-images/*.mk)
 
 .PHONY: clean help
 clean: ## remove what was built
