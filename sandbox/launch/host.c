@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* The run directory and its locks. */
+#include "launch/host.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+int host_run_dir(struct cloche_err *err)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	fd = open(HOST_RUN_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT) {
+		if (mkdir(HOST_RUN_DIR, 0700) < 0 && errno != EEXIST)
+			return cloche_err_sys(err, errno, "make '%s'", HOST_RUN_DIR);
+		fd = open(HOST_RUN_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "open '%s'", HOST_RUN_DIR);
+	if (fstat(fd, &st) < 0)
+		return cloche_err_sys(err, errno, "stat '%s'", HOST_RUN_DIR);
+	if (st.st_uid != geteuid() || (st.st_mode & 022))
+		return cloche_err_set(err, EPERM, "'%s' belongs to uid %u with mode %03o: it must be "
+				      "root's alone; remove it", HOST_RUN_DIR, st.st_uid,
+				      st.st_mode & 0777);
+	return TAKE_FD(fd);
+}
+
+int host_lock(int run_fd, const char *name, struct cloche_err *err)
+{
+	cleanup_fd int fd = openat(run_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "open '%s/%s'", HOST_RUN_DIR, name);
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return cloche_err_sys(err, errno, "lock '%s/%s'", HOST_RUN_DIR, name);
+	return TAKE_FD(fd);
+}

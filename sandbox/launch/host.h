@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_HOST_H
+#define CLOCHE_LAUNCH_HOST_H
+
+struct cloche_err;
+
+/*
+ * Where Cloche keeps what outlives a run on this host until the next boot: slots, the pinned root
+ * template, compiled filters, the cgroup layout. Root's alone (0700).
+ */
+#define HOST_RUN_DIR "/run/cloche"
+
+/* Opens the directory, made when absent; refuses one that another user owns or may write to.
+ * Returns an O_PATH-free directory fd. */
+int host_run_dir(struct cloche_err *err);
+
+/* An exclusive flock(2) on HOST_RUN_DIR/name, held until the fd is closed: for the rare work of
+ * making what is shared. */
+int host_lock(int run_fd, const char *name, struct cloche_err *err);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* The limits of what may be asked, each with the option's name and the mend. No system is changed. */
+#include "launch/spec.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+
+#define MIB (1ULL << 20)
+
+void spec_host_read(struct spec_host *ret)
+{
+	struct sysinfo si;
+	cpu_set_t set;
+
+	*ret = (struct spec_host){ .memory_bytes = UINT64_MAX, .cpus = 1 };
+	if (sysinfo(&si) == 0)
+		ret->memory_bytes = (uint64_t)si.totalram * si.mem_unit;
+	if (sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 0)
+		ret->cpus = (unsigned)CPU_COUNT(&set);
+}
+
+void spec_defaults(struct spec *spec)
+{
+	*spec = (struct spec){
+		.memory_bytes = LIMITS_VCPU_BYTES,
+		.timeout_ns = 3000000000LL,
+		.pids = 64,
+		.nofile = 1024,
+		.fsize_bytes = UINT64_MAX,
+		.workdir = "/tmp",
+		.policy = "default",
+	};
+}
+
+uint64_t spec_shm_bytes(const struct spec *spec)
+{
+	uint64_t size = spec->memory_bytes / 8;
+
+	return size < 64 * MIB ? size : 64 * MIB;
+}
+
+static int check_memory(struct spec *s, const struct spec_host *host, struct cloche_err *err)
+{
+	uint64_t most = s->memory_bytes / 4 * 3;
+
+	if (s->memory_bytes < SPEC_MEMORY_MIN || s->memory_bytes > host->memory_bytes)
+		return cloche_err_set(err, ERANGE, "--memory %" PRIu64 "M: from 4M to %" PRIu64
+				      "M, the memory of this host", s->memory_bytes / MIB,
+				      host->memory_bytes / MIB);
+	if (s->tmp_bytes == 0) {
+		s->tmp_bytes = s->memory_bytes / 2;
+		if (s->tmp_bytes > 512 * MIB)
+			s->tmp_bytes = 512 * MIB;
+	}
+	/* Pages of /tmp count against the memory: a larger /tmp would be an OOM kill when full. */
+	if (s->tmp_bytes > most)
+		return cloche_err_set(err, ERANGE, "--tmp-size %" PRIu64 "K: at most three quarters "
+				      "of the memory (%" PRIu64 "K), since a full /tmp would be an "
+				      "out-of-memory kill; raise --memory", s->tmp_bytes / 1024,
+				      most / 1024);
+	return 0;
+}
+
+static int check_path(const char *option, const char *path, struct cloche_err *err)
+{
+	if (path[0] != '/')
+		return cloche_err_set(err, EINVAL, "%s '%s': an absolute path inside the sandbox is "
+				      "needed", option, path);
+	if (strlen(path) >= 4096)
+		return cloche_err_set(err, ENAMETOOLONG, "%s: a path may have 4095 bytes", option);
+	/* ".." inside is resolved by nobody: what it would mean depends on what is mounted where. */
+	for (const char *p = path; (p = strstr(p, "/..")); p += 3)
+		if (p[3] == '/' || p[3] == '\0')
+			return cloche_err_set(err, EINVAL, "%s '%s': may not contain '..'", option,
+					      path);
+	return 0;
+}
+
+static int check_binds(const struct spec *s, struct cloche_err *err)
+{
+	int r;
+
+	if (s->n_binds > SPEC_BINDS_MAX)
+		return cloche_err_set(err, E2BIG, "--bind: %zu binds; at most %d are possible, bind a "
+				      "directory that holds them", s->n_binds, SPEC_BINDS_MAX);
+	for (size_t i = 0; i < s->n_binds; i++) {
+		r = check_path("--bind", s->binds[i].dst, err);
+		if (r < 0)
+			return r;
+		if (strspn(s->binds[i].dst, "/") == strlen(s->binds[i].dst))
+			return cloche_err_set(err, EINVAL, "--bind '%s': cannot be put over '/'; use "
+					      "--rootfs", s->binds[i].src);
+	}
+	return 0;
+}
+
+static int check_env(const struct spec *s, struct cloche_err *err)
+{
+	size_t sum = 0;
+
+	for (char *const *e = s->env; e && *e; e++)
+		sum += strlen(*e) + 1 + sizeof(char *);
+	if (sum > SPEC_ENV_MAX)
+		return cloche_err_set(err, E2BIG, "--env: the environment has %zu bytes; at most %llu "
+				      "are possible, pass large data by file", sum,
+				      (unsigned long long)SPEC_ENV_MAX);
+	return 0;
+}
+
+int spec_check(struct spec *s, const struct spec_host *host, struct cloche_err *err)
+{
+	int r;
+
+	r = check_memory(s, host, err);
+	if (r < 0)
+		return r;
+	if (s->timeout_ns < SPEC_TIMEOUT_MIN || s->timeout_ns > SPEC_TIMEOUT_MAX)
+		return cloche_err_set(err, ERANGE, "--timeout: from 1ms to 900s");
+	if (s->cpu_time_ns != 0 &&
+	    (s->cpu_time_ns < SPEC_TIMEOUT_MIN || s->cpu_time_ns > SPEC_TIMEOUT_MAX * 64))
+		return cloche_err_set(err, ERANGE, "--cpu-time: from 1ms to 57600s");
+	if (s->cpu_mode == CPU_FIXED &&
+	    (s->cpu_milli < 1 || s->cpu_milli > (uint64_t)host->cpus * 1000))
+		return cloche_err_set(err, ERANGE, "--cpu: from 0.001 to %u, the CPUs of this host",
+				      host->cpus);
+	if (s->pids < 1 || s->pids > 4194304)
+		return cloche_err_set(err, ERANGE, "--pids: from 1 to 4194304");
+	if (s->nofile < 3 || s->nofile > 1048576)
+		return cloche_err_set(err, ERANGE, "--nofile: from 3 to 1048576");
+	r = check_path("--workdir", s->workdir, err);
+	if (r < 0)
+		return r;
+	r = check_binds(s, err);
+	if (r < 0)
+		return r;
+	return check_env(s, err);
+}

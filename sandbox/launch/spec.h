@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_SPEC_H
+#define CLOCHE_LAUNCH_SPEC_H
+
+#include "launch/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cloche_err;
+
+/*
+ * What a user asks for, before anything is looked up or made. All strings and arrays belong to the
+ * caller and must outlive the plan that is made of them. Start from spec_defaults().
+ */
+enum net_mode {
+	NET_NONE,     /* an empty network namespace, loopback down */
+	NET_LOOPBACK, /* the same, loopback up */
+};
+
+struct bind_spec {
+	const char *src; /* host path, opened with the caller's rights */
+	const char *dst; /* absolute path inside */
+	bool rw;
+};
+
+struct spec {
+	char *const *argv; /* NULL-terminated; argv[0] is searched in the sandbox's PATH */
+	uint64_t memory_bytes;
+	int64_t timeout_ns;
+	int64_t cpu_time_ns; /* 0: none */
+	enum cpu_mode cpu_mode;
+	uint64_t cpu_milli; /* CPU_FIXED: thousandths of a vCPU */
+	uint64_t pids;
+	uint64_t nofile;
+	uint64_t fsize_bytes; /* UINT64_MAX: none */
+	uint64_t tmp_bytes;   /* 0: half the memory, at most 512 MiB */
+	uint64_t output_bytes; /* 0: none */
+	char *const *env; /* K=V, NULL-terminated, or NULL; PATH, HOME, LANG, TZ are added */
+	const struct bind_spec *binds;
+	size_t n_binds;
+	const char *rootfs;  /* NULL: the host's /usr */
+	const char *workdir; /* absolute path inside */
+	enum net_mode net;
+	const char *policy; /* name or path */
+};
+
+#define SPEC_MEMORY_MIN	 (4ULL << 20)
+#define SPEC_TIMEOUT_MIN (1000000LL)
+#define SPEC_TIMEOUT_MAX (900LL * 1000000000)
+#define SPEC_BINDS_MAX	 1024
+#define SPEC_ENV_MAX	 (1ULL << 20)
+
+/* What of the host bounds a spec. */
+struct spec_host {
+	uint64_t memory_bytes;
+	unsigned cpus; /* that this process may run on */
+};
+void spec_host_read(struct spec_host *ret);
+
+void spec_defaults(struct spec *spec);
+
+/* Fills in what follows from other fields (the size of /tmp) and checks every range and
+ * combination. -EINVAL or -ERANGE; the text begins with the option's name. */
+int spec_check(struct spec *spec, const struct spec_host *host, struct cloche_err *err);
+
+/* The size of /dev/shm, which also counts against the memory. */
+uint64_t spec_shm_bytes(const struct spec *spec);
+
+#endif
