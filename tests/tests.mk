@@ -49,7 +49,7 @@ check: tests ## build and run all tests that this machine can run
 	sh tests/run.sh --total $(B)/counts; test -z "$$failed"
 
 check-unit: $(UNIT) ## run the tests that need no privilege
-	@sh tests/run.sh unit $(UNIT)
+	@TEST_LIMIT=$${TEST_LIMIT:-60} sh tests/run.sh unit $(UNIT)
 
 check-live: tests ## run the tests that make real contexts, as root
 	@$(SUDO) env $(LIVE_ENV) sh tests/run.sh live $(LIVE)
