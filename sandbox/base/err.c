@@ -4,7 +4,6 @@
  * which takes a lock or allocates for the conversions used here, so that the child between clone
  * and exec may call these too.
  */
-#define _GNU_SOURCE
 #include "base/err.h"
 
 #include <stdarg.h>
@@ -70,9 +69,9 @@ int cloche_err_wrap(struct cloche_err *err, const char *fmt, ...)
 	va_end(ap);
 	if (len < 0 || (size_t)len >= sizeof(text))
 		return -err->code;
-	(void)snprintf(text + len, sizeof(text) - (size_t)len, ": %s", err->text);
-	memcpy(err->text, text, sizeof(text));
-	err->text[sizeof(err->text) - 1] = '\0';
+	if (snprintf(text + len, sizeof(text) - (size_t)len, ": %s", err->text) < 0)
+		return -err->code;
+	memcpy(err->text, text, strlen(text) + 1);
 	return -err->code;
 }
 

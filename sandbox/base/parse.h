@@ -22,7 +22,8 @@ int parse_size(const char *text, uint64_t *ret_bytes, struct cloche_err *err);
 int parse_duration(const char *text, int64_t *ret_ns, struct cloche_err *err);
 
 /* A whole number from min to max. */
-int parse_count(const char *text, uint64_t min, uint64_t max, uint64_t *ret, struct cloche_err *err);
+int parse_count(const char *text, uint64_t min, uint64_t max, uint64_t *ret,
+		struct cloche_err *err);
 
 /* "0.5", "2" → thousandths; for --cpu N. */
 int parse_milli(const char *text, uint64_t *ret_milli, struct cloche_err *err);

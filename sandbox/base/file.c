@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading and writing files by descriptor: see file.h. Interrupted calls are taken up again here,
+ * so that no caller has to think of EINTR.
+ */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/parse.h"
+#include "base/quote.h"
+
+#define FIRST_CHUNK 4096
+
+static int file_open(int dirfd, const char *path, int flags, struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+	int fd;
+
+	do {
+		fd = openat(dirfd, path, flags | O_CLOEXEC | O_NOCTTY);
+	} while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "open %s", quote(shown, path));
+	return fd;
+}
+
+/* Reads until size bytes are there or the end is reached; returns the count or -errno. */
+static ssize_t read_upto(int fd, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	while (used < size) {
+		ssize_t n = read(fd, buf + used, size - used);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		used += (size_t)n;
+	}
+	return (ssize_t)used;
+}
+
+/* How much to ask for first: the size that the file says it has, and one byte to see its end. */
+static size_t first_room(int fd, size_t max)
+{
+	struct stat st;
+	size_t want = FIRST_CHUNK;
+
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+		want = (uint64_t)st.st_size < max ? (size_t)st.st_size + 1 : max + 1;
+	return want <= max ? want : max + 1;
+}
+
+int file_load_fd(int fd, const char *name, size_t max, char **ret, size_t *ret_len,
+		 struct cloche_err *err)
+{
+	cleanup_free char *buf = NULL;
+	char shown[QUOTE_LEN];
+	size_t used = 0, room;
+
+	if (max >= SIZE_MAX / 2)
+		return cloche_err_set(err, EINVAL, "read %s: limit too large", quote(shown, name));
+	/* One byte more than max is asked for: only so is a file of exactly max bytes told from a
+	 * longer one. */
+	for (room = first_room(fd, max);;) {
+		char *grown = realloc(buf, room + 1);
+		ssize_t n;
+
+		if (!grown)
+			return cloche_err_sys(err, ENOMEM, "read %s", quote(shown, name));
+		buf = grown;
+		n = read_upto(fd, buf + used, room - used);
+		if (n < 0)
+			return cloche_err_sys(err, (int)-n, "read %s", quote(shown, name));
+		used += (size_t)n;
+		if (used > max)
+			return cloche_err_set(err, EFBIG, "read %s: larger than %zu bytes",
+					      quote(shown, name), max);
+		if (used < room)
+			break;
+		room = room <= max / 2 ? room * 2 : max + 1;
+	}
+	buf[used] = '\0';
+	*ret = TAKE_PTR(buf);
+	*ret_len = used;
+	return 0;
+}
+
+int file_load(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len,
+	      struct cloche_err *err)
+{
+	cleanup_fd int fd = file_open(dirfd, path, O_RDONLY, err);
+
+	if (fd < 0)
+		return fd;
+	return file_load_fd(fd, path, max, ret, ret_len, err);
+}
+
+int file_write_text(int dirfd, const char *path, const char *text, struct cloche_err *err)
+{
+	cleanup_fd int fd = file_open(dirfd, path, O_WRONLY, err);
+	size_t len = strlen(text);
+	char shown[QUOTE_LEN], shown_text[QUOTE_LEN];
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	do {
+		n = write(fd, text, len);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return cloche_err_sys(err, errno, "write %s to %s", quote(shown_text, text),
+				      quote(shown, path));
+	/* A control file takes a value whole; half of one would be a different value. */
+	if ((size_t)n != len)
+		return cloche_err_set(err, EIO, "write %s to %s: only %zd of %zu bytes were taken",
+				      quote(shown_text, text), quote(shown, path), n, len);
+	return 0;
+}
+
+int file_write_u64(int dirfd, const char *path, uint64_t value, struct cloche_err *err)
+{
+	char text[sizeof("18446744073709551615")];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64, value);
+	return file_write_text(dirfd, path, text, err);
+}
+
+int file_read_text(int dirfd, const char *path, char *buf, size_t size, struct cloche_err *err)
+{
+	cleanup_fd int fd = file_open(dirfd, path, O_RDONLY, err);
+	char shown[QUOTE_LEN];
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = read_upto(fd, buf, size);
+	if (n < 0)
+		return cloche_err_sys(err, (int)-n, "read %s", quote(shown, path));
+	if ((size_t)n >= size)
+		return cloche_err_set(err, EFBIG, "read %s: %zu bytes or more", quote(shown, path),
+				      size);
+	buf[n] = '\0';
+	if (n > 0 && buf[n - 1] == '\n')
+		buf[n - 1] = '\0';
+	return 0;
+}
+
+int file_read_u64(int dirfd, const char *path, uint64_t *ret, struct cloche_err *err)
+{
+	char text[64], shown[QUOTE_LEN];
+	int r = file_read_text(dirfd, path, text, sizeof(text), err);
+
+	if (r < 0)
+		return r;
+	if (strcmp(text, "max") == 0) {
+		*ret = UINT64_MAX;
+		return 0;
+	}
+	r = parse_count(text, 0, UINT64_MAX, ret, err);
+	if (r < 0 && err)
+		return cloche_err_wrap(err, "read %s", quote(shown, path));
+	return r;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_BASE_FILE_H
+#define CLOCHE_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct cloche_err;
+
+/*
+ * Whole files, and the one-line control files of /proc, /sys and cgroups. Every path is opened
+ * O_CLOEXEC relative to dirfd, which may be AT_FDCWD. Nothing is created, except that opening a
+ * FIFO waits for its writer.
+ */
+
+/*
+ * Reads all of a file into a new buffer that the caller frees; the byte behind the last is NUL and
+ * not counted. Pipes and files of /proc, which have no size, are read to their end as well.
+ * -EFBIG when there is more than max bytes, -EISDIR for a directory.
+ */
+int file_load(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len,
+	      struct cloche_err *err);
+
+/* The same from a descriptor that is open already (and stays open); name is for messages. */
+int file_load_fd(int fd, const char *name, size_t max, char **ret, size_t *ret_len,
+		 struct cloche_err *err);
+
+/* Writes text to a control file in one write(2), as the kernel wants it. Allocates nothing. */
+int file_write_text(int dirfd, const char *path, const char *text, struct cloche_err *err);
+int file_write_u64(int dirfd, const char *path, uint64_t value, struct cloche_err *err);
+
+/* Reads a control file of less than size bytes into buf as text; one newline at the end is taken
+ * off. -EFBIG when it does not fit. Allocates nothing. */
+int file_read_text(int dirfd, const char *path, char *buf, size_t size, struct cloche_err *err);
+
+/* Reads a control file that holds one number; "max", as cgroup2 says "no limit", is UINT64_MAX. */
+int file_read_u64(int dirfd, const char *path, uint64_t *ret, struct cloche_err *err);
+
+#endif

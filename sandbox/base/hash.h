@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_BASE_HASH_H
+#define CLOCHE_BASE_HASH_H
+
+#include <stddef.h>
+
+#define HASH_LEN     32
+#define HASH_HEX_LEN (2 * HASH_LEN + 1)
+
+/* SHA-256 (FIPS 180-4) of len bytes; data may be NULL when len is 0. Cannot fail. */
+void hash_sha256(const void *data, size_t len, unsigned char ret[static HASH_LEN]);
+
+/* The same as 64 lower-case hexadecimal digits, as sha256sum(1) prints it. */
+void hash_sha256_hex(const void *data, size_t len, char ret[static HASH_HEX_LEN]);
+
+#endif

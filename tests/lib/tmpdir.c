@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* Temporary directories of tests: see tmpdir.h. */
+#include "tests/lib/tmpdir.h"
+
+#include <criterion/criterion.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+char *tmpdir_make(void)
+{
+	const char *parent = getenv("TMPDIR");
+	char *path = NULL;
+
+	cr_assert(asprintf(&path, "%s/cloche-test-XXXXXX", parent && *parent ? parent : "/tmp") >
+		  0);
+	cr_assert(mkdtemp(path) != NULL, "mkdtemp %s: %m", path);
+	return path;
+}
+
+static int entry_remove(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	return remove(path);
+}
+
+void tmpdir_free(char **path)
+{
+	if (!*path)
+		return;
+	(void)nftw(*path, entry_remove, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	free(*path);
+	*path = NULL;
+}

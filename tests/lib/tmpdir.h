@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_TESTS_LIB_TMPDIR_H
+#define CLOCHE_TESTS_LIB_TMPDIR_H
+
+/*
+ * A new directory (mode 0700) under $TMPDIR or /tmp whose name nobody else has; the path is to be
+ * handed to tmpdir_free, best by the attribute. A failed assertion leaves a test without running
+ * attributes: what is left then goes with the TMPDIR that tests/run.sh gives each program.
+ */
+char *tmpdir_make(void);
+
+/* Removes the directory with all in it (staying on its file system) and frees *path. */
+void tmpdir_free(char **path);
+
+#define cleanup_tmpdir __attribute__((cleanup(tmpdir_free)))
+
+#endif

@@ -1,0 +1,83 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The direction of includes: base <- launch <- meter <- pool <- serve <- cli. A file may include
+# its own layer and lower ones; nothing outside tests/ includes tests/.
+#
+#   lint-includes.sh [ROOT]       checks a tree
+#   lint-includes.sh --self-test  checks that it would find what it is there to find
+set -u
+
+check() {
+	(cd "$1" && find sandbox cli bpf -name '*.[ch]' 2>/dev/null | sort |
+		xargs -r grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]') |
+		awk '
+	BEGIN { n = split("base launch meter pool serve cli", name); for (i = 1; i <= n; i++) rank[name[i]] = i }
+	{
+		# FILE:LINE:#include "TARGET"
+		split($0, at, ":")
+		file = at[1]
+		target = $0
+		sub(/^[^<"]*[<"]/, "", target)
+		sub(/[>"].*/, "", target)
+		quoted = $0 ~ /include[[:space:]]*"/
+		split(file, dir, "/")
+		from = dir[1] == "sandbox" ? dir[2] : dir[1]
+		parts = split(target, to_dir, "/")
+		if (to_dir[1] == "sandbox") to = to_dir[2]; else to = parts > 1 ? to_dir[1] : ""
+		if (target ~ /(^|\/)\.\.\//)
+			why = "climbs out with .."
+		else if (dir[1] == "sandbox" && !(from in rank))
+			why = "sandbox/" from " is no layer that is known here"
+		else if (quoted && to == "tests")
+			why = "only tests include tests"
+		else if (quoted && to in rank && from == "bpf")
+			why = "BPF programs stand alone"
+		else if (quoted && to in rank && rank[to] > rank[from])
+			why = from " is below " to
+		else
+			next
+		printf "%s:%s: includes \"%s\": %s\n", file, at[2], target, why
+		bad = 1
+	}
+	END { exit bad }'
+}
+
+# Each line: the file, what it includes, whether that is in order.
+self_test() {
+	tmp=$(mktemp -d) || exit 1
+	trap 'rm -rf "$tmp"' EXIT
+	failed=0
+	while read -r file target want; do
+		rm -rf "$tmp/t" && mkdir -p "$tmp/t/$(dirname "$file")"
+		echo "#include \"$target\"" >"$tmp/t/$file"
+		if check "$tmp/t" >/dev/null; then got=ok; else got=bad; fi
+		[ "$got" = "$want" ] && continue
+		echo "lint-includes: $file including $target is taken as $got" >&2
+		failed=1
+	done <<-END
+		sandbox/base/a.c base/b.h ok
+		sandbox/base/a.c launch/b.h bad
+		sandbox/base/a.h sandbox/launch/b.h bad
+		sandbox/launch/a.c base/b.h ok
+		sandbox/launch/a.c launch/b.h ok
+		sandbox/launch/a.c meter/b.h bad
+		sandbox/launch/a.c cli/b.h bad
+		sandbox/launch/a.c ../meter/b.h bad
+		sandbox/meter/a.c bpf/b.h ok
+		sandbox/meter/a.c meter.skel.h ok
+		sandbox/meter/a.c serve/b.h bad
+		sandbox/serve/a.c pool/b.h ok
+		sandbox/other/a.c base/b.h bad
+		sandbox/pool/a.c tests/lib/b.h bad
+		cli/a.c serve/b.h ok
+		cli/a.c cli/b.h ok
+		bpf/a.h meter/b.h bad
+	END
+	return $failed
+}
+
+if [ "${1:-}" = --self-test ]; then
+	self_test
+else
+	check "${1:-.}"
+fi

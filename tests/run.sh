@@ -1,0 +1,91 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Runs Criterion programs one after the other and adds up what they found.
+#
+#   run.sh TIER PROGRAM...   one line a program, then "N passed, N failed, N skipped"
+#   run.sh --total FILE      adds up the lines that tiers have left in FILE
+#
+# A program that crashes as a whole, hangs, or holds no test counts as one failure; its output is
+# shown only when something failed. With COUNTS=FILE in the environment the counts go there as
+# well, and the closing line names the tier, so that the caller can print the one that counts.
+# TEST_LIMIT: seconds that one program may take. CLOCHE_MUST_RUN=1: a skip is a failure.
+set -u
+
+total() {
+	awk '{ p += $1; f += $3; s += $5 }
+	     END { printf "%d passed, %d failed, %d skipped\n", p, f, s }' "$1"
+}
+
+if [ "$1" = --total ]; then
+	total "$2"
+	exit
+fi
+
+tier=$1
+shift
+limit=${TEST_LIMIT:-300}
+child=
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/cloche-tests-XXXXXX") || exit 1
+trap 'rm -rf --one-file-system "$tmp"' EXIT
+# timeout(1) forwards the signal to the program's whole group.
+trap '[ -n "$child" ] && kill "$child" && wait "$child"; exit 130' INT TERM
+if [ -t 1 ]; then progress=1; else progress=; fi
+
+# The counts of Criterion's JSON as three words; nothing when the program did not get to write it.
+counts() {
+	awk '/^  "(passed|failed|skipped)":/ { gsub(/[",:]/, ""); n[$1] = $2; got++ }
+	     END { if (got == 3) print n["passed"], n["failed"], n["skipped"] }' "$1"
+}
+
+# "name: reason" of each skipped test.
+skips() {
+	awk -F'"' '/^          "name":/ { name = $4 }
+		   /"status": "SKIPPED"/ { skipped = 1 }
+		   skipped && /"messages":/ { print name ": " $4; skipped = 0 }' "$1"
+}
+
+for program; do
+	name=$tier/$(basename "$program")
+	passed=0 failed=0 skipped=0 note=
+	rm -rf "$tmp/json" "$tmp/work"
+	mkdir "$tmp/work"
+	[ -n "$progress" ] && printf '  %-30s ...\r' "$name"
+
+	TMPDIR=$tmp/work timeout -k 5 "$limit" "$program" -j2 --json="$tmp/json" \
+		>"$tmp/out" 2>&1 </dev/null &
+	child=$!
+	wait "$child"
+	status=$?
+	child=
+
+	found=
+	[ -f "$tmp/json" ] && found=$(counts "$tmp/json")
+	if [ -n "$found" ]; then
+		read -r passed failed skipped <<-END
+			$found
+		END
+	fi
+	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+		failed=$((failed + 1)) note=", not done after $limit s"
+	elif [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
+		failed=1 note=", exit status $status"
+	elif [ "$((passed + failed + skipped))" -eq 0 ]; then
+		failed=1 note=", no test in it"
+	elif [ "${CLOCHE_MUST_RUN:-}" = 1 ] && [ "$skipped" -gt 0 ]; then
+		failed=$((failed + skipped)) skipped=0 note=", skips are failures here"
+	fi
+	printf '  %-30s %s passed, %s failed, %s skipped%s\n' \
+		"$name" "$passed" "$failed" "$skipped" "$note"
+	[ -f "$tmp/json" ] && skips "$tmp/json" | sed 's/^/    skipped /'
+	[ "$failed" -gt 0 ] && sed 's/^/    /' "$tmp/out"
+	echo "$passed passed $failed failed $skipped skipped" >>"$tmp/counts"
+done
+
+touch "$tmp/counts"
+line=$(total "$tmp/counts")
+if [ -n "${COUNTS:-}" ]; then
+	echo "$line" >>"$COUNTS"
+	line="$tier: $line"
+fi
+echo "$line"
+! grep -qv ' 0 failed' "$tmp/counts"
