@@ -4,7 +4,7 @@
  * condition holds (its filter's default) and drops a rule with conditions when the same call also
  * has one without. So a table becomes several libseccomp filters, "stages", one behind the other:
  *
- *	front    4-6 instructions: foreign architecture, x32, numbers newer than the profile
+ *	front    up to 8 instructions: foreign architecture, x32, numbers newer than the profile
  *	stage…   rules with conditions that are exceptions, one stage per action, most severe first;
  *	         "nothing holds" jumps to the next stage
  *	main     everything else; "nothing holds" is the profile's default
@@ -41,53 +41,38 @@ struct code {
 	size_t n;
 };
 
-static int code_add(struct code *c, struct sock_filter insn, struct cloche_err *err)
+static int too_long(struct cloche_err *err)
 {
-	if (c->n == BPF_MAXINSNS)
-		return cloche_err_set(err, E2BIG,
-				      "the profile compiles to more than the %d instructions that "
-				      "the kernel takes: simplify its conditions",
-				      BPF_MAXINSNS);
-	c->insns[c->n++] = insn;
-	return 0;
+	return cloche_err_set(err, E2BIG,
+			      "the profile compiles to more than the %d instructions that the "
+			      "kernel takes: simplify its conditions",
+			      BPF_MAXINSNS);
 }
 
 /* Everything that needs no rule. x32 shares the architecture word of x86_64, not the numbers. */
-static int add_front(struct code *c, const struct policy_table *t, struct cloche_err *err)
+static void add_front(struct code *c, const struct policy_table *t)
 {
 	uint32_t native = seccomp_arch_native();
-	bool x32 = native == SCMP_ARCH_X86_64;
-	bool newer = t->newest != INT_MAX;
 	const struct sock_filter front[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, native, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, t->foreign_action),
-	};
-	const struct sock_filter load[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	};
-	const struct sock_filter foreign[] = {
 		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, t->foreign_action),
 	};
-	const struct sock_filter unknown[] = {
+	const struct sock_filter newer[] = {
 		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)t->newest, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SCMP_ACT_ERRNO(ENOSYS)),
 	};
-	int rc = 0;
 
-	/* With both answers alike, "newer" covers the x32 numbers too. */
-	if (newer && t->foreign_action == SCMP_ACT_ERRNO(ENOSYS))
-		x32 = false;
-	for (size_t i = 0; rc == 0 && i < 3; i++)
-		rc = code_add(c, front[i], err);
-	if (rc == 0 && (x32 || newer))
-		rc = code_add(c, load[0], err);
-	for (size_t i = 0; rc == 0 && x32 && i < 2; i++)
-		rc = code_add(c, foreign[i], err);
-	for (size_t i = 0; rc == 0 && newer && i < 2; i++)
-		rc = code_add(c, unknown[i], err);
-	return rc;
+	/* No architecture but x86_64 has numbers up there, so the check fits all. */
+	memcpy(c->insns, front, sizeof(front));
+	c->n = sizeof(front) / sizeof(front[0]);
+	if (t->newest == INT_MAX)
+		return;
+	memcpy(&c->insns[c->n], newer, sizeof(newer));
+	c->n += sizeof(newer) / sizeof(newer[0]);
 }
 
 /* Appends a libseccomp filter; its "next stage" returns become jumps behind its end. */
@@ -95,8 +80,8 @@ static int add_exported(struct code *c, scmp_filter_ctx ctx, struct cloche_err *
 {
 	cleanup_fd int fd = memfd_create("cloche-policy", MFD_CLOEXEC);
 	size_t first = c->n;
-	struct sock_filter insn;
 	struct stat st;
+	size_t n;
 	int rc;
 
 	if (fd < 0)
@@ -106,13 +91,12 @@ static int add_exported(struct code *c, scmp_filter_ctx ctx, struct cloche_err *
 		return cloche_err_sys(err, -rc, "libseccomp cannot compile the profile");
 	if (fstat(fd, &st) < 0)
 		return cloche_err_sys(err, errno, "fstat of the compiled profile");
-	for (off_t at = 0; at < st.st_size; at += (off_t)sizeof(insn)) {
-		if (pread(fd, &insn, sizeof(insn), at) != (ssize_t)sizeof(insn))
-			return cloche_err_set(err, EIO, "the compiled profile cannot be read back");
-		rc = code_add(c, insn, err);
-		if (rc < 0)
-			return rc;
-	}
+	n = (size_t)st.st_size / sizeof(c->insns[0]);
+	if (n > BPF_MAXINSNS - c->n)
+		return too_long(err);
+	if (pread(fd, &c->insns[c->n], (size_t)st.st_size, 0) != st.st_size)
+		return cloche_err_set(err, EIO, "the compiled profile cannot be read back");
+	c->n += n;
 	for (size_t i = first; i < c->n; i++)
 		if (c->insns[i].code == (BPF_RET | BPF_K) && c->insns[i].k == NEXT_STAGE)
 			c->insns[i] = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA,
@@ -127,8 +111,8 @@ static void filter_cleanup(scmp_filter_ctx *ctx)
 }
 
 /* libseccomp's filter for those entries for which wanted[] is the stage. */
-static int add_stage(struct code *c, const struct policy_table *t, const unsigned int *stage_of,
-		     unsigned int stage, uint32_t otherwise, struct cloche_err *err)
+static int add_stage(struct code *c, const struct policy_table *t, const uint64_t *stage_of,
+		     uint64_t stage, uint32_t otherwise, struct cloche_err *err)
 {
 	__attribute__((cleanup(filter_cleanup))) scmp_filter_ctx ctx = seccomp_init(otherwise);
 	int rc;
@@ -158,26 +142,42 @@ static int add_stage(struct code *c, const struct policy_table *t, const unsigne
 
 enum { STAGE_NONE = 0, STAGE_MAIN = 1, STAGE_FIRST = 2 };
 
+/* Whether libseccomp 2.5 can hold several such rules for one call: see stage_call. */
+static bool merges_well(const struct policy_entry *e)
+{
+	for (size_t i = 0; i < e->n_args; i++)
+		if (e->args[i].op != SCMP_CMP_EQ && e->args[i].op != SCMP_CMP_MASKED_EQ)
+			return false;
+	return true;
+}
+
 /*
  * The stage of each entry of one call, sorted as policy_rules.h says. Exceptions go to the stage
- * of their action (STAGE_FIRST + rank). Entries at the end that say what would happen anyway are
- * left out. Without an unconditional rule the mildest action can go to the main stage, where
- * falling through is the default.
+ * of their action. Entries at the end that say what would happen anyway are left out. Without an
+ * unconditional rule the mildest action can go to the main stage, where falling through is the
+ * default.
+ *
+ * Rules of one call that compare other than for equality get a stage each: libseccomp 2.5.4 joins
+ * some of them wrongly ("arg0 >= 1<<32" beside "arg0 <= 6") and does not come back from joining
+ * others (several "!=" on two arguments). Each alone, and any number of equalities, it gets right.
  */
-static void stage_call(const struct policy_table *t, size_t first, size_t n, unsigned int *stage_of)
+static void stage_call(const struct policy_table *t, size_t first, size_t n, uint64_t *stage_of)
 {
 	const struct policy_entry *e = &t->entries[first];
-	bool wide = e[n - 1].n_args == 0;
+	bool wide = e[n - 1].n_args == 0, merge = true;
 	uint32_t base = wide ? e[n - 1].action : t->default_action;
 	size_t narrow = wide ? n - 1 : n;
 
-	for (size_t i = 0; i < narrow; i++)
-		stage_of[first + i] = STAGE_FIRST + e[i].rank;
 	if (wide)
 		stage_of[first + narrow] = base == t->default_action ? STAGE_NONE : STAGE_MAIN;
 	while (narrow > 0 && e[narrow - 1].action == base)
 		stage_of[first + --narrow] = STAGE_NONE;
-	if (wide || narrow == 0)
+	for (size_t i = 0; i < narrow && narrow > 1; i++)
+		merge &= merges_well(&e[i]);
+	for (size_t i = 0; i < narrow; i++)
+		stage_of[first + i] = STAGE_FIRST + e[i].rank * (uint64_t)(t->n_entries + 1) +
+				      (merge ? 0 : 1 + first + i);
+	if (wide || narrow == 0 || !merge)
 		return;
 	for (uint32_t mildest = e[narrow - 1].action; narrow > 0; narrow--) {
 		if (e[narrow - 1].action != mildest)
@@ -186,13 +186,24 @@ static void stage_call(const struct policy_table *t, size_t first, size_t n, uns
 	}
 }
 
+/* The lowest stage above this one that has an entry; 0: there is none. */
+static uint64_t next_stage(const uint64_t *stage_of, size_t n, uint64_t stage)
+{
+	uint64_t next = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (stage_of[i] > stage && (next == 0 || stage_of[i] < next))
+			next = stage_of[i];
+	return next;
+}
+
 int policy_compile(const struct policy_table *table, struct sock_fprog *ret, struct cloche_err *err)
 {
 	cleanup_free struct code *c = calloc(1, sizeof(*c));
-	cleanup_free unsigned int *stage_of = calloc(table->n_entries + 1, sizeof(*stage_of));
-	unsigned int last = STAGE_FIRST;
+	cleanup_free uint64_t *stage_of = calloc(table->n_entries + 1, sizeof(*stage_of));
+	uint64_t stage = STAGE_MAIN;
 	struct sock_filter *filter;
-	int rc;
+	int rc = 0;
 
 	if (!c || !stage_of)
 		return cloche_err_set(err, ENOMEM, "out of memory");
@@ -200,18 +211,10 @@ int policy_compile(const struct policy_table *table, struct sock_fprog *ret, str
 		(void)policy_table_find(table, table->entries[i].nr, &n);
 		stage_call(table, i, n, stage_of);
 	}
-	for (size_t i = 0; i < table->n_entries; i++)
-		last = stage_of[i] > last ? stage_of[i] : last;
 
-	rc = add_front(c, table, err);
-	for (unsigned int stage = STAGE_FIRST; rc == 0 && stage <= last; stage++) {
-		size_t i = 0;
-
-		while (i < table->n_entries && stage_of[i] != stage)
-			i++;
-		if (i < table->n_entries)
-			rc = add_stage(c, table, stage_of, stage, NEXT_STAGE, err);
-	}
+	add_front(c, table);
+	while (rc == 0 && (stage = next_stage(stage_of, table->n_entries, stage)) != 0)
+		rc = add_stage(c, table, stage_of, stage, NEXT_STAGE, err);
 	if (rc == 0)
 		rc = add_stage(c, table, stage_of, STAGE_MAIN, table->default_action, err);
 	if (rc < 0)
