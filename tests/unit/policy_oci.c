@@ -112,7 +112,8 @@ static const struct {
 	      "LT\","
 	      "\"value\":9}"),
 	  "p.json:2:106: argument 0 has two conditions in one rule" },
-	{ "{\"defaultAction\":\"SCMP_ACT_ERRNO\"}\033[31m", "p.json:1:35: end of file expected near '?'" },
+	{ "{\"defaultAction\":\"SCMP_ACT_ERRNO\"}\033[31m",
+	  "p.json:1:35: end of file expected near '?'" },
 };
 
 Test(policy_oci, refuses_with_the_place_and_the_reason)
@@ -171,6 +172,15 @@ struct built {
 	struct sock_fprog prog;
 };
 
+static void built_free(struct built *b)
+{
+	free(b->prog.filter);
+	policy_table_free(&b->table);
+	policy_profile_free(&b->profile);
+}
+
+#define cleanup_built __attribute__((cleanup(built_free)))
+
 static int build(const char *text, struct built *b, struct cloche_err *err)
 {
 	int rc = parse(text, strlen(text), &b->profile, err);
@@ -212,7 +222,7 @@ static struct built must_build(const char *text)
 
 Test(policy_rules, a_narrow_rule_is_an_exception_to_a_wide_one)
 {
-	struct built b = must_build(CALLS(RULE("kill", "ALLOW", "") "," RULE(
+	cleanup_built struct built b = must_build(CALLS(RULE("kill", "ALLOW", "") "," RULE(
 		"kill", "ERRNO",
 		",\"errnoRet\":3" IF(WHEN(
 			1, "EQ", 9))) "," RULE("dup", "ERRNO",
@@ -227,14 +237,16 @@ Test(policy_rules, a_narrow_rule_is_an_exception_to_a_wide_one)
 
 Test(policy_rules, of_two_rules_that_hold_the_more_severe_wins)
 {
-	struct built b = must_build(CALLS(RULE("dup", "ALLOW", IF(WHEN(0, "GT", 5))) "," RULE(
-		"dup", "ERRNO",
-		",\"errnoRet\":7" IF(
-			WHEN(1, "GT", 5))) "," RULE("dup", "ERRNO",
-						    ",\"errnoRet\":6" IF(WHEN(
-							    1, "GT",
-							    6))) "," RULE("dup", "KILL_PROCESS",
-									  IF(WHEN(1, "EQ", 99)))));
+	cleanup_built struct built b =
+		must_build(CALLS(RULE("dup", "ALLOW", IF(WHEN(0, "GT", 5))) "," RULE(
+			"dup", "ERRNO",
+			",\"errnoRet\":7" IF(
+				WHEN(1, "GT",
+				     5))) "," RULE("dup", "ERRNO",
+						   ",\"errnoRet\":6" IF(WHEN(
+							   1, "GT",
+							   6))) "," RULE("dup", "KILL_PROCESS",
+									 IF(WHEN(1, "EQ", 99)))));
 
 	cr_expect_eq(ask(&b, "dup", 6, 0), SECCOMP_RET_ALLOW);
 	cr_expect_eq(ask(&b, "dup", 6, 7), SECCOMP_RET_ERRNO | 7);
@@ -245,7 +257,7 @@ Test(policy_rules, of_two_rules_that_hold_the_more_severe_wins)
 
 Test(policy_rules, conditions_of_one_rule_are_joined_by_and)
 {
-	struct built b =
+	cleanup_built struct built b =
 		must_build(CALLS(RULE("dup2", "ALLOW", IF(WHEN(0, "EQ", 1) "," WHEN(1, "NE", 2)))));
 
 	cr_expect_eq(ask(&b, "dup2", 1, 3), SECCOMP_RET_ALLOW);
@@ -256,7 +268,7 @@ Test(policy_rules, conditions_of_one_rule_are_joined_by_and)
 Test(policy_rules, contradictions_are_refused)
 {
 	struct cloche_err err;
-	struct built b = { 0 };
+	cleanup_built struct built b = { 0 };
 
 	cr_expect_eq(
 		build(CALLS(RULE("kill", "ALLOW", "") "," RULE("kill", "ERRNO", "")), &b, &err),
@@ -268,7 +280,7 @@ Test(policy_rules, contradictions_are_refused)
 
 Test(policy_rules, capabilities_architectures_and_kernels_choose_rules)
 {
-	struct built b = must_build(
+	cleanup_built struct built b = must_build(
 		CALLS(RULE("mount", "ALLOW", ",\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}") "," RULE("clone3", "ALLOW", ",\"excludes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}") "," RULE("dup", "ALLOW", ",\"includes\":{\"arches\":[\"arm64\",\"amd64\"]}") "," RULE(
 			"dup2", "ALLOW",
 			",\"includes\":{\"arches\":[\"arm64\"]}") "," RULE("dup3", "ALLOW",
@@ -282,11 +294,27 @@ Test(policy_rules, capabilities_architectures_and_kernels_choose_rules)
 											 "el\":\"4."
 											 "8\"}") "," RULE("write",
 													  "ALLOW",
-													  ",\"includes\":{\"minKernel\":\"99.1\"}") "," RULE("close",
-																			     "ALLOW",
-																			     ",\"excludes\":{\"minKernel\":\"4.8\"}") "," RULE("socketcall",
-																									       "ALLOW",
-																									       ""))); /* known, but not on this architecture */
+													  ",\"includes\":{\"minKernel\":\"99."
+													  "1\"}") "," RULE("close",
+															   "ALLOW",
+															   ",\"excludes\":{"
+															   "\"minKernel\":\"4."
+															   "8\"}") "," RULE("s"
+																	    "o"
+																	    "c"
+																	    "k"
+																	    "e"
+																	    "t"
+																	    "c"
+																	    "a"
+																	    "l"
+																	    "l",
+																	    "A"
+																	    "L"
+																	    "L"
+																	    "O"
+																	    "W",
+																	    ""))); /* known, but not on this architecture */
 
 	cr_expect_neq(ask(&b, "mount", 0, 0), SECCOMP_RET_ALLOW);
 	cr_expect_eq(ask(&b, "clone3", 0, 0), SECCOMP_RET_ALLOW);
@@ -300,8 +328,9 @@ Test(policy_rules, capabilities_architectures_and_kernels_choose_rules)
 
 Test(policy_rules, a_default_that_lets_pass_knows_no_newer_calls)
 {
-	struct built b = must_build("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[" RULE(
-		"mount", "KILL_PROCESS", "") "]}");
+	cleanup_built struct built b =
+		must_build("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[" RULE(
+			"mount", "KILL_PROCESS", "") "]}");
 	struct seccomp_data data = { .nr = 1000, .arch = AUDIT_ARCH_X86_64 };
 	uint32_t found;
 
@@ -322,7 +351,7 @@ Test(policy_rules, a_default_that_lets_pass_knows_no_newer_calls)
 
 Test(policy_rules, without_a_rule_everything_is_the_default)
 {
-	struct built b =
+	cleanup_built struct built b =
 		must_build("{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38}");
 
 	cr_expect_eq(ask(&b, "read", 0, 0), SECCOMP_RET_ERRNO | ENOSYS);
@@ -334,7 +363,7 @@ Test(policy_compile, too_many_instructions_are_refused)
 	static char text[700000];
 	size_t at = 0;
 	struct cloche_err err;
-	struct built b = { 0 };
+	cleanup_built struct built b = { 0 };
 
 	at += (size_t)snprintf(text, sizeof(text),
 			       "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[");
