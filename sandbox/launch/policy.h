@@ -4,28 +4,57 @@
 
 #include <linux/filter.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 struct cloche_err;
 
 /*
  * A policy is a seccomp profile in the OCI runtime-spec/Docker JSON form, compiled to one classic
- * BPF filter. Life cycle: policy_load → (plan, child loads .prog) → policy_free.
+ * BPF filter. Life cycle: policy_load → (plan, child loads .prog with .flags) → policy_free.
  */
 struct policy {
-	char name[64];	    /* "default", or the file's base name without .json */
-	char sha256[65];    /* of the profile's text: what the report and the ledger name */
-	bool kills;	    /* some rule or the default kills: a SIGSYS may be the policy's */
+	char name[64];		/* "default", or the file's base name without .json */
+	char sha256[65];	/* of the profile's text: what the report and the ledger name */
+	bool kills;		/* some rule or the default kills: a SIGSYS is the policy's */
+	unsigned int flags;	/* SECCOMP_FILTER_FLAG_*: for seccomp(SECCOMP_SET_MODE_FILTER) */
 	struct sock_fprog prog; /* owned; NULL filter after policy_free */
 };
 
+/* Where profiles are looked up by name and where compiled filters are kept. */
+struct policy_dirs {
+	const char *profiles; /* NAME.json here, when no shipped profile has the name */
+	const char *cache;    /* made 0700 when missing; NULL: no cache */
+};
+
+extern const struct policy_dirs policy_dirs_default; /* /etc/cloche/…, /run/cloche/… */
+
 /*
  * Loads a profile by name (shipped, or NAME.json in /etc/cloche/policies) or, when the text has a
- * '/' or ends in ".json", by path. The compiled filter comes from the cache when the profile's hash,
- * the compiler's version and the architecture are known there; else it is compiled by libseccomp
- * and cached (best effort: a cache that cannot be written costs time, nothing else).
+ * '/' or ends in ".json", by path. The compiled filter comes from the cache when the profile's
+ * hash, the compiler's version and the architecture are known there; else it is compiled by
+ * libseccomp and cached (best effort: a cache that cannot be written costs time, nothing else).
  * -ENOENT unknown name, -EINVAL what is wrong in the profile and where.
+ *
+ * The child that loads the filter still needs execve (or execveat), write and exit_group: a
+ * profile that denies these ends as a launch error.
  */
 int policy_load(const char *name_or_path, struct policy *ret, struct cloche_err *err);
+int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path, struct policy *ret,
+		     struct cloche_err *err);
 void policy_free(struct policy *policy);
+
+/* A profile's text, found as policy_load finds it but neither parsed nor compiled. */
+struct policy_text {
+	char name[64];
+	char sha256[65];
+	char source[512]; /* "built-in" or the path */
+	const char *text; /* NUL-terminated */
+	size_t len;	  /* without the NUL */
+	char *owned;	  /* what policy_text_free frees; NULL for the built-in ones */
+};
+
+int policy_text_load(const struct policy_dirs *dirs, const char *name_or_path,
+		     struct policy_text *ret, struct cloche_err *err);
+void policy_text_free(struct policy_text *text);
 
 #endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What `cloche policy` and its explanations share: a profile opened for looking at, and the words
+ * and colours for what it does. It prints nothing but JSON.
+ */
+#include "cli/policy_view.h"
+
+#include "base/err.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- a profile, opened --------------------------------------------------------------------- */
+
+void policy_view_free(struct policy_view *v)
+{
+	policy_table_free(&v->table);
+	policy_profile_free(&v->profile);
+	policy_text_free(&v->text);
+}
+
+int policy_view_open(const char *name, policy_problem_fn *problem, struct policy_view *ret,
+		     struct cloche_err *err)
+{
+	struct policy_view v = { 0 };
+	int rc = policy_text_load(&policy_dirs_default, name, &v.text, err);
+	const char *source = v.text.owned ? v.text.source : v.text.name;
+
+	if (rc == 0)
+		rc = policy_profile_parse(source, v.text.text, v.text.len, problem, NULL,
+					  &v.profile, err);
+	else if (problem)
+		problem(NULL, err->text);
+	if (rc == 0) {
+		rc = policy_table_build(source, &v.profile, &v.table, err);
+		if (rc < 0 && problem)
+			problem(NULL, err->text);
+	}
+	if (rc < 0)
+		policy_view_free(&v);
+	else
+		*ret = v;
+	return rc;
+}
+
+bool policy_action_passes(uint32_t action)
+{
+	return action == SCMP_ACT_ALLOW || action == SCMP_ACT_LOG;
+}
+
+enum policy_fate policy_call_fate(const struct policy_table *t, int nr)
+{
+	size_t n, yes = 0;
+	const struct policy_entry *e = policy_table_find(t, nr, &n);
+	bool settled = n > 0 && e[n - 1].n_args == 0;
+
+	if (nr > t->newest)
+		return POLICY_FATE_DENIED;
+	for (size_t i = 0; i < n; i++)
+		yes += policy_action_passes(e[i].action);
+	if (!settled) {
+		yes += policy_action_passes(t->default_action);
+		n++;
+	}
+	return yes == 0 ? POLICY_FATE_DENIED : yes == n ? POLICY_FATE_ALLOWED : POLICY_FATE_DEPENDS;
+}
+
+/* ---- words ---------------------------------------------------------------------------------- */
+
+struct policy_style policy_style_pick(void)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	if (!isatty(STDOUT_FILENO) || (no && *no) || !term || strcmp(term, "dumb") == 0)
+		return (struct policy_style){ "", "", "", "", "" };
+	return (struct policy_style){ "\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m" };
+}
+
+const char *policy_action_colour(const struct policy_style *s, uint32_t action)
+{
+	return policy_action_passes(action) ? s->good : s->bad;
+}
+
+void policy_action_word(uint32_t action, char *buf, size_t size)
+{
+	int code = (int)(action & 0xffff);
+
+	if (action == SCMP_ACT_ALLOW)
+		(void)snprintf(buf, size, "ALLOW");
+	else if (action == SCMP_ACT_LOG)
+		(void)snprintf(buf, size, "ALLOW+LOG");
+	else if (action == SCMP_ACT_KILL_PROCESS)
+		(void)snprintf(buf, size, "KILL_PROCESS");
+	else if (action == SCMP_ACT_KILL_THREAD)
+		(void)snprintf(buf, size, "KILL_THREAD");
+	else if (action == SCMP_ACT_TRAP)
+		(void)snprintf(buf, size, "TRAP");
+	else if (strerrorname_np(code))
+		(void)snprintf(buf, size, "%s", strerrorname_np(code));
+	else
+		(void)snprintf(buf, size, "errno %d", code);
+}
+
+size_t policy_append(char *buf, size_t size, size_t at, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(buf + at, size - at, fmt, ap);
+	va_end(ap);
+	return n < 0 ? at : at + (size_t)n < size ? at + (size_t)n : size - 1;
+}
+
+void policy_condition_text(const struct policy_entry *e, char *buf, size_t size)
+{
+	static const char *const ops[] = {
+		[SCMP_CMP_NE] = "!=", [SCMP_CMP_LT] = "<",  [SCMP_CMP_LE] = "<=",
+		[SCMP_CMP_EQ] = "==", [SCMP_CMP_GE] = ">=", [SCMP_CMP_GT] = ">"
+	};
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < e->n_args; i++) {
+		const struct policy_arg *a = &e->args[i];
+
+		at = policy_append(buf, size, at, "%s", i ? " and " : "");
+		if (a->op != SCMP_CMP_MASKED_EQ)
+			at = policy_append(buf, size, at, "arg%u %s %#" PRIx64, a->index,
+					   ops[a->op], a->value);
+		else if (a->value == UINT32_MAX)
+			at = policy_append(buf, size, at, "(int)arg%u == %#" PRIx64, a->index,
+					   a->value_two);
+		else
+			at = policy_append(buf, size, at, "(arg%u & %#" PRIx64 ") == %#" PRIx64,
+					   a->index, a->value, a->value_two);
+	}
+}
+
+int policy_print_json(json_t *value)
+{
+	int rc = value ? json_dumpf(value, stdout, JSON_INDENT(1)) : -1;
+
+	if (rc == 0)
+		(void)putchar('\n');
+	else
+		(void)fprintf(stderr, "cloche policy: out of memory\n");
+	json_decref(value);
+	return rc == 0 ? 0 : 1;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_CLI_POLICY_VIEW_H
+#define CLOCHE_CLI_POLICY_VIEW_H
+
+#include "launch/policy.h"
+#include "launch/policy_oci.h"
+#include "launch/policy_rules.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A profile that is open for looking at; the table borrows from the profile. */
+struct policy_view {
+	struct policy_text text;
+	struct policy_profile profile;
+	struct policy_table table;
+};
+
+/* Opens by name or path; problem gets one line for each mistake, also when there is no file. */
+int policy_view_open(const char *name, policy_problem_fn *problem, struct policy_view *ret,
+		     struct cloche_err *err);
+void policy_view_free(struct policy_view *v);
+
+/* What may become of a call: of all entries, unless something unconditional comes last. */
+enum policy_fate { POLICY_FATE_DENIED, POLICY_FATE_DEPENDS, POLICY_FATE_ALLOWED };
+enum policy_fate policy_call_fate(const struct policy_table *t, int nr);
+bool policy_action_passes(uint32_t action);
+
+/* Terminal codes, or empty texts when standard output is no terminal or NO_COLOR is set. */
+struct policy_style {
+	const char *bold, *good, *bad, *dim, *off;
+};
+struct policy_style policy_style_pick(void);
+const char *policy_action_colour(const struct policy_style *s, uint32_t action);
+
+/* "ALLOW", "EPERM", "KILL_PROCESS"… */
+void policy_action_word(uint32_t action, char *buf, size_t size);
+/* "(arg0 & 0x7e020000) == 0 and arg2 == 0x6"; empty without conditions. */
+void policy_condition_text(const struct policy_entry *e, char *buf, size_t size);
+/* Appends at buf[at], cutting what does not fit; returns where the text ends now. */
+size_t policy_append(char *buf, size_t size, size_t at, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Prints and releases the value; returns the exit status. */
+int policy_print_json(json_t *value);
+
+#endif

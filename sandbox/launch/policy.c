@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finds a profile and hands out its compiled filter: the road from a name to BPF, with the cache
+ * in front of the compiler. A run by the name of a shipped profile opens one small file and hashes
+ * nothing. What the parts do is theirs: policy_oci reads, policy_rules means, policy_compile emits.
+ */
+#include "launch/policy.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/policy_builtin.h"
+#include "launch/policy_cache.h"
+#include "launch/policy_compile.h"
+#include "launch/policy_oci.h"
+#include "launch/policy_rules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const struct policy_dirs policy_dirs_default = { "/etc/cloche/policies", "/run/cloche/policies" };
+
+static bool is_path(const char *text)
+{
+	size_t len = strlen(text);
+
+	return strchr(text, '/') || (len > 5 && strcmp(text + len - 5, ".json") == 0);
+}
+
+static bool is_name(const char *text)
+{
+	return text[0] != '\0' && text[0] != '.' && strlen(text) < 64 &&
+	       text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				 "._-")] == '\0';
+}
+
+static void hash_text(const char *text, size_t len, char hex[static 65])
+{
+	uint8_t hash[crypto_hash_sha256_BYTES];
+
+	(void)crypto_hash_sha256(hash, (const uint8_t *)text, len);
+	(void)sodium_bin2hex(hex, 65, hash, sizeof(hash));
+}
+
+/* The whole of a regular file, NUL-terminated. O_NONBLOCK: a FIFO must not hold us up. */
+static int read_file(const char *path, char **ret, size_t *ret_len, struct cloche_err *err)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	cleanup_free char *text = NULL;
+	size_t len = 0;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cloche_err_sys(err, errno, "open policy '%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return cloche_err_set(err, EINVAL, "policy '%s' is not a regular file", path);
+	if (st.st_size > (off_t)POLICY_TEXT_MAX)
+		return cloche_err_set(err, EFBIG, "policy '%s' is larger than %zu KiB", path,
+				      POLICY_TEXT_MAX / 1024);
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return cloche_err_set(err, ENOMEM, "policy '%s': out of memory", path);
+	while (len < (size_t)st.st_size) {
+		ssize_t n = read(fd, text + len, (size_t)st.st_size - len);
+
+		if (n < 0)
+			return cloche_err_sys(err, errno, "read policy '%s'", path);
+		if (n == 0) /* it shrank */
+			break;
+		len += (size_t)n;
+	}
+	text[len] = '\0';
+	*ret = TAKE_PTR(text);
+	*ret_len = len;
+	return 0;
+}
+
+static int load_file(const char *path, struct policy_text *ret, struct cloche_err *err)
+{
+	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	size_t base_len = strlen(base);
+	int rc;
+
+	if (base_len > 5 && strcmp(base + base_len - 5, ".json") == 0)
+		base_len -= 5;
+	if (base_len >= sizeof(ret->name) || strlen(path) >= sizeof(ret->source))
+		return cloche_err_set(err, ENAMETOOLONG,
+				      "policy '%.80s…': a name has at most 63 bytes, a path 511",
+				      path);
+	rc = read_file(path, &ret->owned, &ret->len, err);
+	if (rc < 0)
+		return rc;
+	memcpy(ret->name, base, base_len);
+	(void)snprintf(ret->source, sizeof(ret->source), "%s", path);
+	ret->text = ret->owned;
+	hash_text(ret->text, ret->len, ret->sha256);
+	return 0;
+}
+
+int policy_text_load(const struct policy_dirs *dirs, const char *name_or_path,
+		     struct policy_text *ret, struct cloche_err *err)
+{
+	char path[512];
+	int rc;
+
+	*ret = (struct policy_text){ 0 };
+	if (is_path(name_or_path))
+		return load_file(name_or_path, ret, err);
+	for (const struct policy_builtin *b = policy_builtins; b->name; b++) {
+		if (strcmp(b->name, name_or_path) != 0)
+			continue;
+		(void)snprintf(ret->name, sizeof(ret->name), "%s", b->name);
+		(void)snprintf(ret->sha256, sizeof(ret->sha256), "%s", b->sha256);
+		(void)snprintf(ret->source, sizeof(ret->source), "built-in");
+		ret->text = b->text;
+		ret->len = b->len;
+		return 0;
+	}
+	if (!is_name(name_or_path))
+		return cloche_err_set(
+			err, EINVAL,
+			"policy '%.80s': a name has letters, digits, '.', '_' and '-'; "
+			"a file needs a '/' or ends in .json",
+			name_or_path);
+	if (snprintf(path, sizeof(path), "%s/%s.json", dirs->profiles, name_or_path) >=
+	    (int)sizeof(path))
+		return cloche_err_set(err, ENAMETOOLONG, "policy '%s'", name_or_path);
+	rc = load_file(path, ret, err);
+	if (rc == -ENOENT)
+		return cloche_err_set(err, ENOENT,
+				      "no policy '%s': neither shipped nor %s; see 'cloche policy "
+				      "list'",
+				      name_or_path, path);
+	return rc;
+}
+
+void policy_text_free(struct policy_text *text)
+{
+	free(text->owned);
+	*text = (struct policy_text){ 0 };
+}
+
+/* From JSON to BPF, without the cache. */
+static int compile_text(const struct policy_text *text, struct policy *ret, struct cloche_err *err)
+{
+	struct policy_profile profile;
+	struct policy_table table = { 0 };
+	const char *source = text->owned ? text->source : text->name;
+	int rc;
+
+	rc = policy_profile_parse(source, text->text, text->len, NULL, NULL, &profile, err);
+	if (rc < 0)
+		return rc;
+	rc = policy_table_build(source, &profile, &table, err);
+	if (rc == 0)
+		rc = policy_compile(&table, &ret->prog, err);
+	ret->kills = table.kills;
+	ret->flags = profile.flags;
+	policy_table_free(&table);
+	policy_profile_free(&profile);
+	return rc;
+}
+
+int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path, struct policy *ret,
+		     struct cloche_err *err)
+{
+	struct policy_text text;
+	struct policy policy = { 0 };
+	int rc;
+
+	rc = policy_text_load(dirs, name_or_path, &text, err);
+	if (rc < 0)
+		return rc;
+	memcpy(policy.name, text.name, sizeof(policy.name));
+	memcpy(policy.sha256, text.sha256, sizeof(policy.sha256));
+	if (!policy_cache_get(dirs->cache, &policy)) {
+		rc = compile_text(&text, &policy, err);
+		if (rc == 0)
+			policy_cache_try_put(dirs->cache, &policy);
+	}
+	policy_text_free(&text);
+	if (rc < 0)
+		return rc;
+	*ret = policy;
+	return 0;
+}
+
+int policy_load(const char *name_or_path, struct policy *ret, struct cloche_err *err)
+{
+	return policy_load_from(&policy_dirs_default, name_or_path, ret, err);
+}
+
+void policy_free(struct policy *policy)
+{
+	free(policy->prog.filter);
+	*policy = (struct policy){ 0 };
+}

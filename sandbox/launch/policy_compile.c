@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation. libseccomp turns rules into BPF, but knows one answer per call when no
+ * condition holds (its filter's default) and drops a rule with conditions when the same call also
+ * has one without. So a table becomes several libseccomp filters, "stages", one behind the other:
+ *
+ *	front    up to 8 instructions: foreign architecture, x32, numbers newer than the profile
+ *	stage…   rules with conditions that are exceptions, one stage per action, most severe first;
+ *	         "nothing holds" jumps to the next stage
+ *	main     everything else; "nothing holds" is the profile's default
+ *
+ * A stage's default is a return value that no profile can ask for (SECCOMP_RET_TRACE with a
+ * number of ours); after the export each return of that value is replaced by a forward jump of
+ * the same length. Nothing else of what libseccomp emitted is touched.
+ *
+ * The main stage is a binary tree over the numbers (SCMP_FLTATR_CTL_OPTIMIZE 2): the kernel runs
+ * the filter once for every number when it is loaded, to find the calls that are always allowed,
+ * so a short path is what makes loading cheap.
+ */
+#include "launch/policy_compile.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/policy_rules.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define NEXT_STAGE SCMP_ACT_TRACE(0xc10c)
+#define X32_BIT	   0x40000000U
+
+struct code {
+	struct sock_filter insns[BPF_MAXINSNS];
+	size_t n;
+};
+
+static int too_long(struct cloche_err *err)
+{
+	return cloche_err_set(err, E2BIG,
+			      "the profile compiles to more than the %d instructions that the "
+			      "kernel takes: simplify its conditions",
+			      BPF_MAXINSNS);
+}
+
+/* Everything that needs no rule. x32 shares the architecture word of x86_64, not the numbers. */
+static void add_front(struct code *c, const struct policy_table *t)
+{
+	uint32_t native = seccomp_arch_native();
+	const struct sock_filter front[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, native, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, t->foreign_action),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, t->foreign_action),
+	};
+	const struct sock_filter newer[] = {
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)t->newest, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SCMP_ACT_ERRNO(ENOSYS)),
+	};
+
+	/* No architecture but x86_64 has numbers up there, so the check fits all. */
+	memcpy(c->insns, front, sizeof(front));
+	c->n = sizeof(front) / sizeof(front[0]);
+	if (t->newest == INT_MAX)
+		return;
+	memcpy(&c->insns[c->n], newer, sizeof(newer));
+	c->n += sizeof(newer) / sizeof(newer[0]);
+}
+
+/* Appends a libseccomp filter; its "next stage" returns become jumps behind its end. */
+static int add_exported(struct code *c, scmp_filter_ctx ctx, struct cloche_err *err)
+{
+	cleanup_fd int fd = memfd_create("cloche-policy", MFD_CLOEXEC);
+	size_t first = c->n;
+	struct stat st;
+	size_t n;
+	int rc;
+
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "memfd_create");
+	rc = seccomp_export_bpf(ctx, fd);
+	if (rc < 0)
+		return cloche_err_sys(err, -rc, "libseccomp cannot compile the profile");
+	if (fstat(fd, &st) < 0)
+		return cloche_err_sys(err, errno, "fstat of the compiled profile");
+	n = (size_t)st.st_size / sizeof(c->insns[0]);
+	if (n > BPF_MAXINSNS - c->n)
+		return too_long(err);
+	if (pread(fd, &c->insns[c->n], (size_t)st.st_size, 0) != st.st_size)
+		return cloche_err_set(err, EIO, "the compiled profile cannot be read back");
+	c->n += n;
+	for (size_t i = first; i < c->n; i++)
+		if (c->insns[i].code == (BPF_RET | BPF_K) && c->insns[i].k == NEXT_STAGE)
+			c->insns[i] = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA,
+								   (uint32_t)(c->n - i - 1));
+	return 0;
+}
+
+static void filter_cleanup(scmp_filter_ctx *ctx)
+{
+	if (*ctx)
+		seccomp_release(*ctx);
+}
+
+/* libseccomp's filter for those entries for which wanted[] is the stage. */
+static int add_stage(struct code *c, const struct policy_table *t, const uint64_t *stage_of,
+		     uint64_t stage, uint32_t otherwise, struct cloche_err *err)
+{
+	__attribute__((cleanup(filter_cleanup))) scmp_filter_ctx ctx = seccomp_init(otherwise);
+	int rc;
+
+	if (!ctx)
+		return cloche_err_set(err, ENOMEM, "libseccomp cannot begin a filter");
+	rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (rc < 0)
+		return cloche_err_sys(err, -rc, "libseccomp cannot optimise for a binary tree");
+	for (size_t i = 0; i < t->n_entries; i++) {
+		const struct policy_entry *e = &t->entries[i];
+		struct scmp_arg_cmp args[POLICY_ARGS_MAX];
+
+		if (stage_of[i] != stage)
+			continue;
+		for (size_t j = 0; j < e->n_args; j++)
+			args[j] = (struct scmp_arg_cmp){ e->args[j].index, e->args[j].op,
+							 e->args[j].value, e->args[j].value_two };
+		rc = seccomp_rule_add_exact_array(ctx, e->action, e->nr, (unsigned int)e->n_args,
+						  args);
+		if (rc < 0)
+			return cloche_err_sys(err, -rc, "libseccomp refuses a rule for syscall %d",
+					      e->nr);
+	}
+	return add_exported(c, ctx, err);
+}
+
+enum { STAGE_NONE = 0, STAGE_MAIN = 1, STAGE_FIRST = 2 };
+
+/* Whether libseccomp 2.5 can hold several such rules for one call: see stage_call. */
+static bool merges_well(const struct policy_entry *e)
+{
+	for (size_t i = 0; i < e->n_args; i++)
+		if (e->args[i].op != SCMP_CMP_EQ && e->args[i].op != SCMP_CMP_MASKED_EQ)
+			return false;
+	return true;
+}
+
+/*
+ * The stage of each entry of one call, sorted as policy_rules.h says. Exceptions go to the stage
+ * of their action. Entries at the end that say what would happen anyway are left out. Without an
+ * unconditional rule the mildest action can go to the main stage, where falling through is the
+ * default.
+ *
+ * Rules of one call that compare other than for equality get a stage each: libseccomp 2.5.4 joins
+ * some of them wrongly ("arg0 >= 1<<32" beside "arg0 <= 6") and does not come back from joining
+ * others (several "!=" on two arguments). Each alone, and any number of equalities, it gets right.
+ */
+static void stage_call(const struct policy_table *t, size_t first, size_t n, uint64_t *stage_of)
+{
+	const struct policy_entry *e = &t->entries[first];
+	bool wide = e[n - 1].n_args == 0, merge = true;
+	uint32_t base = wide ? e[n - 1].action : t->default_action;
+	size_t narrow = wide ? n - 1 : n;
+
+	if (wide)
+		stage_of[first + narrow] = base == t->default_action ? STAGE_NONE : STAGE_MAIN;
+	while (narrow > 0 && e[narrow - 1].action == base)
+		stage_of[first + --narrow] = STAGE_NONE;
+	for (size_t i = 0; i < narrow && narrow > 1; i++)
+		merge &= merges_well(&e[i]);
+	for (size_t i = 0; i < narrow; i++)
+		stage_of[first + i] = STAGE_FIRST + e[i].rank * (uint64_t)(t->n_entries + 1) +
+				      (merge ? 0 : 1 + first + i);
+	if (wide || narrow == 0 || !merge)
+		return;
+	for (uint32_t mildest = e[narrow - 1].action; narrow > 0; narrow--) {
+		if (e[narrow - 1].action != mildest)
+			break;
+		stage_of[first + narrow - 1] = STAGE_MAIN;
+	}
+}
+
+/* The lowest stage above this one that has an entry; 0: there is none. */
+static uint64_t next_stage(const uint64_t *stage_of, size_t n, uint64_t stage)
+{
+	uint64_t next = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (stage_of[i] > stage && (next == 0 || stage_of[i] < next))
+			next = stage_of[i];
+	return next;
+}
+
+int policy_compile(const struct policy_table *table, struct sock_fprog *ret, struct cloche_err *err)
+{
+	cleanup_free struct code *c = calloc(1, sizeof(*c));
+	cleanup_free uint64_t *stage_of = calloc(table->n_entries + 1, sizeof(*stage_of));
+	uint64_t stage = STAGE_MAIN;
+	struct sock_filter *filter;
+	int rc = 0;
+
+	if (!c || !stage_of)
+		return cloche_err_set(err, ENOMEM, "out of memory");
+	for (size_t i = 0, n; i < table->n_entries; i += n) {
+		(void)policy_table_find(table, table->entries[i].nr, &n);
+		stage_call(table, i, n, stage_of);
+	}
+
+	add_front(c, table);
+	while (rc == 0 && (stage = next_stage(stage_of, table->n_entries, stage)) != 0)
+		rc = add_stage(c, table, stage_of, stage, NEXT_STAGE, err);
+	if (rc == 0)
+		rc = add_stage(c, table, stage_of, STAGE_MAIN, table->default_action, err);
+	if (rc < 0)
+		return rc;
+
+	filter = malloc(c->n * sizeof(*filter));
+	if (!filter)
+		return cloche_err_set(err, ENOMEM, "out of memory");
+	memcpy(filter, c->insns, c->n * sizeof(*filter));
+	*ret = (struct sock_fprog){ .len = (unsigned short)c->n, .filter = filter };
+	return 0;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_POLICY_COMPILE_H
+#define CLOCHE_LAUNCH_POLICY_COMPILE_H
+
+#include <linux/filter.h>
+
+struct cloche_err;
+struct policy_table;
+
+/*
+ * Compiles a table to one classic BPF filter through libseccomp. *ret's filter is allocated; the
+ * caller frees it. -E2BIG: more instructions than the kernel takes (BPF_MAXINSNS, 4096).
+ */
+int policy_compile(const struct policy_table *table, struct sock_fprog *ret,
+		   struct cloche_err *err);
+
+#endif

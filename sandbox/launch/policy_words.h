@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_POLICY_WORDS_H
+#define CLOCHE_LAUNCH_POLICY_WORDS_H
+
+#include <stdint.h>
+
+/* The words of the profile format and what libseccomp and the kernel call them. */
+struct policy_word {
+	const char *text; /* NULL ends a list */
+	uint32_t value;
+};
+
+extern const struct policy_word policy_action_words[]; /* SCMP_ACT_*, errno left out */
+extern const struct policy_word policy_op_words[];     /* enum scmp_compare */
+extern const struct policy_word policy_arch_words[];   /* SCMP_ARCH_* */
+extern const struct policy_word
+	policy_goarch_words[]; /* "amd64" → SCMP_ARCH_*, 0: not known here */
+extern const struct policy_word policy_flag_words[]; /* SECCOMP_FILTER_FLAG_* */
+extern const struct policy_word policy_cap_words[];  /* capability numbers */
+
+/* NULL when the list does not have it. */
+const struct policy_word *policy_word_find(const struct policy_word *words, const char *text);
+const char *policy_word_name(const struct policy_word *words, uint32_t value);
+
+/* The running kernel, for minKernel and for the cache's key. */
+struct policy_kernel {
+	unsigned int major, minor;
+};
+struct policy_kernel policy_kernel_now(void);
+
+#endif
