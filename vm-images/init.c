@@ -386,10 +386,18 @@ static int job_run(const struct job *job)
 	return job_watch(pid, out[0], err[0]);
 }
 
+static long uptime_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 int main(void)
 {
 	struct job job = { 0 };
-	struct timespec up;
+	long user_ms;
 	char line[128];
 	int n;
 
@@ -401,12 +409,12 @@ int main(void)
 		mount_or_die("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=755");
 		root_enter();
 	}
-	clock_gettime(CLOCK_BOOTTIME, &up);
+	user_ms = uptime_ms();
 	host_make();
 	job_read(&job);
 	if (ioperm(PORT_EXIT, 4, 1) || ioperm(PORT_OUT, 3, 1))
 		die("open the I/O ports");
-	n = snprintf(line, sizeof(line), "up %ld ms\n", up.tv_sec * 1000 + up.tv_nsec / 1000000);
+	n = snprintf(line, sizeof(line), "up %ld %ld\n", user_ms, uptime_ms());
 	port_write(PORT_STATUS, line, (size_t)n);
 	n = job_run(&job);
 	n = snprintf(line, sizeof(line), "%s %d\n", job.nonce, n);

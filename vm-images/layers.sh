@@ -1,6 +1,6 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: MIT
-# What guests are made of, in layers that are each kept under the hash of what went into them, so
+# What guests are made of, in layers, each kept under the hash of what went into them, so
 # that a change rebuilds its own layer only:
 #   kernel     one Debian kernel package: vmlinuz, a disk of its modules, an initial RAM disk if needed
 #   userland   a directory tree unpacked from Debian packages; nothing is installed, no script is run
@@ -44,9 +44,9 @@ as_root() {
 	fi
 }
 
-# prune KIND: keep the newest four of a kind; an image that a guest has open stays until it is closed.
+# prune KIND [COUNT]: keep the newest of a kind, four unless told; an image that a guest has open stays until it is closed.
 prune() {
-	find "$VM_CACHE" -maxdepth 1 -name "$1-*" -printf '%T@ %p\n' | sort -rn | tail -n +5 |
+	find "$VM_CACHE" -maxdepth 1 -name "$1-*" -printf '%T@ %p\n' | sort -rn | tail -n "+$((${2:-4} + 1))" |
 		cut -d' ' -f2- | while IFS= read -r old; do rm -rf "$old"; done
 }
 
@@ -65,7 +65,7 @@ resolve() {
 		sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1=\2/p' "$answer.log" | sort >"$answer.tmp"
 		rm -f "$answer.log"
 		mv "$answer.tmp" "$answer"
-		prune resolved
+		prune resolved 20
 	fi
 	cat "$answer"
 }
