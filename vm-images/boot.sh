@@ -59,6 +59,9 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	-a | --add)
 		[ $# -gt 1 ] || fail "$1 needs a path"
+		case $(realpath -sm "$2") in
+		/dev/* | /proc/* | /run/* | /sys/*) fail "'$2' would be hidden in the guest" ;;
+		esac
 		echo "$2" >>"$added"
 		shift
 		;;
@@ -138,19 +141,21 @@ faster=''
 [ "$accel" = kvm ] ||
 	faster="mitigations=off cryptomgr.notests tsc=reliable no_timer_check nokaslr"
 
+# init.c knows the disks by these nsid.
 set -- -accel "$accel" -M q35,smm=off,usb=off,vmport=off -cpu max -smp "$VM_CPUS" -m "$VM_MEMORY" \
-	-nodefaults -no-user-config -display none -no-reboot -kernel "$kernel/vmlinuz" \
+	-nodefaults -no-user-config -display none -no-reboot \
+	-kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" \
 	-chardev "file,id=console,path=$work/console" -serial chardev:console \
 	-device isa-debug-exit,iobase=0xf4,iosize=4 \
 	-chardev "file,id=status,path=$work/status" -device isa-debugcon,iobase=0x502,chardev=status \
 	-drive "if=none,id=root,format=raw,snapshot=on,file=$work/root.img" \
 	-drive "if=none,id=modules,format=raw,readonly=on,file=$kernel/modules.img" \
 	-drive "if=none,id=job,format=raw,readonly=on,file=$work/job" \
-	-device nvme,id=disks,serial=disks -device nvme-ns,bus=disks,nsid=1,drive=root \
-	-device nvme-ns,bus=disks,nsid=2,drive=modules -device nvme-ns,bus=disks,nsid=3,drive=job \
-	-append "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic rootfstype=ext4 rw rootwait \
-root=/dev/nvme0n1 rootflags=noinit_itable init=/sbin/init $faster ${VM_APPEND:-}"
-[ ! -f "$kernel/initrd" ] || set -- "$@" -initrd "$kernel/initrd"
+	-device nvme,id=disks,serial=disks \
+	-device nvme-ns,bus=disks,nsid=1,drive=root \
+	-device nvme-ns,bus=disks,nsid=2,drive=modules \
+	-device nvme-ns,bus=disks,nsid=3,drive=job \
+	-append "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic $faster ${VM_APPEND:-}"
 
 started=$(clock_ms)
 status=0

@@ -4,17 +4,18 @@
  * cgroup v2 with every controller, a session's own cgroup, shared mount propagation), runs the one
  * command that the host asked for, and tells the host how that ended.
  *
- * Where things meet: the host attaches one NVMe controller with three namespaces: 1 the root file
- * system (ext4, since that is what hosts have: idmapped mounts and pivot_root work on it), 2 the
- * kernel's modules, 3 the job. A job is strings that end in NUL:
+ * Where things meet: the host attaches one NVMe controller with three namespaces, told apart by
+ * their UUIDs (the order in which the kernel finds them is anybody's guess since 6.12): the root
+ * file system (ext4, since that is what hosts have: idmapped mounts and pivot_root work on it), the
+ * kernel's modules, and the job. A job is strings that end in NUL:
  *   nonce, "pipe" or "tty", working directory, number of arguments, the arguments.
  * Output goes to the host through I/O ports (QEMU's isa-debugcon), one each for standard output,
  * standard error and status: no driver, no interrupt, and what outsb has returned from has arrived.
  * The status line is "NONCE STATUS"; the host takes nothing else for an end. Without it (panic,
  * hang, power cut) the run has failed: there is no way to succeed by default.
  *
- * As /init of an initial RAM disk, for kernels with NVMe or ext4 as modules, it loads what lies in
- * /modules in the order of the names, mounts the root and executes itself from there.
+ * As /init of the initial RAM disk it first loads what lies in /modules in the order of the names
+ * (kernels with NVMe or ext4 as modules), mounts the root and executes itself from there.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -47,10 +48,10 @@ enum port {
 	PORT_STATUS = 0x502,
 };
 
-#define ROOT_DEV    "/dev/nvme0n1"
-#define MODULES_DEV "/dev/nvme0n2"
-#define JOB_DEV	    "/dev/nvme0n3"
-#define SESSION	    "/sys/fs/cgroup/session.slice"
+#define NSID_ROOT    1
+#define NSID_MODULES 2
+#define NSID_JOB     3
+#define SESSION	     "/sys/fs/cgroup/session.slice"
 
 struct job {
 	char nonce[64];
@@ -100,6 +101,52 @@ static void mount_or_die(const char *src, const char *dst, const char *type, uns
 		die("mount '%s' on '%s'", src, dst);
 }
 
+/* ---- disks ----------------------------------------------------------------------------------- */
+
+static bool device_is(const char *name, int nsid)
+{
+	char path[512], found[16] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/nsid", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (read(fd, found, sizeof(found) - 1) < 0)
+		found[0] = '\0';
+	close(fd);
+	return atoi(found) == nsid;
+}
+
+static bool device_find(int nsid, char *dev, size_t size)
+{
+	DIR *dir = opendir("/sys/block");
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		snprintf(dev, size, "/dev/%s", entry->d_name);
+		found = device_is(entry->d_name, nsid) && !access(dev, F_OK);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* The driver finds its disks in its own time; nothing announces them without a uevent daemon. */
+static void device_wait(int nsid, char *dev, size_t size)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
+	for (int i = 0; !device_find(nsid, dev, size); i++) {
+		if (i == 20000) {
+			errno = ETIMEDOUT;
+			die("find disk %d", nsid);
+		}
+		nanosleep(&ms, NULL);
+	}
+}
+
 /* ---- initial RAM disk ----------------------------------------------------------------------- */
 
 static void modules_load(const char *dir)
@@ -124,23 +171,18 @@ static void modules_load(const char *dir)
 	}
 }
 
-/* The driver finds its disk in its own time; nothing announces it without a uevent daemon. */
-static void device_wait(const char *path)
-{
-	const struct timespec ms = { .tv_nsec = 1000000 };
-
-	for (int i = 0; access(path, F_OK); i++) {
-		if (i == 20000)
-			die("wait for '%s'", path);
-		nanosleep(&ms, NULL);
-	}
-}
-
 static _Noreturn void root_enter(void)
 {
+	char dev[512];
+
+	mount_or_die("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=755");
+	mount_or_die("sysfs", "/sys", "sysfs", 0, NULL);
 	modules_load("/modules");
-	device_wait(ROOT_DEV);
-	mount_or_die(ROOT_DEV, "/root", "ext4", MS_NOATIME, "noinit_itable");
+	device_wait(NSID_ROOT, dev, sizeof(dev));
+	mount_or_die(dev, "/root", "ext4", 0, "noinit_itable");
+	/* Left behind they would be hidden, but copied into every new mount namespace. */
+	if (umount("/sys") || umount2("/dev", MNT_DETACH))
+		die("unmount '/sys' and '/dev'");
 	if (chdir("/root") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot("."))
 		die("move '/root' to '/'");
 	execl("/sbin/init", "init", NULL);
@@ -161,6 +203,7 @@ static void file_write(const char *path, const char *text)
 static void mounts_make(void)
 {
 	const unsigned long quiet = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	char dev[512];
 
 	/* systemd shares every mount with new namespaces; code that forgets so must fail here. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL))
@@ -173,13 +216,12 @@ static void mounts_make(void)
 	mount_or_die("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, NULL);
 	mount_or_die("mqueue", "/dev/mqueue", "mqueue", quiet, NULL);
 	mount_or_die("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
-	mount_or_die("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, NULL);
 	mount_or_die("cgroup2", "/sys/fs/cgroup", "cgroup2", quiet, "nsdelegate");
 	mount_or_die("bpf", "/sys/fs/bpf", "bpf", quiet, "mode=700");
 	mount_or_die("tracefs", "/sys/kernel/tracing", "tracefs", quiet, NULL);
 	mount_or_die("securityfs", "/sys/kernel/security", "securityfs", quiet, NULL);
-	device_wait(MODULES_DEV);
-	mount_or_die(MODULES_DEV, "/usr/lib/modules", "ext4", MS_RDONLY, NULL);
+	device_wait(NSID_MODULES, dev, sizeof(dev));
+	mount_or_die(dev, "/usr/lib/modules", "ext4", MS_RDONLY, NULL);
 }
 
 /* Every controller for the root's children, and one of them for the job, as in a login session. */
@@ -247,15 +289,17 @@ static void job_read(struct job *job)
 	static char buf[256 * 1024];
 	char *at = buf;
 	ssize_t len = 0, n;
-	int argc;
-	int fd = open(JOB_DEV, O_RDONLY | O_CLOEXEC);
+	char dev[512];
+	int argc, fd;
 
+	device_wait(NSID_JOB, dev, sizeof(dev));
+	fd = open(dev, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		die("open '%s'", JOB_DEV);
+		die("open '%s'", dev);
 	while ((n = read(fd, buf + len, sizeof(buf) - (size_t)len)) > 0)
 		len += n;
 	if (n < 0)
-		die("read '%s'", JOB_DEV);
+		die("read '%s'", dev);
 	close(fd);
 	snprintf(job->nonce, sizeof(job->nonce), "%s", job_next(&at, buf + len));
 	job->tty = !strcmp(job_next(&at, buf + len), "tty");
@@ -405,10 +449,8 @@ int main(void)
 		fprintf(stderr, "guest init: only of use as the first process of a guest\n");
 		return 125;
 	}
-	if (!access("/modules", F_OK)) {
-		mount_or_die("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=755");
+	if (!access("/modules", F_OK))
 		root_enter();
-	}
 	user_ms = uptime_ms();
 	host_make();
 	job_read(&job);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What guests are made of, in layers, each kept under the hash of what went into them, so
 # that a change rebuilds its own layer only:
-#   kernel     one Debian kernel package: vmlinuz, a disk of its modules, an initial RAM disk if needed
+#   kernel     one Debian kernel package: vmlinuz, a disk of its modules, an initial RAM disk
 #   userland   a directory tree unpacked from Debian packages; nothing is installed, no script is run
 #   root       userland + init + what was just built, as one ext4 file system
 # Sourced by boot.sh. Functions leave the path of what they made in the variable of their name. A
@@ -127,6 +127,7 @@ userland_make() {
 	echo '127.0.0.1 localhost guest' >"$tree/etc/hosts"
 	ln -sf mawk "$tree/usr/bin/awk"
 	mkdir -p "$tree/usr/lib/modules" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/run" "$tree/tmp"
+	chmod 1777 "$tree/tmp"
 	as_root ldconfig -r "$tree"
 	# Without it Python compiles its library anew in every read-only sandbox, as on no real host.
 	userland=$tree
@@ -152,13 +153,14 @@ userland() {
 
 # ---- kernel --------------------------------------------------------------------------------------
 
-# Both drivers are in Debian's cloud kernels; other flavours get them from an initial RAM disk.
+# init, and the drivers of the root's disk for kernels that have them as modules (Debian's cloud
+# kernels do not).
 initrd_make() {
 	dir=$1 release=$2
 	order=$(for module in nvme ext4 crc32c_generic; do
-		in_tree usr/bin/kmod modprobe -d "$dir/tree" -S "$release" --show-depends "$module" || :
+		in_tree usr/bin/kmod modprobe -d "$dir/tree" -S "$release" --show-depends "$module" ||
+			say NOTE "kernel $release has no $module"
 	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
-	[ -n "$order" ] || return 0
 	mkdir -p "$dir/ram/modules"
 	number=100
 	for module in $order; do
