@@ -44,9 +44,9 @@ as_root() {
 	fi
 }
 
-# prune KIND [COUNT]: keep the newest of a kind, four unless told; an image that a guest has open stays until it is closed.
+# prune KIND [COUNT]: keep the newest of a kind, two unless told; an image that a guest has open stays until it is closed.
 prune() {
-	find "$VM_CACHE" -maxdepth 1 -name "$1-*" -printf '%T@ %p\n' | sort -rn | tail -n "+$((${2:-4} + 1))" |
+	find "$VM_CACHE" -maxdepth 1 -name "$1-*" -printf '%T@ %p\n' | sort -rn | tail -n "+$((${2:-2} + 1))" |
 		cut -d' ' -f2- | while IFS= read -r old; do rm -rf "$old"; done
 }
 
@@ -257,7 +257,7 @@ root() {
 		image_make "$stage" "$image.tmp" "$VM_DISK"
 		mv "$image.tmp" "$image"
 		rm -rf "$stage"
-		prune root
+		prune root 4
 	fi
 	root=$image
 }
