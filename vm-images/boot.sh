@@ -136,7 +136,7 @@ if [ -z "$accel" ]; then
 	fi
 fi
 
-# An emulated processor has no secrets to guard and no clock to calibrate: these save 0.7 s.
+# An emulated processor has no secrets to guard and no clock to calibrate: these save half a second.
 faster=''
 [ "$accel" = kvm ] ||
 	faster="mitigations=off cryptomgr.notests tsc=reliable no_timer_check nokaslr"
