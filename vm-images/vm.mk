@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# The tests again, in virtual machines with Debian's own kernels and unified cgroup v2.
+
+# What the test programs need beside them, at the same paths.
+VM_FILES = $(B)/cloche $(LIVE) $(HELPERS) $(wildcard policies)
+
+.PHONY: check-vm vm-shell
+check-vm: tests ## run the live, escape and fault tests under each kernel of vm-images/kernels
+	@CLOCHE=$(abspath $(B)/cloche) HELPERS=$(abspath $(B)/helpers) \
+		vm-images/check.sh $(VM_FILES) -- $(abspath $(LIVE))
+
+vm-shell: tests ## a root shell in such a machine (KERNEL=6.1, the first of the list)
+	@VM_LIMIT=$${VM_LIMIT:-86400} vm-images/boot.sh --tty --workdir '$(CURDIR)' \
+		$(patsubst %,--add %,$(VM_FILES) $(VM_ADD)) \
+		$(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^#/ { print $$1; exit }' vm-images/kernels)) -- bash -l
