@@ -22,8 +22,8 @@
 #include "base/err.h"
 #include "sample.h"
 
-#define SPIN_LOOPS  400000u
-#define SPIN_ROUNDS 500
+#define SPIN_LOOPS  4000000u
+#define SPIN_ROUNDS 300
 
 static const char usage[] =
 	"usage: bench [OPTIONS] [speed | soak [RUNS [WIDTH]] | kill [TIMES]]\n"

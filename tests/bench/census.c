@@ -45,13 +45,19 @@ static int census_add(struct census *census, enum census_kind kind, const char *
 	return list->names[list->len] ? (int)(list->len++, 0) : -ENOMEM;
 }
 
+/* "cloche" as a whole name anywhere in the path: the parent and all below it. */
+static bool path_is_ours(const char *path)
+{
+	for (const char *at = strstr(path, "/cloche"); at; at = strstr(at + 1, "/cloche")) {
+		if (at[7] == '/' || at[7] == '\0')
+			return true;
+	}
+	return false;
+}
+
 static int visit_cgroup(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	const char *at = strstr(path, "/cloche");
-
-	/* "/cloche" as a whole name anywhere in the path: the parent and all below it. */
-	if (type == FTW_D && at && (at[7] == '/' || at[7] == '\0') &&
-	    census_add(walk_census, CENSUS_CGROUP, path) < 0)
+	if (type == FTW_D && path_is_ours(path) && census_add(walk_census, CENSUS_CGROUP, path) < 0)
 		walk_failed = true;
 	return 0;
 }

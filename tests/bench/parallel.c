@@ -161,16 +161,15 @@ static void row_print(struct bench *bench, json_t *rows, size_t i, size_t w, siz
 {
 	struct series *s = &all[i][w][m];
 	double ratio = (double)sample_median(&s->core) / (double)sample_median(&all[i][0][0].core);
-	static const char *const names[] = { "bare fork+exec", "bwrap", "cloche run" };
-	_Static_assert(sizeof(names) / sizeof(*names) == N_IDS, "a name for each subject");
 
-	printf("  %-16s%10u%8u%14.3f%14.3f%9.2f\n", names[i], widths[w], mounts[m],
+	printf("  %-16s%10u%8u%14.3f%14.3f%9.2f\n", subject_name(ids[i]), widths[w], mounts[m],
 	       (double)sample_median(&s->core) / 1e6, (double)sample_median(&s->cpu) / 1e6, ratio);
-	json_array_append_new(
-		rows, json_pack("{s:s, s:i, s:i, s:I, s:I, s:f}", "subject", names[i], "at_a_time",
-				(int)widths[w], "extra_mounts", (int)mounts[m], "core_ns_per_start",
-				(json_int_t)sample_median(&s->core), "cpu_ns_per_start",
-				(json_int_t)sample_median(&s->cpu), "ratio", ratio));
+	json_array_append_new(rows,
+			      json_pack("{s:s, s:i, s:i, s:I, s:I, s:f}", "subject",
+					subject_name(ids[i]), "at_a_time", (int)widths[w],
+					"extra_mounts", (int)mounts[m], "core_ns_per_start",
+					(json_int_t)sample_median(&s->core), "cpu_ns_per_start",
+					(json_int_t)sample_median(&s->cpu), "ratio", ratio));
 	if (ids[i] == SUBJECT_CLOCHE && w == N_WIDTHS - 1 && m == N_MOUNTS - 1)
 		figures->parallel_ratio = ratio;
 }
@@ -185,7 +184,8 @@ static void rows_print(struct bench *bench, struct series (*all)[N_WIDTHS][N_MOU
 	       "", "at a time", "mounts", "wall x cores", "CPU", "x 1st");
 	for (size_t i = 0; i < N_IDS; i++) {
 		if (subject_missing(ids[i], &bench->stage)) {
-			printf("  not measured: %s\n", subject_missing(ids[i], &bench->stage));
+			printf("  %-16s  not measured: %s\n", subject_name(ids[i]),
+			       subject_missing(ids[i], &bench->stage));
 			continue;
 		}
 		for (size_t m = 0; m < N_MOUNTS; m++) {

@@ -24,6 +24,7 @@
 
 #define KILL_WITHIN_NS (4 * NSEC_PER_MSEC)
 #define SETTLE_NS      (2 * NSEC_PER_SEC)
+#define OTHERS_FILES   500
 
 static int cloche_needed(struct bench *bench, struct cloche_err *err)
 {
@@ -72,7 +73,7 @@ static int leak_judge(struct bench *bench, const char *key, const struct census 
 		return r;
 	fresh = census_compare(before, &after);
 	/* Others open files too; what every run leaves behind is more than they do. */
-	if (after.open_files - before->open_files > (long)runs / 4) {
+	if (after.open_files - before->open_files > OTHERS_FILES + (long)runs / 4) {
 		printf("  left over (open files): %ld more than before\n",
 		       after.open_files - before->open_files);
 		fresh++;

@@ -113,6 +113,16 @@ const char *subject_missing(enum subject_id id, const struct stage *stage)
 	return why;
 }
 
+const char *subject_name(enum subject_id id)
+{
+	return subjects[id].name;
+}
+
+bool subject_is_peer(enum subject_id id)
+{
+	return subjects[id].tool && strcmp(subjects[id].tool, "@cloche") != 0;
+}
+
 /* A placeholder stands at the beginning of a word; what follows it is kept. */
 static char *word_expand(const char *word, const struct stage *stage)
 {

@@ -77,6 +77,10 @@ struct command {
 
 /* Why this subject cannot be measured here ("crun is not installed"), or NULL. */
 const char *subject_missing(enum subject_id id, const struct stage *stage);
+const char *subject_name(enum subject_id id);
+
+/* Not ours: it may refuse a host for its own reasons. */
+bool subject_is_peer(enum subject_id id);
 int command_make(enum subject_id id, enum work work, const struct stage *stage, struct command *ret,
 		 struct cloche_err *err);
 void command_free(struct command *command);
