@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The bench: one program of all of tests/bench/, free of libcloche (it measures from outside).
+# The bench: one program of all of tests/bench/, free of libcloche: it measures from outside.
 # BENCH_QUICK=1 takes a minute instead of five; BENCH_ARGS goes to the program, as in
 # make bench BENCH_ARGS='--only latency --json bench.json'.
 

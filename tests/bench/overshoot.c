@@ -106,6 +106,8 @@ int overshoot_measure(struct bench *bench, struct figures *figures, struct cloch
 	row_print(bench, "busy loop, whole process outside", &burn_out);
 	row_print(bench, "fork bomb, by the report", &bomb);
 	row_print(bench, "fork bomb, whole process outside", &bomb_out);
+	printf("  alive after any of these runs: %s\n",
+	       bench->leaked ? "SURVIVORS, see above" : "nothing");
 	fflush(stdout);
 	figures->overshoot_burn_p99_ns = sample_quantile(&burn, 990);
 	figures->overshoot_bomb_p99_ns = sample_quantile(&bomb, 990);
