@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+# The bench: one program of all of tests/bench/, free of libcloche: it measures from outside.
+# BENCH_QUICK=1 takes a minute instead of five; BENCH_ARGS goes to the program, as in
+# make bench BENCH_ARGS='--only latency --json bench.json'.
+
+BENCH     := $(B)/tests/bench/bench
+BENCH_OBJ := $(BENCH_SRC:%.c=$(B)/%.o)
+BENCH_RUN  = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=BENCH_QUICK) \
+             env CLOCHE=$(abspath $(B)/cloche) $(BENCH) --helpers $(B)/helpers $(BENCH_ARGS)
+
+$(BENCH_OBJ): $(B)/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests/bench -c -o $@ $<
+
+$(BENCH): $(BENCH_OBJ) $(B)/sandbox/base/err.o
+	$(call say,BENCH,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_LDFLAGS) -o $@ $^ -ljansson -lseccomp
+
+.PHONY: bench bench-soak bench-kill
+bench: all $(BENCH) $(HELPERS) ## compare with peers, say which targets are met
+	$(BENCH_RUN)
+
+bench-soak: all $(BENCH) $(HELPERS) ## 10,000 runs, 100 at a time: does anything stay behind?
+	$(BENCH_RUN) soak
+
+bench-kill: all $(BENCH) $(HELPERS) ## kill 500 supervisors: does the next run clean up?
+	$(BENCH_RUN) kill
+
+-include $(BENCH_OBJ:.o=.d)

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_BENCH_BENCH_H
+#define CLOCHE_BENCH_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "subject.h"
+
+struct cloche_err;
+struct json_t;
+
+/* One call of the bench. `root` becomes the file of --json; what is printed is in it too. */
+struct bench {
+	struct stage stage;
+	struct json_t *root;	/* owned */
+	struct json_t *targets; /* array in root */
+	bool quick;
+	bool missed; /* a target of speed: said, never a failure */
+	bool leaked; /* something survived: exit status 1 */
+};
+
+/* The figures that targets are made of; 0: not measured. Filled by the parts as they run. */
+struct figures {
+	int64_t bwrap_ns, cloche_ns, runc_ns, bwrap_idle_ns, cloche_idle_ns;
+	double parallel_ratio; /* 100 at a time, 500 mounts : 1 at a time, none */
+	int64_t overshoot_burn_p99_ns, overshoot_bomb_p99_ns;
+};
+
+/* Each part prints its table and adds its figures to bench->root. 0, or -errno when something
+ * that is measured failed. */
+int noise_measure(struct bench *bench, struct cloche_err *err);
+int latency_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
+int parallel_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
+int overshoot_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
+int soak_measure(struct bench *bench, unsigned runs, unsigned width, struct cloche_err *err);
+int kill_measure(struct bench *bench, unsigned kills, struct cloche_err *err);
+
+/* A random number below `below` (> 0), from a generator with a fixed seed: two calls of the bench
+ * take their turns in the same order. */
+uint32_t bench_random(uint32_t below);
+
+#endif
