@@ -144,11 +144,26 @@ static int hash_encode(const char *hex, unsigned char *p)
 /* Every machine that this runs on is little-endian, as the format is. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the ledger's bytes are little-endian");
 
+/* Amounts are never negative and have no digit below 10⁻¹² dollars: what is shown is all. */
+static bool is_charged(money_t amount)
+{
+	return amount >= 0 && amount % MONEY_PICO == 0;
+}
+
+static bool amounts_fit(const struct ledger_record *r)
+{
+	return is_charged(r->charge) && is_charged(r->request) && is_charged(r->fair);
+}
+
 int ledger_record_encode(const struct ledger_record *record,
 			 unsigned char buf[static LEDGER_BODY_MAX], struct cloche_err *err)
 {
 	unsigned char *p = buf;
 
+	if (!amounts_fit(record))
+		return cloche_err_set(err, EINVAL,
+				      "ledger: an amount of a record is negative or finer than "
+				      "10^-12 dollars");
 	for (size_t i = 0; i < N_FIELDS; i++) {
 		const struct field *f = &fields[i];
 		const char *from = (const char *)record + f->offset;
@@ -215,8 +230,7 @@ int ledger_record_decode(const unsigned char *body, size_t len, struct ledger_re
 			return n;
 		at += (size_t)n;
 	}
-	/* Only what ledger_append writes adds up: amounts are never negative. */
-	if (at != len || ret->charge < 0 || ret->request < 0 || ret->fair < 0)
+	if (at != len || !amounts_fit(ret))
 		return -EBADMSG;
 	return 0;
 }

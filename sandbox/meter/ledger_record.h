@@ -49,7 +49,8 @@ struct ledger_record {
 void ledger_record_init(struct ledger_record *record);
 
 /* The canonical bytes: little-endian, texts with their length before them. Returns the length.
- * -EINVAL for a text that is not terminated or not UTF-8, a hash that is not 64 hex digits. */
+ * -EINVAL for a text that is not terminated or not UTF-8, a hash that is not 64 hex digits, an
+ * amount below 0 or finer than MONEY_PICO. */
 int ledger_record_encode(const struct ledger_record *record,
 			 unsigned char buf[static LEDGER_BODY_MAX], struct cloche_err *err);
 

@@ -250,6 +250,9 @@ static int prices_of(const struct yaml_prices *y, const char *path, struct price
 		r = amount_of("gb_second", y->gb_second, &p.gb_second, err);
 	if (r == 0 && y->request)
 		r = amount_of("request", y->request, &p.request, err);
+	if (r == 0 && p.request % MONEY_PICO)
+		r = cloche_err_set(err, EINVAL, "request: '%s' has more than 12 decimals",
+				   y->request);
 	if (r == 0 && y->round)
 		r = ms_of("round", y->round, 1, &p.round_ms, err);
 	if (r == 0 && y->minimum)

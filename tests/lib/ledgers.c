@@ -40,9 +40,9 @@ void ledgers_record(uint64_t n, struct ledger_record *r)
 	r->duration_ns = r->wall_ns + r->init_ns;
 	r->billed_ms = (uint64_t)(r->duration_ns + 999999) / 1000000;
 	r->gbs_nano = r->billed_ms * (uint64_t)(r->memory_limit_bytes >> 20) * 1000000 / 1024;
-	r->charge = (money_t)r->gbs_nano * 16667;
+	r->charge = (money_t)r->gbs_nano / 60 * MONEY_PICO;
 	r->request = MONEY_USD / 5000000;
-	r->fair = r->charge - r->charge / 10;
+	r->fair = r->charge - r->charge / 10 / MONEY_PICO * MONEY_PICO;
 	memset(r->policy_sha256, 'a' + (int)(n % 6), 64);
 	memset(r->prices_sha256, 'b', 64);
 }

@@ -90,7 +90,7 @@ Test(ledger, a_record_as_json)
 	json_t *json;
 
 	ledgers_record(2, &record);
-	record.charge = 2083337;
+	record.charge = 2083000;
 	record.gbs_nano = 125000;
 	json = ledger_record_json(&record);
 	cr_assert_str_eq(json_string_value(json_object_get(json, "usd")), "0.000000002083");
@@ -120,6 +120,11 @@ Test(ledger, malformed_records_are_refused_and_not_written)
 	cr_assert_eq(ledger_append(l, &record, NULL, &err), -EINVAL);
 	ledgers_record(1, &record);
 	record.policy_sha256[5] = 'g';
+	cr_assert_eq(ledger_append(l, &record, NULL, &err), -EINVAL);
+	ledgers_record(1, &record);
+	record.charge++;
+	cr_assert_eq(ledger_append(l, &record, NULL, &err), -EINVAL);
+	record.charge = -MONEY_USD;
 	cr_assert_eq(ledger_append(l, &record, NULL, &err), -EINVAL);
 	expect_whole(dir, 0);
 }
