@@ -4,10 +4,12 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "meter/ledger_record.h"
 #include "meter/ledger_verify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <sqlite3.h>
@@ -269,16 +271,38 @@ static int attempt(const char *dir, const char *path, bool anew, struct ledger_i
 	return 0;
 }
 
+/* A directory that is no ledger must not get an index, nor lose a file of that name. */
+static int expect_ledger(const char *dir, struct cloche_err *err)
+{
+	cleanup_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t first, last;
+	int r;
+
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "open ledger '%.200s'", dir);
+	r = ledger_segment_range(fd, &first, &last);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "read ledger '%.200s'", dir);
+	if (!last)
+		return cloche_err_set(err, ENOENT, "'%.200s' is not a ledger: it has no segments",
+				      dir);
+	return 0;
+}
+
 int ledger_index_open(const char *dir, bool rebuild, struct ledger_index *ret,
 		      struct cloche_err *err)
 {
 	char path[PATH_MAX];
 	struct stat st;
-	int r = -EIO;
+	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	if (snprintf(path, sizeof(path), "%s/" LEDGER_INDEX_NAME, dir) >= (int)sizeof(path))
 		return cloche_err_sys(err, ENAMETOOLONG, "ledger index of '%.200s'", dir);
+	r = expect_ledger(dir, err);
+	if (r < 0)
+		return r;
+	r = -EIO;
 	/* SQLite would follow a link; only the ledger's owner keeps an index in it. */
 	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && access(dir, W_OK) == 0) {
 		if (!rebuild)
