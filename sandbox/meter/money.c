@@ -6,6 +6,7 @@
 #include "meter/money.h"
 
 #include "base/err.h"
+#include "base/quote.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@
 int money_parse(const char *text, money_t *ret, struct cloche_err *err)
 {
 	const char *p = text;
+	char word[QUOTE_LEN];
 	unsigned whole = 0, decimals = 0;
 	money_t value = 0;
 
@@ -47,9 +49,9 @@ int money_parse(const char *text, money_t *ret, struct cloche_err *err)
 	return 0;
 bad:
 	return cloche_err_set(err, EINVAL,
-			      "'%.60s' is not an amount of dollars like 0.0000166667 "
+			      "%s is not an amount of dollars like 0.0000166667 "
 			      "(digits with up to %d decimals)",
-			      text, DECIMALS);
+			      quote(word, text), DECIMALS);
 }
 
 /* Digits of value from the right, a point before the last `decimals` of them; returns the start. */

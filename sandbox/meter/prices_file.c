@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/parse.h"
+#include "base/quote.h"
 #include "meter/prices.h"
 
 #include <cyaml/cyaml.h>
@@ -97,6 +98,10 @@ static void yaml_log_take(cyaml_log_t level, void *ctx, const char *fmt, va_list
 		const char *body = strncmp(text, "Load: ", 6) ? text : text + 6;
 
 		(void)snprintf(log->text, sizeof(log->text), "%s", body);
+		/* It may quote the file, whatever that holds; an error is one line of text. */
+		for (char *p = log->text; *p; p++)
+			if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
+				*p = '?';
 	}
 }
 
@@ -216,6 +221,7 @@ static int name_of(const struct yaml_prices *y, const char *path, struct prices 
 		   struct cloche_err *err)
 {
 	const char *base = strrchr(path, '/');
+	char word[QUOTE_LEN];
 	size_t len;
 
 	base = y->name ? y->name : base ? base + 1 : path;
@@ -228,9 +234,9 @@ static int name_of(const struct yaml_prices *y, const char *path, struct prices 
 	for (size_t i = 0; i < len; i++)
 		if (base[i] <= ' ' || base[i] > '~' || base[i] == '"' || base[i] == '\\')
 			return cloche_err_set(err, EINVAL,
-					      "name: '%.60s' must have printable ASCII characters "
+					      "name: %s must have printable ASCII characters "
 					      "only, no blanks or quotes",
-					      base);
+					      quote(word, base));
 	memcpy(ret->name, base, len);
 	ret->name[len] = '\0';
 	if (!strcmp(ret->name, "lambda") || !strcmp(ret->name, "lambda-2019"))

@@ -270,6 +270,8 @@ static const struct {
 	{ "gb_second: [1]", "line 1" },
 	{ "gb_second: 1000001", "more than" },
 	{ "gb_second: 1\nrequest: 0.0000000000001", "12 decimals" },
+	{ "gb_second: 1\n  2", "'1 2'" },
+	{ "gb_second: \"1\\n2\"", "'1\\n2'" },
 	{ "gb_second: 1\nround: 0ms", "round" },
 	{ "gb_second: 1\nround: 1500us", "whole number of milliseconds" },
 	{ "gb_second: 1\nminimum: 2h", "minimum" },
