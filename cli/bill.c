@@ -81,7 +81,7 @@ struct text {
 
 static struct text usd(money_t amount)
 {
-	struct text t;
+	struct text t = { "" };
 
 	money_format_fixed(amount, 12, t.s);
 	return t;
@@ -89,7 +89,7 @@ static struct text usd(money_t amount)
 
 static struct text nano(unsigned __int128 n)
 {
-	struct text t;
+	struct text t = { "" };
 
 	prices_format_nano(n, t.s);
 	return t;

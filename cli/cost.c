@@ -112,7 +112,7 @@ static int times_rate(money_t amount, const struct cost_args *a, uint64_t second
 static int month_tiered(struct cost *c, const struct cost_args *a, money_t *ret)
 {
 	unsigned __int128 gbs = (unsigned __int128)c->charge.gbs_nano * a->calls * MONTH_S;
-	money_t requests;
+	money_t requests = 0;
 	int r = prices_volume(&c->prices, gbs / a->seconds, ret);
 
 	if (r == 0)

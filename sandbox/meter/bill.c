@@ -44,7 +44,7 @@ static const struct {
 int bill_by_parse(const char *text, enum bill_by *ret, struct cloche_err *err)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strcmp(text, kinds[i].name))
+		if (strcmp(text, kinds[i].name) != 0)
 			continue;
 		*ret = (enum bill_by)i;
 		return 0;

@@ -445,15 +445,15 @@ static int commit(struct ledger *l, uint64_t segment, uint64_t end, struct cloch
 /* The directory and, for the first run on a host, the one above it. */
 static int dir_make(const char *dir)
 {
-	cleanup_free char *parent = strdup(dir);
-	char *slash;
+	const char *slash = strrchr(dir, '/');
+	char parent[PATH_MAX];
 
 	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
 		return 0;
-	slash = errno == ENOENT && parent ? strrchr(parent, '/') : NULL;
-	if (!slash || slash == parent)
+	if (errno != ENOENT || !slash || slash == dir || slash - dir >= PATH_MAX)
 		return -errno;
-	*slash = '\0';
+	memcpy(parent, dir, (size_t)(slash - dir));
+	parent[slash - dir] = '\0';
 	if (mkdir(parent, 0755) < 0 && errno != EEXIST)
 		return -errno;
 	return mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;

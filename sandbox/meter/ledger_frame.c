@@ -57,7 +57,7 @@ static enum frame_state broken(const char **ret_why, const char *why)
 /* Fewer bytes than a head: torn if they are how a head begins. */
 static enum frame_state check_stub(const unsigned char *p, size_t avail, const char **ret_why)
 {
-	if (memcmp(p, magic, avail < 4 ? avail : 4))
+	if (memcmp(p, magic, avail < 4 ? avail : 4) != 0)
 		return broken(ret_why, "these are not the first bytes of a record");
 	if (avail >= 24 && fnv1a(p, 16) != u64_at(p + 16))
 		return broken(ret_why, "its head was changed");
@@ -67,7 +67,7 @@ static enum frame_state check_stub(const unsigned char *p, size_t avail, const c
 static enum frame_state check_head(const unsigned char *p, uint64_t number,
 				   const unsigned char *prev, const char **ret_why)
 {
-	if (memcmp(p, magic, 4) || fnv1a(p, 16) != u64_at(p + 16))
+	if (memcmp(p, magic, 4) != 0 || fnv1a(p, 16) != u64_at(p + 16))
 		return broken(ret_why, "its head was changed");
 	if (p[5] != LEDGER_VERSION || p[4] < FRAME_OPEN || p[4] > FRAME_SEAL)
 		return broken(ret_why, "it is of a kind that this version does not know");
@@ -76,7 +76,7 @@ static enum frame_state check_head(const unsigned char *p, uint64_t number,
 	if (number && u64_at(p + 8) != number)
 		return broken(ret_why, "it has another record's number: records were removed, "
 				       "inserted or moved");
-	if (number && memcmp(p + 24, prev, FRAME_HASH))
+	if (number && memcmp(p + 24, prev, FRAME_HASH) != 0)
 		return broken(ret_why, "it does not carry the hash of the record before it");
 	return FRAME_OK;
 }
@@ -100,7 +100,7 @@ enum frame_state frame_check(const unsigned char *p, size_t avail, uint64_t numb
 	if (avail < FRAME_HEAD + len + FRAME_HASH)
 		return FRAME_TORN;
 	hash_sha256(p, FRAME_HEAD + len, hash);
-	if (memcmp(hash, p + FRAME_HEAD + len, FRAME_HASH)) {
+	if (memcmp(hash, p + FRAME_HEAD + len, FRAME_HASH) != 0) {
 		if (all_zero(p + FRAME_HEAD + len, avail - FRAME_HEAD - len))
 			return FRAME_TORN;
 		return broken(ret_why, "its content does not match its hash");

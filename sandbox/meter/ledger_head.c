@@ -32,7 +32,7 @@ bool ledger_head_read(int fd, struct ledger_head *ret)
 	struct ledger_head head;
 
 	if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
-	    memcmp(head.magic, magic, sizeof(magic)) ||
+	    memcmp(head.magic, magic, sizeof(magic)) != 0 ||
 	    head.check != check_of(&head, offsetof(struct ledger_head, check)))
 		return false;
 	*ret = head;
@@ -78,7 +78,7 @@ static int advance_open(struct ledger_head *head, const struct frame *frame, con
 	if (open.segment != head->segment)
 		return bad(ret_why, "the file has another segment's number: segments were renamed "
 				    "or swapped");
-	if (frame->number > 1 && head->number && memcmp(open.ledger_id, head->ledger_id, 16))
+	if (frame->number > 1 && head->number && memcmp(open.ledger_id, head->ledger_id, 16) != 0)
 		return bad(ret_why, "the segment belongs to another ledger");
 	memcpy(head->ledger_id, open.ledger_id, 16);
 	head->first = frame->number;
@@ -140,17 +140,19 @@ static uint64_t segment_of(const char *name)
 
 int ledger_segment_range(int dirfd, uint64_t *ret_first, uint64_t *ret_last)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int fd = -1;
 	uint64_t first = 0, last = 0, n;
 	struct dirent *e;
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	DIR *d;
 	int r;
 
-	if (!d) {
-		r = -errno;
-		fd_close(&fd);
-		return r;
-	}
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d)
+		return -errno;
+	(void)TAKE_FD(fd);
+	/* This stream is nobody else's. */
+	/* cppcheck-suppress readdirCalled */
 	while (errno = 0, (e = readdir(d)) != NULL) {
 		n = segment_of(e->d_name);
 		if (n && (!first || n < first))

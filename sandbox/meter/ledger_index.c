@@ -274,10 +274,11 @@ static int attempt(const char *dir, const char *path, bool anew, struct ledger_i
 /* A directory that is no ledger must not get an index, nor lose a file of that name. */
 static int expect_ledger(const char *dir, struct cloche_err *err)
 {
-	cleanup_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int fd = -1;
 	uint64_t first, last;
 	int r;
 
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return cloche_err_sys(err, errno, "open ledger '%.200s'", dir);
 	r = ledger_segment_range(fd, &first, &last);

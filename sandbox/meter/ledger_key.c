@@ -37,10 +37,11 @@ static int hex_read(int dirfd, const char *path, unsigned char ret[static KEY_LE
 static int hex_write(const char *path, const unsigned char key[static KEY_LEN], mode_t mode,
 		     struct cloche_err *err)
 {
-	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	cleanup_fd int fd = -1;
 	char text[2 * KEY_LEN + 2];
 	ssize_t n;
 
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return cloche_err_sys(err, errno, "make key '%.200s'", path);
 	(void)sodium_bin2hex(text, sizeof(text), key, KEY_LEN);

@@ -54,7 +54,7 @@ int prices_find(const char *name_or_file, struct prices *ret, struct cloche_err 
 	int len, r;
 
 	for (size_t i = 0; i < sizeof(builtins) / sizeof(builtins[0]); i++) {
-		if (strcmp(name_or_file, builtins[i].name))
+		if (strcmp(name_or_file, builtins[i].name) != 0)
 			continue;
 		*ret = builtins[i];
 		prices_seal(ret);
@@ -148,7 +148,7 @@ static money_t unit_quantum(const struct prices *p)
 
 int prices_unit(const struct prices *p, uint64_t memory_bytes, money_t *ret, struct cloche_err *err)
 {
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	int r;
 
 	r = memory_charged(p, memory_bytes, &bytes, err);
@@ -174,7 +174,7 @@ static uint64_t billed_ms_of(const struct prices *p, int64_t duration_ns)
 /* Charges billed_ms at bytes, by the unit where the list prices units. */
 static int charge_of(const struct prices *p, uint64_t bytes, uint64_t billed_ms, money_t *ret)
 {
-	money_t unit;
+	money_t unit = 0;
 	int r;
 
 	if (!p->unit_decimals)
@@ -204,7 +204,7 @@ int prices_charge(const struct prices *p, const struct prices_use *use, struct p
 {
 	struct prices_charge c = { .request = p->request };
 	unsigned __int128 nano;
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	int64_t fair_ns;
 	int r;
 

@@ -43,15 +43,15 @@ struct prices_tier {
 
 struct prices {
 	char name[PRICES_NAME_LEN];
-	char sha256[65];	/* of all that follows, in canonical text: what the ledger names */
-	money_t gb_second;	/* dollars for 1 GiB during 1 s */
-	money_t request;	/* dollars for one request */
+	char sha256[65]; /* of all that follows, in canonical text: what the ledger names */
+	bool init_billed;
 	uint32_t round_ms;	/* durations are rounded up to a multiple of it; at least 1 */
 	uint32_t min_ms;	/* the least billed; 0: none */
 	uint32_t unit_decimals; /* see above; 0: no rounding before multiplying */
 	uint32_t memory_min_mib, memory_step_mib, memory_max_mib; /* 0: as the limit is */
-	bool init_billed;
-	unsigned n_tiers; /* 0: gb_second whatever the volume */
+	uint32_t n_tiers;  /* 0: gb_second whatever the volume */
+	money_t gb_second; /* dollars for 1 GiB during 1 s */
+	money_t request;   /* dollars for one request */
 	struct prices_tier tiers[PRICES_TIERS_MAX];
 };
 

@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -93,7 +94,7 @@ static void yaml_log_take(cyaml_log_t level, void *ctx, const char *fmt, va_list
 	text[strcspn(text, "\n")] = '\0';
 	at = strstr(text, "line: ");
 	if (at && !log->line)
-		(void)sscanf(at, "line: %u", &log->line);
+		log->line = (unsigned)strtoul(at + 6, NULL, 10);
 	if (!log->text[0]) {
 		const char *body = strncmp(text, "Load: ", 6) ? text : text + 6;
 
@@ -131,11 +132,12 @@ static void yaml_log_mend(struct yaml_log *log, const char *buf)
 static int file_read(const char *path, char *buf, size_t size, size_t *ret_len,
 		     struct cloche_err *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	cleanup_fd int fd = -1;
 	struct stat st;
 	size_t len = 0;
 	ssize_t n;
 
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return cloche_err_sys(err, errno, "open price list '%.200s'", path);
 	if (fstat(fd, &st) < 0)
@@ -274,7 +276,7 @@ static int prices_of(const struct yaml_prices *y, const char *path, struct price
 
 int prices_file_load(const char *path, struct prices *ret, struct cloche_err *err)
 {
-	cleanup_free char *buf = malloc(FILE_MAX + 1);
+	cleanup_free char *buf = NULL;
 	struct yaml_log log = { 0 };
 	const cyaml_config_t config = {
 		.log_fn = yaml_log_take,
@@ -288,6 +290,7 @@ int prices_file_load(const char *path, struct prices *ret, struct cloche_err *er
 	size_t len = 0;
 	int r;
 
+	buf = malloc(FILE_MAX + 1);
 	if (!buf)
 		return cloche_err_sys(err, ENOMEM, "read price list '%.200s'", path);
 	r = file_read(path, buf, FILE_MAX + 1, &len, err);

@@ -29,9 +29,11 @@ static int by_value(const void *a, const void *b)
 
 static void show(const char *what, int64_t *ns, size_t n)
 {
+	const size_t middle = n / 2, late = n * 99 / 100;
+
 	qsort(ns, n, sizeof(*ns), by_value);
-	printf("%-44s %8zu  %7.2f  %7.2f  %9.2f\n", what, n, (double)ns[n / 2] / 1000,
-	       (double)ns[n * 99 / 100] / 1000, (double)ns[n - 1] / 1000);
+	printf("%-44s %8zu  %7.2f  %7.2f  %9.2f\n", what, n, (double)ns[middle] / 1e3,
+	       (double)ns[late] / 1e3, (double)ns[n - 1] / 1e3);
 }
 
 static _Noreturn void fail(const struct cloche_err *err)

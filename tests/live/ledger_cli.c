@@ -82,7 +82,7 @@ Test(ledger_cli, cost_from_history_compares_what_was_measured)
 		r.request = 0;
 		cr_assert_eq(ledger_append(l, &r, NULL, NULL), 0);
 	}
-	l = ledger_close(l);
+	(void)ledger_close(l);
 	CLOCHE(&run, "cost", "--function", "f", "--ledger", dir, "--rate", "1/s");
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	expect_has(run.out, "512 MB: $0.000000800000 a call, $2.07 a month");
@@ -147,7 +147,7 @@ Test(ledger_cli, csv_quotes_what_users_named)
 	(void)strcpy(r.owner_name, "=cmd");
 	(void)strcpy(r.function, "a\"b,c");
 	cr_assert_eq(ledger_append(l, &r, NULL, NULL), 0);
-	l = ledger_close(l);
+	(void)ledger_close(l);
 	CLOCHE(&run, "bill", "--csv", "--ledger", dir);
 	expect_has(run.out, "\r\n\"'=cmd/a\"\"b,c\",1,");
 }

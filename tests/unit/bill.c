@@ -16,8 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FIRST_NS 1767225600000000000LL /* ledgers_record(0) starts here, one follows each second \
-					*/
+#define FIRST_NS                                                                        \
+	1767225600000000000LL /* ledgers_record(0) starts here, one follows each second \
+			       */
 #define SEC 1000000000LL
 
 static struct bill make_bill(const char *dir, const struct bill_query *query)
