@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/parse.h"
 #include "base/quote.h"
 #include "meter/prices.h"
@@ -129,13 +130,12 @@ static void yaml_log_mend(struct yaml_log *log, const char *buf)
 	}
 }
 
-static int file_read(const char *path, char *buf, size_t size, size_t *ret_len,
-		     struct cloche_err *err)
+/* A price list named by a user may be a FIFO or a device: opening it must not wait or act. */
+static int file_read(const char *path, char **ret, size_t *ret_len, struct cloche_err *err)
 {
 	cleanup_fd int fd = -1;
 	struct stat st;
-	size_t len = 0;
-	ssize_t n;
+	int r;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
@@ -145,19 +145,8 @@ static int file_read(const char *path, char *buf, size_t size, size_t *ret_len,
 	if (!S_ISREG(st.st_mode))
 		return cloche_err_set(err, EINVAL, "price list '%.200s' is not a regular file",
 				      path);
-	while (len < size && (n = read(fd, buf + len, size - len)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return cloche_err_sys(err, errno, "read price list '%.200s'", path);
-		len += (size_t)n;
-	}
-	if (len == size)
-		return cloche_err_set(err, EFBIG, "price list '%.200s' is larger than %u bytes",
-				      path, FILE_MAX);
-	buf[len] = '\0';
-	*ret_len = len;
-	return 0;
+	r = file_load_fd(fd, path, FILE_MAX, ret, ret_len, err);
+	return r < 0 ? cloche_err_wrap(err, "price list") : 0;
 }
 
 static int amount_of(const char *key, const char *text, money_t *ret, struct cloche_err *err)
@@ -290,10 +279,7 @@ int prices_file_load(const char *path, struct prices *ret, struct cloche_err *er
 	size_t len = 0;
 	int r;
 
-	buf = malloc(FILE_MAX + 1);
-	if (!buf)
-		return cloche_err_sys(err, ENOMEM, "read price list '%.200s'", path);
-	r = file_read(path, buf, FILE_MAX + 1, &len, err);
+	r = file_read(path, &buf, &len, err);
 	if (r < 0)
 		return r;
 	yerr = cyaml_load_data((const uint8_t *)buf, len, &config, &prices_schema,

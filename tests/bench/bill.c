@@ -40,7 +40,7 @@ static void fill(const char *dir, uint64_t n)
 		(void)snprintf(r.function, sizeof(r.function), "function-%u",
 			       (unsigned)(i * 7919 % 20));
 		(void)snprintf(r.owner_name, sizeof(r.owner_name), "owner-%u", (unsigned)(i % 5));
-		(void)strcpy(r.verdict, i % 50 ? "ok" : "error");
+		(void)snprintf(r.verdict, sizeof(r.verdict), "%s", i % 50 ? "ok" : "error");
 		(void)strcpy(r.prices, "lambda");
 		r.owner_uid = 1000 + (uint32_t)(i % 5);
 		r.started_ns = (1767225600 + (int64_t)(i * 31 * 86400 / n)) * NSEC_PER_SEC;
