@@ -76,7 +76,6 @@ static int query_prepare(sqlite3 *db, const struct bill_query *q, sqlite3_stmt *
 		       "SELECT " COLUMNS " FROM rollup WHERE hour >= ?1 AND hour < ?2"
 		       " UNION ALL "
 		       "SELECT " COLUMNS " FROM raw WHERE hour IN (?1 - 1, ?2)"
-		       " AND (hour < ?1 OR hour >= ?2)"
 		       " AND started_ns >= ?3 AND started_ns < ?4)"
 		       " WHERE (?5 < 0 OR uid = ?5) AND (?6 IS NULL OR function = ?6)"
 		       " AND (?7 IS NULL OR verdict = ?7) GROUP BY k ORDER BY %s",

@@ -124,7 +124,9 @@ static void yaml_log_mend(struct yaml_log *log, const char *buf)
 	len = strlen(key);
 	for (const char *p = buf; *p; p++) {
 		line += *p == '\n';
-		if (!strncmp(p, key, len) && p[len + strspn(p + len, " \"'")] == ':' &&
+		if (strncmp(p, key, len) != 0)
+			continue;
+		if (p[len + strspn(p + len, " \"'")] == ':' &&
 		    (p == buf || strchr(" \t\n{,-\"'", p[-1])))
 			log->line = line;
 	}

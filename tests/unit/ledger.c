@@ -482,7 +482,7 @@ static void *append_some(void *arg)
 	return NULL;
 }
 
-Test(ledger, processes_and_threads_append_at_the_same_time)
+Test(ledger, processes_and_threads_append_at_the_same_time, .timeout = 30)
 {
 	cleanup_tmpdir char *dir = tmpdir_make();
 	pid_t pids[6];
@@ -764,6 +764,45 @@ Test(ledger, seals_are_signed_and_checked)
 	cr_assert(f.broken && strstr(f.text, "not signed"), "%s", f.text);
 	cr_assert_eq(f.segment, 2);
 	cr_assert(!ledgers_verify(dir).broken);
+}
+
+/* Who changes a seal and makes all hashes right again still lacks the key. */
+Test(ledger, a_seal_that_was_made_again_without_the_key_is_found)
+{
+	cleanup_tmpdir char *dir = tmpdir_make(), *keys = tmpdir_make();
+	struct ledger_options options = { .create = true };
+	const struct ledger_walk walk = { 0 };
+	struct cloche_err err = { 0 };
+	char key[512], path[512];
+	unsigned char *buf;
+	struct ledger *l;
+	size_t len, body = sizeof(struct frame_seal), at;
+
+	options.key_file = path_in(key, keys, "key");
+	cr_assert_eq(ledger_key_make(key, &err), 0, "%s", err.text);
+	cr_assert_eq(ledger_open(dir, &options, &l, &err), 0, "%s", err.text);
+	ledgers_append(l, 0, 3);
+	cr_assert_eq(ledger_seal(l, &err), 0, "%s", err.text);
+	(void)ledger_close(l);
+	cr_assert_eq(file_load(AT_FDCWD, path_in(path, dir, "000000000001.seg"), 1 << 20,
+			       (char **)&buf, &len, &err),
+		     0);
+	at = len - FRAME_HEAD - body - FRAME_HASH;
+	/* Each part in turn: the time, the public key, the signature. */
+	for (size_t part = 24; part < body; part += 8) {
+		struct ledger_head head = { .segment = 1 };
+		struct ledger_finding f = { 0 };
+		unsigned char prev[FRAME_HASH];
+
+		memcpy(prev, buf + at + 24, FRAME_HASH);
+		buf[at + FRAME_HEAD + part] ^= 1;
+		(void)frame_finish(buf + at, FRAME_SEAL, 5, prev, body);
+		cr_assert_eq(ledger_verify_bytes(buf, len, true, &walk, &head, &f), 0);
+		cr_assert(f.broken && f.number == 5, "byte %zu of the seal", part);
+		cr_assert(strstr(f.text, "signature"), "%s", f.text);
+		buf[at + FRAME_HEAD + part] ^= 1;
+	}
+	free(buf);
 }
 
 Test(ledger, what_is_no_ledger_is_refused)
