@@ -118,7 +118,7 @@ static void yaml_log_mend(struct yaml_log *log, const char *buf)
 	size_t len;
 
 	key = key ? key + 5 : strstr(log->text, "already seen: ");
-	if (!key)
+	if (!key || !buf)
 		return;
 	key += strncmp(key, "already seen: ", 14) ? 0 : 14;
 	len = strlen(key);
