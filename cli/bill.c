@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/* `cloche bill`: what was used and what it costs, as a table, as JSON or as CSV. */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/parse.h"
+#include "cli/ledger_args.h"
+#include "meter/bill.h"
+#include "meter/ledger.h"
+#include "meter/ledger_index.h"
+#include "meter/prices.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+	"Usage: cloche bill [OPTIONS]\n"
+	"What was used and what it costs: the sum over the ledger, to the last digit.\n"
+	"Root sees all owners' invocations, everybody else their own.\n"
+	"\n"
+	"What:\n"
+	"  --by WHAT         function (default), owner, day, verdict or memory\n"
+	"  --since T         from this time on: 2026-01-31, 2026-01-31T12:30Z, 7d, 24h\n"
+	"  --until T         up to, and not including, this time\n"
+	"  --function NAME   this function only\n"
+	"  --owner UID       this owner only\n"
+	"How:\n"
+	"  --json            one JSON object\n"
+	"  --csv             comma-separated values with a header line\n"
+	"  --ledger DIR      the ledger (default " LEDGER_DIR ")\n"
+	"  --help            this text\n"
+	"\n"
+	"USD is the duration charge, REQUESTS the charge per request, TOTAL both. FAIR is\n"
+	"the total with the time taken off that functions waited for others.\n"
+	"\n"
+	"Examples:\n"
+	"  cloche bill --since 30d\n"
+	"  cloche bill --by day --since 2026-01-01 --until 2026-02-01 --csv\n";
+
+enum form { FORM_TABLE, FORM_JSON, FORM_CSV };
+
+struct bill_args {
+	struct bill_query query;
+	const char *ledger;
+	enum form form;
+};
+
+enum {
+	OPT_BY = 256,
+	OPT_SINCE,
+	OPT_UNTIL,
+	OPT_FUNCTION,
+	OPT_OWNER,
+	OPT_JSON,
+	OPT_CSV,
+	OPT_LEDGER,
+	OPT_HELP
+};
+
+static const struct option options[] = {
+	{ "by", required_argument, NULL, OPT_BY },
+	{ "since", required_argument, NULL, OPT_SINCE },
+	{ "until", required_argument, NULL, OPT_UNTIL },
+	{ "function", required_argument, NULL, OPT_FUNCTION },
+	{ "owner", required_argument, NULL, OPT_OWNER },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "csv", no_argument, NULL, OPT_CSV },
+	{ "ledger", required_argument, NULL, OPT_LEDGER },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ 0 },
+};
+
+/* Text of a figure; two of them in one printf need two buffers. */
+struct text {
+	char s[PRICES_SUM_LEN];
+};
+
+static struct text usd(money_t amount)
+{
+	struct text t = { "" };
+
+	money_format_fixed(amount, 12, t.s);
+	return t;
+}
+
+static struct text nano(unsigned __int128 n)
+{
+	struct text t = { "" };
+
+	prices_format_nano(n, t.s);
+	return t;
+}
+
+static struct text seconds(int64_t ns)
+{
+	struct text t;
+
+	(void)snprintf(t.s, sizeof(t.s), "%lld.%03lld", ns / NSEC_PER_SEC,
+		       ns % NSEC_PER_SEC / NSEC_PER_MSEC);
+	return t;
+}
+
+static json_t *row_json(const struct bill_row *r, const char *by)
+{
+	json_t *o = json_pack(
+		"{sI sI ss sI sI sI sI ss ss ss ss}", "invocations", (json_int_t)r->invocations,
+		"cold_starts", (json_int_t)r->cold, "gb_seconds", nano(r->gbs_nano).s, "billed_ms",
+		(json_int_t)r->billed_ms, "duration_ns", (json_int_t)r->duration_ns,
+		"contention_ns", (json_int_t)r->contention_ns, "contention_unmeasured",
+		(json_int_t)r->unmeasured, "usd", usd(r->charge).s, "request_usd",
+		usd(r->request).s, "total_usd", usd(r->total).s, "fair_usd", usd(r->fair).s);
+
+	if (o && by)
+		(void)json_object_set_new(o, by, json_string(r->key));
+	return o;
+}
+
+static json_t *time_json(int64_t ns)
+{
+	char text[CLOCK_ISO_LEN];
+
+	if (ns == 0 || ns == INT64_MAX)
+		return json_null();
+	clock_format_iso(ns, text);
+	return json_string(text);
+}
+
+static int show_json(const struct bill *bill, const struct bill_query *q)
+{
+	json_t *rows = json_array();
+	json_t *o;
+	int r;
+
+	for (size_t i = 0; i < bill->n; i++)
+		(void)json_array_append_new(rows, row_json(&bill->rows[i], bill_by_text(q->by)));
+	o = json_pack("{ss ss so so so so}", "schema", "cloche.bill/1", "by", bill_by_text(q->by),
+		      "since", time_json(q->since_ns), "until", time_json(q->until_ns), "rows",
+		      rows, "total", row_json(&bill->sum, NULL));
+	r = o ? json_dumpf(o, stdout, JSON_COMPACT) : -1;
+	(void)putchar('\n');
+	json_decref(o);
+	return r;
+}
+
+/* RFC 4180; a spreadsheet takes a leading =, +, - or @ for a formula, so that it gets a quote. */
+static void csv_text(const char *text)
+{
+	if (strchr("=+-@", text[0]) && text[0] && text[1])
+		(void)printf("\"'");
+	else
+		(void)putchar('"');
+	for (; *text; text++) {
+		if (*text == '"')
+			(void)putchar('"');
+		(void)putchar(*text);
+	}
+	(void)putchar('"');
+}
+
+static void show_csv(const struct bill *bill, const struct bill_query *q)
+{
+	(void)printf("%s,invocations,cold_starts,gb_seconds,billed_ms,duration_ns,contention_ns,"
+		     "contention_unmeasured,usd,request_usd,total_usd,fair_usd\r\n",
+		     bill_by_text(q->by));
+	for (size_t i = 0; i < bill->n; i++) {
+		const struct bill_row *r = &bill->rows[i];
+
+		csv_text(r->key);
+		(void)printf(",%" PRId64 ",%" PRId64 ",%s,%" PRId64 ",%" PRId64 ",%" PRId64
+			     ",%" PRId64 ",%s,%s,%s,%s\r\n",
+			     r->invocations, r->cold, nano(r->gbs_nano).s, r->billed_ms,
+			     r->duration_ns, r->contention_ns, r->unmeasured, usd(r->charge).s,
+			     usd(r->request).s, usd(r->total).s, usd(r->fair).s);
+	}
+}
+
+#define COLUMNS 10
+#define BAR	10
+
+static void row_texts(const struct bill_row *r, struct text t[static COLUMNS - 1])
+{
+	(void)snprintf(t[0].s, sizeof(t[0].s), "%" PRId64, r->invocations);
+	(void)snprintf(t[1].s, sizeof(t[1].s), "%" PRId64, r->cold);
+	t[2] = nano(r->gbs_nano);
+	t[3] = seconds(r->billed_ms * NSEC_PER_MSEC);
+	t[4] = seconds(r->duration_ns);
+	t[5] = usd(r->charge);
+	t[6] = usd(r->request);
+	t[7] = usd(r->total);
+	t[8] = usd(r->fair);
+}
+
+static void row_print(const char *key, const struct bill_row *r, const int *width, money_t most)
+{
+	struct text t[COLUMNS - 1];
+	int bar = most ? (int)((r->total * BAR + most - 1) / most) : 0;
+
+	row_texts(r, t);
+	(void)printf("%-*s", width[0], key);
+	for (int i = 1; i < COLUMNS; i++)
+		(void)printf("  %*s", width[i], t[i - 1].s);
+	if (bar)
+		(void)printf("  %.*s", bar, "##########");
+	(void)putchar('\n');
+}
+
+static void show_table(const struct bill *bill, const struct bill_query *q)
+{
+	static const char *const heads[COLUMNS - 1] = { "CALLS",    "COLD",   "GB-SECONDS",
+							"BILLED s", "USED s", "USD",
+							"REQUESTS", "TOTAL",  "FAIR" };
+	int width[COLUMNS] = { 8 };
+	struct text t[COLUMNS - 1];
+	money_t most = 0;
+
+	row_texts(&bill->sum, t);
+	for (int i = 1; i < COLUMNS; i++) {
+		size_t head = strlen(heads[i - 1]), figure = strlen(t[i - 1].s);
+
+		width[i] = (int)(head > figure ? head : figure);
+	}
+	for (size_t i = 0; i < bill->n; i++) {
+		if ((int)strlen(bill->rows[i].key) > width[0])
+			width[0] = (int)strlen(bill->rows[i].key);
+		if (bill->rows[i].total > most)
+			most = bill->rows[i].total;
+	}
+	(void)printf("%-*s", width[0], bill_by_text(q->by));
+	for (int i = 1; i < COLUMNS; i++)
+		(void)printf("  %*s", width[i], heads[i - 1]);
+	(void)putchar('\n');
+	for (size_t i = 0; i < bill->n; i++)
+		row_print(bill->rows[i].key, &bill->rows[i], width, most);
+	row_print("total", &bill->sum, width, 0);
+	if (bill->sum.unmeasured)
+		(void)printf("contention was not measured in %" PRId64 " of %" PRId64
+			     " invocations: FAIR takes nothing off these\n",
+			     bill->sum.unmeasured, bill->sum.invocations);
+}
+
+static int option_take(int opt, struct bill_args *a, struct cloche_err *err)
+{
+	uint64_t uid;
+	int r = 0;
+
+	switch (opt) {
+	case OPT_BY:
+		return bill_by_parse(optarg, &a->query.by, err);
+	case OPT_SINCE:
+		return args_instant(optarg, clock_real_ns(), &a->query.since_ns, err);
+	case OPT_UNTIL:
+		return args_instant(optarg, clock_real_ns(), &a->query.until_ns, err);
+	case OPT_FUNCTION:
+		a->query.function = optarg;
+		break;
+	case OPT_OWNER:
+		r = parse_count(optarg, 0, UINT32_MAX, &uid, err);
+		if (r == 0 && args_owner() >= 0 && (int64_t)uid != args_owner())
+			return cloche_err_set(err, EPERM, "only root sees other owners' bills");
+		if (r == 0)
+			a->query.owner_uid = (int64_t)uid;
+		break;
+	case OPT_JSON:
+		a->form = FORM_JSON;
+		break;
+	case OPT_CSV:
+		a->form = FORM_CSV;
+		break;
+	case OPT_LEDGER:
+		a->ledger = optarg;
+		break;
+	default:
+		break;
+	}
+	return r;
+}
+
+static int bill_show(const struct bill_args *a)
+{
+	cleanup_ledger_index struct ledger_index index = { 0 };
+	cleanup_bill struct bill bill = { 0 };
+	struct cloche_err err = { 0 };
+
+	if (ledger_index_open(a->ledger, false, &index, &err) < 0 ||
+	    bill_make(&index, &a->query, &bill, &err) < 0)
+		return args_failed("bill", &err);
+	if (a->form == FORM_JSON)
+		(void)show_json(&bill, &a->query);
+	else if (a->form == FORM_CSV)
+		show_csv(&bill, &a->query);
+	else
+		show_table(&bill, &a->query);
+	if (fflush(stdout) || ferror(stdout)) {
+		(void)cloche_err_set(&err, EIO, "the bill could not be written to standard output");
+		return args_failed("bill", &err);
+	}
+	return 0;
+}
+
+int cmd_bill(int argc, char **argv)
+{
+	struct bill_args a = {
+		.query = { .until_ns = INT64_MAX, .owner_uid = args_owner() },
+		.ledger = LEDGER_DIR,
+	};
+	struct cloche_err err = { 0 };
+	int opt;
+
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (opt == OPT_HELP)
+			return fputs(help, stdout) < 0;
+		if (opt == '?' || opt == ':')
+			return args_refused("bill", argv, opt);
+		if (option_take(opt, &a, &err) < 0)
+			return args_usage("bill", "--%s: %s", options[opt - OPT_BY].name, err.text);
+	}
+	if (optind < argc)
+		return args_usage("bill", "unexpected argument '%.80s'", argv[optind]);
+	return bill_show(&a);
+}

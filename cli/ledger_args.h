@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_CLI_LEDGER_ARGS_H
+#define CLOCHE_CLI_LEDGER_ARGS_H
+
+#include <getopt.h>
+#include <stdint.h>
+
+struct cloche_err;
+
+/* What the verbs bill, cost and audit say and take in the same way. */
+
+/* One line on standard error with a hint at --help; returns 2, the status of a usage error. */
+int args_usage(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for what getopt_long did not take (it returned '?' or ':'). opterr must be 0. */
+int args_refused(const char *verb, char **argv, int returned);
+
+/* "cloche VERB: text" on standard error; returns 1. */
+int args_failed(const char *verb, const struct cloche_err *err);
+
+/* An instant: 2026-01-02, 2026-01-02T03:04[:05][Z] (UTC), @SECONDS since 1970, or so long ago:
+ * 7d, 24h, 90m. */
+int args_instant(const char *text, int64_t now_ns, int64_t *ret_ns, struct cloche_err *err);
+
+/* "50/min", "2/s", "1000/day": calls in so many seconds. */
+int args_rate(const char *text, uint64_t *ret_calls, uint64_t *ret_seconds, struct cloche_err *err);
+
+/* Whose records the caller may see: their own uid, or -1 for root, who sees all. */
+int64_t args_owner(void);
+
+#endif

@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The writer of the ledger: locking, appending, mending, rotating. The theory of operation is in
+ * ledger.h. Reading and judging what is there is ledger_verify.c's; this file trusts nothing but
+ * whole frames that follow each other.
+ */
+#include "meter/ledger.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "meter/ledger_head.h"
+#include "meter/ledger_key.h"
+#include "meter/ledger_record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+/* Room that ledger_ready keeps ahead of the end, and how much it takes at a time. */
+#define RESERVE_LEAST (256u << 10)
+#define RESERVE_STEP  (512u << 10)
+
+struct ledger {
+	int dirfd, headfd;
+	int segfd;
+	uint64_t segfd_number; /* the segment that segfd is; 0: none */
+	uint64_t segment_bytes;
+	bool sync;
+	char *key_file;
+	char *dir;
+	const struct ledger_io *io;
+	struct ledger_head head; /* as of the last time that the lock was held */
+	struct ledger_repair repaired;
+	pthread_mutex_t chain, commit; /* the locks of `head` are per open file, not per thread */
+	unsigned char buf[FRAME_MAX];
+};
+
+static const struct ledger_io system_io = {
+	.pwrite = pwrite,
+	.ftruncate = ftruncate,
+	.fdatasync = fdatasync,
+	.fallocate = fallocate,
+	.openat = openat,
+};
+
+/* ---- one frame ---- */
+
+static int head_write(struct ledger *l, struct cloche_err *err)
+{
+	ssize_t n;
+
+	ledger_head_finish(&l->head);
+	n = l->io->pwrite(l->headfd, &l->head, sizeof(l->head), 0);
+	if (n != (ssize_t)sizeof(l->head))
+		return cloche_err_sys(err, n < 0 ? errno : ENOSPC, "write '%.200s/" HEAD_NAME "'",
+				      l->dir);
+	return 0;
+}
+
+static int write_failed(struct ledger *l, int code, struct cloche_err *err)
+{
+	cloche_err_sys(err, code, "write segment %" PRIu64 " of ledger '%.200s'", l->head.segment,
+		       l->dir);
+	if (code == ENOSPC || code == EDQUOT)
+		return cloche_err_wrap(err, "not recorded, for lack of disk space");
+	return -code;
+}
+
+/*
+ * Writes the frame whose body is at l->buf + FRAME_HEAD behind the end. A write that was cut short
+ * is taken back; if that fails too, it is a torn end that the next writer cuts off.
+ */
+static int frame_put(struct ledger *l, enum frame_type type, size_t body_len,
+		     struct cloche_err *err)
+{
+	size_t size = frame_finish(l->buf, type, l->head.number + 1, l->head.hash, body_len);
+	struct frame frame = {
+		.type = type,
+		.number = l->head.number + 1,
+		.body = l->buf + FRAME_HEAD,
+		.body_len = body_len,
+		.hash = l->buf + size - FRAME_HASH,
+		.size = size,
+	};
+	const char *why;
+	ssize_t n;
+	int code;
+
+	n = l->io->pwrite(l->segfd, l->buf, size, (off_t)l->head.end);
+	if (n != (ssize_t)size) {
+		code = n < 0 ? errno : ENOSPC;
+		if (n > 0) {
+			(void)l->io->ftruncate(l->segfd, (off_t)l->head.end);
+			l->head.reserved = 0;
+		}
+		return write_failed(l, code, err);
+	}
+	if (ledger_head_advance(&l->head, &frame, &why) < 0)
+		return cloche_err_set(err, EBADMSG, "ledger '%.200s': own record refused: %s",
+				      l->dir, why);
+	return 0;
+}
+
+/* ---- segments ---- */
+
+static int segment_use(struct ledger *l, uint64_t segment, int flags, struct cloche_err *err)
+{
+	char name[SEGMENT_NAME_LEN];
+	int fd, code;
+
+	if (l->segfd_number == segment && l->segfd >= 0)
+		return 0;
+	ledger_segment_name(segment, name);
+	fd = l->io->openat(l->dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	if (fd < 0) {
+		code = errno;
+		cloche_err_sys(err, code, "open '%.200s/%s'", l->dir, name);
+		if (code == ENOENT)
+			return cloche_err_wrap(err, "a segment is missing ('cloche audit verify' "
+						    "shows what is left)");
+		return -code;
+	}
+	fd_close(&l->segfd);
+	l->segfd = fd;
+	l->segfd_number = segment;
+	return 0;
+}
+
+/* The opening of segment head.segment, which is empty. */
+static int segment_start(struct ledger *l, struct cloche_err *err)
+{
+	struct frame_open open = { .segment = l->head.segment, .time_ns = clock_real_ns() };
+	int r;
+
+	memcpy(open.ledger_id, l->head.ledger_id, sizeof(open.ledger_id));
+	memcpy(l->buf + FRAME_HEAD, &open, sizeof(open));
+	r = frame_put(l, FRAME_OPEN, sizeof(open), err);
+	if (r < 0)
+		return r;
+	/* The name of the new file must survive with its content. */
+	if (l->sync && (fsync(l->segfd) < 0 || fsync(l->dirfd) < 0))
+		return cloche_err_sys(err, errno, "sync ledger '%.200s'", l->dir);
+	return 0;
+}
+
+static int reserve(struct ledger *l, int fd, uint64_t to)
+{
+	struct statvfs fs;
+
+	if (l->io->fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)to) == 0)
+		return 0;
+	if (errno != EOPNOTSUPP && errno != ENOSYS)
+		return -errno;
+	/* No reservation here: the best that can be said is whether there is room now. */
+	if (fstatvfs(fd, &fs) == 0 && fs.f_bavail * fs.f_frsize >= RESERVE_LEAST)
+		return 0;
+	return -ENOSPC;
+}
+
+static int broken(struct ledger *l, uint64_t number, const char *why, struct cloche_err *err)
+{
+	return cloche_err_set(err, EBADMSG,
+			      "ledger '%.150s' is broken at record %" PRIu64 " (segment %" PRIu64
+			      "): %s; see 'cloche audit verify', and move the directory away to "
+			      "start a new one",
+			      l->dir, number, l->head.segment, why);
+}
+
+/*
+ * Takes the frames from head.end on into head, and cuts off a torn end. On return the segment's
+ * file ends at head.end.
+ */
+static int segment_scan(struct ledger *l, uint64_t *ret_cut, struct cloche_err *err)
+{
+	cleanup_free unsigned char *buf = NULL;
+	enum frame_state state = FRAME_OK;
+	const char *why = "";
+	size_t len, at = 0;
+	struct frame frame;
+	int r;
+
+	r = ledger_segment_load(l->dirfd, l->head.segment, l->head.end, &buf, &len);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "read segment %" PRIu64 " of ledger '%.200s'",
+				      l->head.segment, l->dir);
+	while (at < len) {
+		bool known = l->head.number || l->head.segment == 1;
+
+		state = frame_check(buf + at, len - at, known ? l->head.number + 1 : 0,
+				    l->head.hash, &frame, &why);
+		if (state == FRAME_OK && ledger_head_advance(&l->head, &frame, &why) < 0)
+			state = FRAME_BROKEN;
+		if (state != FRAME_OK)
+			break;
+		at += frame.size;
+	}
+	if (state == FRAME_BROKEN)
+		return broken(l, l->head.number + 1, why, err);
+	*ret_cut = len - at;
+	if (at == len)
+		return 0;
+	l->head.reserved = 0;
+	if (l->io->ftruncate(l->segfd, (off_t)l->head.end) < 0)
+		return cloche_err_sys(err, errno, "cut a torn record off ledger '%.200s'", l->dir);
+	return 0;
+}
+
+/* The segment after a sealed one: made, or found as a writer that died left it. */
+static int segment_next(struct ledger *l, uint64_t *ret_cut, struct cloche_err *err)
+{
+	int r;
+
+	l->head.segment++;
+	l->head.end = 0;
+	l->head.reserved = 0;
+	r = segment_use(l, l->head.segment, O_CREAT, err);
+	if (r == 0)
+		r = segment_scan(l, ret_cut, err);
+	if (r == 0 && l->head.end == 0)
+		r = segment_start(l, err);
+	return r;
+}
+
+static int segment_seal(struct ledger *l, struct cloche_err *err)
+{
+	struct frame_seal seal = {
+		.segment = l->head.segment,
+		.first = l->head.first,
+		.records = l->head.records,
+		.time_ns = clock_real_ns(),
+	};
+	const char *key = l->key_file ? l->key_file : LEDGER_KEY_NAME;
+	int r;
+
+	if (l->key_file || faccessat(l->dirfd, key, F_OK, 0) == 0) {
+		r = ledger_key_sign(l->key_file ? AT_FDCWD : l->dirfd, key, &seal, l->head.hash,
+				    err);
+		if (r < 0)
+			return r;
+	}
+	memcpy(l->buf + FRAME_HEAD, &seal, sizeof(seal));
+	r = frame_put(l, FRAME_SEAL, sizeof(seal), err);
+	if (r == 0 && l->sync && l->io->fdatasync(l->segfd) < 0)
+		return cloche_err_sys(err, errno, "sync ledger '%.200s'", l->dir);
+	return r;
+}
+
+/* Seals and goes on in a new segment. The next file and its space are taken first, so that a full
+ * disk is met before the seal, not after it. */
+static int segment_rotate(struct ledger *l, struct cloche_err *err)
+{
+	char name[SEGMENT_NAME_LEN];
+	cleanup_fd int fd = -1;
+	uint64_t cut = 0;
+	int r;
+
+	ledger_segment_name(l->head.segment + 1, name);
+	fd = l->io->openat(l->dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	r = fd < 0 ? -errno : reserve(l, fd, RESERVE_LEAST);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "start a new segment of ledger '%.200s'", l->dir);
+	r = segment_seal(l, err);
+	if (r == 0)
+		r = head_write(l, err);
+	if (r == 0)
+		r = segment_next(l, &cut, err);
+	if (r == 0)
+		r = head_write(l, err);
+	return r;
+}
+
+/* ---- where the chain ends ---- */
+
+/* Without a head to believe: begins with the last segment that has an opening. */
+static int head_guess(struct ledger *l, struct cloche_err *err)
+{
+	cleanup_free unsigned char *buf = NULL;
+	uint64_t first, last;
+	struct frame frame;
+	const char *why;
+	size_t len;
+	int r;
+
+	r = ledger_segment_range(l->dirfd, &first, &last);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "read ledger '%.200s'", l->dir);
+	memset(&l->head, 0, sizeof(l->head));
+	if (last > 1) {
+		r = ledger_segment_load(l->dirfd, last, 0, &buf, &len);
+		/* It has none: its maker died. The seal before it, if there is one, leads back. */
+		if (r == 0 && (!len || frame_check(buf, len, 0, NULL, &frame, &why) == FRAME_TORN))
+			last--;
+	}
+	l->head.segment = last ? last : 1;
+	randombytes_buf(l->head.ledger_id, sizeof(l->head.ledger_id));
+	return segment_use(l, l->head.segment, last ? 0 : O_CREAT, err);
+}
+
+static int note_repair(struct ledger *l, const struct ledger_repair *repair, struct cloche_err *err)
+{
+	struct frame_repair note = {
+		.cut_bytes = repair->cut_bytes,
+		.lost_frames = repair->lost_frames,
+		.time_ns = clock_real_ns(),
+	};
+
+	l->repaired.cut_bytes += repair->cut_bytes;
+	l->repaired.lost_frames += repair->lost_frames;
+	memcpy(l->buf + FRAME_HEAD, &note, sizeof(note));
+	return frame_put(l, FRAME_REPAIR, sizeof(note), err);
+}
+
+/* head is missing, behind or ahead of the segment: finds the end, mends it and says so. */
+static int head_recover(struct ledger *l, bool have_head, uint64_t size, struct cloche_err *err)
+{
+	struct ledger_repair repair = { 0 };
+	uint64_t cut = 0;
+	int r = 0;
+
+	/* Frames that were there are gone: finds the end anew. */
+	if (have_head && size < l->head.end) {
+		repair.lost_frames = l->head.number;
+		have_head = false;
+	}
+	if (!have_head)
+		r = head_guess(l, err);
+	if (r == 0)
+		r = segment_scan(l, &repair.cut_bytes, err);
+	if (r < 0)
+		return r;
+	if (repair.lost_frames)
+		repair.lost_frames -= l->head.number < repair.lost_frames ? l->head.number : 0;
+	if (l->head.end == 0 && l->head.segment > 1)
+		return broken(l, l->head.number + 1, "the segment is empty", err);
+	if (l->head.end == 0)
+		r = segment_start(l, err);
+	else if (l->head.sealed)
+		r = segment_next(l, &cut, err);
+	repair.cut_bytes += cut;
+	if (r == 0 && (repair.cut_bytes || repair.lost_frames))
+		r = note_repair(l, &repair, err);
+	if (r == 0)
+		r = head_write(l, err);
+	return r;
+}
+
+/* Under the lock: brings l->head and l->segfd up to what is on the disk. */
+static int head_refresh(struct ledger *l, struct cloche_err *err)
+{
+	bool have = ledger_head_read(l->headfd, &l->head);
+	struct stat st = { 0 };
+	int r;
+
+	if (fstat(l->headfd, &st) < 0 || !st.st_nlink)
+		return cloche_err_set(err, ESTALE,
+				      "ledger '%.200s': its file '" HEAD_NAME "' was removed while "
+				      "it was in use; start again",
+				      l->dir);
+	st.st_size = 0;
+	if (have) {
+		r = segment_use(l, l->head.segment, 0, err);
+		if (r < 0)
+			return r;
+		if (fstat(l->segfd, &st) < 0)
+			return cloche_err_sys(err, errno, "read ledger '%.200s'", l->dir);
+		if (!st.st_nlink)
+			return broken(l, l->head.number, "its segment was removed", err);
+		if ((uint64_t)st.st_size == l->head.end && !l->head.sealed)
+			return 0;
+	}
+	return head_recover(l, have, (uint64_t)st.st_size, err);
+}
+
+static int chain_lock(struct ledger *l, struct cloche_err *err)
+{
+	int r;
+
+	(void)pthread_mutex_lock(&l->chain);
+	r = ledger_head_lock(l->headfd, HEAD_LOCK_CHAIN, F_WRLCK);
+	if (r < 0)
+		(void)pthread_mutex_unlock(&l->chain);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "lock ledger '%.200s'", l->dir);
+	return 0;
+}
+
+static void chain_unlock(struct ledger *l)
+{
+	(void)ledger_head_lock(l->headfd, HEAD_LOCK_CHAIN, F_UNLCK);
+	(void)pthread_mutex_unlock(&l->chain);
+}
+
+/* ---- power loss ---- */
+
+/* Under the lock on byte 1: returns when the segment's bytes up to end are on the disk. */
+static int commit_locked(struct ledger *l, uint64_t segment, uint64_t end)
+{
+	struct ledger_synced synced;
+	cleanup_fd int fd = -1;
+	char name[SEGMENT_NAME_LEN];
+	struct stat st;
+
+	if (ledger_synced_read(l->headfd, &synced) && synced.segment == segment &&
+	    synced.end >= end)
+		return 0;
+	ledger_segment_name(segment, name);
+	fd = openat(l->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0 || l->io->fdatasync(fd) < 0)
+		return -errno;
+	synced = (struct ledger_synced){ .segment = segment, .end = (uint64_t)st.st_size };
+	ledger_synced_finish(&synced);
+	/* Only a hint for those who wait: if it cannot be written they sync again. */
+	(void)!l->io->pwrite(l->headfd, &synced, sizeof(synced), HEAD_SYNCED_AT);
+	return 0;
+}
+
+static int commit(struct ledger *l, uint64_t segment, uint64_t end, struct cloche_err *err)
+{
+	int r;
+
+	(void)pthread_mutex_lock(&l->commit);
+	r = ledger_head_lock(l->headfd, HEAD_LOCK_SYNC, F_WRLCK);
+	if (r == 0) {
+		r = commit_locked(l, segment, end);
+		(void)ledger_head_lock(l->headfd, HEAD_LOCK_SYNC, F_UNLCK);
+	}
+	(void)pthread_mutex_unlock(&l->commit);
+	if (r < 0)
+		return cloche_err_sys(err, -r,
+				      "recorded, but not safe from power loss: sync "
+				      "ledger '%.200s'",
+				      l->dir);
+	return 0;
+}
+
+/* ---- the interface ---- */
+
+/* The directory and, for the first run on a host, the one above it. */
+static int dir_make(const char *dir)
+{
+	const char *slash = strrchr(dir, '/');
+	char parent[PATH_MAX];
+
+	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+		return 0;
+	if (errno != ENOENT || !slash || slash == dir || slash - dir >= PATH_MAX)
+		return -errno;
+	memcpy(parent, dir, (size_t)(slash - dir));
+	parent[slash - dir] = '\0';
+	if (mkdir(parent, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	return mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int dir_open(struct ledger *l, bool create, struct cloche_err *err)
+{
+	struct stat st;
+	int r = create ? dir_make(l->dir) : 0;
+
+	if (r < 0)
+		return cloche_err_sys(err, -r, "make ledger '%.200s'", l->dir);
+	l->dirfd = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (l->dirfd < 0 || fstat(l->dirfd, &st) < 0)
+		return cloche_err_sys(err, errno, "open ledger '%.200s'", l->dir);
+	/* A bill that somebody else can write is none. */
+	if (st.st_uid != geteuid() || (st.st_mode & 022))
+		return cloche_err_set(err, EPERM,
+				      "ledger '%.200s' can be written by other users: chown it to "
+				      "the user that runs cloche and chmod go-w",
+				      l->dir);
+	l->headfd = l->io->openat(l->dirfd, HEAD_NAME,
+				  O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0600);
+	if (l->headfd < 0)
+		return cloche_err_sys(err, errno, "open '%.200s/" HEAD_NAME "'", l->dir);
+	return 0;
+}
+
+int ledger_open(const char *dir, const struct ledger_options *options, struct ledger **ret,
+		struct cloche_err *err)
+{
+	cleanup_ledger struct ledger *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return cloche_err_sys(err, ENOMEM, "open ledger '%.200s'", dir);
+	l->dirfd = l->headfd = l->segfd = -1;
+	(void)pthread_mutex_init(&l->chain, NULL);
+	(void)pthread_mutex_init(&l->commit, NULL);
+	l->segment_bytes = options->segment_bytes ? options->segment_bytes : LEDGER_SEGMENT_BYTES;
+	l->sync = options->sync;
+	l->io = options->io ? options->io : &system_io;
+	l->dir = strdup(dir);
+	l->key_file = options->key_file ? strdup(options->key_file) : NULL;
+	if (!l->dir || (options->key_file && !l->key_file))
+		return cloche_err_sys(err, ENOMEM, "open ledger '%.200s'", dir);
+	r = dir_open(l, options->create, err);
+	if (r == 0)
+		r = chain_lock(l, err);
+	if (r < 0)
+		return r;
+	r = head_refresh(l, err);
+	chain_unlock(l);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(l);
+	return 0;
+}
+
+struct ledger *ledger_close(struct ledger *l)
+{
+	if (!l)
+		return NULL;
+	fd_close(&l->segfd);
+	fd_close(&l->headfd);
+	fd_close(&l->dirfd);
+	(void)pthread_mutex_destroy(&l->chain);
+	(void)pthread_mutex_destroy(&l->commit);
+	free(l->key_file);
+	free(l->dir);
+	free(l);
+	return NULL;
+}
+
+static int ready_locked(struct ledger *l, struct cloche_err *err)
+{
+	uint64_t to;
+	int r = head_refresh(l, err);
+
+	if (r < 0)
+		return r;
+	/* Best before an invocation, while its record is not waiting. */
+	if (l->head.end + RESERVE_LEAST > l->segment_bytes && l->head.end > l->segment_bytes / 2 &&
+	    l->head.records) {
+		r = segment_rotate(l, err);
+		if (r < 0)
+			return r;
+	}
+	if (l->head.end + RESERVE_LEAST <= l->head.reserved)
+		return 0;
+	to = l->head.end + RESERVE_STEP;
+	r = reserve(l, l->segfd, to);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "ledger '%.200s' has no room for another record",
+				      l->dir);
+	l->head.reserved = to;
+	return head_write(l, err);
+}
+
+int ledger_ready(struct ledger *l, struct cloche_err *err)
+{
+	int r = chain_lock(l, err);
+
+	if (r < 0)
+		return r;
+	r = ready_locked(l, err);
+	chain_unlock(l);
+	return r;
+}
+
+static int append_locked(struct ledger *l, const unsigned char *body, size_t len,
+			 struct cloche_err *err)
+{
+	size_t size = FRAME_HEAD + len + FRAME_HASH;
+	int r = head_refresh(l, err);
+
+	if (r < 0)
+		return r;
+	/* A new segment that cannot be made must not cost this record: it goes behind the others,
+	 * unless the seal is written already. */
+	if (l->head.end + size > l->segment_bytes && l->head.records) {
+		r = segment_rotate(l, err);
+		if (r < 0 && (l->head.sealed || l->head.end == 0))
+			return r;
+	}
+	memcpy(l->buf + FRAME_HEAD, body, len);
+	r = frame_put(l, FRAME_RECORD, len, err);
+	if (r < 0)
+		return r;
+	/* The record is there, known to head or not: whoever comes next finds it. */
+	(void)head_write(l, NULL);
+	return 0;
+}
+
+int ledger_append(struct ledger *l, const struct ledger_record *record, uint64_t *ret_number,
+		  struct cloche_err *err)
+{
+	unsigned char body[LEDGER_BODY_MAX];
+	uint64_t segment, end, number;
+	int len, r;
+
+	len = ledger_record_encode(record, body, err);
+	if (len < 0)
+		return len;
+	r = chain_lock(l, err);
+	if (r < 0)
+		return r;
+	r = append_locked(l, body, (size_t)len, err);
+	segment = l->head.segment;
+	end = l->head.end;
+	number = l->head.number;
+	chain_unlock(l);
+	if (r < 0)
+		return r;
+	if (ret_number)
+		*ret_number = number;
+	return l->sync ? commit(l, segment, end, err) : 0;
+}
+
+int ledger_seal(struct ledger *l, struct cloche_err *err)
+{
+	int r = chain_lock(l, err);
+
+	if (r < 0)
+		return r;
+	r = head_refresh(l, err);
+	if (r == 0 && l->head.records)
+		r = segment_rotate(l, err);
+	chain_unlock(l);
+	return r;
+}
+
+struct ledger_repair ledger_repaired(const struct ledger *l)
+{
+	return l->repaired;
+}

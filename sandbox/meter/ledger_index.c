@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/* The derived SQLite index; see ledger_index.h. Any doubt about it ends in building it anew. */
+#include "meter/ledger_index.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "meter/ledger_record.h"
+#include "meter/ledger_verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define INDEX_VERSION "1"
+
+#define KEYS "hour, uid, owner, function, verdict, memory, prices"
+#define SUMS                                                                                      \
+	"n, cold, billed_ms, duration_ns, contention_ns, unmeasured, gbs_hi, gbs_lo, charge_hi, " \
+	"charge_lo, request_hi, request_lo, fair_hi, fair_lo"
+
+static const char schema[] =
+	"CREATE TABLE meta (head BLOB NOT NULL);"
+	"CREATE TABLE raw (hour INT, number INT, started_ns INT, uid INT, owner TEXT,"
+	" function TEXT, verdict TEXT, memory INT, prices TEXT, n INT, cold INT, billed_ms INT,"
+	" duration_ns INT, contention_ns INT, unmeasured INT, gbs_hi INT, gbs_lo INT,"
+	" charge_hi INT, charge_lo INT, request_hi INT, request_lo INT, fair_hi INT, fair_lo INT,"
+	" PRIMARY KEY (hour, number)) WITHOUT ROWID;"
+	"CREATE TABLE rollup (hour INT, uid INT, owner TEXT, function TEXT, verdict TEXT,"
+	" memory INT, prices TEXT, n INT, cold INT, billed_ms INT, duration_ns INT,"
+	" contention_ns INT, unmeasured INT, gbs_hi INT, gbs_lo INT, charge_hi INT, charge_lo INT,"
+	" request_hi INT, request_lo INT, fair_hi INT, fair_lo INT,"
+	" PRIMARY KEY (" KEYS ")) WITHOUT ROWID;"
+	"PRAGMA user_version = " INDEX_VERSION ";";
+
+static const char insert_raw[] =
+	"INSERT INTO raw (hour, number, started_ns, uid, owner, function, verdict, memory, "
+	"prices, " SUMS
+	") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
+	" ?17, ?18, ?19, ?20, ?21, ?22)";
+
+#define ADD(x) #x " = " #x " + excluded." #x
+static const char roll_up[] =
+	"INSERT INTO rollup (" KEYS ", " SUMS ") SELECT " KEYS ", sum(n), sum(cold),"
+	" sum(billed_ms), sum(duration_ns), sum(contention_ns), sum(unmeasured), sum(gbs_hi),"
+	" sum(gbs_lo), sum(charge_hi), sum(charge_lo), sum(request_hi), sum(request_lo),"
+	" sum(fair_hi), sum(fair_lo) FROM raw WHERE hour >= ?1 AND number > ?2 GROUP BY " KEYS
+	" ON CONFLICT DO UPDATE SET " ADD(n) ", " ADD(cold) ", " ADD(billed_ms) ", " ADD(duration_ns) ", " ADD(contention_ns) ", " ADD(unmeasured) ", " ADD(
+		gbs_hi) ", " ADD(gbs_lo) ", " ADD(charge_hi) ", " ADD(charge_lo) ", " ADD(request_hi) ", " ADD(request_lo) ", " ADD(fair_hi) ", " ADD(fair_lo);
+
+static int sql_failed(sqlite3 *db, struct cloche_err *err)
+{
+	int code = sqlite3_errcode(db);
+	int errnum = code == SQLITE_FULL ? ENOSPC : code == SQLITE_NOMEM ? ENOMEM : EIO;
+
+	return cloche_err_set(err, errnum, "ledger index: %s", sqlite3_errmsg(db));
+}
+
+static int sql_exec(sqlite3 *db, const char *sql, struct cloche_err *err)
+{
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return sql_failed(db, err);
+	return 0;
+}
+
+struct filler {
+	sqlite3 *db;
+	sqlite3_stmt *insert;
+	int64_t first_hour;
+	struct cloche_err *err;
+};
+
+static void bind_money(sqlite3_stmt *s, int at, money_t amount)
+{
+	(void)sqlite3_bind_int64(s, at, (int64_t)(amount / 1000000000));
+	(void)sqlite3_bind_int64(s, at + 1, (int64_t)(amount % 1000000000));
+}
+
+static int row_add(const struct ledger_entry *entry, void *arg)
+{
+	/* 10⁹ of these in one sum still fit. */
+	const money_t most = MONEY_USD * 1000000;
+	const struct ledger_record *r = entry->record;
+	struct filler *f = arg;
+	sqlite3_stmt *s = f->insert;
+	int64_t hour;
+
+	if (!r)
+		return 0;
+	if (r->charge > most || r->request > most || r->fair > most)
+		return cloche_err_set(f->err, ERANGE,
+				      "record %" PRIu64 " has an amount of more than a million "
+				      "dollars",
+				      entry->frame->number);
+	hour = r->started_ns / (3600 * NSEC_PER_SEC);
+	if (hour < f->first_hour)
+		f->first_hour = hour;
+	(void)sqlite3_bind_int64(s, 1, hour);
+	(void)sqlite3_bind_int64(s, 2, (int64_t)entry->frame->number);
+	(void)sqlite3_bind_int64(s, 3, r->started_ns);
+	(void)sqlite3_bind_int64(s, 4, r->owner_uid);
+	(void)sqlite3_bind_text(s, 5, r->owner_name, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_text(s, 6, r->function, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_text(s, 7, r->verdict, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_int64(s, 8, r->memory_limit_bytes);
+	(void)sqlite3_bind_text(s, 9, r->prices, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_int64(s, 10, r->cold);
+	(void)sqlite3_bind_int64(s, 11, (int64_t)r->billed_ms);
+	(void)sqlite3_bind_int64(s, 12, r->duration_ns == LEDGER_NULL ? 0 : r->duration_ns);
+	(void)sqlite3_bind_int64(s, 13, r->contention_ns == LEDGER_NULL ? 0 : r->contention_ns);
+	(void)sqlite3_bind_int64(s, 14, r->contention_ns == LEDGER_NULL);
+	bind_money(s, 15, r->gbs_nano);
+	bind_money(s, 17, r->charge);
+	bind_money(s, 19, r->request);
+	bind_money(s, 21, r->fair);
+	if (sqlite3_step(s) != SQLITE_DONE)
+		return sql_failed(f->db, f->err);
+	(void)sqlite3_reset(s);
+	return 0;
+}
+
+/* Where the index has come to; false when it has not begun. */
+static bool head_load(sqlite3 *db, struct ledger_head *ret)
+{
+	sqlite3_stmt *s = NULL;
+	bool ok = false;
+
+	if (sqlite3_prepare_v2(db, "SELECT head FROM meta", -1, &s, NULL) == SQLITE_OK &&
+	    sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == (int)sizeof(*ret)) {
+		memcpy(ret, sqlite3_column_blob(s, 0), sizeof(*ret));
+		ok = true;
+	}
+	(void)sqlite3_finalize(s);
+	return ok;
+}
+
+static int head_save(sqlite3 *db, const struct ledger_head *head, struct cloche_err *err)
+{
+	sqlite3_stmt *s = NULL;
+	int r = sql_exec(db, "DELETE FROM meta", err);
+
+	if (r < 0)
+		return r;
+	if (sqlite3_prepare_v2(db, "INSERT INTO meta VALUES (?1)", -1, &s, NULL) != SQLITE_OK ||
+	    sqlite3_bind_blob(s, 1, head, sizeof(*head), SQLITE_STATIC) != SQLITE_OK ||
+	    sqlite3_step(s) != SQLITE_DONE)
+		r = sql_failed(db, err);
+	(void)sqlite3_finalize(s);
+	return r;
+}
+
+static int rows_roll_up(sqlite3 *db, int64_t first_hour, uint64_t after, struct cloche_err *err)
+{
+	sqlite3_stmt *s = NULL;
+	int r = 0;
+
+	if (sqlite3_prepare_v2(db, roll_up, -1, &s, NULL) != SQLITE_OK ||
+	    sqlite3_bind_int64(s, 1, first_hour) != SQLITE_OK ||
+	    sqlite3_bind_int64(s, 2, (int64_t)after) != SQLITE_OK || sqlite3_step(s) != SQLITE_DONE)
+		r = sql_failed(db, err);
+	(void)sqlite3_finalize(s);
+	return r;
+}
+
+/* Takes in what the ledger has behind `from`; *ret_broken when the chain does not go on there. */
+static int fill(sqlite3 *db, const char *dir, const struct ledger_head *from,
+		struct ledger_finding *ret, struct cloche_err *err)
+{
+	struct filler f = { .db = db, .first_hour = INT64_MAX, .err = err };
+	struct ledger_walk walk = { .each = row_add, .arg = &f, .from = from };
+	int r;
+
+	if (sqlite3_prepare_v2(db, insert_raw, -1, &f.insert, NULL) != SQLITE_OK)
+		return sql_failed(db, err);
+	r = ledger_verify(dir, &walk, ret, err);
+	(void)sqlite3_finalize(f.insert);
+	if (r < 0 || ret->broken)
+		return r;
+	if (ret->records)
+		r = rows_roll_up(db, f.first_hour, from ? from->number : 0, err);
+	if (r == 0)
+		r = head_save(db, &ret->end, err);
+	return r;
+}
+
+static int build(sqlite3 *db, const char *dir, bool anew, struct ledger_finding *ret,
+		 struct cloche_err *err)
+{
+	struct ledger_head head;
+	int r;
+
+	r = sql_exec(db, "BEGIN IMMEDIATE", err);
+	if (r < 0)
+		return r;
+	if (!anew && head_load(db, &head)) {
+		r = fill(db, dir, &head, ret, err);
+	} else {
+		r = sql_exec(db,
+			     "DROP TABLE IF EXISTS meta; DROP TABLE IF EXISTS raw; "
+			     "DROP TABLE IF EXISTS rollup",
+			     err);
+		if (r == 0)
+			r = sql_exec(db, schema, err);
+		if (r == 0)
+			r = fill(db, dir, NULL, ret, err);
+	}
+	if (r == 0 && !ret->broken)
+		return sql_exec(db, "COMMIT", err);
+	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
+/* Whether the tables are this version's; asked by using them. */
+static bool is_usable(sqlite3 *db)
+{
+	sqlite3_stmt *s = NULL;
+	bool ok = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
+		  sqlite3_step(s) == SQLITE_ROW &&
+		  !strcmp((const char *)sqlite3_column_text(s, 0), INDEX_VERSION);
+
+	(void)sqlite3_finalize(s);
+	return ok;
+}
+
+static int db_open(const char *path, sqlite3 **ret)
+{
+	sqlite3 *db = NULL;
+
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+	    SQLITE_OK) {
+		(void)sqlite3_close(db);
+		return -EIO;
+	}
+	(void)sqlite3_busy_timeout(db, 60000);
+	/* Derived data: what a crash damages is built anew, so that nothing has to be synced. */
+	(void)sqlite3_exec(db, "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY", NULL, NULL,
+			   NULL);
+	*ret = db;
+	return 0;
+}
+
+/* One attempt: -EAGAIN when another one, from nothing, may do better. */
+static int attempt(const char *dir, const char *path, bool anew, struct ledger_index *ret,
+		   struct cloche_err *err)
+{
+	struct ledger_finding finding = { 0 };
+	sqlite3 *db;
+	int r;
+
+	if (db_open(path, &db) < 0)
+		return cloche_err_set(err, EIO, "open ledger index '%.200s'", path);
+	anew = anew || !is_usable(db);
+	r = build(db, dir, anew, &finding, err);
+	if (r == 0 && finding.broken)
+		r = cloche_err_set(err, EBADMSG,
+				   "ledger '%.150s' is broken at record %" PRIu64 ": %.150s; "
+				   "'cloche audit verify' shows more",
+				   dir, finding.number, finding.text);
+	if (r < 0) {
+		(void)sqlite3_close(db);
+		return r;
+	}
+	ret->db = db;
+	ret->rebuilt = anew;
+	return 0;
+}
+
+/* A directory that is no ledger must not get an index, nor lose a file of that name. */
+static int expect_ledger(const char *dir, struct cloche_err *err)
+{
+	cleanup_fd int fd = -1;
+	uint64_t first, last;
+	int r;
+
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "open ledger '%.200s'", dir);
+	r = ledger_segment_range(fd, &first, &last);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "read ledger '%.200s'", dir);
+	if (!last)
+		return cloche_err_set(err, ENOENT, "'%.200s' is not a ledger: it has no segments",
+				      dir);
+	return 0;
+}
+
+int ledger_index_open(const char *dir, bool rebuild, struct ledger_index *ret,
+		      struct cloche_err *err)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	if (snprintf(path, sizeof(path), "%s/" LEDGER_INDEX_NAME, dir) >= (int)sizeof(path))
+		return cloche_err_sys(err, ENAMETOOLONG, "ledger index of '%.200s'", dir);
+	r = expect_ledger(dir, err);
+	if (r < 0)
+		return r;
+	r = -EIO;
+	/* SQLite would follow a link; only the ledger's owner keeps an index in it. */
+	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && access(dir, W_OK) == 0) {
+		if (!rebuild)
+			r = attempt(dir, path, false, ret, err);
+		if (r < 0 && r != -ENOENT) {
+			(void)unlink(path);
+			r = attempt(dir, path, true, ret, err);
+		}
+		if (r == 0 || r == -EBADMSG || r == -ENOENT)
+			return r;
+	}
+	ret->in_memory = true;
+	return attempt(dir, ":memory:", true, ret, err);
+}
+
+void ledger_index_close(struct ledger_index *index)
+{
+	(void)sqlite3_close(index->db);
+	index->db = NULL;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_METER_LEDGER_KEY_H
+#define CLOCHE_METER_LEDGER_KEY_H
+
+#include "meter/ledger_frame.h"
+
+#include <stdbool.h>
+
+struct cloche_err;
+
+/*
+ * The key that signs seals: Ed25519 (RFC 8032) by libsodium. A secret key file holds the seed, a
+ * public key file the public key, each as one line of 64 hexadecimal digits. A signature proves
+ * that who sealed had the key: keep it, or at least compare, on another machine than the ledger.
+ */
+#define LEDGER_KEY_NAME "seal.key"
+
+/* Makes path (0600, must not exist) and path.pub. */
+int ledger_key_make(const char *path, struct cloche_err *err);
+
+/* The public key of a .pub file. */
+int ledger_key_public(const char *path, unsigned char ret[static 32], struct cloche_err *err);
+
+/* Signs the seal with the key at path, relative to dirfd. prev: the hash of the frame before. */
+int ledger_key_sign(int dirfd, const char *path, struct frame_seal *seal,
+		    const unsigned char prev[static FRAME_HASH], struct cloche_err *err);
+
+/* Whether the seal has a signature by its own public_key and that is right. */
+bool ledger_key_signed(const struct frame_seal *seal, const unsigned char prev[static FRAME_HASH]);
+
+/* Whether there is a signature at all. */
+bool ledger_key_present(const struct frame_seal *seal);
+
+#endif

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Price lists from YAML, by libcyaml's schema. libcyaml reports an error to a log function, its
+ * first message at level ERROR and the line in the backtrace after it; both are caught here, so
+ * that nothing is printed by the library. Amounts are taken as text: a YAML float would lose
+ * digits.
+ */
+#include "meter/prices_file.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/parse.h"
+#include "base/quote.h"
+#include "meter/prices.h"
+
+#include <cyaml/cyaml.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FILE_MAX  (64u << 10)
+#define MS_MAX	  3600000u
+#define TIER_MAX  1000000000000000ULL
+#define PRICE_MAX (MONEY_USD * 1000000)
+
+enum init_word { INIT_BILLED, INIT_FREE };
+
+struct yaml_tier {
+	uint64_t up_to;
+	char *gb_second;
+};
+
+struct yaml_prices {
+	char *name, *gb_second, *request, *round, *minimum;
+	enum init_word init;
+	struct yaml_tier *tiers;
+	unsigned tiers_count;
+};
+
+static const cyaml_strval_t init_words[] = { { "billed", INIT_BILLED }, { "free", INIT_FREE } };
+
+static const cyaml_schema_field_t tier_fields[] = {
+	CYAML_FIELD_UINT("up_to", CYAML_FLAG_OPTIONAL, struct yaml_tier, up_to),
+	CYAML_FIELD_STRING_PTR("gb_second", CYAML_FLAG_POINTER, struct yaml_tier, gb_second, 1, 40),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_value_t tier_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct yaml_tier, tier_fields),
+};
+
+#define OPTIONAL_TEXT (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
+static const cyaml_schema_field_t prices_fields[] = {
+	CYAML_FIELD_STRING_PTR("name", OPTIONAL_TEXT, struct yaml_prices, name, 1,
+			       PRICES_NAME_LEN - 1),
+	CYAML_FIELD_STRING_PTR("gb_second", CYAML_FLAG_POINTER, struct yaml_prices, gb_second, 1,
+			       40),
+	CYAML_FIELD_STRING_PTR("request", OPTIONAL_TEXT, struct yaml_prices, request, 1, 40),
+	CYAML_FIELD_STRING_PTR("round", OPTIONAL_TEXT, struct yaml_prices, round, 1, 20),
+	CYAML_FIELD_STRING_PTR("minimum", OPTIONAL_TEXT, struct yaml_prices, minimum, 1, 20),
+	CYAML_FIELD_ENUM("init", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct yaml_prices, init,
+			 init_words, CYAML_ARRAY_LEN(init_words)),
+	CYAML_FIELD_SEQUENCE("tiers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct yaml_prices,
+			     tiers, &tier_schema, 1, PRICES_TIERS_MAX),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_value_t prices_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_prices, prices_fields),
+};
+
+/* What libcyaml said first, and the first place that it named. */
+struct yaml_log {
+	char text[200];
+	unsigned line;
+};
+
+static void yaml_log_take(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+	__attribute__((format(printf, 3, 0)));
+static void yaml_log_take(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+{
+	struct yaml_log *log = ctx;
+	char text[sizeof(log->text)];
+	const char *at;
+
+	if (level < CYAML_LOG_ERROR)
+		return;
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	text[strcspn(text, "\n")] = '\0';
+	at = strstr(text, "line: ");
+	if (at && !log->line)
+		log->line = (unsigned)strtoul(at + 6, NULL, 10);
+	if (!log->text[0]) {
+		const char *body = strncmp(text, "Load: ", 6) ? text : text + 6;
+
+		(void)snprintf(log->text, sizeof(log->text), "%s", body);
+		/* It may quote the file, whatever that holds; an error is one line of text. */
+		for (char *p = log->text; *p; p++)
+			if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
+				*p = '?';
+	}
+}
+
+/*
+ * For a key that is unknown or repeated libcyaml names the key, but the line of the key before it.
+ * The last line that has the key is the one to mend. buf is NUL-terminated.
+ */
+static void yaml_log_mend(struct yaml_log *log, const char *buf)
+{
+	const char *key = strstr(log->text, "key: ");
+	unsigned line = 1;
+	size_t len;
+
+	key = key ? key + 5 : strstr(log->text, "already seen: ");
+	if (!key || !buf)
+		return;
+	key += strncmp(key, "already seen: ", 14) ? 0 : 14;
+	len = strlen(key);
+	for (const char *p = buf; *p; p++) {
+		line += *p == '\n';
+		if (strncmp(p, key, len) != 0)
+			continue;
+		if (p[len + strspn(p + len, " \"'")] == ':' &&
+		    (p == buf || strchr(" \t\n{,-\"'", p[-1])))
+			log->line = line;
+	}
+}
+
+/* A price list named by a user may be a FIFO or a device: opening it must not wait or act. */
+static int file_read(const char *path, char **ret, size_t *ret_len, struct cloche_err *err)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int r;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "open price list '%.200s'", path);
+	if (fstat(fd, &st) < 0)
+		return cloche_err_sys(err, errno, "read price list '%.200s'", path);
+	if (!S_ISREG(st.st_mode))
+		return cloche_err_set(err, EINVAL, "price list '%.200s' is not a regular file",
+				      path);
+	r = file_load_fd(fd, path, FILE_MAX, ret, ret_len, err);
+	return r < 0 ? cloche_err_wrap(err, "price list") : 0;
+}
+
+static int amount_of(const char *key, const char *text, money_t *ret, struct cloche_err *err)
+{
+	int r = money_parse(text, ret, err);
+
+	if (r < 0)
+		return cloche_err_wrap(err, "%s", key);
+	if (*ret > PRICE_MAX)
+		return cloche_err_set(err, ERANGE, "%s: '%s' is more than 1000000 dollars", key,
+				      text);
+	return 0;
+}
+
+static int ms_of(const char *key, const char *text, uint32_t least, uint32_t *ret,
+		 struct cloche_err *err)
+{
+	int64_t ns;
+	int r = parse_duration(text, &ns, err);
+
+	if (r < 0)
+		return cloche_err_wrap(err, "%s", key);
+	if (ns % NSEC_PER_MSEC || ns < least * NSEC_PER_MSEC || ns > MS_MAX * NSEC_PER_MSEC)
+		return cloche_err_set(err, ERANGE,
+				      "%s: '%s' is not a whole number of milliseconds from %ums "
+				      "to 1h",
+				      key, text, least);
+	*ret = (uint32_t)(ns / NSEC_PER_MSEC);
+	return 0;
+}
+
+static int tiers_of(const struct yaml_prices *y, struct prices *ret, struct cloche_err *err)
+{
+	uint64_t last = 0;
+
+	for (unsigned i = 0; i < y->tiers_count; i++) {
+		const struct yaml_tier *t = &y->tiers[i];
+		bool is_last = i + 1 == y->tiers_count;
+		int r;
+
+		if (is_last != !t->up_to)
+			return cloche_err_set(err, EINVAL, "tiers: tier %u: %s", i + 1,
+					      is_last ? "the last tier must have no up_to"
+						      : "only the last tier may lack up_to");
+		if (!is_last && (t->up_to <= last || t->up_to > TIER_MAX))
+			return cloche_err_set(err, EINVAL,
+					      "tiers: tier %u: up_to must be above the tier "
+					      "before and at most %llu GB-seconds",
+					      i + 1, TIER_MAX);
+		last = t->up_to;
+		ret->tiers[i].up_to = t->up_to;
+		r = amount_of("tiers: gb_second", t->gb_second, &ret->tiers[i].gb_second, err);
+		if (r < 0)
+			return r;
+	}
+	ret->n_tiers = y->tiers_count;
+	return 0;
+}
+
+/* The name in the file, else the file's own without its ending. It goes into reports, so that no
+ * control character may be in it. */
+static int name_of(const struct yaml_prices *y, const char *path, struct prices *ret,
+		   struct cloche_err *err)
+{
+	const char *base = strrchr(path, '/');
+	char word[QUOTE_LEN];
+	size_t len;
+
+	base = y->name ? y->name : base ? base + 1 : path;
+	len = strlen(base);
+	if (!y->name && strrchr(base, '.') && strrchr(base, '.') != base)
+		len = (size_t)(strrchr(base, '.') - base);
+	if (!len || len >= sizeof(ret->name))
+		return cloche_err_set(err, EINVAL, "name: must have 1 to %d characters",
+				      PRICES_NAME_LEN - 1);
+	for (size_t i = 0; i < len; i++)
+		if (base[i] <= ' ' || base[i] > '~' || base[i] == '"' || base[i] == '\\')
+			return cloche_err_set(err, EINVAL,
+					      "name: %s must have printable ASCII characters "
+					      "only, no blanks or quotes",
+					      quote(word, base));
+	memcpy(ret->name, base, len);
+	ret->name[len] = '\0';
+	if (!strcmp(ret->name, "lambda") || !strcmp(ret->name, "lambda-2019"))
+		return cloche_err_set(err, EINVAL, "name: '%s' is a built-in price list's",
+				      ret->name);
+	return 0;
+}
+
+static int prices_of(const struct yaml_prices *y, const char *path, struct prices *ret,
+		     struct cloche_err *err)
+{
+	struct prices p = { .round_ms = 1, .init_billed = y->init == INIT_BILLED };
+	int r;
+
+	r = name_of(y, path, &p, err);
+	if (r == 0)
+		r = amount_of("gb_second", y->gb_second, &p.gb_second, err);
+	if (r == 0 && y->request)
+		r = amount_of("request", y->request, &p.request, err);
+	if (r == 0 && p.request % MONEY_PICO)
+		r = cloche_err_set(err, EINVAL, "request: '%s' has more than 12 decimals",
+				   y->request);
+	if (r == 0 && y->round)
+		r = ms_of("round", y->round, 1, &p.round_ms, err);
+	if (r == 0 && y->minimum)
+		r = ms_of("minimum", y->minimum, 0, &p.min_ms, err);
+	if (r == 0)
+		r = tiers_of(y, &p, err);
+	if (r < 0)
+		return r;
+	prices_seal(&p);
+	*ret = p;
+	return 0;
+}
+
+int prices_file_load(const char *path, struct prices *ret, struct cloche_err *err)
+{
+	cleanup_free char *buf = NULL;
+	struct yaml_log log = { 0 };
+	const cyaml_config_t config = {
+		.log_fn = yaml_log_take,
+		.log_ctx = &log,
+		.mem_fn = cyaml_mem,
+		.log_level = CYAML_LOG_ERROR,
+		.flags = CYAML_CFG_NO_ALIAS,
+	};
+	struct yaml_prices *y = NULL;
+	cyaml_err_t yerr;
+	size_t len = 0;
+	int r;
+
+	r = file_read(path, &buf, &len, err);
+	if (r < 0)
+		return r;
+	yerr = cyaml_load_data((const uint8_t *)buf, len, &config, &prices_schema,
+			       (cyaml_data_t **)&y, NULL);
+	yaml_log_mend(&log, buf);
+	if (yerr != CYAML_OK && !log.line)
+		return cloche_err_set(err, EINVAL, "price list '%.200s': %s", path,
+				      log.text[0] ? log.text : cyaml_strerror(yerr));
+	if (yerr != CYAML_OK)
+		return cloche_err_set(err, EINVAL, "price list '%.200s', line %u: %s", path,
+				      log.line, log.text);
+	if (!y)
+		return cloche_err_set(err, EINVAL,
+				      "price list '%.200s' is empty: gb_second is required", path);
+	r = prices_of(y, path, ret, err);
+	(void)cyaml_free(&config, &prices_schema, y, 0);
+	if (r < 0)
+		return cloche_err_wrap(err, "price list '%.200s'", path);
+	return 0;
+}
