@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int cmd_policy(int argc, char **argv);
 
 #define NR_END 1024 /* above every native syscall number */
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_CLI_CLI_H
+#define CLOCHE_CLI_CLI_H
+
+/*
+ * One file a verb. argv[0] is the verb; the value returned is the exit status. A usage error is
+ * one line on standard error and status 2.
+ */
+#define EXIT_USAGE    2
+#define EXIT_TIMEOUT  124
+#define EXIT_LAUNCH   125
+#define EXIT_NOEXEC   126
+#define EXIT_NOTFOUND 127
+
+int cmd_audit(int argc, char **argv);
+int cmd_bill(int argc, char **argv);
+int cmd_cost(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_policy(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+
+#endif

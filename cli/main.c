@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The program's entry: from the first word to the verb. Nothing else is decided here. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *text;
+} verbs[] = {
+	{ "run", cmd_run, "run one command as an isolated function" },
+	{ "policy", cmd_policy, "list, show, check and explain seccomp profiles" },
+	{ "doctor", cmd_doctor, "what this host offers, what is missing, how to mend it" },
+	{ "bill", cmd_bill, "what was used and what it costs" },
+	{ "cost", cmd_cost, "what it would cost" },
+	{ "audit", cmd_audit, "check the ledger's chain; show records" },
+};
+
+#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static int usage(FILE *f, int status)
+{
+	fputs("Usage: cloche VERB [OPTIONS] …\n\n"
+	      "Runs functions as isolated processes, with limits, a verdict and a bill.\n\n"
+	      "Verbs:\n",
+	      f);
+	for (size_t i = 0; i < N_VERBS; i++)
+		fprintf(f, "  %-9s %s\n", verbs[i].name, verbs[i].text);
+	fputs("\n'cloche VERB --help' tells more.\n\n"
+	      "Examples:\n"
+	      "  cloche run -- python3 -c 'print(6 * 7)'\n"
+	      "  cloche run -m 128M -t 500ms --report - -- sort <words.txt\n"
+	      "  cloche doctor\n",
+	      f);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage(stderr, EXIT_USAGE);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0)
+		return usage(stdout, 0);
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("cloche " CLOCHE_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < N_VERBS; i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "cloche: unknown verb '%.64s'; see 'cloche --help'\n", argv[1]);
+	return EXIT_USAGE;
+}
