@@ -20,7 +20,7 @@ WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 HARDEN  := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DCLOCHE_VERSION='"$(VERSION)"' -DCLOCHE_PREFIX='"$(PREFIX)"' \
-           -Isandbox -I. -I$(B)/gen -I$(B)/bpf -MMD -MP $(WARN) $(HARDEN) $(CFLAGS) $(SANFLAGS)
+           -Isandbox -I. -I$(B)/gen -I$(B)/bpf -isystem /usr/include/libnl3 -MMD -MP $(WARN) $(HARDEN) $(CFLAGS) $(SANFLAGS)
 ifneq ($(SAN),)
 SANFLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -U_FORTIFY_SOURCE
 LINKFORM := -pie
@@ -53,7 +53,7 @@ TLIB_OBJ := $(TLIB_SRC:%.c=$(B)/%.o)
 HELP_SRC := $(sort $(wildcard tests/helpers/*.c))
 HELPERS  := $(HELP_SRC:tests/helpers/%.c=$(B)/helpers/%)
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
-BENCHES  := $(BENCH_SRC:%.c=$(B)/%)
+
 
 .PHONY: all tests
 all: $(B)/cloche ## build the program (default)

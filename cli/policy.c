@@ -5,6 +5,7 @@
  */
 #include "base/err.h"
 #include "base/fd.h"
+#include "cli/cli.h"
 #include "cli/policy_explain.h"
 #include "cli/policy_view.h"
 #include "launch/policy_builtin.h"
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
 
 #define NR_END 1024 /* above every native syscall number */
 

@@ -89,7 +89,7 @@ LINT_SH  := $(sort $(wildcard *.sh */*.sh */*/*.sh .ci/run))
 LINT_BPF := $(sort $(wildcard bpf/*.c))
 TIDY     := $(LINT_C:%=build/lint/%.tidy)
 LINT_FLAGS = -std=gnu17 -D_GNU_SOURCE -DCLOCHE_VERSION='"$(VERSION)"' -DCLOCHE_PREFIX='"$(PREFIX)"' \
-	-Isandbox -I. -Itests -Ibuild/gen -Ibuild/bpf
+	-Isandbox -I. -Itests -Ibuild/gen -Ibuild/bpf -isystem /usr/include/libnl3
 
 .PHONY: lint lint-form lint-cppcheck format
 lint: lint-form lint-cppcheck $(TIDY) ## check form, likely bugs, scripts and the direction of includes

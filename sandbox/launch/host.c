@@ -26,9 +26,10 @@ int host_run_dir(struct cloche_err *err)
 	if (fstat(fd, &st) < 0)
 		return cloche_err_sys(err, errno, "stat '%s'", HOST_RUN_DIR);
 	if (st.st_uid != geteuid() || (st.st_mode & 022))
-		return cloche_err_set(err, EPERM, "'%s' belongs to uid %u with mode %03o: it must be "
-				      "root's alone; remove it", HOST_RUN_DIR, st.st_uid,
-				      st.st_mode & 0777);
+		return cloche_err_set(err, EPERM,
+				      "'%s' belongs to uid %u with mode %03o: it must be "
+				      "root's alone; remove it",
+				      HOST_RUN_DIR, st.st_uid, st.st_mode & 0777);
 	return TAKE_FD(fd);
 }
 

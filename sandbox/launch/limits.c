@@ -23,9 +23,8 @@ struct cpu_limits cpu_limits_of(enum cpu_mode mode, uint64_t memory_bytes, uint6
 	uint64_t host = (uint64_t)host_cpus * 1000000;
 
 	/* In MiB/1000 steps, so that petabytes do not overflow 64 bits. */
-	l.micro = mode == CPU_FIXED ?
-			  milli * 1000 :
-			  (memory_bytes >> 10) * 1000000 / (LIMITS_VCPU_BYTES >> 10);
+	l.micro = mode == CPU_FIXED ? milli * 1000
+				    : (memory_bytes >> 10) * 1000000 / (LIMITS_VCPU_BYTES >> 10);
 	l.micro = clamp(l.micro, 1, host);
 	l.weight = clamp(l.micro / 10000, 1, 10000);
 	l.shares = clamp(l.micro * 1024 / 1000000, 2, 262144);

@@ -42,7 +42,8 @@ static int settle(int fd, unsigned n, int (*clean)(unsigned, void *, struct cloc
 int slot_take(int run_fd, int (*clean)(unsigned n, void *arg, struct cloche_err *err), void *arg,
 	      struct slot *ret, struct cloche_err *err)
 {
-	cleanup_fd int fd = openat(run_fd, "slots", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	cleanup_fd int fd =
+		openat(run_fd, "slots", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	char table[SLOT_MAX] = { 0 };
 	int mine = -1;
 	ssize_t used;
@@ -69,8 +70,10 @@ int slot_take(int run_fd, int (*clean)(unsigned n, void *arg, struct cloche_err 
 		mine = (int)n;
 	}
 	if (mine < 0)
-		return cloche_err_set(err, EUSERS, "all %d slots of '%s' are taken; wait for a run to "
-				      "end", SLOT_MAX, HOST_RUN_DIR);
+		return cloche_err_set(err, EUSERS,
+				      "all %d slots of '%s' are taken; wait for a run to "
+				      "end",
+				      SLOT_MAX, HOST_RUN_DIR);
 	if (mark(fd, (unsigned)mine, DIRTY) < 0)
 		return cloche_err_sys(err, errno, "write '%s/slots'", HOST_RUN_DIR);
 	ret->n = (unsigned)mine;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The limits of what may be asked, each with the option's name and the mend. No system is changed. */
+/* The limits of what may be asked, each with the option's name and the mend. No system is changed.
+ */
 #include "launch/spec.h"
 
 #include "base/err.h"
@@ -49,9 +50,10 @@ static int check_memory(struct spec *s, const struct spec_host *host, struct clo
 	uint64_t most = s->memory_bytes / 4 * 3;
 
 	if (s->memory_bytes < SPEC_MEMORY_MIN || s->memory_bytes > host->memory_bytes)
-		return cloche_err_set(err, ERANGE, "--memory %" PRIu64 "M: from 4M to %" PRIu64
-				      "M, the memory of this host", s->memory_bytes / MIB,
-				      host->memory_bytes / MIB);
+		return cloche_err_set(
+			err, ERANGE,
+			"--memory %" PRIu64 "M: from 4M to %" PRIu64 "M, the memory of this host",
+			(uint64_t)(s->memory_bytes / MIB), (uint64_t)(host->memory_bytes / MIB));
 	if (s->tmp_bytes == 0) {
 		s->tmp_bytes = s->memory_bytes / 2;
 		if (s->tmp_bytes > 512 * MIB)
@@ -59,21 +61,25 @@ static int check_memory(struct spec *s, const struct spec_host *host, struct clo
 	}
 	/* Pages of /tmp count against the memory: a larger /tmp would be an OOM kill when full. */
 	if (s->tmp_bytes > most)
-		return cloche_err_set(err, ERANGE, "--tmp-size %" PRIu64 "K: at most three quarters "
+		return cloche_err_set(err, ERANGE,
+				      "--tmp-size %" PRIu64 "K: at most three quarters "
 				      "of the memory (%" PRIu64 "K), since a full /tmp would be an "
-				      "out-of-memory kill; raise --memory", s->tmp_bytes / 1024,
-				      most / 1024);
+				      "out-of-memory kill; raise --memory",
+				      s->tmp_bytes / 1024, most / 1024);
 	return 0;
 }
 
 static int check_path(const char *option, const char *path, struct cloche_err *err)
 {
 	if (path[0] != '/')
-		return cloche_err_set(err, EINVAL, "%s '%s': an absolute path inside the sandbox is "
-				      "needed", option, path);
+		return cloche_err_set(err, EINVAL,
+				      "%s '%s': an absolute path inside the sandbox is "
+				      "needed",
+				      option, path);
 	if (strlen(path) >= 4096)
 		return cloche_err_set(err, ENAMETOOLONG, "%s: a path may have 4095 bytes", option);
-	/* ".." inside is resolved by nobody: what it would mean depends on what is mounted where. */
+	/* ".." inside is resolved by nobody: what it would mean depends on what is mounted where.
+	 */
 	for (const char *p = path; (p = strstr(p, "/..")); p += 3)
 		if (p[3] == '/' || p[3] == '\0')
 			return cloche_err_set(err, EINVAL, "%s '%s': may not contain '..'", option,
@@ -86,15 +92,19 @@ static int check_binds(const struct spec *s, struct cloche_err *err)
 	int r;
 
 	if (s->n_binds > SPEC_BINDS_MAX)
-		return cloche_err_set(err, E2BIG, "--bind: %zu binds; at most %d are possible, bind a "
-				      "directory that holds them", s->n_binds, SPEC_BINDS_MAX);
+		return cloche_err_set(err, E2BIG,
+				      "--bind: %zu binds; at most %d are possible, bind a "
+				      "directory that holds them",
+				      s->n_binds, SPEC_BINDS_MAX);
 	for (size_t i = 0; i < s->n_binds; i++) {
 		r = check_path("--bind", s->binds[i].dst, err);
 		if (r < 0)
 			return r;
 		if (strspn(s->binds[i].dst, "/") == strlen(s->binds[i].dst))
-			return cloche_err_set(err, EINVAL, "--bind '%s': cannot be put over '/'; use "
-					      "--rootfs", s->binds[i].src);
+			return cloche_err_set(err, EINVAL,
+					      "--bind '%s': cannot be put over '/'; use "
+					      "--rootfs",
+					      s->binds[i].src);
 	}
 	return 0;
 }
@@ -106,9 +116,10 @@ static int check_env(const struct spec *s, struct cloche_err *err)
 	for (char *const *e = s->env; e && *e; e++)
 		sum += strlen(*e) + 1 + sizeof(char *);
 	if (sum > SPEC_ENV_MAX)
-		return cloche_err_set(err, E2BIG, "--env: the environment has %zu bytes; at most %llu "
-				      "are possible, pass large data by file", sum,
-				      (unsigned long long)SPEC_ENV_MAX);
+		return cloche_err_set(err, E2BIG,
+				      "--env: the environment has %zu bytes; at most %llu "
+				      "are possible, pass large data by file",
+				      sum, (unsigned long long)SPEC_ENV_MAX);
 	return 0;
 }
 

@@ -34,10 +34,10 @@ struct spec {
 	uint64_t cpu_milli; /* CPU_FIXED: thousandths of a vCPU */
 	uint64_t pids;
 	uint64_t nofile;
-	uint64_t fsize_bytes; /* UINT64_MAX: none */
-	uint64_t tmp_bytes;   /* 0: half the memory, at most 512 MiB */
+	uint64_t fsize_bytes;  /* UINT64_MAX: none */
+	uint64_t tmp_bytes;    /* 0: half the memory, at most 512 MiB */
 	uint64_t output_bytes; /* 0: none */
-	char *const *env; /* K=V, NULL-terminated, or NULL; PATH, HOME, LANG, TZ are added */
+	char *const *env;      /* K=V, NULL-terminated, or NULL; PATH, HOME, LANG, TZ are added */
 	const struct bind_spec *binds;
 	size_t n_binds;
 	const char *rootfs;  /* NULL: the host's /usr */

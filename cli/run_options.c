@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* The options of `cloche run`: a table of names, and a setter for each. */
+#include "cli/run_options.h"
+
+#include "base/envfile.h"
+#include "base/err.h"
+#include "base/parse.h"
+#include "base/quote.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+	"Usage: cloche run [OPTIONS] [--] COMMAND [ARG…]\n\n"
+	"Runs one command as an isolated function: its own namespaces, user, root file\n"
+	"system and cgroups, under a seccomp policy, with a report at the end.\n\n"
+	"Limits:\n"
+	"  -m, --memory SIZE      memory; CPU follows from it (1769M: one vCPU)\n"
+	"  -t, --timeout TIME     wall clock, from first instruction to end (3s)\n"
+	"      --cpu-time TIME    CPU time (none)\n"
+	"      --cpu MODE         capped, shared, or a number of vCPUs (capped)\n"
+	"      --pids N           processes and threads (64)\n"
+	"      --nofile N         open files (1024)\n"
+	"      --fsize SIZE       size of a written file (none)\n"
+	"      --tmp-size SIZE    size of /tmp (half the memory, at most 512M)\n"
+	"      --output-limit SIZE  bytes written to standard output and error (none)\n\n"
+	"What is inside:\n"
+	"  -e, --env K=V          set a variable; nothing is inherited\n"
+	"      --env-file FILE    set variables, one K=V a line\n"
+	"  -b, --bind SRC[:DST[:ro|rw]]  make a path visible (ro)\n"
+	"      --rootfs DIR       root file system (the host's /usr)\n"
+	"  -w, --workdir DIR      working directory (/tmp)\n"
+	"      --net none|loopback  network (none)\n"
+	"      --policy NAME|FILE seccomp profile (default)\n\n"
+	"Results:\n"
+	"      --report FILE      JSON report; '-' is standard error\n"
+	"  -q, --quiet            no REPORT line\n"
+	"      --repeat N         N invocations in one reused context\n"
+	"      --help             this text\n\n"
+	"Sizes: 64, 64M, 1G, 512K (MiB when bare). Times: 250ms, 3s, 2m (seconds when\n"
+	"bare). Exit status: the command's own; 128+N when signal N ended it; 124\n"
+	"timeout; 125 it could not be run; 126 not executable; 127 not found; 137 out\n"
+	"of memory; 153 output limit; 159 killed by the policy; 2 usage.\n\n"
+	"Examples:\n"
+	"  cloche run -- python3 -c 'print(6 * 7)'\n"
+	"  cloche run -m 128M -t 500ms -- sort <words.txt\n"
+	"  cloche run -b $PWD:/var/task -w /var/task --report - -- ./handler\n";
+
+enum {
+	OPT_CPU_TIME = 256,
+	OPT_CPU,
+	OPT_PIDS,
+	OPT_NOFILE,
+	OPT_FSIZE,
+	OPT_TMP_SIZE,
+	OPT_OUTPUT_LIMIT,
+	OPT_ENV_FILE,
+	OPT_ROOTFS,
+	OPT_NET,
+	OPT_POLICY,
+	OPT_REPORT,
+	OPT_REPEAT,
+	OPT_HELP
+};
+
+static const struct option table[] = {
+	{ "memory", 1, NULL, 'm' },
+	{ "timeout", 1, NULL, 't' },
+	{ "cpu-time", 1, NULL, OPT_CPU_TIME },
+	{ "cpu", 1, NULL, OPT_CPU },
+	{ "pids", 1, NULL, OPT_PIDS },
+	{ "nofile", 1, NULL, OPT_NOFILE },
+	{ "fsize", 1, NULL, OPT_FSIZE },
+	{ "tmp-size", 1, NULL, OPT_TMP_SIZE },
+	{ "output-limit", 1, NULL, OPT_OUTPUT_LIMIT },
+	{ "env", 1, NULL, 'e' },
+	{ "env-file", 1, NULL, OPT_ENV_FILE },
+	{ "bind", 1, NULL, 'b' },
+	{ "rootfs", 1, NULL, OPT_ROOTFS },
+	{ "workdir", 1, NULL, 'w' },
+	{ "net", 1, NULL, OPT_NET },
+	{ "policy", 1, NULL, OPT_POLICY },
+	{ "report", 1, NULL, OPT_REPORT },
+	{ "quiet", 0, NULL, 'q' },
+	{ "repeat", 1, NULL, OPT_REPEAT },
+	{ "help", 0, NULL, OPT_HELP },
+	{ 0 },
+};
+
+void run_options_free(struct run_options *o)
+{
+	for (size_t i = 0; i < o->n_copies; i++)
+		free(o->copies[i]);
+	free(o->copies);
+	free(o->env);
+	free(o->binds);
+	o->copies = o->env = NULL;
+	o->binds = NULL;
+}
+
+/* Room for one more element and a zero behind it. */
+static int grow(void **array, size_t n, size_t *size, size_t element)
+{
+	void *more;
+
+	if (n + 2 <= *size)
+		return 0;
+	more = reallocarray(*array, *size * 2 + 8, element);
+	if (!more)
+		return -ENOMEM;
+	*array = more;
+	*size = *size * 2 + 8;
+	return 0;
+}
+
+static char *keep(struct run_options *o, const char *text)
+{
+	if (grow((void **)&o->copies, o->n_copies, &o->copies_size, sizeof(char *)) < 0)
+		return NULL;
+	o->copies[o->n_copies] = strdup(text);
+	return o->copies[o->n_copies] ? o->copies[o->n_copies++] : NULL;
+}
+
+static int add_env(struct run_options *o, const char *pair, struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+	char *copy;
+
+	if (pair[0] == '=' || !strchr(pair, '='))
+		return cloche_err_set(err, EINVAL, "--env %s: expected NAME=VALUE",
+				      quote(shown, pair));
+	copy = keep(o, pair);
+	if (!copy || grow((void **)&o->env, o->n_env, &o->env_size, sizeof(char *)) < 0)
+		return cloche_err_sys(err, ENOMEM, "--env");
+	o->env[o->n_env++] = copy;
+	o->env[o->n_env] = NULL;
+	return 0;
+}
+
+static int add_env_file(struct run_options *o, const char *path, struct cloche_err *err)
+{
+	struct envfile file = { 0 };
+	int r = envfile_load(path, &file, err);
+
+	for (size_t i = 0; r == 0 && i < file.count; i++)
+		r = add_env(o, file.vars[i], err);
+	envfile_free(&file);
+	return r < 0 ? cloche_err_wrap(err, "--env-file") : 0;
+}
+
+/* SRC[:DST[:ro|rw]]; without DST the path is the same inside, made absolute. */
+static int add_bind(struct run_options *o, const char *text, struct cloche_err *err)
+{
+	struct bind_spec b = { 0 };
+	char shown[QUOTE_LEN], real[4096];
+	char *src = keep(o, text), *dst, *mode = NULL;
+
+	if (!src || grow((void **)&o->binds, o->n_binds, &o->binds_size, sizeof(b)) < 0)
+		return cloche_err_sys(err, ENOMEM, "--bind");
+	dst = strchr(src, ':');
+	if (dst) {
+		*dst++ = '\0';
+		mode = strchr(dst, ':');
+	}
+	if (mode) {
+		*mode++ = '\0';
+		if (strcmp(mode, "rw") != 0 && strcmp(mode, "ro") != 0)
+			return cloche_err_set(err, EINVAL, "--bind %s: expected SRC[:DST[:ro|rw]]",
+					      quote(shown, text));
+		b.rw = mode[1] == 'w';
+	}
+	if (src[0] == '\0' || (dst && dst[0] == '\0'))
+		return cloche_err_set(err, EINVAL, "--bind %s: expected SRC[:DST[:ro|rw]]",
+				      quote(shown, text));
+	if (!dst) {
+		if (!realpath(src, real))
+			return cloche_err_sys(err, errno, "--bind %s", quote(shown, text));
+		dst = keep(o, real);
+		if (!dst)
+			return cloche_err_sys(err, ENOMEM, "--bind");
+	}
+	b.src = src;
+	b.dst = dst;
+	o->binds[o->n_binds++] = b;
+	return 0;
+}
+
+static int set_cpu(struct spec *s, const char *text, struct cloche_err *err)
+{
+	if (strcmp(text, "capped") == 0) {
+		s->cpu_mode = CPU_CAPPED;
+		return 0;
+	}
+	if (strcmp(text, "shared") == 0) {
+		s->cpu_mode = CPU_SHARED;
+		return 0;
+	}
+	s->cpu_mode = CPU_FIXED;
+	return parse_milli(text, &s->cpu_milli, err) < 0
+		       ? cloche_err_wrap(err, "'capped', 'shared' or a number of vCPUs")
+		       : 0;
+}
+
+static int set_net(struct spec *s, const char *text, struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+
+	if (strcmp(text, "none") == 0)
+		s->net = NET_NONE;
+	else if (strcmp(text, "loopback") == 0)
+		s->net = NET_LOOPBACK;
+	else
+		return cloche_err_set(err, EINVAL, "%s: expected 'none' or 'loopback'",
+				      quote(shown, text));
+	return 0;
+}
+
+static int set_number(struct run_options *o, int opt, const char *arg, struct cloche_err *err)
+{
+	struct spec *s = &o->spec;
+	uint64_t n = 1;
+	int r;
+
+	switch (opt) {
+	case 'm':
+		return parse_size(arg, &s->memory_bytes, err);
+	case 't':
+		return parse_duration(arg, &s->timeout_ns, err);
+	case OPT_CPU_TIME:
+		r = parse_duration(arg, &s->cpu_time_ns, err);
+		if (r == 0 && s->cpu_time_ns == 0)
+			return cloche_err_set(err, ERANGE, "from 1ms to 57600s");
+		return r;
+	case OPT_PIDS:
+		return parse_count(arg, 1, 4194304, &s->pids, err);
+	case OPT_NOFILE:
+		return parse_count(arg, 3, 1048576, &s->nofile, err);
+	case OPT_FSIZE:
+		return parse_size(arg, &s->fsize_bytes, err);
+	case OPT_TMP_SIZE:
+		r = parse_size(arg, &s->tmp_bytes, err);
+		if (r == 0 && s->tmp_bytes < 4096)
+			return cloche_err_set(err, ERANGE, "at least 4K");
+		return r;
+	case OPT_OUTPUT_LIMIT:
+		r = parse_size(arg, &s->output_bytes, err);
+		if (r == 0 && s->output_bytes == 0)
+			return cloche_err_set(err, ERANGE, "at least 1K");
+		return r;
+	default:
+		r = parse_count(arg, 1, 1000000, &n, err);
+		o->repeat = (unsigned)n;
+		return r;
+	}
+}
+
+static const char *option_name(int opt)
+{
+	for (const struct option *t = table; t->name; t++)
+		if (t->val == opt)
+			return t->name;
+	return "?";
+}
+
+static int set_option(struct run_options *o, int opt, const char *arg, struct cloche_err *err)
+{
+	int r = 0;
+
+	switch (opt) {
+	case 'e':
+		return add_env(o, arg, err);
+	case OPT_ENV_FILE:
+		return add_env_file(o, arg, err);
+	case 'b':
+		return add_bind(o, arg, err);
+	case 'w':
+		o->spec.workdir = arg;
+		return 0;
+	case OPT_ROOTFS:
+		o->spec.rootfs = arg;
+		return 0;
+	case OPT_POLICY:
+		o->spec.policy = arg;
+		return 0;
+	case OPT_REPORT:
+		o->report = arg;
+		return 0;
+	case 'q':
+		o->quiet = true;
+		return 0;
+	case OPT_CPU:
+		r = set_cpu(&o->spec, arg, err);
+		break;
+	case OPT_NET:
+		r = set_net(&o->spec, arg, err);
+		break;
+	default:
+		r = set_number(o, opt, arg, err);
+	}
+	return r < 0 ? cloche_err_wrap(err, "--%s", option_name(opt)) : 0;
+}
+
+int run_options_parse(int argc, char **argv, struct run_options *ret, struct cloche_err *err)
+{
+	struct run_options *o = ret;
+	char shown[QUOTE_LEN];
+	int opt, r;
+
+	*o = (struct run_options){ .repeat = 1 };
+	spec_defaults(&o->spec);
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+:m:t:e:b:w:q", table, NULL)) != -1) {
+		if (opt == OPT_HELP) {
+			fputs(help, stdout);
+			return 1;
+		}
+		if (opt == '?')
+			return cloche_err_set(err, EINVAL, "unknown option %s",
+					      quote(shown, argv[optind - 1]));
+		if (opt == ':')
+			return cloche_err_set(err, EINVAL, "option %s needs a value",
+					      quote(shown, argv[optind - 1]));
+		r = set_option(o, opt, optarg, err);
+		if (r < 0)
+			return r;
+	}
+	if (optind >= argc)
+		return cloche_err_set(err, EINVAL, "a command is missing");
+	o->spec.argv = argv + optind;
+	o->spec.env = o->env;
+	o->spec.binds = o->binds;
+	o->spec.n_binds = o->n_binds;
+	return 0;
+}

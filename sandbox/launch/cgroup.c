@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hot knobs of a context's leaf cgroups: plain directory fds and one write each. What
+ * controllers there are and where is layout.c's business.
+ */
+#include "launch/cgroup.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "launch/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+
+static int dir_of(const struct cgroup *cg, enum controller c)
+{
+	return cg->ctl[c] >= 0 ? cg->ctl[c] : cg->v2;
+}
+
+static bool on_v1(const struct cgroup *cg, enum controller c)
+{
+	return cg->ctl[c] >= 0;
+}
+
+static void close_all(struct cgroup *cg)
+{
+	fd_close(&cg->v2);
+	fd_close(&cg->events);
+	for (int i = 0; i < CONTROLLER_N; i++) {
+		fd_close(&cg->ctl[i]);
+		fd_close(&cg->tasks[i]);
+	}
+}
+
+static int make_dir(int parent, const char *where, const char *name, struct cloche_err *err)
+{
+	int fd;
+
+	if (mkdirat(parent, name, 0755) < 0)
+		return cloche_err_sys(err, errno, "make the %s cgroup 'cloche/%s'", where, name);
+	fd = openat(parent, name, DIR_FLAGS);
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "open the %s cgroup 'cloche/%s'", where, name);
+	return fd;
+}
+
+static int make_dirs(const struct layout *l, struct cgroup *cg, struct cloche_err *err)
+{
+	cg->v2 = make_dir(l->v2, "unified", cg->name, err);
+	if (cg->v2 < 0)
+		return cg->v2;
+	cg->events = openat(cg->v2, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	if (cg->events < 0)
+		return cloche_err_sys(err, errno, "open cgroup.events");
+	for (int i = 0; i < CONTROLLER_N; i++) {
+		if (l->ctl[i] < 0)
+			continue;
+		cg->ctl[i] = make_dir(l->ctl[i], controller_names[i], cg->name, err);
+		if (cg->ctl[i] < 0)
+			return cg->ctl[i];
+		cg->tasks[i] = openat(cg->ctl[i], "tasks", O_WRONLY | O_CLOEXEC);
+		if (cg->tasks[i] < 0)
+			return cloche_err_sys(err, errno, "open the %s cgroup's tasks",
+					      controller_names[i]);
+	}
+	return 0;
+}
+
+/* Memory without swap. Absent files mean a kernel without swap accounting; then swapping is off. */
+static int limit_memory(const struct cgroup *cg, uint64_t bytes, struct cloche_err *err)
+{
+	int dir = dir_of(cg, CONTROLLER_MEMORY);
+	int r;
+
+	if (!on_v1(cg, CONTROLLER_MEMORY)) {
+		r = file_write_u64(dir, "memory.max", bytes, err);
+		if (r == 0 && file_write_text(dir, "memory.swap.max", "0", err) == -EACCES)
+			r = -EACCES;
+		return r;
+	}
+	r = file_write_u64(dir, "memory.limit_in_bytes", bytes, err);
+	if (r < 0)
+		return r;
+	if (faccessat(dir, "memory.memsw.limit_in_bytes", F_OK, 0) == 0)
+		return file_write_u64(dir, "memory.memsw.limit_in_bytes", bytes, err);
+	return file_write_text(dir, "memory.swappiness", "0", err);
+}
+
+static int limit_all(const struct cgroup *cg, uint64_t memory, uint64_t pids,
+		     const struct cpu_limits *cpu, struct cloche_err *err)
+{
+	bool v1 = on_v1(cg, CONTROLLER_CPU);
+	int r;
+
+	r = limit_memory(cg, memory, err);
+	if (r < 0)
+		return r;
+	r = file_write_u64(dir_of(cg, CONTROLLER_PIDS), "pids.max", pids, err);
+	if (r < 0)
+		return r;
+	r = file_write_u64(dir_of(cg, CONTROLLER_CPU), v1 ? "cpu.shares" : "cpu.weight",
+			   v1 ? cpu->shares : cpu->weight, err);
+	if (r < 0 || !v1 || cpu->quota_us == 0)
+		return r;
+	return file_write_u64(cg->ctl[CONTROLLER_CPU], "cpu.cfs_period_us", cpu->period_us, err);
+}
+
+int cgroup_create(const struct layout *layout, unsigned slot, uint64_t memory, uint64_t pids,
+		  const struct cpu_limits *cpu, struct cgroup *ret, struct cloche_err *err)
+{
+	struct cgroup cg = CGROUP_NONE;
+	int r;
+
+	(void)snprintf(cg.name, sizeof(cg.name), "%u", slot);
+	r = make_dirs(layout, &cg, err);
+	if (r == 0)
+		r = limit_all(&cg, memory, pids, cpu, err);
+	if (r < 0) {
+		(void)cgroup_destroy(layout, &cg, NULL);
+		return r;
+	}
+	*ret = cg;
+	return 0;
+}
+
+int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err)
+{
+	char text[48];
+
+	if (cpu->quota_us == 0)
+		return 0;
+	if (on_v1(cg, CONTROLLER_CPU))
+		return file_write_u64(cg->ctl[CONTROLLER_CPU], "cpu.cfs_quota_us", cpu->quota_us,
+				      err);
+	(void)snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, cpu->quota_us, cpu->period_us);
+	return file_write_text(cg->v2, "cpu.max", text, err);
+}
+
+void cgroup_kill(const struct cgroup *cg)
+{
+	if (on_v1(cg, CONTROLLER_CPU))
+		(void)file_write_text(cg->ctl[CONTROLLER_CPU], "cpu.cfs_quota_us", "-1", NULL);
+	else
+		(void)file_write_text(cg->v2, "cpu.max", "max", NULL);
+	(void)file_write_text(cg->v2, "cgroup.kill", "1", NULL);
+}
+
+int cgroup_populated(const struct cgroup *cg)
+{
+	char text[128];
+	ssize_t n = pread(cg->events, text, sizeof(text) - 1, 0);
+
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	return strstr(text, "populated 1") != NULL;
+}
+
+bool cgroup_reset_peak(const struct cgroup *cg)
+{
+	if (!on_v1(cg, CONTROLLER_MEMORY))
+		return false;
+	return file_write_text(cg->ctl[CONTROLLER_MEMORY], "memory.max_usage_in_bytes", "0",
+			       NULL) == 0;
+}
+
+/* The number behind "key " in a flat keyed file; UINT64_MAX when it is not there. */
+static uint64_t keyed(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, key, len) == 0 && line[len] == ' ')
+			return strtoull(line + len + 1, NULL, 10);
+	}
+	return UINT64_MAX;
+}
+
+static uint64_t scaled(uint64_t v, uint64_t by)
+{
+	return v == UINT64_MAX ? v : v * by;
+}
+
+static uint64_t read_keyed(int dir, const char *file, const char *key)
+{
+	char text[2048];
+
+	if (file_read_text(dir, file, text, sizeof(text), NULL) < 0)
+		return UINT64_MAX;
+	return keyed(text, key);
+}
+
+static uint64_t read_number(int dir, const char *file)
+{
+	uint64_t v;
+
+	return file_read_u64(dir, file, &v, NULL) < 0 ? UINT64_MAX : v;
+}
+
+uint64_t cgroup_cpu_ns(const struct cgroup *cg)
+{
+	uint64_t us = read_keyed(cg->v2, "cpu.stat", "usage_usec");
+
+	return us == UINT64_MAX ? 0 : us * 1000;
+}
+
+void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret)
+{
+	int memory = dir_of(cg, CONTROLLER_MEMORY);
+	char text[2048];
+
+	if (file_read_text(cg->v2, "cpu.stat", text, sizeof(text), NULL) < 0)
+		text[0] = '\0';
+	ret->cpu_ns = scaled(keyed(text, "usage_usec"), 1000);
+	ret->user_ns = scaled(keyed(text, "user_usec"), 1000);
+	ret->system_ns = scaled(keyed(text, "system_usec"), 1000);
+	ret->throttled_ns = scaled(keyed(text, "throttled_usec"), 1000);
+	if (on_v1(cg, CONTROLLER_CPU)) {
+		if (file_read_text(cg->ctl[CONTROLLER_CPU], "cpu.stat", text, sizeof(text), NULL) <
+		    0)
+			text[0] = '\0';
+		ret->throttled_ns = keyed(text, "throttled_time");
+	}
+	ret->throttled_periods = keyed(text, "nr_throttled");
+	if (on_v1(cg, CONTROLLER_MEMORY)) {
+		ret->memory_peak = read_number(memory, "memory.max_usage_in_bytes");
+		ret->oom_kills = read_keyed(memory, "memory.oom_control", "oom_kill");
+	} else {
+		ret->memory_peak = read_number(memory, "memory.peak");
+		ret->oom_kills = read_keyed(memory, "memory.events", "oom_kill");
+	}
+	ret->pids_denied = read_keyed(dir_of(cg, CONTROLLER_PIDS), "pids.events", "max");
+	ret->pids_peak = read_number(dir_of(cg, CONTROLLER_PIDS), "pids.peak");
+}
+
+/* rmdir says EBUSY for a moment after the last exit: wait on the event, not on the clock. */
+static int remove_leaf(int parent, const struct cgroup *cg)
+{
+	int64_t end = clock_now_ns() + NSEC_PER_SEC;
+
+	while (unlinkat(parent, cg->name, AT_REMOVEDIR) < 0) {
+		struct pollfd p = { .fd = cg->events, .events = POLLPRI };
+
+		if (errno == ENOENT)
+			return 0;
+		if (errno != EBUSY || clock_now_ns() > end)
+			return -errno;
+		(void)poll(&p, 1, 1);
+		if (cg->v2 >= 0)
+			(void)cgroup_populated(cg); /* consumes the event */
+	}
+	return 0;
+}
+
+int cgroup_destroy(const struct layout *layout, struct cgroup *cg, struct cloche_err *err)
+{
+	int r = 0;
+
+	if (cg->v2 >= 0 && cg->events >= 0 && cgroup_populated(cg) != 0)
+		cgroup_kill(cg);
+	for (int i = 0; i < CONTROLLER_N; i++)
+		if (layout->ctl[i] >= 0) {
+			int r1 = remove_leaf(layout->ctl[i], cg);
+
+			r = r1 < 0 ? r1 : r;
+		}
+	if (cg->name[0]) {
+		int r1 = remove_leaf(layout->v2, cg);
+
+		r = r1 < 0 ? r1 : r;
+	}
+	if (r < 0)
+		(void)cloche_err_sys(err, -r, "remove the cgroup 'cloche/%s'", cg->name);
+	close_all(cg);
+	return r;
+}
+
+int cgroup_sweep(const struct layout *layout, unsigned slot, struct cloche_err *err)
+{
+	struct cgroup cg = CGROUP_NONE;
+
+	(void)snprintf(cg.name, sizeof(cg.name), "%u", slot);
+	cg.v2 = openat(layout->v2, cg.name, DIR_FLAGS);
+	if (cg.v2 >= 0)
+		cg.events = openat(cg.v2, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	for (int i = 0; i < CONTROLLER_N; i++)
+		if (layout->ctl[i] >= 0)
+			cg.ctl[i] = openat(layout->ctl[i], cg.name, DIR_FLAGS);
+	return cgroup_destroy(layout, &cg, err);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_CGROUP_H
+#define CLOCHE_LAUNCH_CGROUP_H
+
+#include "launch/layout.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cloche_err;
+struct cpu_limits;
+
+/*
+ * The leaf cgroups of one context, under the parent of every hierarchy. Only the function's
+ * processes are ever in them: pid 1 and the launcher stay outside, so that they are neither
+ * throttled nor counted nor killed with it.
+ */
+struct cgroup {
+	char name[16];		 /* the slot's number */
+	int v2;			 /* the leaf's directory on cgroup2 */
+	int ctl[CONTROLLER_N];	 /* the leaf's directory on v1; -1: on v2 */
+	int tasks[CONTROLLER_N]; /* v1 "tasks", for a process to write "0" to; -1: none */
+	int events;		 /* cgroup.events, for POLLPRI */
+};
+
+#define CGROUP_NONE                                                                    \
+	{                                                                              \
+		.v2 = -1, .ctl = { -1, -1, -1 }, .tasks = { -1, -1, -1 }, .events = -1 \
+	}
+
+/* What the kernel has counted for the leaf since it was made. UINT64_MAX: it does not say. */
+struct cgroup_usage {
+	uint64_t cpu_ns, user_ns, system_ns;
+	uint64_t throttled_ns, throttled_periods;
+	uint64_t memory_peak, oom_kills, pids_denied, pids_peak;
+};
+
+/* Makes the leaves and sets all limits but the CPU quota. */
+int cgroup_create(const struct layout *layout, unsigned slot, uint64_t memory, uint64_t pids,
+		  const struct cpu_limits *cpu, struct cgroup *ret, struct cloche_err *err);
+
+/* Sets the quota: once, right before the function starts. Writing it again would refill it. */
+int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err);
+
+/* Ends every process of the leaf. The quota goes first: until 6.18 a throttled task does not run,
+ * and so not die, before its next period. */
+void cgroup_kill(const struct cgroup *cg);
+
+/* Whether any process is in the leaf: 1, 0, or a negative errno. */
+int cgroup_populated(const struct cgroup *cg);
+
+/* The memory peak starts anew; false where the kernel cannot do that (cgroup2 before 6.12). */
+bool cgroup_reset_peak(const struct cgroup *cg);
+
+void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret);
+
+/* CPU time used so far, ns; 0 when it cannot be read. */
+uint64_t cgroup_cpu_ns(const struct cgroup *cg);
+
+/* Removes the leaves, killing what is in them, and closes the fds. -EBUSY when the last processes
+ * do not end within a second. */
+int cgroup_destroy(const struct layout *layout, struct cgroup *cg, struct cloche_err *err);
+
+/* The same for what a dead owner of the slot left. */
+int cgroup_sweep(const struct layout *layout, unsigned slot, struct cloche_err *err);
+
+#endif

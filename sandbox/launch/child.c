@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The function process between its birth and exec: one ordered table of steps. No malloc, stdio,
+ * locks or logging; everything comes from the plan. A step that fails ends the launch: its error
+ * goes to the shared page, because after the last step not even write(2) may be allowed.
+ */
+#include "launch/child.h"
+
+#include "base/file.h"
+#include "launch/plan.h"
+#include "launch/spec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/seccomp.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/*
+ * On v1 a process that moves itself, alone, by "tasks" takes no cgroup_threadgroup_rwsem, and so
+ * does not wait for an RCU grace period after idling (kernel commit 9a3284fad42f, 5.18); a write to
+ * cgroup.procs does: 7 ms against 0.05 (measured). On cgroup2 it was born in its leaf.
+ */
+static int join_cgroups(const struct plan *p, struct cloche_err *err)
+{
+	for (int i = 0; i < CONTROLLER_N; i++)
+		if (p->cgroup.tasks[i] >= 0 && write(p->cgroup.tasks[i], "0", 1) != 1)
+			return cloche_err_sys(err, errno, "join the %s cgroup",
+					      controller_names[i]);
+	return 0;
+}
+
+static int own_cgroup_namespace(const struct plan *p, struct cloche_err *err)
+{
+	return unshare(CLONE_NEWCGROUP) < 0 ? cloche_err_sys(err, errno, "unshare") : 0;
+}
+
+static int set_signals(const struct plan *p, struct cloche_err *err)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int s = 1; s < NSIG; s++)
+		(void)sigaction(s, &dfl, NULL);
+	(void)sigemptyset(&none);
+	(void)umask(022);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || setsid() < 0)
+		return cloche_err_sys(err, errno, "setsid");
+	return 0;
+}
+
+static int lower(int resource, rlim_t want, const char *name, struct cloche_err *err)
+{
+	struct rlimit now, l;
+
+	if (getrlimit(resource, &now) < 0)
+		return cloche_err_sys(err, errno, "getrlimit %s", name);
+	/* Never up: that takes CAP_SYS_RESOURCE, which the launcher may lack. */
+	l.rlim_max = now.rlim_max < want ? now.rlim_max : want;
+	l.rlim_cur = l.rlim_max;
+	return setrlimit(resource, &l) < 0 ? cloche_err_sys(err, errno, "setrlimit %s", name) : 0;
+}
+
+static int set_rlimits(const struct plan *p, struct cloche_err *err)
+{
+	int r = lower(RLIMIT_NOFILE, p->spec->nofile, "nofile", err);
+
+	if (r == 0)
+		r = lower(RLIMIT_CORE, 0, "core", err);
+	if (r == 0)
+		r = lower(RLIMIT_MEMLOCK, 64 << 10, "memlock", err);
+	if (r == 0)
+		r = lower(RLIMIT_MSGQUEUE, 800 << 10, "msgqueue", err);
+	if (r == 0 && p->spec->fsize_bytes != UINT64_MAX)
+		r = lower(RLIMIT_FSIZE, p->spec->fsize_bytes, "fsize", err);
+	return r;
+}
+
+static int set_affinity(const struct plan *p, struct cloche_err *err)
+{
+	if (sched_setaffinity(0, sizeof(p->affinity), &p->affinity) < 0)
+		return cloche_err_sys(err, errno, "sched_setaffinity");
+	return 0;
+}
+
+static int become_user(const struct plan *p, struct cloche_err *err)
+{
+	/* Capabilities survive the change of uid until the user namespace takes them away: hosts
+	 * that refuse user namespaces to the unprivileged do not refuse this one. */
+	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0)
+		return cloche_err_sys(err, errno, "securebits");
+	if (syscall(SYS_setgroups, 0, NULL) < 0 ||
+	    syscall(SYS_setresgid, p->uid, p->uid, p->uid) < 0 ||
+	    syscall(SYS_setresuid, p->uid, p->uid, p->uid) < 0)
+		return cloche_err_sys(err, errno, "become uid %u", p->uid);
+	return 0;
+}
+
+/* One user mapped: inside 1000, on the host the slot's. Its own map may be written by itself. */
+static int own_user_namespace(const struct plan *p, struct cloche_err *err)
+{
+	int r;
+
+	if (unshare(CLONE_NEWUSER) < 0)
+		return cloche_err_sys(err, errno, "unshare");
+	/* Not dumpable after the change of uid: /proc/self would be root's. */
+	(void)prctl(PR_SET_DUMPABLE, 1);
+	r = file_write_text(AT_FDCWD, "/proc/self/setgroups", "deny", err);
+	if (r == 0)
+		r = file_write_text(AT_FDCWD, "/proc/self/gid_map", p->id_map, err);
+	if (r == 0)
+		r = file_write_text(AT_FDCWD, "/proc/self/uid_map", p->id_map, err);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	return r;
+}
+
+static int drop_capabilities(const struct plan *p, struct cloche_err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { 0 };
+
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap) < 0)
+			return cloche_err_sys(err, errno, "drop capability %d", cap);
+	if (prctl(PR_SET_SECUREBITS, SECURE_ALL_BITS | SECURE_ALL_LOCKS) < 0)
+		return cloche_err_sys(err, errno, "lock securebits");
+	if (syscall(SYS_capset, &head, none) < 0)
+		return cloche_err_sys(err, errno, "capset");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return cloche_err_sys(err, errno, "no_new_privs");
+	return 0;
+}
+
+static int enter_workdir(const struct plan *p, struct cloche_err *err)
+{
+	if (chdir(p->spec->workdir) < 0)
+		return cloche_err_sys(err, errno, "--workdir '%.200s'", p->spec->workdir);
+	return 0;
+}
+
+/* Everything but standard input, output and error closes at exec. */
+static int close_fds(const struct plan *p, struct cloche_err *err)
+{
+	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		return cloche_err_sys(err, errno, "close_range");
+	return 0;
+}
+
+static int load_policy(const struct plan *p, struct cloche_err *err)
+{
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p->policy.flags, &p->policy.prog) < 0)
+		return cloche_err_sys(err, errno, "load the policy '%s'", p->policy.name);
+	return 0;
+}
+
+/* EACCES of an earlier directory outlives ENOENT of a later one, as in execvp(3). */
+static int exec_command(const struct plan *p, struct cloche_err *err)
+{
+	int code = ENOENT;
+
+	for (char **path = p->candidates; *path; path++) {
+		(void)execve(*path, p->spec->argv, p->env);
+		if (errno != ENOENT && errno != ENOTDIR) {
+			code = errno;
+			if (errno != EACCES)
+				break;
+		}
+	}
+	return cloche_err_sys(err, code, "%.200s", p->spec->argv[0]);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(const struct plan *p, struct cloche_err *err);
+	const char *why_here;
+} steps[] = {
+	{ "cgroup", join_cgroups, "first: all that follows is under the limits" },
+	{ "cgroup namespace", own_cgroup_namespace, "its root is the cgroup just joined" },
+	{ "signals", set_signals, "a session without a terminal" },
+	{ "rlimits", set_rlimits, "" },
+	{ "affinity", set_affinity, "runtimes count CPUs by it" },
+	{ "user", become_user, "needs the host's capabilities" },
+	{ "user namespace", own_user_namespace, "owned by that user; the host's capabilities end" },
+	{ "workdir", enter_workdir, "with the function's rights" },
+	{ "fds", close_fds, "nothing is opened after this" },
+	{ "capabilities", drop_capabilities, "none is needed any more" },
+	{ "seccomp", load_policy, "last: only exec comes after it" },
+	{ "exec", exec_command, "" },
+};
+
+_Noreturn void child_main(const struct plan *plan)
+{
+	struct cloche_err *err = &plan->shared->err;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		if (steps[i].run(plan, err) < 0) {
+			(void)cloche_err_stage(err, steps[i].name);
+			break;
+		}
+	_exit(EXIT_FAILURE);
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pid 1 of a context: completes the namespaces, forks function processes, reaps, reports and proves
+ * the context clean. It stays root of the host's user namespace with a handful of capabilities and
+ * never leaves that: the function, in its own user namespace under another uid, can neither trace
+ * nor signal nor see it. It reads nothing that a function wrote.
+ */
+#include "launch/init.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "launch/child.h"
+#include "launch/network.h"
+#include "launch/plan.h"
+#include "launch/spec.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mount.h>
+#include <sys/msg.h>
+#include <sys/prctl.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+const char *init_dirt_text(enum init_dirt dirt)
+{
+	static const char *const text[] = {
+		[DIRT_NONE] = "nothing",
+		[DIRT_PROCESS] = "a process was left",
+		[DIRT_TMP] = "files were left in /tmp",
+		[DIRT_SHM] = "files were left in /dev/shm",
+		[DIRT_SYSV] = "a System V IPC object was left",
+		[DIRT_MQUEUE] = "a POSIX message queue was left",
+		[DIRT_KEYRING] = "a key was left in the session keyring",
+		[DIRT_UNKNOWN] = "it could not be proved clean",
+	};
+
+	return dirt <= DIRT_UNKNOWN ? text[dirt] : text[DIRT_UNKNOWN];
+}
+
+static void say(const struct plan *p, const struct init_msg *m)
+{
+	if (send(p->control, m, sizeof(*m), MSG_NOSIGNAL) != sizeof(*m))
+		_exit(EXIT_FAILURE); /* the launcher is gone; with pid 1 goes the context */
+}
+
+/* ---- set-up --------------------------------------------------------------------------------- */
+
+static int set_host_name(const struct plan *p, struct cloche_err *err)
+{
+	return sethostname("cloche", 6) < 0 ? cloche_err_sys(err, errno, "sethostname") : 0;
+}
+
+static int enter_root(const struct plan *p, struct cloche_err *err)
+{
+	return rootfs_enter(&p->rootfs, err);
+}
+
+static int bring_network(const struct plan *p, struct cloche_err *err)
+{
+	return p->spec->net == NET_LOOPBACK ? network_loopback_up(err) : 0;
+}
+
+/* An empty session keyring for all that is forked here: the caller's would be possessed by it. A
+ * kernel without keyrings has nothing to keep out. */
+static int fresh_keyring(const struct plan *p, struct cloche_err *err)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
+		return cloche_err_sys(err, errno, "join a new session keyring");
+	return 0;
+}
+
+static int keep_few_capabilities(const struct plan *p, struct cloche_err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2] = { 0 };
+
+	/* What the steps of child.c need; effective and permitted only. */
+	caps[0].effective =
+		1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_SETPCAP | 1U << CAP_SYS_ADMIN;
+	caps[0].permitted = caps[0].effective;
+	if (syscall(SYS_capset, &head, caps) < 0)
+		return cloche_err_sys(err, errno, "capset");
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(const struct plan *p, struct cloche_err *err);
+} setup[] = {
+	{ "hostname", set_host_name },
+	{ "root", enter_root },
+	{ "network", bring_network },
+	{ "keyring", fresh_keyring },
+	{ "init capabilities", keep_few_capabilities },
+};
+
+/* ---- one function process ---------------------------------------------------------------------
+ */
+
+static pid_t fork_function(const struct plan *p)
+{
+	/* CLONE_VFORK: back when the child has exec'd or ended, with nothing in between. */
+	struct clone_args args = {
+		.flags = CLONE_VFORK | CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+		.cgroup = (__u64)p->cgroup.v2,
+	};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid == 0)
+		child_main(p);
+	return pid;
+}
+
+/* Orphans of the function come to pid 1; all are reaped, the function's own end is what counts. */
+static int reap_function(pid_t pid, struct init_msg *m)
+{
+	for (;;) {
+		pid_t got = wait4(-1, &m->status, 0, &m->usage);
+
+		if (got == pid)
+			return 0;
+		if (got < 0 && errno != EINTR)
+			return -errno;
+	}
+}
+
+static void run_function(const struct plan *p)
+{
+	struct init_msg m = { .type = INIT_STARTED };
+	pid_t pid;
+
+	p->shared->err.code = 0;
+	pid = fork_function(p);
+	m.at_ns = clock_now_ns();
+	if (pid < 0) {
+		(void)cloche_err_sys(&p->shared->err, errno, "clone3 into the cgroup");
+		(void)cloche_err_stage(&p->shared->err, "clone");
+	} else if (p->shared->err.code == 0) {
+		say(p, &m);
+	}
+	if (pid > 0 && reap_function(pid, &m) < 0)
+		_exit(EXIT_FAILURE);
+	m.type = p->shared->err.code ? INIT_FAILED : INIT_ENDED;
+	m.at_ns = clock_now_ns();
+	say(p, &m);
+}
+
+/* ---- the proof ----------------------------------------------------------------------------------
+ */
+
+static bool dir_empty(const char *path, bool *ok)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char buf[512];
+	long n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, buf, sizeof(buf));
+	struct dirent64 *e = (void *)buf;
+
+	*ok = n >= 0;
+	for (long at = 0; at < n; at += e->d_reclen) {
+		e = (void *)(buf + at);
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool sysv_empty(bool *ok)
+{
+	struct shm_info shm;
+	struct msginfo msg;
+	struct seminfo sem;
+	int a = shmctl(0, SHM_INFO, (void *)&shm);
+	int b = msgctl(0, MSG_INFO, (void *)&msg);
+	int c = semctl(0, 0, SEM_INFO, &sem);
+
+	*ok = a >= 0 && b >= 0 && c >= 0;
+	return *ok && shm.used_ids == 0 && msg.msgpool == 0 && sem.semusz == 0;
+}
+
+/* The namespace's queues show as files of the mqueue file system. */
+static bool mqueue_empty(bool *ok)
+{
+	cleanup_fd int fs = fsopen("mqueue", FSOPEN_CLOEXEC);
+	cleanup_fd int tree = -1;
+	char path[32];
+
+	*ok = true;
+	if (fs < 0)
+		return errno == ENODEV; /* a kernel without them has none */
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		tree = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	*ok = tree >= 0;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", tree);
+	return *ok && dir_empty(path, ok);
+}
+
+static bool keyring_empty(bool *ok)
+{
+	long n = syscall(SYS_keyctl, KEYCTL_READ, KEY_SPEC_SESSION_KEYRING, NULL, 0);
+
+	*ok = n >= 0 || errno == ENOSYS;
+	return n <= 0;
+}
+
+static enum init_dirt prove(void)
+{
+	bool ok = true, all = true;
+
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	if (waitpid(-1, NULL, WNOHANG) == 0)
+		return DIRT_PROCESS;
+	if (!dir_empty("/tmp", &ok))
+		return DIRT_TMP;
+	all &= ok;
+	if (!dir_empty("/dev/shm", &ok))
+		return DIRT_SHM;
+	all &= ok;
+	if (!sysv_empty(&ok) && ok)
+		return DIRT_SYSV;
+	all &= ok;
+	if (!mqueue_empty(&ok) && ok)
+		return DIRT_MQUEUE;
+	all &= ok;
+	if (!keyring_empty(&ok) && ok)
+		return DIRT_KEYRING;
+	return all && ok ? DIRT_NONE : DIRT_UNKNOWN;
+}
+
+_Noreturn void init_main(struct plan *plan)
+{
+	struct init_msg m = { .type = INIT_READY };
+	struct cloche_err err = { 0 };
+
+	/* The launcher's death is the context's. It may have died before this line: then the
+	 * control socket is at its end, and the first send or recv below ends us. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	for (size_t i = 0; i < sizeof(setup) / sizeof(setup[0]); i++)
+		if (setup[i].run(plan, &err) < 0) {
+			plan->shared->err = err;
+			(void)cloche_err_stage(&plan->shared->err, setup[i].name);
+			_exit(EXIT_FAILURE);
+		}
+	say(plan, &m);
+	while (recv(plan->control, &m, sizeof(m), 0) == sizeof(m)) {
+		if (m.type == INIT_GO) {
+			run_function(plan);
+		} else if (m.type == INIT_PROVE) {
+			m = (struct init_msg){ .type = INIT_PROVED, .dirt = prove() };
+			say(plan, &m);
+		}
+	}
+	_exit(EXIT_SUCCESS);
+}

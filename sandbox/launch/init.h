@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_INIT_H
+#define CLOCHE_LAUNCH_INIT_H
+
+#include <stdint.h>
+#include <sys/resource.h>
+
+struct plan;
+
+/*
+ * Pid 1 of a context and what it says. Between launcher and pid 1 there is one SOCK_SEQPACKET
+ * socketpair; every message is one of these, whole. The function has no descriptor of it.
+ */
+enum init_type {
+	INIT_READY,   /* pid 1 → launcher: the context stands */
+	INIT_GO,      /* launcher → pid 1: start a function process */
+	INIT_STARTED, /* pid 1 → launcher: its exec is done; at_ns */
+	INIT_ENDED,   /* pid 1 → launcher: it is reaped; at_ns, status, usage */
+	INIT_FAILED,  /* pid 1 → launcher: it ended before exec; shared->err */
+	INIT_PROVE,   /* launcher → pid 1: is the context clean? */
+	INIT_PROVED,  /* pid 1 → launcher: dirty is enum init_dirt */
+};
+
+/* The first thing that kept a context from being clean. */
+enum init_dirt {
+	DIRT_NONE,
+	DIRT_PROCESS,
+	DIRT_TMP,
+	DIRT_SHM,
+	DIRT_SYSV,
+	DIRT_MQUEUE,
+	DIRT_KEYRING,
+	DIRT_UNKNOWN, /* the proof itself failed: counts as dirty */
+};
+
+const char *init_dirt_text(enum init_dirt dirt);
+
+struct init_msg {
+	uint32_t type;
+	uint32_t dirt;
+	int32_t status; /* as wait4(2) has it */
+	int64_t at_ns;	/* CLOCK_MONOTONIC */
+	struct rusage usage;
+};
+
+/* Completes the context and serves it until the launcher goes away. Does not return. */
+_Noreturn void init_main(struct plan *plan);
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* The privileged part: from a spec to a standing context and back to nothing. */
+#include "launch/launcher.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/host.h"
+#include "launch/spec.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int launcher_open(struct launcher *ret, struct cloche_err *err)
+{
+	struct launcher l = { .run_fd = -1, .layout = LAYOUT_NONE };
+	int r;
+
+	if (geteuid() != 0)
+		return cloche_err_set(err, EPERM, "making contexts needs root; try sudo");
+	l.run_fd = host_run_dir(err);
+	if (l.run_fd < 0)
+		return l.run_fd;
+	r = layout_open(l.run_fd, &l.layout, err);
+	if (r < 0) {
+		fd_close(&l.run_fd);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+void launcher_close(struct launcher *launcher)
+{
+	fd_close(&launcher->run_fd);
+	layout_close(&launcher->layout);
+}
+
+static int sweep(unsigned n, void *arg, struct cloche_err *err)
+{
+	return cgroup_sweep(arg, n, err);
+}
+
+/* So many CPUs as the share is worth, spread by slot: a runtime sizes its threads and heaps by what
+ * it sees, and two contexts shall not meet on one CPU while another idles. */
+static void choose_cpus(struct plan *plan, unsigned slot)
+{
+	cpu_set_t all;
+	int n, skip;
+
+	CPU_ZERO(&plan->affinity);
+	if (sched_getaffinity(0, sizeof(all), &all) < 0 || CPU_COUNT(&all) <= (int)plan->cpu.cpus) {
+		plan->affinity = all;
+		return;
+	}
+	n = CPU_COUNT(&all);
+	skip = (int)(slot % (unsigned)n);
+	for (int cpu = 0, seen = 0; seen < 2 * n; cpu = (cpu + 1) % CPU_SETSIZE) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		if (seen++ >= skip && CPU_COUNT(&plan->affinity) < (int)plan->cpu.cpus)
+			CPU_SET(cpu, &plan->affinity);
+	}
+}
+
+static int make_plan(struct launcher *l, const struct spec *spec, struct context *ctx,
+		     struct cloche_err *err)
+{
+	struct plan *plan = &ctx->plan;
+	struct spec_host host;
+	int r;
+
+	spec_host_read(&host);
+	plan->spec = spec;
+	plan->uid = slot_uid(ctx->slot.n);
+	plan->cpu = cpu_limits_of(spec->cpu_mode, spec->memory_bytes, spec->cpu_milli, host.cpus);
+	choose_cpus(plan, ctx->slot.n);
+	r = policy_load(spec->policy, &plan->policy, err);
+	if (r < 0)
+		return r;
+	r = plan_paths(plan, spec, err);
+	if (r < 0)
+		return r;
+	r = cgroup_create(&l->layout, ctx->slot.n, spec->memory_bytes, spec->pids, &plan->cpu,
+			  &plan->cgroup, err);
+	if (r < 0)
+		return r;
+	r = rootfs_prepare(l->run_fd, spec, &plan->cgroup, plan->uid, &plan->rootfs, err);
+	if (r < 0)
+		return r;
+	plan->shared = mmap(NULL, sizeof(*plan->shared), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (plan->shared == MAP_FAILED) {
+		plan->shared = NULL;
+		return cloche_err_sys(err, ENOMEM, "map a page");
+	}
+	return 0;
+}
+
+/* Pid 1 of every namespace but the mount namespace, which it enters by the template. */
+static int start_init(struct context *ctx, struct cloche_err *err)
+{
+	int pair[2], pidfd = -1;
+	struct clone_args args = {
+		.flags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME |
+			 CLONE_PIDFD,
+		.pidfd = (__u64)(uintptr_t)&pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return cloche_err_sys(err, errno, "socketpair");
+	ctx->control = pair[0];
+	ctx->plan.control = pair[1];
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0) {
+		(void)close(pair[0]);
+		init_main(&ctx->plan);
+	}
+	if (pid < 0)
+		(void)cloche_err_sys(err, errno, "clone3 into new namespaces");
+	(void)close(pair[1]);
+	ctx->plan.control = -1;
+	if (pid < 0)
+		return -err->code;
+	ctx->pid1 = pidfd;
+	return 0;
+}
+
+int context_create(struct launcher *launcher, const struct spec *spec, struct context *ret,
+		   struct cloche_err *err)
+{
+	struct context ctx = { .slot = { .fd = -1 },
+			       .plan = { .cgroup = CGROUP_NONE, .control = -1 },
+			       .pid1 = -1,
+			       .control = -1,
+			       .made_ns = clock_now_ns() };
+	struct init_msg m;
+	int r;
+
+	rootfs_init(&ctx.plan.rootfs);
+	r = slot_take(launcher->run_fd, sweep, &launcher->layout, &ctx.slot, err);
+	if (r == 0)
+		r = make_plan(launcher, spec, &ctx, err);
+	if (r == 0)
+		r = start_init(&ctx, err);
+	if (r == 0)
+		r = context_recv(&ctx, &m, err);
+	if (r == 0 && m.type != INIT_READY)
+		r = cloche_err_set(err, EPROTO, "pid 1 of the context spoke out of turn");
+	/* Once, at the end: what the launch used is not the function's. */
+	if (r == 0)
+		r = cgroup_set_quota(&ctx.plan.cgroup, &ctx.plan.cpu, err);
+	if (r < 0) {
+		(void)context_destroy(launcher, &ctx, NULL);
+		return r;
+	}
+	*ret = ctx;
+	return 0;
+}
+
+int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err)
+{
+	struct init_msg m = { .type = type };
+
+	if (send(ctx->control, &m, sizeof(m), MSG_NOSIGNAL) != sizeof(m))
+		return cloche_err_sys(err, errno, "speak to pid 1 of the context");
+	return 0;
+}
+
+int context_recv(const struct context *ctx, struct init_msg *ret, struct cloche_err *err)
+{
+	ssize_t n;
+
+	do
+		n = recv(ctx->control, ret, sizeof(*ret), 0);
+	while (n < 0 && errno == EINTR);
+	if (n == sizeof(*ret))
+		return 0;
+	if (ctx->plan.shared && ctx->plan.shared->err.code) {
+		*err = ctx->plan.shared->err;
+		return -err->code;
+	}
+	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
+}
+
+int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
+{
+	siginfo_t si;
+	int r = 0;
+
+	if (ctx->plan.cgroup.v2 >= 0 && cgroup_populated(&ctx->plan.cgroup) != 0)
+		cgroup_kill(&ctx->plan.cgroup);
+	/* With pid 1 goes the whole pid namespace. It ends by itself at the end of the socket; the
+	 * signal is for one that hangs in its set-up. */
+	fd_close(&ctx->control);
+	if (ctx->pid1 >= 0) {
+		(void)syscall(SYS_pidfd_send_signal, ctx->pid1, SIGKILL, NULL, 0);
+		if (ctx->plan.cgroup.v2 >= 0)
+			r = cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err);
+		while (waitid(P_PIDFD, (id_t)ctx->pid1, &si, WEXITED) < 0 && errno == EINTR)
+			;
+		fd_close(&ctx->pid1);
+	} else if (ctx->plan.cgroup.v2 >= 0) {
+		r = cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err);
+	}
+	if (ctx->plan.shared)
+		(void)munmap(ctx->plan.shared, sizeof(*ctx->plan.shared));
+	ctx->plan.shared = NULL;
+	plan_free(&ctx->plan);
+	slot_release(&ctx->slot, r == 0);
+	return r;
+}

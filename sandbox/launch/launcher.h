@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_LAUNCHER_H
+#define CLOCHE_LAUNCH_LAUNCHER_H
+
+#include "launch/init.h"
+#include "launch/layout.h"
+#include "launch/plan.h"
+#include "launch/slot.h"
+
+#include <stdint.h>
+
+struct cloche_err;
+struct spec;
+
+/*
+ * Makes and destroys contexts; needs root and a single-threaded caller. Life cycle:
+ *   launcher_open → { context_create → (context_send/context_recv)* → context_destroy }* →
+ *   launcher_close
+ * A launcher may serve any number of contexts, one after another or at the same time.
+ */
+struct launcher {
+	int run_fd;
+	struct layout layout;
+};
+
+struct context {
+	struct slot slot;
+	struct plan plan;
+	int pid1;	 /* pidfd */
+	int control;	 /* our end */
+	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
+};
+
+int launcher_open(struct launcher *ret, struct cloche_err *err);
+void launcher_close(struct launcher *launcher);
+
+/* spec must have passed spec_check and must outlive the context. Returns when pid 1 says that the
+ * context stands. On failure nothing is left. */
+int context_create(struct launcher *launcher, const struct spec *spec, struct context *ret,
+		   struct cloche_err *err);
+
+int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err);
+
+/* The next message of pid 1; -EPIPE when it is gone, with the error that it left, if any. */
+int context_recv(const struct context *ctx, struct init_msg *ret, struct cloche_err *err);
+
+/* Kills what runs, waits for the end of pid 1 and so of all, removes the cgroups, frees the slot.
+ * What cannot be removed stays marked for the next run. */
+int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds the hierarchies through libcgroup, makes the parents, remembers where they are. */
+#include "launch/layout.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "device.skel.h"
+#include "launch/host.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libcgroup.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define PARENT	 "cloche"
+#define PATH_LEN 256
+
+const char *const controller_names[CONTROLLER_N] = { "cpu", "memory", "pids" };
+
+struct paths {
+	char v2[PATH_LEN];
+	char ctl[CONTROLLER_N][PATH_LEN]; /* "-": on v2 */
+};
+
+void layout_close(struct layout *layout)
+{
+	fd_close(&layout->v2);
+	for (int i = 0; i < CONTROLLER_N; i++)
+		fd_close(&layout->ctl[i]);
+}
+
+static int open_paths(const struct paths *p, struct layout *ret)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	struct layout l = LAYOUT_NONE;
+
+	l.v2 = open(p->v2, flags);
+	for (int i = 0; l.v2 >= 0 && i < CONTROLLER_N; i++) {
+		if (strcmp(p->ctl[i], "-") == 0)
+			continue;
+		l.ctl[i] = open(p->ctl[i], flags);
+		if (l.ctl[i] < 0)
+			fd_close(&l.v2);
+	}
+	if (l.v2 < 0) {
+		layout_close(&l);
+		return -ENOENT;
+	}
+	*ret = l;
+	return 0;
+}
+
+static int find_v2(char *mount, size_t size, struct cloche_err *err)
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+
+	mount[0] = '\0';
+	while (f && (m = getmntent(f)))
+		if (strcmp(m->mnt_type, "cgroup2") == 0) {
+			(void)snprintf(mount, size, "%s", m->mnt_dir);
+			break;
+		}
+	if (f)
+		(void)endmntent(f);
+	if (mount[0])
+		return 0;
+	return cloche_err_set(err, ENOENT,
+			      "no cgroup2 tree is mounted; 'mkdir -p "
+			      "/sys/fs/cgroup/unified && mount -t cgroup2 none "
+			      "/sys/fs/cgroup/unified'");
+}
+
+/* libcgroup's view: which mount has the controller, and whether that is cgroup2. */
+static int find_controllers(struct paths *p, const char *v2_mount, struct cloche_err *err)
+{
+	for (int i = 0; i < CONTROLLER_N; i++) {
+		char *mount = NULL;
+		int r = cgroup_get_subsys_mount_point(controller_names[i], &mount);
+
+		if (r != 0 || !mount)
+			return cloche_err_set(err, ENOENT,
+					      "the %s controller is on no cgroup "
+					      "hierarchy; enable it in the kernel's command line "
+					      "(cgroup_enable=%s)",
+					      controller_names[i], controller_names[i]);
+		if (strcmp(mount, v2_mount) == 0)
+			(void)snprintf(p->ctl[i], PATH_LEN, "-");
+		else
+			(void)snprintf(p->ctl[i], PATH_LEN, "%.200s/" PARENT, mount);
+		free(mount);
+	}
+	return 0;
+}
+
+static int make_parents(const struct paths *p, struct cloche_err *err)
+{
+	/* A leaf below the parent: libcgroup then enables the controllers down to it on cgroup2. */
+	struct cgroup *group = cgroup_new_cgroup(PARENT "/setup");
+	int r = group ? 0 : ECGOTHER;
+
+	for (int i = 0; r == 0 && i < CONTROLLER_N; i++)
+		if (!cgroup_add_controller(group, controller_names[i]))
+			r = ECGOTHER;
+	if (r == 0)
+		r = cgroup_create_cgroup(group, 0);
+	cgroup_free(&group);
+	if (r != 0)
+		return cloche_err_set(err, EIO, "make the cgroup '" PARENT "': %s",
+				      cgroup_strerror(r));
+	for (int i = -1; i < CONTROLLER_N; i++) {
+		char path[PATH_LEN + 8];
+		const char *parent = i < 0 ? p->v2 : p->ctl[i];
+
+		/* The bare cgroup2 tree of a hybrid host has no controller and so no libcgroup. */
+		if (mkdir(parent, 0755) < 0 && errno != EEXIST && strcmp(parent, "-") != 0)
+			return cloche_err_sys(err, errno, "make '%s'", parent);
+		(void)snprintf(path, sizeof(path), "%s/setup", parent);
+		(void)rmdir(path);
+	}
+	return 0;
+}
+
+static int save(int run_fd, const struct paths *p, struct cloche_err *err)
+{
+	char text[(PATH_LEN + 1) * (CONTROLLER_N + 1)];
+	cleanup_fd int fd = -1;
+	int len = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n", p->v2, p->ctl[0], p->ctl[1],
+			   p->ctl[2]);
+
+	fd = openat(run_fd, "layout.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, text, (size_t)len) != len ||
+	    renameat(run_fd, "layout.new", run_fd, "layout") < 0)
+		return cloche_err_sys(err, errno, "write '%s/layout'", HOST_RUN_DIR);
+	return 0;
+}
+
+static int load(int run_fd, struct layout *ret)
+{
+	char text[(PATH_LEN + 1) * (CONTROLLER_N + 1)];
+	struct paths p;
+	int r = file_read_text(run_fd, "layout", text, sizeof(text), NULL);
+
+	if (r < 0)
+		return r;
+	if (sscanf(text, "%255[^\n]\n%255[^\n]\n%255[^\n]\n%255[^\n]", p.v2, p.ctl[0], p.ctl[1],
+		   p.ctl[2]) != 4)
+		return -EINVAL;
+	return open_paths(&p, ret);
+}
+
+static int discover(int run_fd, struct layout *ret, struct cloche_err *err)
+{
+	char mount[PATH_LEN - 16];
+	struct paths p;
+	int r;
+
+	r = cgroup_init();
+	if (r != 0)
+		return cloche_err_set(err, EIO, "read the cgroup hierarchies: %s",
+				      cgroup_strerror(r));
+	r = find_v2(mount, sizeof(mount), err);
+	if (r < 0)
+		return r;
+	(void)snprintf(p.v2, sizeof(p.v2), "%s/" PARENT, mount);
+	r = find_controllers(&p, mount, err);
+	if (r < 0)
+		return r;
+	r = make_parents(&p, err);
+	if (r < 0)
+		return r;
+	r = open_paths(&p, ret);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "open the cgroup '%s'", p.v2);
+	return save(run_fd, &p, err);
+}
+
+static bool filter_attached(const struct layout *l)
+{
+	__u32 ids[8], n = 8;
+
+	return bpf_prog_query(l->v2, BPF_CGROUP_DEVICE, 0, NULL, ids, &n) == 0 && n > 0;
+}
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return 0;
+}
+
+/* Attached to the cgroup itself, so it stays until the parent is removed. */
+static int attach_filter(const struct layout *l, struct cloche_err *err)
+{
+	libbpf_print_fn_t old = libbpf_set_print(quiet);
+	struct device_bpf *skel = device_bpf__open_and_load();
+	int r = 0;
+
+	if (!skel)
+		r = cloche_err_sys(err, errno,
+				   "load the device filter; bpf(2) must be possible for "
+				   "root");
+	else if (bpf_prog_attach(bpf_program__fd(skel->progs.device_allow), l->v2,
+				 BPF_CGROUP_DEVICE, 0) < 0)
+		r = cloche_err_sys(err, errno, "attach the device filter to the cgroup");
+	device_bpf__destroy(skel);
+	(void)libbpf_set_print(old);
+	return r;
+}
+
+int layout_open(int run_fd, struct layout *ret, struct cloche_err *err)
+{
+	cleanup_fd int lock = -1;
+	int r;
+
+	if (load(run_fd, ret) == 0 && filter_attached(ret))
+		return 0;
+	layout_close(ret);
+	lock = host_lock(run_fd, "setup.lock", err);
+	if (lock < 0)
+		return lock;
+	if (load(run_fd, ret) < 0) {
+		r = discover(run_fd, ret, err);
+		if (r < 0)
+			return r;
+	}
+	if (filter_attached(ret))
+		return 0;
+	r = attach_filter(ret, err);
+	if (r < 0)
+		layout_close(ret);
+	return r;
+}

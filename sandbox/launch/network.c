@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The context's network: an empty namespace, with loopback where asked for. */
+#include "launch/network.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <netlink/netlink.h>
+#include <netlink/route/link.h>
+
+int network_loopback_up(struct cloche_err *err)
+{
+	struct nl_sock *sock = nl_socket_alloc();
+	struct rtnl_link *lo = rtnl_link_alloc(), *change = rtnl_link_alloc();
+	int r = sock && lo && change ? 0 : -NLE_NOMEM;
+
+	if (r == 0)
+		r = nl_connect(sock, NETLINK_ROUTE);
+	if (r == 0) {
+		rtnl_link_set_ifindex(lo, 1); /* the first device of a network namespace */
+		rtnl_link_set_flags(change, IFF_UP);
+		r = rtnl_link_change(sock, lo, change, 0);
+	}
+	rtnl_link_put(change);
+	rtnl_link_put(lo);
+	nl_socket_free(sock);
+	return r < 0 ? cloche_err_set(err, EIO, "bring loopback up: %s", nl_geterror(r)) : 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_PLAN_H
+#define CLOCHE_LAUNCH_PLAN_H
+
+#include "base/err.h"
+#include "launch/cgroup.h"
+#include "launch/limits.h"
+#include "launch/policy.h"
+#include "launch/rootfs.h"
+
+#include <sched.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+struct spec;
+
+/*
+ * Everything that pid 1 and the function process need after clone: computed and opened beforehand,
+ * read only from then on. Owned by the context.
+ */
+struct plan {
+	const struct spec *spec;
+	uid_t uid; /* host uid and gid of the function */
+	struct cpu_limits cpu;
+	struct cgroup cgroup;
+	struct rootfs rootfs;
+	struct policy policy;
+	cpu_set_t affinity;
+	char **candidates; /* paths to exec in turn, NULL-terminated; owned */
+	char **env;	   /* owned, with its strings */
+	char id_map[32];   /* for uid_map and gid_map */
+	int control;	   /* pid 1's end of the control socket */
+	struct shared *shared;
+};
+
+/* What pid 1 and the function process say where no system call can be made any more: a page shared
+ * with the launcher. The function itself never maps it: it is gone at exec. */
+struct shared {
+	struct cloche_err err; /* of the set-up or of the last function process before its exec */
+};
+
+/* Inside, the function is this user. */
+#define PLAN_INNER_ID 1000
+
+int plan_paths(struct plan *plan, const struct spec *spec, struct cloche_err *err);
+void plan_free(struct plan *plan);
+
+#endif

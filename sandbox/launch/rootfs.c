@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/* The context's side of its root: sources opened beforehand, mounts made by pid 1 (see rootfs.h).
+ */
+#include "launch/rootfs.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/cgroup.h"
+#include "launch/idmap.h"
+#include "launch/spec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Where a root of its own is put together before it becomes "/"; a directory of the template. */
+#define STAGE "/mnt"
+
+void rootfs_init(struct rootfs *fs)
+{
+	*fs = (struct rootfs){ .template = -1, .tree = -1, .cgroups = { -1, -1, -1, -1 } };
+}
+
+void rootfs_free(struct rootfs *fs)
+{
+	fd_close(&fs->template);
+	fd_close(&fs->tree);
+	for (size_t i = 0; i < fs->n_binds; i++)
+		fd_close(&fs->binds[i].tree);
+	free(fs->binds);
+	for (int i = 0; i < 4; i++)
+		fd_close(&fs->cgroups[i]);
+	rootfs_init(fs);
+}
+
+static int set_attributes(int tree, uint64_t attributes)
+{
+	struct mount_attr attr = { .attr_set = attributes, .propagation = MS_PRIVATE };
+
+	return mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr));
+}
+
+/* A detached copy of what path names, with the rights of this process. */
+static int clone_tree(const char *option, const char *path, uint64_t attributes, bool *ret_is_dir,
+		      struct cloche_err *err)
+{
+	cleanup_fd int tree = -1;
+	struct stat st, root;
+
+	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (tree < 0)
+		return cloche_err_sys(err, errno, "%s '%s'", option, path);
+	if (fstat(tree, &st) < 0 || stat("/", &root) < 0)
+		return cloche_err_sys(err, errno, "%s '%s'", option, path);
+	if (st.st_dev == root.st_dev && st.st_ino == root.st_ino)
+		return cloche_err_set(err, EPERM,
+				      "%s '%s': that is '/', the whole host; name a "
+				      "directory below it",
+				      option, path);
+	if (set_attributes(tree, attributes) < 0)
+		return cloche_err_sys(err, errno, "%s '%s': set mount attributes", option, path);
+	*ret_is_dir = S_ISDIR(st.st_mode);
+	return TAKE_FD(tree);
+}
+
+static int prepare_binds(const struct spec *spec, uid_t uid, struct rootfs *fs,
+			 struct cloche_err *err)
+{
+	cleanup_fd int map = -1;
+
+	fs->idmapped = true;
+	if (spec->n_binds == 0)
+		return 0;
+	fs->binds = calloc(spec->n_binds, sizeof(*fs->binds));
+	if (!fs->binds)
+		return cloche_err_sys(err, ENOMEM, "--bind");
+	map = idmap_open(geteuid(), getegid(), uid, uid, NULL);
+	for (size_t i = 0; i < spec->n_binds; i++) {
+		const struct bind_spec *b = &spec->binds[i];
+		uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+		struct rootfs_bind *out = &fs->binds[i];
+
+		if (!b->rw)
+			attributes |= MOUNT_ATTR_RDONLY;
+		out->dst = b->dst;
+		out->tree = clone_tree("--bind", b->src, attributes, &out->is_dir, err);
+		if (out->tree < 0)
+			return out->tree;
+		fs->n_binds = i + 1;
+		if (idmap_apply(out->tree, map) < 0)
+			fs->idmapped = false;
+		/* Mount points below /tmp can be made there; all others need a root of its own. */
+		if (strncmp(b->dst, "/tmp/", 5) != 0)
+			fs->own_root = true;
+	}
+	return 0;
+}
+
+static int prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cloche_err *err)
+{
+	static const char *const v1_paths[CONTROLLER_N] = { "/sys/fs/cgroup/cpu",
+							    "/sys/fs/cgroup/memory",
+							    "/sys/fs/cgroup/pids" };
+	int n = 0;
+
+	for (int i = 0; i <= CONTROLLER_N; i++) {
+		bool v1 = i < CONTROLLER_N;
+		int dir = v1 ? cg->ctl[i] : cg->v2;
+		int tree;
+
+		/* The bare cgroup2 tree of a hybrid host tells a runtime nothing. */
+		if (dir < 0 || (!v1 && n > 0))
+			continue;
+		tree = open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+		if (tree < 0)
+			return cloche_err_sys(err, errno, "clone the mount of the own cgroup");
+		fs->cgroups[n] = tree;
+		fs->cgroup_paths[n++] = v1 ? v1_paths[i] : "/sys/fs/cgroup";
+		if (set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+						 MOUNT_ATTR_NOEXEC) < 0)
+			return cloche_err_sys(err, errno, "make the own cgroup read-only");
+	}
+	return 0;
+}
+
+int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg, uid_t uid,
+		   struct rootfs *ret, struct cloche_err *err)
+{
+	bool is_dir;
+	int r;
+
+	rootfs_init(ret);
+	ret->template = rootfs_template(run_fd, err);
+	if (ret->template <0)
+		return ret->template;
+	if (spec->rootfs) {
+		ret->tree = clone_tree("--rootfs", spec->rootfs,
+				       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+				       &is_dir, err);
+		if (ret->tree < 0)
+			return ret->tree;
+		if (!is_dir)
+			return cloche_err_set(err, ENOTDIR, "--rootfs '%s': not a directory",
+					      spec->rootfs);
+	}
+	r = prepare_binds(spec, uid, ret, err);
+	if (r < 0)
+		return r;
+	r = prepare_cgroups(cg, ret, err);
+	if (r < 0)
+		return r;
+	/* An inode and its dentry cost about 1 KiB of the function's memory: bounded like pages. */
+	(void)snprintf(ret->tmp_options, sizeof(ret->tmp_options),
+		       "size=%" PRIu64 ",nr_inodes=%" PRIu64 ",mode=1777", spec->tmp_bytes,
+		       spec->tmp_bytes / 4096 + 16);
+	(void)snprintf(ret->shm_options, sizeof(ret->shm_options),
+		       "size=%" PRIu64 ",nr_inodes=%" PRIu64 ",mode=1777", spec_shm_bytes(spec),
+		       spec_shm_bytes(spec) / 4096 + 16);
+	return 0;
+}
+
+/* ---- in pid 1 of the context ----------------------------------------------------------------- */
+
+static int place(int tree, const char *path)
+{
+	return move_mount(tree, "", AT_FDCWD, path,
+			  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS);
+}
+
+static int pivot(const char *to, struct cloche_err *err)
+{
+	if (chdir(to) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return cloche_err_sys(err, errno, "pivot into the root file system");
+	return 0;
+}
+
+static int carry(const char *name, const char *stage, struct cloche_err *err)
+{
+	if (mount(name, stage, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return cloche_err_sys(err, errno, "carry '%s' into the root file system", name);
+	return 0;
+}
+
+/*
+ * A root of its own: a tmpfs with the template's top level in it, on which mount points for binds
+ * can be made. Links are read from the template, where they are as on the host.
+ */
+static int stage_own(struct cloche_err *err)
+{
+	static const char *const carried[] = { "usr",  "etc", "dev",   "sys",	"bin",
+					       "sbin", "lib", "lib32", "lib64", "libx32" };
+	static const char *const empty[] = { "proc", "tmp", "mnt",   "opt", "run",     "home",
+					     "root", "srv", "media", "var", "var/tmp", "var/task" };
+	char from[32], to[48], link[128];
+
+	if (mount("root", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "size=1M,mode=755") < 0)
+		return cloche_err_sys(err, errno, "mount the root");
+	for (size_t i = 0; i < sizeof(carried) / sizeof(carried[0]); i++) {
+		ssize_t n;
+		int r;
+
+		(void)snprintf(from, sizeof(from), "/%s", carried[i]);
+		(void)snprintf(to, sizeof(to), STAGE "/%s", carried[i]);
+		n = readlink(from, link, sizeof(link) - 1);
+		if (n > 0) {
+			link[n] = '\0';
+			if (symlink(link, to) < 0)
+				return cloche_err_sys(err, errno, "link '%s'", from);
+			continue;
+		}
+		if (access(from, F_OK) < 0)
+			continue;
+		if (mkdir(to, 0755) < 0)
+			return cloche_err_sys(err, errno, "make '%s'", from);
+		r = carry(from, to, err);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
+		(void)snprintf(to, sizeof(to), STAGE "/%s", empty[i]);
+		if (mkdir(to, 0755) < 0)
+			return cloche_err_sys(err, errno, "make '/%s'", empty[i]);
+	}
+	return 0;
+}
+
+static int stage_tree(int tree, struct cloche_err *err)
+{
+	static const char *const carried[] = { "/dev", "/sys" };
+
+	if (place(tree, STAGE) < 0)
+		return cloche_err_sys(err, errno, "mount the root file system");
+	for (size_t i = 0; i < sizeof(carried) / sizeof(carried[0]); i++) {
+		char to[32];
+		int r;
+
+		(void)snprintf(to, sizeof(to), STAGE "%s", carried[i]);
+		r = carry(carried[i], to, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* What of /proc tells of the host or of other contexts. Absent ones are passed over. */
+static const char *const masked_files[] = { "/proc/interrupts",	 "/proc/kallsyms",
+					    "/proc/kcore",	 "/proc/key-users",
+					    "/proc/keys",	 "/proc/latency_stats",
+					    "/proc/sched_debug", "/proc/sysrq-trigger",
+					    "/proc/timer_list",	 "/proc/vmallocinfo" };
+static const char *const masked_dirs[] = { "/proc/acpi", "/proc/asound", "/proc/scsi" };
+static const char *const read_only[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys" };
+
+#define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+static int mask_proc(struct cloche_err *err)
+{
+	for (size_t i = 0; i < sizeof(masked_files) / sizeof(masked_files[0]); i++)
+		if (mount("/dev/null", masked_files[i], NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
+			return cloche_err_sys(err, errno, "mask '%s'", masked_files[i]);
+	for (size_t i = 0; i < sizeof(masked_dirs) / sizeof(masked_dirs[0]); i++)
+		if (mount("masked", masked_dirs[i], "tmpfs", PROC_FLAGS | MS_RDONLY, "size=0") <
+			    0 &&
+		    errno != ENOENT)
+			return cloche_err_sys(err, errno, "mask '%s'", masked_dirs[i]);
+	for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
+		if (mount(read_only[i], read_only[i], NULL, MS_BIND, NULL) < 0) {
+			if (errno == ENOENT)
+				continue;
+			return cloche_err_sys(err, errno, "bind '%s'", read_only[i]);
+		}
+		if (mount(NULL, read_only[i], NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | PROC_FLAGS,
+			  NULL) < 0)
+			return cloche_err_sys(err, errno, "make '%s' read-only", read_only[i]);
+	}
+	return 0;
+}
+
+static int mount_own(const struct rootfs *fs, struct cloche_err *err)
+{
+	if (mount("proc", "/proc", "proc", PROC_FLAGS, "hidepid=invisible") < 0)
+		return cloche_err_sys(err, errno, "mount /proc");
+	if (mount("tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, fs->tmp_options) < 0)
+		return cloche_err_sys(err, errno, "mount /tmp");
+	if (mount("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, fs->shm_options) <
+	    0)
+		return cloche_err_sys(err, errno, "mount /dev/shm");
+	for (int i = 0; i < 4 && fs->cgroups[i] >= 0; i++)
+		if (place(fs->cgroups[i], fs->cgroup_paths[i]) < 0)
+			return cloche_err_sys(err, errno, "mount '%s'", fs->cgroup_paths[i]);
+	return mask_proc(err);
+}
+
+static int make_mount_point(const struct rootfs_bind *b, struct cloche_err *err)
+{
+	char path[4096];
+	size_t len = strlen(b->dst);
+	int fd;
+
+	memcpy(path, b->dst, len + 1);
+	for (char *p = path + 1; (p = strchr(p, '/')); p++) {
+		*p = '\0';
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return cloche_err_sys(err, errno, "--bind: make '%s' inside", path);
+		*p = '/';
+	}
+	if (access(path, F_OK) == 0)
+		return 0;
+	if (b->is_dir) {
+		if (mkdir(path, 0755) == 0 || errno == EEXIST)
+			return 0;
+	} else {
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		if (fd >= 0)
+			return close(fd);
+	}
+	return cloche_err_sys(err, errno, "--bind: make '%s' inside", path);
+}
+
+static int mount_binds(const struct rootfs *fs, struct cloche_err *err)
+{
+	for (size_t i = 0; i < fs->n_binds; i++) {
+		int r = make_mount_point(&fs->binds[i], err);
+
+		if (r < 0)
+			return r;
+		if (place(fs->binds[i].tree, fs->binds[i].dst) < 0)
+			return cloche_err_sys(err, errno, "--bind: mount '%s' inside",
+					      fs->binds[i].dst);
+	}
+	return 0;
+}
+
+int rootfs_enter(const struct rootfs *fs, struct cloche_err *err)
+{
+	bool own = fs->own_root && fs->tree < 0;
+	int r = 0;
+
+	if (setns(fs->template, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
+		return cloche_err_sys(err, errno, "enter the root template");
+	if (fs->tree >= 0)
+		r = stage_tree(fs->tree, err);
+	else if (own)
+		r = stage_own(err);
+	if (r == 0 && (own || fs->tree >= 0))
+		r = pivot(STAGE, err);
+	if (r == 0)
+		r = mount_own(fs, err);
+	if (r == 0)
+		r = mount_binds(fs, err);
+	if (r == 0 && own &&
+	    mount(NULL, "/", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) <
+		    0)
+		r = cloche_err_sys(err, errno, "make the root read-only");
+	return r;
+}

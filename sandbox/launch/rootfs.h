@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_ROOTFS_H
+#define CLOCHE_LAUNCH_ROOTFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct cloche_err;
+struct spec;
+struct cgroup;
+
+/*
+ * What a function sees as its root.
+ *
+ * Theory of operation. unshare(CLONE_NEWNS) copies the caller's whole mount table, which costs more
+ * the more mounts the host has. So the parts of a root that are the same for all (the host's /usr,
+ * a minimal /etc, /dev, the CPU topology of /sys) are built once into a mount namespace that holds
+ * nothing else, pinned at /run/cloche/ns/root-KEY. A context enters it, copies that short table and
+ * adds what is its own: /proc, /tmp, /dev/shm, its cgroups, its binds. KEY changes when the files
+ * that were copied change on the host.
+ */
+struct rootfs_bind {
+	int tree; /* detached mount; owned */
+	const char *dst;
+	bool is_dir;
+};
+
+struct rootfs {
+	int template; /* the pinned mount namespace */
+	int tree;     /* --rootfs: detached mount of it; -1: the template's own root */
+	struct rootfs_bind *binds;
+	size_t n_binds;
+	int cgroups[4]; /* detached mounts of the leaves, in the order of rootfs_cgroup_paths */
+	const char *cgroup_paths[4];
+	char tmp_options[64], shm_options[64];
+	bool own_root; /* binds need mount points: a root of its own */
+	bool idmapped; /* every bind maps the caller's files to the function's user */
+};
+
+void rootfs_init(struct rootfs *fs);
+void rootfs_free(struct rootfs *fs);
+
+/* Opens the pinned template, built when absent or out of date. */
+int rootfs_template(int run_fd, struct cloche_err *err);
+
+/* Opens all sources, with the caller's rights, in the host's mount namespace. */
+int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg, uid_t uid,
+		   struct rootfs *ret, struct cloche_err *err);
+
+/* The child's part, in pid 1 of the new context, as root: enters and completes the root. No
+ * allocation. On failure *err names the step. */
+int rootfs_enter(const struct rootfs *fs, struct cloche_err *err);
+
+#endif

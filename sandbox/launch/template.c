@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Builds the root template and pins its mount namespace (see rootfs.h). All of this runs once after
+ * a boot or when one of the copied files changed on the host, under a lock.
+ */
+#include "launch/rootfs.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "launch/host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+
+#define NS_DIR	     HOST_RUN_DIR "/ns"
+#define BUILD	     "/run/cloche/ns" /* covered by the skeleton's tmpfs, in the builder's namespace */
+#define TEMPLATE_REV 1
+#define COPY_MAX     (4U << 20)
+
+/* Small files of the host's /etc that programs look for; world-readable ones are copied. */
+static const char *const copied[] = { "ld.so.cache", "localtime",  "mime.types",    "protocols",
+				      "services",    "os-release", "debian_version" };
+/* Directories of /etc that /usr points into. */
+static const char *const bound[] = {
+	"alternatives", "ssl/certs",	   "ca-certificates", "fonts",	"perl",	   "python3",
+	"python3.11",	"java-17-openjdk", "java-21-openjdk", "nodejs", "terminfo"
+};
+
+static const struct {
+	const char *name, *text;
+} written[] = {
+	{ "passwd", "root:x:0:0:root:/root:/usr/sbin/nologin\n"
+		    "function:x:1000:1000:function:/tmp:/bin/sh\n"
+		    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" },
+	{ "group", "root:x:0:\nfunction:x:1000:\nnogroup:x:65534:\n" },
+	{ "hosts", "127.0.0.1 localhost\n::1 localhost\n" },
+	{ "hostname", "cloche\n" },
+	{ "nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n" },
+	{ "resolv.conf", "" },
+};
+
+/* FNV-1a over what the template depends on: it names a version, it protects nothing. */
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	for (int i = 0; i < 64; i += 8)
+		h = (h ^ ((v >> i) & 0xff)) * 0x100000001b3ULL;
+	return h;
+}
+
+static uint64_t template_key(void)
+{
+	uint64_t h = mix(0xcbf29ce484222325ULL, TEMPLATE_REV);
+	char path[64];
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
+		(void)snprintf(path, sizeof(path), "/etc/%s", copied[i]);
+		if (stat(path, &st) < 0)
+			continue;
+		h = mix(mix(mix(h, st.st_ino), (uint64_t)st.st_mtim.tv_sec),
+			(uint64_t)st.st_mtim.tv_nsec);
+	}
+	if (stat("/usr", &st) == 0)
+		h = mix(mix(h, st.st_dev), st.st_ino);
+	return h;
+}
+
+static int open_pin(int run_fd, const char *pin)
+{
+	int fd = openat(run_fd, pin, O_RDONLY | O_CLOEXEC);
+	struct statfs fs;
+
+	if (fd < 0)
+		return -errno;
+	/* The empty file below a pin that is gone is no namespace. */
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != NSFS_MAGIC) {
+		(void)close(fd);
+		return -ENOENT;
+	}
+	return fd;
+}
+
+static int make_file(const char *path, const char *data, size_t len)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return -errno;
+	return write(fd, data, len) == (ssize_t)len ? 0 : -EIO;
+}
+
+static int bind_ro(const char *from, const char *to, struct cloche_err *err)
+{
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+		.propagation = MS_PRIVATE,
+	};
+
+	if (mount(from, to, NULL, MS_BIND | MS_REC, NULL) < 0 ||
+	    mount_setattr(AT_FDCWD, to, AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+		return cloche_err_sys(err, errno, "bind '%s' read-only", from);
+	return 0;
+}
+
+static int build_etc(struct cloche_err *err)
+{
+	char from[64], to[96];
+
+	for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
+		(void)snprintf(to, sizeof(to), BUILD "/etc/%s", written[i].name);
+		if (make_file(to, written[i].text, strlen(written[i].text)) < 0)
+			return cloche_err_sys(err, EIO, "write '%s'", to);
+	}
+	for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
+		cleanup_free char *data = NULL;
+		struct stat st;
+		size_t len;
+
+		(void)snprintf(from, sizeof(from), "/etc/%s", copied[i]);
+		(void)snprintf(to, sizeof(to), BUILD "/etc/%s", copied[i]);
+		if (stat(from, &st) < 0 || !(st.st_mode & S_IROTH) ||
+		    file_load(AT_FDCWD, from, COPY_MAX, &data, &len, NULL) < 0)
+			continue;
+		if (make_file(to, data, len) < 0)
+			return cloche_err_sys(err, EIO, "copy '%s'", from);
+	}
+	if (symlink("/proc/self/mounts", BUILD "/etc/mtab") < 0)
+		return cloche_err_sys(err, errno, "link /etc/mtab");
+	(void)mkdir(BUILD "/etc/ssl", 0755);
+	for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++) {
+		int r;
+
+		(void)snprintf(from, sizeof(from), "/etc/%s", bound[i]);
+		(void)snprintf(to, sizeof(to), BUILD "/etc/%s", bound[i]);
+		if (access(from, F_OK) < 0)
+			continue;
+		if (mkdir(to, 0755) < 0)
+			return cloche_err_sys(err, errno, "make '%s'", to);
+		r = bind_ro(from, to, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int build_dev(struct cloche_err *err)
+{
+	static const struct {
+		const char *name;
+		unsigned major, minor;
+	} nodes[] = { { "null", 1, 3 },	  { "zero", 1, 5 },    { "full", 1, 7 },
+		      { "random", 1, 8 }, { "urandom", 1, 9 }, { "tty", 5, 0 } };
+	static const char *const links[][2] = { { "/proc/self/fd", "fd" },
+						{ "/proc/self/fd/0", "stdin" },
+						{ "/proc/self/fd/1", "stdout" },
+						{ "/proc/self/fd/2", "stderr" } };
+	char path[64];
+
+	if (mount("dev", BUILD "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64K,mode=755") < 0)
+		return cloche_err_sys(err, errno, "mount /dev");
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+		(void)snprintf(path, sizeof(path), BUILD "/dev/%s", nodes[i].name);
+		if (mknod(path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) < 0 ||
+		    chmod(path, 0666) < 0)
+			return cloche_err_sys(err, errno, "make /dev/%s", nodes[i].name);
+	}
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+		(void)snprintf(path, sizeof(path), BUILD "/dev/%s", links[i][1]);
+		if (symlink(links[i][0], path) < 0)
+			return cloche_err_sys(err, errno, "link /dev/%s", links[i][1]);
+	}
+	if (mkdir(BUILD "/dev/shm", 0755) < 0)
+		return cloche_err_sys(err, errno, "make /dev/shm");
+	if (mount(NULL, BUILD "/dev", NULL,
+		  MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
+		return cloche_err_sys(err, errno, "make /dev read-only");
+	return 0;
+}
+
+/* Links of the host's top level stay links (merged /usr); directories are bound. */
+static int build_top(struct cloche_err *err)
+{
+	static const char *const top[] = {
+		"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"
+	};
+	char from[16], to[48], link[128];
+
+	for (size_t i = 0; i < sizeof(top) / sizeof(top[0]); i++) {
+		ssize_t n;
+		int r;
+
+		(void)snprintf(from, sizeof(from), "/%s", top[i]);
+		(void)snprintf(to, sizeof(to), BUILD "/%s", top[i]);
+		n = readlink(from, link, sizeof(link) - 1);
+		if (n > 0) {
+			link[n] = '\0';
+			if (symlink(link, to) < 0)
+				return cloche_err_sys(err, errno, "link '%s'", from);
+			continue;
+		}
+		if (access(from, F_OK) < 0)
+			continue;
+		if (mkdir(to, 0755) < 0)
+			return cloche_err_sys(err, errno, "make '%s'", to);
+		r = bind_ro(from, to, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int build_sys(struct cloche_err *err)
+{
+	static const char *const cpu = "/sys/devices/system/cpu";
+
+	if (mount("sys", BUILD "/sys", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "size=64K,mode=755") < 0)
+		return cloche_err_sys(err, errno, "mount /sys");
+	(void)mkdir(BUILD "/sys/devices", 0755);
+	(void)mkdir(BUILD "/sys/devices/system", 0755);
+	(void)mkdir(BUILD "/sys/devices/system/cpu", 0755);
+	(void)mkdir(BUILD "/sys/fs", 0755);
+	(void)mkdir(BUILD "/sys/fs/cgroup", 0755);
+	(void)mkdir(BUILD "/sys/fs/cgroup/cpu", 0755);
+	(void)mkdir(BUILD "/sys/fs/cgroup/memory", 0755);
+	(void)mkdir(BUILD "/sys/fs/cgroup/pids", 0755);
+	if (access(cpu, F_OK) == 0 && bind_ro(cpu, BUILD "/sys/devices/system/cpu", err) < 0)
+		return -err->code;
+	if (mount(NULL, BUILD "/sys", NULL,
+		  MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return cloche_err_sys(err, errno, "make /sys read-only");
+	return 0;
+}
+
+static int build(struct cloche_err *err)
+{
+	static const char *const dirs[] = { "etc",   "dev", "proc", "sys",     "tmp",
+					    "mnt",   "opt", "run",  "home",    "root",
+					    "media", "srv", "var",  "var/tmp", "var/task" };
+	char path[64];
+	int r;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return cloche_err_sys(err, errno, "make a mount namespace");
+	if (mount("root", BUILD, "tmpfs", MS_NOSUID | MS_NODEV, "size=8M,mode=755") < 0)
+		return cloche_err_sys(err, errno, "mount the root template");
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		(void)snprintf(path, sizeof(path), BUILD "/%s", dirs[i]);
+		if (mkdir(path, 0755) < 0)
+			return cloche_err_sys(err, errno, "make '%s'", path);
+	}
+	r = build_top(err);
+	if (r == 0)
+		r = build_etc(err);
+	if (r == 0)
+		r = build_dev(err);
+	if (r == 0)
+		r = build_sys(err);
+	if (r < 0)
+		return r;
+	if (chdir(BUILD) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return cloche_err_sys(err, errno, "pivot into the root template");
+	if (mount(NULL, "/", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) <
+	    0)
+		return cloche_err_sys(err, errno, "make the root template read-only");
+	return 0;
+}
+
+/* A mount of the directory itself, private: a mount namespace can only be pinned on such a one. */
+static int prepare_dir(struct cloche_err *err)
+{
+	if (mkdir(NS_DIR, 0700) < 0 && errno != EEXIST)
+		return cloche_err_sys(err, errno, "make '%s'", NS_DIR);
+	if (mount(NULL, NS_DIR, NULL, MS_PRIVATE, NULL) == 0)
+		return 0;
+	if (mount(NS_DIR, NS_DIR, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, NS_DIR, NULL, MS_PRIVATE, NULL) < 0)
+		return cloche_err_sys(err, errno, "mount '%s' on itself", NS_DIR);
+	return 0;
+}
+
+/* Templates of other keys go; contexts that run in copies of them are not touched. */
+static void try_remove_others(const char *keep)
+{
+	DIR *d = opendir(NS_DIR);
+	struct dirent *e;
+	char path[sizeof(NS_DIR) + sizeof(e->d_name) + 1];
+
+	while (d && (e = readdir(d))) {
+		if (strncmp(e->d_name, "root-", 5) != 0 || strcmp(e->d_name, keep) == 0)
+			continue;
+		(void)snprintf(path, sizeof(path), NS_DIR "/%s", e->d_name);
+		(void)umount2(path, MNT_DETACH);
+		(void)unlink(path);
+	}
+	if (d)
+		(void)closedir(d);
+}
+
+/* A child builds and waits while its namespace is pinned from here. */
+static int build_and_pin(const char *pin, struct cloche_err *err)
+{
+	int up[2], down[2];
+	struct cloche_err result = { 0 };
+	char path[128], ns[32];
+	ssize_t n;
+	pid_t pid;
+	int r;
+
+	if (pipe2(up, O_CLOEXEC) < 0)
+		return cloche_err_sys(err, errno, "pipe2");
+	if (pipe2(down, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+		return cloche_err_sys(err, errno, "fork the builder of the root template");
+	if (pid == 0) {
+		(void)close(down[1]);
+		(void)build(&result);
+		if (write(up[1], &result, sizeof(result)) < 0)
+			_exit(1);
+		_exit(read(down[0], ns, 1) < 0);
+	}
+	(void)close(up[1]);
+	(void)close(down[0]);
+	n = read(up[0], &result, sizeof(result));
+	r = n != sizeof(result) ? cloche_err_set(err, EIO, "the builder of the root template died")
+	    : result.code	? (*err = result, -result.code)
+				: 0;
+	if (r == 0) {
+		(void)snprintf(path, sizeof(path), HOST_RUN_DIR "/%s", pin);
+		(void)snprintf(ns, sizeof(ns), "/proc/%d/ns/mnt", pid);
+		r = make_file(path, "", 0);
+		if ((r < 0 && r != -EEXIST) || mount(ns, path, NULL, MS_BIND, NULL) < 0)
+			r = cloche_err_sys(err, errno, "pin the root template at '%s'", path);
+		else
+			r = 0;
+	}
+	(void)close(down[1]);
+	(void)close(up[0]);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}
+
+int rootfs_template(int run_fd, struct cloche_err *err)
+{
+	cleanup_fd int lock = -1;
+	char pin[32];
+	int fd, r;
+
+	(void)snprintf(pin, sizeof(pin), "ns/root-%016llx", (unsigned long long)template_key());
+	fd = open_pin(run_fd, pin);
+	if (fd >= 0)
+		return fd;
+	lock = host_lock(run_fd, "setup.lock", err);
+	if (lock < 0)
+		return lock;
+	fd = open_pin(run_fd, pin);
+	if (fd >= 0)
+		return fd;
+	r = prepare_dir(err);
+	if (r < 0)
+		return r;
+	try_remove_others(pin + 3);
+	r = build_and_pin(pin, err);
+	if (r < 0)
+		return cloche_err_wrap(err, "build the root template");
+	fd = open_pin(run_fd, pin);
+	return fd < 0 ? cloche_err_sys(err, -fd, "open '%s/%s'", HOST_RUN_DIR, pin) : fd;
+}

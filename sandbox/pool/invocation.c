@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Watches one invocation: its end, its deadline, its CPU time, its output, the caller's wish to
+ * stop. The verdict is read from what the kernel counted and from what this file itself did; it is
+ * never inferred from a signal alone.
+ */
+#include "pool/invocation.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "launch/launcher.h"
+#include "launch/spec.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+
+const char *verdict_text(enum verdict verdict)
+{
+	static const char *const text[] = {
+		[VERDICT_OK] = "ok",
+		[VERDICT_ERROR] = "error",
+		[VERDICT_SIGNAL] = "signal",
+		[VERDICT_TIMEOUT] = "timeout",
+		[VERDICT_CPU_TIMEOUT] = "cpu_timeout",
+		[VERDICT_OOM] = "oom",
+		[VERDICT_PIDS] = "pids",
+		[VERDICT_OUTPUT_LIMIT] = "output_limit",
+		[VERDICT_DENIED] = "denied",
+		[VERDICT_LAUNCH_ERROR] = "launch_error",
+		[VERDICT_CANCELLED] = "cancelled",
+	};
+
+	return text[verdict];
+}
+
+enum { WATCH_CONTROL, WATCH_WALL, WATCH_CPU, WATCH_CANCEL, WATCH_OUT, WATCH_ERR, WATCH_N };
+
+struct watch {
+	struct context *ctx;
+	const struct spec *spec;
+	struct invocation *inv;
+	struct pollfd fds[WATCH_N];
+	int64_t start_ns, deadline_ns;
+	uint64_t cpu_base_ns, output_bytes;
+	bool ended, killed;
+	enum verdict cause; /* why it was killed */
+	struct init_msg end;
+};
+
+static void set_timer(int fd, int64_t at_ns)
+{
+	struct itimerspec t = { .it_value = ns_timespec(at_ns > 0 ? at_ns : 1) };
+
+	(void)timerfd_settime(fd, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+static void kill_for(struct watch *w, enum verdict cause)
+{
+	if (w->killed || w->ended)
+		return;
+	w->killed = true;
+	w->cause = cause;
+	cgroup_kill(&w->ctx->plan.cgroup);
+}
+
+/* CPU time cannot grow faster than the CPUs that it may use: look again when it could be over. */
+static void check_cpu_time(struct watch *w)
+{
+	uint64_t used = cgroup_cpu_ns(&w->ctx->plan.cgroup) - w->cpu_base_ns;
+	uint64_t limit = (uint64_t)w->spec->cpu_time_ns;
+
+	if (used >= limit)
+		kill_for(w, VERDICT_CPU_TIMEOUT);
+	else
+		set_timer(w->fds[WATCH_CPU].fd,
+			  clock_now_ns() + (int64_t)((limit - used) / w->ctx->plan.cpu.cpus) +
+				  100000);
+}
+
+static void on_started(struct watch *w, const struct init_msg *m)
+{
+	w->start_ns = m->at_ns;
+	w->inv->ran = true;
+	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - m->at_ns);
+	w->deadline_ns = m->at_ns + w->spec->timeout_ns;
+	set_timer(w->fds[WATCH_WALL].fd, w->deadline_ns);
+	if (w->spec->cpu_time_ns)
+		check_cpu_time(w);
+}
+
+static void on_message(struct watch *w)
+{
+	struct init_msg m;
+
+	if (context_recv(w->ctx, &m, &w->inv->err) < 0) {
+		w->ended = true;
+		w->inv->verdict = VERDICT_LAUNCH_ERROR;
+		return;
+	}
+	switch (m.type) {
+	case INIT_STARTED:
+		on_started(w, &m);
+		break;
+	case INIT_FAILED:
+		w->inv->err = w->ctx->plan.shared->err;
+		w->ended = true;
+		break;
+	case INIT_ENDED:
+		w->end = m;
+		w->ended = true;
+		break;
+	default:
+		(void)cloche_err_set(&w->inv->err, EPROTO,
+				     "pid 1 of the context spoke out of turn");
+		w->ended = true;
+	}
+}
+
+static bool write_all(int fd, const char *buf, size_t n)
+{
+	while (n > 0) {
+		ssize_t k = write(fd, buf, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return false;
+		buf += k;
+		n -= (size_t)k;
+	}
+	return true;
+}
+
+/* Returns false at the end of the stream. */
+static bool copy_output(struct watch *w, int which)
+{
+	char buf[65536];
+	ssize_t n = read(w->fds[which].fd, buf, sizeof(buf));
+	uint64_t room = w->spec->output_bytes - w->output_bytes;
+
+	if (n <= 0) {
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			return errno == EINTR;
+		return false;
+	}
+	if ((uint64_t)n > room) {
+		kill_for(w, VERDICT_OUTPUT_LIMIT);
+		n = (ssize_t)room;
+	}
+	w->output_bytes += (uint64_t)n;
+	/* A reader that went away ends the copy, not the run: as a pipe of its own would. */
+	return write_all(which == WATCH_OUT ? STDOUT_FILENO : STDERR_FILENO, buf, (size_t)n) ||
+	       errno == EPIPE;
+}
+
+static void watch_once(struct watch *w)
+{
+	uint64_t expirations;
+
+	if (poll(w->fds, WATCH_N, -1) < 0)
+		return;
+	/* The end first: what ended before its deadline was looked at did not time out. */
+	if (w->fds[WATCH_CONTROL].revents)
+		on_message(w);
+	if (w->fds[WATCH_WALL].revents &&
+	    read(w->fds[WATCH_WALL].fd, &expirations, sizeof(expirations)) > 0)
+		kill_for(w, VERDICT_TIMEOUT);
+	if (w->fds[WATCH_CPU].revents &&
+	    read(w->fds[WATCH_CPU].fd, &expirations, sizeof(expirations)) > 0)
+		check_cpu_time(w);
+	if (w->fds[WATCH_CANCEL].revents) {
+		w->fds[WATCH_CANCEL].fd = -1;
+		kill_for(w, VERDICT_CANCELLED);
+	}
+	for (int i = WATCH_OUT; i <= WATCH_ERR; i++)
+		if (w->fds[i].fd >= 0 && w->fds[i].revents && !copy_output(w, i))
+			w->fds[i].fd = -1;
+}
+
+/* Nothing survives: processes that the function left behind end with it. */
+static int64_t end_all(struct watch *w)
+{
+	const struct cgroup *cg = &w->ctx->plan.cgroup;
+	struct pollfd p = { .fd = cg->events, .events = POLLPRI };
+
+	if (cgroup_populated(cg) > 0 && !w->killed) {
+		w->inv->left_processes = true;
+		cgroup_kill(cg);
+	}
+	while (cgroup_populated(cg) > 0)
+		(void)poll(&p, 1, 10);
+	return clock_now_ns();
+}
+
+static void drain_output(struct watch *w)
+{
+	for (int i = WATCH_OUT; i <= WATCH_ERR; i++)
+		while (w->fds[i].fd >= 0 && copy_output(w, i))
+			;
+}
+
+static uint64_t minus(uint64_t now, uint64_t base)
+{
+	return now == UINT64_MAX || base == UINT64_MAX || now < base ? UINT64_MAX : now - base;
+}
+
+static void usage_since(struct cgroup_usage *u, const struct cgroup_usage *base)
+{
+	u->cpu_ns = minus(u->cpu_ns, base->cpu_ns);
+	u->user_ns = minus(u->user_ns, base->user_ns);
+	u->system_ns = minus(u->system_ns, base->system_ns);
+	u->throttled_ns = minus(u->throttled_ns, base->throttled_ns);
+	u->throttled_periods = minus(u->throttled_periods, base->throttled_periods);
+	u->oom_kills = minus(u->oom_kills, base->oom_kills);
+	u->pids_denied = minus(u->pids_denied, base->pids_denied);
+}
+
+static bool counted(uint64_t v)
+{
+	return v != UINT64_MAX && v > 0;
+}
+
+/* What we did comes before what the kernel counted, that before how the process ended. */
+static enum verdict find_verdict(const struct watch *w, const struct invocation *inv)
+{
+	bool failed = inv->status != 0;
+
+	if (!inv->ran)
+		return w->killed ? w->cause : VERDICT_LAUNCH_ERROR;
+	if (w->killed)
+		return w->cause;
+	if (failed && counted(inv->usage.oom_kills))
+		return VERDICT_OOM;
+	if (failed && counted(inv->usage.pids_denied))
+		return VERDICT_PIDS;
+	if (WIFSIGNALED(inv->status))
+		return WTERMSIG(inv->status) == SIGSYS && w->ctx->plan.policy.kills
+			       ? VERDICT_DENIED
+			       : VERDICT_SIGNAL;
+	return failed ? VERDICT_ERROR : VERDICT_OK;
+}
+
+static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_reset)
+{
+	struct invocation *inv = w->inv;
+	int64_t dead_ns = end_all(w);
+
+	cgroup_read(&w->ctx->plan.cgroup, &inv->usage);
+	/* Where the peak cannot be reset it is this invocation's only when it has grown. */
+	inv->peak_known = inv->usage.memory_peak != UINT64_MAX &&
+			  (peak_reset || inv->usage.memory_peak > base->memory_peak);
+	usage_since(&inv->usage, base);
+	drain_output(w);
+	inv->status = w->end.status;
+	inv->rusage = w->end.usage;
+	if (inv->ran)
+		inv->wall_ns = (w->end.at_ns ? w->end.at_ns : dead_ns) - w->start_ns;
+	if (w->killed && w->cause == VERDICT_TIMEOUT)
+		inv->overshoot_ns = dead_ns - w->deadline_ns;
+	inv->verdict = find_verdict(w, inv);
+}
+
+void invocation_run(struct context *ctx, const struct spec *spec, const struct invocation_io *io,
+		    int64_t requested_ns, struct invocation *ret)
+{
+	struct watch w = { .ctx = ctx, .spec = spec, .inv = ret };
+	struct cgroup_usage base;
+	bool peak_reset;
+
+	*ret = (struct invocation){ .overshoot_ns = -1, .started_real_ns = clock_real_ns() };
+	for (int i = 0; i < WATCH_N; i++)
+		w.fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	w.fds[WATCH_CONTROL].fd = ctx->control;
+	w.fds[WATCH_WALL].fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (spec->cpu_time_ns)
+		w.fds[WATCH_CPU].fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	w.fds[WATCH_CANCEL].fd = io->cancel_fd;
+	w.fds[WATCH_OUT].fd = io->out;
+	w.fds[WATCH_ERR].fd = io->err;
+
+	cgroup_read(&ctx->plan.cgroup, &base);
+	w.cpu_base_ns = base.cpu_ns == UINT64_MAX ? 0 : base.cpu_ns;
+	peak_reset = io->first || cgroup_reset_peak(&ctx->plan.cgroup);
+	if (w.fds[WATCH_WALL].fd < 0 || (spec->cpu_time_ns && w.fds[WATCH_CPU].fd < 0))
+		(void)cloche_err_sys(&ret->err, errno, "timerfd_create");
+	else if (uuid_v4(ret->request_id, &ret->err) == 0 &&
+		 context_send(ctx, INIT_GO, &ret->err) == 0)
+		while (!w.ended)
+			watch_once(&w);
+	settle(&w, &base, peak_reset);
+	ret->launch_ns = ret->ran ? w.start_ns - requested_ns : clock_now_ns() - requested_ns;
+	fd_close(&w.fds[WATCH_WALL].fd);
+	fd_close(&w.fds[WATCH_CPU].fd);
+}
+
+int invocation_exit_status(const struct invocation *inv)
+{
+	switch (inv->verdict) {
+	case VERDICT_TIMEOUT:
+	case VERDICT_CPU_TIMEOUT:
+		return 124;
+	case VERDICT_LAUNCH_ERROR:
+		if (strcmp(inv->err.stage, "exec") != 0)
+			return 125;
+		return inv->err.code == ENOENT || inv->err.code == ENOTDIR ? 127 : 126;
+	case VERDICT_OOM:
+		return 128 + SIGKILL;
+	case VERDICT_DENIED:
+		return 128 + SIGSYS;
+	case VERDICT_OUTPUT_LIMIT:
+		return 128 + SIGXFSZ;
+	case VERDICT_CANCELLED:
+		return 128 + SIGINT;
+	default:
+		return WIFSIGNALED(inv->status) ? 128 + WTERMSIG(inv->status)
+						: WEXITSTATUS(inv->status);
+	}
+}

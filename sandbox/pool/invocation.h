@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_POOL_INVOCATION_H
+#define CLOCHE_POOL_INVOCATION_H
+
+#include "base/uuid.h"
+#include "launch/cgroup.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+struct context;
+struct spec;
+
+/* The one reason why an invocation ended. */
+enum verdict {
+	VERDICT_OK,
+	VERDICT_ERROR,
+	VERDICT_SIGNAL,
+	VERDICT_TIMEOUT,
+	VERDICT_CPU_TIMEOUT,
+	VERDICT_OOM,
+	VERDICT_PIDS,
+	VERDICT_OUTPUT_LIMIT,
+	VERDICT_DENIED,
+	VERDICT_LAUNCH_ERROR,
+	VERDICT_CANCELLED,
+};
+
+const char *verdict_text(enum verdict verdict);
+
+/* One event handed to one context, from "go" to the verdict. */
+struct invocation {
+	char request_id[UUID_LEN];
+	int64_t started_real_ns; /* CLOCK_REALTIME */
+	int64_t launch_ns;	 /* request to exec: ours, never billed */
+	int64_t wall_ns;	 /* exec to the function's end, or to the deadline's kill */
+	int64_t overshoot_ns;	 /* deadline to the last process's end; -1: no deadline was hit */
+	int status;		 /* as wait4(2); meaningless for VERDICT_LAUNCH_ERROR */
+	bool ran;
+	bool left_processes; /* some outlived the function's own end and were killed */
+	struct rusage rusage;
+	struct cgroup_usage usage; /* of this invocation alone */
+	bool peak_known;
+	enum verdict verdict;
+	struct cloche_err err; /* VERDICT_LAUNCH_ERROR */
+};
+
+/* What the invocation listens to besides its context. */
+struct invocation_io {
+	int cancel_fd; /* readable: the caller wants an end; -1: none */
+	int out, err;  /* read ends to copy to 1 and 2, counted for the output limit; -1: none */
+	bool first;    /* the context's first: its counters start at zero */
+};
+
+/*
+ * Runs one invocation to its end and finds its verdict. requested_ns: when it was asked for. What
+ * fails on the way is a verdict, not a return value. Afterwards no process of it runs.
+ */
+void invocation_run(struct context *ctx, const struct spec *spec, const struct invocation_io *io,
+		    int64_t requested_ns, struct invocation *ret);
+
+/* The exit status that stands for it: contract, "Exit status of run and invoke". */
+int invocation_exit_status(const struct invocation *inv);
+
+#endif

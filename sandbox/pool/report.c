@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The report of one invocation, as JSON and as Lambda's REPORT line. A figure that was not measured
+ * is null and named in "degraded" with the reason.
+ */
+#include "pool/report.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "launch/launcher.h"
+#include "launch/spec.h"
+#include "meter/prices.h"
+#include "pool/invocation.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define METER "the BPF meter is not part of this build"
+
+static json_t *number(uint64_t v)
+{
+	return v == UINT64_MAX ? json_null() : json_integer((json_int_t)v);
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+/* From /etc/passwd alone: a static program cannot load what else the name service is made of. */
+static json_t *owner(void)
+{
+	FILE *f = fopen("/etc/passwd", "re");
+	struct passwd *pw = NULL;
+	json_t *o;
+
+	while (f && (pw = fgetpwent(f)) && pw->pw_uid != getuid())
+		;
+	o = json_pack("{s:i, s:o}", "uid", (int)getuid(), "name",
+		      pw ? json_string(pw->pw_name) : json_null());
+	if (f)
+		(void)fclose(f);
+	return o;
+}
+
+static json_t *message(const struct invocation *inv, const struct spec *spec)
+{
+	char buf[160];
+
+	switch (inv->verdict) {
+	case VERDICT_LAUNCH_ERROR:
+		return json_string(inv->err.text);
+	case VERDICT_TIMEOUT:
+		(void)snprintf(buf, sizeof(buf), "Task timed out after %.2f seconds",
+			       (double)spec->timeout_ns / 1e9);
+		return json_string(buf);
+	case VERDICT_CPU_TIMEOUT:
+		return json_string("the CPU time limit was reached");
+	case VERDICT_OOM:
+		return json_string("the memory limit was reached and the kernel killed a process");
+	case VERDICT_PIDS:
+		return json_string("the process limit was reached and the command failed");
+	case VERDICT_OUTPUT_LIMIT:
+		return json_string("the output limit was reached");
+	case VERDICT_DENIED:
+		return json_string("the policy killed it for a denied system call");
+	case VERDICT_CANCELLED:
+		return json_string("the caller asked for the end");
+	default:
+		return json_null();
+	}
+}
+
+static json_t *signal_name(const struct invocation *inv)
+{
+	const char *name = NULL;
+
+	if (inv->ran && WIFSIGNALED(inv->status))
+		name = sigabbrev_np(WTERMSIG(inv->status));
+	return name ? json_sprintf("SIG%s", name) : json_null();
+}
+
+static void add_ending(json_t *j, const struct report *r)
+{
+	const struct invocation *inv = r->inv;
+	bool exited = inv->ran && WIFEXITED(inv->status);
+
+	json_object_set_new(j, "verdict", json_string(verdict_text(inv->verdict)));
+	json_object_set_new(j, "exit_code",
+			    exited ? json_integer(WEXITSTATUS(inv->status)) : json_null());
+	json_object_set_new(j, "signal", signal_name(inv));
+	json_object_set_new(j, "message", message(inv, r->spec));
+}
+
+static uint64_t rusage_ns(const struct rusage *u)
+{
+	return (uint64_t)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000000ULL +
+	       (uint64_t)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) * 1000ULL;
+}
+
+static void add_figures(json_t *j, const struct report *r)
+{
+	const struct invocation *inv = r->inv;
+	const struct cgroup_usage *u = &inv->usage;
+	const uint64_t none = UINT64_MAX;
+	bool ran = inv->ran;
+
+	json_object_set_new(
+		j, "time",
+		json_pack("{s:I, s:I, s:o, s:n, s:n, s:n, s:o}", "launch_ns",
+			  (json_int_t)inv->launch_ns, "init_ns", (json_int_t)0, "wall_ns",
+			  number(ran ? (uint64_t)inv->wall_ns : none), "busy_ns", "waiting_ns",
+			  "idle_ns", "timeout_overshoot_ns",
+			  number(inv->overshoot_ns < 0 ? none : (uint64_t)inv->overshoot_ns)));
+	json_object_set_new(
+		j, "cpu",
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:n, s:o, s:o, s:{s:n, s:o, s:o}}",
+			  "on_cpu_ns", number(ran ? u->cpu_ns : none), "user_ns",
+			  number(ran ? u->user_ns : none), "system_ns",
+			  number(ran ? u->system_ns : none), "throttled_ns",
+			  number(ran ? u->throttled_ns : none), "throttled_periods",
+			  number(ran ? u->throttled_periods : none), "runnable_ns",
+			  "switches_voluntary", number(ran ? (uint64_t)inv->rusage.ru_nvcsw : none),
+			  "switches_forced", number(ran ? (uint64_t)inv->rusage.ru_nivcsw : none),
+			  "clocks", "bpf_ns", "cgroup_ns", number(ran ? u->cpu_ns : none),
+			  "rusage_ns", number(ran ? rusage_ns(&inv->rusage) : none)));
+	json_object_set_new(
+		j, "memory",
+		json_pack("{s:I, s:o, s:o, s:o, s:o}", "limit_bytes",
+			  (json_int_t)r->spec->memory_bytes, "peak_bytes",
+			  number(ran && inv->peak_known ? u->memory_peak : none), "oom_kills",
+			  number(ran ? u->oom_kills : none), "faults_minor",
+			  number(ran ? (uint64_t)inv->rusage.ru_minflt : none), "faults_major",
+			  number(ran ? (uint64_t)inv->rusage.ru_majflt : none)));
+	json_object_set_new(j, "io", json_pack("{s:n, s:n}", "read_bytes", "write_bytes"));
+	json_object_set_new(j, "network", json_pack("{s:n, s:n}", "rx_bytes", "tx_bytes"));
+	json_object_set_new(
+		j, "processes",
+		json_pack("{s:n, s:o, s:o}", "started", "peak",
+			  number(ran && r->context->invocation == 1 ? u->pids_peak : none),
+			  "denied", number(ran ? u->pids_denied : none)));
+	json_object_set_new(j, "denied", json_null());
+}
+
+static void add_limits(json_t *j, const struct report *r)
+{
+	double vcpus = r->ctx ? (double)(r->ctx->plan.cpu.micro / 100) / 1e4 : 0;
+
+	json_object_set_new(
+		j, "limits",
+		json_pack("{s:I, s:o, s:I, s:I}", "memory_bytes", (json_int_t)r->spec->memory_bytes,
+			  "vcpus", r->ctx ? json_real(vcpus) : json_null(), "timeout_ns",
+			  (json_int_t)r->spec->timeout_ns, "pids", (json_int_t)r->spec->pids));
+	if (r->charge)
+		json_object_set_new(j, "bill",
+				    json_pack("{s:I, s:I, s:s, s:s, s:s, s:n}", "duration_ns",
+					      (json_int_t)r->charge->duration_ns, "billed_ms",
+					      (json_int_t)r->charge->billed_ms, "gb_seconds",
+					      r->charge->gb_seconds, "usd", r->charge->usd,
+					      "prices", r->prices, "contention_ns"));
+	else
+		json_object_set_new(j, "bill", json_null());
+	json_object_set_new(j, "trace", json_null());
+	json_object_set_new(j, "policy",
+			    r->ctx ? json_pack("{s:s, s:s}", "name", r->ctx->plan.policy.name,
+					       "sha256", r->ctx->plan.policy.sha256)
+				   : json_null());
+}
+
+static void degrade(json_t *list, const char *what, const char *why)
+{
+	json_array_append_new(list, json_pack("{s:s, s:s}", "what", what, "reason", why));
+}
+
+static json_t *degraded(const struct report *r)
+{
+	static const char *const meter[] = { "time.busy_ns",	"time.waiting_ns",   "time.idle_ns",
+					     "cpu.runnable_ns", "cpu.clocks.bpf_ns", "io",
+					     "network",		"processes.started", "denied",
+					     "trace",		"bill.contention_ns" };
+	json_t *list = json_array();
+
+	if (!r->inv->ran)
+		return list;
+	for (size_t i = 0; i < sizeof(meter) / sizeof(meter[0]); i++)
+		degrade(list, meter[i], METER);
+	if (!r->inv->peak_known)
+		degrade(list, "memory.peak_bytes",
+			"this kernel cannot reset the peak of a reused "
+			"cgroup, and this invocation did not exceed it");
+	if (r->inv->usage.pids_peak == UINT64_MAX || r->context->invocation > 1)
+		degrade(list, "processes.peak", "this kernel does not count it per invocation");
+	if (r->ctx && !r->ctx->plan.rootfs.idmapped)
+		degrade(list, "bind.idmap",
+			"the file system of a bind cannot be idmapped: files keep "
+			"their owners");
+	return list;
+}
+
+char *report_json(const struct report *r)
+{
+	char iso[CLOCK_ISO_LEN];
+	json_t *j = json_object();
+	char *text, *line;
+
+	clock_format_iso(r->inv->started_real_ns, iso);
+	json_object_set_new(j, "schema", json_string("cloche.report/1"));
+	json_object_set_new(j, "request_id", json_string(r->inv->request_id));
+	json_object_set_new(j, "function", json_null());
+	json_object_set_new(j, "owner", owner());
+	json_object_set_new(j, "context",
+			    json_pack("{s:s, s:s, s:s, s:i, s:o}", "id", r->context->id, "start",
+				      r->context->start, "reuse", r->context->reuse, "invocation",
+				      (int)r->context->invocation, "replaced",
+				      text_or_null(r->context->replaced)));
+	json_object_set_new(j, "started_at", json_string(iso));
+	add_ending(j, r);
+	add_figures(j, r);
+	add_limits(j, r);
+	json_object_set_new(j, "degraded", degraded(r));
+	text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	json_decref(j);
+	if (!text)
+		return NULL;
+	line = realloc(text, strlen(text) + 2);
+	if (!line) {
+		free(text);
+		return NULL;
+	}
+	return strcat(line, "\n");
+}
+
+static const char *error_type(enum verdict v)
+{
+	switch (v) {
+	case VERDICT_OOM:
+		return "Runtime.OutOfMemory";
+	case VERDICT_CPU_TIMEOUT:
+		return "Cloche.CpuTimeout";
+	case VERDICT_PIDS:
+		return "Cloche.ProcessLimit";
+	case VERDICT_OUTPUT_LIMIT:
+		return "Cloche.OutputLimit";
+	case VERDICT_DENIED:
+		return "Cloche.PolicyDenied";
+	case VERDICT_CANCELLED:
+		return "Cloche.Cancelled";
+	case VERDICT_SIGNAL:
+	case VERDICT_ERROR:
+		return "Runtime.ExitError";
+	default:
+		return NULL;
+	}
+}
+
+void report_line(const struct report *r, FILE *out)
+{
+	const struct invocation *inv = r->inv;
+	const char *type = error_type(inv->verdict);
+	int64_t shown = inv->verdict == VERDICT_TIMEOUT ? r->spec->timeout_ns : inv->wall_ns;
+
+	fprintf(out,
+		"REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %" PRIu64
+		" ms\tMemory Size: %" PRIu64 " MB\t",
+		inv->request_id, (double)shown / 1e6, r->charge ? r->charge->billed_ms : 0,
+		r->spec->memory_bytes >> 20);
+	if (inv->peak_known)
+		fprintf(out, "Max Memory Used: %" PRIu64 " MB\t",
+			(inv->usage.memory_peak + (1 << 20) - 1) >> 20);
+	if (inv->verdict == VERDICT_TIMEOUT)
+		fputs("Status: timeout\t", out);
+	else if (type)
+		fprintf(out, "Status: error\tError Type: %s\t", type);
+	fputc('\n', out);
+}
