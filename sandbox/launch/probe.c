@@ -427,9 +427,7 @@ static const struct row {
 	{ { "bpf device program", false, "devices are denied by the v1 controller alone" },
 	  probe_use_device_bpf,
 	  .mend = MEND_KERNEL },
-	{ { "tmpfs", true, "no /tmp and no root file system" },
-	  use_tmpfs,
-	  .mend = MEND_KERNEL },
+	{ { "tmpfs", true, "no /tmp and no root file system" }, use_tmpfs, .mend = MEND_KERNEL },
 	{ { "proc", true, "no /proc inside" }, use_proc, .mend = MEND_KERNEL },
 	{ { "open_tree, move_mount", true, "no root file system can be put together" },
 	  use_open_tree,
@@ -475,10 +473,15 @@ static void result_mend(const struct row *row, struct probe_result *r)
 	else if (r->code == ENOSPC && row->use != probe_use_controller && row->word)
 		(void)snprintf(r->mend, sizeof(r->mend), "sysctl -w user.max_%s_namespaces=16384",
 			       row->word);
-	else if ((r->code == EPERM || r->code == EACCES) && row->use != use_run_dir)
+	else if (geteuid() != 0 && (r->code == EPERM || r->code == EACCES))
+		(void)snprintf(r->mend, sizeof(r->mend), "sudo cloche doctor");
+	else if (r->code == EROFS)
 		(void)snprintf(r->mend, sizeof(r->mend), "%s",
-			       geteuid() ? "sudo cloche doctor"
-					 : "run on the host itself, or: docker run --privileged");
+			       row->use == use_run_dir ? "mount -o remount,rw /run"
+						       : "mount -o remount,rw /sys/fs/cgroup");
+	else if ((r->code == EPERM || r->code == EACCES) && row->use != use_run_dir)
+		(void)snprintf(r->mend, sizeof(r->mend),
+			       "run on the host itself, or: docker run --privileged");
 	else
 		(void)snprintf(r->mend, sizeof(r->mend), "%s", row->mend);
 }
