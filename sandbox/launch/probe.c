@@ -413,7 +413,7 @@ static const struct row {
 	{ { "memory controller", true, "no memory limit" },
 	  probe_use_controller,
 	  .word = "memory",
-	  .mend = "add cgroup_enable=memory to GRUB_CMDLINE_LINUX, update-grub && reboot",
+	  .mend = MEND_KERNEL,
 	  .cgroup = true },
 	{ { "pids controller", true, "no limit of processes" },
 	  probe_use_controller,
@@ -482,6 +482,13 @@ static void result_mend(const struct row *row, struct probe_result *r)
 	else if ((r->code == EPERM || r->code == EACCES) && row->use != use_run_dir)
 		(void)snprintf(r->mend, sizeof(r->mend),
 			       "run on the host itself, or: docker run --privileged");
+	else if (r->code == ENOENT && row->use == probe_use_controller)
+		(void)snprintf(r->mend, sizeof(r->mend),
+			       "mkdir -p /sys/fs/cgroup/%s && mount -t cgroup -o %s none "
+			       "/sys/fs/cgroup/%s",
+			       row->word, row->word, row->word);
+	else if (r->code == ENOENT && row->cgroup && row->use != probe_use_devices)
+		(void)snprintf(r->mend, sizeof(r->mend), "%s", MEND_CGROUP2);
 	else
 		(void)snprintf(r->mend, sizeof(r->mend), "%s", row->mend);
 }
