@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `cloche doctor`: what this host offers, as a table for people or JSON for scripts. What is
+ * needed and how it is tried is sandbox/launch/probe.c's; here it is only shown. The exit status
+ * says whether `cloche run` can do its work.
+ */
+#include "cli/cli.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/probe.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+	"Usage: cloche doctor [--json]\n"
+	"What this host offers to Cloche: each feature is tried, not guessed. For what is\n"
+	"missing: what follows, and the command that mends it. Leaves nothing behind.\n"
+	"\n"
+	"Options:\n"
+	"  --json   one JSON object\n"
+	"  --help   this text\n"
+	"\n"
+	"Colours only on a terminal, and not when NO_COLOR is set.\n"
+	"\n"
+	"Exit status: 0 when contexts can be made here, 1 when something essential is\n"
+	"missing, 2 usage, 125 when the probes could not be run.\n"
+	"\n"
+	"Examples:\n"
+	"  sudo cloche doctor\n"
+	"  cloche doctor --json | jq -r '.checks[] | select(.ok | not) | .mend'\n";
+
+enum { OPT_JSON = 256, OPT_HELP };
+
+static const struct option options[] = {
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ 0 },
+};
+
+static int usage(const char *what, const char *text)
+{
+	fprintf(stderr, "cloche doctor: %s '%.64s'; see 'cloche doctor --help'\n", what, text);
+	return EXIT_USAGE;
+}
+
+/* 0: go on; 1: help was asked for; EXIT_USAGE. */
+static int args_parse(int argc, char **argv, bool *json)
+{
+	int c;
+
+	opterr = 0;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "+:h", options, NULL)) >= 0) {
+		if (c == OPT_JSON)
+			*json = true;
+		else if (c == OPT_HELP || c == 'h')
+			return 1;
+		else
+			return usage("unknown option", argv[optind - 1]);
+	}
+	return optind < argc ? usage("unexpected argument", argv[optind]) : 0;
+}
+
+static bool all_essential(const struct probe_result *results)
+{
+	for (size_t i = 0; i < probe_count(); i++)
+		if (probe_at(i)->essential && results[i].code)
+			return false;
+	return true;
+}
+
+static int json_show(const struct probe_result *results)
+{
+	json_t *checks = json_array();
+	json_t *top = json_pack("{s:s, s:b, s:o}", "schema", "cloche.doctor/1", "ok",
+				all_essential(results), "checks", checks);
+	int r = top ? 0 : -1;
+
+	for (size_t i = 0; i < probe_count() && r == 0; i++) {
+		const struct probe *p = probe_at(i);
+		bool ok = results[i].code == 0;
+
+		r = json_array_append_new(
+			checks, json_pack("{s:s, s:b, s:b, s:s, s:s, s:s?}", "name", p->name,
+					  "essential", p->essential, "ok", ok, "detail",
+					  results[i].detail, "consequence", p->consequence, "mend",
+					  ok ? NULL : results[i].mend));
+	}
+	if (r == 0)
+		r = json_dumpf(top, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(top);
+	return r;
+}
+
+struct paint {
+	const char *good, *bad, *warn, *end;
+};
+
+static struct paint paint_for(FILE *f)
+{
+	const char *no = getenv("NO_COLOR");
+
+	if (!isatty(fileno(f)) || (no && *no))
+		return (struct paint){ "", "", "", "" };
+	return (struct paint){ "\033[32m", "\033[31m", "\033[33m", "\033[0m" };
+}
+
+static void row_show(const struct probe *p, const struct probe_result *r, int width,
+		     const struct paint *paint)
+{
+	const char *colour = r->code == 0 ? paint->good : p->essential ? paint->bad : paint->warn;
+
+	printf("%-*s  %-9s  %s%-7s%s  %s\n", width, p->name, p->essential ? "essential" : "better",
+	       colour, r->code ? "missing" : "ok", paint->end, r->detail);
+	if (r->code == 0)
+		return;
+	printf("%*s  so:   %s\n", width, "", p->consequence);
+	printf("%*s  mend: %s\n", width, "", r->mend);
+}
+
+static void table_show(const struct probe_result *results)
+{
+	struct paint paint = paint_for(stdout);
+	size_t essential = 0, other = 0;
+	int width = 0;
+
+	for (size_t i = 0; i < probe_count(); i++) {
+		int len = (int)strlen(probe_at(i)->name);
+
+		width = len > width ? len : width;
+		if (results[i].code)
+			++*(probe_at(i)->essential ? &essential : &other);
+	}
+	printf("%-*s  %-9s  %-7s  %s\n", width, "CHECK", "NEED", "STATE", "DETAIL");
+	for (size_t i = 0; i < probe_count(); i++)
+		row_show(probe_at(i), &results[i], width, &paint);
+	if (essential)
+		printf("\n%sContexts cannot be made here:%s %zu essential missing, %zu other.\n",
+		       paint.bad, paint.end, essential, other);
+	else
+		printf("\n%sContexts can be made here:%s nothing essential is missing, %zu "
+		       "other.\n",
+		       paint.good, paint.end, other);
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	cleanup_free struct probe_result *results = NULL;
+	struct cloche_err err = { 0 };
+	bool json = false;
+	int r = args_parse(argc, argv, &json);
+
+	if (r == EXIT_USAGE)
+		return r;
+	if (r) {
+		fputs(help, stdout);
+		return fflush(stdout) == 0 ? 0 : 1;
+	}
+	results = calloc(probe_count(), sizeof(*results));
+	if (!results) {
+		fputs("cloche doctor: out of memory\n", stderr);
+		return EXIT_LAUNCH;
+	}
+	for (size_t i = 0; i < probe_count(); i++)
+		if (probe_run(i, &results[i], &err) < 0) {
+			fprintf(stderr, "cloche doctor: %s: %s\n", probe_at(i)->name, err.text);
+			return EXIT_LAUNCH;
+		}
+	r = 0;
+	if (json)
+		r = json_show(results);
+	else
+		table_show(results);
+	if (r < 0 || fflush(stdout) != 0 || ferror(stdout)) {
+		perror("cloche doctor: write to standard output");
+		return EXIT_LAUNCH;
+	}
+	return all_essential(results) ? 0 : 1;
+}
