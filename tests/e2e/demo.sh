@@ -59,8 +59,9 @@ show() {
 	sed 's/^/   /' "$tmp/out" "$tmp/err"
 	found=$(as_root sed -n 's/.*"verdict":"\([a-z_]*\)".*/\1/p' "$tmp/report" 2>/dev/null) || :
 
-	printf '   %sexit status %s, verdict %s%s: %s\n' \
-		"$green" "$got" "${found:-unknown}" "$plain" "$why"
+	[ "$got" != "$status" ] || [ "$found" != "$verdict" ] ||
+		printf '   %sexit status %s, verdict %s%s: %s\n' \
+			"$green" "$got" "$found" "$plain" "$why"
 	[ "$got" = "$status" ] || complain "exit status $got instead of $status"
 	[ "$found" = "$verdict" ] || complain "verdict '$found' instead of '$verdict'"
 	grep -q '^REPORT RequestId: ' "$tmp/err" || complain "no REPORT line"
