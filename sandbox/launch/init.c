@@ -107,8 +107,7 @@ static const struct {
 	{ "init capabilities", keep_few_capabilities },
 };
 
-/* ---- one function process ---------------------------------------------------------------------
- */
+/* ---- one function process ---- */
 
 static pid_t fork_function(const struct plan *p)
 {
@@ -159,15 +158,14 @@ static void run_function(const struct plan *p)
 	say(p, &m);
 }
 
-/* ---- the proof ----------------------------------------------------------------------------------
- */
+/* ---- the proof ---- */
 
 static bool dir_empty(const char *path, bool *ok)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char buf[512];
 	long n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, buf, sizeof(buf));
-	struct dirent64 *e = (void *)buf;
+	struct dirent64 *e;
 
 	*ok = n >= 0;
 	for (long at = 0; at < n; at += e->d_reclen) {
