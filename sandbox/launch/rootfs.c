@@ -134,7 +134,7 @@ static int prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cl
 int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg, uid_t uid,
 		   struct rootfs *ret, struct cloche_err *err)
 {
-	bool is_dir;
+	bool is_dir = false;
 	int r;
 
 	rootfs_init(ret);

@@ -150,7 +150,7 @@ static void add_figures(json_t *j, const struct report *r)
 
 static void add_limits(json_t *j, const struct report *r)
 {
-	double vcpus = r->ctx ? (double)(r->ctx->plan.cpu.micro / 100) / 1e4 : 0;
+	double vcpus = r->ctx ? (double)r->ctx->plan.cpu.micro / 1e6 : 0;
 
 	json_object_set_new(
 		j, "limits",
@@ -228,12 +228,10 @@ char *report_json(const struct report *r)
 	json_decref(j);
 	if (!text)
 		return NULL;
-	line = realloc(text, strlen(text) + 2);
-	if (!line) {
-		free(text);
-		return NULL;
-	}
-	return strcat(line, "\n");
+	if (asprintf(&line, "%s\n", text) < 0)
+		line = NULL;
+	free(text);
+	return line;
 }
 
 static const char *error_type(enum verdict v)

@@ -209,7 +209,7 @@ static int speed_measure(struct bench *bench, const char *only, struct cloche_er
 	int r = 0;
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts) && r == 0; i++) {
-		if (only && strcmp(only, parts[i].name))
+		if (only && strcmp(only, parts[i].name) != 0)
 			continue;
 		any = true;
 		r = parts[i].measure(bench, &figures, err);
@@ -261,7 +261,7 @@ int main(int argc, char **argv)
 	}
 	(void)sigaction(SIGINT, &stop, NULL);
 	(void)sigaction(SIGTERM, &stop, NULL);
-	bench.quick = quick && *quick && strcmp(quick, "0");
+	bench.quick = quick && *quick && strcmp(quick, "0") != 0;
 	bench.root = json_pack("{s:s, s:[]}", "schema", "cloche.bench/1", "targets");
 	bench.targets = json_object_get(bench.root, "targets");
 	r = bench.root ? stage_make(&bench.stage, o.helpers, o.profile, &err)

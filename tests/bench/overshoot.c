@@ -34,7 +34,7 @@ static int report_overshoot(const char *path, int64_t *ret_ns, struct cloche_err
 				      why.text);
 	verdict = json_string_value(json_object_get(report, "verdict"));
 	value = json_object_get(json_object_get(report, "time"), "timeout_overshoot_ns");
-	if (!verdict || strcmp(verdict, "timeout"))
+	if (!verdict || strcmp(verdict, "timeout") != 0)
 		r = cloche_err_set(err, EBADMSG, "the report's verdict is '%s' instead of timeout",
 				   verdict ? verdict : "none");
 	else if (!json_is_integer(value))

@@ -64,7 +64,7 @@ const char *verdict_name(uint32_t action)
 /* NAME|NUMBER[(ARG,…)] with an ABI in front. */
 static bool call_read(char *text, struct seccomp_data *data)
 {
-	char *args = strchr(text, '('), *end;
+	char *args = strchr(text, '('), *end = text;
 	uint32_t bits = 0, arch = SCMP_ARCH_X86_64;
 	int nr;
 
