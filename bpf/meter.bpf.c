@@ -48,6 +48,8 @@ struct record {
 	__u32 throttle_epoch;
 	__u32 pad;
 	__u64 queued_ns;
+	__u64 in_ns;   /* since when RUNNING */
+	__u64 runtime; /* at the last switch in or out that was seen */
 	__u64 faults_minor; /* what has been booked of the task's own counters */
 	__u64 faults_major;
 	__u64 read_bytes;
@@ -208,8 +210,8 @@ static __always_inline void slot_count_throttles(struct meter_slot *s, __u32 bef
 static __always_inline void slot_move(struct meter_slot *s, struct record *r, __u32 state,
 				      bool throttled)
 {
-	if (r->state == RUNNING && s->running)
-		s->running--;
+	if (r->state == RUNNING && s->running && !--s->running)
+		s->busy_until_ns = s->last_ns;
 	if (r->state == QUEUED) {
 		__u32 mark = r->throttle_epoch == s->throttle_epoch ? r->throttled
 								    : s->throttle_all;
@@ -229,6 +231,50 @@ static __always_inline void slot_move(struct meter_slot *s, struct record *r, __
 		r->throttle_epoch = s->throttle_epoch;
 	}
 	r->state = state;
+}
+
+/* The end of a slice: the kernel's own clock says how much of it the thread really had. What lies
+ * before the last edge was booked as had; no more is taken back than this side of it holds. */
+static __always_inline void slot_book_slice(struct meter_slot *s, const struct record *r,
+					    const struct meter_ctl *c, __u64 at, __u64 runtime)
+{
+	__u64 floor = *(volatile const __u64 *)&c->floor_ns;
+	__s64 d = (at - r->in_ns) - (runtime - r->runtime), most;
+
+	most = at - (r->in_ns < floor ? floor : r->in_ns);
+	s->now.stolen_ns += d > most ? most : d;
+}
+
+/*
+ * A thread leaves a CPU that we did not see it enter: a tracepoint is not always reported (the
+ * kernel passes over a program that is running already; some hosts hide the switches of processes
+ * of their own). Its CPU clock says how long it was there, which is this one slice. The partition
+ * is put right as far as nobody else was on a CPU; for this the thread had been waiting (or, with
+ * the wake-up missed too, asleep, and nothing is known).
+ */
+static __always_inline void slot_book_unseen(struct meter_slot *s, const struct record *r,
+					     const struct meter_ctl *c, __u64 at, __u64 runtime)
+{
+	__u64 floor = *(volatile const __u64 *)&c->floor_ns;
+	__u64 ran = runtime - r->runtime, start = at - ran;
+
+	if (start < floor)
+		start = floor;
+	if (r->state == QUEUED && start < r->queued_ns)
+		start = r->queued_ns;
+	if (start >= at)
+		return;
+	s->now.missed++;
+	s->now.on_cpu_ns += at - start;
+	if (r->state != QUEUED)
+		return;
+	s->now.runnable_ns -= at - start;
+	if (start < s->busy_until_ns)
+		start = s->busy_until_ns;
+	if (s->running || s->throttled || start >= at)
+		return;
+	s->now.busy_ns += at - start;
+	s->now.contention_ns -= at - start;
 }
 
 /* All queued threads become throttled, or free, at once. */
@@ -358,6 +404,7 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
 	__u64 minor = t->min_flt, major = t->maj_flt, key = (__u64)t;
 	__u64 rd = t->ioac.read_bytes, wr = t->ioac.write_bytes;
+	__u64 runtime = t->se.sum_exec_runtime;
 	/* Read afresh: when a signal keeps a thread from sleeping, 6.1 hands the tracepoint the
 	 * state that it gave up. A remote waker cannot have changed it yet (it waits for on_cpu
 	 * or the run queue's lock). */
@@ -375,6 +422,11 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 	if (live) {
 		at = slot_settle(s, c, at);
 		before = s->throttled;
+		if (r->state == RUNNING)
+			slot_book_slice(s, r, c, at, runtime);
+		else
+			slot_book_unseen(s, r, c, at, runtime);
+		r->runtime = runtime;
 		slot_move(s, r, runnable ? QUEUED : ASLEEP, throttled);
 		/* Kernels that take off the whole queue: who waits there waits with it. */
 		if (throttled && !task_throttles_itself())
@@ -406,6 +458,7 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 	__u32 slot = r->slot;
 	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
 	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
+	__u64 runtime = t->se.sum_exec_runtime;
 	__u32 before;
 	bool live;
 
@@ -417,6 +470,8 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 		at = slot_settle(s, c, at);
 		before = s->throttled;
 		slot_move(s, r, RUNNING, false);
+		r->in_ns = at;
+		r->runtime = runtime;
 		slot_count_throttles(s, before);
 	}
 	bpf_spin_unlock(&s->lock);

@@ -34,7 +34,10 @@ struct meter_counters {
 	__u64 quota_ns;
 	__u64 contention_ns;
 	__u64 idle_ns;
-	__u64 on_cpu_ns;   /* summed over threads */
+	__u64 on_cpu_ns;   /* between switching in and out, summed over threads */
+	__u64 stolen_ns;   /* of that, what the kernel's CPU clocks leave out: a hypervisor's steal,
+			      interrupts where they are accounted apart. Signed: the two clocks are
+			      read some 100 ns apart. Booked at the end of a slice */
 	__u64 runnable_ns; /* time on a run queue without running, summed over threads */
 	__u64 switches_voluntary;
 	__u64 switches_forced;
@@ -50,6 +53,7 @@ struct meter_counters {
 	__u64 lo_bytes;
 	__u64 events; /* put into the ring buffer */
 	__u64 lost;   /* did not fit into it */
+	__u64 missed; /* switches that the kernel did not report; made up from its CPU clock */
 	__u64 untracked; /* threads that found no room in the task table: the figures are short */
 };
 
@@ -61,6 +65,7 @@ struct meter_slot {
 	__u64 gen;   /* who armed it; 0: nobody. A thread of an earlier generation changes nothing */
 	__u64 cgroup_id;
 	__u64 last_ns;
+	__u64 busy_until_ns; /* when running last became 0 */
 	__u32 running;
 	__u32 queued;
 	__u32 throttled;      /* of the queued ones */
@@ -131,8 +136,8 @@ struct meter_event_exec {
 	char args[METER_ARGS_MAX];
 };
 
-_Static_assert(sizeof(struct meter_counters) == 168, "meter_counters has padding");
-_Static_assert(sizeof(struct meter_slot) == 128 + 2 * 168, "meter_slot has padding");
+_Static_assert(sizeof(struct meter_counters) == 184, "meter_counters has padding");
+_Static_assert(sizeof(struct meter_slot) == 136 + 2 * 184, "meter_slot has padding");
 _Static_assert(sizeof(struct meter_ctl) == 16, "meter_ctl has padding");
 _Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
 _Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");

@@ -3,7 +3,7 @@
  * Pins and slots. Who may do what when several processes come at once:
  *
  *  - /sys/fs/bpf itself is flock'ed exclusively while anybody loads or removes. Loading pins into
- *    NAME-HASH.new and renames it: a directory of the right name is whole.
+ *    NAME-HASH-new and renames it: a directory of the right name is whole.
  *  - Every user holds a shared flock on its NAME-HASH; removing takes it exclusively or leaves the
  *    directory alone. So another build can never detach programs under a running invocation.
  *  - A user that opened the directory just before it was removed sees a pin missing, and loads.
@@ -79,12 +79,12 @@ static int path_of_version(char *buf, size_t size, const char *name, struct cloc
 	version_hash(hash);
 	n = snprintf(leaf, sizeof(leaf), "%s-%s", name, hash);
 	/* Room for the longest suffix, so that it cannot be cut later. */
-	if (n < 0 || (size_t)n >= sizeof(leaf) - sizeof(".new"))
+	if (n < 0 || (size_t)n >= sizeof(leaf) - sizeof("-new"))
 		return cloche_err_set(err, ENAMETOOLONG, "meter '%s': name too long", name);
 	return path_join(buf, size, BPFFS, leaf, err);
 }
 
-/* "NAME-" and 16 hexadecimal digits, with or without ".new": ours, and of no longer name's. */
+/* "NAME-" and 16 hexadecimal digits, with or without "-new": ours, and of no longer name's. */
 static bool is_version_of(const char *entry, const char *name)
 {
 	size_t len = strlen(name);
@@ -93,7 +93,7 @@ static bool is_version_of(const char *entry, const char *name)
 	if (strncmp(entry, name, len) || entry[len] != '-')
 		return false;
 	return strspn(hash, "0123456789abcdef") == HASH_LEN &&
-	       (!hash[HASH_LEN] || !strcmp(hash + HASH_LEN, ".new"));
+	       (!hash[HASH_LEN] || !strcmp(hash + HASH_LEN, "-new"));
 }
 
 /* ---- the file system ---------------------------------------------------------------------- */
@@ -257,7 +257,7 @@ static int load_and_pin(int root, const char *path, struct cloche_err *err)
 		r = cloche_err_sys(err, -r, "load the meter's BPF programs");
 		goto out;
 	}
-	(void)snprintf(fresh, sizeof(fresh), "%s.new", path);
+	(void)snprintf(fresh, sizeof(fresh), "%s-new", path);
 	if (mkdir(fresh, 0700)) {
 		r = cloche_err_sys(err, errno, "make '%s'", fresh);
 		goto out;

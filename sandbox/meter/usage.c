@@ -60,7 +60,8 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	ret->waiting_ns = ret->quota_ns + ret->contention_ns;
 	ret->idle_ns = b->idle_ns - a->idle_ns - since_empty;
 	ret->wall_ns = ret->end_ns - ret->begin_ns;
-	ret->on_cpu_ns = b->on_cpu_ns - a->on_cpu_ns;
+	ret->stolen_ns = (int64_t)(b->stolen_ns - a->stolen_ns);
+	ret->on_cpu_ns = b->on_cpu_ns - a->on_cpu_ns - (uint64_t)ret->stolen_ns;
 	ret->runnable_ns = b->runnable_ns - a->runnable_ns;
 	ret->switches_voluntary = b->switches_voluntary - a->switches_voluntary;
 	ret->switches_forced = b->switches_forced - a->switches_forced;
@@ -77,6 +78,7 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	/* The trace begins where the invocation was asked for, not where it is billed from. */
 	ret->events = b->events - begin->now.events;
 	ret->lost = b->lost - begin->now.lost;
+	ret->missed = b->missed - a->missed;
 	ret->complete = b->untracked == begin->now.untracked;
 	/* Without an event in this epoch the peaks are still those of an earlier one. */
 	ret->peak = end->epoch == epoch ? end->processes_peak : end->processes;

@@ -23,7 +23,8 @@ struct meter_usage {
 	uint64_t quota_ns;
 	uint64_t contention_ns;
 	uint64_t idle_ns;
-	uint64_t on_cpu_ns;
+	uint64_t on_cpu_ns; /* as the kernel's CPU clocks have it, but exact at the edges */
+	int64_t stolen_ns;  /* held a CPU that a hypervisor or an interrupt had; in busy_ns */
 	uint64_t runnable_ns;
 	uint64_t switches_voluntary;
 	uint64_t switches_forced;
@@ -41,6 +42,7 @@ struct meter_usage {
 	uint64_t rss_peak_bytes;
 	uint64_t events;
 	uint64_t lost;
+	uint64_t missed; /* switches that the kernel hid, made up from its CPU clock */
 };
 
 /* Moves a copy of a slot forward to at_ns, as its next event would; returns the date, which is the
