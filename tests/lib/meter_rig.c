@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -129,6 +130,7 @@ struct child rig_spawn(struct rig *r, int (*fn)(void *arg), void *arg)
 	pid = syscall(SYS_clone3, &a, sizeof(a));
 	cr_assert(pid >= 0, "clone3: %s", strerror(errno));
 	if (!pid) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test fails */
 		child_to = to[0];
 		child_from = from[1];
 		if (*r->cpu_path)

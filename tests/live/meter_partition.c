@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -181,6 +182,7 @@ static pid_t competitor(int cpu)
 
 	if (pid)
 		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test must not leave it spinning */
 	use_cpu(cpu);
 	for (;;)
 		;
@@ -237,8 +239,8 @@ static int mixer(void *arg)
 
 Test(meter_partition, all_three_at_once)
 {
-	uint64_t throttled, used, wall = 0, parts = 0;
-	struct meter_usage u = { 0 }, sum = { 0 };
+	struct meter_usage u, last = { 0 };
+	uint64_t throttled, used;
 	int cpu = 1;
 	pid_t a, b;
 	struct child c;
@@ -252,39 +254,39 @@ Test(meter_partition, all_three_at_once)
 	rig_await_sleep(&c);
 	throttled = throttled_ns(&r);
 	used = rig_stat(&r, "cpu.stat", "usage_usec");
-	/* Invocations without a gap: what the parts lose at an edge, the sum would show. */
+	/* Later and later ends of one invocation, most of them in the middle of a slice: nothing
+	 * may be lost or counted twice at an edge. */
 	rig_begin(&r, false, false);
 	rig_go(&c);
 	for (int i = 0; i < 40; i++) {
 		sleep_ms(50);
 		u = rig_end(&r);
 		check_sum(&u);
-		wall += u.wall_ns;
-		parts += u.busy_ns + u.quota_ns + u.contention_ns + u.idle_ns;
-		sum.busy_ns += u.busy_ns;
-		sum.quota_ns += u.quota_ns;
-		sum.contention_ns += u.contention_ns;
-		sum.idle_ns += u.idle_ns;
-		sum.on_cpu_ns += u.on_cpu_ns;
-		rig_begin(&r, false, false);
+		cr_assert_geq(u.busy_ns, last.busy_ns);
+		cr_assert_geq(u.quota_ns, last.quota_ns);
+		cr_assert_geq(u.contention_ns, last.contention_ns);
+		cr_assert_geq(u.idle_ns, last.idle_ns);
+		last = u;
 	}
 	kill(c.pid, SIGKILL);
 	rig_reap(&c, NULL);
+	u = rig_end(&r);
+	check_sum(&u);
+	cr_assert(u.ended);
 	throttled = throttled_ns(&r) - throttled;
 	used = (rig_stat(&r, "cpu.stat", "usage_usec") - used) * 1000;
-	sum.wall_ns = wall;
-	show("all three", &sum);
+	show("all three", &u);
 	if (getenv("CLOCHE_METER_SHOW"))
 		fprintf(stderr, "cpu.stat throttled %llu used %llu, bpf %llu ns\n",
 			(unsigned long long)throttled, (unsigned long long)used,
-			(unsigned long long)sum.on_cpu_ns);
-	cr_assert_eq(wall, parts);
-	cr_assert_gt(sum.idle_ns, wall / 20);
-	cr_assert_gt(sum.quota_ns, wall / 20);
-	cr_assert_gt(sum.contention_ns, wall / 50);
-	/* cpu.stat goes on between our last edge and the kill. */
-	check_near("quota_ns", sum.quota_ns, throttled, 20, 20 * NSEC_PER_MSEC);
-	check_near("on_cpu_ns", sum.on_cpu_ns, used, 10, 3 * NSEC_PER_MSEC);
+			(unsigned long long)u.on_cpu_ns);
+	cr_assert_gt(u.idle_ns, u.wall_ns / 20);
+	cr_assert_gt(u.quota_ns, 5 * NSEC_PER_MSEC);
+	cr_assert_gt(u.contention_ns, 5 * NSEC_PER_MSEC);
+	/* Until 6.17 a group is throttled also while all its threads sleep: cpu.stat has that. What
+	 * it has not is the period in which the loop is killed. */
+	cr_assert_leq(u.quota_ns, throttled + throttled / 50 + 20 * NSEC_PER_MSEC);
+	check_near("on_cpu_ns", u.on_cpu_ns, used, 10, 0);
 	kill(a, SIGKILL);
 	kill(b, SIGKILL);
 	while (wait(NULL) > 0)
