@@ -48,7 +48,7 @@ uint64_t rig_hear(struct child *c);
 /* Waits for the end; returns the wait status and, where wanted, user+system time in ns. */
 int rig_reap(struct child *c, uint64_t *ret_rusage_ns);
 
-/* The task's state letter of /proc/PID/stat is 'S' for all its threads: it left its CPUs. */
+/* Returns when all threads of the child sleep and have left their CPUs. */
 void rig_await_sleep(struct child *c);
 
 void rig_begin(struct rig *r, bool at_exec, bool trace);
