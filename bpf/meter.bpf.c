@@ -30,11 +30,11 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-#define TASKS_MAX  32768
-#define MMS_MAX	   16384
-#define NEAR_SIZE  16384
-#define STATE_DEAD 0x80 /* TASK_DEAD, the same since 4.14 */
-#define LOOPBACK_IFINDEX 1 /* in every network namespace */
+#define TASKS_MAX	 32768
+#define MMS_MAX		 16384
+#define NEAR_SIZE	 16384
+#define STATE_DEAD	 0x80 /* TASK_DEAD, the same since 4.14 */
+#define LOOPBACK_IFINDEX 1    /* in every network namespace */
 
 enum thread_state { ASLEEP, QUEUED, RUNNING };
 
@@ -44,12 +44,12 @@ struct record {
 	__u32 slot;
 	__u32 state;
 	__u32 leader;
-	__u32 throttled;      /* while QUEUED, and only with the right epoch: see meter_slot */
+	__u32 throttled; /* while QUEUED, and only with the right epoch: see meter_slot */
 	__u32 throttle_epoch;
 	__u32 pad;
 	__u64 queued_ns;
-	__u64 in_ns;   /* since when RUNNING */
-	__u64 runtime; /* at the last switch in or out that was seen */
+	__u64 in_ns;	    /* since when RUNNING */
+	__u64 runtime;	    /* at the last switch in or out that was seen */
 	__u64 faults_minor; /* what has been booked of the task's own counters */
 	__u64 faults_major;
 	__u64 read_bytes;
@@ -127,7 +127,8 @@ __u32 throttles_pending; /* slots with throttled threads; an over-count costs a 
 
 /* By the task's stack canary: a random number that a thread keeps from fork to its last switch,
  * while its pid is traded by an execve(2) in a second thread, and which, unlike the task's address,
- * the verifier lets us compute with. A kernel without canaries uses one entry: slower, still right. */
+ * the verifier lets us compute with. A kernel without canaries uses one entry: slower, still right.
+ */
 static __always_inline __u32 near_index(const struct task_struct *t)
 {
 	if (!bpf_core_field_exists(t->stack_canary))
@@ -213,8 +214,8 @@ static __always_inline void slot_move(struct meter_slot *s, struct record *r, __
 	if (r->state == RUNNING && s->running && !--s->running)
 		s->busy_until_ns = s->last_ns;
 	if (r->state == QUEUED) {
-		__u32 mark = r->throttle_epoch == s->throttle_epoch ? r->throttled
-								    : s->throttle_all;
+		__u32 mark =
+			r->throttle_epoch == s->throttle_epoch ? r->throttled : s->throttle_all;
 
 		if (mark && s->throttled)
 			s->throttled--;
@@ -382,8 +383,10 @@ static __always_inline void event_emit_exec(__u32 slot, struct meter_slot *s,
 static __always_inline void throttle_watch(__u32 slot, struct meter_slot *s, struct task_struct *t)
 {
 	struct task_group *tg = t->sched_task_group;
-	__u64 period = (__u64)tg + bpf_core_field_offset(struct task_group, cfs_bandwidth.period_timer);
-	__u64 slack = (__u64)tg + bpf_core_field_offset(struct task_group, cfs_bandwidth.slack_timer);
+	__u64 period =
+		(__u64)tg + bpf_core_field_offset(struct task_group, cfs_bandwidth.period_timer);
+	__u64 slack =
+		(__u64)tg + bpf_core_field_offset(struct task_group, cfs_bandwidth.slack_timer);
 
 	s->throttled_rq = (__u64)t->se.cfs_rq;
 	if (s->timer[0] == period)
@@ -571,8 +574,7 @@ int BPF_PROG(meter_timer, struct hrtimer *timer)
 		return 0;
 	/* Other CPUs are told by interrupt since 6.3: the flag falls later than the debt. */
 	rq = (struct cfs_rq *)s->throttled_rq;
-	if (!rq || (cfs_rq_is_throttled(rq) &&
-		    BPF_CORE_READ(rq, runtime_remaining) <= 0))
+	if (!rq || (cfs_rq_is_throttled(rq) && BPF_CORE_READ(rq, runtime_remaining) <= 0))
 		return 0;
 	bpf_spin_lock(&s->lock);
 	if (s->throttled && (s->timer[0] == key || s->timer[1] == key)) {

@@ -12,15 +12,15 @@
  * invocation used is the difference of two snapshots, each taken under the slot's lock.
  */
 
-#define METER_SLOTS	4096
-#define METER_CPU_NONE	0xffffffffU
-#define METER_COMM_LEN	16
-#define METER_PATH_MAX	256
-#define METER_ARGS_MAX	1024
+#define METER_SLOTS    4096
+#define METER_CPU_NONE 0xffffffffU
+#define METER_COMM_LEN 16
+#define METER_PATH_MAX 256
+#define METER_ARGS_MAX 1024
 
 /* ctl.flags */
-#define METER_TRACE	      1U /* events go to the slot's ring buffer */
-#define METER_BEGIN_AT_EXEC   2U /* the first exec of this epoch is the beginning */
+#define METER_TRACE	    1U /* events go to the slot's ring buffer */
+#define METER_BEGIN_AT_EXEC 2U /* the first exec of this epoch is the beginning */
 
 /*
  * The sums. wall = busy + quota + contention + idle since arming, exactly.
@@ -51,9 +51,9 @@ struct meter_counters {
 	__u64 rx_bytes; /* without the loopback device */
 	__u64 tx_bytes;
 	__u64 lo_bytes;
-	__u64 events; /* put into the ring buffer */
-	__u64 lost;   /* did not fit into it */
-	__u64 missed; /* switches that the kernel did not report; made up from its CPU clock */
+	__u64 events;	 /* put into the ring buffer */
+	__u64 lost;	 /* did not fit into it */
+	__u64 missed;	 /* switches that the kernel did not report; made up from its CPU clock */
 	__u64 untracked; /* threads that found no room in the task table: the figures are short */
 };
 
@@ -62,7 +62,7 @@ struct meter_counters {
 struct meter_slot {
 	struct bpf_spin_lock lock;
 	__u32 epoch; /* of ctl, as of the last event */
-	__u64 gen;   /* who armed it; 0: nobody. A thread of an earlier generation changes nothing */
+	__u64 gen; /* who armed it; 0: nobody. A thread of an earlier generation changes nothing */
 	__u64 cgroup_id;
 	__u64 last_ns;
 	__u64 busy_until_ns; /* when running last became 0 */

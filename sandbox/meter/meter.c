@@ -177,7 +177,7 @@ static int pin_maps(struct meter_bpf *b, const char *dir, struct cloche_err *err
 		struct bpf_map *map;
 		const char *name;
 	} pins[] = {
-		{ b->maps.slots, "slots" }, { b->maps.ctl, "ctl" },
+		{ b->maps.slots, "slots" },	    { b->maps.ctl, "ctl" },
 		{ b->maps.by_cgroup, "by_cgroup" }, { b->maps.rings, "rings" },
 		{ b->maps.timers, "timers" },
 	};
@@ -204,14 +204,16 @@ static int pin_programs(struct meter_bpf *b, const char *dir, struct cloche_err 
 	char path[192];
 	int r;
 
-	bpf_object__for_each_program(p, b->obj) {
+	bpf_object__for_each_program(p, b->obj)
+	{
 		r = path_join(path, sizeof(path), dir, bpf_program__name(p), err);
 		if (r)
 			return r;
 		if (bpf_program__type(p) == BPF_PROG_TYPE_CGROUP_SKB) {
 			r = bpf_program__pin(p, path);
 			if (r)
-				return cloche_err_sys(err, -r, "pin the meter's program '%s'", path);
+				return cloche_err_sys(err, -r, "pin the meter's program '%s'",
+						      path);
 			continue;
 		}
 		l = bpf_program__attach(p);
@@ -285,7 +287,7 @@ static int open_pinned(struct meter *m)
 		int *fd;
 		const char *name;
 	} pins[] = {
-		{ &m->slots, "slots" }, { &m->ctl, "ctl" }, { &m->by_cgroup, "by_cgroup" },
+		{ &m->slots, "slots" }, { &m->ctl, "ctl" },	  { &m->by_cgroup, "by_cgroup" },
 		{ &m->rings, "rings" }, { &m->timers, "timers" },
 	};
 
@@ -302,7 +304,7 @@ static int open_pinned(struct meter *m)
 		}
 	}
 	return 0;
-fail: {
+fail : {
 	int e = errno;
 
 	meter_close(m);

@@ -36,10 +36,9 @@ struct meter {
 	char path[128];
 };
 
-#define METER_INIT                                                     \
-	{                                                              \
-		.dir = -1, .slots = -1, .ctl = -1, .by_cgroup = -1,    \
-		.rings = -1, .timers = -1                              \
+#define METER_INIT                                                                            \
+	{                                                                                     \
+		.dir = -1, .slots = -1, .ctl = -1, .by_cgroup = -1, .rings = -1, .timers = -1 \
 	}
 
 #define METER_NAME "cloche"
@@ -49,7 +48,8 @@ struct meter {
 int meter_open(struct meter *m, const char *name, struct cloche_err *err);
 void meter_close(struct meter *m);
 
-/* Counts network bytes for everything below this cgroup2 directory; cheap when it is done already. */
+/* Counts network bytes for everything below this cgroup2 directory; cheap when it is done already.
+ */
 int meter_watch_network(struct meter *m, int cgroup_fd, struct cloche_err *err);
 
 /* Detaches and removes every version of that name that no process holds. */

@@ -42,7 +42,7 @@ static void put(const char *dir, const char *file, const char *text)
 static const char *cgroup2_root(void)
 {
 	return access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) ? "/sys/fs/cgroup"
-								    : "/sys/fs/cgroup/unified";
+								   : "/sys/fs/cgroup/unified";
 }
 
 static void set_quota(struct rig *r, unsigned quota_us)

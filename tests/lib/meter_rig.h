@@ -16,7 +16,7 @@
 struct rig {
 	struct meter meter;
 	struct meter_context ctx;
-	int leaf;	 /* directory of the cgroup2 leaf */
+	int leaf; /* directory of the cgroup2 leaf */
 	char leaf_path[160];
 	char cpu_path[160]; /* v1 only: the quota's directory; "" on v2 or without a quota */
 	uint64_t id;

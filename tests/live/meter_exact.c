@@ -101,9 +101,9 @@ static void check_sum(const struct meter_usage *u)
 /*
  * runs of ns on so many threads in one context. Two truths hold the figure between them: the burner
  * cannot have had less than it saw on its own clock, nor more than the kernel booked for its cgroup
- * while it went from asleep to asleep. The error is how far the meter lies outside. (What the burner
- * does not see, waking and going to sleep, is some 10 us, but milliseconds in an emulated machine
- * that loses its CPU meanwhile.)
+ * while it went from asleep to asleep. The error is how far the meter lies outside. (What the
+ * burner does not see, waking and going to sleep, is some 10 us, but milliseconds in an emulated
+ * machine that loses its CPU meanwhile.)
  */
 static void check_burn(uint32_t slot, uint64_t ns, unsigned threads, unsigned runs)
 {
@@ -159,12 +159,39 @@ static void check_burn(uint32_t slot, uint64_t ns, unsigned threads, unsigned ru
 
 /* A hundred runs of the long ones take minutes: with CLOCHE_METER_FULL only. A few show that
  * nothing adds up with time. */
-Test(meter_exact, burn_1ms_1_thread) { check_burn(100, 1 * NSEC_PER_MSEC, 1, 100); }
-Test(meter_exact, burn_1ms_2_threads) { check_burn(101, 1 * NSEC_PER_MSEC, 2, 100); }
-Test(meter_exact, burn_1ms_8_threads) { check_burn(102, 1 * NSEC_PER_MSEC, 8, 100); }
-Test(meter_exact, burn_10ms_1_thread) { check_burn(103, 10 * NSEC_PER_MSEC, 1, 100); }
-Test(meter_exact, burn_10ms_2_threads) { check_burn(104, 10 * NSEC_PER_MSEC, 2, 100); }
-Test(meter_exact, burn_10ms_8_threads) { check_burn(105, 10 * NSEC_PER_MSEC, 8, 100); }
-Test(meter_exact, burn_100ms_1_thread) { check_burn(106, 100 * NSEC_PER_MSEC, 1, 8); }
-Test(meter_exact, burn_100ms_8_threads) { check_burn(107, 100 * NSEC_PER_MSEC, 8, 8); }
-Test(meter_exact, burn_1000ms_2_threads) { check_burn(108, 1000 * NSEC_PER_MSEC, 2, 2); }
+Test(meter_exact, burn_1ms_1_thread)
+{
+	check_burn(100, 1 * NSEC_PER_MSEC, 1, 100);
+}
+Test(meter_exact, burn_1ms_2_threads)
+{
+	check_burn(101, 1 * NSEC_PER_MSEC, 2, 100);
+}
+Test(meter_exact, burn_1ms_8_threads)
+{
+	check_burn(102, 1 * NSEC_PER_MSEC, 8, 100);
+}
+Test(meter_exact, burn_10ms_1_thread)
+{
+	check_burn(103, 10 * NSEC_PER_MSEC, 1, 100);
+}
+Test(meter_exact, burn_10ms_2_threads)
+{
+	check_burn(104, 10 * NSEC_PER_MSEC, 2, 100);
+}
+Test(meter_exact, burn_10ms_8_threads)
+{
+	check_burn(105, 10 * NSEC_PER_MSEC, 8, 100);
+}
+Test(meter_exact, burn_100ms_1_thread)
+{
+	check_burn(106, 100 * NSEC_PER_MSEC, 1, 8);
+}
+Test(meter_exact, burn_100ms_8_threads)
+{
+	check_burn(107, 100 * NSEC_PER_MSEC, 8, 8);
+}
+Test(meter_exact, burn_1000ms_2_threads)
+{
+	check_burn(108, 1000 * NSEC_PER_MSEC, 2, 2);
+}

@@ -3,13 +3,17 @@
  * Whole invocations by exec, many in one context: the three clocks, processes, memory, faults,
  * switches, and the trace. Needs root, BPF, cgroup2, and HELPERS (build/helpers).
  */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,7 +45,8 @@ static int exec_helper(void *arg)
 	return 127;
 }
 
-static struct meter_usage run(struct rig *r, char *const argv[], bool trace, uint64_t *ret_rusage_ns)
+static struct meter_usage run(struct rig *r, char *const argv[], bool trace,
+			      uint64_t *ret_rusage_ns)
 {
 	struct child c;
 	struct meter_usage u;
@@ -170,7 +175,7 @@ Test(meter_invocation, memory_peaks)
 	rig_close(&r);
 }
 
-/* ---- the trace ---- */
+/* ---- the trace, as a count of what is in it ---- */
 
 struct seen {
 	uint64_t n[METER_EV_TYPES], all, last_ns;
@@ -197,6 +202,114 @@ static int on_event(const struct meter_event *ev, size_t size, void *arg)
 	if (ev->type == METER_EV_SIGNAL && ev->arg == SIGUSR1)
 		s->signal = (int)(ev->value & 0xffffffff) == (int)ev->tgid;
 	return 0;
+}
+
+/* The kernel kills, by the limit of a memory group on whichever hierarchy has that controller. */
+static int hungry(void *arg)
+{
+	const char *procs = arg;
+	int fd = *procs ? open(procs, O_WRONLY | O_CLOEXEC) : -1;
+
+	if (*procs && write(fd, "0", 1) != 1)
+		return 3;
+	rig_wait();
+	for (size_t n = 0; n < 256; n++) {
+		char *p = malloc(1 << 20);
+
+		memset(p, (int)n | 1, 1 << 20);
+	}
+	return 0;
+}
+
+static void write_to(const char *dir, const char *file, const char *text)
+{
+	char path[256];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, file);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	cr_assert(fd >= 0 && write(fd, text, strlen(text)) > 0, "write '%s'", path);
+	close(fd);
+}
+
+Test(meter_invocation, oom_kills_are_counted)
+{
+	bool v1 = !access("/sys/fs/cgroup/memory/tasks", F_OK);
+	struct cloche_err err = { 0 };
+	struct meter_events *e = NULL;
+	char dir[160], procs[192] = "";
+	struct seen s = { 0 };
+	struct meter_usage u;
+	struct child c;
+	struct rig r;
+	int status;
+
+	rig_open(&r, 307, 0);
+	if (v1) {
+		(void)snprintf(dir, sizeof(dir), "/sys/fs/cgroup/memory/%s",
+			       strrchr(r.leaf_path, '/') + 1);
+		cr_assert(!mkdir(dir, 0755));
+		(void)snprintf(procs, sizeof(procs), "%s/tasks", dir);
+		write_to(dir, "memory.limit_in_bytes", "16M");
+	} else {
+		write_to("/sys/fs/cgroup", "cgroup.subtree_control", "+memory");
+		write_to(r.leaf_path, "memory.max", "16M");
+	}
+	cr_assert(!meter_events_open(&e, &r.meter, 307, 1 << 20, &err), "%s", err.text);
+	rig_begin(&r, false, true);
+	c = rig_spawn(&r, hungry, procs);
+	rig_go(&c);
+	status = rig_reap(&c, NULL);
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	u = rig_end(&r);
+	cr_assert_eq(u.oom_kills, 1);
+	cr_assert(!meter_events_read(e, on_event, &s, &err), "%s", err.text);
+	cr_assert_eq(s.n[METER_EV_OOM], 1);
+	meter_events_free(e);
+	rig_close(&r);
+	while (v1 && rmdir(dir) && errno == EBUSY)
+		;
+}
+
+#define DATAGRAM 1000
+
+/* Ten datagrams to itself: each is there once, with its IP and UDP headers. */
+static int talks(void *arg)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(a);
+	char b[DATAGRAM] = { 0 };
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || bind(fd, (void *)&a, sizeof(a)) || getsockname(fd, (void *)&a, &len))
+		return 3;
+	rig_wait();
+	for (int i = 0; i < 10; i++)
+		if (sendto(fd, b, sizeof(b), 0, (void *)&a, sizeof(a)) != sizeof(b) ||
+		    recv(fd, b, sizeof(b), 0) != sizeof(b))
+			return 3;
+	return 0;
+}
+
+Test(meter_invocation, bytes_are_counted)
+{
+	struct cloche_err err = { 0 };
+	struct meter_usage u;
+	struct child c;
+	struct rig r;
+
+	rig_open(&r, 308, 0);
+	cr_assert(!meter_watch_network(&r.meter, r.leaf, &err), "%s", err.text);
+	cr_assert(!meter_watch_network(&r.meter, r.leaf, &err), "%s", err.text);
+	rig_begin(&r, false, false);
+	c = rig_spawn(&r, talks, NULL);
+	rig_go(&c);
+	cr_assert_eq(rig_reap(&c, NULL), 0);
+	u = rig_end(&r);
+	cr_assert_eq(u.lo_bytes, 10 * (DATAGRAM + 28), "%llu", (unsigned long long)u.lo_bytes);
+	cr_assert_eq(u.rx_bytes + u.tx_bytes, 0);
+	rig_close(&r);
 }
 
 Test(meter_invocation, trace_tells_what_happened)
@@ -271,7 +384,8 @@ Test(meter_invocation, every_loss_is_counted)
 	cr_assert(!meter_events_read(e, on_event, &s, &err), "%s", err.text);
 	cr_assert_eq(s.all, u.events);
 	cr_assert_gt(u.lost, 0);
-	/* Known for certain: births, deaths, one exec, an OFF for each switch and an ON before it. */
+	/* Known for certain: births, deaths, one exec, an OFF for each switch and an ON before it.
+	 */
 	cr_assert_eq(u.events + u.lost + u.missed,
 		     2001 + 2001 + 1 + 2 * (u.switches_voluntary + u.switches_forced));
 	meter_events_free(e);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The arithmetic between two snapshots, and the names and sizes that two compilers must agree on. */
+/* The arithmetic between two snapshots, and the names and sizes that two compilers must agree on.
+ */
 #include <criterion/criterion.h>
 #include <linux/bpf.h>
 
@@ -19,9 +20,9 @@ Test(usage, each_state_has_its_part)
 		uint32_t running, queued, throttled;
 		uint64_t busy, quota, contention, idle, on_cpu, runnable;
 	} rows[] = {
-		{ 0, 0, 0, 0, 0, 0, 100, 0, 0 },     { 1, 0, 0, 100, 0, 0, 0, 100, 0 },
-		{ 3, 0, 0, 100, 0, 0, 0, 300, 0 },   { 1, 2, 2, 100, 0, 0, 0, 100, 200 },
-		{ 0, 1, 0, 0, 0, 100, 0, 0, 100 },   { 0, 2, 1, 0, 0, 100, 0, 0, 200 },
+		{ 0, 0, 0, 0, 0, 0, 100, 0, 0 },   { 1, 0, 0, 100, 0, 0, 0, 100, 0 },
+		{ 3, 0, 0, 100, 0, 0, 0, 300, 0 }, { 1, 2, 2, 100, 0, 0, 0, 100, 200 },
+		{ 0, 1, 0, 0, 0, 100, 0, 0, 100 }, { 0, 2, 1, 0, 0, 100, 0, 0, 200 },
 		{ 0, 2, 2, 0, 100, 0, 0, 0, 200 },
 	};
 
