@@ -222,6 +222,44 @@ Test(meter_partition, competitors_are_contention)
 	rig_close(&r);
 }
 
+/* Under a quota and beside competitors: once the period is over, it is they that it waits for. */
+Test(meter_partition, quota_ends_where_competitors_begin)
+{
+	struct meter_usage u;
+	uint64_t throttled;
+	int cpu = 1;
+	pid_t a, b;
+	struct child c;
+	struct rig r;
+
+	rig_open(&r, 205, 2 * QUOTA_128MB_US);
+	c = rig_spawn(&r, spinner, &cpu);
+	a = competitor(cpu);
+	b = competitor(cpu);
+	rig_hear(&c);
+	rig_await_sleep(&c);
+	throttled = throttled_ns(&r);
+	rig_begin(&r, false, false);
+	rig_go(&c);
+	sleep_ms(2000);
+	kill(c.pid, SIGKILL);
+	rig_reap(&c, NULL);
+	u = rig_end(&r);
+	throttled = throttled_ns(&r) - throttled;
+	show("quota and competitors", &u);
+	if (getenv("CLOCHE_METER_SHOW"))
+		fprintf(stderr, "cpu.stat %llu ns\n", (unsigned long long)throttled);
+	check_sum(&u);
+	check_near("quota_ns", u.quota_ns, throttled, 20, 20 * NSEC_PER_MSEC);
+	/* How much of it depends on whom the scheduler favours after a throttling. */
+	cr_assert_gt(u.contention_ns, 3 * NSEC_PER_MSEC);
+	kill(a, SIGKILL);
+	kill(b, SIGKILL);
+	while (wait(NULL) > 0)
+		;
+	rig_close(&r);
+}
+
 /* Sleeps, spins, and sleeps again, for ever: idle time of its own making. */
 static int mixer(void *arg)
 {
