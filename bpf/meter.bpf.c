@@ -235,14 +235,14 @@ static __always_inline void slot_move(struct meter_slot *s, struct record *r, __
 }
 
 /* The end of a slice: the kernel's own clock says how much of it the thread really had. What lies
- * before the last edge was booked as had; no more is taken back than this side of it holds. */
+ * in an earlier epoch was booked there as had; no more is taken back than this one holds. */
 static __always_inline void slot_book_slice(struct meter_slot *s, const struct record *r,
 					    const struct meter_ctl *c, __u64 at, __u64 runtime)
 {
-	__u64 floor = *(volatile const __u64 *)&c->floor_ns;
+	__u64 epoch = *(volatile const __u64 *)&c->epoch_ns;
 	__s64 d = (at - r->in_ns) - (runtime - r->runtime), most;
 
-	most = at - (r->in_ns < floor ? floor : r->in_ns);
+	most = at - (r->in_ns < epoch ? epoch : r->in_ns);
 	s->now.stolen_ns += d > most ? most : d;
 }
 

@@ -89,6 +89,7 @@ struct meter_slot {
 /* Map "ctl": written by user space only. */
 struct meter_ctl {
 	__u64 floor_ns; /* events are never dated before this: the last edge */
+	__u64 epoch_ns; /* when this epoch began */
 	__u32 epoch;	/* number of the invocation, from 1 */
 	__u32 flags;
 };
@@ -138,7 +139,7 @@ struct meter_event_exec {
 
 _Static_assert(sizeof(struct meter_counters) == 184, "meter_counters has padding");
 _Static_assert(sizeof(struct meter_slot) == 136 + 2 * 184, "meter_slot has padding");
-_Static_assert(sizeof(struct meter_ctl) == 16, "meter_ctl has padding");
+_Static_assert(sizeof(struct meter_ctl) == 24, "meter_ctl has padding");
 _Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
 _Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");
 _Static_assert(sizeof(struct meter_event_exec) == 72 + 256 + 1024, "meter_event_exec has padding");

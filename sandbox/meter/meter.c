@@ -411,7 +411,9 @@ static int slot_read(const struct meter *m, uint32_t slot, struct meter_slot *re
 
 static int ctl_write(const struct meter_context *c, uint64_t floor_ns, struct cloche_err *err)
 {
-	struct meter_ctl v = { .floor_ns = floor_ns, .epoch = c->epoch, .flags = c->flags };
+	struct meter_ctl v = {
+		.floor_ns = floor_ns, .epoch_ns = c->epoch_ns, .epoch = c->epoch, .flags = c->flags
+	};
 
 	if (bpf_map_update_elem(c->meter->ctl, &c->slot, &v, BPF_ANY))
 		return cloche_err_sys(err, errno, "set the meter's slot %u", c->slot);
@@ -467,12 +469,15 @@ int meter_arm(struct meter_context *c, const struct meter *m, uint32_t slot, uin
  * An edge: the floor first, then the snapshot. Whatever the snapshot holds is dated at the returned
  * time or before, whatever comes into the slot after it at that time or later.
  */
-static int edge(struct meter_context *c, struct meter_slot *ret, uint64_t *ret_ns,
+static int edge(struct meter_context *c, bool begins, struct meter_slot *ret, uint64_t *ret_ns,
 		struct cloche_err *err)
 {
 	uint64_t now = (uint64_t)clock_now_ns();
-	int r = ctl_write(c, now, err);
+	int r;
 
+	if (begins)
+		c->epoch_ns = now;
+	r = ctl_write(c, now, err);
 	if (!r)
 		r = slot_read(c->meter, c->slot, ret, err);
 	if (r)
@@ -491,7 +496,7 @@ int meter_begin(struct meter_context *c, bool at_exec, bool trace, struct cloche
 
 	c->epoch++;
 	c->flags = (at_exec ? METER_BEGIN_AT_EXEC : 0) | (trace ? METER_TRACE : 0);
-	r = edge(c, &s, &c->begin_ns, err);
+	r = edge(c, true, &s, &c->begin_ns, err);
 	if (!r)
 		memcpy(c->begin, &s, sizeof(s));
 	return r;
@@ -501,7 +506,7 @@ int meter_end(struct meter_context *c, struct meter_usage *ret, struct cloche_er
 {
 	struct meter_slot s, begin;
 	uint64_t now;
-	int r = edge(c, &s, &now, err);
+	int r = edge(c, false, &s, &now, err);
 
 	if (r)
 		return r;

@@ -63,6 +63,7 @@ struct meter_context {
 	uint32_t slot;
 	uint32_t epoch;
 	uint32_t flags;
+	uint64_t epoch_ns;
 	uint64_t begin_ns;
 	uint64_t begin[64]; /* a struct meter_slot, which this header does not know */
 };

@@ -237,6 +237,16 @@ struct meter_usage rig_end(struct rig *r)
 	return u;
 }
 
+struct meter_usage rig_end_last(struct rig *r)
+{
+	struct meter_usage u;
+
+	do
+		u = rig_end(r);
+	while (!u.ended);
+	return u;
+}
+
 uint64_t rig_stat(struct rig *r, const char *file, const char *key)
 {
 	char path[256], line[128], name[64];

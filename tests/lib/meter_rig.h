@@ -53,6 +53,8 @@ void rig_await_sleep(struct child *c);
 
 void rig_begin(struct rig *r, bool at_exec, bool trace);
 struct meter_usage rig_end(struct rig *r);
+/* The same when the last process was reaped: that can be before it has left its CPU for good. */
+struct meter_usage rig_end_last(struct rig *r);
 
 /* A number after a key in a file of the leaf ("cpu.stat", "usage_usec"), or of the quota's. */
 uint64_t rig_stat(struct rig *r, const char *file, const char *key);
