@@ -114,7 +114,7 @@ lint-cppcheck: | $(SKEL)
 		--inline-suppr --cppcheck-build-dir=build/lint/cppcheck --library=posix \
 		--suppress='*:build/*' --suppress=missingIncludeSystem --suppress=unknownMacro \
 		--suppress=preprocessorErrorDirective --suppress=invalidFunctionArg \
-		--suppress=resourceLeak --suppress=memleak --suppress=uninitvar --suppress=legacyUninitvar --suppress=leakReturnValNotUsed --suppress=readdirCalled --suppress=fgetpwentCalled \
+		--suppress=resourceLeak --suppress=memleak --suppress=uninitvar --suppress=readdirCalled --suppress=fgetpwentCalled \
 		--suppress=invalidFunctionArgBool \
 		-D__x86_64__ -D_GNU_SOURCE -Isandbox -I. $(LIB_SRC) $(CLI_SRC) $(TLIB_SRC) $(HELP_SRC)
 
