@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Looks for what dead runs left: see leftovers.h. */
+#include "tests/lib/leftovers.h"
+
+#include "base/fd.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A slot's lock can be had only when its owner is dead or done; while we hold it nobody takes the
+ * slot, so a cgroup that is there now was left. */
+static bool cgroup_left(int slots, const char *path)
+{
+	long n = strtol(strrchr(path, '/') + 1, NULL, 10);
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = n, .l_len = 1 };
+	bool left;
+
+	if (fcntl(slots, F_OFD_SETLK, &l) < 0)
+		return false;
+	left = access(path, F_OK) == 0;
+	l.l_type = F_UNLCK;
+	(void)fcntl(slots, F_OFD_SETLK, &l);
+	return left;
+}
+
+size_t leftover_cgroups(char **first)
+{
+	cleanup_fd int slots = open("/run/cloche/slots", O_RDWR | O_CLOEXEC);
+	size_t count = 0;
+	glob_t found = { 0 };
+
+	*first = NULL;
+	if (slots < 0) {
+		cr_assert_eq(errno, ENOENT, "/run/cloche/slots: %m");
+		return 0; /* nothing was ever run */
+	}
+	(void)glob("/sys/fs/cgroup/cloche/[0-9]*", GLOB_ONLYDIR, NULL, &found);
+	(void)glob("/sys/fs/cgroup/*/cloche/[0-9]*", GLOB_ONLYDIR | GLOB_APPEND, NULL, &found);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		if (!cgroup_left(slots, found.gl_pathv[i]))
+			continue;
+		count++;
+		if (!*first)
+			*first = strdup(found.gl_pathv[i]);
+	}
+	globfree(&found);
+	return count;
+}
+
+static bool environ_has(const char *path, const char *pair)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char buf[8192];
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
+
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	for (char *at = buf; at < buf + n; at += strlen(at) + 1)
+		if (strcmp(at, pair) == 0)
+			return true;
+	return false;
+}
+
+size_t leftover_processes(const char *pair)
+{
+	size_t count = 0;
+	glob_t found = { 0 };
+
+	(void)glob("/proc/[0-9]*/environ", 0, NULL, &found);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		count += environ_has(found.gl_pathv[i], pair);
+	globfree(&found);
+	return count;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_TESTS_LIB_LEFTOVERS_H
+#define CLOCHE_TESTS_LIB_LEFTOVERS_H
+
+#include <stddef.h>
+
+/*
+ * What a run may leave behind on the host. Other runs may go on at the same time: what a living
+ * one owns does not count.
+ */
+
+/* The number of cgroups under any cloche directory whose slot nobody owns; *first, to be freed,
+ * names one of them or is NULL. */
+size_t leftover_cgroups(char **first);
+
+/* The number of living processes that have this K=V in their environment; zombies have none. */
+size_t leftover_processes(const char *pair);
+
+#endif
