@@ -4,7 +4,10 @@
 # make bench BENCH_ARGS='--only latency --json bench.json'.
 
 BENCH     := $(B)/tests/bench/bench
-BENCH_OBJ := $(BENCH_SRC:%.c=$(B)/%.o)
+# These look at one part from inside: a program each, with the library.
+INSIDE    := $(wildcard tests/bench/ledger.c tests/bench/bill.c tests/bench/meter.c)
+INSIDE_BENCH := $(INSIDE:%.c=$(B)/%)
+BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(INSIDE),$(BENCH_SRC)))
 BENCH_RUN  = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=BENCH_QUICK) \
              env CLOCHE=$(abspath $(B)/cloche) $(BENCH) --helpers $(B)/helpers $(BENCH_ARGS)
 
@@ -17,9 +20,12 @@ $(BENCH): $(BENCH_OBJ) $(B)/sandbox/base/err.o
 	$(call say,BENCH,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_LDFLAGS) -o $@ $^ -ljansson -lseccomp
 
-.PHONY: bench bench-soak bench-kill
+.PHONY: bench bench-soak bench-kill bench-inside
 bench: all $(BENCH) $(HELPERS) ## compare with peers, say which targets are met
 	$(BENCH_RUN)
+
+bench-inside: $(INSIDE_BENCH) ## what appending to the ledger and adding up a bill cost
+	@for b in $(INSIDE_BENCH); do echo "$$b:"; $$b || exit 1; done
 
 bench-soak: all $(BENCH) $(HELPERS) ## 10,000 runs, 100 at a time: does anything stay behind?
 	$(BENCH_RUN) soak
