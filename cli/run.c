@@ -141,7 +141,8 @@ static int create(struct run *run, struct cloche_err *err)
 		(void)dup2(run->pipe_out, 1);
 		(void)dup2(run->pipe_err, 2);
 	}
-	r = context_create(&run->launcher, &run->opt->spec, &run->ctx, err);
+	r = context_create(&run->launcher, &run->opt->spec, run->opt->repeat == 1, &run->ctx,
+			   err);
 	if (run->pipe_out >= 0) {
 		(void)dup2(run->real_out, 1);
 		(void)dup2(run->real_err, 2);
@@ -233,7 +234,8 @@ static int run_all(struct run *run, int64_t started_ns)
 		if (s == EXIT_LAUNCH || s == 128 + SIGINT)
 			break;
 	}
-	destroy(run);
+	if (run->have_context && context_leave(&run->launcher, &run->ctx, &err) < 0)
+		complain(err.text);
 	launcher_close(&run->launcher);
 	return status;
 }

@@ -6,6 +6,7 @@
  */
 #include "launch/child.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "launch/plan.h"
 #include "launch/spec.h"
@@ -168,6 +169,7 @@ static int exec_command(const struct plan *p, struct cloche_err *err)
 	int code = ENOENT;
 
 	for (char **path = p->candidates; *path; path++) {
+		p->shared->exec_ns = clock_now_ns(); /* the last one is the one that worked */
 		(void)execve(*path, p->spec->argv, p->env);
 		if (errno != ENOENT && errno != ENOTDIR) {
 			code = errno;

@@ -8,15 +8,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-/* The namespace needs a process to be named by; it lives as long as the fd is opened. */
+#define STACK_SIZE 4096
+
 static int map_and_open(pid_t pid, uid_t fu, gid_t fg, uid_t tu, gid_t tg, struct cloche_err *err)
 {
 	char path[64], text[64];
@@ -37,29 +41,52 @@ static int map_and_open(pid_t pid, uid_t fu, gid_t fg, uid_t tu, gid_t tg, struc
 	return fd < 0 ? cloche_err_sys(err, errno, "open '%s'", path) : fd;
 }
 
-int idmap_open(uid_t from_uid, gid_t from_gid, uid_t to_uid, gid_t to_gid, struct cloche_err *err)
+static int wait_for_the_end(void *arg)
 {
-	struct clone_args args = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	int fd;
-
-	if (pid < 0)
-		return cloche_err_sys(err, errno, "clone3 for an id map");
-	if (pid == 0)
-		for (;;)
-			(void)pause();
-	fd = map_and_open(pid, from_uid, from_gid, to_uid, to_gid, err);
-	(void)kill(pid, SIGKILL); /* our own unreaped child: the number cannot be another's */
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	return fd;
+	/* Not longer than the launcher, also when that died before this line. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != (pid_t)(intptr_t)arg)
+		_exit(EXIT_FAILURE);
+	for (;;)
+		(void)pause();
 }
 
-int idmap_apply(int tree, int userns)
+int idmap_open(uid_t from_uid, gid_t from_gid, uid_t to_uid, gid_t to_gid, struct idmap *ret,
+	       struct cloche_err *err)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (__u64)userns };
+	char *stack = aligned_alloc(16, STACK_SIZE);
+	pid_t pid;
+	int fd;
 
-	if (userns < 0)
+	if (!stack)
+		return cloche_err_sys(err, ENOMEM, "clone for an id map");
+	/* It shares our memory: no copy is made of it. */
+	pid = clone(wait_for_the_end, stack + STACK_SIZE, CLONE_VM | CLONE_NEWUSER,
+		    (void *)(intptr_t)getpid());
+	if (pid < 0) {
+		free(stack);
+		return cloche_err_sys(err, errno, "clone for an id map");
+	}
+	fd = map_and_open(pid, from_uid, from_gid, to_uid, to_gid, err);
+	(void)kill(pid, SIGKILL); /* our own unreaped child: the number cannot be another's */
+	*ret = (struct idmap){ .userns = fd, .holder = pid, .stack = stack };
+	return fd < 0 ? fd : 0;
+}
+
+void idmap_close(struct idmap *map)
+{
+	fd_close(&map->userns);
+	/* __WCLONE: it sends no signal when it ends. */
+	while (map->holder > 0 && waitpid(map->holder, NULL, __WCLONE) < 0 && errno == EINTR)
+		;
+	free(map->stack);
+	*map = IDMAP_NONE;
+}
+
+int idmap_apply(int tree, const struct idmap *map)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (__u64)map->userns };
+
+	if (map->userns < 0)
 		return -EBADF;
 	return mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0
 		       ? -errno

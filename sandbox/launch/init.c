@@ -144,7 +144,7 @@ static void run_function(const struct plan *p)
 
 	p->shared->err.code = 0;
 	pid = fork_function(p);
-	m.at_ns = clock_now_ns();
+	m.at_ns = p->shared->exec_ns;
 	if (pid < 0) {
 		(void)cloche_err_sys(&p->shared->err, errno, "clone3 into the cgroup");
 		(void)cloche_err_stage(&p->shared->err, "clone");
@@ -241,7 +241,7 @@ static enum init_dirt prove(void)
 
 _Noreturn void init_main(struct plan *plan)
 {
-	struct init_msg m = { .type = INIT_READY };
+	struct init_msg m;
 	struct cloche_err err = { 0 };
 
 	/* The launcher's death is the context's. It may have died before this line: then the
@@ -254,8 +254,8 @@ _Noreturn void init_main(struct plan *plan)
 			(void)cloche_err_stage(&plan->shared->err, setup[i].name);
 			_exit(EXIT_FAILURE);
 		}
-	say(plan, &m);
-	while (recv(plan->control, &m, sizeof(m), 0) == sizeof(m)) {
+	run_function(plan);
+	while (!plan->single && recv(plan->control, &m, sizeof(m), 0) == sizeof(m)) {
 		if (m.type == INIT_GO) {
 			run_function(plan);
 		} else if (m.type == INIT_PROVE) {

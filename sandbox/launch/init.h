@@ -12,8 +12,7 @@ struct plan;
  * socketpair; every message is one of these, whole. The function has no descriptor of it.
  */
 enum init_type {
-	INIT_READY,   /* pid 1 → launcher: the context stands */
-	INIT_GO,      /* launcher → pid 1: start a function process */
+	INIT_GO,      /* launcher → pid 1: start a further function process */
 	INIT_STARTED, /* pid 1 → launcher: its exec is done; at_ns */
 	INIT_ENDED,   /* pid 1 → launcher: it is reaped; at_ns, status, usage */
 	INIT_FAILED,  /* pid 1 → launcher: it ended before exec; shared->err */
@@ -43,7 +42,8 @@ struct init_msg {
 	struct rusage usage;
 };
 
-/* Completes the context and serves it until the launcher goes away. Does not return. */
+/* Completes the context, starts the first function process without being asked and serves until the
+ * launcher goes away; of a plan for a single one it ends after that. Does not return. */
 _Noreturn void init_main(struct plan *plan);
 
 #endif

@@ -136,15 +136,14 @@ static int start_init(struct context *ctx, struct cloche_err *err)
 	return 0;
 }
 
-int context_create(struct launcher *launcher, const struct spec *spec, struct context *ret,
-		   struct cloche_err *err)
+int context_create(struct launcher *launcher, const struct spec *spec, bool single,
+		   struct context *ret, struct cloche_err *err)
 {
 	struct context ctx = { .slot = { .fd = -1 },
-			       .plan = { .cgroup = CGROUP_NONE, .control = -1 },
+			       .plan = { .cgroup = CGROUP_NONE, .control = -1, .single = single },
 			       .pid1 = -1,
 			       .control = -1,
 			       .made_ns = clock_now_ns() };
-	struct init_msg m;
 	int r;
 
 	rootfs_init(&ctx.plan.rootfs);
@@ -153,13 +152,6 @@ int context_create(struct launcher *launcher, const struct spec *spec, struct co
 		r = make_plan(launcher, spec, &ctx, err);
 	if (r == 0)
 		r = start_init(&ctx, err);
-	if (r == 0)
-		r = context_recv(&ctx, &m, err);
-	if (r == 0 && m.type != INIT_READY)
-		r = cloche_err_set(err, EPROTO, "pid 1 of the context spoke out of turn");
-	/* Once, at the end: what the launch used is not the function's. */
-	if (r == 0)
-		r = cgroup_set_quota(&ctx.plan.cgroup, &ctx.plan.cpu, err);
 	if (r < 0) {
 		(void)context_destroy(launcher, &ctx, NULL);
 		return r;
@@ -193,30 +185,45 @@ int context_recv(const struct context *ctx, struct init_msg *ret, struct cloche_
 	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
 }
 
-int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
+static int end_context(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
-	siginfo_t si;
-	int r = 0;
-
 	if (ctx->plan.cgroup.v2 >= 0 && cgroup_populated(&ctx->plan.cgroup) != 0)
 		cgroup_kill(&ctx->plan.cgroup);
 	/* With pid 1 goes the whole pid namespace. It ends by itself at the end of the socket; the
 	 * signal is for one that hangs in its set-up. */
 	fd_close(&ctx->control);
-	if (ctx->pid1 >= 0) {
+	if (ctx->pid1 >= 0)
 		(void)syscall(SYS_pidfd_send_signal, ctx->pid1, SIGKILL, NULL, 0);
-		if (ctx->plan.cgroup.v2 >= 0)
-			r = cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err);
-		while (waitid(P_PIDFD, (id_t)ctx->pid1, &si, WEXITED) < 0 && errno == EINTR)
-			;
-		fd_close(&ctx->pid1);
-	} else if (ctx->plan.cgroup.v2 >= 0) {
-		r = cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err);
-	}
+	return ctx->plan.cgroup.v2 >= 0 ? cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err)
+					: 0;
+}
+
+static void free_context(struct context *ctx, bool clean)
+{
+	fd_close(&ctx->pid1);
 	if (ctx->plan.shared)
 		(void)munmap(ctx->plan.shared, sizeof(*ctx->plan.shared));
 	ctx->plan.shared = NULL;
 	plan_free(&ctx->plan);
-	slot_release(&ctx->slot, r == 0);
+	slot_release(&ctx->slot, clean);
+}
+
+int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
+{
+	int r = end_context(launcher, ctx, err);
+	siginfo_t si;
+
+	while (ctx->pid1 >= 0 && waitid(P_PIDFD, (id_t)ctx->pid1, &si, WEXITED) < 0 &&
+	       errno == EINTR)
+		;
+	free_context(ctx, r == 0);
+	return r;
+}
+
+int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
+{
+	int r = end_context(launcher, ctx, err);
+
+	free_context(ctx, r == 0);
 	return r;
 }

@@ -34,10 +34,13 @@ struct context {
 int launcher_open(struct launcher *ret, struct cloche_err *err);
 void launcher_close(struct launcher *launcher);
 
-/* spec must have passed spec_check and must outlive the context. Returns when pid 1 says that the
- * context stands. On failure nothing is left. */
-int context_create(struct launcher *launcher, const struct spec *spec, struct context *ret,
-		   struct cloche_err *err);
+/*
+ * spec must have passed spec_check and must outlive the context. The first function process starts
+ * by itself as soon as pid 1 has completed the context: the next message is about it. single: there
+ * will be no other. On failure nothing is left.
+ */
+int context_create(struct launcher *launcher, const struct spec *spec, bool single,
+		   struct context *ret, struct cloche_err *err);
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err);
 
@@ -47,5 +50,13 @@ int context_recv(const struct context *ctx, struct init_msg *ret, struct cloche_
 /* Kills what runs, waits for the end of pid 1 and so of all, removes the cgroups, frees the slot.
  * What cannot be removed stays marked for the next run. */
 int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
+
+/*
+ * The same for a caller that ends next: no process of the function runs any more and the cgroups
+ * are gone, but the end of pid 1, which takes the kernel as long as half a launch (it tears the
+ * namespaces down), is not waited for. Pid 1 shares the lock of the slot, so nobody gets the slot
+ * and with it the uid before that end.
+ */
+int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "launch/rootfs.h"
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 
@@ -30,6 +31,7 @@ struct plan {
 	char **env;	   /* owned, with its strings */
 	char id_map[32];   /* for uid_map and gid_map */
 	int control;	   /* pid 1's end of the control socket */
+	bool single;	   /* one function process only: pid 1 ends with it */
 	struct shared *shared;
 };
 
@@ -37,6 +39,7 @@ struct plan {
  * with the launcher. The function itself never maps it: it is gone at exec. */
 struct shared {
 	struct cloche_err err; /* of the set-up or of the last function process before its exec */
+	int64_t exec_ns;       /* CLOCK_MONOTONIC at which it called execve */
 };
 
 /* Inside, the function is this user. */

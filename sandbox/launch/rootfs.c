@@ -6,7 +6,6 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/cgroup.h"
-#include "launch/idmap.h"
 #include "launch/spec.h"
 
 #include <errno.h>
@@ -21,12 +20,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Directories of the template that have nothing in them: a mount point below one is made in a tmpfs
+ * that covers it. /var has two in it, which its cover has too. */
+static const char *const empty[] = { "/mnt",  "/opt", "/run",	"/home",
+				     "/root", "/srv", "/media", "/var" };
+#define N_EMPTY (sizeof(empty) / sizeof(empty[0]))
+static const char *const var_dirs[] = { "/var/task", "/var/tmp" };
+
 /* Where a root of its own is put together before it becomes "/"; a directory of the template. */
 #define STAGE "/mnt"
 
 void rootfs_init(struct rootfs *fs)
 {
-	*fs = (struct rootfs){ .template = -1, .tree = -1, .cgroups = { -1, -1, -1, -1 } };
+	*fs = (struct rootfs){
+		.template = -1, .tree = -1, .map = IDMAP_NONE, .cgroups = { -1, -1, -1, -1 }
+	};
 }
 
 void rootfs_free(struct rootfs *fs)
@@ -36,6 +44,7 @@ void rootfs_free(struct rootfs *fs)
 	for (size_t i = 0; i < fs->n_binds; i++)
 		fd_close(&fs->binds[i].tree);
 	free(fs->binds);
+	idmap_close(&fs->map);
 	for (int i = 0; i < 4; i++)
 		fd_close(&fs->cgroups[i]);
 	rootfs_init(fs);
@@ -71,18 +80,38 @@ static int clone_tree(const char *option, const char *path, uint64_t attributes,
 	return TAKE_FD(tree);
 }
 
+static bool is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* Whether a mount point at dst is there in the template or can be made in one of its parts. */
+static bool has_place(const char *dst)
+{
+	static const char *const standing[] = { "/tmp", "/usr", "/etc", "/dev", "/sys", "/proc",
+						"/bin", "/sbin", "/lib" };
+
+	for (size_t i = 0; i < sizeof(standing) / sizeof(standing[0]); i++)
+		if (is_below(dst, standing[i]))
+			return true;
+	for (size_t i = 0; i < N_EMPTY; i++)
+		if (is_below(dst, empty[i]))
+			return true;
+	return false;
+}
+
 static int prepare_binds(const struct spec *spec, uid_t uid, struct rootfs *fs,
 			 struct cloche_err *err)
 {
-	cleanup_fd int map = -1;
-
 	fs->idmapped = true;
 	if (spec->n_binds == 0)
 		return 0;
 	fs->binds = calloc(spec->n_binds, sizeof(*fs->binds));
 	if (!fs->binds)
 		return cloche_err_sys(err, ENOMEM, "--bind");
-	map = idmap_open(geteuid(), getegid(), uid, uid, NULL);
+	(void)idmap_open(geteuid(), getegid(), uid, uid, &fs->map, NULL);
 	for (size_t i = 0; i < spec->n_binds; i++) {
 		const struct bind_spec *b = &spec->binds[i];
 		uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
@@ -95,10 +124,9 @@ static int prepare_binds(const struct spec *spec, uid_t uid, struct rootfs *fs,
 		if (out->tree < 0)
 			return out->tree;
 		fs->n_binds = i + 1;
-		if (idmap_apply(out->tree, map) < 0)
+		if (idmap_apply(out->tree, &fs->map) < 0)
 			fs->idmapped = false;
-		/* Mount points below /tmp can be made there; all others need a root of its own. */
-		if (strncmp(b->dst, "/tmp/", 5) != 0)
+		if (!has_place(b->dst))
 			fs->own_root = true;
 	}
 	return 0;
@@ -190,6 +218,18 @@ static int carry(const char *name, const char *stage, struct cloche_err *err)
 	return 0;
 }
 
+static int make_var_dirs(const char *root, struct cloche_err *err)
+{
+	char path[48];
+
+	for (size_t i = 0; i < sizeof(var_dirs) / sizeof(var_dirs[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", root, var_dirs[i]);
+		if (mkdir(path, 0755) < 0)
+			return cloche_err_sys(err, errno, "make '%s'", var_dirs[i]);
+	}
+	return 0;
+}
+
 /*
  * A root of its own: a tmpfs with the template's top level in it, on which mount points for binds
  * can be made. Links are read from the template, where they are as on the host.
@@ -198,8 +238,6 @@ static int stage_own(struct cloche_err *err)
 {
 	static const char *const carried[] = { "usr",  "etc", "dev",   "sys",	"bin",
 					       "sbin", "lib", "lib32", "lib64", "libx32" };
-	static const char *const empty[] = { "proc", "tmp", "mnt",   "opt", "run",     "home",
-					     "root", "srv", "media", "var", "var/tmp", "var/task" };
 	char from[32], to[48], link[128];
 
 	if (mount("root", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "size=1M,mode=755") < 0)
@@ -225,12 +263,14 @@ static int stage_own(struct cloche_err *err)
 		if (r < 0)
 			return r;
 	}
-	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
-		(void)snprintf(to, sizeof(to), STAGE "/%s", empty[i]);
+	for (size_t i = 0; i < N_EMPTY; i++) {
+		(void)snprintf(to, sizeof(to), STAGE "%s", empty[i]);
 		if (mkdir(to, 0755) < 0)
-			return cloche_err_sys(err, errno, "make '/%s'", empty[i]);
+			return cloche_err_sys(err, errno, "make '%s'", empty[i]);
 	}
-	return 0;
+	if (mkdir(STAGE "/proc", 0755) < 0 || mkdir(STAGE "/tmp", 0755) < 0)
+		return cloche_err_sys(err, errno, "make '/proc' and '/tmp'");
+	return make_var_dirs(STAGE, err);
 }
 
 static int stage_tree(int tree, struct cloche_err *err)
@@ -300,44 +340,95 @@ static int mount_own(const struct rootfs *fs, struct cloche_err *err)
 	return mask_proc(err);
 }
 
-static int make_mount_point(const struct rootfs_bind *b, struct cloche_err *err)
+static int make_dir(const char *path)
+{
+	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int make_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	return fd < 0 ? -errno : close(fd);
+}
+
+static int make_mount_point(const struct rootfs_bind *b)
 {
 	char path[4096];
-	size_t len = strlen(b->dst);
-	int fd;
+	int r;
 
-	memcpy(path, b->dst, len + 1);
+	(void)snprintf(path, sizeof(path), "%s", b->dst);
 	for (char *p = path + 1; (p = strchr(p, '/')); p++) {
 		*p = '\0';
-		if (mkdir(path, 0755) < 0 && errno != EEXIST)
-			return cloche_err_sys(err, errno, "--bind: make '%s' inside", path);
+		r = make_dir(path);
+		if (r < 0)
+			return r;
 		*p = '/';
 	}
 	if (access(path, F_OK) == 0)
 		return 0;
-	if (b->is_dir) {
-		if (mkdir(path, 0755) == 0 || errno == EEXIST)
-			return 0;
-	} else {
-		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-		if (fd >= 0)
-			return close(fd);
+	return b->is_dir ? make_dir(path) : make_file(path);
+}
+
+/* Before the first bind is mounted: a cover would hide it. The fd of a cover outlives what is
+ * mounted on it. */
+static int cover_empty(const struct rootfs *fs, int covers[N_EMPTY], struct cloche_err *err)
+{
+	for (size_t n = 0; n < fs->n_binds; n++) {
+		const char *dst = fs->binds[n].dst;
+		size_t i = 0;
+
+		while (i < N_EMPTY && !is_below(dst, empty[i]))
+			i++;
+		if (i == N_EMPTY || covers[i] >= 0 || access(dst, F_OK) == 0)
+			continue;
+		if (mount("cover", empty[i], "tmpfs", MS_NOSUID | MS_NODEV, "size=1M,mode=755") < 0)
+			return cloche_err_sys(err, errno, "cover '%s'", empty[i]);
+		covers[i] = open(empty[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (covers[i] < 0)
+			return cloche_err_sys(err, errno, "open '%s'", empty[i]);
+		if (strcmp(empty[i], "/var") == 0 && make_var_dirs("", err) < 0)
+			return -err->code;
 	}
-	return cloche_err_sys(err, errno, "--bind: make '%s' inside", path);
+	return 0;
+}
+
+static int seal_covers(int covers[N_EMPTY], struct cloche_err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	for (size_t i = 0; i < N_EMPTY; i++) {
+		if (covers[i] < 0)
+			continue;
+		if (mount_setattr(covers[i], "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+			return cloche_err_sys(err, errno, "make '%s' read-only", empty[i]);
+		fd_close(&covers[i]);
+	}
+	return 0;
 }
 
 static int mount_binds(const struct rootfs *fs, struct cloche_err *err)
 {
-	for (size_t i = 0; i < fs->n_binds; i++) {
-		int r = make_mount_point(&fs->binds[i], err);
+	int covers[N_EMPTY], r = 0;
 
+	memset(covers, -1, sizeof(covers));
+	if (!fs->own_root && fs->tree < 0)
+		r = cover_empty(fs, covers, err);
+	for (size_t i = 0; r == 0 && i < fs->n_binds; i++) {
+		const struct rootfs_bind *b = &fs->binds[i];
+
+		r = make_mount_point(b);
+		if (r == -EROFS)
+			return cloche_err_sys(err, EROFS,
+					      "--bind: make '%s' inside (choose a place below "
+					      "/opt, /mnt, /srv, /home or /tmp)",
+					      b->dst);
 		if (r < 0)
-			return r;
-		if (place(fs->binds[i].tree, fs->binds[i].dst) < 0)
-			return cloche_err_sys(err, errno, "--bind: mount '%s' inside",
-					      fs->binds[i].dst);
+			return cloche_err_sys(err, -r, "--bind: make '%s' inside", b->dst);
+		if (place(b->tree, b->dst) < 0)
+			return cloche_err_sys(err, errno, "--bind: mount '%s' inside", b->dst);
 	}
-	return 0;
+	return r == 0 ? seal_covers(covers, err) : r;
 }
 
 int rootfs_enter(const struct rootfs *fs, struct cloche_err *err)

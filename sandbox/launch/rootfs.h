@@ -2,6 +2,8 @@
 #ifndef CLOCHE_LAUNCH_ROOTFS_H
 #define CLOCHE_LAUNCH_ROOTFS_H
 
+#include "launch/idmap.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -31,10 +33,11 @@ struct rootfs {
 	int tree;     /* --rootfs: detached mount of it; -1: the template's own root */
 	struct rootfs_bind *binds;
 	size_t n_binds;
+	struct idmap map;
 	int cgroups[4]; /* detached mounts of the leaves, in the order of rootfs_cgroup_paths */
 	const char *cgroup_paths[4];
 	char tmp_options[64], shm_options[64];
-	bool own_root; /* binds need mount points: a root of its own */
+	bool own_root; /* a bind needs a mount point that no part of the template can hold */
 	bool idmapped; /* every bind maps the caller's files to the function's user */
 };
 

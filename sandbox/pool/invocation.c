@@ -46,7 +46,7 @@ struct watch {
 	struct pollfd fds[WATCH_N];
 	int64_t start_ns, deadline_ns;
 	uint64_t cpu_base_ns, output_bytes;
-	bool ended, killed;
+	bool first, ended, killed;
 	enum verdict cause; /* why it was killed */
 	struct init_msg end;
 };
@@ -83,6 +83,10 @@ static void check_cpu_time(struct watch *w)
 
 static void on_started(struct watch *w, const struct init_msg *m)
 {
+	/* Once per context, and not before: what the launch used is not the function's, and a small
+	 * quota would stretch it to seconds. */
+	if (w->first && cgroup_set_quota(&w->ctx->plan.cgroup, &w->ctx->plan.cpu, &w->inv->err) < 0)
+		kill_for(w, VERDICT_LAUNCH_ERROR);
 	w->start_ns = m->at_ns;
 	w->inv->ran = true;
 	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - m->at_ns);
@@ -267,8 +271,8 @@ static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_r
 void invocation_run(struct context *ctx, const struct spec *spec, const struct invocation_io *io,
 		    int64_t requested_ns, struct invocation *ret)
 {
-	struct watch w = { .ctx = ctx, .spec = spec, .inv = ret };
-	struct cgroup_usage base;
+	struct watch w = { .ctx = ctx, .spec = spec, .inv = ret, .first = io->first };
+	struct cgroup_usage base = { 0 };
 	bool peak_reset;
 
 	*ret = (struct invocation){ .overshoot_ns = -1, .started_real_ns = clock_real_ns() };
@@ -282,13 +286,14 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 	w.fds[WATCH_OUT].fd = io->out;
 	w.fds[WATCH_ERR].fd = io->err;
 
-	cgroup_read(&ctx->plan.cgroup, &base);
+	if (!io->first)
+		cgroup_read(&ctx->plan.cgroup, &base);
 	w.cpu_base_ns = base.cpu_ns == UINT64_MAX ? 0 : base.cpu_ns;
 	peak_reset = io->first || cgroup_reset_peak(&ctx->plan.cgroup);
 	if (w.fds[WATCH_WALL].fd < 0 || (spec->cpu_time_ns && w.fds[WATCH_CPU].fd < 0))
 		(void)cloche_err_sys(&ret->err, errno, "timerfd_create");
 	else if (uuid_v4(ret->request_id, &ret->err) == 0 &&
-		 context_send(ctx, INIT_GO, &ret->err) == 0)
+		 (io->first || context_send(ctx, INIT_GO, &ret->err) == 0))
 		while (!w.ended)
 			watch_once(&w);
 	settle(&w, &base, peak_reset);

@@ -51,7 +51,7 @@ struct invocation {
 struct invocation_io {
 	int cancel_fd; /* readable: the caller wants an end; -1: none */
 	int out, err;  /* read ends to copy to 1 and 2, counted for the output limit; -1: none */
-	bool first;    /* the context's first: its counters start at zero */
+	bool first;    /* the context's first: it started by itself, counters start at zero */
 };
 
 /*
