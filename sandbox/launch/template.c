@@ -311,12 +311,28 @@ static void try_remove_others(const char *keep)
 		(void)closedir(d);
 }
 
-/* A child builds and waits while its namespace is pinned from here. */
+/*
+ * For the runs after this one, which build their own where there is no pin. A kernel may refuse it in
+ * a mount namespace other than the first: it takes the new namespace for an ancestor when the
+ * number that it drew for it is lower (mnt_ns_loop; since 6.18 each CPU draws from its own range).
+ */
+static void try_pin(const char *ns, const char *pin)
+{
+	char path[128];
+	int r;
+
+	(void)snprintf(path, sizeof(path), HOST_RUN_DIR "/%s", pin);
+	r = make_file(path, "", 0);
+	if (r == 0 || r == -EEXIST)
+		(void)mount(ns, path, NULL, MS_BIND, NULL);
+}
+
+/* A child builds and waits while its namespace is opened and pinned from here; returns its fd. */
 static int build_and_pin(const char *pin, struct cloche_err *err)
 {
 	int up[2], down[2];
 	struct cloche_err result = { 0 };
-	char path[128], ns[32];
+	char ns[32];
 	ssize_t n;
 	pid_t pid;
 	int r;
@@ -339,13 +355,12 @@ static int build_and_pin(const char *pin, struct cloche_err *err)
 	    : result.code	? (*err = result, -result.code)
 				: 0;
 	if (r == 0) {
-		(void)snprintf(path, sizeof(path), HOST_RUN_DIR "/%s", pin);
 		(void)snprintf(ns, sizeof(ns), "/proc/%d/ns/mnt", pid);
-		r = make_file(path, "", 0);
-		if ((r < 0 && r != -EEXIST) || mount(ns, path, NULL, MS_BIND, NULL) < 0)
-			r = cloche_err_sys(err, errno, "pin the root template at '%s'", path);
+		r = open(ns, O_RDONLY | O_CLOEXEC);
+		if (r < 0)
+			r = cloche_err_sys(err, errno, "open '%s'", ns);
 		else
-			r = 0;
+			try_pin(ns, pin);
 	}
 	(void)close(down[1]);
 	(void)close(up[0]);
@@ -374,9 +389,6 @@ int rootfs_template(int run_fd, struct cloche_err *err)
 	if (r < 0)
 		return r;
 	try_remove_others(pin + 3);
-	r = build_and_pin(pin, err);
-	if (r < 0)
-		return cloche_err_wrap(err, "build the root template");
-	fd = open_pin(run_fd, pin);
-	return fd < 0 ? cloche_err_sys(err, -fd, "open '%s/%s'", HOST_RUN_DIR, pin) : fd;
+	fd = build_and_pin(pin, err);
+	return fd < 0 ? cloche_err_wrap(err, "build the root template") : fd;
 }
