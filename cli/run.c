@@ -141,8 +141,7 @@ static int create(struct run *run, struct cloche_err *err)
 		(void)dup2(run->pipe_out, 1);
 		(void)dup2(run->pipe_err, 2);
 	}
-	r = context_create(&run->launcher, &run->opt->spec, run->opt->repeat == 1, &run->ctx,
-			   err);
+	r = context_create(&run->launcher, &run->opt->spec, run->opt->repeat == 1, &run->ctx, err);
 	if (run->pipe_out >= 0) {
 		(void)dup2(run->real_out, 1);
 		(void)dup2(run->real_err, 2);

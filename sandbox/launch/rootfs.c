@@ -90,8 +90,8 @@ static bool is_below(const char *path, const char *dir)
 /* Whether a mount point at dst is there in the template or can be made in one of its parts. */
 static bool has_place(const char *dst)
 {
-	static const char *const standing[] = { "/tmp", "/usr", "/etc", "/dev", "/sys", "/proc",
-						"/bin", "/sbin", "/lib" };
+	static const char *const standing[] = { "/tmp",	 "/usr", "/etc",  "/dev", "/sys",
+						"/proc", "/bin", "/sbin", "/lib" };
 
 	for (size_t i = 0; i < sizeof(standing) / sizeof(standing[0]); i++)
 		if (is_below(dst, standing[i]))

@@ -312,8 +312,8 @@ static void try_remove_others(const char *keep)
 }
 
 /*
- * For the runs after this one, which build their own where there is no pin. A kernel may refuse it in
- * a mount namespace other than the first: it takes the new namespace for an ancestor when the
+ * For the runs after this one, which build their own where there is no pin. A kernel may refuse it
+ * in a mount namespace other than the first: it takes the new namespace for an ancestor when the
  * number that it drew for it is lower (mnt_ns_loop; since 6.18 each CPU draws from its own range).
  */
 static void try_pin(const char *ns, const char *pin)

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/timerfd.h>
@@ -81,6 +82,19 @@ static void check_cpu_time(struct watch *w)
 				  100000);
 }
 
+/*
+ * On a busy host a waking process waits for its turn for milliseconds; a deadline cannot. Not where
+ * this process also copies the function's output: that is work, which the function could pile up.
+ */
+static void try_be_prompt(const struct watch *w, bool on)
+{
+	struct sched_param p = { .sched_priority = on ? 1 : 0 };
+
+	if (w->fds[WATCH_OUT].fd < 0)
+		(void)sched_setscheduler(0, on ? SCHED_FIFO | SCHED_RESET_ON_FORK : SCHED_OTHER,
+					 &p);
+}
+
 static void on_started(struct watch *w, const struct init_msg *m)
 {
 	/* Once per context, and not before: what the launch used is not the function's, and a small
@@ -92,6 +106,7 @@ static void on_started(struct watch *w, const struct init_msg *m)
 	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - m->at_ns);
 	w->deadline_ns = m->at_ns + w->spec->timeout_ns;
 	set_timer(w->fds[WATCH_WALL].fd, w->deadline_ns);
+	try_be_prompt(w, true);
 	if (w->spec->cpu_time_ns)
 		check_cpu_time(w);
 }
@@ -252,6 +267,8 @@ static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_r
 {
 	struct invocation *inv = w->inv;
 	int64_t dead_ns = end_all(w);
+
+	try_be_prompt(w, false);
 
 	cgroup_read(&w->ctx->plan.cgroup, &inv->usage);
 	/* Where the peak cannot be reset it is this invocation's only when it has grown. */
