@@ -165,7 +165,11 @@ static void destroy(struct run *run)
 	run->have_context = false;
 }
 
-/* Between two invocations: kept only when proved clean. */
+/*
+ * Between two invocations: kept only when proved clean. Not after cgroup.kill: kernels from 6.14 on
+ * may kill what is later born there by CLONE_INTO_CGROUP, since they compare the count of kills of
+ * the parent's cgroup with that of its own (cgroup_css_set_fork, cgroup_post_fork).
+ */
 static void keep_or_replace(struct run *run, const struct invocation *inv)
 {
 	struct init_msg m = { .dirt = DIRT_UNKNOWN };
@@ -173,6 +177,8 @@ static void keep_or_replace(struct run *run, const struct invocation *inv)
 
 	if (inv->left_processes)
 		m.dirt = DIRT_PROCESS;
+	else if (inv->killed)
+		m.dirt = DIRT_KILLED;
 	else if (context_send(&run->ctx, INIT_PROVE, &err) < 0 ||
 		 context_recv(&run->ctx, &m, &err) < 0 || m.type != INIT_PROVED)
 		m.dirt = DIRT_UNKNOWN;

@@ -158,7 +158,21 @@ static int close_fds(const struct plan *p, struct cloche_err *err)
 
 static int load_policy(const struct plan *p, struct cloche_err *err)
 {
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p->policy.flags, &p->policy.prog) < 0)
+	unsigned long flags = p->policy.flags;
+	long fd;
+
+	/* The listener is for the launcher: the table of descriptors is pid 1's until exec. A
+	 * signal shall not have a call that was taken notice of begin anew (since 5.19). */
+	if (p->policy.reports)
+		flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &p->policy.prog);
+	if (fd < 0 && errno == EINVAL && p->policy.reports) {
+		flags &= ~(unsigned long)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &p->policy.prog);
+	}
+	if (p->policy.reports)
+		p->shared->listener = (int)fd;
+	if (fd < 0)
 		return cloche_err_sys(err, errno, "load the policy '%s'", p->policy.name);
 	return 0;
 }
@@ -199,7 +213,7 @@ static const struct {
 	{ "exec", exec_command, "" },
 };
 
-_Noreturn void child_main(const struct plan *plan)
+void child_main(const struct plan *plan)
 {
 	struct cloche_err *err = &plan->shared->err;
 

@@ -6,6 +6,6 @@ struct plan;
 
 /* The function process, from its birth to exec: walks the table of steps in child.c. Does not
  * return; on failure plan->shared->err names the step. */
-_Noreturn void child_main(const struct plan *plan);
+void child_main(const struct plan *plan) __attribute__((noreturn));
 
 #endif

@@ -12,6 +12,7 @@
 #include "launch/child.h"
 #include "launch/network.h"
 #include "launch/plan.h"
+#include "launch/spawn.h"
 #include "launch/spec.h"
 
 #include <dirent.h>
@@ -19,7 +20,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -44,6 +44,7 @@ const char *init_dirt_text(enum init_dirt dirt)
 		[DIRT_SYSV] = "a System V IPC object was left",
 		[DIRT_MQUEUE] = "a POSIX message queue was left",
 		[DIRT_KEYRING] = "a key was left in the session keyring",
+		[DIRT_KILLED] = "its processes were killed",
 		[DIRT_UNKNOWN] = "it could not be proved clean",
 	};
 
@@ -54,6 +55,29 @@ static void say(const struct plan *p, const struct init_msg *m)
 {
 	if (send(p->control, m, sizeof(*m), MSG_NOSIGNAL) != sizeof(*m))
 		_exit(EXIT_FAILURE); /* the launcher is gone; with pid 1 goes the context */
+}
+
+static void say_with_fd(const struct plan *p, const struct init_msg *m, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
+				.cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS } };
+	struct iovec iov = { .iov_base = (void *)m, .iov_len = sizeof(*m) };
+	struct msghdr h = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control) };
+
+	if (fd < 0) {
+		say(p, m);
+		return;
+	}
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	if (sendmsg(p->control, &h, MSG_NOSIGNAL) != sizeof(*m))
+		_exit(EXIT_FAILURE);
 }
 
 /* ---- set-up --------------------------------------------------------------------------------- */
@@ -109,21 +133,6 @@ static const struct {
 
 /* ---- one function process ---- */
 
-static pid_t fork_function(const struct plan *p)
-{
-	/* CLONE_VFORK: back when the child has exec'd or ended, with nothing in between. */
-	struct clone_args args = {
-		.flags = CLONE_VFORK | CLONE_INTO_CGROUP,
-		.exit_signal = SIGCHLD,
-		.cgroup = (__u64)p->cgroup.v2,
-	};
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-
-	if (pid == 0)
-		child_main(p);
-	return pid;
-}
-
 /* Orphans of the function come to pid 1; all are reaped, the function's own end is what counts. */
 static int reap_function(pid_t pid, struct init_msg *m)
 {
@@ -143,14 +152,16 @@ static void run_function(const struct plan *p)
 	pid_t pid;
 
 	p->shared->err.code = 0;
-	pid = fork_function(p);
+	p->shared->listener = -1;
+	pid = spawn(p->cgroup.v2, child_main, p);
 	m.at_ns = p->shared->exec_ns;
 	if (pid < 0) {
-		(void)cloche_err_sys(&p->shared->err, errno, "clone3 into the cgroup");
+		(void)cloche_err_sys(&p->shared->err, -pid, "clone3 into the cgroup");
 		(void)cloche_err_stage(&p->shared->err, "clone");
 	} else if (p->shared->err.code == 0) {
-		say(p, &m);
+		say_with_fd(p, &m, p->shared->listener);
 	}
+	fd_close(&p->shared->listener);
 	if (pid > 0 && reap_function(pid, &m) < 0)
 		_exit(EXIT_FAILURE);
 	m.type = p->shared->err.code ? INIT_FAILED : INIT_ENDED;

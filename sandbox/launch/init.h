@@ -13,7 +13,7 @@ struct plan;
  */
 enum init_type {
 	INIT_GO,      /* launcher → pid 1: start a further function process */
-	INIT_STARTED, /* pid 1 → launcher: its exec is done; at_ns */
+	INIT_STARTED, /* pid 1 → launcher: its exec is done; at_ns; with the policy's listener */
 	INIT_ENDED,   /* pid 1 → launcher: it is reaped; at_ns, status, usage */
 	INIT_FAILED,  /* pid 1 → launcher: it ended before exec; shared->err */
 	INIT_PROVE,   /* launcher → pid 1: is the context clean? */
@@ -29,6 +29,7 @@ enum init_dirt {
 	DIRT_SYSV,
 	DIRT_MQUEUE,
 	DIRT_KEYRING,
+	DIRT_KILLED,  /* the launcher killed what ran: pid 1 is not asked */
 	DIRT_UNKNOWN, /* the proof itself failed: counts as dirty */
 };
 

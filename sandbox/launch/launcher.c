@@ -19,6 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* With less room for descriptors denied calls are not reported. */
+#define REPORT_NOFILE 64
+
 int launcher_open(struct launcher *ret, struct cloche_err *err)
 {
 	struct launcher l = { .run_fd = -1, .layout = LAYOUT_NONE };
@@ -86,6 +89,9 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	r = policy_load(spec->policy, &plan->policy, err);
 	if (r < 0)
 		return r;
+	/* The listener is a descriptor in a table with those of pid 1. */
+	if (spec->nofile >= REPORT_NOFILE)
+		policy_report(&plan->policy);
 	r = plan_paths(plan, spec, err);
 	if (r < 0)
 		return r;
@@ -143,6 +149,7 @@ int context_create(struct launcher *launcher, const struct spec *spec, bool sing
 			       .plan = { .cgroup = CGROUP_NONE, .control = -1, .single = single },
 			       .pid1 = -1,
 			       .control = -1,
+			       .listener = -1,
 			       .made_ns = clock_now_ns() };
 	int r;
 
@@ -169,13 +176,25 @@ int context_send(const struct context *ctx, enum init_type type, struct cloche_e
 	return 0;
 }
 
-int context_recv(const struct context *ctx, struct init_msg *ret, struct cloche_err *err)
+int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *err)
 {
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = { .iov_base = ret, .iov_len = sizeof(*ret) };
+	struct msghdr h = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *c;
 	ssize_t n;
 
 	do
-		n = recv(ctx->control, ret, sizeof(*ret), 0);
+		n = recvmsg(ctx->control, &h, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
+	c = n >= 0 ? CMSG_FIRSTHDR(&h) : NULL;
+	if (c && c->cmsg_type == SCM_RIGHTS) {
+		fd_close(&ctx->listener);
+		memcpy(&ctx->listener, CMSG_DATA(c), sizeof(int));
+	}
 	if (n == sizeof(*ret))
 		return 0;
 	if (ctx->plan.shared && ctx->plan.shared->err.code) {
@@ -192,6 +211,7 @@ static int end_context(struct launcher *launcher, struct context *ctx, struct cl
 	/* With pid 1 goes the whole pid namespace. It ends by itself at the end of the socket; the
 	 * signal is for one that hangs in its set-up. */
 	fd_close(&ctx->control);
+	fd_close(&ctx->listener);
 	if (ctx->pid1 >= 0)
 		(void)syscall(SYS_pidfd_send_signal, ctx->pid1, SIGKILL, NULL, 0);
 	return ctx->plan.cgroup.v2 >= 0 ? cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err)

@@ -28,6 +28,7 @@ struct context {
 	struct plan plan;
 	int pid1;	 /* pidfd */
 	int control;	 /* our end */
+	int listener;	 /* of the policy of the function process that runs; -1: none */
 	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
 };
 
@@ -44,8 +45,9 @@ int context_create(struct launcher *launcher, const struct spec *spec, bool sing
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err);
 
-/* The next message of pid 1; -EPIPE when it is gone, with the error that it left, if any. */
-int context_recv(const struct context *ctx, struct init_msg *ret, struct cloche_err *err);
+/* The next message of pid 1; ctx->listener is set by INIT_STARTED. -EPIPE when it is gone, with the
+ * error that it left, if any. */
+int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *err);
 
 /* Kills what runs, waits for the end of pid 1 and so of all, removes the cgroups, frees the slot.
  * What cannot be removed stays marked for the next run. */

@@ -40,6 +40,7 @@ struct plan {
 struct shared {
 	struct cloche_err err; /* of the set-up or of the last function process before its exec */
 	int64_t exec_ns;       /* CLOCK_MONOTONIC at which it called execve */
+	int listener;	       /* of its policy, in pid 1's table of descriptors; -1: none */
 };
 
 /* Inside, the function is this user. */

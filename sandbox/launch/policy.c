@@ -16,11 +16,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 const struct policy_dirs policy_dirs_default = { "/etc/cloche/policies", "/run/cloche/policies" };
 
@@ -145,6 +147,17 @@ void policy_text_free(struct policy_text *text)
 }
 
 /* From JSON to BPF, without the cache. */
+/* Allowed by a rule without conditions, or by the default, and no other rule about it. */
+static bool lets(const struct policy_table *table, int nr)
+{
+	size_t n;
+	const struct policy_entry *e = policy_table_find(table, nr, &n);
+
+	if (n == 0)
+		return nr <= table->newest && table->default_action == SCMP_ACT_ALLOW;
+	return n == 1 && e->n_args == 0 && e->action == SCMP_ACT_ALLOW;
+}
+
 static int compile_text(const struct policy_text *text, struct policy *ret, struct cloche_err *err)
 {
 	struct policy_profile profile;
@@ -159,6 +172,7 @@ static int compile_text(const struct policy_text *text, struct policy *ret, stru
 	if (rc == 0)
 		rc = policy_compile(&table, &ret->prog, err);
 	ret->kills = table.kills;
+	ret->lets_exec = lets(&table, SYS_execve) && lets(&table, SYS_exit_group);
 	ret->flags = profile.flags;
 	policy_table_free(&table);
 	policy_profile_free(&profile);
@@ -192,6 +206,22 @@ int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path, s
 int policy_load(const char *name_or_path, struct policy *ret, struct cloche_err *err)
 {
 	return policy_load_from(&policy_dirs_default, name_or_path, ret, err);
+}
+
+void policy_report(struct policy *policy)
+{
+	const uint32_t denied = SECCOMP_RET_ERRNO | EPERM;
+
+	if (!policy->lets_exec)
+		return;
+	for (size_t i = 0; i < policy->prog.len; i++) {
+		struct sock_filter *f = &policy->prog.filter[i];
+
+		if (f->code == (BPF_RET | BPF_K) && f->k == denied) {
+			f->k = SECCOMP_RET_USER_NOTIF;
+			policy->reports = true;
+		}
+	}
 }
 
 void policy_free(struct policy *policy)

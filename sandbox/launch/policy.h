@@ -16,6 +16,8 @@ struct policy {
 	char name[64];		/* "default", or the file's base name without .json */
 	char sha256[65];	/* of the profile's text: what the report and the ledger name */
 	bool kills;		/* some rule or the default kills: a SIGSYS is the policy's */
+	bool lets_exec;		/* whatever their arguments, execve and exit_group are allowed */
+	bool reports;		/* policy_report was called: the filter needs a listener */
 	unsigned int flags;	/* SECCOMP_FILTER_FLAG_*: for seccomp(SECCOMP_SET_MODE_FILTER) */
 	struct sock_fprog prog; /* owned; NULL filter after policy_free */
 };
@@ -42,6 +44,13 @@ int policy_load(const char *name_or_path, struct policy *ret, struct cloche_err 
 int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path, struct policy *ret,
 		     struct cloche_err *err);
 void policy_free(struct policy *policy);
+
+/*
+ * Has every call that the policy denies with EPERM ask a listener (seccomp_unotify(2)), which must
+ * answer the same: so a denial is seen by name and arguments. Not with a policy that might deny the
+ * launch's own last calls, which come before anybody listens.
+ */
+void policy_report(struct policy *policy);
 
 /* A profile's text, found as policy_load finds it but neither parsed nor compiled. */
 struct policy_text {

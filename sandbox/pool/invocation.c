@@ -38,7 +38,16 @@ const char *verdict_text(enum verdict verdict)
 	return text[verdict];
 }
 
-enum { WATCH_CONTROL, WATCH_WALL, WATCH_CPU, WATCH_CANCEL, WATCH_OUT, WATCH_ERR, WATCH_N };
+enum {
+	WATCH_CONTROL,
+	WATCH_WALL,
+	WATCH_CPU,
+	WATCH_CANCEL,
+	WATCH_OUT,
+	WATCH_ERR,
+	WATCH_DENIED,
+	WATCH_N
+};
 
 struct watch {
 	struct context *ctx;
@@ -63,7 +72,7 @@ static void kill_for(struct watch *w, enum verdict cause)
 {
 	if (w->killed || w->ended)
 		return;
-	w->killed = true;
+	w->killed = w->inv->killed = true;
 	w->cause = cause;
 	cgroup_kill(&w->ctx->plan.cgroup);
 }
@@ -103,6 +112,7 @@ static void on_started(struct watch *w, const struct init_msg *m)
 		kill_for(w, VERDICT_LAUNCH_ERROR);
 	w->start_ns = m->at_ns;
 	w->inv->ran = true;
+	w->fds[WATCH_DENIED].fd = w->ctx->listener;
 	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - m->at_ns);
 	w->deadline_ns = m->at_ns + w->spec->timeout_ns;
 	set_timer(w->fds[WATCH_WALL].fd, w->deadline_ns);
@@ -176,6 +186,17 @@ static bool copy_output(struct watch *w, int which)
 	       errno == EPIPE;
 }
 
+static void on_denied(struct watch *w)
+{
+	struct pollfd *p = &w->fds[WATCH_DENIED];
+
+	/* POLLHUP: the last process under the policy is gone. */
+	if (!(p->revents & POLLIN) || !denials_take(&w->inv->denials, p->fd))
+		p->fd = -1;
+	if (w->inv->denials.total > DENIALS_MAX)
+		kill_for(w, VERDICT_DENIED);
+}
+
 static void watch_once(struct watch *w)
 {
 	uint64_t expirations;
@@ -191,6 +212,8 @@ static void watch_once(struct watch *w)
 	if (w->fds[WATCH_CPU].revents &&
 	    read(w->fds[WATCH_CPU].fd, &expirations, sizeof(expirations)) > 0)
 		check_cpu_time(w);
+	if (w->fds[WATCH_DENIED].revents)
+		on_denied(w);
 	if (w->fds[WATCH_CANCEL].revents) {
 		w->fds[WATCH_CANCEL].fd = -1;
 		kill_for(w, VERDICT_CANCELLED);

@@ -2,9 +2,10 @@
 #ifndef CLOCHE_POOL_INVOCATION_H
 #define CLOCHE_POOL_INVOCATION_H
 
+#include "base/err.h"
 #include "base/uuid.h"
 #include "launch/cgroup.h"
-#include "base/err.h"
+#include "pool/denials.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,9 +41,11 @@ struct invocation {
 	int status;		 /* as wait4(2); meaningless for VERDICT_LAUNCH_ERROR */
 	bool ran;
 	bool left_processes; /* some outlived the function's own end and were killed */
+	bool killed;	     /* by a limit or the caller's wish: by way of its cgroup */
 	struct rusage rusage;
 	struct cgroup_usage usage; /* of this invocation alone */
 	bool peak_known;
+	struct denials denials; /* counted only when the context's policy reports */
 	enum verdict verdict;
 	struct cloche_err err; /* VERDICT_LAUNCH_ERROR */
 };

@@ -6,6 +6,7 @@
 #include "pool/report.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/file.h"
 #include "launch/launcher.h"
 #include "launch/spec.h"
@@ -16,6 +17,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <pwd.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +71,8 @@ static json_t *message(const struct invocation *inv, const struct spec *spec)
 	case VERDICT_OUTPUT_LIMIT:
 		return json_string("the output limit was reached");
 	case VERDICT_DENIED:
+		if (inv->denials.total > DENIALS_MAX)
+			return json_sprintf("more than %d system calls were denied", DENIALS_MAX);
 		return json_string("the policy killed it for a denied system call");
 	case VERDICT_CANCELLED:
 		return json_string("the caller asked for the end");
@@ -96,6 +100,34 @@ static void add_ending(json_t *j, const struct report *r)
 			    exited ? json_integer(WEXITSTATUS(inv->status)) : json_null());
 	json_object_set_new(j, "signal", signal_name(inv));
 	json_object_set_new(j, "message", message(inv, r->spec));
+}
+
+static bool reports_denied(const struct report *r)
+{
+	return r->inv->ran && r->ctx && r->ctx->plan.policy.reports;
+}
+
+static json_t *denied(const struct report *r)
+{
+	json_t *list;
+
+	if (!reports_denied(r))
+		return json_null();
+	list = json_array();
+	for (size_t i = 0; i < r->inv->denials.n; i++) {
+		const struct denial *d = &r->inv->denials.kinds[i];
+		cleanup_free char *name = seccomp_syscall_resolve_num_arch(d->arch, d->nr);
+		json_t *args = json_array();
+
+		for (int a = 0; a < 6; a++)
+			json_array_append_new(args, json_sprintf("0x%" PRIx64, d->args[a]));
+		json_array_append_new(
+			list,
+			json_pack("{s:o, s:o, s:I, s:s}", "syscall",
+				  name ? json_string(name) : json_sprintf("%d", d->nr), "args",
+				  args, "count", (json_int_t)d->count, "errno", "EPERM"));
+	}
+	return list;
 }
 
 static uint64_t rusage_ns(const struct rusage *u)
@@ -145,7 +177,7 @@ static void add_figures(json_t *j, const struct report *r)
 		json_pack("{s:n, s:o, s:o}", "started", "peak",
 			  number(ran && r->context->invocation == 1 ? u->pids_peak : none),
 			  "denied", number(ran ? u->pids_denied : none)));
-	json_object_set_new(j, "denied", json_null());
+	json_object_set_new(j, "denied", denied(r));
 }
 
 static void add_limits(json_t *j, const struct report *r)
@@ -180,16 +212,24 @@ static void degrade(json_t *list, const char *what, const char *why)
 
 static json_t *degraded(const struct report *r)
 {
-	static const char *const meter[] = { "time.busy_ns",	"time.waiting_ns",   "time.idle_ns",
-					     "cpu.runnable_ns", "cpu.clocks.bpf_ns", "io",
-					     "network",		"processes.started", "denied",
-					     "trace",		"bill.contention_ns" };
+	static const char *const meter[] = {
+		"time.busy_ns",	     "time.waiting_ns",	  "time.idle_ns",
+		"cpu.runnable_ns",   "cpu.clocks.bpf_ns", "io",
+		"network",	     "processes.started", "trace",
+		"bill.contention_ns"
+	};
 	json_t *list = json_array();
 
 	if (!r->inv->ran)
 		return list;
 	for (size_t i = 0; i < sizeof(meter) / sizeof(meter[0]); i++)
 		degrade(list, meter[i], METER);
+	if (!reports_denied(r))
+		degrade(list, "denied",
+			"the policy has no call denied with EPERM, may deny the "
+			"launch itself, or --nofile is below 64");
+	if (r->inv->denials.unnamed)
+		degrade(list, "denied", "there were more kinds than the list holds");
 	if (!r->inv->peak_known)
 		degrade(list, "memory.peak_bytes",
 			"this kernel cannot reset the peak of a reused "

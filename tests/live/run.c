@@ -544,6 +544,65 @@ Test(run_report, a_null_figure_is_named)
 			  is_null(&run, figures[i]) ? "null and not" : "known and yet");
 }
 
+/* By name, arguments and number of times; asked of who came last in a reused context too. */
+Test(run_report, denied_calls_are_named)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_INSIDE(&run, "--repeat", "2", INSIDE, "deny", "3");
+	expect(&run, 0, "ok");
+	cr_assert_eq(json_array_size(run.reports), 2);
+	for (size_t i = 0; i < 2; i++) {
+		json_t *list = json_object_get(json_array_get(run.reports, i), "denied");
+		json_t *call = json_array_get(list, 0);
+
+		cr_assert_eq(json_array_size(list), 1);
+		cr_expect_str_eq(json_string_value(json_object_get(call, "syscall")), "mount");
+		cr_expect_eq(json_integer_value(json_object_get(call, "count")), 3);
+		cr_expect_str_eq(json_string_value(json_object_get(call, "errno")), "EPERM");
+		cr_expect_str_eq(
+			json_string_value(json_array_get(json_object_get(call, "args"), 4)), "0x5");
+	}
+}
+
+Test(run_report, nothing_denied_is_an_empty_list)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_INSIDE(&run, INSIDE, "exit", "0");
+	cr_expect(json_is_array(report_get(&run, "denied")));
+	cr_expect_eq(json_array_size(report_get(&run, "denied")), 0);
+}
+
+/* Who asks for it again and again is ended: the supervisor has better things to do. */
+Test(run_report, a_flood_of_denied_calls_ends_the_run)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_INSIDE(&run, "-t", "60s", INSIDE, "deny", "1000000");
+	expect(&run, 159, "denied");
+	cr_expect(strstr(report_text(&run, "message"), "10000") != NULL);
+}
+
+/* No listener can be there yet when the launch itself is denied: it must not wait for one. */
+Test(run_report, a_policy_that_denies_exec_is_a_launch_error)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char path[4096];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/noexec.json", dir);
+	f = fopen(path, "we");
+	cr_assert_not_null(f);
+	(void)fputs("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":"
+		    "[\"execve\"],\"action\":\"SCMP_ACT_ERRNO\"}]}",
+		    f);
+	(void)fclose(f);
+	RUN_CLOCHE(&run, "--policy", path, "--", "true");
+	expect(&run, 126, "launch_error");
+}
+
 Test(run_report, wall_is_the_sum_of_its_parts)
 {
 	cleanup_run struct run run = { 0 };
@@ -676,6 +735,20 @@ Test(run_repeat, a_message_queue_costs_the_context)
 Test(run_repeat, a_process_costs_the_context)
 {
 	expect_replaced("process", "process");
+}
+
+Test(run_repeat, a_killed_invocation_costs_the_context)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_INSIDE(&run, "--repeat", "2", "-t", "100ms", "--", "sleep", "9");
+	expect(&run, 124, "timeout");
+	cr_assert_eq(json_array_size(run.reports), 2);
+	cr_expect_str_eq(
+		json_string_value(json_object_get(json_array_get(run.reports, 1), "verdict")),
+		"timeout");
+	cr_assert_not_null(context_text(&run, 1, "replaced"));
+	cr_expect(strstr(context_text(&run, 1, "replaced"), "killed") != NULL);
 }
 
 /* ---- the host afterwards ---- */

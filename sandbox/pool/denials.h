@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_POOL_DENIALS_H
+#define CLOCHE_POOL_DENIALS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DENIALS_KINDS 64
+/* Each call costs a switch to the supervisor and back; who makes more than this is at war with it.
+ */
+#define DENIALS_MAX 10000
+
+struct denial {
+	uint32_t arch; /* AUDIT_ARCH_* */
+	int nr;
+	uint64_t args[6];
+	uint64_t count;
+};
+
+/* The system calls of one invocation that its policy denied with EPERM, in the order of their first
+ * appearance; the same call with the same arguments is one kind. */
+struct denials {
+	struct denial kinds[DENIALS_KINDS];
+	size_t n;
+	uint64_t total;	  /* all calls */
+	uint64_t unnamed; /* calls of kinds that had no room any more */
+};
+
+/*
+ * Takes one notification from the listener of a seccomp filter (seccomp_unotify(2)) and has the
+ * call fail with EPERM, which is all the caller gets: its memory is not looked at, so that nothing
+ * can change between the check and the use. Returns false when there is no listener any more.
+ */
+bool denials_take(struct denials *denials, int listener);
+
+#endif
