@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/quote.h"
 #include "launch/plan.h"
 #include "launch/spec.h"
 
@@ -73,10 +74,8 @@ static int lower(int resource, rlim_t want, const char *name, struct cloche_err 
 
 static int set_rlimits(const struct plan *p, struct cloche_err *err)
 {
-	int r = lower(RLIMIT_NOFILE, p->spec->nofile, "nofile", err);
+	int r = lower(RLIMIT_CORE, 0, "core", err);
 
-	if (r == 0)
-		r = lower(RLIMIT_CORE, 0, "core", err);
 	if (r == 0)
 		r = lower(RLIMIT_MEMLOCK, 64 << 10, "memlock", err);
 	if (r == 0)
@@ -148,12 +147,13 @@ static int enter_workdir(const struct plan *p, struct cloche_err *err)
 	return 0;
 }
 
-/* Everything but standard input, output and error closes at exec. */
+/* Everything but standard input, output and error closes at exec. The limit may be lower than what
+ * is open now, and so comes when nothing is to be opened any more. */
 static int close_fds(const struct plan *p, struct cloche_err *err)
 {
 	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return cloche_err_sys(err, errno, "close_range");
-	return 0;
+	return lower(RLIMIT_NOFILE, p->spec->nofile, "nofile", err);
 }
 
 static int load_policy(const struct plan *p, struct cloche_err *err)
@@ -166,6 +166,7 @@ static int load_policy(const struct plan *p, struct cloche_err *err)
 /* EACCES of an earlier directory outlives ENOENT of a later one, as in execvp(3). */
 static int exec_command(const struct plan *p, struct cloche_err *err)
 {
+	char shown[QUOTE_LEN];
 	int code = ENOENT;
 
 	for (char **path = p->candidates; *path; path++) {
@@ -177,7 +178,7 @@ static int exec_command(const struct plan *p, struct cloche_err *err)
 				break;
 		}
 	}
-	return cloche_err_sys(err, code, "%.200s", p->spec->argv[0]);
+	return cloche_err_sys(err, code, "%s", quote(shown, p->spec->argv[0]));
 }
 
 static const struct {
