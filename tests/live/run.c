@@ -163,6 +163,16 @@ Test(run_streams, error_is_the_commands_own)
 	cr_expect_str_eq(run.err, "oops\n");
 }
 
+/* This program is started by posix_spawn(3), which leaves two signals ignored. */
+Test(run_env, no_signal_is_ignored)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "--", "grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status");
+	expect(&run, 0, "ok");
+	cr_expect_str_eq(run.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
 Test(run_env, built_from_nothing)
 {
 	static const char *const envp[] = { "SECRET=1", "LD_PRELOAD=/x.so",
