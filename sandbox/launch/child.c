@@ -44,7 +44,8 @@ static int join_cgroups(const struct plan *p, struct cloche_err *err)
 
 static int own_cgroup_namespace(const struct plan *p, struct cloche_err *err)
 {
-	return unshare(CLONE_NEWCGROUP) < 0 ? cloche_err_sys(err, errno, "unshare") : 0;
+	return unshare(CLONE_NEWCGROUP) < 0 ? cloche_err_sys(err, errno, "make a cgroup namespace")
+					    : 0;
 }
 
 static int set_signals(const struct plan *p, struct cloche_err *err)
@@ -59,8 +60,11 @@ static int set_signals(const struct plan *p, struct cloche_err *err)
 	} dfl = { 0 };
 	sigset_t none;
 
+	/* EINVAL: of SIGKILL and SIGSTOP. */
 	for (int s = 1; s < NSIG; s++)
-		(void)syscall(SYS_rt_sigaction, s, &dfl, NULL, sizeof(dfl.mask));
+		if (syscall(SYS_rt_sigaction, s, &dfl, NULL, sizeof(dfl.mask)) < 0 &&
+		    errno != EINVAL)
+			return cloche_err_sys(err, errno, "reset signal %d", s);
 	(void)sigemptyset(&none);
 	(void)umask(022);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || setsid() < 0)
@@ -119,7 +123,7 @@ static int own_user_namespace(const struct plan *p, struct cloche_err *err)
 	int r;
 
 	if (unshare(CLONE_NEWUSER) < 0)
-		return cloche_err_sys(err, errno, "unshare");
+		return cloche_err_sys(err, errno, "make a user namespace");
 	/* Not dumpable after the change of uid: /proc/self would be root's. */
 	(void)prctl(PR_SET_DUMPABLE, 1);
 	r = file_write_text(AT_FDCWD, "/proc/self/setgroups", "deny", err);
@@ -127,7 +131,8 @@ static int own_user_namespace(const struct plan *p, struct cloche_err *err)
 		r = file_write_text(AT_FDCWD, "/proc/self/gid_map", p->id_map, err);
 	if (r == 0)
 		r = file_write_text(AT_FDCWD, "/proc/self/uid_map", p->id_map, err);
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 0) < 0)
+		r = cloche_err_sys(err, errno, "become undumpable");
 	return r;
 }
 
@@ -135,10 +140,13 @@ static int drop_capabilities(const struct plan *p, struct cloche_err *err)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[2] = { 0 };
+	int cap = 0;
 
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap) < 0)
-			return cloche_err_sys(err, errno, "drop capability %d", cap);
+	while (prctl(PR_CAPBSET_DROP, cap) == 0)
+		cap++;
+	/* EINVAL: there is no such capability, so the one before was the last. */
+	if (errno != EINVAL)
+		return cloche_err_sys(err, errno, "drop capability %d", cap);
 	if (prctl(PR_SET_SECUREBITS, SECURE_ALL_BITS | SECURE_ALL_LOCKS) < 0)
 		return cloche_err_sys(err, errno, "lock securebits");
 	if (syscall(SYS_capset, &head, none) < 0)
