@@ -246,8 +246,10 @@ _Noreturn void init_main(struct plan *plan)
 
 	/* The launcher's death is the context's. It may have died before this line: then the
 	 * control socket is at its end, and the first send or recv below ends us. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0) {
+		(void)cloche_err_sys(&plan->shared->err, errno, "prctl of pid 1 of the context");
+		_exit(EXIT_FAILURE);
+	}
 	for (size_t i = 0; i < sizeof(setup) / sizeof(setup[0]); i++)
 		if (setup[i].run(plan, &err) < 0) {
 			plan->shared->err = err;
