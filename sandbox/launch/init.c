@@ -143,11 +143,17 @@ static void run_function(const struct plan *p)
 	pid_t pid;
 
 	p->shared->err.code = 0;
+	p->shared->exec_ns = 0;
 	pid = fork_function(p);
 	m.at_ns = p->shared->exec_ns;
 	if (pid < 0) {
 		(void)cloche_err_sys(&p->shared->err, errno, "clone3 into the cgroup");
 		(void)cloche_err_stage(&p->shared->err, "clone");
+	} else if (p->shared->err.code == 0 && p->shared->exec_ns == 0) {
+		(void)cloche_err_set(&p->shared->err, ECHILD,
+				     "the function process was killed before it could execute "
+				     "the command");
+		(void)cloche_err_stage(&p->shared->err, "set-up");
 	} else if (p->shared->err.code == 0) {
 		say(p, &m);
 	}

@@ -268,10 +268,10 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 {
 	bool failed = inv->status != 0;
 
-	if (!inv->ran)
-		return w->killed ? w->cause : VERDICT_LAUNCH_ERROR;
 	if (w->killed)
 		return w->cause;
+	if (!inv->ran)
+		return VERDICT_LAUNCH_ERROR;
 	if (failed && counted(inv->usage.oom_kills))
 		return VERDICT_OOM;
 	if (failed && counted(inv->usage.pids_denied))
