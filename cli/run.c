@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 struct run {
 	const struct run_options *opt;
@@ -85,7 +86,7 @@ static void tell(struct run *run, const struct invocation *inv)
 		use.timeout_ns = run->opt->spec.timeout_ns;
 	if (inv->ran && prices_charge(&run->prices, &use, &charge, NULL) == 0)
 		r.charge = &charge;
-	if (!inv->ran && inv->verdict == VERDICT_LAUNCH_ERROR)
+	if (inv->verdict == VERDICT_LAUNCH_ERROR)
 		complain(inv->err.text);
 	else if (!run->opt->quiet)
 		report_line(&r, stderr);
@@ -100,7 +101,7 @@ static void tell(struct run *run, const struct invocation *inv)
 }
 
 /* Ctrl-C and the like end the invocation, not this program, which has a report to give. */
-static int open_cancel(void)
+static int open_cancel(int *ret, struct cloche_err *err)
 {
 	sigset_t set;
 
@@ -109,8 +110,11 @@ static int open_cancel(void)
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
+	/* Blocked, they would be lost without it. */
+	*ret = signalfd(-1, &set, SFD_CLOEXEC);
+	if (*ret < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return cloche_err_sys(err, errno, "watch for signals");
+	return 0;
 }
 
 /* With an output limit, what the function writes passes through here. */
@@ -122,38 +126,17 @@ static int open_pipes(struct run *run, struct cloche_err *err)
 		return 0;
 	if (pipe2(o, O_CLOEXEC) < 0 || pipe2(e, O_CLOEXEC) < 0)
 		return cloche_err_sys(err, errno, "pipe2");
-	(void)fcntl(o[0], F_SETFL, O_NONBLOCK);
-	(void)fcntl(e[0], F_SETFL, O_NONBLOCK);
+	if (fcntl(o[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(e[0], F_SETFL, O_NONBLOCK) < 0)
+		return cloche_err_sys(err, errno, "make a pipe non-blocking");
 	run->io.out = o[0];
 	run->io.err = e[0];
 	run->pipe_out = o[1];
 	run->pipe_err = e[1];
 	run->real_out = fcntl(1, F_DUPFD_CLOEXEC, 3);
 	run->real_err = fcntl(2, F_DUPFD_CLOEXEC, 3);
+	if (run->real_out < 0 || run->real_err < 0)
+		return cloche_err_sys(err, errno, "duplicate standard output and error");
 	return 0;
-}
-
-static int create(struct run *run, struct cloche_err *err)
-{
-	int r;
-
-	if (run->pipe_out >= 0) {
-		(void)dup2(run->pipe_out, 1);
-		(void)dup2(run->pipe_err, 2);
-	}
-	r = context_create(&run->launcher, &run->opt->spec, run->opt->repeat == 1, &run->ctx, err);
-	if (run->pipe_out >= 0) {
-		(void)dup2(run->real_out, 1);
-		(void)dup2(run->real_err, 2);
-	}
-	if (r < 0)
-		return r;
-	run->have_context = true;
-	run->rc.start = "cold";
-	run->rc.invocation = 0;
-	run->rc.replaced = run->replaced;
-	run->replaced = NULL;
-	return uuid_v4(run->rc.id, err);
 }
 
 static void destroy(struct run *run)
@@ -163,6 +146,38 @@ static void destroy(struct run *run)
 	if (run->have_context && context_destroy(&run->launcher, &run->ctx, &err) < 0)
 		complain(err.text);
 	run->have_context = false;
+}
+
+/* Both are tried: what there is to say must not end in a pipe that nobody reads. */
+static int redirect(int out, int errors, struct cloche_err *err)
+{
+	int code = 0;
+
+	if (out >= 0 && dup2(out, STDOUT_FILENO) < 0)
+		code = errno;
+	if (errors >= 0 && dup2(errors, STDERR_FILENO) < 0)
+		code = errno;
+	return code ? cloche_err_sys(err, code, "redirect standard output and error") : 0;
+}
+
+static int create(struct run *run, struct cloche_err *err)
+{
+	int r = redirect(run->pipe_out, run->pipe_err, err), back;
+
+	if (r == 0)
+		r = context_create(&run->launcher, &run->opt->spec, run->opt->repeat == 1,
+				   &run->ctx, err);
+	run->have_context = r == 0;
+	back = redirect(run->real_out, run->real_err, r == 0 ? err : NULL);
+	if (r == 0 && back < 0)
+		destroy(run);
+	if (r < 0 || back < 0)
+		return r < 0 ? r : back;
+	run->rc.start = "cold";
+	run->rc.invocation = 0;
+	run->rc.replaced = run->replaced;
+	run->replaced = NULL;
+	return uuid_v4(run->rc.id, err);
 }
 
 /*
@@ -221,8 +236,9 @@ static int run_all(struct run *run, int64_t started_ns)
 	struct cloche_err err = { 0 };
 	int status = 0, r;
 
-	run->io.cancel_fd = open_cancel();
 	r = prices_find("lambda", &run->prices, &err);
+	if (r == 0)
+		r = open_cancel(&run->io.cancel_fd, &err);
 	if (r == 0)
 		r = open_pipes(run, &err);
 	if (r == 0)

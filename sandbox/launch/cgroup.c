@@ -85,16 +85,18 @@ static int limit_memory(const struct cgroup *cg, uint64_t bytes, struct cloche_e
 
 	if (!on_v1(cg, CONTROLLER_MEMORY)) {
 		r = file_write_u64(dir, "memory.max", bytes, err);
-		if (r == 0 && file_write_text(dir, "memory.swap.max", "0", err) == -EACCES)
-			r = -EACCES;
-		return r;
+		if (r < 0)
+			return r;
+		r = file_write_text(dir, "memory.swap.max", "0", NULL);
+		return r == 0 || r == -ENOENT ? 0 : cloche_err_sys(err, -r, "forbid swapping");
 	}
 	r = file_write_u64(dir, "memory.limit_in_bytes", bytes, err);
 	if (r < 0)
 		return r;
-	if (faccessat(dir, "memory.memsw.limit_in_bytes", F_OK, 0) == 0)
-		return file_write_u64(dir, "memory.memsw.limit_in_bytes", bytes, err);
-	return file_write_text(dir, "memory.swappiness", "0", err);
+	r = file_write_u64(dir, "memory.memsw.limit_in_bytes", bytes, NULL);
+	if (r == -ENOENT)
+		return file_write_text(dir, "memory.swappiness", "0", err);
+	return r < 0 ? cloche_err_sys(err, -r, "limit memory and swap") : 0;
 }
 
 static int limit_all(const struct cgroup *cg, uint64_t memory, uint64_t pids,

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/quote.h"
 #include "launch/plan.h"
 #include "launch/spec.h"
 
@@ -19,6 +20,7 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -42,16 +44,27 @@ static int join_cgroups(const struct plan *p, struct cloche_err *err)
 
 static int own_cgroup_namespace(const struct plan *p, struct cloche_err *err)
 {
-	return unshare(CLONE_NEWCGROUP) < 0 ? cloche_err_sys(err, errno, "unshare") : 0;
+	return unshare(CLONE_NEWCGROUP) < 0 ? cloche_err_sys(err, errno, "make a cgroup namespace")
+					    : 0;
 }
 
 static int set_signals(const struct plan *p, struct cloche_err *err)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	/* The kernel's own form: the C library keeps its signals 32 and 33 from sigaction(3), yet
+	 * posix_spawn(3) leaves them ignored in whom it starts. */
+	const struct {
+		void *handler;
+		unsigned long flags;
+		void *restorer;
+		uint64_t mask;
+	} dfl = { 0 };
 	sigset_t none;
 
+	/* EINVAL: of SIGKILL and SIGSTOP. */
 	for (int s = 1; s < NSIG; s++)
-		(void)sigaction(s, &dfl, NULL);
+		if (syscall(SYS_rt_sigaction, s, &dfl, NULL, sizeof(dfl.mask)) < 0 &&
+		    errno != EINVAL)
+			return cloche_err_sys(err, errno, "reset signal %d", s);
 	(void)sigemptyset(&none);
 	(void)umask(022);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || setsid() < 0)
@@ -73,10 +86,8 @@ static int lower(int resource, rlim_t want, const char *name, struct cloche_err 
 
 static int set_rlimits(const struct plan *p, struct cloche_err *err)
 {
-	int r = lower(RLIMIT_NOFILE, p->spec->nofile, "nofile", err);
+	int r = lower(RLIMIT_CORE, 0, "core", err);
 
-	if (r == 0)
-		r = lower(RLIMIT_CORE, 0, "core", err);
 	if (r == 0)
 		r = lower(RLIMIT_MEMLOCK, 64 << 10, "memlock", err);
 	if (r == 0)
@@ -112,7 +123,7 @@ static int own_user_namespace(const struct plan *p, struct cloche_err *err)
 	int r;
 
 	if (unshare(CLONE_NEWUSER) < 0)
-		return cloche_err_sys(err, errno, "unshare");
+		return cloche_err_sys(err, errno, "make a user namespace");
 	/* Not dumpable after the change of uid: /proc/self would be root's. */
 	(void)prctl(PR_SET_DUMPABLE, 1);
 	r = file_write_text(AT_FDCWD, "/proc/self/setgroups", "deny", err);
@@ -120,7 +131,8 @@ static int own_user_namespace(const struct plan *p, struct cloche_err *err)
 		r = file_write_text(AT_FDCWD, "/proc/self/gid_map", p->id_map, err);
 	if (r == 0)
 		r = file_write_text(AT_FDCWD, "/proc/self/uid_map", p->id_map, err);
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 0) < 0)
+		r = cloche_err_sys(err, errno, "become undumpable");
 	return r;
 }
 
@@ -128,10 +140,13 @@ static int drop_capabilities(const struct plan *p, struct cloche_err *err)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[2] = { 0 };
+	int cap = 0;
 
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap) < 0)
-			return cloche_err_sys(err, errno, "drop capability %d", cap);
+	while (prctl(PR_CAPBSET_DROP, cap) == 0)
+		cap++;
+	/* EINVAL: there is no such capability, so the one before was the last. */
+	if (errno != EINVAL)
+		return cloche_err_sys(err, errno, "drop capability %d", cap);
 	if (prctl(PR_SET_SECUREBITS, SECURE_ALL_BITS | SECURE_ALL_LOCKS) < 0)
 		return cloche_err_sys(err, errno, "lock securebits");
 	if (syscall(SYS_capset, &head, none) < 0)
@@ -148,12 +163,13 @@ static int enter_workdir(const struct plan *p, struct cloche_err *err)
 	return 0;
 }
 
-/* Everything but standard input, output and error closes at exec. */
+/* Everything but standard input, output and error closes at exec. The limit may be lower than what
+ * is open now, and so comes when nothing is to be opened any more. */
 static int close_fds(const struct plan *p, struct cloche_err *err)
 {
 	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return cloche_err_sys(err, errno, "close_range");
-	return 0;
+	return lower(RLIMIT_NOFILE, p->spec->nofile, "nofile", err);
 }
 
 static int load_policy(const struct plan *p, struct cloche_err *err)
@@ -180,6 +196,7 @@ static int load_policy(const struct plan *p, struct cloche_err *err)
 /* EACCES of an earlier directory outlives ENOENT of a later one, as in execvp(3). */
 static int exec_command(const struct plan *p, struct cloche_err *err)
 {
+	char shown[QUOTE_LEN];
 	int code = ENOENT;
 
 	for (char **path = p->candidates; *path; path++) {
@@ -191,7 +208,7 @@ static int exec_command(const struct plan *p, struct cloche_err *err)
 				break;
 		}
 	}
-	return cloche_err_sys(err, code, "%.200s", p->spec->argv[0]);
+	return cloche_err_sys(err, code, "%s", quote(shown, p->spec->argv[0]));
 }
 
 static const struct {

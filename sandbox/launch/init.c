@@ -153,11 +153,17 @@ static void run_function(const struct plan *p)
 
 	p->shared->err.code = 0;
 	p->shared->listener = -1;
+	p->shared->exec_ns = 0;
 	pid = spawn(p->cgroup.v2, child_main, p);
 	m.at_ns = p->shared->exec_ns;
 	if (pid < 0) {
 		(void)cloche_err_sys(&p->shared->err, -pid, "clone3 into the cgroup");
 		(void)cloche_err_stage(&p->shared->err, "clone");
+	} else if (p->shared->err.code == 0 && p->shared->exec_ns == 0) {
+		(void)cloche_err_set(&p->shared->err, ECHILD,
+				     "the function process was killed before it could execute "
+				     "the command");
+		(void)cloche_err_stage(&p->shared->err, "set-up");
 	} else if (p->shared->err.code == 0) {
 		say_with_fd(p, &m, p->shared->listener);
 	}
@@ -257,8 +263,10 @@ _Noreturn void init_main(struct plan *plan)
 
 	/* The launcher's death is the context's. It may have died before this line: then the
 	 * control socket is at its end, and the first send or recv below ends us. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0) {
+		(void)cloche_err_sys(&plan->shared->err, errno, "prctl of pid 1 of the context");
+		_exit(EXIT_FAILURE);
+	}
 	for (size_t i = 0; i < sizeof(setup) / sizeof(setup[0]); i++)
 		if (setup[i].run(plan, &err) < 0) {
 			plan->shared->err = err;

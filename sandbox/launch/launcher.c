@@ -54,15 +54,17 @@ static int sweep(unsigned n, void *arg, struct cloche_err *err)
 
 /* So many CPUs as the share is worth, spread by slot: a runtime sizes its threads and heaps by what
  * it sees, and two contexts shall not meet on one CPU while another idles. */
-static void choose_cpus(struct plan *plan, unsigned slot)
+static int choose_cpus(struct plan *plan, unsigned slot, struct cloche_err *err)
 {
 	cpu_set_t all;
 	int n, skip;
 
 	CPU_ZERO(&plan->affinity);
-	if (sched_getaffinity(0, sizeof(all), &all) < 0 || CPU_COUNT(&all) <= (int)plan->cpu.cpus) {
+	if (sched_getaffinity(0, sizeof(all), &all) < 0)
+		return cloche_err_sys(err, errno, "sched_getaffinity");
+	if (CPU_COUNT(&all) <= (int)plan->cpu.cpus) {
 		plan->affinity = all;
-		return;
+		return 0;
 	}
 	n = CPU_COUNT(&all);
 	skip = (int)(slot % (unsigned)n);
@@ -72,6 +74,7 @@ static void choose_cpus(struct plan *plan, unsigned slot)
 		if (seen++ >= skip && CPU_COUNT(&plan->affinity) < (int)plan->cpu.cpus)
 			CPU_SET(cpu, &plan->affinity);
 	}
+	return 0;
 }
 
 static int make_plan(struct launcher *l, const struct spec *spec, struct context *ctx,
@@ -85,7 +88,9 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	plan->spec = spec;
 	plan->uid = slot_uid(ctx->slot.n);
 	plan->cpu = cpu_limits_of(spec->cpu_mode, spec->memory_bytes, spec->cpu_milli, host.cpus);
-	choose_cpus(plan, ctx->slot.n);
+	r = choose_cpus(plan, ctx->slot.n, err);
+	if (r < 0)
+		return r;
 	r = policy_load(spec->policy, &plan->policy, err);
 	if (r < 0)
 		return r;
@@ -186,6 +191,7 @@ int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *e
 			    .msg_controllen = sizeof(control) };
 	struct cmsghdr *c;
 	ssize_t n;
+	int code;
 
 	do
 		n = recvmsg(ctx->control, &h, MSG_CMSG_CLOEXEC);
@@ -197,10 +203,13 @@ int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *e
 	}
 	if (n == sizeof(*ret))
 		return 0;
+	code = errno;
 	if (ctx->plan.shared && ctx->plan.shared->err.code) {
 		*err = ctx->plan.shared->err;
 		return -err->code;
 	}
+	if (n < 0)
+		return cloche_err_sys(err, code, "hear from pid 1 of the context");
 	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
 }
 

@@ -41,7 +41,8 @@ static int make_candidates(struct plan *plan, const char *name)
 	plan->candidates = calloc(N_SEARCH + 1, sizeof(char *));
 	if (!plan->candidates)
 		return -ENOMEM;
-	if (strchr(name, '/')) {
+	/* An empty name is no file; along the search path it would name the directories. */
+	if (strchr(name, '/') || !*name) {
 		plan->candidates[0] = strdup(name);
 		return plan->candidates[0] ? 0 : -ENOMEM;
 	}

@@ -255,8 +255,11 @@ static int stage_own(struct cloche_err *err)
 				return cloche_err_sys(err, errno, "link '%s'", from);
 			continue;
 		}
-		if (access(from, F_OK) < 0)
+		/* EINVAL: it is there and no link. */
+		if (errno == ENOENT)
 			continue;
+		if (n < 0 && errno != EINVAL)
+			return cloche_err_sys(err, errno, "read '%s'", from);
 		if (mkdir(to, 0755) < 0)
 			return cloche_err_sys(err, errno, "make '%s'", from);
 		r = carry(from, to, err);
@@ -382,6 +385,8 @@ static int cover_empty(const struct rootfs *fs, int covers[N_EMPTY], struct cloc
 			i++;
 		if (i == N_EMPTY || covers[i] >= 0 || access(dst, F_OK) == 0)
 			continue;
+		if (errno != ENOENT)
+			return cloche_err_sys(err, errno, "--bind: look for '%s' inside", dst);
 		if (mount("cover", empty[i], "tmpfs", MS_NOSUID | MS_NODEV, "size=1M,mode=755") < 0)
 			return cloche_err_sys(err, errno, "cover '%s'", empty[i]);
 		covers[i] = open(empty[i], O_PATH | O_DIRECTORY | O_CLOEXEC);

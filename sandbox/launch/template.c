@@ -211,8 +211,11 @@ static int build_top(struct cloche_err *err)
 				return cloche_err_sys(err, errno, "link '%s'", from);
 			continue;
 		}
-		if (access(from, F_OK) < 0)
+		/* EINVAL: it is there and no link. */
+		if (errno == ENOENT)
 			continue;
+		if (n < 0 && errno != EINVAL)
+			return cloche_err_sys(err, errno, "read '%s'", from);
 		if (mkdir(to, 0755) < 0)
 			return cloche_err_sys(err, errno, "make '%s'", to);
 		r = bind_ro(from, to, err);

@@ -61,13 +61,6 @@ struct watch {
 	struct init_msg end;
 };
 
-static void set_timer(int fd, int64_t at_ns)
-{
-	struct itimerspec t = { .it_value = ns_timespec(at_ns > 0 ? at_ns : 1) };
-
-	(void)timerfd_settime(fd, TFD_TIMER_ABSTIME, &t, NULL);
-}
-
 static void kill_for(struct watch *w, enum verdict cause)
 {
 	if (w->killed || w->ended)
@@ -75,6 +68,26 @@ static void kill_for(struct watch *w, enum verdict cause)
 	w->killed = w->inv->killed = true;
 	w->cause = cause;
 	cgroup_kill(&w->ctx->plan.cgroup);
+}
+
+/* What went wrong here, with the function running or just ended, is no success of it. */
+static void give_up(struct watch *w, int code, const char *what)
+{
+	if (w->killed)
+		return;
+	if (code)
+		(void)cloche_err_sys(&w->inv->err, code, "%s", what);
+	w->killed = true;
+	w->cause = VERDICT_LAUNCH_ERROR;
+	cgroup_kill(&w->ctx->plan.cgroup);
+}
+
+static void set_timer(struct watch *w, int which, int64_t at_ns)
+{
+	struct itimerspec t = { .it_value = ns_timespec(at_ns > 0 ? at_ns : 1) };
+
+	if (timerfd_settime(w->fds[which].fd, TFD_TIMER_ABSTIME, &t, NULL) < 0)
+		give_up(w, errno, "set the time limit");
 }
 
 /* CPU time cannot grow faster than the CPUs that it may use: look again when it could be over. */
@@ -86,7 +99,7 @@ static void check_cpu_time(struct watch *w)
 	if (used >= limit)
 		kill_for(w, VERDICT_CPU_TIMEOUT);
 	else
-		set_timer(w->fds[WATCH_CPU].fd,
+		set_timer(w, WATCH_CPU,
 			  clock_now_ns() + (int64_t)((limit - used) / w->ctx->plan.cpu.cpus) +
 				  100000);
 }
@@ -109,13 +122,13 @@ static void on_started(struct watch *w, const struct init_msg *m)
 	/* Once per context, and not before: what the launch used is not the function's, and a small
 	 * quota would stretch it to seconds. */
 	if (w->first && cgroup_set_quota(&w->ctx->plan.cgroup, &w->ctx->plan.cpu, &w->inv->err) < 0)
-		kill_for(w, VERDICT_LAUNCH_ERROR);
+		give_up(w, 0, NULL);
 	w->start_ns = m->at_ns;
 	w->inv->ran = true;
 	w->fds[WATCH_DENIED].fd = w->ctx->listener;
 	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - m->at_ns);
 	w->deadline_ns = m->at_ns + w->spec->timeout_ns;
-	set_timer(w->fds[WATCH_WALL].fd, w->deadline_ns);
+	set_timer(w, WATCH_WALL, w->deadline_ns);
 	try_be_prompt(w, true);
 	if (w->spec->cpu_time_ns)
 		check_cpu_time(w);
@@ -126,8 +139,8 @@ static void on_message(struct watch *w)
 	struct init_msg m;
 
 	if (context_recv(w->ctx, &m, &w->inv->err) < 0) {
+		give_up(w, 0, NULL);
 		w->ended = true;
-		w->inv->verdict = VERDICT_LAUNCH_ERROR;
 		return;
 	}
 	switch (m.type) {
@@ -145,6 +158,7 @@ static void on_message(struct watch *w)
 	default:
 		(void)cloche_err_set(&w->inv->err, EPROTO,
 				     "pid 1 of the context spoke out of turn");
+		give_up(w, 0, NULL);
 		w->ended = true;
 	}
 }
@@ -174,6 +188,8 @@ static bool copy_output(struct watch *w, int which)
 	if (n <= 0) {
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			return errno == EINTR;
+		if (n < 0)
+			give_up(w, errno, "read the function's output");
 		return false;
 	}
 	if ((uint64_t)n > room) {
@@ -181,9 +197,13 @@ static bool copy_output(struct watch *w, int which)
 		n = (ssize_t)room;
 	}
 	w->output_bytes += (uint64_t)n;
+	if (write_all(which == WATCH_OUT ? STDOUT_FILENO : STDERR_FILENO, buf, (size_t)n))
+		return true;
 	/* A reader that went away ends the copy, not the run: as a pipe of its own would. */
-	return write_all(which == WATCH_OUT ? STDOUT_FILENO : STDERR_FILENO, buf, (size_t)n) ||
-	       errno == EPIPE;
+	if (errno != EPIPE)
+		give_up(w, errno, which == WATCH_OUT ? "write to standard output"
+						     : "write to standard error");
+	return errno == EPIPE;
 }
 
 static void on_denied(struct watch *w)
@@ -271,10 +291,10 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 {
 	bool failed = inv->status != 0;
 
-	if (!inv->ran)
-		return w->killed ? w->cause : VERDICT_LAUNCH_ERROR;
 	if (w->killed)
 		return w->cause;
+	if (!inv->ran)
+		return VERDICT_LAUNCH_ERROR;
 	if (failed && counted(inv->usage.oom_kills))
 		return VERDICT_OOM;
 	if (failed && counted(inv->usage.pids_denied))

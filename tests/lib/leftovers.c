@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,6 +51,51 @@ size_t leftover_cgroups(char **first)
 	}
 	globfree(&found);
 	return count;
+}
+
+char *leftover_of_slot(int slot)
+{
+	cleanup_fd int slots = open("/run/cloche/slots", O_RDWR | O_CLOEXEC);
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1 };
+	char pattern[64], byte = 0, *what = NULL;
+	glob_t found = { 0 };
+
+	cr_assert(slots >= 0, "/run/cloche/slots: %m");
+	if (fcntl(slots, F_OFD_SETLK, &l) < 0)
+		return NULL;
+	(void)snprintf(pattern, sizeof(pattern), "/sys/fs/cgroup/cloche/%d", slot);
+	(void)glob(pattern, GLOB_ONLYDIR, NULL, &found);
+	(void)snprintf(pattern, sizeof(pattern), "/sys/fs/cgroup/*/cloche/%d", slot);
+	(void)glob(pattern, GLOB_ONLYDIR | GLOB_APPEND, NULL, &found);
+	cr_assert_geq(pread(slots, &byte, 1, slot), 0);
+	if (found.gl_pathc > 0)
+		what = strdup(found.gl_pathv[0]);
+	else if (byte)
+		cr_assert(asprintf(&what, "the byte of slot %d", slot) > 0);
+	globfree(&found);
+	return what;
+}
+
+char *leftover_state(void)
+{
+	cleanup_file FILE *f = fopen("/proc/self/mountinfo", "re");
+	static const char *const patterns[] = { "/run/cloche/*", "/run/cloche/*/*" };
+	glob_t found = { 0 };
+	char line[4096], at[1024], *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	cr_assert(f && out);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %*s %*s %*s %1023s", at) == 1 && strstr(at, "cloche"))
+			(void)fprintf(out, "mount %s\n", at);
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
+		(void)glob(patterns[i], i ? GLOB_APPEND : 0, NULL, &found);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		(void)fprintf(out, "%s\n", found.gl_pathv[i]);
+	globfree(&found);
+	cr_assert_eq(fclose(out), 0);
+	return text;
 }
 
 static bool environ_has(const char *path, const char *pair)

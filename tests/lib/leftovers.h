@@ -13,6 +13,14 @@
  * names one of them or is NULL. */
 size_t leftover_cgroups(char **first);
 
+/* What an ended run left of its slot: a cgroup, or a byte that says that it is in use. A text to be
+ * freed, or NULL: nothing, or the slot has a living owner by now. */
+char *leftover_of_slot(int slot);
+
+/* What Cloche has on this host beside contexts: its mounts, and the files of its run directory. A
+ * text to be freed, equal before and after whatever cleans up after itself. */
+char *leftover_state(void);
+
 /* The number of living processes that have this K=V in their environment; zombies have none. */
 size_t leftover_processes(const char *pair);
 

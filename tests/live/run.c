@@ -105,6 +105,16 @@ Test(run_status, not_found)
 	cr_expect(strstr(run.err, "no-such-command") != NULL, "%s", run.err);
 }
 
+/* In a PATH search the empty name would be the directories themselves. */
+Test(run_status, empty_name_is_not_found)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "--", "");
+	expect(&run, 127, "launch_error");
+	cr_expect(strstr(run.err, "''") != NULL, "%s", run.err);
+}
+
 Test(run_status, not_executable)
 {
 	cleanup_run struct run run = { 0 };
@@ -151,6 +161,16 @@ Test(run_streams, error_is_the_commands_own)
 	expect(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "");
 	cr_expect_str_eq(run.err, "oops\n");
+}
+
+/* This program is started by posix_spawn(3), which leaves two signals ignored. */
+Test(run_env, no_signal_is_ignored)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "--", "grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status");
+	expect(&run, 0, "ok");
+	cr_expect_str_eq(run.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }
 
 Test(run_env, built_from_nothing)
@@ -420,6 +440,22 @@ Test(run_limits, nofile)
 	RUN_INSIDE(&run, "--nofile", "64", INSIDE, "open", "100");
 	expect(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "61 files, then EMFILE\n");
+}
+
+/* Fewer than the launch itself has open; three are the standard ones. */
+Test(run_limits, small_nofile)
+{
+	static const char *const limits[] = { "3", "4", "16", "23" };
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		cleanup_run struct run run = { 0 };
+		char said[64];
+
+		RUN_INSIDE(&run, "--nofile", limits[i], INSIDE, "open", "100");
+		expect(&run, 0, "ok");
+		(void)snprintf(said, sizeof(said), "%d files, then EMFILE\n", atoi(limits[i]) - 3);
+		cr_expect_str_eq(run.out, said);
+	}
 }
 
 Test(run_limits, fsize)

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fingerprint [NAMESPACE-LINK…]: prints what a context keeps its function to, as far as the
+ * function can tell: identity, capabilities, limits, mounts, descriptors, signals, cgroups, and
+ * which of the given links (mnt:[4026531840]) are its own as well. Two runs with the same options
+ * print the same, whatever slot they had; a difference is a wall that is missing.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static void show_status(void)
+{
+	static const char *const keys[] = {
+		"Uid:",	   "Gid:",    "Groups:",	  "NoNewPrivs:",  "Seccomp:",	"CapInh:",
+		"CapPrm:", "CapEff:", "CapBnd:",	  "CapAmb:",	  "SigPnd:",	"ShdPnd:",
+		"SigBlk:", "SigIgn:", "SigCgt:",	  "Umask:",	  "TracerPid:", "NSpid:",
+		"NSsid:",  "NSpgid:", "Seccomp_filters:", "HugetlbPages:"
+	};
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+			if (strncmp(line, keys[i], strlen(keys[i])) == 0)
+				(void)fputs(line, stdout);
+	if (f)
+		(void)fclose(f);
+}
+
+/* Inside and how many; the outside is another for each slot. */
+static void show_map(const char *path)
+{
+	unsigned in, out, n;
+	FILE *f = fopen(path, "re");
+
+	while (f && fscanf(f, "%u %u %u", &in, &out, &n) == 3)
+		printf("%s: %u is %s, %u of them\n", path, in,
+		       out >= 1900000000 ? "a slot's" : "another's", n);
+	if (f)
+		(void)fclose(f);
+}
+
+static void show_limits(void)
+{
+	struct rlimit l;
+
+	for (int i = 0; i < RLIMIT_NLIMITS; i++)
+		if (getrlimit(i, &l) == 0)
+			printf("rlimit %d: %llu %llu\n", i, (unsigned long long)l.rlim_cur,
+			       (unsigned long long)l.rlim_max);
+}
+
+/* Without the ids, and without where on the host it comes from. */
+static void show_mounts(void)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096], at[1024], options[1024];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		char *rest = strstr(line, " - ");
+
+		if (sscanf(line, "%*s %*s %*s %*s %1023s %1023s", at, options) == 2 && rest)
+			printf("mount %s %s%s", at, options, rest);
+	}
+	if (f)
+		(void)fclose(f);
+}
+
+static void show_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	const struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.' && atoi(e->d_name) != dirfd(d))
+			printf("fd %s\n", e->d_name);
+	if (d)
+		(void)closedir(d);
+}
+
+static void show_file(const char *path, int lines_only)
+{
+	FILE *f = fopen(path, "re");
+	char line[512];
+	int n = 0;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		n++;
+		if (!lines_only)
+			printf("%s: %s", path, line);
+	}
+	if (f && lines_only)
+		printf("%s: %d lines\n", path, n);
+	if (f)
+		(void)fclose(f);
+}
+
+/* The own leaf: limits, and that it is where this process lives. Not the quota, which is set when
+ * the function is running already. */
+static void show_cgroup(void)
+{
+	static const char *const values[] = { "memory/memory.limit_in_bytes",
+					      "memory/memory.memsw.limit_in_bytes",
+					      "cpu/cpu.cfs_period_us",
+					      "cpu/cpu.shares",
+					      "pids/pids.max",
+					      "memory.max",
+					      "memory.swap.max",
+					      "cpu.weight",
+					      "pids.max" };
+	static const char *const members[] = { "memory/tasks", "cpu/tasks", "pids/tasks",
+					       "cgroup.procs" };
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", values[i]);
+		show_file(path, 0);
+	}
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", members[i]);
+		show_file(path, 1);
+	}
+	show_file("/proc/self/cgroup", 0);
+}
+
+static void show_network(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r = { .ifr_name = "lo" };
+	struct if_nameindex *all = if_nameindex();
+
+	for (struct if_nameindex *i = all; i && i->if_index; i++)
+		printf("interface %s\n", i->if_name);
+	if_freenameindex(all);
+	if (ioctl(fd, SIOCGIFFLAGS, &r) == 0)
+		printf("lo is %s\n", r.ifr_flags & IFF_UP ? "up" : "down");
+	(void)close(fd);
+}
+
+static void show_namespaces(int n, char **links)
+{
+	static const char *const kinds[] = { "cgroup", "ipc",  "mnt",  "net",
+					     "pid",    "time", "user", "uts" };
+	char path[64], link[64];
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *whose = "its own";
+		ssize_t len;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[i]);
+		len = readlink(path, link, sizeof(link) - 1);
+		link[len > 0 ? len : 0] = '\0';
+		for (int k = 0; k < n; k++)
+			if (strcmp(link, links[k]) == 0)
+				whose = "the host's";
+		printf("namespace %s: %s\n", kinds[i], len > 0 ? whose : "none");
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct utsname u;
+	cpu_set_t cpus;
+	char cwd[1024];
+
+	show_status();
+	show_map("/proc/self/uid_map");
+	show_map("/proc/self/gid_map");
+	show_file("/proc/self/setgroups", 0);
+	show_limits();
+	show_mounts();
+	show_fds();
+	show_cgroup();
+	show_network();
+	show_namespaces(argc - 1, argv + 1);
+	for (char **e = environ; *e; e++)
+		puts(*e);
+	if (getcwd(cwd, sizeof(cwd)))
+		puts(cwd);
+	if (uname(&u) == 0)
+		puts(u.nodename);
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		printf("%d CPUs\n", CPU_COUNT(&cpus));
+	printf("securebits %d, parent %d, session is %s\n", prctl(PR_GET_SECUREBITS),
+	       (int)getppid(), getsid(0) == getpid() ? "its own" : "another's");
+	printf("mount: %s\n",
+	       mount("x", "/tmp", "tmpfs", 0, NULL) < 0 ? strerrorname_np(errno) : "done");
+	return 0;
+}

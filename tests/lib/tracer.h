@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_TESTS_LIB_TRACER_H
+#define CLOCHE_TESTS_LIB_TRACER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Runs a program under ptrace(2), writes down the system calls of all its processes, and makes one
+ * of them fail or one process die at it. strace(1) can do the like, but counts per process name of
+ * the call in every process at once: "the third openat" would be failed in the supervisor, in pid 1
+ * and in the function. Here exactly one call of one process is meant.
+ *
+ * Processes are counted by birth; 0 is the program itself. One that executes another program
+ * (the function, at the end of a launch) is let go there.
+ */
+struct call {
+	unsigned process;
+	long nr;
+	unsigned nth; /* from 1, among the calls of this number in this process */
+};
+
+enum fault {
+	FAULT_NONE,
+	FAULT_ERROR, /* the call is not made and returns -code; close(2) is made all the same */
+	FAULT_KILL,  /* the process dies by SIGKILL before the call */
+};
+
+#define TRACE_PROCESSES 16
+
+struct trace {
+	const char *const *argv;
+	struct call at;
+	enum fault fault;
+	int code;
+
+	struct call *calls; /* owned: all, in the order in which they were begun */
+	size_t n_calls;
+	unsigned n_processes;
+	unsigned parent[TRACE_PROCESSES];
+	size_t last_birth[TRACE_PROCESSES]; /* n_calls when it had its last child; 0: none */
+	bool executed;			    /* a process has become the function */
+
+	bool hit;	 /* the fault was made */
+	bool hung;	 /* something did not end in TRACE_LIMIT_S and was killed */
+	int status;	 /* of the program, 128 + signal as a shell has it */
+	int slot;	 /* of the context, by its cgroup's name; -1: none was made */
+	char *out, *err; /* owned, what was written to standard output and error */
+};
+
+/* Until the program and all its processes have ended. */
+#define TRACE_LIMIT_S 20
+
+void trace_run(struct trace *t);
+
+/* Frees what trace_run filled in. */
+void trace_free(struct trace *t);
+
+#define cleanup_trace __attribute__((cleanup(trace_free)))
+
+/* "openat"; the number itself when it has no name here. */
+const char *call_name(long nr, char buf[static 24]);
+
+#endif
