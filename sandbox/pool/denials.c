@@ -28,16 +28,18 @@ static void count(struct denials *d, const struct seccomp_data *call)
 	d->n++;
 }
 
-bool denials_take(struct denials *denials, int listener)
+int denials_take(struct denials *denials, int listener)
 {
 	/* The kernel wants it zeroed. Its structures may grow; these ioctls carry their size. */
 	struct seccomp_notif call = { 0 };
 	struct seccomp_notif_resp answer = { .error = -EPERM };
 
+	/* ENOENT: who called has died meanwhile. */
 	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
-		return errno == EINTR || errno == ENOENT; /* ENOENT: the caller died meanwhile */
-	answer.id = call.id;
-	(void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+		return errno == EINTR || errno == ENOENT ? 0 : -errno;
 	count(denials, &call.data);
-	return true;
+	answer.id = call.id;
+	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
 }

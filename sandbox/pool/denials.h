@@ -2,7 +2,6 @@
 #ifndef CLOCHE_POOL_DENIALS_H
 #define CLOCHE_POOL_DENIALS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,8 +29,9 @@ struct denials {
 /*
  * Takes one notification from the listener of a seccomp filter (seccomp_unotify(2)) and has the
  * call fail with EPERM, which is all the caller gets: its memory is not looked at, so that nothing
- * can change between the check and the use. Returns false when there is no listener any more.
+ * can change between the check and the use. -errno when it could not be answered: the caller of the
+ * call then waits for ever and must be killed.
  */
-bool denials_take(struct denials *denials, int listener);
+int denials_take(struct denials *denials, int listener);
 
 #endif

@@ -209,10 +209,17 @@ static bool copy_output(struct watch *w, int which)
 static void on_denied(struct watch *w)
 {
 	struct pollfd *p = &w->fds[WATCH_DENIED];
+	int r;
 
-	/* POLLHUP: the last process under the policy is gone. */
-	if (!(p->revents & POLLIN) || !denials_take(&w->inv->denials, p->fd))
-		p->fd = -1;
+	if (!(p->revents & POLLIN)) {
+		p->fd = -1; /* POLLHUP: the last process under the policy is gone */
+		return;
+	}
+	r = denials_take(&w->inv->denials, p->fd);
+	if (r < 0 && !w->killed) {
+		(void)cloche_err_sys(&w->inv->err, -r, "answer a denied system call");
+		kill_for(w, VERDICT_LAUNCH_ERROR);
+	}
 	if (w->inv->denials.total > DENIALS_MAX)
 		kill_for(w, VERDICT_DENIED);
 }
