@@ -27,6 +27,7 @@
 #include <bpf/bpf_tracing.h>
 #include "core_fixes.h"
 #include "meter_abi.h"
+#include "meter_slice.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -234,16 +235,16 @@ static __always_inline void slot_move(struct meter_slot *s, struct record *r, __
 	r->state = state;
 }
 
-/* The end of a slice: the kernel's own clock says how much of it the thread really had. What lies
- * in an earlier epoch was booked there as had; no more is taken back than this one holds. */
+/* The end of a slice. The edge is where this invocation began, by user space's word or at its exec.
+ */
 static __always_inline void slot_book_slice(struct meter_slot *s, const struct record *r,
 					    const struct meter_ctl *c, __u64 at, __u64 runtime)
 {
-	__u64 epoch = *(volatile const __u64 *)&c->epoch_ns;
-	__s64 d = (at - r->in_ns) - (runtime - r->runtime), most;
+	__u64 edge = *(volatile const __u64 *)&c->epoch_ns;
 
-	most = at - (r->in_ns < epoch ? epoch : r->in_ns);
-	s->now.stolen_ns += d > most ? most : d;
+	if (s->base_epoch == s->epoch && s->base_ns > edge)
+		edge = s->base_ns;
+	s->now.stolen_ns += slice_stolen(r->in_ns, edge, at, runtime - r->runtime);
 }
 
 /*

@@ -80,10 +80,10 @@ static bool is_version_of(const char *entry, const char *name)
 	size_t len = strlen(name);
 	const char *hash = entry + len + 1;
 
-	if (strncmp(entry, name, len) || entry[len] != '-')
+	if (strncmp(entry, name, len) != 0 || entry[len] != '-')
 		return false;
 	return strspn(hash, "0123456789abcdef") == HASH_LEN &&
-	       (!hash[HASH_LEN] || !strcmp(hash + HASH_LEN, "-new"));
+	       (!hash[HASH_LEN] || strcmp(hash + HASH_LEN, "-new") == 0);
 }
 
 /* ---- the file system ---------------------------------------------------------------------- */
@@ -130,7 +130,7 @@ static int version_remove(int root, const char *entry)
 		return -e;
 	}
 	while ((d = readdir(dir)))
-		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
 			(void)unlinkat(lock, d->d_name, 0);
 	(void)closedir(dir);
 	return unlinkat(root, entry, AT_REMOVEDIR) ? -errno : 0;
@@ -148,7 +148,7 @@ static int versions_remove(int root, const char *name, const char *keep)
 		return 0;
 	}
 	while ((d = readdir(dir)))
-		if (is_version_of(d->d_name, name) && (!keep || strcmp(d->d_name, keep)))
+		if (is_version_of(d->d_name, name) && (!keep || strcmp(d->d_name, keep) != 0))
 			left += version_remove(root, d->d_name) == -EBUSY;
 	(void)closedir(dir);
 	return left;
@@ -505,7 +505,7 @@ int meter_begin(struct meter_context *c, bool at_exec, bool trace, struct cloche
 int meter_end(struct meter_context *c, struct meter_usage *ret, struct cloche_err *err)
 {
 	struct meter_slot s, begin;
-	uint64_t now;
+	uint64_t now = 0;
 	int r = edge(c, false, &s, &now, err);
 
 	if (r)
@@ -555,6 +555,15 @@ static void state_add_link(struct meter_state *s, const char *pin)
 	s->missed += prog.recursion_misses;
 }
 
+/* By its name; the maps' and the network programs' own pins are none. */
+static bool is_link(const char *pin)
+{
+	if (strcmp(pin, "meter_ingress") == 0 || strcmp(pin, "meter_egress") == 0)
+		return false;
+	return strncmp(pin, "meter_", 6) == 0 || strncmp(pin, "in_", 3) == 0 ||
+	       strncmp(pin, "out_", 4) == 0;
+}
+
 static void state_read_pins(struct meter_state *s, const char *name)
 {
 	const char *own = strrchr(s->path, '/') + 1;
@@ -562,16 +571,14 @@ static void state_read_pins(struct meter_state *s, const char *name)
 	DIR *dir = opendir(BPFFS);
 
 	while (dir && (d = readdir(dir)))
-		s->others += is_version_of(d->d_name, name) && strcmp(d->d_name, own);
+		s->others += is_version_of(d->d_name, name) && strcmp(d->d_name, own) != 0;
 	if (dir)
 		(void)closedir(dir);
 	dir = opendir(s->path);
 	s->loaded = dir;
 	while (dir && (d = readdir(dir)))
-		if (!strncmp(d->d_name, "meter_", 6) || !strncmp(d->d_name, "in_", 3) ||
-		    !strncmp(d->d_name, "out_", 4))
-			if (strcmp(d->d_name, "meter_ingress") && strcmp(d->d_name, "meter_egress"))
-				state_add_link(s, d->d_name);
+		if (is_link(d->d_name))
+			state_add_link(s, d->d_name);
 	if (dir)
 		(void)closedir(dir);
 }

@@ -99,20 +99,20 @@ int main(int argc, char **argv)
 		const char *what = argv[i];
 		long n = i + 1 < argc ? atol(argv[i + 1]) : 0;
 
-		if (!strcmp(what, "exec")) {
+		if (strcmp(what, "exec") == 0) {
 			argv[i] = argv[0];
 			execv(argv[0], argv + i);
 			return 3;
 		}
-		if (!strcmp(what, "burn"))
+		if (strcmp(what, "burn") == 0)
 			burn(n);
-		else if (!strcmp(what, "touch"))
+		else if (strcmp(what, "touch") == 0)
 			touch((size_t)n);
-		else if (!strcmp(what, "fork"))
+		else if (strcmp(what, "fork") == 0)
 			fork_many(n);
-		else if (!strcmp(what, "threads"))
+		else if (strcmp(what, "threads") == 0)
 			thread_many(n);
-		else if (!strcmp(what, "kill"))
+		else if (strcmp(what, "kill") == 0)
 			kill_self((int)n);
 		else
 			return 2;

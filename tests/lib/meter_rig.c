@@ -190,7 +190,7 @@ int rig_reap(struct child *c, uint64_t *ret_rusage_ns)
  * off the CPU: the kernel waits for that before it shows a system call. */
 static bool thread_sleeps(pid_t pid, const char *tid)
 {
-	char path[96], text[256];
+	char path[96], text[256] = "";
 	ssize_t n = -1;
 	int fd;
 
@@ -254,12 +254,12 @@ uint64_t rig_stat(struct rig *r, const char *file, const char *key)
 	FILE *f;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", r->leaf_path, file);
-	if (*r->cpu_path && strcmp(key, "usage_usec"))
+	if (*r->cpu_path && strcmp(key, "usage_usec") != 0)
 		(void)snprintf(path, sizeof(path), "%s/%s", r->cpu_path, file);
 	f = fopen(path, "re");
 	cr_assert_not_null(f, "open '%s'", path);
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "%63s %llu", name, &v) == 2 && !strcmp(name, key)) {
+		if (sscanf(line, "%63s %llu", name, &v) == 2 && strcmp(name, key) == 0) {
 			fclose(f);
 			return v;
 		}

@@ -4,6 +4,7 @@
  * monotonic clock of the test, the kernel's cpu.stat and rusage. Needs root, BPF and cgroup2.
  */
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -98,100 +99,101 @@ static void check_sum(const struct meter_usage *u)
 	cr_assert(u->complete);
 }
 
-/*
- * runs of ns on so many threads in one context. Two truths hold the figure between them: the burner
+/* What is burnt at once, in how many threads; how often here, and how often for the bench. All of
+ * the long ones take minutes; a few show that nothing adds up with time. */
+struct load {
+	uint64_t ms;
+	unsigned threads;
+	unsigned runs; /* 0: for the bench only; these come last */
+	uint32_t slot;
+};
+
+#define RUNS_MAX 100
+
+static struct load loads[] = {
+	{ 1, 1, 50, 100 },   { 1, 2, 50, 101 },	 { 1, 8, 25, 102 },   { 10, 1, 25, 103 },
+	{ 10, 2, 25, 104 },  { 10, 8, 10, 105 }, { 100, 1, 4, 106 },  { 100, 8, 4, 107 },
+	{ 1000, 2, 1, 108 }, { 100, 2, 0, 109 }, { 1000, 1, 0, 110 }, { 1000, 8, 0, 111 },
+};
+
+struct errors {
+	int64_t outside[RUNS_MAX]; /* how far the meter lies outside of both truths */
+	int64_t beyond[RUNS_MAX];  /* what the burner does not see: waking and going to sleep */
+};
+
+/* Two truths hold one run between them, on whatever machine and under whatever load: the burner
  * cannot have had less than it saw on its own clock, nor more than the kernel booked for its cgroup
- * while it went from asleep to asleep. The error is how far the meter lies outside. (What the
- * burner does not see, waking and going to sleep, is some 10 us, but milliseconds in an emulated
- * machine that loses its CPU meanwhile.)
- */
-static void check_burn(uint32_t slot, uint64_t ns, unsigned threads, unsigned runs)
+ * while it went from asleep to asleep. */
+static void burn_once(struct rig *r, struct child *c, const struct burn *b, int64_t *outside_ns,
+		      int64_t *beyond_ns)
 {
+	uint64_t seen, booked;
+	struct meter_usage u;
+
+	rig_await_sleep(c);
+	booked = rig_stat(r, "cpu.stat", "usage_usec");
+	rig_begin(r, false, false);
+	rig_go(c);
+	seen = rig_hear(c);
+	rig_await_sleep(c);
+	u = rig_end(r);
+	check_sum(&u);
+	cr_assert_leq(u.busy_ns, u.on_cpu_ns + (uint64_t)u.stolen_ns);
+	if (b->threads == 1)
+		cr_assert_eq(u.busy_ns, u.on_cpu_ns + (uint64_t)u.stolen_ns);
+	cr_assert_geq(seen, b->ns);
+	booked = (rig_stat(r, "cpu.stat", "usage_usec") - booked) * 1000;
+	*outside_ns = outside(u.on_cpu_ns, seen, booked);
+	*beyond_ns = (int64_t)(u.on_cpu_ns - seen);
+}
+
+static void show(const struct load *l, const struct errors *e, unsigned runs)
+{
+	unsigned p99 = runs - 1 - (runs == RUNS_MAX), middle = runs / 2;
+
+	fprintf(stderr,
+		"  %4llu ms in %u threads, %3u runs: error p99 %6.1f max %6.1f us; beyond the "
+		"burner's own clock: median %6.1f p99 %6.1f us\n",
+		(unsigned long long)l->ms, l->threads, runs, (double)e->outside[p99] / 1e3,
+		(double)e->outside[runs - 1] / 1e3, (double)e->beyond[middle] / 1e3,
+		(double)e->beyond[p99] / 1e3);
+}
+
+ParameterizedTestParameters(meter_exact, between_both_truths)
+{
+	size_t n = sizeof(loads) / sizeof(*loads);
+
+	while (!getenv("CLOCHE_METER_BENCH") && !loads[n - 1].runs)
+		n--;
+	return cr_make_param_array(struct load, loads, n);
+}
+
+ParameterizedTest(struct load *l, meter_exact, between_both_truths)
+{
+	bool bench = getenv("CLOCHE_METER_BENCH");
+	uint64_t ns = l->ms * NSEC_PER_MSEC;
 	uint64_t limit = ns / 200 > 50 * NSEC_PER_USEC ? ns / 200 : 50 * NSEC_PER_USEC;
-	struct burn b = { .ns = ns, .threads = threads };
-	int64_t error[128], beyond[128];
+	struct burn b = { .ns = ns, .threads = l->threads };
+	unsigned runs = bench ? RUNS_MAX : l->runs;
+	struct errors e;
 	struct child c;
 	struct rig r;
 
-	if (getenv("CLOCHE_METER_FULL"))
-		runs = 100;
-	rig_open(&r, slot, 0);
+	rig_open(&r, l->slot, 0);
 	c = rig_spawn(&r, burner, &b);
 	rig_hear(&c);
-	for (unsigned i = 0; i < runs; i++) {
-		struct meter_usage u;
-		uint64_t seen, booked;
-
-		rig_await_sleep(&c);
-		booked = rig_stat(&r, "cpu.stat", "usage_usec");
-		rig_begin(&r, false, false);
-		rig_go(&c);
-		seen = rig_hear(&c);
-		rig_await_sleep(&c);
-		u = rig_end(&r);
-		check_sum(&u);
-		cr_assert_leq(u.busy_ns, u.on_cpu_ns + (uint64_t)u.stolen_ns);
-		if (threads == 1)
-			cr_assert_eq(u.busy_ns, u.on_cpu_ns + (uint64_t)u.stolen_ns);
-		cr_assert_geq(seen, ns);
-		booked = (rig_stat(&r, "cpu.stat", "usage_usec") - booked) * 1000;
-		beyond[i] = (int64_t)(u.on_cpu_ns - seen);
-		error[i] = outside(u.on_cpu_ns, seen, booked);
-	}
+	for (unsigned i = 0; i < runs; i++)
+		burn_once(&r, &c, &b, &e.outside[i], &e.beyond[i]);
 	cr_assert(!kill(c.pid, SIGKILL));
 	rig_reap(&c, NULL);
 	rig_close(&r);
-	qsort(error, runs, sizeof(*error), by_value);
-	qsort(beyond, runs, sizeof(*beyond), by_value);
-	if (getenv("CLOCHE_METER_SHOW"))
-		fprintf(stderr,
-			"%llu ms %u threads: error p99 %lld max %lld; beyond what the burner saw: "
-			"median %lld p99 %lld max %lld ns\n",
-			(unsigned long long)(ns / NSEC_PER_MSEC), threads,
-			(long long)error[runs * 99 / 100 - 1], (long long)error[runs - 1],
-			(long long)beyond[runs / 2], (long long)beyond[runs * 99 / 100 - 1],
-			(long long)beyond[runs - 1]);
-	cr_assert_leq((uint64_t)error[runs * 99 / 100 - 1], limit,
+	qsort(e.outside, runs, sizeof(*e.outside), by_value);
+	qsort(e.beyond, runs, sizeof(*e.beyond), by_value);
+	if (bench)
+		show(l, &e, runs);
+	/* The last but one of a hundred; with fewer runs the worst. */
+	cr_assert_leq((uint64_t)e.outside[runs - 1 - (runs == RUNS_MAX)], limit,
 		      "%llu ms in %u threads: p99 of %u runs is off by %lld ns, limit %llu",
-		      (unsigned long long)(ns / 1000000), threads, runs,
-		      (long long)error[runs * 99 / 100 - 1], (unsigned long long)limit);
-}
-
-/* A hundred runs of the long ones take minutes: with CLOCHE_METER_FULL only. A few show that
- * nothing adds up with time. */
-Test(meter_exact, burn_1ms_1_thread)
-{
-	check_burn(100, 1 * NSEC_PER_MSEC, 1, 100);
-}
-Test(meter_exact, burn_1ms_2_threads)
-{
-	check_burn(101, 1 * NSEC_PER_MSEC, 2, 100);
-}
-Test(meter_exact, burn_1ms_8_threads)
-{
-	check_burn(102, 1 * NSEC_PER_MSEC, 8, 100);
-}
-Test(meter_exact, burn_10ms_1_thread)
-{
-	check_burn(103, 10 * NSEC_PER_MSEC, 1, 100);
-}
-Test(meter_exact, burn_10ms_2_threads)
-{
-	check_burn(104, 10 * NSEC_PER_MSEC, 2, 100);
-}
-Test(meter_exact, burn_10ms_8_threads)
-{
-	check_burn(105, 10 * NSEC_PER_MSEC, 8, 100);
-}
-Test(meter_exact, burn_100ms_1_thread)
-{
-	check_burn(106, 100 * NSEC_PER_MSEC, 1, 8);
-}
-Test(meter_exact, burn_100ms_8_threads)
-{
-	check_burn(107, 100 * NSEC_PER_MSEC, 8, 8);
-}
-Test(meter_exact, burn_1000ms_2_threads)
-{
-	check_burn(108, 1000 * NSEC_PER_MSEC, 2, 2);
+		      (unsigned long long)l->ms, l->threads, runs, (long long)e.outside[runs - 1],
+		      (unsigned long long)limit);
 }

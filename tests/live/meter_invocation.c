@@ -106,6 +106,7 @@ Test(meter_invocation, begins_at_exec)
 	cr_assert_geq(u.on_cpu_ns, NSEC_PER_MSEC);
 	/* What is before is ours, and far more than a program takes to start on any machine. */
 	cr_assert_leq(u.on_cpu_ns, 150 * NSEC_PER_MSEC);
+	cr_assert_leq(u.on_cpu_ns + (uint64_t)u.stolen_ns, u.wall_ns);
 	rig_close(&r);
 }
 
@@ -322,7 +323,7 @@ Test(meter_invocation, trace_tells_what_happened)
 
 	rig_open(&r, 305, 0);
 	cr_assert(!meter_events_open(&e, &r.meter, 305, 1 << 20, &err), "%s", err.text);
-	u = run(&r, argv, true, NULL);
+	(void)run(&r, argv, true, NULL);
 	u = rig_end_last(&r);
 	cr_assert(!meter_events_read(e, on_event, &s, &err), "%s", err.text);
 	cr_assert_eq(s.n[METER_EV_EXEC], 2);
@@ -332,7 +333,7 @@ Test(meter_invocation, trace_tells_what_happened)
 	cr_assert_eq(s.signal, 1);
 	n = snprintf(want, sizeof(want), "%s%cburn%c2", helper(), 0, 0) + 1;
 	cr_assert_eq(s.args_len, (size_t)n);
-	cr_assert(!memcmp(s.args, want, (size_t)n));
+	cr_assert(memcmp(s.args, want, (size_t)n) == 0);
 	cr_assert_eq(s.n[METER_EV_ON] + u.missed, s.n[METER_EV_OFF]);
 	cr_assert_eq(s.all, u.events);
 	cr_assert_eq(u.lost, 0);
@@ -357,7 +358,7 @@ Test(meter_invocation, every_loss_is_counted)
 
 	rig_open(&r, 306, 0);
 	cr_assert(!meter_events_open(&e, &r.meter, 306, 16 << 20, &err), "%s", err.text);
-	u = run(&r, argv, true, NULL);
+	(void)run(&r, argv, true, NULL);
 	u = rig_end_last(&r);
 	cr_assert(!meter_events_read(e, on_event, &s, &err), "%s", err.text);
 	births = s.n[METER_EV_FORK];

@@ -29,7 +29,7 @@ static unsigned versions(const char *name)
 	struct dirent *d;
 
 	while (dir && (d = readdir(dir)))
-		n += !strncmp(d->d_name, name, strlen(name));
+		n += strncmp(d->d_name, name, strlen(name)) == 0;
 	if (dir)
 		closedir(dir);
 	return n;

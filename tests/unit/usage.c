@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 
 #include "bpf/meter_abi.h"
+#include "bpf/meter_slice.h"
 #include "meter/usage.h"
 
 #define PAGE 4096
@@ -138,4 +139,26 @@ Test(usage, untracked_threads_make_it_incomplete)
 	b.now.untracked = 1;
 	usage_between(&a, 1000, &b, 2000, 1, false, PAGE, &u);
 	cr_assert(!u.complete);
+}
+
+/* A slice across the beginning: what was stolen is shared out, so that nothing that was lost before
+ * the beginning is taken from what came after it. */
+Test(usage, theft_is_shared_at_an_edge)
+{
+	const uint64_t ms = 1000000;
+
+	/* Wholly inside: all of it. */
+	cr_assert_eq(slice_stolen(5 * ms, 0, 15 * ms, 8 * ms), 2 * ms);
+	cr_assert_eq(slice_stolen(5 * ms, 5 * ms, 15 * ms, 8 * ms), 2 * ms);
+	/* 300 ms before the edge and 2 ms after it, 15 ms stolen: under a tenth of a ms is ours. */
+	cr_assert_lt(slice_stolen(0, 300 * ms, 302 * ms, 287 * ms), ms / 10);
+	cr_assert_gt(slice_stolen(0, 300 * ms, 302 * ms, 287 * ms), ms / 11);
+	/* Never more than the part holds, however much was stolen. */
+	cr_assert_leq(slice_stolen(0, 300 * ms, 302 * ms, 0), 2 * (int64_t)ms);
+	/* The CPU clock ahead of ours. */
+	cr_assert_eq(slice_stolen(5 * ms, 0, 15 * ms, 11 * ms), -(int64_t)ms);
+	cr_assert_eq(slice_stolen(0, 20 * ms, 15 * ms, ms), 0);
+	cr_assert_eq(slice_stolen(7, 7, 7, 0), 0);
+	/* A quarter of an hour without a switch does not overflow. */
+	cr_assert_eq(slice_stolen(0, 450000 * ms, 900000 * ms, 0) / (int64_t)ms, 450000);
 }
