@@ -24,6 +24,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 #include "core_fixes.h"
 #include "meter_abi.h"
@@ -47,7 +48,7 @@ struct record {
 	__u32 leader;
 	__u32 throttled; /* while QUEUED, and only with the right epoch: see meter_slot */
 	__u32 throttle_epoch;
-	__u32 pad;
+	__u32 entered; /* while traced: inside a system call that the filter let pass */
 	__u64 queued_ns;
 	__u64 in_ns;	    /* since when RUNNING */
 	__u64 runtime;	    /* at the last switch in or out that was seen */
@@ -894,4 +895,203 @@ SEC("cgroup_skb/ingress")
 int meter_ingress(struct __sk_buff *skb)
 {
 	return count_bytes(skb, false);
+}
+
+/* ---- what only a trace sees --------------------------------------------------------------- */
+
+/* The slot of the calling process when it is being traced. */
+static __always_inline struct meter_slot *traced_slot(__u32 *ret, const struct meter_ctl **ret_ctl)
+{
+	__u64 id = bpf_get_current_cgroup_id();
+	struct meter_target *target = bpf_map_lookup_elem(&by_cgroup, &id);
+	struct meter_slot *s;
+	struct meter_ctl *c;
+	__u32 slot;
+
+	if (!target)
+		return NULL;
+	slot = target->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	c = bpf_map_lookup_elem(&ctl, &slot);
+	if (!s || !c || s->gen != target->gen || !(c->flags & METER_TRACE))
+		return NULL;
+	*ret = slot;
+	*ret_ctl = c;
+	return s;
+}
+
+static __always_inline void event_head(struct meter_event *e, struct meter_slot *s, __u32 type)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	e->at_ns = bpf_ktime_get_ns();
+	e->type = type;
+	e->epoch = s->epoch;
+	e->pid = (__u32)id;
+	e->tgid = id >> 32;
+	e->cpu = bpf_get_smp_processor_id();
+	e->arg = 0;
+	e->value = 0;
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+}
+
+static __always_inline int trace_address(struct bpf_sock_addr *ctx, __u32 type, bool six)
+{
+	const struct meter_ctl *c;
+	struct meter_event_addr *e = NULL;
+	struct meter_slot *s;
+	__u32 slot, *addr;
+	void *ring;
+
+	s = traced_slot(&slot, &c);
+	if (!s)
+		return 1;
+	ring = bpf_map_lookup_elem(&rings, &slot);
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return 1;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	event_head(&e->ev, s, type);
+	addr = (__u32 *)e->addr;
+	e->family = six ? 10 : 2;
+	e->port = bpf_ntohs((__u16)ctx->user_port);
+	addr[0] = six ? ctx->user_ip6[0] : ctx->user_ip4;
+	addr[1] = six ? ctx->user_ip6[1] : 0;
+	addr[2] = six ? ctx->user_ip6[2] : 0;
+	addr[3] = six ? ctx->user_ip6[3] : 0;
+	bpf_ringbuf_submit(e, 0);
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int meter_connect4(struct bpf_sock_addr *ctx)
+{
+	return trace_address(ctx, METER_EV_CONNECT, false);
+}
+
+SEC("cgroup/connect6")
+int meter_connect6(struct bpf_sock_addr *ctx)
+{
+	return trace_address(ctx, METER_EV_CONNECT, true);
+}
+
+SEC("cgroup/bind4")
+int meter_bind4(struct bpf_sock_addr *ctx)
+{
+	return trace_address(ctx, METER_EV_BIND, false);
+}
+
+SEC("cgroup/bind6")
+int meter_bind6(struct bpf_sock_addr *ctx)
+{
+	return trace_address(ctx, METER_EV_BIND, true);
+}
+
+/*
+ * These two are attached for as long as somebody traces: they make every system call of the host
+ * take the slow way. A call that the seccomp filter answers is left before sys_enter and shows at
+ * sys_exit only: that, with an error that is not a signal's, is a denial.
+ */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(trace_enter, struct pt_regs *regs, long id)
+{
+	struct record *r = task_record(bpf_get_current_task_btf());
+
+	if (r)
+		r->entered = 1;
+	return 0;
+}
+
+static __always_inline void event_denied(__u32 slot, struct meter_slot *s, struct pt_regs *regs,
+					 long ret)
+{
+	void *ring = bpf_map_lookup_elem(&rings, &slot);
+	struct meter_event_denied *e = NULL;
+
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	event_head(&e->ev, s, METER_EV_DENIED);
+	e->ev.arg = (__u32)regs->orig_ax;
+	e->ev.value = ret;
+	e->args[0] = regs->di;
+	e->args[1] = regs->si;
+	e->args[2] = regs->dx;
+	e->args[3] = regs->r10;
+	e->args[4] = regs->r8;
+	e->args[5] = regs->r9;
+	bpf_ringbuf_submit(e, 0);
+}
+
+static __always_inline void event_open(__u32 slot, struct meter_slot *s, __u64 path, __u64 flags,
+				       long ret)
+{
+	void *ring = bpf_map_lookup_elem(&rings, &slot);
+	struct meter_event_open *e = NULL;
+	long n;
+
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	event_head(&e->ev, s, METER_EV_OPEN);
+	e->ev.value = ret;
+	e->flags = (__u32)flags;
+	n = bpf_probe_read_user_str(e->path, sizeof(e->path), (void *)path);
+	e->path_len = n > 0 ? n : 0;
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* Numbers of x86-64. */
+enum { NR_open = 2, NR_creat = 85, NR_openat = 257, NR_openat2 = 437 };
+
+#define WRITES 01103 /* O_WRONLY, O_RDWR, O_CREAT, O_TRUNC */
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
+{
+	struct record *r = task_record(bpf_get_current_task_btf());
+	__u64 nr = regs->orig_ax, path = regs->di, flags = regs->si;
+	const struct meter_ctl *c;
+	struct meter_slot *s;
+	__u32 slot, entered;
+
+	if (!r)
+		return 0;
+	entered = r->entered;
+	r->entered = 0;
+	s = traced_slot(&slot, &c);
+	if (!s)
+		return 0;
+	if (!entered) {
+		/* A newborn returns from a call that it never made, with 0; who slept in a call
+		 * when the tracing began returns from it, perhaps by a signal (EINTR, ERESTART…).
+		 */
+		if (ret < 0 && ret != -4 && ret > -512)
+			event_denied(slot, s, regs, ret);
+		return 0;
+	}
+	if (nr == NR_creat) {
+		flags = WRITES;
+	} else if (nr == NR_openat || nr == NR_openat2) {
+		path = regs->si;
+		flags = regs->dx;
+		if (nr == NR_openat2 && bpf_probe_read_user(&flags, sizeof(flags), (void *)flags))
+			flags = 0;
+	} else if (nr != NR_open) {
+		return 0;
+	}
+	if (flags & WRITES)
+		event_open(slot, s, path, flags, ret);
+	return 0;
 }

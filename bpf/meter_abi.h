@@ -110,6 +110,10 @@ enum meter_event_type {
 	METER_EV_ON,	   /* arg: 1 when it had been throttled; value: runnable since, 0 unknown */
 	METER_EV_OFF,	   /* arg: enum meter_off */
 	METER_EV_UNTHROTTLE,
+	METER_EV_OPEN,	  /* for writing; a struct meter_event_open. value: what it returned */
+	METER_EV_CONNECT, /* a struct meter_event_addr; tried, whatever came of it */
+	METER_EV_BIND,
+	METER_EV_DENIED, /* a struct meter_event_denied. arg: number, value: what it returned */
 	METER_EV_TYPES
 };
 
@@ -137,11 +141,35 @@ struct meter_event_exec {
 	char args[METER_ARGS_MAX];
 };
 
+/* The path as the caller wrote it, read when the call was over: another thread may have changed it
+ * since the kernel read it. */
+struct meter_event_open {
+	struct meter_event ev;
+	__u32 flags;	/* of open(2) */
+	__u32 path_len; /* with the NUL; 0: not readable */
+	char path[METER_PATH_MAX];
+};
+
+struct meter_event_addr {
+	struct meter_event ev;
+	__u32 family; /* 2 or 10 */
+	__u32 port;   /* host's byte order */
+	__u8 addr[16];
+};
+
+struct meter_event_denied {
+	struct meter_event ev;
+	__u64 args[6];
+};
+
 _Static_assert(sizeof(struct meter_counters) == 184, "meter_counters has padding");
 _Static_assert(sizeof(struct meter_slot) == 136 + 2 * 184, "meter_slot has padding");
 _Static_assert(sizeof(struct meter_ctl) == 24, "meter_ctl has padding");
 _Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
 _Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");
+_Static_assert(sizeof(struct meter_event_open) == 64 + 256, "meter_event_open has padding");
+_Static_assert(sizeof(struct meter_event_addr) == 80, "meter_event_addr has padding");
+_Static_assert(sizeof(struct meter_event_denied) == 104, "meter_event_denied has padding");
 _Static_assert(sizeof(struct meter_event_exec) == 72 + 256 + 1024, "meter_event_exec has padding");
 
 #endif

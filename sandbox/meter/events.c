@@ -19,25 +19,40 @@
 
 struct meter_events {
 	struct ring_buffer *ring;
+	struct meter meter; /* its dir and rings are ours */
+	int tracing;
 	int map;
-	int rings;
 	uint32_t slot;
 	int (*fn)(const struct meter_event *ev, size_t size, void *arg);
 	void *arg;
 };
+
+static size_t event_size(uint32_t type)
+{
+	switch (type) {
+	case METER_EV_EXEC:
+		return sizeof(struct meter_event_exec);
+	case METER_EV_OPEN:
+		return sizeof(struct meter_event_open);
+	case METER_EV_CONNECT:
+	case METER_EV_BIND:
+		return sizeof(struct meter_event_addr);
+	case METER_EV_DENIED:
+		return sizeof(struct meter_event_denied);
+	default:
+		return sizeof(struct meter_event);
+	}
+}
 
 /* libbpf's callback type has no const. */
 static int on_event(void *arg, void *data, size_t size)
 {
 	struct meter_events *e = arg;
 	const struct meter_event *ev = data;
-	size_t want = sizeof(*ev);
 
-	if (size >= sizeof(*ev) && ev->type == METER_EV_EXEC)
-		want = sizeof(struct meter_event_exec);
-	if (size < want)
+	if (size < sizeof(*ev) || size < event_size(ev->type))
 		return -EPROTO;
-	return e->fn(ev, want, e->arg);
+	return e->fn(ev, event_size(ev->type), e->arg);
 }
 
 int meter_events_open(struct meter_events **ret, const struct meter *m, uint32_t slot, size_t bytes,
@@ -53,7 +68,9 @@ int meter_events_open(struct meter_events **ret, const struct meter *m, uint32_t
 	if (!e)
 		return cloche_err_sys(err, ENOMEM, "trace slot %u", slot);
 	e->slot = slot;
-	e->rings = -1;
+	e->tracing = -1;
+	e->meter = *m;
+	e->meter.dir = e->meter.rings = -1;
 	e->map = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "cloche_ring", 0, 0, (uint32_t)size, NULL);
 	if (e->map < 0) {
 		r = cloche_err_sys(err, errno, "make a ring buffer of %zu bytes", size);
@@ -64,14 +81,19 @@ int meter_events_open(struct meter_events **ret, const struct meter *m, uint32_t
 		r = cloche_err_sys(err, errno, "map a ring buffer of %zu bytes", size);
 		goto fail;
 	}
-	if (bpf_map_update_elem(m->rings, &slot, &e->map, BPF_ANY)) {
+	e->meter.dir = fcntl(m->dir, F_DUPFD_CLOEXEC, 3);
+	e->meter.rings = fcntl(m->rings, F_DUPFD_CLOEXEC, 3);
+	if (e->meter.dir < 0 || e->meter.rings < 0) {
 		r = cloche_err_sys(err, errno, "trace slot %u", slot);
 		goto fail;
 	}
-	e->rings = fcntl(m->rings, F_DUPFD_CLOEXEC, 3);
-	if (e->rings < 0) {
+	e->tracing = meter_trace_on(&e->meter, err);
+	if (e->tracing < 0) {
+		r = e->tracing;
+		goto fail;
+	}
+	if (bpf_map_update_elem(m->rings, &slot, &e->map, BPF_ANY)) {
 		r = cloche_err_sys(err, errno, "trace slot %u", slot);
-		(void)bpf_map_delete_elem(m->rings, &slot);
 		goto fail;
 	}
 	*ret = e;
@@ -104,10 +126,13 @@ struct meter_events *meter_events_free(struct meter_events *e)
 {
 	if (!e)
 		return NULL;
-	if (e->rings >= 0)
-		(void)bpf_map_delete_elem(e->rings, &e->slot);
+	if (e->meter.rings >= 0)
+		(void)bpf_map_delete_elem(e->meter.rings, &e->slot);
+	if (e->meter.dir >= 0)
+		meter_trace_off(&e->meter, &e->tracing);
 	ring_buffer__free(e->ring);
-	fd_close(&e->rings);
+	fd_close(&e->meter.rings);
+	fd_close(&e->meter.dir);
 	if (e->map >= 0)
 		(void)close(e->map);
 	free(e);

@@ -130,8 +130,9 @@ static int version_remove(int root, const char *entry)
 		return -e;
 	}
 	while ((d = readdir(dir)))
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			(void)unlinkat(lock, d->d_name, 0);
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
+		    unlinkat(lock, d->d_name, 0) && errno == EISDIR)
+			(void)unlinkat(lock, d->d_name, AT_REMOVEDIR);
 	(void)closedir(dir);
 	return unlinkat(root, entry, AT_REMOVEDIR) ? -errno : 0;
 }
@@ -171,6 +172,32 @@ int meter_remove(const char *name, struct cloche_err *err)
 
 /* ---- loading ------------------------------------------------------------------------------ */
 
+/* What is pinned as a program; with the link's pin, "%s_CGROUP" for those of a cgroup. */
+static const struct later {
+	const char *program;
+	enum bpf_attach_type type;
+	const char *link; /* NULL: for as long as somebody traces */
+} laters[] = {
+	{ "meter_ingress", BPF_CGROUP_INET_INGRESS, "in" },
+	{ "meter_connect4", BPF_CGROUP_INET4_CONNECT, "con4" },
+	{ "meter_connect6", BPF_CGROUP_INET6_CONNECT, "con6" },
+	{ "meter_bind4", BPF_CGROUP_INET4_BIND, "bind4" },
+	{ "meter_bind6", BPF_CGROUP_INET6_BIND, "bind6" },
+	{ "meter_egress", BPF_CGROUP_INET_EGRESS, "out" }, /* last: it says that all are there */
+	{ "trace_enter", BPF_TRACE_RAW_TP, NULL },
+	{ "trace_exit", BPF_TRACE_RAW_TP, NULL },
+};
+
+#define N_LATERS (sizeof(laters) / sizeof(laters[0]))
+
+static bool is_attached_later(const char *program)
+{
+	for (size_t i = 0; i < N_LATERS; i++)
+		if (strcmp(program, laters[i].program) == 0)
+			return true;
+	return false;
+}
+
 static int pin_maps(struct meter_bpf *b, const char *dir, struct cloche_err *err)
 {
 	const struct {
@@ -195,8 +222,8 @@ static int pin_maps(struct meter_bpf *b, const char *dir, struct cloche_err *err
 	return 0;
 }
 
-/* The links are what keeps a program attached. Network programs have no place yet: they are
- * pinned as programs and attached by meter_watch_network. */
+/* The links are what keeps a program attached. Those of a cgroup have no place yet and those of a
+ * trace no trace: they are pinned as programs and attached when there is one. */
 static int pin_programs(struct meter_bpf *b, const char *dir, struct cloche_err *err)
 {
 	struct bpf_program *p;
@@ -209,7 +236,7 @@ static int pin_programs(struct meter_bpf *b, const char *dir, struct cloche_err 
 		r = path_join(path, sizeof(path), dir, bpf_program__name(p), err);
 		if (r)
 			return r;
-		if (bpf_program__type(p) == BPF_PROG_TYPE_CGROUP_SKB) {
+		if (is_attached_later(bpf_program__name(p))) {
 			r = bpf_program__pin(p, path);
 			if (r)
 				return cloche_err_sys(err, -r, "pin the meter's program '%s'",
@@ -353,22 +380,23 @@ void meter_close(struct meter *m)
 	fd_close(&m->dir);
 }
 
-static int link_network(struct meter *m, int cgroup_fd, const char *program, const char *pin,
-			enum bpf_attach_type type, struct cloche_err *err)
+static int link_cgroup(const struct meter *m, int cgroup_fd, const struct later *l, const char *pin,
+		       struct cloche_err *err)
 {
-	cleanup_fd int prog = obj_get(m->path, program);
+	cleanup_fd int prog = obj_get(m->path, l->program);
 	cleanup_fd int link = -1;
 	char path[192];
 	int r;
 
 	if (prog < 0)
-		return cloche_err_sys(err, -prog, "open '%s/%s'", m->path, program);
+		return cloche_err_sys(err, -prog, "open '%s/%s'", m->path, l->program);
 	r = path_join(path, sizeof(path), m->path, pin, err);
 	if (r)
 		return r;
-	link = bpf_link_create(prog, cgroup_fd, type, NULL);
+	link = bpf_link_create(prog, cgroup_fd, l->type, NULL);
 	if (link < 0)
-		return cloche_err_sys(err, errno, "attach the meter's '%s' to the cgroup", program);
+		return cloche_err_sys(err, errno, "attach the meter's '%s' to the cgroup",
+				      l->program);
 	if (bpf_obj_pin(link, path) && errno != EEXIST)
 		return cloche_err_sys(err, errno, "pin '%s'", path);
 	return 0;
@@ -376,8 +404,8 @@ static int link_network(struct meter *m, int cgroup_fd, const char *program, con
 
 int meter_watch_network(struct meter *m, int cgroup_fd, struct cloche_err *err)
 {
-	char in[48], out[48];
 	cleanup_fd int root = -1;
+	char pin[48];
 	struct stat st;
 	int r;
 
@@ -385,18 +413,94 @@ int meter_watch_network(struct meter *m, int cgroup_fd, struct cloche_err *err)
 		return cloche_err_sys(err, errno, "stat the cgroup");
 	/* By the cgroup's id, which is never used again: one made anew gets its own links, and
 	 * those of one that is gone went with it. */
-	(void)snprintf(in, sizeof(in), "in_%llu", (unsigned long long)st.st_ino);
-	(void)snprintf(out, sizeof(out), "out_%llu", (unsigned long long)st.st_ino);
-	if (!faccessat(m->dir, out, F_OK, 0))
+	(void)snprintf(pin, sizeof(pin), "out_%llu", (unsigned long long)st.st_ino);
+	if (!faccessat(m->dir, pin, F_OK, 0))
 		return 0;
 	root = bpffs_lock(err);
 	if (root < 0)
 		return root;
-	if (!faccessat(m->dir, out, F_OK, 0))
+	if (!faccessat(m->dir, pin, F_OK, 0))
 		return 0;
-	(void)unlinkat(m->dir, in, 0); /* the half of somebody who died between the two */
-	r = link_network(m, cgroup_fd, "meter_ingress", in, BPF_CGROUP_INET_INGRESS, err);
-	return r ? r : link_network(m, cgroup_fd, "meter_egress", out, BPF_CGROUP_INET_EGRESS, err);
+	for (size_t i = 0; i < N_LATERS; i++) {
+		if (!laters[i].link)
+			continue;
+		(void)snprintf(pin, sizeof(pin), "%s_%llu", laters[i].link,
+			       (unsigned long long)st.st_ino);
+		/* What somebody left who died in the middle. */
+		(void)unlinkat(m->dir, pin, 0);
+		r = link_cgroup(m, cgroup_fd, &laters[i], pin, err);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- tracing ------------------------------------------------------------------------------ */
+
+/* The links of a trace are shared: attached twice, a program would run twice. Whoever traces holds
+ * a shared lock on a directory beside the pins; the last one to leave takes the links away. What a
+ * killed tracer leaves, the next one takes away. */
+#define TRACE_LOCK "tracing"
+
+static const char *const trace_links[] = { "enter", "exit" };
+static const char *const trace_programs[] = { "trace_enter", "trace_exit" };
+
+static int link_trace(const struct meter *m, size_t i, struct cloche_err *err)
+{
+	cleanup_fd int prog = obj_get(m->path, trace_programs[i]);
+	cleanup_fd int link = -1;
+	char path[192];
+	int r;
+
+	if (!faccessat(m->dir, trace_links[i], F_OK, 0))
+		return 0;
+	if (prog < 0)
+		return cloche_err_sys(err, -prog, "open '%s/%s'", m->path, trace_programs[i]);
+	link = bpf_raw_tracepoint_open(NULL, prog);
+	if (link < 0)
+		return cloche_err_sys(err, errno, "attach the meter's '%s'", trace_programs[i]);
+	r = path_join(path, sizeof(path), m->path, trace_links[i], err);
+	if (!r && bpf_obj_pin(link, path))
+		r = cloche_err_sys(err, errno, "pin '%s'", path);
+	return r;
+}
+
+int meter_trace_on(const struct meter *m, struct cloche_err *err)
+{
+	cleanup_fd int root = bpffs_lock(err);
+	cleanup_fd int lock = -1;
+	int r = 0;
+
+	if (root < 0)
+		return root;
+	if (mkdirat(m->dir, TRACE_LOCK, 0700) && errno != EEXIST)
+		return cloche_err_sys(err, errno, "make '%s/" TRACE_LOCK "'", m->path);
+	lock = openat(m->dir, TRACE_LOCK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (lock < 0 || flock(lock, LOCK_SH))
+		return cloche_err_sys(err, errno, "lock '%s/" TRACE_LOCK "'", m->path);
+	for (size_t i = 0; i < 2 && !r; i++)
+		r = link_trace(m, i, err);
+	if (r) {
+		int mine = TAKE_FD(lock);
+
+		fd_close(&root);
+		meter_trace_off(m, &mine);
+		return r;
+	}
+	return TAKE_FD(lock);
+}
+
+void meter_trace_off(const struct meter *m, int *lock)
+{
+	cleanup_fd int root = -1;
+
+	if (*lock < 0)
+		return;
+	root = bpffs_lock(NULL);
+	if (root >= 0 && !flock(*lock, LOCK_EX | LOCK_NB))
+		for (size_t i = 0; i < 2; i++)
+			(void)unlinkat(m->dir, trace_links[i], 0);
+	fd_close(lock);
 }
 
 /* ---- slots -------------------------------------------------------------------------------- */
@@ -555,13 +659,19 @@ static void state_add_link(struct meter_state *s, const char *pin)
 	s->missed += prog.recursion_misses;
 }
 
-/* By its name; the maps' and the network programs' own pins are none. */
+/* By its name; the maps' pins and those of programs that are attached later are none. */
 static bool is_link(const char *pin)
 {
-	if (strcmp(pin, "meter_ingress") == 0 || strcmp(pin, "meter_egress") == 0)
+	size_t len = strcspn(pin, "_");
+
+	if (is_attached_later(pin))
 		return false;
-	return strncmp(pin, "meter_", 6) == 0 || strncmp(pin, "in_", 3) == 0 ||
-	       strncmp(pin, "out_", 4) == 0;
+	for (size_t i = 0; i < N_LATERS; i++)
+		if (laters[i].link && pin[len] == '_' && strlen(laters[i].link) == len &&
+		    strncmp(pin, laters[i].link, len) == 0)
+			return true;
+	return strncmp(pin, "meter_", 6) == 0 || strcmp(pin, trace_links[0]) == 0 ||
+	       strcmp(pin, trace_links[1]) == 0;
 }
 
 static void state_read_pins(struct meter_state *s, const char *name)

@@ -48,9 +48,14 @@ struct meter {
 int meter_open(struct meter *m, const char *name, struct cloche_err *err);
 void meter_close(struct meter *m);
 
-/* Counts network bytes for everything below this cgroup2 directory; cheap when it is done already.
- */
+/* Counts network bytes, and shows a trace the addresses, of everything below this cgroup2
+ * directory; one system call when that is done already. */
 int meter_watch_network(struct meter *m, int cgroup_fd, struct cloche_err *err);
+
+/* Looks at system calls, of the whole host, for as long as somebody holds the descriptor that this
+ * returns; every call of every process then costs more. For events.h, which gives it back. */
+int meter_trace_on(const struct meter *m, struct cloche_err *err);
+void meter_trace_off(const struct meter *m, int *lock);
 
 /* Detaches and removes every version of that name that no process holds. */
 int meter_remove(const char *name, struct cloche_err *err);
