@@ -86,9 +86,9 @@ static int put_names(struct out *o)
 			meta(o, "process_name", e->pid, e->tid, e->comm);
 	}
 	free(order);
-	meta(o, "process_name", WHOLE_PID, 0, "invocation");
-	meta(o, "thread_name", WHOLE_PID, 0, "wall time");
-	begin(o, "M", WHOLE_PID, 0, 0);
+	meta(o, "process_name", WHOLE_PID, WHOLE_PID, "invocation");
+	meta(o, "thread_name", WHOLE_PID, WHOLE_PID, "wall time");
+	begin(o, "M", WHOLE_PID, WHOLE_PID, 0);
 	(void)fputs(",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":-1}}", o->f);
 	return 0;
 }
@@ -113,11 +113,11 @@ static void put_part(struct out *o, const struct trace_part *p)
 {
 	static const char *const colour[] = { "good", "terrible", "bad", "grey" };
 
-	begin(o, "B", WHOLE_PID, 0, p->from_ns);
+	begin(o, "B", WHOLE_PID, WHOLE_PID, p->from_ns);
 	(void)fprintf(o->f, ",\"cat\":\"wall\",\"cname\":\"%s\"", colour[p->part]);
 	name(o, part_text(p->part));
 	(void)putc_unlocked('}', o->f);
-	begin(o, "E", WHOLE_PID, 0, p->to_ns);
+	begin(o, "E", WHOLE_PID, WHOLE_PID, p->to_ns);
 	(void)putc_unlocked('}', o->f);
 }
 
@@ -151,7 +151,7 @@ static int put_counter(struct out *o, const struct trace_span *spans, size_t n)
 		count[edges[i].state] += edges[i].change;
 		if (i + 1 < 2 * n && edges[i + 1].at_ns == edges[i].at_ns)
 			continue;
-		begin(o, "C", WHOLE_PID, 0, edges[i].at_ns);
+		begin(o, "C", WHOLE_PID, WHOLE_PID, edges[i].at_ns);
 		(void)fprintf(o->f,
 			      ",\"name\":\"threads\",\"args\":{\"%s\":%ld,\"%s\":%ld,\"%s\":%ld}}",
 			      span_state_text(SPAN_RUNNING), count[SPAN_RUNNING],
@@ -189,7 +189,7 @@ static void put_instant(struct out *o, const struct trace_event *e)
 
 	if (!*trace_text_event(e, what, sizeof(what)))
 		return;
-	begin(o, "i", e->tid ? e->pid : WHOLE_PID, e->tid, e->at_ns);
+	begin(o, "i", e->tid ? e->pid : WHOLE_PID, e->tid ? e->tid : WHOLE_PID, e->at_ns);
 	(void)fprintf(o->f, ",\"s\":\"t\",\"cat\":\"%s\"", type ? type : "?");
 	name(o, type ? type : "?");
 	(void)fputs(",\"args\":{\"what\":", o->f);

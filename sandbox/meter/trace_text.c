@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/bpf.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 

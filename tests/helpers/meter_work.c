@@ -3,13 +3,19 @@
  * Something for the meter to count: run inside an armed cgroup with a list of things to do.
  *   burn MS | touch MIB | fork N (N children at once) | threads N | kill SIG (itself, blocked) |
  *   exec (this program again with the rest of the list)
+ *   write PATH | read PATH | udp PORT (binds to it and connects to itself) | mount N (times, with
+ *   1, 2, 3 for addresses: to be denied)
  */
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -93,6 +99,36 @@ static void kill_self(int sig)
 	kill(getpid(), sig);
 }
 
+static void open_file(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+static void udp(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || bind(fd, (void *)&a, sizeof(a)) || connect(fd, (void *)&a, sizeof(a)))
+		exit(3);
+	close(fd);
+}
+
+static int is_file(const char *what, const char *path)
+{
+	if (strcmp(what, "write") == 0)
+		open_file(path, O_WRONLY | O_CREAT);
+	else if (strcmp(what, "read") == 0)
+		open_file(path, O_RDONLY);
+	else
+		return 0;
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i += 2) {
@@ -114,6 +150,13 @@ int main(int argc, char **argv)
 			thread_many(n);
 		else if (strcmp(what, "kill") == 0)
 			kill_self((int)n);
+		else if (strcmp(what, "udp") == 0)
+			udp((uint16_t)n);
+		else if (strcmp(what, "mount") == 0)
+			while (n--)
+				(void)syscall(SYS_mount, 1, 2, 3, 4, 5);
+		else if (i + 1 < argc && is_file(what, argv[i + 1]))
+			continue;
 		else
 			return 2;
 	}
