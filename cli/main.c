@@ -16,6 +16,7 @@ static const struct verb {
 	{ "bill", cmd_bill, "what was used and what it costs" },
 	{ "cost", cmd_cost, "what it would cost" },
 	{ "trace", cmd_trace, "the timeline of an invocation" },
+	{ "report", cmd_report, "a report and its trace as one self-contained page" },
 
 	{ "audit", cmd_audit, "check the ledger's chain; show records" },
 };

@@ -79,6 +79,13 @@ static void wait_add(struct spans *s, const struct trace_event *e, bool throttle
 	span_add(s, e, SPAN_WAITING, freed, to_ns);
 }
 
+/* An ON says so only of who was throttled to the last; who had to wait on after the quota let go
+ * left its CPU for it all the same. */
+static bool was_throttled(const struct trace_event *queued, const struct trace_event *on)
+{
+	return on->arg || (queued && queued->arg == METER_OFF_THROTTLED);
+}
+
 /* One thread's events, in order of time. */
 static void thread_spans(struct spans *s, const struct trace_event *const *e, size_t n)
 {
@@ -89,7 +96,7 @@ static void thread_spans(struct spans *s, const struct trace_event *const *e, si
 			uint64_t since = queued ? queued->at_ns : e[i]->value;
 
 			if (since && !on)
-				wait_add(s, e[i], e[i]->arg, since, e[i]->at_ns);
+				wait_add(s, e[i], was_throttled(queued, e[i]), since, e[i]->at_ns);
 			on = e[i];
 			queued = NULL;
 		} else if (e[i]->type == METER_EV_OFF) {

@@ -98,7 +98,7 @@ static void fill(struct trace *t)
 	add(t, &d);
 	add_plain(t, 200, METER_EV_FORK, 10, 20, 0);
 	/* Out of order, as rings between CPUs are. */
-	add_plain(t, 500, METER_EV_ON, 10, 1, 300 * US);
+	add_plain(t, 500, METER_EV_ON, 10, 0, 300 * US);
 	add_plain(t, 300, METER_EV_OFF, 10, METER_OFF_THROTTLED, 0);
 	add_plain(t, 350, METER_EV_UNTHROTTLE, 0, 0, 0);
 	add_plain(t, 400, METER_EV_ON, 20, 0, 350 * US);
