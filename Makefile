@@ -92,7 +92,9 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(B)/bpf/vmlinux.h
 
 $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
+	$(Q)$(BPFTOOL) gen object $@.o $< && \
+		$(BPFTOOL) gen skeleton $@.o name $*_bpf > $@.tmp && \
+		sha256sum $< | awk '{ printf "#define BPF_HASH \"%.16s\"\n", $$1 }' >> $@.tmp && mv $@.tmp $@
 
 $(B)/bpf/vmlinux.h:
 	$(call say,BTF,$@)

@@ -15,6 +15,9 @@ static const struct verb {
 	{ "doctor", cmd_doctor, "what this host offers, what is missing, how to mend it" },
 	{ "bill", cmd_bill, "what was used and what it costs" },
 	{ "cost", cmd_cost, "what it would cost" },
+	{ "trace", cmd_trace, "the timeline of an invocation" },
+	{ "report", cmd_report, "a report and its trace as one self-contained page" },
+
 	{ "audit", cmd_audit, "check the ledger's chain; show records" },
 };
 

@@ -24,8 +24,10 @@ $(BENCH): $(BENCH_OBJ) $(B)/sandbox/base/err.o
 bench: all $(BENCH) $(HELPERS) ## compare with peers, say which targets are met
 	$(BENCH_RUN)
 
-bench-inside: $(INSIDE_BENCH) ## what appending to the ledger and adding up a bill cost
+bench-inside: $(INSIDE_BENCH) $(B)/tests/live/meter_exact ## what ledger, bill and meter cost, and how exact the meter is
 	@for b in $(INSIDE_BENCH); do echo "$$b:"; $$b || exit 1; done
+	@echo "How exact the meter is, 100 runs each (four minutes):"
+	@$(SUDO) env CLOCHE_METER_BENCH=1 $(B)/tests/live/meter_exact -j1
 
 bench-soak: all $(BENCH) $(HELPERS) ## 10,000 runs, 100 at a time: does anything stay behind?
 	$(BENCH_RUN) soak

@@ -1,0 +1,1097 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The meter: who was on which CPU when, for the processes of armed cgroups and nobody else.
+ *
+ * Theory of operation. User space arms a slot for a cgroup2 id before the first process is born
+ * there (CLONE_INTO_CGROUP). From then on every thread of that cgroup gets a record at its birth
+ * and loses it at its last switch; the scheduler's events move the record between asleep, queued
+ * and running, and the slot counts how many threads are in each. Whenever one of these counts is
+ * about to change, the time since the last change is booked by what they said until then
+ * (slot_settle). So the sums are integrals over one and the same clock and add up exactly.
+ *
+ * Clocks and order. Events of one thread are ordered by the scheduler's own locks. Events of
+ * different threads meet at the slot's lock; each brings the time that it read before, and one
+ * that waited for the lock is dated forward to the slot's last event. User space sets an edge by
+ * writing ctl.floor_ns and then copying the slot under the lock: what comes later is dated at the
+ * floor at least. Time therefore never runs backwards in a slot and no difference is negative; a
+ * date is off by no more than the wait for the lock.
+ *
+ * The rest of the host pays one look into a small table (near_task) per event. It counts the
+ * records that fall on an entry; zero, nearly always, means that nobody asked.
+ *
+ * Only tp_btf and cgroup_skb: fentry, LSM and kprobes are refused on some hosts. No loop anywhere.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+#include "core_fixes.h"
+#include "meter_abi.h"
+#include "meter_slice.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define TASKS_MAX	 32768
+#define MMS_MAX		 16384
+#define NEAR_SIZE	 16384
+#define STATE_DEAD	 0x80 /* TASK_DEAD, the same since 4.14 */
+#define LOOPBACK_IFINDEX 1    /* in every network namespace */
+
+enum thread_state { ASLEEP, QUEUED, RUNNING };
+
+/* One thread. Written by that thread's own events only. */
+struct record {
+	__u64 gen;
+	__u32 slot;
+	__u32 state;
+	__u32 leader;
+	__u32 throttled; /* while QUEUED, and only with the right epoch: see meter_slot */
+	__u32 throttle_epoch;
+	__u32 entered; /* while traced: inside a system call that the filter let pass */
+	__u64 queued_ns;
+	__u64 in_ns;	    /* since when RUNNING */
+	__u64 runtime;	    /* at the last switch in or out that was seen */
+	__u64 faults_minor; /* what has been booked of the task's own counters */
+	__u64 faults_major;
+	__u64 read_bytes;
+	__u64 write_bytes;
+};
+
+struct mm_record {
+	__u64 gen;
+	__u32 slot;
+	__u32 pad;
+	__s64 pages;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, METER_SLOTS);
+	__type(key, __u32);
+	__type(value, struct meter_slot);
+} slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, METER_SLOTS);
+	__type(key, __u32);
+	__type(value, struct meter_ctl);
+} ctl SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * METER_SLOTS);
+	__type(key, __u64);
+	__type(value, struct meter_target);
+} by_cgroup SEC(".maps");
+
+/* Keyed by the kernel address: it is the only name that execve(2) by a second thread keeps. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TASKS_MAX);
+	__type(key, __u64);
+	__type(value, struct record);
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MMS_MAX);
+	__type(key, __u64);
+	__type(value, struct mm_record);
+} mms SEC(".maps");
+
+/* hrtimer's address → slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * METER_SLOTS);
+	__type(key, __u64);
+	__type(value, __u32);
+} timers SEC(".maps");
+
+/* A ring buffer for each slot that is being traced, made by who reads it. */
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, METER_SLOTS);
+	__type(key, __u32);
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+__u32 near_task[NEAR_SIZE];
+__u32 throttles_pending; /* slots with throttled threads; an over-count costs a look-up */
+
+/* ---- small things ------------------------------------------------------------------------- */
+
+/* By the task's stack canary: a random number that a thread keeps from fork to its last switch,
+ * while its pid is traded by an execve(2) in a second thread, and which, unlike the task's address,
+ * the verifier lets us compute with. A kernel without canaries uses one entry: slower, still right.
+ */
+static __always_inline __u32 near_index(const struct task_struct *t)
+{
+	if (!bpf_core_field_exists(t->stack_canary))
+		return 0;
+	return t->stack_canary >> 20 & (NEAR_SIZE - 1);
+}
+
+static __always_inline bool task_is_near(const struct task_struct *t)
+{
+	return *(volatile __u32 *)&near_task[near_index(t)] != 0;
+}
+
+static __always_inline struct record *task_record(const struct task_struct *t)
+{
+	__u64 key = (__u64)t;
+
+	if (!task_is_near(t))
+		return NULL;
+	return bpf_map_lookup_elem(&tasks, &key);
+}
+
+static __always_inline __u64 task_cgroup_id(struct task_struct *t)
+{
+	return t->cgroups->dfl_cgrp->kn->id;
+}
+
+/* The group's own quota holds this thread; a parent's quota does not count, it is not ours. */
+static __always_inline bool task_is_throttled(struct task_struct *t)
+{
+	struct cfs_rq *rq;
+
+	if (task_throttles_itself() && !BPF_CORE_READ((struct task_struct___618 *)t, throttled))
+		return false;
+	rq = t->se.cfs_rq;
+	return rq && cfs_rq_is_throttled(rq);
+}
+
+/* ---- the slot's state: all of it under the lock ------------------------------------------- */
+
+/* Books the time since the last change and returns the date of this event. */
+static __always_inline __u64 slot_settle(struct meter_slot *s, const struct meter_ctl *c, __u64 at)
+{
+	__u64 floor = *(volatile const __u64 *)&c->floor_ns;
+	__u32 epoch = *(volatile const __u32 *)&c->epoch;
+	__u64 d;
+
+	if (at < floor)
+		at = floor;
+	if (at < s->last_ns)
+		at = s->last_ns;
+	d = at - s->last_ns;
+	if (s->running)
+		s->now.busy_ns += d;
+	else if (!s->queued)
+		s->now.idle_ns += d;
+	else if (s->throttled == s->queued)
+		s->now.quota_ns += d;
+	else
+		s->now.contention_ns += d;
+	s->now.on_cpu_ns += d * s->running;
+	s->now.runnable_ns += d * s->queued;
+	s->last_ns = at;
+	if (s->epoch != epoch) {
+		s->epoch = epoch;
+		s->processes_peak = s->processes;
+		s->rss_peak_pages = s->rss_pages;
+	}
+	return at;
+}
+
+static __always_inline void slot_count_throttles(struct meter_slot *s, __u32 before)
+{
+	if (!before && s->throttled)
+		__sync_fetch_and_add(&throttles_pending, 1);
+	else if (before && !s->throttled)
+		__sync_fetch_and_add(&throttles_pending, -1);
+}
+
+/* Moves a thread from its state to another one; *was_throttled for the trace. */
+static __always_inline void slot_move(struct meter_slot *s, struct record *r, __u32 state,
+				      bool throttled)
+{
+	if (r->state == RUNNING && s->running && !--s->running)
+		s->busy_until_ns = s->last_ns;
+	if (r->state == QUEUED) {
+		__u32 mark =
+			r->throttle_epoch == s->throttle_epoch ? r->throttled : s->throttle_all;
+
+		if (mark && s->throttled)
+			s->throttled--;
+		if (s->queued)
+			s->queued--;
+		r->throttled = mark;
+	}
+	if (state == RUNNING)
+		s->running++;
+	if (state == QUEUED) {
+		s->queued++;
+		s->throttled += throttled;
+		r->throttled = throttled;
+		r->throttle_epoch = s->throttle_epoch;
+	}
+	r->state = state;
+}
+
+/* The end of a slice. The edge is where this invocation began, by user space's word or at its exec.
+ */
+static __always_inline void slot_book_slice(struct meter_slot *s, const struct record *r,
+					    const struct meter_ctl *c, __u64 at, __u64 runtime)
+{
+	__u64 edge = *(volatile const __u64 *)&c->epoch_ns;
+
+	if (s->base_epoch == s->epoch && s->base_ns > edge)
+		edge = s->base_ns;
+	s->now.stolen_ns += slice_stolen(r->in_ns, edge, at, runtime - r->runtime);
+}
+
+/*
+ * A thread leaves a CPU that we did not see it enter: a tracepoint is not always reported (the
+ * kernel passes over a program that is running already; some hosts hide the switches of processes
+ * of their own). Its CPU clock says how long it was there, which is this one slice. The partition
+ * is put right as far as nobody else was on a CPU; for this the thread had been waiting (or, with
+ * the wake-up missed too, asleep, and nothing is known).
+ */
+static __always_inline void slot_book_unseen(struct meter_slot *s, const struct record *r,
+					     const struct meter_ctl *c, __u64 at, __u64 runtime)
+{
+	__u64 floor = *(volatile const __u64 *)&c->floor_ns;
+	__u64 ran = runtime - r->runtime, start = at - ran;
+
+	if (start < floor)
+		start = floor;
+	if (r->state == QUEUED && start < r->queued_ns)
+		start = r->queued_ns;
+	if (start >= at)
+		return;
+	s->now.missed++;
+	s->now.on_cpu_ns += at - start;
+	if (r->state != QUEUED)
+		return;
+	s->now.runnable_ns -= at - start;
+	if (start < s->busy_until_ns)
+		start = s->busy_until_ns;
+	if (s->running || s->throttled || start >= at)
+		return;
+	s->now.busy_ns += at - start;
+	s->now.contention_ns -= at - start;
+}
+
+/* All queued threads become throttled, or free, at once. */
+static __always_inline void slot_mark_all(struct meter_slot *s, bool throttled)
+{
+	s->throttle_epoch++;
+	s->throttle_all = throttled;
+	s->throttled = throttled ? s->queued : 0;
+}
+
+/* Takes over what the task's own counters have gained since it was last booked. */
+static __always_inline void slot_book_task(struct meter_slot *s, struct record *r, __u64 minor,
+					   __u64 major, __u64 rd, __u64 wr)
+{
+	s->now.faults_minor += minor - r->faults_minor;
+	s->now.faults_major += major - r->faults_major;
+	s->now.read_bytes += rd - r->read_bytes;
+	s->now.write_bytes += wr - r->write_bytes;
+	r->faults_minor = minor;
+	r->faults_major = major;
+	r->read_bytes = rd;
+	r->write_bytes = wr;
+}
+
+/* ---- the trace ---------------------------------------------------------------------------- */
+
+static __always_inline void event_fill(struct meter_event *e, struct meter_slot *s, __u64 at,
+				       __u32 type, struct task_struct *t, __u32 arg, __u64 value)
+{
+	e->at_ns = at;
+	e->type = type;
+	e->epoch = s->epoch;
+	e->pid = t ? t->pid : 0;
+	e->tgid = t ? t->tgid : 0;
+	e->cpu = bpf_get_smp_processor_id();
+	e->arg = arg;
+	e->value = value;
+	__builtin_memset(e->comm, 0, sizeof(e->comm));
+	if (t)
+		bpf_probe_read_kernel_str(e->comm, sizeof(e->comm), t->comm);
+}
+
+static __always_inline void event_emit(__u32 slot, struct meter_slot *s, const struct meter_ctl *c,
+				       __u64 at, __u32 type, struct task_struct *t, __u32 arg,
+				       __u64 value)
+{
+	struct meter_event *e = NULL;
+	void *ring;
+
+	if (!(c->flags & METER_TRACE))
+		return;
+	ring = bpf_map_lookup_elem(&rings, &slot);
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	/* One test of e only: 6.1's verifier forgets the first at the second. */
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	event_fill(e, s, at, type, t, arg, value);
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* The strings lie in user memory that the kernel wrote a moment ago; should they be gone all the
+ * same, the lengths say so. */
+static __always_inline void event_emit_exec(__u32 slot, struct meter_slot *s,
+					    const struct meter_ctl *c, __u64 at,
+					    struct task_struct *t, struct linux_binprm *bprm)
+{
+	struct meter_event_exec *e = NULL;
+	__u64 start, len;
+	long n;
+	void *ring;
+
+	if (!(c->flags & METER_TRACE))
+		return;
+	ring = bpf_map_lookup_elem(&rings, &slot);
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	/* One test of e only: 6.1's verifier forgets the first at the second. */
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	event_fill(&e->ev, s, at, METER_EV_EXEC, t, 0, 0);
+	e->pad = 0;
+	n = bpf_probe_read_kernel_str(e->path, sizeof(e->path), bprm->filename);
+	e->path_len = n > 0 ? n : 0;
+	start = t->mm->arg_start;
+	len = t->mm->arg_end - start;
+	e->args_all = len > 0xffffffffU ? 0xffffffffU : len;
+	e->args_len = 0;
+	if (len > METER_ARGS_MAX)
+		len = METER_ARGS_MAX;
+	if (len > 0 && len <= METER_ARGS_MAX && !bpf_probe_read_user(e->args, len, (void *)start))
+		e->args_len = len;
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* ---- scheduler ---------------------------------------------------------------------------- */
+
+/* Remembers whose timers end the throttling, and on which queue to look whether they did. */
+static __always_inline void throttle_watch(__u32 slot, struct meter_slot *s, struct task_struct *t)
+{
+	struct task_group *tg = t->sched_task_group;
+	__u64 period =
+		(__u64)tg + bpf_core_field_offset(struct task_group, cfs_bandwidth.period_timer);
+	__u64 slack =
+		(__u64)tg + bpf_core_field_offset(struct task_group, cfs_bandwidth.slack_timer);
+
+	s->throttled_rq = (__u64)t->se.cfs_rq;
+	if (s->timer[0] == period)
+		return;
+	s->timer[0] = period;
+	s->timer[1] = slack;
+	bpf_map_update_elem(&timers, &period, &slot, BPF_ANY);
+	bpf_map_update_elem(&timers, &slack, &slot, BPF_ANY);
+}
+
+static __always_inline void switch_out(struct task_struct *t, struct record *r, bool preempt,
+				       __u64 at)
+{
+	__u32 slot = r->slot;
+	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
+	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
+	__u64 minor = t->min_flt, major = t->maj_flt, key = (__u64)t;
+	__u64 rd = t->ioac.read_bytes, wr = t->ioac.write_bytes;
+	__u64 runtime = t->se.sum_exec_runtime;
+	/* Read afresh: when a signal keeps a thread from sleeping, 6.1 hands the tracepoint the
+	 * state that it gave up. A remote waker cannot have changed it yet (it waits for on_cpu
+	 * or the run queue's lock). */
+	__u32 state = t->__state;
+	bool runnable = preempt || !state, dead = state & STATE_DEAD && !preempt, live;
+	bool throttled = runnable && task_is_throttled(t);
+	__u32 before;
+
+	if (!s || !c)
+		return;
+	if (throttled)
+		throttle_watch(slot, s, t);
+	bpf_spin_lock(&s->lock);
+	live = s->gen == r->gen;
+	if (live) {
+		at = slot_settle(s, c, at);
+		before = s->throttled;
+		if (r->state == RUNNING)
+			slot_book_slice(s, r, c, at, runtime);
+		else
+			slot_book_unseen(s, r, c, at, runtime);
+		r->runtime = runtime;
+		slot_move(s, r, runnable ? QUEUED : ASLEEP, throttled);
+		/* Kernels that take off the whole queue: who waits there waits with it. */
+		if (throttled && !task_throttles_itself())
+			slot_mark_all(s, true);
+		slot_count_throttles(s, before);
+		slot_book_task(s, r, minor, major, rd, wr);
+		if (runnable)
+			s->now.switches_forced++;
+		else
+			s->now.switches_voluntary++;
+		if (dead && s->tasks && !--s->tasks)
+			s->empty_ns = at;
+	}
+	bpf_spin_unlock(&s->lock);
+	r->queued_ns = runnable ? at : 0;
+	if (live)
+		event_emit(slot, s, c, at, METER_EV_OFF, t,
+			   dead	       ? METER_OFF_DEAD
+			   : throttled ? METER_OFF_THROTTLED
+			   : runnable  ? METER_OFF_PREEMPTED
+				       : METER_OFF_SLEEP,
+			   0);
+	if (dead && !bpf_map_delete_elem(&tasks, &key))
+		__sync_fetch_and_add(&near_task[near_index(t)], -1);
+}
+
+static __always_inline void switch_in(struct task_struct *t, struct record *r, __u64 at)
+{
+	__u32 slot = r->slot;
+	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
+	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
+	__u64 runtime = t->se.sum_exec_runtime;
+	__u32 before;
+	bool live;
+
+	if (!s || !c)
+		return;
+	bpf_spin_lock(&s->lock);
+	live = s->gen == r->gen;
+	if (live) {
+		at = slot_settle(s, c, at);
+		before = s->throttled;
+		slot_move(s, r, RUNNING, false);
+		r->in_ns = at;
+		r->runtime = runtime;
+		slot_count_throttles(s, before);
+	}
+	bpf_spin_unlock(&s->lock);
+	if (live)
+		event_emit(slot, s, c, at, METER_EV_ON, t, r->throttled, r->queued_ns);
+	r->throttled = 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(meter_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	bool near_prev = task_is_near(prev), near_next = task_is_near(next);
+	struct record *r;
+	__u64 at;
+
+	if (!near_prev && !near_next)
+		return 0;
+	at = bpf_ktime_get_ns();
+	if (near_prev) {
+		r = task_record(prev);
+		if (r)
+			switch_out(prev, r, preempt, at);
+	}
+	if (near_next) {
+		r = task_record(next);
+		if (r)
+			switch_in(next, r, at);
+	}
+	return 0;
+}
+
+static __always_inline int wakeup(struct task_struct *t)
+{
+	struct record *r = task_record(t);
+	struct meter_slot *s;
+	struct meter_ctl *c;
+	bool throttled;
+	__u32 slot, before;
+	__u64 at;
+
+	/* A thread that wakes before it has left its CPU was never asleep. */
+	if (!r || r->state != ASLEEP)
+		return 0;
+	at = bpf_ktime_get_ns();
+	slot = r->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	c = bpf_map_lookup_elem(&ctl, &slot);
+	if (!s || !c)
+		return 0;
+	/* Where threads throttle themselves, one that wakes has yet to find out. */
+	throttled = !task_throttles_itself() && task_is_throttled(t);
+	if (throttled)
+		throttle_watch(slot, s, t);
+	bpf_spin_lock(&s->lock);
+	if (s->gen == r->gen) {
+		at = slot_settle(s, c, at);
+		before = s->throttled;
+		slot_move(s, r, QUEUED, throttled);
+		slot_count_throttles(s, before);
+	}
+	bpf_spin_unlock(&s->lock);
+	r->queued_ns = at;
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(meter_wakeup, struct task_struct *t)
+{
+	return wakeup(t);
+}
+
+SEC("tp_btf/sched_wakeup_new")
+int BPF_PROG(meter_wakeup_new, struct task_struct *t)
+{
+	return wakeup(t);
+}
+
+/* The end of a bandwidth timer: nothing else lets a throttled group go on (but rewriting the
+ * quota, and then the next switch shows it). From here on waiting is somebody else's doing. */
+SEC("tp_btf/hrtimer_expire_exit")
+int BPF_PROG(meter_timer, struct hrtimer *timer)
+{
+	__u64 key = (__u64)timer, at;
+	struct meter_slot *s;
+	struct meter_ctl *c;
+	struct cfs_rq *rq;
+	__u32 *slot, before;
+	bool freed = false;
+
+	if (!*(volatile __u32 *)&throttles_pending)
+		return 0;
+	slot = bpf_map_lookup_elem(&timers, &key);
+	if (!slot)
+		return 0;
+	at = bpf_ktime_get_ns();
+	s = bpf_map_lookup_elem(&slots, slot);
+	c = bpf_map_lookup_elem(&ctl, slot);
+	if (!s || !c)
+		return 0;
+	/* Other CPUs are told by interrupt since 6.3: the flag falls later than the debt. */
+	rq = (struct cfs_rq *)s->throttled_rq;
+	if (!rq || (cfs_rq_is_throttled(rq) && BPF_CORE_READ(rq, runtime_remaining) <= 0))
+		return 0;
+	bpf_spin_lock(&s->lock);
+	if (s->throttled && (s->timer[0] == key || s->timer[1] == key)) {
+		at = slot_settle(s, c, at);
+		before = s->throttled;
+		slot_mark_all(s, false);
+		slot_count_throttles(s, before);
+		freed = true;
+	}
+	bpf_spin_unlock(&s->lock);
+	if (freed)
+		event_emit(*slot, s, c, at, METER_EV_UNTHROTTLE, NULL, 0, 0);
+	return 0;
+}
+
+/* ---- life and death ----------------------------------------------------------------------- */
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(meter_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u64 id = task_cgroup_id(child), key = (__u64)child, at;
+	struct meter_target *target = bpf_map_lookup_elem(&by_cgroup, &id);
+	struct record r = { .state = ASLEEP };
+	struct meter_slot *s;
+	struct meter_ctl *c;
+	__u32 slot;
+	bool live;
+
+	if (!target)
+		return 0;
+	at = bpf_ktime_get_ns();
+	r.gen = target->gen;
+	r.slot = slot = target->slot;
+	r.leader = child->pid == child->tgid;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	c = bpf_map_lookup_elem(&ctl, &slot);
+	if (!s || !c)
+		return 0;
+	/* The entry is up before the child's first wake-up looks for it. */
+	__sync_fetch_and_add(&near_task[near_index(child)], 1);
+	if (bpf_map_update_elem(&tasks, &key, &r, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&near_task[near_index(child)], -1);
+		__sync_fetch_and_add(&s->now.untracked, 1);
+		return 0;
+	}
+	bpf_spin_lock(&s->lock);
+	live = s->gen == r.gen;
+	if (live) {
+		at = slot_settle(s, c, at);
+		s->tasks++;
+		if (r.leader) {
+			s->now.started++;
+			if (++s->processes > s->processes_peak)
+				s->processes_peak = s->processes;
+		}
+	}
+	bpf_spin_unlock(&s->lock);
+	if (live)
+		event_emit(slot, s, c, at, METER_EV_FORK, parent, child->pid, !r.leader);
+	return 0;
+}
+
+/* Fires when the new image is in place and the next thing is its first instruction. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(meter_exec, struct task_struct *t, pid_t old_pid, struct linux_binprm *bprm)
+{
+	struct record *r = task_record(t);
+	__u64 at, minor, major, rd, wr;
+	struct meter_slot *s;
+	struct meter_ctl *c;
+	__u32 slot;
+	bool live;
+
+	if (!r)
+		return 0;
+	at = bpf_ktime_get_ns();
+	slot = r->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	c = bpf_map_lookup_elem(&ctl, &slot);
+	if (!s || !c)
+		return 0;
+	minor = t->min_flt;
+	major = t->maj_flt;
+	rd = t->ioac.read_bytes;
+	wr = t->ioac.write_bytes;
+	bpf_spin_lock(&s->lock);
+	live = s->gen == r->gen;
+	if (live) {
+		at = slot_settle(s, c, at);
+		slot_book_task(s, r, minor, major, rd, wr);
+		/* A second thread that calls execve(2) becomes the leader; the old one died. */
+		if (!r->leader) {
+			r->leader = 1;
+			s->processes++;
+		}
+		if (c->flags & METER_BEGIN_AT_EXEC && s->base_epoch != s->epoch) {
+			s->base_epoch = s->epoch;
+			s->base_ns = at;
+			s->base = s->now;
+			s->base.started -= s->processes;
+			s->processes_peak = s->processes;
+			s->rss_peak_pages = s->rss_pages;
+		}
+	}
+	bpf_spin_unlock(&s->lock);
+	if (live)
+		event_emit_exec(slot, s, c, at, t, bprm);
+	return 0;
+}
+
+/* Still on its CPU: the last slice is booked at the last switch. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(meter_exit, struct task_struct *t)
+{
+	struct record *r = task_record(t);
+	struct meter_slot *s;
+	struct meter_ctl *c;
+	bool live, oom;
+	__u32 slot;
+	__u64 at;
+
+	if (!r)
+		return 0;
+	at = bpf_ktime_get_ns();
+	slot = r->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	c = bpf_map_lookup_elem(&ctl, &slot);
+	if (!s || !c)
+		return 0;
+	/* mark_victim's argument is a task on new kernels and a bare number on old ones; what it
+	 * leaves behind is the same on both, and names the victim for certain. */
+	oom = r->leader && t->signal->oom_mm;
+	bpf_spin_lock(&s->lock);
+	live = s->gen == r->gen;
+	if (live) {
+		at = slot_settle(s, c, at);
+		if (r->leader && s->processes)
+			s->processes--;
+		s->now.oom_kills += oom;
+	}
+	bpf_spin_unlock(&s->lock);
+	if (live && oom)
+		event_emit(slot, s, c, at, METER_EV_OOM, t, 0, 0);
+	if (live)
+		event_emit(slot, s, c, at, METER_EV_EXIT, t, t->exit_code, 0);
+	return 0;
+}
+
+SEC("tp_btf/signal_generate")
+int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_struct *t, int group,
+	     int result)
+{
+	struct record *r;
+	struct meter_slot *s;
+	struct meter_ctl *c;
+	__u32 slot;
+	__s32 code;
+
+	if (result || !task_is_near(t))
+		return 0;
+	r = task_record(t);
+	if (!r)
+		return 0;
+	slot = r->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	c = bpf_map_lookup_elem(&ctl, &slot);
+	if (!s || !c || s->gen != r->gen)
+		return 0;
+	/* 0 and 1 are SEND_SIG_NOINFO and SEND_SIG_PRIV, not addresses. */
+	if ((__u64)info > 1)
+		code = BPF_CORE_READ(info, si_code);
+	else
+		code = (__u64)info ? 0x80 /* SI_KERNEL */ : 0;
+	event_emit(slot, s, c, bpf_ktime_get_ns(), METER_EV_SIGNAL, t, sig,
+		   (__u64)(__u32)code << 32 | (__u32)(bpf_get_current_pid_tgid() >> 32));
+	return 0;
+}
+
+/* ---- memory ------------------------------------------------------------------------------- */
+
+SEC("tp_btf/page_fault_user")
+int BPF_PROG(meter_fault)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct record *r = task_record(t);
+	struct meter_slot *s;
+	__u64 minor, major, rd, wr;
+	__u32 slot;
+
+	if (!r)
+		return 0;
+	slot = r->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	if (!s)
+		return 0;
+	/* Books the faults before this one, so that a thread that never leaves its CPU is behind
+	 * by one and not by thousands. */
+	minor = t->min_flt;
+	major = t->maj_flt;
+	rd = t->ioac.read_bytes;
+	wr = t->ioac.write_bytes;
+	bpf_spin_lock(&s->lock);
+	if (s->gen == r->gen) {
+		s->now.faults++;
+		slot_book_task(s, r, minor, major, rd, wr);
+	}
+	bpf_spin_unlock(&s->lock);
+	return 0;
+}
+
+SEC("tp_btf/rss_stat")
+int BPF_PROG(meter_rss, struct mm_struct *mm)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct record *r = task_record(t);
+	struct mm_record fresh = {}, *m;
+	__u64 key = (__u64)mm;
+	struct meter_slot *s;
+	struct meter_ctl *c;
+	__u32 slot;
+	__s64 pages;
+
+	if (!r)
+		return 0;
+	m = bpf_map_lookup_elem(&mms, &key);
+	if (m && m->gen != r->gen)
+		return 0; /* somebody else's memory, written from here */
+	pages = mm_resident_pages(mm);
+	/* The common part moves by batches: most events end here. */
+	if (m ? m->pages == pages : !pages)
+		return 0;
+	slot = r->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	c = bpf_map_lookup_elem(&ctl, &slot);
+	if (!s || !c)
+		return 0;
+	if (!m) {
+		fresh.gen = r->gen;
+		fresh.slot = slot;
+		bpf_map_update_elem(&mms, &key, &fresh, BPF_NOEXIST);
+		m = bpf_map_lookup_elem(&mms, &key);
+		if (!m)
+			return 0;
+	}
+	bpf_spin_lock(&s->lock);
+	if (s->gen == m->gen) {
+		/* A stale epoch's peak goes before a new one is set. */
+		slot_settle(s, c, s->last_ns);
+		s->rss_pages += pages - m->pages;
+		m->pages = pages;
+		if (s->rss_pages > s->rss_peak_pages)
+			s->rss_peak_pages = s->rss_pages;
+	}
+	bpf_spin_unlock(&s->lock);
+	return 0;
+}
+
+/* Whoever drops the last reference: the memory was the slot's until now. */
+SEC("tp_btf/exit_mmap")
+int BPF_PROG(meter_mm_gone, struct mm_struct *mm)
+{
+	__u64 key = (__u64)mm;
+	__u32 slot;
+	struct mm_record *m;
+	struct meter_slot *s;
+
+	m = bpf_map_lookup_elem(&mms, &key);
+	if (!m)
+		return 0;
+	slot = m->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	if (!s)
+		return 0;
+	bpf_spin_lock(&s->lock);
+	if (s->gen == m->gen)
+		s->rss_pages -= m->pages;
+	bpf_spin_unlock(&s->lock);
+	bpf_map_delete_elem(&mms, &key);
+	return 0;
+}
+
+/* ---- network ------------------------------------------------------------------------------ */
+
+static __always_inline int count_bytes(struct __sk_buff *skb, bool out)
+{
+	__u64 id = bpf_skb_cgroup_id(skb);
+	struct meter_target *target = bpf_map_lookup_elem(&by_cgroup, &id);
+	struct meter_slot *s;
+	__u32 slot;
+
+	if (!target)
+		return 1;
+	slot = target->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	if (!s || s->gen != target->gen)
+		return 1;
+	if (skb->ifindex == LOOPBACK_IFINDEX) {
+		/* Both ends are ours: counted once, on the way out. */
+		if (out)
+			__sync_fetch_and_add(&s->now.lo_bytes, skb->len);
+	} else if (out) {
+		__sync_fetch_and_add(&s->now.tx_bytes, skb->len);
+	} else {
+		__sync_fetch_and_add(&s->now.rx_bytes, skb->len);
+	}
+	return 1;
+}
+
+SEC("cgroup_skb/egress")
+int meter_egress(struct __sk_buff *skb)
+{
+	return count_bytes(skb, true);
+}
+
+SEC("cgroup_skb/ingress")
+int meter_ingress(struct __sk_buff *skb)
+{
+	return count_bytes(skb, false);
+}
+
+/* ---- what only a trace sees --------------------------------------------------------------- */
+
+/* The slot of the calling process when it is being traced. */
+static __always_inline struct meter_slot *traced_slot(__u32 *ret, const struct meter_ctl **ret_ctl)
+{
+	__u64 id = bpf_get_current_cgroup_id();
+	struct meter_target *target = bpf_map_lookup_elem(&by_cgroup, &id);
+	struct meter_slot *s;
+	struct meter_ctl *c;
+	__u32 slot;
+
+	if (!target)
+		return NULL;
+	slot = target->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	c = bpf_map_lookup_elem(&ctl, &slot);
+	if (!s || !c || s->gen != target->gen || !(c->flags & METER_TRACE))
+		return NULL;
+	*ret = slot;
+	*ret_ctl = c;
+	return s;
+}
+
+static __always_inline void event_head(struct meter_event *e, struct meter_slot *s, __u32 type)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	e->at_ns = bpf_ktime_get_ns();
+	e->type = type;
+	e->epoch = s->epoch;
+	e->pid = (__u32)id;
+	e->tgid = id >> 32;
+	e->cpu = bpf_get_smp_processor_id();
+	e->arg = 0;
+	e->value = 0;
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+}
+
+static __always_inline int trace_address(struct bpf_sock_addr *ctx, __u32 type, bool six)
+{
+	const struct meter_ctl *c;
+	struct meter_event_addr *e = NULL;
+	struct meter_slot *s;
+	__u32 slot, *addr;
+	void *ring;
+
+	s = traced_slot(&slot, &c);
+	if (!s)
+		return 1;
+	ring = bpf_map_lookup_elem(&rings, &slot);
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return 1;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	event_head(&e->ev, s, type);
+	addr = (__u32 *)e->addr;
+	e->family = six ? 10 : 2;
+	e->port = bpf_ntohs((__u16)ctx->user_port);
+	addr[0] = six ? ctx->user_ip6[0] : ctx->user_ip4;
+	addr[1] = six ? ctx->user_ip6[1] : 0;
+	addr[2] = six ? ctx->user_ip6[2] : 0;
+	addr[3] = six ? ctx->user_ip6[3] : 0;
+	bpf_ringbuf_submit(e, 0);
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int meter_connect4(struct bpf_sock_addr *ctx)
+{
+	return trace_address(ctx, METER_EV_CONNECT, false);
+}
+
+SEC("cgroup/connect6")
+int meter_connect6(struct bpf_sock_addr *ctx)
+{
+	return trace_address(ctx, METER_EV_CONNECT, true);
+}
+
+SEC("cgroup/bind4")
+int meter_bind4(struct bpf_sock_addr *ctx)
+{
+	return trace_address(ctx, METER_EV_BIND, false);
+}
+
+SEC("cgroup/bind6")
+int meter_bind6(struct bpf_sock_addr *ctx)
+{
+	return trace_address(ctx, METER_EV_BIND, true);
+}
+
+/*
+ * These two are attached for as long as somebody traces: they make every system call of the host
+ * take the slow way. A call that the seccomp filter answers is left before sys_enter and shows at
+ * sys_exit only: that, with an error that is not a signal's, is a denial.
+ */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(trace_enter, struct pt_regs *regs, long id)
+{
+	struct record *r = task_record(bpf_get_current_task_btf());
+
+	if (r)
+		r->entered = 1;
+	return 0;
+}
+
+static __always_inline void event_denied(__u32 slot, struct meter_slot *s, struct pt_regs *regs,
+					 long ret)
+{
+	void *ring = bpf_map_lookup_elem(&rings, &slot);
+	struct meter_event_denied *e = NULL;
+
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	event_head(&e->ev, s, METER_EV_DENIED);
+	e->ev.arg = (__u32)regs->orig_ax;
+	e->ev.value = ret;
+	e->args[0] = regs->di;
+	e->args[1] = regs->si;
+	e->args[2] = regs->dx;
+	e->args[3] = regs->r10;
+	e->args[4] = regs->r8;
+	e->args[5] = regs->r9;
+	bpf_ringbuf_submit(e, 0);
+}
+
+static __always_inline void event_open(__u32 slot, struct meter_slot *s, __u64 path, __u64 flags,
+				       long ret)
+{
+	void *ring = bpf_map_lookup_elem(&rings, &slot);
+	struct meter_event_open *e = NULL;
+	long n;
+
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	event_head(&e->ev, s, METER_EV_OPEN);
+	e->ev.value = ret;
+	e->flags = (__u32)flags;
+	n = bpf_probe_read_user_str(e->path, sizeof(e->path), (void *)path);
+	e->path_len = n > 0 ? n : 0;
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* Numbers of x86-64. */
+enum { NR_open = 2, NR_creat = 85, NR_openat = 257, NR_openat2 = 437 };
+
+#define WRITES 01103 /* O_WRONLY, O_RDWR, O_CREAT, O_TRUNC */
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
+{
+	struct record *r = task_record(bpf_get_current_task_btf());
+	__u64 nr = regs->orig_ax, path = regs->di, flags = regs->si;
+	const struct meter_ctl *c;
+	struct meter_slot *s;
+	__u32 slot, entered;
+
+	if (!r)
+		return 0;
+	entered = r->entered;
+	r->entered = 0;
+	s = traced_slot(&slot, &c);
+	if (!s)
+		return 0;
+	if (!entered) {
+		/* A newborn returns from a call that it never made, with 0; who slept in a call
+		 * when the tracing began returns from it, perhaps by a signal (EINTR, ERESTART…).
+		 */
+		if (ret < 0 && ret != -4 && ret > -512)
+			event_denied(slot, s, regs, ret);
+		return 0;
+	}
+	if (nr == NR_creat) {
+		flags = WRITES;
+	} else if (nr == NR_openat || nr == NR_openat2) {
+		path = regs->si;
+		flags = regs->dx;
+		if (nr == NR_openat2 && bpf_probe_read_user(&flags, sizeof(flags), (void *)flags))
+			flags = 0;
+	} else if (nr != NR_open) {
+		return 0;
+	}
+	if (flags & WRITES)
+		event_open(slot, s, path, flags, ret);
+	return 0;
+}

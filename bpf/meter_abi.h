@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_METER_ABI_H
+#define CLOCHE_METER_ABI_H
+
+/*
+ * What the BPF programs and sandbox/meter say to each other: the values of the shared maps and
+ * the events of the ring buffers. Fixed width, no padding, sizes asserted: both sides are compiled
+ * by different compilers. Whoever includes this has struct bpf_spin_lock and the __u types from
+ * vmlinux.h (BPF) or <linux/bpf.h> (user space).
+ *
+ * All times are CLOCK_MONOTONIC in ns. All counters only grow while a slot is armed; what one
+ * invocation used is the difference of two snapshots, each taken under the slot's lock.
+ */
+
+#define METER_SLOTS    4096
+#define METER_CPU_NONE 0xffffffffU
+#define METER_COMM_LEN 16
+#define METER_PATH_MAX 256
+#define METER_ARGS_MAX 1024
+
+/* ctl.flags */
+#define METER_TRACE	    1U /* events go to the slot's ring buffer */
+#define METER_BEGIN_AT_EXEC 2U /* the first exec of this epoch is the beginning */
+
+/*
+ * The sums. wall = busy + quota + contention + idle since arming, exactly.
+ *   busy        at least one thread is on a CPU
+ *   quota       none is, some could run, and the group's own quota holds every one of them
+ *   contention  none is, and at least one is kept out by others
+ *   idle        all sleep, or there are none
+ */
+struct meter_counters {
+	__u64 busy_ns;
+	__u64 quota_ns;
+	__u64 contention_ns;
+	__u64 idle_ns;
+	__u64 on_cpu_ns;   /* between switching in and out, summed over threads */
+	__u64 stolen_ns;   /* of that, what the kernel's CPU clocks leave out: a hypervisor's steal,
+			      interrupts where they are accounted apart. Signed: the two clocks are
+			      read some 100 ns apart. Booked at the end of a slice */
+	__u64 runnable_ns; /* time on a run queue without running, summed over threads */
+	__u64 switches_voluntary;
+	__u64 switches_forced;
+	__u64 started; /* processes, not threads */
+	__u64 faults;  /* page faults taken in user mode, at the instant of the fault */
+	__u64 faults_minor;
+	__u64 faults_major;
+	__u64 read_bytes; /* from storage, as task I/O accounting has it */
+	__u64 write_bytes;
+	__u64 oom_kills;
+	__u64 rx_bytes; /* without the loopback device */
+	__u64 tx_bytes;
+	__u64 lo_bytes;
+	__u64 events;	 /* put into the ring buffer */
+	__u64 lost;	 /* did not fit into it */
+	__u64 missed;	 /* switches that the kernel did not report; made up from its CPU clock */
+	__u64 untracked; /* threads that found no room in the task table: the figures are short */
+};
+
+/* Map "slots". Written by the programs under the lock; user space reads and resets it with
+ * BPF_F_LOCK. rx, tx, lo, events and lost are atomic instead: they do not take the lock. */
+struct meter_slot {
+	struct bpf_spin_lock lock;
+	__u32 epoch; /* of ctl, as of the last event */
+	__u64 gen; /* who armed it; 0: nobody. A thread of an earlier generation changes nothing */
+	__u64 cgroup_id;
+	__u64 last_ns;
+	__u64 busy_until_ns; /* when running last became 0 */
+	__u32 running;
+	__u32 queued;
+	__u32 throttled;      /* of the queued ones */
+	__u32 throttle_epoch; /* a thread's own "throttled" mark counts only with this number ... */
+	__u32 throttle_all;   /* ... with another one, this is its mark */
+	__u32 tasks;
+	__u32 processes;
+	__u32 processes_peak;
+	__s64 rss_pages;
+	__s64 rss_peak_pages;
+	__u64 empty_ns; /* when the last thread left its CPU for good */
+	__u64 timer[2]; /* kernel addresses of the group's bandwidth timers, keys of map "timers" */
+	__u64 throttled_rq;
+	__u64 base_ns; /* the beginning by exec, valid when base_epoch is ctl's epoch */
+	__u32 base_epoch;
+	__u32 base_pad;
+	struct meter_counters now;
+	struct meter_counters base;
+};
+
+/* Map "ctl": written by user space only. */
+struct meter_ctl {
+	__u64 floor_ns; /* events are never dated before this: the last edge */
+	__u64 epoch_ns; /* when this epoch began */
+	__u32 epoch;	/* number of the invocation, from 1 */
+	__u32 flags;
+};
+
+/* Map "by_cgroup": cgroup2 id → this. */
+struct meter_target {
+	__u64 gen;
+	__u32 slot;
+	__u32 pad;
+};
+
+enum meter_event_type {
+	METER_EV_FORK = 1, /* arg: new thread's id, value: 1 when it is a thread only */
+	METER_EV_EXEC,	   /* a struct meter_event_exec */
+	METER_EV_EXIT,	   /* arg: wait status of the thread */
+	METER_EV_SIGNAL,   /* arg: number; value: si_code in the upper half, sender's pid below */
+	METER_EV_OOM,	   /* seen when the victim exits */
+	METER_EV_ON,	   /* arg: 1 when it had been throttled; value: runnable since, 0 unknown */
+	METER_EV_OFF,	   /* arg: enum meter_off */
+	METER_EV_UNTHROTTLE,
+	METER_EV_OPEN,	  /* for writing; a struct meter_event_open. value: what it returned */
+	METER_EV_CONNECT, /* a struct meter_event_addr; tried, whatever came of it */
+	METER_EV_BIND,
+	METER_EV_DENIED, /* a struct meter_event_denied. arg: number, value: what it returned */
+	METER_EV_TYPES
+};
+
+enum meter_off { METER_OFF_SLEEP, METER_OFF_PREEMPTED, METER_OFF_THROTTLED, METER_OFF_DEAD };
+
+struct meter_event {
+	__u64 at_ns;
+	__u32 type;
+	__u32 epoch;
+	__u32 pid; /* host's numbers: thread, process */
+	__u32 tgid;
+	__u32 cpu;
+	__u32 arg;
+	__u64 value;
+	char comm[METER_COMM_LEN];
+};
+
+struct meter_event_exec {
+	struct meter_event ev;
+	__u32 path_len; /* with the NUL; 0: not readable */
+	__u32 args_len; /* bytes of args[]: NUL-terminated strings, one behind the other */
+	__u32 args_all; /* what it would take: larger than args_len when they were cut */
+	__u32 pad;
+	char path[METER_PATH_MAX];
+	char args[METER_ARGS_MAX];
+};
+
+/* The path as the caller wrote it, read when the call was over: another thread may have changed it
+ * since the kernel read it. */
+struct meter_event_open {
+	struct meter_event ev;
+	__u32 flags;	/* of open(2) */
+	__u32 path_len; /* with the NUL; 0: not readable */
+	char path[METER_PATH_MAX];
+};
+
+struct meter_event_addr {
+	struct meter_event ev;
+	__u32 family; /* 2 or 10 */
+	__u32 port;   /* host's byte order */
+	__u8 addr[16];
+};
+
+struct meter_event_denied {
+	struct meter_event ev;
+	__u64 args[6];
+};
+
+_Static_assert(sizeof(struct meter_counters) == 184, "meter_counters has padding");
+_Static_assert(sizeof(struct meter_slot) == 136 + 2 * 184, "meter_slot has padding");
+_Static_assert(sizeof(struct meter_ctl) == 24, "meter_ctl has padding");
+_Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
+_Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");
+_Static_assert(sizeof(struct meter_event_open) == 64 + 256, "meter_event_open has padding");
+_Static_assert(sizeof(struct meter_event_addr) == 80, "meter_event_addr has padding");
+_Static_assert(sizeof(struct meter_event_denied) == 104, "meter_event_denied has padding");
+_Static_assert(sizeof(struct meter_event_exec) == 72 + 256 + 1024, "meter_event_exec has padding");
+
+#endif

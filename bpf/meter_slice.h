@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_METER_SLICE_H
+#define CLOCHE_METER_SLICE_H
+
+/*
+ * How much of a slice a thread did not have, for the programs and for the test of the arithmetic.
+ * Needs the __u types, like meter_abi.h.
+ */
+
+/* v * part / whole without overflow for part <= whole, to the microsecond or so. */
+static inline __u64 slice_share(__u64 v, __u64 part, __u64 whole)
+{
+	if (part >= whole)
+		return v;
+	if (whole < 1024)
+		return 0;
+	return (v >> 10) * (part >> 10) / (whole >> 10) << 10;
+}
+
+/*
+ * A slice from in_ns to at_ns on the monotonic clock, of which the kernel's CPU clock booked
+ * runtime_ns: the difference is what a hypervisor or interrupts had (signed: the two clocks are
+ * read some 100 ns apart). Of a slice across the edge of an invocation only the part after the edge
+ * is booked, and the CPU clock is silent on which side the theft was: it is shared out evenly.
+ * Charging it to one side would take from an invocation what was lost before it began.
+ */
+static inline __s64 slice_stolen(__u64 in_ns, __u64 edge_ns, __u64 at_ns, __u64 runtime_ns)
+{
+	__u64 held = at_ns - in_ns;
+	__u64 part = in_ns < edge_ns ? at_ns - edge_ns : held;
+
+	if (edge_ns >= at_ns)
+		return 0;
+	if (held >= runtime_ns)
+		return (__s64)slice_share(held - runtime_ns, part, held);
+	return -(__s64)slice_share(runtime_ns - held, part, held);
+}
+
+#endif

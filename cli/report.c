@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* `cloche report`: reports and traces in, one page out. */
+#include "cli/cli.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "cli/ledger_args.h"
+#include "meter/page.h"
+#include "meter/trace.h"
+#include "meter/trace_json.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SCHEMA "cloche.report/1"
+
+static const char help[] =
+	"Usage: cloche report FILE... --html OUT\n"
+	"Makes one page of reports and traces: where the wall time went as a picture, what\n"
+	"the function did, what it used and what it costs. The page is one file, asks for\n"
+	"nothing from elsewhere and runs no script.\n"
+	"\n"
+	"  FILE          what 'cloche run' wrote by --report or --trace, in any order; a\n"
+	"                report and a trace of the same request become one section\n"
+	"  --html OUT    the page; '-' is standard output\n"
+	"  --help        this text\n"
+	"\n"
+	"Examples:\n"
+	"  cloche run --report r.json --trace t.jsonl -- ./work\n"
+	"  cloche report r.json t.jsonl --html work.html\n";
+
+enum { OPT_HTML = 256, OPT_HELP };
+
+static const struct option options[] = {
+	{ "html", required_argument, NULL, OPT_HTML },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ 0 },
+};
+
+struct sources {
+	json_t **reports;
+	struct trace *traces;
+	size_t n_reports, n_traces;
+};
+
+static void sources_free(struct sources *s)
+{
+	for (size_t i = 0; i < s->n_reports; i++)
+		json_decref(s->reports[i]);
+	for (size_t i = 0; i < s->n_traces; i++)
+		trace_free(&s->traces[i]);
+	free(s->reports);
+	free(s->traces);
+}
+
+static int add_report(struct sources *s, json_t *report, struct cloche_err *err)
+{
+	json_t **more = reallocarray(s->reports, s->n_reports + 1, sizeof(*more));
+
+	if (!more) {
+		json_decref(report);
+		return cloche_err_sys(err, ENOMEM, "read the report");
+	}
+	s->reports = more;
+	s->reports[s->n_reports++] = report;
+	return 0;
+}
+
+static int read_reports(struct sources *s, FILE *f, const char *name, struct cloche_err *err)
+{
+	cleanup_free char *line = NULL;
+	unsigned long number = 0;
+	json_error_t why;
+	size_t room = 0;
+	ssize_t len;
+
+	while ((len = getline(&line, &room, f)) >= 0) {
+		const char *schema;
+		json_t *o;
+		int r;
+
+		number++;
+		if (strspn(line, " \t\r\n") == (size_t)len)
+			continue;
+		o = json_loadb(line, (size_t)len, JSON_REJECT_DUPLICATES, &why);
+		schema = json_string_value(json_object_get(o, "schema"));
+		if (!o || !schema || strcmp(schema, SCHEMA) != 0) {
+			json_decref(o);
+			return cloche_err_set(err, EPROTO,
+					      "'%.200s' line %lu: neither a report (%s) nor a "
+					      "trace (" TRACE_SCHEMA ")",
+					      name, number, SCHEMA);
+		}
+		r = add_report(s, o, err);
+		if (r)
+			return r;
+	}
+	if (ferror(f))
+		return cloche_err_sys(err, errno, "read '%.200s'", name);
+	if (!number)
+		return cloche_err_set(err, EPROTO, "'%.200s' is empty", name);
+	return 0;
+}
+
+static int read_trace(struct sources *s, FILE *f, const char *name, struct cloche_err *err)
+{
+	struct trace *more = reallocarray(s->traces, s->n_traces + 1, sizeof(*more));
+
+	if (!more)
+		return cloche_err_sys(err, ENOMEM, "read '%.200s'", name);
+	s->traces = more;
+	/* Counted also when it fails: it is to be freed. */
+	return trace_json_read(f, name, &s->traces[s->n_traces++], err);
+}
+
+static int read_source(struct sources *s, const char *name, struct cloche_err *err)
+{
+	char start[sizeof("{\"schema\":\"" TRACE_SCHEMA "\"")];
+	FILE *f = fopen(name, "re");
+	size_t len;
+	int r;
+
+	if (!f)
+		return cloche_err_sys(err, errno, "open '%.200s'", name);
+	len = fread(start, 1, sizeof(start) - 1, f);
+	rewind(f);
+	if (trace_json_is_head(start, len))
+		r = read_trace(s, f, name, err);
+	else
+		r = read_reports(s, f, name, err);
+	(void)fclose(f);
+	return r;
+}
+
+static int write_page(const struct sources *s, const char *path, struct cloche_err *err)
+{
+	FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	int r;
+
+	if (!out)
+		return cloche_err_sys(err, errno, "open '%.200s'", path);
+	r = page_write(out, s->reports, s->n_reports, s->traces, s->n_traces);
+	if (r)
+		(void)cloche_err_sys(err, -r, "write '%.200s'", path);
+	if ((out == stdout ? fflush(out) : fclose(out)) && !r)
+		r = cloche_err_sys(err, errno, "write '%.200s'", path);
+	return r;
+}
+
+int cmd_report(int argc, char **argv)
+{
+	struct sources s = { 0 };
+	struct cloche_err err = { 0 };
+	const char *html = NULL;
+	int opt, r = 0;
+
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (opt == OPT_HELP)
+			return fputs(help, stdout) < 0;
+		if (opt != OPT_HTML)
+			return args_refused("report", argv, opt);
+		html = optarg;
+	}
+	if (optind == argc)
+		return args_usage("report", "say which FILE");
+	if (!html)
+		return args_usage("report", "say where to: --html OUT");
+	for (int i = optind; i < argc && !r; i++)
+		r = read_source(&s, argv[i], &err);
+	if (!r)
+		r = write_page(&s, html, &err);
+	sources_free(&s);
+	return r ? args_failed("report", &err) : 0;
+}

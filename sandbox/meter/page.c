@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* The page of `cloche report`: where the wall time went, what the function did, what it costs. */
+#include "meter/page.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "bpf/meter_abi.h"
+#include "meter/page_picture.h"
+#include "meter/trace.h"
+#include "meter/trace_text.h"
+
+#define EVENTS_MAX 1000
+
+/* default-src 'none': the browser itself refuses whatever a hole in the escaping could ask for. */
+static const char head[] =
+	"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+	"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+	"style-src 'unsafe-inline'\"/>\n"
+	"<meta name=\"viewport\" content=\"width=device-width\"/>\n<title>Cloche report</title>\n"
+	"<style>\n"
+	":root{color-scheme:light dark;--fg:#1b1f24;--bg:#fff;--line:#d0d7de}\n"
+	"@media(prefers-color-scheme:dark){:root{--fg:#e6edf3;--bg:#0d1117;--line:#30363d}}\n"
+	"body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);"
+	"max-width:70rem;margin:2rem auto;padding:0 1rem}\n"
+	"section{border-top:1px solid var(--line);margin-top:2rem}\n"
+	"h2 small{font-weight:normal;opacity:.7}\n"
+	"svg{width:100%;display:block}svg.bar{height:40px}svg text{font:11px monospace;fill:"
+	"var(--fg)}\n"
+	"table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.15rem .6rem;"
+	"border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}\n"
+	"td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
+	".events td:nth-child(-n+3),.events th{white-space:nowrap}\n"
+	".cols{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:1.5rem}\n"
+	".legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.5rem}\n"
+	".legend i{display:inline-block;width:.9em;height:.9em;margin-right:.4em}\n"
+	".p0,.s0{fill:#2da44e;background:#2da44e}.p1,.s2{fill:#cf222e;background:#cf222e}"
+	".p2,.s1{fill:#e16f24;background:#e16f24}.p3{fill:#afb8c1;background:#afb8c1}"
+	".i{stroke:var(--fg);stroke-width:1.5}\n"
+	".ok{color:#2da44e}.bad{color:#cf222e}\n"
+	"</style>\n</head>\n<body>\n<h1>Cloche report</h1>\n";
+
+static const json_t *get(const json_t *o, const char *a, const char *b)
+{
+	const json_t *v = json_object_get(o, a);
+
+	return b ? json_object_get(v, b) : v;
+}
+
+static bool get_ns(const json_t *o, const char *a, const char *b, uint64_t *ret)
+{
+	const json_t *v = get(o, a, b);
+
+	if (!json_is_integer(v) || json_integer_value(v) < 0)
+		return false;
+	*ret = (uint64_t)json_integer_value(v);
+	return true;
+}
+
+static const char *get_text(const json_t *o, const char *a, const char *b)
+{
+	const char *s = json_string_value(get(o, a, b));
+
+	return s ? s : "";
+}
+
+/* ---- figures ------------------------------------------------------------------------------ */
+
+enum unit { UNIT_TIME, UNIT_BYTES, UNIT_COUNT, UNIT_TEXT };
+
+struct figure {
+	const char *name, *a, *b;
+	enum unit unit;
+};
+
+static void put_value(FILE *f, const json_t *v, enum unit unit)
+{
+	json_int_t n = json_integer_value(v);
+	char time[32];
+
+	if (json_is_string(v))
+		picture_text(f, json_string_value(v));
+	else if (json_is_real(v))
+		(void)fprintf(f, "%.6g", json_real_value(v));
+	else if (!json_is_integer(v))
+		(void)fputs("not measured", f);
+	else if (unit == UNIT_TIME && n >= 0)
+		(void)fputs(picture_time(time, (uint64_t)n), f);
+	else if (unit == UNIT_BYTES && n >= 0)
+		(void)fprintf(f, "%.2f MiB", (double)n / 1048576);
+	else
+		(void)fprintf(f, "%" JSON_INTEGER_FORMAT, n);
+}
+
+static void put_figures(FILE *f, const json_t *report, const char *title,
+			const struct figure *figures, size_t n)
+{
+	(void)fprintf(f, "<div><h3>%s</h3>\n<table>\n", title);
+	for (size_t i = 0; i < n; i++) {
+		(void)fprintf(f, "<tr><th>%s</th><td class=\"n\">", figures[i].name);
+		put_value(f, get(report, figures[i].a, figures[i].b), figures[i].unit);
+		(void)fputs("</td></tr>\n", f);
+	}
+	(void)fputs("</table></div>\n", f);
+}
+
+static const struct figure use[] = {
+	{ "on CPU, all threads", "cpu", "on_cpu_ns", UNIT_TIME },
+	{ "on a run queue", "cpu", "runnable_ns", UNIT_TIME },
+	{ "throttled", "cpu", "throttled_ns", UNIT_TIME },
+	{ "launch (not billed)", "time", "launch_ns", UNIT_TIME },
+	{ "switches, voluntary", "cpu", "switches_voluntary", UNIT_COUNT },
+	{ "switches, forced", "cpu", "switches_forced", UNIT_COUNT },
+	{ "memory, peak", "memory", "peak_bytes", UNIT_BYTES },
+	{ "memory, limit", "memory", "limit_bytes", UNIT_BYTES },
+	{ "page faults, minor", "memory", "faults_minor", UNIT_COUNT },
+	{ "page faults, major", "memory", "faults_major", UNIT_COUNT },
+	{ "OOM kills", "memory", "oom_kills", UNIT_COUNT },
+	{ "read", "io", "read_bytes", UNIT_BYTES },
+	{ "written", "io", "write_bytes", UNIT_BYTES },
+	{ "received", "network", "rx_bytes", UNIT_BYTES },
+	{ "sent", "network", "tx_bytes", UNIT_BYTES },
+	{ "processes started", "processes", "started", UNIT_COUNT },
+	{ "processes, peak", "processes", "peak", UNIT_COUNT },
+};
+
+static const struct figure costs[] = {
+	{ "duration", "bill", "duration_ns", UNIT_TIME },
+	{ "billed, ms", "bill", "billed_ms", UNIT_COUNT },
+	{ "GB-seconds", "bill", "gb_seconds", UNIT_TEXT },
+	{ "US dollars", "bill", "usd", UNIT_TEXT },
+	{ "price list", "bill", "prices", UNIT_TEXT },
+	{ "of it, waiting for others", "bill", "contention_ns", UNIT_TIME },
+	{ "vCPUs", "limits", "vcpus", UNIT_COUNT },
+};
+
+/* ---- sections ----------------------------------------------------------------------------- */
+
+/* The report's figures, else the trace's. Without a meter the report says null and neither has. */
+static bool parts_of(const json_t *report, const struct trace *t, uint64_t part[PARTS])
+{
+	uint64_t waiting;
+
+	if (t && t->ended) {
+		part[PART_BUSY] = t->busy_ns;
+		part[PART_QUOTA] = t->quota_ns;
+		part[PART_CONTENTION] = t->contention_ns;
+		part[PART_IDLE] = t->idle_ns;
+		return true;
+	}
+	if (!get_ns(report, "time", "busy_ns", &part[PART_BUSY]) ||
+	    !get_ns(report, "time", "idle_ns", &part[PART_IDLE]) ||
+	    !get_ns(report, "time", "waiting_ns", &waiting) ||
+	    !get_ns(report, "bill", "contention_ns", &part[PART_CONTENTION]) ||
+	    part[PART_CONTENTION] > waiting)
+		return false;
+	part[PART_QUOTA] = waiting - part[PART_CONTENTION];
+	return true;
+}
+
+static void put_wall(FILE *f, const json_t *report, const struct trace *t)
+{
+	uint64_t part[PARTS], wall = 0;
+	char time[32];
+
+	(void)fputs("<h3>Where the wall time went", f);
+	if (t && t->ended)
+		wall = t->end_ns - t->begin_ns;
+	if (wall || get_ns(report, "time", "wall_ns", &wall))
+		(void)fprintf(f, ": %s", picture_time(time, wall));
+	(void)fputs("</h3>\n", f);
+	if (parts_of(report, t, part))
+		picture_bar(f, part);
+	else
+		(void)fputs("<p>Not measured: see what was degraded below.</p>\n", f);
+}
+
+static void put_events(FILE *f, const struct trace *t)
+{
+	char what[8192];
+	size_t shown = 0, more = 0;
+
+	(void)fputs("<h3>What it did</h3>\n<table class=\"events\">\n"
+		    "<tr><th>ms</th><th>thread</th><th>name</th><th>what</th></tr>\n",
+		    f);
+	for (size_t i = 0; i < t->n; i++) {
+		const struct trace_event *e = &t->events[i];
+
+		if (e->type == METER_EV_UNTHROTTLE || !*trace_text_event(e, what, sizeof(what)))
+			continue;
+		if (shown++ >= EVENTS_MAX) {
+			more++;
+			continue;
+		}
+		(void)fprintf(f, "<tr%s><td class=\"n\">%.6f</td><td class=\"n\">%u</td><td>",
+			      e->type == METER_EV_DENIED || e->type == METER_EV_OOM
+				      ? " class=\"bad\""
+				      : "",
+			      (double)(e->at_ns - t->begin_ns) / 1e6, e->tid);
+		picture_text(f, e->comm);
+		(void)fputs("</td><td>", f);
+		picture_text(f, what);
+		(void)fputs("</td></tr>\n", f);
+	}
+	(void)fputs("</table>\n", f);
+	if (more)
+		(void)fprintf(f,
+			      "<p>%zu more events are not shown; <code>cloche trace</code> has "
+			      "them.</p>\n",
+			      more);
+	if (!t->complete)
+		(void)fprintf(f,
+			      "<p class=\"bad\">The trace is incomplete: %" PRIu64
+			      " events were lost%s.</p>\n",
+			      t->lost, t->ended ? "" : " or more, it has no end");
+}
+
+static void put_degraded(FILE *f, const json_t *report)
+{
+	const json_t *list = get(report, "degraded", NULL), *o;
+	size_t i;
+
+	if (!json_array_size(list))
+		return;
+	(void)fputs("<h3>Degraded</h3>\n<table>\n", f);
+	json_array_foreach (list, i, o) {
+		(void)fputs("<tr><th>", f);
+		picture_text(f, get_text(o, "what", NULL));
+		(void)fputs("</th><td>", f);
+		picture_text(f, get_text(o, "reason", NULL));
+		(void)fputs("</td></tr>\n", f);
+	}
+	(void)fputs("</table>\n", f);
+}
+
+static void put_heading(FILE *f, const json_t *report, const struct trace *t)
+{
+	const char *verdict = get_text(report, "verdict", NULL);
+	const char *function = get_text(report, "function", NULL);
+	const json_t *code = get(report, "exit_code", NULL);
+
+	(void)fprintf(f, "<section>\n<h2><span class=\"%s\">",
+		      strcmp(verdict, "ok") == 0 ? "ok" : "bad");
+	picture_text(f, report ? verdict : "trace");
+	(void)fputs("</span> ", f);
+	picture_text(f, *function ? function : "one run");
+	(void)fputs(" <small>", f);
+	picture_text(f, report ? get_text(report, "request_id", NULL) : t->request_id);
+	(void)fputs(", ", f);
+	picture_text(f, report ? get_text(report, "started_at", NULL) : t->started_at);
+	(void)fputs("</small></h2>\n<p>", f);
+	if (json_is_integer(code))
+		(void)fprintf(f, "exit status %" JSON_INTEGER_FORMAT ". ",
+			      json_integer_value(code));
+	picture_text(f, get_text(report, "signal", NULL));
+	(void)fputs(" ", f);
+	picture_text(f, get_text(report, "message", NULL));
+	(void)fputs("</p>\n", f);
+}
+
+static int put_section(FILE *f, const json_t *report, const struct trace *t)
+{
+	int r = 0;
+
+	put_heading(f, report, t);
+	put_wall(f, report, t);
+	if (t)
+		r = picture_timeline(f, t);
+	if (t)
+		put_events(f, t);
+	if (report) {
+		(void)fputs("<div class=\"cols\">\n", f);
+		put_figures(f, report, "What it used", use, sizeof(use) / sizeof(use[0]));
+		put_figures(f, report, "What it costs", costs, sizeof(costs) / sizeof(costs[0]));
+		(void)fputs("</div>\n", f);
+		put_degraded(f, report);
+	}
+	(void)fputs("</section>\n", f);
+	return r;
+}
+
+static const struct trace *trace_find(const struct trace *traces, size_t n, const char *id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (*id && strcmp(traces[i].request_id, id) == 0)
+			return &traces[i];
+	return NULL;
+}
+
+static bool report_find(json_t *const *reports, size_t n, const char *id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(get_text(reports[i], "request_id", NULL), id) == 0)
+			return true;
+	return false;
+}
+
+int page_write(FILE *f, json_t *const *reports, size_t n_reports, const struct trace *traces,
+	       size_t n_traces)
+{
+	int r = 0;
+
+	(void)fputs(head, f);
+	for (size_t i = 0; i < n_reports && !r; i++)
+		r = put_section(
+			f, reports[i],
+			trace_find(traces, n_traces, get_text(reports[i], "request_id", NULL)));
+	for (size_t i = 0; i < n_traces && !r; i++)
+		if (!report_find(reports, n_reports, traces[i].request_id))
+			r = put_section(f, NULL, &traces[i]);
+	(void)fputs("</body>\n</html>\n", f);
+	return r;
+}

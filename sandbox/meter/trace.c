@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Traces in memory: from the kernel's events to ours. All that a function could have written is
+ * made harmless here, once, and not in each of the places that show it.
+ */
+#include "meter/trace.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/meter_abi.h"
+
+static const char *const types[METER_EV_TYPES] = {
+	[METER_EV_FORK] = "fork", [METER_EV_EXEC] = "exec",
+	[METER_EV_EXIT] = "exit", [METER_EV_SIGNAL] = "signal",
+	[METER_EV_OOM] = "oom",	  [METER_EV_ON] = "on",
+	[METER_EV_OFF] = "off",	  [METER_EV_UNTHROTTLE] = "unthrottle",
+	[METER_EV_OPEN] = "open", [METER_EV_CONNECT] = "connect",
+	[METER_EV_BIND] = "bind", [METER_EV_DENIED] = "denied",
+};
+
+const char *trace_type_text(uint32_t type)
+{
+	return type < METER_EV_TYPES ? types[type] : NULL;
+}
+
+uint32_t trace_type_find(const char *text)
+{
+	for (uint32_t i = 1; i < METER_EV_TYPES; i++)
+		if (strcmp(types[i], text) == 0)
+			return i;
+	return 0;
+}
+
+const char *trace_off_text(uint32_t why)
+{
+	static const char *const text[] = {
+		[METER_OFF_SLEEP] = "sleep",
+		[METER_OFF_PREEMPTED] = "preempted",
+		[METER_OFF_THROTTLED] = "throttled",
+		[METER_OFF_DEAD] = "dead",
+	};
+
+	return why < sizeof(text) / sizeof(text[0]) ? text[why] : NULL;
+}
+
+/* ---- clean text --------------------------------------------------------------------------- */
+
+/* Bytes of the valid UTF-8 character at s, and which it is; 0 when it is none. RFC 3629. */
+static size_t utf8_char(const unsigned char *s, size_t len, uint32_t *ret)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t n = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : 4;
+	uint32_t c = n == 1 ? s[0] : s[0] & (0x7fU >> n);
+
+	if ((n == 4 && s[0] >> 3 != 30) || n > len)
+		return 0;
+	for (size_t i = 1; i < n; i++) {
+		if (s[i] >> 6 != 2)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	*ret = c;
+	return n;
+}
+
+/* Controls, line ends and what turns the direction of the text that follows. */
+static bool is_harmless(uint32_t c)
+{
+	if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+		return false;
+	return !(c >= 0x200b && c <= 0x200f) && !(c >= 0x2028 && c <= 0x202e) &&
+	       !(c >= 0x2066 && c <= 0x2069) && c != 0xfeff;
+}
+
+static size_t clean_into(char *out, const char *bytes, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	const unsigned char *s = (const unsigned char *)bytes;
+	char *o = out;
+
+	while (len) {
+		uint32_t c = 0;
+		size_t n = utf8_char(s, len, &c);
+		bool keep = n && is_harmless(c);
+
+		for (n += !n; n; n--, s++, len--) {
+			if (keep) {
+				*o++ = (char)*s;
+				continue;
+			}
+			*o++ = '\\';
+			*o++ = 'x';
+			*o++ = hex[*s >> 4];
+			*o++ = hex[*s & 15];
+		}
+	}
+	*o = 0;
+	return (size_t)(o - out);
+}
+
+char *trace_clean(const char *bytes, size_t len)
+{
+	char *out = malloc(4 * len + 1);
+
+	if (out)
+		(void)clean_into(out, bytes, len);
+	return out;
+}
+
+/* ---- from the kernel ---------------------------------------------------------------------- */
+
+static int exec_of(const struct meter_event_exec *x, struct trace_event *ret)
+{
+	const char *s = x->args, *end = x->args + x->args_len;
+	size_t argc = 0;
+
+	ret->text = trace_clean(x->path, x->path_len ? x->path_len - 1 : 0);
+	if (!ret->text)
+		return -ENOMEM;
+	for (const char *p = s; p < end; p++)
+		argc += !*p || p + 1 == end;
+	ret->cut = x->args_all > x->args_len;
+	ret->argv = calloc(argc + 1, sizeof(*ret->argv));
+	if (!ret->argv)
+		return -ENOMEM;
+	while (s < end) {
+		size_t len = strnlen(s, (size_t)(end - s));
+
+		ret->argv[ret->argc] = trace_clean(s, len);
+		if (!ret->argv[ret->argc++])
+			return -ENOMEM;
+		s += len + 1;
+	}
+	return 0;
+}
+
+static int addr_of(const struct meter_event_addr *a, struct trace_event *ret)
+{
+	char text[INET6_ADDRSTRLEN] = "?";
+
+	(void)inet_ntop((int)a->family, a->addr, text, sizeof(text));
+	ret->value = a->port;
+	ret->text = strdup(text);
+	return ret->text ? 0 : -ENOMEM;
+}
+
+static int denied_of(const struct meter_event_denied *d, struct trace_event *ret)
+{
+	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)d->ev.arg);
+
+	memcpy(ret->args, d->args, sizeof(ret->args));
+	if (name)
+		ret->text = name;
+	else if (asprintf(&ret->text, "syscall_%u", d->ev.arg) < 0)
+		ret->text = NULL;
+	return ret->text ? 0 : -ENOMEM;
+}
+
+int trace_event_of(const struct meter_event *ev, struct trace_event *ret)
+{
+	int r = 0;
+
+	*ret = (struct trace_event){ .at_ns = ev->at_ns,
+				     .type = ev->type,
+				     .pid = ev->tgid,
+				     .tid = ev->pid,
+				     .cpu = ev->cpu,
+				     .arg = ev->arg,
+				     .value = ev->value };
+	(void)clean_into(ret->comm, ev->comm, strnlen(ev->comm, METER_COMM_LEN - 1));
+	if (ev->type == METER_EV_EXEC) {
+		r = exec_of((const void *)ev, ret);
+	} else if (ev->type == METER_EV_OPEN) {
+		const struct meter_event_open *o = (const void *)ev;
+
+		ret->arg = o->flags;
+		ret->text = trace_clean(o->path, o->path_len ? o->path_len - 1 : 0);
+		r = ret->text ? 0 : -ENOMEM;
+	} else if (ev->type == METER_EV_CONNECT || ev->type == METER_EV_BIND) {
+		r = addr_of((const void *)ev, ret);
+	} else if (ev->type == METER_EV_DENIED) {
+		r = denied_of((const void *)ev, ret);
+	}
+	if (r)
+		trace_event_free(ret);
+	return r;
+}
+
+/* ---- the trace ---------------------------------------------------------------------------- */
+
+void trace_event_free(struct trace_event *ev)
+{
+	free(ev->text);
+	for (size_t i = 0; i < ev->argc; i++)
+		free(ev->argv[i]);
+	free(ev->argv);
+	ev->text = NULL;
+	ev->argv = NULL;
+	ev->argc = 0;
+}
+
+int trace_add(struct trace *t, struct trace_event *ev)
+{
+	if (t->n == t->room) {
+		size_t room = t->room ? 2 * t->room : 256;
+		struct trace_event *more = reallocarray(t->events, room, sizeof(*more));
+
+		if (!more) {
+			trace_event_free(ev);
+			return -ENOMEM;
+		}
+		t->events = more;
+		t->room = room;
+	}
+	ev->seq = t->n;
+	t->events[t->n++] = *ev;
+	return 0;
+}
+
+/* Equal times keep the order in which they came: a birth is before what the newborn does. */
+static int by_time(const void *a, const void *b)
+{
+	const struct trace_event *x = a, *y = b;
+
+	if (x->at_ns != y->at_ns)
+		return x->at_ns < y->at_ns ? -1 : 1;
+	return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+static void drop_before(struct trace *t, uint64_t begin_ns)
+{
+	size_t n = 0;
+
+	while (n < t->n && t->events[n].at_ns < begin_ns)
+		trace_event_free(&t->events[n++]);
+	t->n -= n;
+	if (n)
+		memmove(t->events, t->events + n, t->n * sizeof(*t->events));
+}
+
+void trace_sort(struct trace *t)
+{
+	if (!t->n)
+		return;
+	qsort(t->events, t->n, sizeof(*t->events), by_time);
+	if (t->ended) {
+		drop_before(t, t->begin_ns);
+		return;
+	}
+	t->begin_ns = t->events[0].at_ns;
+	t->end_ns = t->events[t->n - 1].at_ns;
+}
+
+void trace_free(struct trace *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		trace_event_free(&t->events[i]);
+	free(t->events);
+	t->events = NULL;
+	t->n = t->room = 0;
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Traces as JSON lines. Written by hand, since a busy function makes a million events a second and
+ * each string is clean already; read by jansson, since a file may come from anywhere.
+ */
+#include "meter/trace_json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <linux/bpf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "bpf/meter_abi.h"
+#include "meter/trace.h"
+#include "meter/usage.h"
+
+#define LINE_MAX_BYTES (1 << 20)
+#define ARGV_MAX       METER_ARGS_MAX
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+void trace_json_string(FILE *f, const char *clean)
+{
+	(void)putc_unlocked('"', f);
+	for (; *clean; clean++) {
+		if (*clean == '"' || *clean == '\\')
+			(void)putc_unlocked('\\', f);
+		(void)putc_unlocked(*clean, f);
+	}
+	(void)putc_unlocked('"', f);
+}
+
+static void put_text(FILE *f, const char *key, const char *clean)
+{
+	(void)fprintf(f, ",\"%s\":", key);
+	trace_json_string(f, clean);
+}
+
+static void put_exec(FILE *f, const struct trace_event *e)
+{
+	put_text(f, "path", e->text);
+	(void)fputs(",\"argv\":[", f);
+	for (size_t i = 0; i < e->argc; i++) {
+		if (i)
+			(void)putc_unlocked(',', f);
+		trace_json_string(f, e->argv[i]);
+	}
+	(void)fprintf(f, "],\"cut\":%s", e->cut ? "true" : "false");
+}
+
+static void put_denied(FILE *f, const struct trace_event *e)
+{
+	put_text(f, "syscall", e->text);
+	(void)fprintf(f, ",\"number\":%u,\"result\":%" PRId64 ",\"args\":[", e->arg,
+		      (int64_t)e->value);
+	for (size_t i = 0; i < 6; i++)
+		(void)fprintf(f, "%s\"0x%" PRIx64 "\"", i ? "," : "", e->args[i]);
+	(void)putc_unlocked(']', f);
+}
+
+static void put_rest(FILE *f, const struct trace_event *e)
+{
+	const char *why;
+
+	switch (e->type) {
+	case METER_EV_FORK:
+		(void)fprintf(f, ",\"child\":%u,\"thread\":%s", e->arg,
+			      e->value ? "true" : "false");
+		break;
+	case METER_EV_EXEC:
+		put_exec(f, e);
+		break;
+	case METER_EV_EXIT:
+		(void)fprintf(f, ",\"status\":%u", e->arg);
+		break;
+	case METER_EV_SIGNAL:
+		(void)fprintf(f, ",\"signal\":%u,\"code\":%d,\"sender\":%u", e->arg,
+			      (int32_t)(e->value >> 32), (uint32_t)e->value);
+		break;
+	case METER_EV_ON:
+		(void)fprintf(f, ",\"since_ns\":%" PRIu64 ",\"throttled\":%s", e->value,
+			      e->arg ? "true" : "false");
+		break;
+	case METER_EV_OFF:
+		why = trace_off_text(e->arg);
+		put_text(f, "why", why ? why : "?");
+		break;
+	case METER_EV_OPEN:
+		put_text(f, "path", e->text);
+		(void)fprintf(f, ",\"flags\":%u,\"result\":%" PRId64, e->arg, (int64_t)e->value);
+		break;
+	case METER_EV_CONNECT:
+	case METER_EV_BIND:
+		put_text(f, "address", e->text);
+		(void)fprintf(f, ",\"port\":%" PRIu64, e->value);
+		break;
+	case METER_EV_DENIED:
+		put_denied(f, e);
+		break;
+	default:
+		break;
+	}
+}
+
+void trace_json_head(FILE *f, const char *request_id, const char *started_at)
+{
+	(void)fputs("{\"schema\":\"" TRACE_SCHEMA "\"", f);
+	put_text(f, "request_id", request_id);
+	put_text(f, "started_at", started_at);
+	(void)fputs("}\n", f);
+}
+
+void trace_json_event(FILE *f, const struct trace_event *e)
+{
+	const char *type = trace_type_text(e->type);
+
+	(void)fprintf(f, "{\"at_ns\":%" PRIu64 ",\"event\":\"%s\",\"pid\":%u,\"tid\":%u,\"cpu\":%u",
+		      e->at_ns, type ? type : "?", e->pid, e->tid, e->cpu);
+	put_text(f, "comm", e->comm);
+	put_rest(f, e);
+	(void)fputs("}\n", f);
+}
+
+static void put_end(FILE *f, const struct trace *t)
+{
+	(void)fprintf(f,
+		      "{\"event\":\"end\",\"begin_ns\":%" PRIu64 ",\"end_ns\":%" PRIu64
+		      ",\"busy_ns\":%" PRIu64 ",\"quota_ns\":%" PRIu64 ",\"contention_ns\":%" PRIu64
+		      ",\"idle_ns\":%" PRIu64 ",\"on_cpu_ns\":%" PRIu64 ",\"events\":%zu"
+		      ",\"lost\":%" PRIu64 ",\"complete\":%s}\n",
+		      t->begin_ns, t->end_ns, t->busy_ns, t->quota_ns, t->contention_ns, t->idle_ns,
+		      t->on_cpu_ns, t->n, t->lost, t->complete ? "true" : "false");
+}
+
+void trace_json_end(FILE *f, const struct meter_usage *u, uint64_t written)
+{
+	const struct trace t = { .n = written,
+				 .begin_ns = u->begin_ns,
+				 .end_ns = u->end_ns,
+				 .busy_ns = u->busy_ns,
+				 .quota_ns = u->quota_ns,
+				 .contention_ns = u->contention_ns,
+				 .idle_ns = u->idle_ns,
+				 .on_cpu_ns = u->on_cpu_ns,
+				 .lost = u->lost,
+				 .complete = u->complete && !u->lost && !u->missed };
+
+	put_end(f, &t);
+}
+
+void trace_json_write(FILE *f, const struct trace *t)
+{
+	trace_json_head(f, t->request_id, t->started_at);
+	for (size_t i = 0; i < t->n; i++)
+		trace_json_event(f, &t->events[i]);
+	if (t->ended)
+		put_end(f, t);
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+struct reader {
+	const char *name;
+	unsigned long line;
+	struct trace *t;
+	struct cloche_err *err;
+	const char *bad; /* the first member that is not what it should be */
+};
+
+static int64_t get_int(struct reader *r, const json_t *o, const char *key, int64_t least,
+		       int64_t most)
+{
+	const json_t *v = json_object_get(o, key);
+	int64_t n = json_integer_value(v);
+
+	if (!json_is_integer(v) || n < least || n > most) {
+		r->bad = r->bad ? r->bad : key;
+		return 0;
+	}
+	return n;
+}
+
+static uint64_t get_ns(struct reader *r, const json_t *o, const char *key)
+{
+	return (uint64_t)get_int(r, o, key, 0, INT64_MAX);
+}
+
+static uint32_t get_u32(struct reader *r, const json_t *o, const char *key)
+{
+	return (uint32_t)get_int(r, o, key, 0, UINT32_MAX);
+}
+
+static bool get_bool(struct reader *r, const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+
+	if (!json_is_boolean(v))
+		r->bad = r->bad ? r->bad : key;
+	return json_is_true(v);
+}
+
+/* On the heap; "" also when there is no memory, which the next allocation will tell. */
+static char *clean_of(struct reader *r, const json_t *v, const char *key)
+{
+	if (!json_is_string(v)) {
+		r->bad = r->bad ? r->bad : key;
+		return NULL;
+	}
+	return trace_clean(json_string_value(v), json_string_length(v));
+}
+
+static char *get_text(struct reader *r, const json_t *o, const char *key)
+{
+	return clean_of(r, json_object_get(o, key), key);
+}
+
+static void get_short(struct reader *r, const json_t *o, const char *key, char *buf, size_t size)
+{
+	cleanup_free char *text = get_text(r, o, key);
+
+	if (text && strlen(text) >= size)
+		r->bad = r->bad ? r->bad : key;
+	else if (text)
+		(void)snprintf(buf, size, "%s", text);
+}
+
+static void get_argv(struct reader *r, const json_t *o, struct trace_event *e)
+{
+	const json_t *a = json_object_get(o, "argv"), *v;
+	size_t i;
+
+	e->cut = get_bool(r, o, "cut");
+	if (!json_is_array(a) || json_array_size(a) > ARGV_MAX) {
+		r->bad = r->bad ? r->bad : "argv";
+		return;
+	}
+	e->argv = calloc(json_array_size(a) + 1, sizeof(*e->argv));
+	json_array_foreach (a, i, v) {
+		if (!e->argv)
+			return;
+		e->argv[e->argc] = clean_of(r, v, "argv");
+		if (!e->argv[e->argc])
+			return;
+		e->argc++;
+	}
+}
+
+static void get_denied(struct reader *r, const json_t *o, struct trace_event *e)
+{
+	const json_t *a = json_object_get(o, "args");
+
+	e->text = get_text(r, o, "syscall");
+	e->arg = get_u32(r, o, "number");
+	e->value = (uint64_t)get_int(r, o, "result", INT64_MIN, INT64_MAX);
+	if (!json_is_array(a) || json_array_size(a) != 6) {
+		r->bad = r->bad ? r->bad : "args";
+		return;
+	}
+	for (size_t i = 0; i < 6; i++) {
+		const char *s = json_string_value(json_array_get(a, i));
+		char *end = NULL;
+
+		if (s && strncmp(s, "0x", 2) == 0)
+			e->args[i] = strtoull(s, &end, 16);
+		if (!end || *end)
+			r->bad = r->bad ? r->bad : "args";
+	}
+}
+
+static uint32_t off_find(struct reader *r, const json_t *o)
+{
+	const char *why = json_string_value(json_object_get(o, "why"));
+
+	for (uint32_t i = 0; why && trace_off_text(i); i++)
+		if (strcmp(trace_off_text(i), why) == 0)
+			return i;
+	r->bad = r->bad ? r->bad : "why";
+	return 0;
+}
+
+static void get_rest(struct reader *r, const json_t *o, struct trace_event *e)
+{
+	switch (e->type) {
+	case METER_EV_FORK:
+		e->arg = get_u32(r, o, "child");
+		e->value = get_bool(r, o, "thread");
+		break;
+	case METER_EV_EXEC:
+		e->text = get_text(r, o, "path");
+		get_argv(r, o, e);
+		break;
+	case METER_EV_EXIT:
+		e->arg = get_u32(r, o, "status");
+		break;
+	case METER_EV_SIGNAL:
+		e->arg = get_u32(r, o, "signal");
+		e->value = (uint64_t)get_int(r, o, "code", INT32_MIN, INT32_MAX) << 32 |
+			   get_u32(r, o, "sender");
+		break;
+	case METER_EV_ON:
+		e->value = get_ns(r, o, "since_ns");
+		e->arg = get_bool(r, o, "throttled");
+		break;
+	case METER_EV_OFF:
+		e->arg = off_find(r, o);
+		break;
+	case METER_EV_OPEN:
+		e->text = get_text(r, o, "path");
+		e->arg = get_u32(r, o, "flags");
+		e->value = (uint64_t)get_int(r, o, "result", INT64_MIN, INT64_MAX);
+		break;
+	case METER_EV_CONNECT:
+	case METER_EV_BIND:
+		e->text = get_text(r, o, "address");
+		e->value = (uint64_t)get_int(r, o, "port", 0, 65535);
+		break;
+	case METER_EV_DENIED:
+		get_denied(r, o, e);
+		break;
+	default:
+		break;
+	}
+}
+
+static void read_end(struct reader *r, const json_t *o)
+{
+	struct trace *t = r->t;
+
+	t->begin_ns = get_ns(r, o, "begin_ns");
+	t->end_ns = get_ns(r, o, "end_ns");
+	t->busy_ns = get_ns(r, o, "busy_ns");
+	t->quota_ns = get_ns(r, o, "quota_ns");
+	t->contention_ns = get_ns(r, o, "contention_ns");
+	t->idle_ns = get_ns(r, o, "idle_ns");
+	t->on_cpu_ns = get_ns(r, o, "on_cpu_ns");
+	t->lost = get_ns(r, o, "lost");
+	t->complete = get_bool(r, o, "complete");
+	if (t->end_ns < t->begin_ns)
+		r->bad = r->bad ? r->bad : "end_ns";
+	t->ended = true;
+}
+
+static int read_event(struct reader *r, const json_t *o, const char *type)
+{
+	struct trace_event e = { .type = trace_type_find(type) };
+
+	if (!e.type) {
+		r->bad = "event";
+		return 0;
+	}
+	e.at_ns = get_ns(r, o, "at_ns");
+	e.pid = get_u32(r, o, "pid");
+	e.tid = get_u32(r, o, "tid");
+	e.cpu = get_u32(r, o, "cpu");
+	get_short(r, o, "comm", e.comm, sizeof(e.comm));
+	get_rest(r, o, &e);
+	if (r->bad) {
+		trace_event_free(&e);
+		return 0;
+	}
+	if ((e.type == METER_EV_EXEC || e.type >= METER_EV_OPEN) && !e.text) {
+		trace_event_free(&e);
+		return -ENOMEM;
+	}
+	return trace_add(r->t, &e);
+}
+
+static int read_object(struct reader *r, const json_t *o)
+{
+	const char *schema = json_string_value(json_object_get(o, "schema"));
+	const char *type = json_string_value(json_object_get(o, "event"));
+	int e = 0;
+
+	if (r->line == 1) {
+		if (!schema || strcmp(schema, TRACE_SCHEMA) != 0)
+			return cloche_err_set(r->err, EPROTO,
+					      "'%s' is no trace: its first line has no "
+					      "\"schema\":\"" TRACE_SCHEMA "\"",
+					      r->name);
+		get_short(r, o, "request_id", r->t->request_id, sizeof(r->t->request_id));
+		get_short(r, o, "started_at", r->t->started_at, sizeof(r->t->started_at));
+	} else if (r->t->ended) {
+		return cloche_err_set(r->err, EPROTO, "'%s' line %lu: behind the end", r->name,
+				      r->line);
+	} else if (!type) {
+		r->bad = "event";
+	} else if (strcmp(type, "end") == 0) {
+		read_end(r, o);
+	} else {
+		e = read_event(r, o, type);
+	}
+	if (e)
+		return cloche_err_sys(r->err, -e, "read '%s'", r->name);
+	if (r->bad)
+		return cloche_err_set(r->err, EPROTO,
+				      "'%s' line %lu: \"%s\" is missing or not what a trace has",
+				      r->name, r->line, r->bad);
+	return 0;
+}
+
+static int read_line(struct reader *r, const char *line, size_t len)
+{
+	json_error_t why;
+	json_t *o = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
+	int e;
+
+	/* Only a line that was written to its end has a newline. */
+	if (!o && (!len || line[len - 1] != '\n') && r->line > 1)
+		return 0;
+	if (!o)
+		return cloche_err_set(r->err, EPROTO, "'%s' line %lu: %.120s", r->name, r->line,
+				      why.text);
+	e = read_object(r, o);
+	json_decref(o);
+	return e;
+}
+
+int trace_json_is_head(const char *line, size_t len)
+{
+	static const char head[] = "{\"schema\":\"" TRACE_SCHEMA "\"";
+
+	return len >= sizeof(head) - 1 && memcmp(line, head, sizeof(head) - 1) == 0;
+}
+
+int trace_json_read(FILE *f, const char *name, struct trace *ret, struct cloche_err *err)
+{
+	struct reader r = { .name = name, .t = ret, .err = err };
+	cleanup_free char *line = NULL;
+	size_t room = 0;
+	ssize_t len;
+	int e;
+
+	*ret = (struct trace){ 0 };
+	while ((len = getline(&line, &room, f)) >= 0) {
+		r.line++;
+		if (len > LINE_MAX_BYTES)
+			return cloche_err_set(err, EPROTO, "'%s' line %lu: longer than a trace has",
+					      name, r.line);
+		e = read_line(&r, line, (size_t)len);
+		if (e)
+			return e;
+	}
+	if (ferror(f))
+		return cloche_err_sys(err, errno, "read '%s'", name);
+	if (!r.line)
+		return cloche_err_set(err, EPROTO, "'%s' is no trace: it is empty", name);
+	trace_sort(ret);
+	return 0;
+}

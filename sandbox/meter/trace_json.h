@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_METER_TRACE_JSON_H
+#define CLOCHE_METER_TRACE_JSON_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+struct cloche_err;
+struct meter_usage;
+struct trace;
+struct trace_event;
+
+/*
+ * The form of a trace on disk: one JSON object a line. First a head, {"schema":"cloche.trace/1",…},
+ * then an event a line in the order in which the kernel gave them, at last {"event":"end",…} with
+ * the figures and what was lost. A file without an end is of a recording that was killed.
+ */
+#define TRACE_SCHEMA "cloche.trace/1"
+
+/* These write to a stream that buffers; whether all went well says fclose(3). */
+void trace_json_head(FILE *f, const char *request_id, const char *started_at);
+void trace_json_event(FILE *f, const struct trace_event *ev);
+void trace_json_end(FILE *f, const struct meter_usage *u, uint64_t written);
+
+/* A whole trace, sorted or not, with its head and end. */
+void trace_json_write(FILE *f, const struct trace *t);
+
+/* Text between double quotes with what JSON asks to be escaped; it must be clean. */
+void trace_json_string(FILE *f, const char *clean);
+
+/* Whether it may be the head of a trace; the line needs no NUL. */
+int trace_json_is_head(const char *line, size_t len);
+
+/*
+ * Reads a file, which name stands for in errors (with the line's number), and sorts it. A last line
+ * that is cut off ends the trace as if it were not there. The caller frees *ret with trace_free
+ * also after a failure.
+ */
+int trace_json_read(FILE *f, const char *name, struct trace *ret, struct cloche_err *err);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_METER_TRACE_RECORD_H
+#define CLOCHE_METER_TRACE_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct cloche_err;
+struct meter;
+struct meter_usage;
+struct trace_recorder;
+
+/* A denied call, all its repeats in one. */
+struct trace_denied {
+	uint32_t number;
+	int64_t result;
+	uint64_t args[6]; /* of the first */
+	uint64_t count;
+};
+
+#define TRACE_DENIED_MAX 64 /* different ones; the rest are in trace_recorder_denied's *ret_more \
+			     */
+
+/*
+ * From the kernel's ring buffer into a file, while the invocation runs:
+ *
+ *   open → meter_begin(…, trace) → [ poll fd, drain when readable ]* → meter_end → close(usage)
+ *
+ * The launcher's own events before the first exec are not written. No thread, no signal: whoever
+ * watches the invocation drains. What comes faster than that is counted as lost.
+ */
+
+/* f: where the lines go, owned by the recorder from here on also when this fails; NULL: nowhere,
+ * only denials are counted. ring_bytes: 0 for TRACE_RING_BYTES. */
+#define TRACE_RING_BYTES (4 << 20)
+int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint32_t slot, FILE *f,
+			const char *request_id, size_t ring_bytes, struct cloche_err *err);
+
+int trace_recorder_fd(const struct trace_recorder *r);
+int trace_recorder_drain(struct trace_recorder *r, struct cloche_err *err);
+
+/* In the order in which they were first seen. *ret_more: calls beyond the table. */
+const struct trace_denied *trace_recorder_denied(const struct trace_recorder *r, size_t *ret_n,
+						 uint64_t *ret_more);
+
+/* Drains, writes the end and closes the file. u: NULL when the invocation has no figures, then the
+ * file has no end. *ret_events (may be NULL): how many were written. Frees r in any case. */
+int trace_recorder_close(struct trace_recorder *r, const struct meter_usage *u,
+			 uint64_t *ret_events, struct cloche_err *err);
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Spans of threads and parts of the wall time, rebuilt from a trace's events. The figures of the
+ * report come from the kernel's sums and not from here: a trace that lost events draws short.
+ */
+#include "meter/trace_spans.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "meter/trace.h"
+#include "bpf/meter_abi.h"
+
+const char *span_state_text(enum span_state state)
+{
+	static const char *const text[] = { "on CPU", "waiting", "throttled" };
+
+	return text[state];
+}
+
+const char *part_text(enum part part)
+{
+	static const char *const text[] = { "busy", "held by its quota", "waiting for others",
+					    "idle" };
+
+	return text[part];
+}
+
+struct spans {
+	const struct trace *t;
+	struct trace_span *v;
+	size_t n;
+};
+
+static void span_add(struct spans *s, const struct trace_event *e, enum span_state state,
+		     uint64_t from_ns, uint64_t to_ns)
+{
+	if (from_ns < s->t->begin_ns)
+		from_ns = s->t->begin_ns;
+	if (to_ns > s->t->end_ns)
+		to_ns = s->t->end_ns;
+	if (from_ns >= to_ns)
+		return;
+	s->v[s->n++] = (struct trace_span){ .from_ns = from_ns,
+					    .to_ns = to_ns,
+					    .pid = e->pid,
+					    .tid = e->tid,
+					    .cpu = e->cpu,
+					    .state = state };
+}
+
+/* When the group's quota let go again; until_ns when it did not before. */
+static uint64_t freed_at(const struct trace *t, uint64_t from_ns, uint64_t until_ns)
+{
+	size_t low = 0, high = t->n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (t->events[middle].at_ns < from_ns)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < t->n && t->events[low].at_ns < until_ns; low++)
+		if (t->events[low].type == METER_EV_UNTHROTTLE)
+			return t->events[low].at_ns;
+	return until_ns;
+}
+
+static void wait_add(struct spans *s, const struct trace_event *e, bool throttled, uint64_t from_ns,
+		     uint64_t to_ns)
+{
+	uint64_t freed = throttled ? freed_at(s->t, from_ns, to_ns) : from_ns;
+
+	span_add(s, e, SPAN_THROTTLED, from_ns, freed);
+	span_add(s, e, SPAN_WAITING, freed, to_ns);
+}
+
+/* An ON says so only of who was throttled to the last; who had to wait on after the quota let go
+ * left its CPU for it all the same. */
+static bool was_throttled(const struct trace_event *queued, const struct trace_event *on)
+{
+	return on->arg || (queued && queued->arg == METER_OFF_THROTTLED);
+}
+
+/* One thread's events, in order of time. */
+static void thread_spans(struct spans *s, const struct trace_event *const *e, size_t n)
+{
+	const struct trace_event *on = NULL, *queued = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (e[i]->type == METER_EV_ON) {
+			uint64_t since = queued ? queued->at_ns : e[i]->value;
+
+			if (since && !on)
+				wait_add(s, e[i], was_throttled(queued, e[i]), since, e[i]->at_ns);
+			on = e[i];
+			queued = NULL;
+		} else if (e[i]->type == METER_EV_OFF) {
+			/* The first that is seen of who was running when it all began. */
+			if (on || i == 0)
+				span_add(s, e[i], SPAN_RUNNING, on ? on->at_ns : s->t->begin_ns,
+					 e[i]->at_ns);
+			on = NULL;
+			queued =
+				e[i]->arg == METER_OFF_PREEMPTED || e[i]->arg == METER_OFF_THROTTLED
+					? e[i]
+					: NULL;
+		} else if (e[i]->type == METER_EV_EXEC && !on && i == 0) {
+			on = e[i]; /* it execs, so it runs: the beginning cut its slice in two */
+		}
+	}
+	if (on)
+		span_add(s, on, SPAN_RUNNING, on->at_ns, s->t->end_ns);
+	else if (queued)
+		wait_add(s, queued, queued->arg == METER_OFF_THROTTLED, queued->at_ns,
+			 s->t->end_ns);
+}
+
+static int by_thread(const void *a, const void *b)
+{
+	const struct trace_event *x = *(const struct trace_event *const *)a;
+	const struct trace_event *y = *(const struct trace_event *const *)b;
+
+	if (x->tid != y->tid)
+		return x->tid < y->tid ? -1 : 1;
+	return (x > y) - (x < y); /* they lie in one array, in order of time */
+}
+
+int trace_spans(const struct trace *t, struct trace_span **ret, size_t *ret_n)
+{
+	const struct trace_event **order = calloc(t->n + 1, sizeof(*order));
+	struct spans s = { .t = t, .v = calloc(3 * t->n + 1, sizeof(*s.v)) };
+	size_t n = 0;
+
+	if (!order || !s.v) {
+		free(order);
+		free(s.v);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < t->n; i++)
+		if (t->events[i].type == METER_EV_ON || t->events[i].type == METER_EV_OFF ||
+		    t->events[i].type == METER_EV_EXEC)
+			order[n++] = &t->events[i];
+	qsort(order, n, sizeof(*order), by_thread);
+	for (size_t i = 0, next; i < n; i = next) {
+		for (next = i + 1; next < n && order[next]->tid == order[i]->tid; next++)
+			;
+		thread_spans(&s, order + i, next - i);
+	}
+	free(order);
+	*ret = s.v;
+	*ret_n = s.n;
+	return 0;
+}
+
+/* ---- parts of the wall time --------------------------------------------------------------- */
+
+struct edge {
+	uint64_t at_ns;
+	enum span_state state;
+	int change;
+};
+
+static int by_edge(const void *a, const void *b)
+{
+	const struct edge *x = a, *y = b;
+
+	return (x->at_ns > y->at_ns) - (x->at_ns < y->at_ns);
+}
+
+static enum part part_of(const long count[SPAN_STATES])
+{
+	if (count[SPAN_RUNNING])
+		return PART_BUSY;
+	if (count[SPAN_WAITING])
+		return PART_CONTENTION;
+	return count[SPAN_THROTTLED] ? PART_QUOTA : PART_IDLE;
+}
+
+int trace_parts(const struct trace *t, const struct trace_span *spans, size_t n,
+		struct trace_part **ret, size_t *ret_n)
+{
+	struct trace_part *parts = calloc(2 * n + 2, sizeof(*parts));
+	struct edge *edges = calloc(2 * n + 1, sizeof(*edges));
+	long count[SPAN_STATES] = { 0 };
+	uint64_t from = t->begin_ns;
+	size_t m = 0;
+
+	if (!parts || !edges) {
+		free(parts);
+		free(edges);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		edges[2 * i] = (struct edge){ spans[i].from_ns, spans[i].state, 1 };
+		edges[2 * i + 1] = (struct edge){ spans[i].to_ns, spans[i].state, -1 };
+	}
+	edges[2 * n] = (struct edge){ .at_ns = t->end_ns };
+	qsort(edges, 2 * n + 1, sizeof(*edges), by_edge);
+	for (size_t i = 0; i <= 2 * n; i++) {
+		enum part p = part_of(count);
+
+		if (edges[i].at_ns > from) {
+			if (m && parts[m - 1].part == p)
+				parts[m - 1].to_ns = edges[i].at_ns;
+			else
+				parts[m++] = (struct trace_part){ from, edges[i].at_ns, p };
+			from = edges[i].at_ns;
+		}
+		count[edges[i].state] += edges[i].change;
+	}
+	free(edges);
+	*ret = parts;
+	*ret_n = m;
+	return 0;
+}

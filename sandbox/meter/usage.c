@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From two snapshots of a slot to the figures of one invocation. Here is all the arithmetic that
+ * user space does, so that it can be tested without a kernel.
+ */
+#include "meter/usage.h"
+
+#include <linux/bpf.h>
+#include <string.h>
+
+#include "bpf/meter_abi.h"
+
+uint64_t usage_settle(struct meter_slot *s, uint64_t at_ns)
+{
+	uint64_t d;
+
+	if (at_ns < s->last_ns)
+		at_ns = s->last_ns;
+	d = at_ns - s->last_ns;
+	if (s->running)
+		s->now.busy_ns += d;
+	else if (!s->queued)
+		s->now.idle_ns += d;
+	else if (s->throttled == s->queued)
+		s->now.quota_ns += d;
+	else
+		s->now.contention_ns += d;
+	s->now.on_cpu_ns += d * s->running;
+	s->now.runnable_ns += d * s->queued;
+	s->last_ns = at_ns;
+	return at_ns;
+}
+
+void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const struct meter_slot *end,
+		   uint64_t end_ns, uint32_t epoch, bool at_exec, uint64_t page_bytes,
+		   struct meter_usage *ret)
+{
+	const struct meter_counters *a = &begin->now, *b = &end->now;
+	uint64_t since_empty = 0;
+	int64_t pages;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->began = true;
+	if (at_exec && end->base_epoch == epoch) {
+		a = &end->base;
+		begin_ns = end->base_ns;
+	} else if (at_exec) {
+		ret->began = false;
+	}
+	/* Nobody left: since then it can only have been idle. */
+	if (!end->tasks && end->empty_ns >= begin_ns && end->empty_ns <= end_ns) {
+		ret->ended = true;
+		since_empty = end_ns - end->empty_ns;
+	}
+	ret->begin_ns = begin_ns;
+	ret->end_ns = end_ns - since_empty;
+	ret->busy_ns = b->busy_ns - a->busy_ns;
+	ret->quota_ns = b->quota_ns - a->quota_ns;
+	ret->contention_ns = b->contention_ns - a->contention_ns;
+	ret->waiting_ns = ret->quota_ns + ret->contention_ns;
+	ret->idle_ns = b->idle_ns - a->idle_ns - since_empty;
+	ret->wall_ns = ret->end_ns - ret->begin_ns;
+	ret->stolen_ns = (int64_t)(b->stolen_ns - a->stolen_ns);
+	ret->on_cpu_ns = b->on_cpu_ns - a->on_cpu_ns - (uint64_t)ret->stolen_ns;
+	ret->runnable_ns = b->runnable_ns - a->runnable_ns;
+	ret->switches_voluntary = b->switches_voluntary - a->switches_voluntary;
+	ret->switches_forced = b->switches_forced - a->switches_forced;
+	ret->started = b->started - a->started;
+	ret->faults = b->faults - a->faults;
+	ret->faults_minor = b->faults_minor - a->faults_minor;
+	ret->faults_major = b->faults_major - a->faults_major;
+	ret->read_bytes = b->read_bytes - a->read_bytes;
+	ret->write_bytes = b->write_bytes - a->write_bytes;
+	ret->oom_kills = b->oom_kills - a->oom_kills;
+	ret->rx_bytes = b->rx_bytes - a->rx_bytes;
+	ret->tx_bytes = b->tx_bytes - a->tx_bytes;
+	ret->lo_bytes = b->lo_bytes - a->lo_bytes;
+	/* The trace begins where the invocation was asked for, not where it is billed from. */
+	ret->events = b->events - begin->now.events;
+	ret->lost = b->lost - begin->now.lost;
+	ret->missed = b->missed - a->missed;
+	ret->complete = b->untracked == begin->now.untracked;
+	/* Without an event in this epoch the peaks are still those of an earlier one. */
+	ret->peak = end->epoch == epoch ? end->processes_peak : end->processes;
+	pages = end->epoch == epoch ? end->rss_peak_pages : end->rss_pages;
+	ret->rss_peak_bytes = pages > 0 ? (uint64_t)pages * page_bytes : 0;
+}

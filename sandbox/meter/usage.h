@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_METER_USAGE_H
+#define CLOCHE_METER_USAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct meter_slot;
+
+/*
+ * What one invocation used, from two snapshots of its slot. Pure: no system calls.
+ * wall_ns = busy_ns + quota_ns + contention_ns + idle_ns, exactly; waiting = quota + contention.
+ */
+struct meter_usage {
+	bool complete; /* no thread went unseen */
+	bool began;    /* false: asked to begin at exec, and none came; counted from meter_begin */
+	bool ended;    /* the last process ended by itself, and that is end_ns */
+	uint64_t begin_ns; /* CLOCK_MONOTONIC */
+	uint64_t end_ns;
+	uint64_t wall_ns;
+	uint64_t busy_ns;
+	uint64_t waiting_ns;
+	uint64_t quota_ns;
+	uint64_t contention_ns;
+	uint64_t idle_ns;
+	uint64_t on_cpu_ns; /* as the kernel's CPU clocks have it, but exact at the edges */
+	int64_t stolen_ns;  /* held a CPU that a hypervisor or an interrupt had; in busy_ns */
+	uint64_t runnable_ns;
+	uint64_t switches_voluntary;
+	uint64_t switches_forced;
+	uint64_t started;
+	uint64_t peak;
+	uint64_t faults;
+	uint64_t faults_minor;
+	uint64_t faults_major;
+	uint64_t read_bytes;
+	uint64_t write_bytes;
+	uint64_t oom_kills;
+	uint64_t rx_bytes;
+	uint64_t tx_bytes;
+	uint64_t lo_bytes;
+	uint64_t rss_peak_bytes;
+	uint64_t events;
+	uint64_t lost;
+	uint64_t missed; /* switches that the kernel hid, made up from its CPU clock */
+};
+
+/* Moves a copy of a slot forward to at_ns, as its next event would; returns the date, which is the
+ * slot's own last event when that is later. */
+uint64_t usage_settle(struct meter_slot *s, uint64_t at_ns);
+
+/*
+ * begin: settled at begin_ns. end: settled at end_ns. epoch: of the invocation. at_exec: it was to
+ * begin at an exec; end then holds the snapshot of that moment.
+ */
+void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const struct meter_slot *end,
+		   uint64_t end_ns, uint32_t epoch, bool at_exec, uint64_t page_bytes,
+		   struct meter_usage *ret);
+
+#endif

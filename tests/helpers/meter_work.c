@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Something for the meter to count: run inside an armed cgroup with a list of things to do.
+ *   burn MS | touch MIB | fork N (N children at once) | threads N | kill SIG (itself, blocked) |
+ *   exec (this program again with the rest of the list)
+ *   write PATH | read PATH | udp PORT (binds to it and connects to itself) | mount N (times, with
+ *   1, 2, 3 for addresses: to be denied)
+ */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static long long cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void burn(long ms)
+{
+	long long end = cpu_ns() + ms * 1000000LL;
+
+	while (cpu_ns() < end)
+		;
+}
+
+static void touch(size_t mib)
+{
+	char *p;
+
+	if (!mib)
+		return;
+	p = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* Small pages, so that the faults can be counted. */
+	if (p == MAP_FAILED || madvise(p, mib << 20, MADV_NOHUGEPAGE))
+		exit(3);
+	for (size_t i = 0; i < mib << 20; i += 4096)
+		p[i] = 1;
+	munmap(p, mib << 20);
+}
+
+/* All children live at once: each holds the pipe until the last one is born. */
+static void fork_many(long n)
+{
+	int gate[2];
+	char b;
+
+	if (pipe(gate))
+		exit(3);
+	for (long i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			exit(3);
+		if (!pid) {
+			close(gate[1]);
+			_exit(read(gate[0], &b, 1) ? 1 : 0);
+		}
+	}
+	close(gate[1]);
+	while (wait(NULL) > 0)
+		;
+	close(gate[0]);
+}
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static void thread_many(long n)
+{
+	pthread_t t;
+
+	for (long i = 0; i < n; i++)
+		if (pthread_create(&t, NULL, nothing, NULL) || pthread_join(t, NULL))
+			exit(3);
+}
+
+static void kill_self(int sig)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	kill(getpid(), sig);
+}
+
+static void open_file(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+static void udp(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || bind(fd, (void *)&a, sizeof(a)) || connect(fd, (void *)&a, sizeof(a)))
+		exit(3);
+	close(fd);
+}
+
+static int is_file(const char *what, const char *path)
+{
+	if (strcmp(what, "write") == 0)
+		open_file(path, O_WRONLY | O_CREAT);
+	else if (strcmp(what, "read") == 0)
+		open_file(path, O_RDONLY);
+	else
+		return 0;
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i += 2) {
+		const char *what = argv[i];
+		long n = i + 1 < argc ? atol(argv[i + 1]) : 0;
+
+		if (strcmp(what, "exec") == 0) {
+			argv[i] = argv[0];
+			execv(argv[0], argv + i);
+			return 3;
+		}
+		if (strcmp(what, "burn") == 0)
+			burn(n);
+		else if (strcmp(what, "touch") == 0)
+			touch((size_t)n);
+		else if (strcmp(what, "fork") == 0)
+			fork_many(n);
+		else if (strcmp(what, "threads") == 0)
+			thread_many(n);
+		else if (strcmp(what, "kill") == 0)
+			kill_self((int)n);
+		else if (strcmp(what, "udp") == 0)
+			udp((uint16_t)n);
+		else if (strcmp(what, "mount") == 0)
+			while (n--)
+				(void)syscall(SYS_mount, 1, 2, 3, 4, 5);
+		else if (i + 1 < argc && is_file(what, argv[i + 1]))
+			continue;
+		else
+			return 2;
+	}
+	return 0;
+}

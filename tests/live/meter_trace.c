@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Recording: what a program did against what the recorder's file says, and the picture against the
+ * kernel's sums. Needs root, BPF, cgroup2, and HELPERS (build/helpers).
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <poll.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "bpf/meter_abi.h"
+#include "meter/trace.h"
+#include "meter/trace_json.h"
+#include "meter/trace_record.h"
+#include "meter/trace_spans.h"
+#include "tests/lib/meter_rig.h"
+
+#define ID "00000000-0000-4000-8000-000000000000"
+
+/* Made so that its noise before the exec would show: it opens for writing and is denied. */
+static int confined(void *arg)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	char **argv = arg;
+
+	rig_wait();
+	(void)open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mount), 0) || seccomp_load(ctx))
+		return 3;
+	seccomp_release(ctx);
+	(void)syscall(SCMP_SYS(mount), 9, 9, 9, 9, 9);
+	execv(argv[0], argv);
+	return 127;
+}
+
+struct recording {
+	struct trace trace;
+	struct meter_usage usage;
+	uint64_t events, denied_more;
+	struct trace_denied denied[TRACE_DENIED_MAX];
+	size_t denied_n;
+	char *text;
+};
+
+static const char *helper(void)
+{
+	static char path[512];
+	const char *dir = getenv("HELPERS");
+
+	(void)snprintf(path, sizeof(path), "%s/meter_work", dir ? dir : "build/helpers");
+	cr_assert(!access(path, X_OK), "no '%s': make tests", path);
+	return path;
+}
+
+static void drain_until_end(struct trace_recorder *rec, struct child *c)
+{
+	struct pollfd fds[] = { { .fd = trace_recorder_fd(rec), .events = POLLIN },
+				{ .fd = c->pidfd, .events = POLLIN } };
+	struct cloche_err err = { 0 };
+
+	while (!fds[1].revents) {
+		cr_assert(poll(fds, 2, -1) > 0);
+		if (fds[0].revents)
+			cr_assert(!trace_recorder_drain(rec, &err), "%s", err.text);
+	}
+}
+
+static void record(struct rig *r, uint32_t slot, size_t ring_bytes, char **argv,
+		   struct recording *ret)
+{
+	const struct trace_denied *denied;
+	struct cloche_err err = { 0 };
+	struct trace_recorder *rec;
+	size_t len;
+	FILE *f = open_memstream(&ret->text, &len);
+	struct child c;
+
+	cr_assert(!trace_recorder_open(&rec, &r->meter, slot, f, ID, ring_bytes, &err), "%s",
+		  err.text);
+	rig_begin(r, true, true);
+	c = rig_spawn(r, confined, argv);
+	rig_go(&c);
+	drain_until_end(rec, &c);
+	cr_assert_eq(rig_reap(&c, NULL), 0);
+	ret->usage = rig_end_last(r);
+	denied = trace_recorder_denied(rec, &ret->denied_n, &ret->denied_more);
+	memcpy(ret->denied, denied, sizeof(ret->denied));
+	cr_assert(!trace_recorder_close(rec, &ret->usage, &ret->events, &err), "%s", err.text);
+	f = fmemopen(ret->text, len, "r");
+	cr_assert(!trace_json_read(f, "recording", &ret->trace, &err), "%s", err.text);
+	fclose(f);
+	cr_assert(ret->trace.ended);
+}
+
+static void recording_free(struct recording *rec)
+{
+	trace_free(&rec->trace);
+	free(rec->text);
+}
+
+static const struct trace_event *nth(const struct trace *t, uint32_t type, unsigned n)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->events[i].type == type && !n--)
+			return &t->events[i];
+	return NULL;
+}
+
+Test(meter_trace, tells_what_was_done)
+{
+	char file[64];
+	char *argv[] = { (char *)helper(), "write", file, "read", "/dev/zero", "udp",
+			 "40213",	   "mount", "3",  "fork", "2",	       "write",
+			 "/nonexistent/x", NULL };
+	const struct trace_event *e;
+	struct cloche_err err = { 0 };
+	struct recording rec = { 0 };
+	struct rig r;
+
+	(void)snprintf(file, sizeof(file), "/tmp/cloche-meter-trace-%d", (int)getpid());
+	rig_open(&r, 600, 0);
+	cr_assert(!meter_watch_network(&r.meter, r.leaf, &err), "%s", err.text);
+	record(&r, 600, 0, argv, &rec);
+	cr_assert(!unlink(file));
+	cr_assert(rec.trace.complete);
+	cr_assert_eq(rec.usage.lost, 0);
+	cr_assert_leq(rec.trace.n, rec.events);
+
+	e = nth(&rec.trace, METER_EV_EXEC, 0);
+	cr_assert(e && !nth(&rec.trace, METER_EV_EXEC, 1));
+	cr_assert_eq(e->at_ns, rec.trace.begin_ns);
+	cr_assert_str_eq(e->text, helper());
+	cr_assert_eq(e->argc, 13);
+	cr_assert_str_eq(e->argv[12], "/nonexistent/x");
+
+	e = nth(&rec.trace, METER_EV_OPEN, 0);
+	cr_assert(e && strcmp(e->text, file) == 0, "%s", e ? e->text : "no open");
+	cr_assert_geq((int64_t)e->value, 3);
+	cr_assert_eq(e->arg & O_ACCMODE, O_WRONLY);
+	e = nth(&rec.trace, METER_EV_OPEN, 1);
+	cr_assert(e && strcmp(e->text, "/nonexistent/x") == 0);
+	cr_assert_eq((int64_t)e->value, -ENOENT);
+	cr_assert_null(nth(&rec.trace, METER_EV_OPEN, 2));
+
+	e = nth(&rec.trace, METER_EV_BIND, 0);
+	cr_assert(e && strcmp(e->text, "127.0.0.1") == 0 && e->value == 40213);
+	e = nth(&rec.trace, METER_EV_CONNECT, 0);
+	cr_assert(e && strcmp(e->text, "127.0.0.1") == 0 && e->value == 40213);
+
+	for (unsigned i = 0; i < 3; i++) {
+		e = nth(&rec.trace, METER_EV_DENIED, i);
+		cr_assert(e && strcmp(e->text, "mount") == 0 && (int64_t)e->value == -EPERM);
+		cr_assert(e->args[0] == 1 && e->args[1] == 2 && e->args[2] == 3);
+	}
+	cr_assert_null(nth(&rec.trace, METER_EV_DENIED, 3));
+	cr_assert_eq(rec.denied_n, 1);
+	cr_assert_eq(rec.denied[0].count, 3);
+	cr_assert_eq(rec.denied[0].args[4], 5);
+	cr_assert_eq(rec.denied_more, 0);
+	cr_assert(nth(&rec.trace, METER_EV_FORK, 1) && !nth(&rec.trace, METER_EV_FORK, 2));
+	cr_assert(nth(&rec.trace, METER_EV_EXIT, 2) && !nth(&rec.trace, METER_EV_EXIT, 3));
+	recording_free(&rec);
+	rig_close(&r);
+}
+
+/* The events of a complete trace draw exactly what the kernel added up. */
+Test(meter_trace, the_picture_is_the_sum)
+{
+	char *argv[] = { (char *)helper(), "burn", "5",	   "fork", "20",
+			 "threads",	   "20",   "burn", "5",	   NULL };
+	uint64_t sum[PARTS] = { 0 }, on_cpu = 0;
+	struct recording rec = { 0 };
+	struct trace_span *s;
+	struct trace_part *p;
+	struct rig r;
+	size_t n, m;
+
+	rig_open(&r, 601, 0);
+	record(&r, 601, 0, argv, &rec);
+	cr_assert(rec.trace.complete);
+	cr_assert(!trace_spans(&rec.trace, &s, &n));
+	cr_assert(!trace_parts(&rec.trace, s, n, &p, &m));
+	for (size_t i = 0; i < m; i++)
+		sum[p[i].part] += p[i].to_ns - p[i].from_ns;
+	for (size_t i = 0; i < n; i++)
+		if (s[i].state == SPAN_RUNNING)
+			on_cpu += s[i].to_ns - s[i].from_ns;
+	cr_assert_eq(sum[PART_BUSY], rec.usage.busy_ns, "%llu, kernel %llu",
+		     (unsigned long long)sum[PART_BUSY], (unsigned long long)rec.usage.busy_ns);
+	cr_assert_eq(on_cpu, rec.usage.on_cpu_ns + (uint64_t)rec.usage.stolen_ns);
+	cr_assert_eq(sum[PART_QUOTA] + sum[PART_CONTENTION] + sum[PART_IDLE],
+		     rec.usage.waiting_ns + rec.usage.idle_ns);
+	free(p);
+	free(s);
+	recording_free(&rec);
+	rig_close(&r);
+}
+
+/* Whoever traces switches the watching of system calls on; the last one to leave, off. */
+Test(meter_trace, system_calls_are_watched_only_while_tracing)
+{
+	struct cloche_err err = { 0 };
+	struct meter m = METER_INIT;
+	char path[192];
+	int a, b;
+
+	cr_assert(!meter_open(&m, "cloche-meter-test-watch", &err), "%s", err.text);
+	(void)snprintf(path, sizeof(path), "%s/exit", m.path);
+	cr_assert(access(path, F_OK));
+	a = meter_trace_on(&m, &err);
+	cr_assert(a >= 0 && !access(path, F_OK), "%s", err.text);
+	b = meter_trace_on(&m, &err);
+	cr_assert(b >= 0, "%s", err.text);
+	meter_trace_off(&m, &a);
+	cr_assert(!access(path, F_OK), "somebody still traces");
+	/* Killed: the lock goes, the links stay until the next one leaves. */
+	close(b);
+	a = meter_trace_on(&m, &err);
+	meter_trace_off(&m, &a);
+	cr_assert(access(path, F_OK));
+	meter_close(&m);
+	cr_assert(!meter_remove("cloche-meter-test-watch", NULL));
+	cr_assert(access(m.path, F_OK));
+}
+
+/* A flood, far more than the ring holds: what is read and what is lost is all that was made. */
+Test(meter_trace, a_flood_of_denials_is_counted)
+{
+	char *argv[] = { (char *)helper(), "mount", "200000", NULL };
+	struct recording rec = { 0 };
+	struct rig r;
+
+	rig_open(&r, 602, 0);
+	record(&r, 602, 65536, argv, &rec);
+	cr_assert_eq(rec.denied_n, 1);
+	if (rec.usage.lost) {
+		cr_assert(!rec.trace.complete);
+		cr_assert_lt(rec.denied[0].count, 200000);
+	}
+	cr_assert_geq(rec.denied[0].count + rec.usage.lost, 200000);
+	/* Beside the denials only the switches and a handful of others. */
+	cr_assert_leq(rec.events + rec.usage.lost,
+		      200000 + 2 * (rec.usage.switches_voluntary + rec.usage.switches_forced) + 10);
+	recording_free(&rec);
+	rig_close(&r);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* The page of a report: well formed whatever a function wrote, and nothing in it that asks for
+ * more. */
+#include <ctype.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <jansson.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/meter_abi.h"
+#include "meter/page.h"
+#include "meter/trace.h"
+
+#define ID   "12345678-1234-4234-8234-123456789abc"
+#define EVIL "</td><script src=//x>\"'onload=alert(1)&\x1b<!--]]>"
+
+static const char report[] =
+	"{\"schema\":\"cloche.report/1\",\"request_id\":\"" ID "\",\"function\":null,"
+	"\"started_at\":\"2026-01-02T03:04:05.000000Z\",\"verdict\":\"error\",\"exit_code\":7,"
+	"\"signal\":null,\"message\":\"</p><script>\\\"'&\","
+	"\"time\":{\"wall_ns\":10000000,\"busy_ns\":4000000,\"waiting_ns\":3000000,"
+	"\"idle_ns\":3000000},\"cpu\":{\"on_cpu_ns\":4500000},\"memory\":{\"peak_bytes\":1048576},"
+	"\"bill\":{\"usd\":\"0.000000000001\",\"contention_ns\":1000000},"
+	"\"limits\":{\"vcpus\":0.5},"
+	"\"degraded\":[{\"what\":\"<b>\",\"reason\":\"<i>\"}]}";
+
+static void add(struct trace *t, const void *ev)
+{
+	struct trace_event e;
+
+	cr_assert_eq(trace_event_of(ev, &e), 0);
+	cr_assert_eq(trace_add(t, &e), 0);
+}
+
+static void add_plain(struct trace *t, uint64_t at_ns, uint32_t type, uint32_t arg)
+{
+	struct meter_event e = { .at_ns = at_ns,
+				 .type = type,
+				 .pid = 7,
+				 .tgid = 7,
+				 .arg = arg,
+				 .comm = "<script>\"'&" };
+
+	add(t, &e);
+}
+
+static void fill(struct trace *t, unsigned switches)
+{
+	struct meter_event_exec x = { .ev = { .at_ns = 1000000,
+					      .type = METER_EV_EXEC,
+					      .pid = 7,
+					      .tgid = 7,
+					      .comm = "<img>" } };
+
+	*t = (struct trace){ .ended = true,
+			     .complete = true,
+			     .request_id = ID,
+			     .begin_ns = 1000000,
+			     .end_ns = 11000000,
+			     .busy_ns = 4000000,
+			     .quota_ns = 2000000,
+			     .contention_ns = 1000000,
+			     .idle_ns = 3000000 };
+	x.path_len = (uint32_t)snprintf(x.path, sizeof(x.path), EVIL) + 1;
+	x.args_len = x.args_all = x.path_len;
+	memcpy(x.args, x.path, x.path_len);
+	add(t, &x);
+	for (unsigned i = 0; i < switches; i++) {
+		add_plain(t, 1000000 + i * 9000000ULL / switches, METER_EV_ON, 0);
+		add_plain(t, 1000000 + i * 9000000ULL / switches + 1, METER_EV_OFF,
+			  METER_OFF_SLEEP);
+	}
+	trace_sort(t);
+}
+
+static char *page(const char *json, const struct trace *t, size_t n)
+{
+	json_t *o = json ? json_loads(json, 0, NULL) : NULL;
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	cr_assert(!json || o);
+	cr_assert_eq(page_write(f, &o, o != NULL, t, n), 0);
+	cr_assert_eq(fclose(f), 0);
+	json_decref(o);
+	return text;
+}
+
+/* Each tag is closed in turn, each attribute quoted: what a hole in the escaping would break. */
+static void check_form(const char *s)
+{
+	char open[32][16];
+	int depth = 0;
+
+	s = strchr(strstr(s, "<!DOCTYPE html>") + 1, '<');
+	for (; s; s = strchr(s, '<')) {
+		bool closes = s[1] == '/';
+		char name[16];
+		size_t n = 0;
+
+		for (s += 1 + closes; isalnum((unsigned char)*s) && n < 15; s++)
+			name[n++] = *s;
+		name[n] = 0;
+		cr_assert(n, "a bare < at '%.20s'", s);
+		for (; *s && *s != '>' && *s != '/'; s++)
+			if (*s == '"')
+				s = strchr(s + 1, '"');
+		if (closes) {
+			cr_assert(depth > 0 && strcmp(open[depth - 1], name) == 0,
+				  "</%s> closes <%s>", name, depth ? open[depth - 1] : "nothing");
+			depth--;
+		} else if (*s != '/') {
+			cr_assert_lt(depth, 32);
+			(void)snprintf(open[depth++], sizeof(open[0]), "%s", name);
+		}
+	}
+	cr_assert_eq(depth, 0);
+}
+
+/* Attributes that ask for something are in no tag; that each < begins one of ours is check_form's.
+ */
+static void check_harmless(const char *s)
+{
+	static const char *const never[] = { "<script", "<img", "<!--",	   "<link", "<a",
+					     "<iframe", "url(", "@import", "\x1b" };
+	static const char *const attributes[] = { "src=", "href=", " on", "style=", "action=" };
+
+	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++)
+		cr_assert_null(strstr(s, never[i]), "'%s'", never[i]);
+	for (const char *tag = strchr(s, '<'); tag; tag = strchr(tag + 1, '<')) {
+		size_t len = strcspn(tag, ">");
+
+		for (size_t i = 0; i < sizeof(attributes) / sizeof(*attributes); i++)
+			cr_assert_null(memmem(tag, len, attributes[i], strlen(attributes[i])),
+				       "'%s' in '%.*s'", attributes[i], (int)len, tag);
+	}
+}
+
+static unsigned count(const char *s, const char *what)
+{
+	unsigned n = 0;
+
+	while ((s = strstr(s, what)))
+		n++, s++;
+	return n;
+}
+
+Test(page, report_and_trace_become_one_section)
+{
+	struct trace t;
+	char *s;
+
+	fill(&t, 3);
+	s = page(report, &t, 1);
+	check_form(s);
+	check_harmless(s);
+	cr_assert_eq(count(s, "<section>"), 1);
+	cr_assert_not_null(strstr(s, "busy <b>4.000 ms</b> 40.0 %"), "%s", s);
+	cr_assert_not_null(strstr(s, "held by its quota <b>2.000 ms</b> 20.0 %"));
+	cr_assert_not_null(strstr(s, "<rect class=\"p0\" x=\"0.000\" y=\"0\" width=\"400.000\""));
+	cr_assert_not_null(strstr(s, "exec &#39;&lt;/td&gt;&lt;script src=//x&gt;&quot;"));
+	cr_assert_not_null(strstr(s, "exit status 7"));
+	cr_assert_not_null(strstr(s, "0.000000000001"));
+	cr_assert_not_null(strstr(s, "<th>&lt;b&gt;</th><td>&lt;i&gt;</td>"));
+	cr_assert_not_null(strstr(s, "default-src 'none'"));
+	free(s);
+	trace_free(&t);
+}
+
+Test(page, a_report_alone_has_its_own_bar)
+{
+	char *s = page(report, NULL, 0);
+
+	check_form(s);
+	check_harmless(s);
+	/* waiting less contention is the quota's. */
+	cr_assert_not_null(strstr(s, "held by its quota <b>2.000 ms</b> 20.0 %"));
+	cr_assert_not_null(strstr(s, "waiting for others <b>1.000 ms</b> 10.0 %"));
+	cr_assert_null(strstr(s, "svg class=\"time\""));
+	free(s);
+}
+
+/* A figure that is null is not zero. */
+Test(page, what_was_not_measured_is_said)
+{
+	char *s = page("{\"request_id\":\"x\",\"verdict\":\"ok\",\"time\":{\"wall_ns\":5,"
+		       "\"busy_ns\":null}}",
+		       NULL, 0);
+
+	check_form(s);
+	cr_assert_not_null(strstr(s, "Not measured"));
+	cr_assert_not_null(strstr(s, "<th>read</th><td class=\"n\">not measured</td>"));
+	cr_assert_null(strstr(s, "svg class=\"bar\""));
+	free(s);
+}
+
+Test(page, a_trace_alone_is_shown)
+{
+	struct trace t;
+	char *s;
+
+	fill(&t, 2);
+	s = page(NULL, &t, 1);
+	check_form(s);
+	check_harmless(s);
+	cr_assert_eq(count(s, "<section>"), 1);
+	free(s);
+	trace_free(&t);
+}
+
+/* Two hundred thousand switches do not make a page that no browser opens. */
+Test(page, thin_stretches_are_drawn_as_one)
+{
+	struct trace t;
+	char *s;
+
+	fill(&t, 200000);
+	s = page(NULL, &t, 1);
+	check_form(s);
+	cr_assert_lt(count(s, "<rect"), 10000, "%u", count(s, "<rect"));
+	cr_assert_lt(strlen(s), 1 << 20);
+	free(s);
+	trace_free(&t);
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+/* Traces without a kernel: hostile text, there and back through a file, and the three forms. */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <jansson.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "bpf/meter_abi.h"
+#include "meter/trace.h"
+#include "meter/trace_json.h"
+#include "meter/trace_perfetto.h"
+#include "meter/trace_spans.h"
+#include "meter/trace_text.h"
+
+#define US 1000ULL
+
+static void add(struct trace *t, const void *ev)
+{
+	struct trace_event e;
+
+	cr_assert_eq(trace_event_of(ev, &e), 0);
+	cr_assert_eq(trace_add(t, &e), 0);
+}
+
+static struct meter_event plain(uint64_t us, uint32_t type, uint32_t tid, uint32_t arg,
+				uint64_t value)
+{
+	return (struct meter_event){ .at_ns = us * US,
+				     .type = type,
+				     .pid = tid,
+				     .tgid = tid,
+				     .cpu = 1,
+				     .arg = arg,
+				     .value = value,
+				     .comm = "work" };
+}
+
+static void add_plain(struct trace *t, uint64_t us, uint32_t type, uint32_t tid, uint32_t arg,
+		      uint64_t value)
+{
+	struct meter_event e = plain(us, type, tid, arg, value);
+
+	add(t, &e);
+}
+
+static void add_exec(struct trace *t, uint64_t us, const char *path, const char *args, size_t len)
+{
+	struct meter_event_exec x = { .ev = plain(us, METER_EV_EXEC, 10, 0, 0) };
+
+	(void)snprintf(x.path, sizeof(x.path), "%s", path);
+	x.path_len = (uint32_t)strlen(x.path) + 1;
+	memcpy(x.args, args, len);
+	x.args_len = (uint32_t)len;
+	x.args_all = (uint32_t)len;
+	add(t, &x);
+}
+
+/*
+ * us:   100        200       300        400        500       600     700     800
+ * 10:   exec, run           throttled   (freed) w.  run      sleep           run (end 900)
+ * 20:                fork, waits .............. run ... 450 dead
+ */
+static void fill(struct trace *t)
+{
+	static const char args[] = "sh\0-c\0it's \"q\"\n\xff\xe2\x80\xae";
+	struct meter_event_open o = { .ev = plain(150, METER_EV_OPEN, 10, 0, (uint64_t)-EACCES),
+				      .flags = 0101,
+				      .path_len = 5,
+				      .path = "/t/x" };
+	struct meter_event_addr c = { .ev = plain(160, METER_EV_CONNECT, 10, 0, 0),
+				      .family = AF_INET,
+				      .port = 80,
+				      .addr = { 10, 0, 0, 1 } };
+	struct meter_event_denied d = {
+		.ev = plain(170, METER_EV_DENIED, 10, 165, (uint64_t)-EPERM), .args = { 0xdead, 2 }
+	};
+
+	*t = (struct trace){ .ended = true,
+			     .begin_ns = 100 * US,
+			     .end_ns = 900 * US,
+			     .busy_ns = 500 * US,
+			     .quota_ns = 50 * US,
+			     .contention_ns = 50 * US,
+			     .idle_ns = 200 * US,
+			     .on_cpu_ns = 500 * US,
+			     .complete = true,
+			     .request_id = "12345678-1234-4234-8234-123456789abc",
+			     .started_at = "2026-01-02T03:04:05.000000Z" };
+	add_plain(t, 50, METER_EV_ON, 10, 0, 0); /* the launcher's: goes */
+	add_exec(t, 100, "/bin/sh", args, sizeof(args));
+	add(t, &o);
+	add(t, &c);
+	add(t, &d);
+	add_plain(t, 200, METER_EV_FORK, 10, 20, 0);
+	/* Out of order, as rings between CPUs are. */
+	add_plain(t, 500, METER_EV_ON, 10, 0, 300 * US);
+	add_plain(t, 300, METER_EV_OFF, 10, METER_OFF_THROTTLED, 0);
+	add_plain(t, 350, METER_EV_UNTHROTTLE, 0, 0, 0);
+	add_plain(t, 400, METER_EV_ON, 20, 0, 350 * US);
+	add_plain(t, 440, METER_EV_EXIT, 20, 9, 0);
+	add_plain(t, 450, METER_EV_OFF, 20, METER_OFF_DEAD, 0);
+	add_plain(t, 600, METER_EV_SIGNAL, 10, 10, 10);
+	add_plain(t, 600, METER_EV_OFF, 10, METER_OFF_SLEEP, 0);
+	add_plain(t, 800, METER_EV_ON, 10, 0, 0);
+	trace_sort(t);
+}
+
+typedef int writer(FILE *f, const struct trace *t);
+
+static int write_json(FILE *f, const struct trace *t)
+{
+	trace_json_write(f, t);
+	return 0;
+}
+
+static int write_text(FILE *f, const struct trace *t)
+{
+	return trace_text_write(f, t, true);
+}
+
+static char *text_of(writer *fn, const struct trace *t, size_t *ret_len)
+{
+	char *text = NULL;
+	FILE *f = open_memstream(&text, ret_len);
+
+	cr_assert_eq(fn(f, t), 0);
+	cr_assert_eq(fclose(f), 0);
+	return text;
+}
+
+static int read_text(const char *text, size_t len, struct trace *t, struct cloche_err *err)
+{
+	FILE *f = fmemopen((void *)(uintptr_t)text, len ? len : 1, "r");
+	int r;
+
+	if (!len)
+		(void)fgetc(f);
+	r = trace_json_read(f, "file", t, err);
+	(void)fclose(f);
+	return r;
+}
+
+Test(trace, text_is_clean_whatever_it_was)
+{
+	const struct {
+		const char *in, *out;
+	} rows[] = {
+		{ "plain ~", "plain ~" },
+		{ "a\nb\x1b[31m\x7f", "a\\x0ab\\x1b[31m\\x7f" },
+		{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x94\x94", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x94\x94" },
+		{ "\xff\xc3", "\\xff\\xc3" },
+		{ "\xc0\x80", "\\xc0\\x80" },			/* overlong */
+		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },		/* a surrogate */
+		{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" }, /* too large */
+		{ "\xe2\x80\xae", "\\xe2\\x80\\xae" },		/* right to left */
+		{ "\xc2\x9b", "\\xc2\\x9b" },			/* CSI in C1 */
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char *s = trace_clean(rows[i].in, strlen(rows[i].in));
+		char *again = trace_clean(s, strlen(s));
+
+		cr_assert_str_eq(s, rows[i].out);
+		cr_assert_str_eq(again, s);
+		free(again);
+		free(s);
+	}
+}
+
+Test(trace, goes_into_a_file_and_comes_back)
+{
+	struct trace t, back;
+	char *one, *two;
+	size_t len, len2;
+
+	fill(&t);
+	cr_assert_eq(t.n, 14);
+	one = text_of(write_json, &t, &len);
+	cr_assert_eq(read_text(one, len, &back, NULL), 0);
+	cr_assert(back.ended && back.complete);
+	cr_assert_eq(back.n, t.n);
+	two = text_of(write_json, &back, &len2);
+	cr_assert_str_eq(one, two);
+	free(one);
+	free(two);
+	trace_free(&back);
+	trace_free(&t);
+}
+
+/* A recording that was killed is cut anywhere: what is there is read, whole lines only. */
+Test(trace, every_cut_is_read_or_refused)
+{
+	struct cloche_err err;
+	struct trace t, back;
+	size_t len, head;
+	char *text;
+
+	fill(&t);
+	text = text_of(write_json, &t, &len);
+	head = (size_t)(strchr(text, '\n') - text);
+	for (size_t n = 0; n < len; n++) {
+		char *copy = malloc(n + 1);
+		int r;
+
+		memcpy(copy, text, n);
+		err = (struct cloche_err){ 0 };
+		r = read_text(copy, n, &back, &err);
+		cr_assert_eq(r == 0, n >= head, "cut at %zu: %s", n, err.text);
+		cr_assert(r == 0 || err.text[0]);
+		cr_assert(!back.ended || n == len - 1);
+		cr_assert(r || back.ended || !back.complete);
+		trace_free(&back);
+		free(copy);
+	}
+	free(text);
+	trace_free(&t);
+}
+
+Test(trace, what_is_no_trace_is_refused_by_line)
+{
+	const char *head =
+		"{\"schema\":\"cloche.trace/1\",\"request_id\":\"x\",\"started_at\":\"y\"}";
+	const struct {
+		const char *line, *says;
+	} rows[] = {
+		{ "{}\n", "line 2: \"event\"" },
+		{ "[]\n", "line 2" },
+		{ "{\"event\":\"jump\"}\n", "line 2: \"event\"" },
+		{ "{\"event\":\"oom\",\"at_ns\":-1}\n", "line 2: \"at_ns\"" },
+		{ "{\"event\":\"oom\",\"at_ns\":1,\"pid\":4294967296}\n", "line 2: \"pid\"" },
+		{ "{\"event\":\"oom\",\"event\":\"oom\"}\n", "line 2" },
+		{ "{\"event\":\"exec\",\"at_ns\":1,\"pid\":1,\"tid\":1,\"cpu\":1,\"comm\":\"c\","
+		  "\"path\":\"p\",\"argv\":[1],\"cut\":false}\n",
+		  "line 2: \"argv\"" },
+		{ "{\"event\":\"denied\",\"at_ns\":1,\"pid\":1,\"tid\":1,\"cpu\":1,\"comm\":\"c\","
+		  "\"syscall\":\"s\",\"number\":1,\"result\":-1,\"args\":[\"1\",2,3,4,5,6]}\n",
+		  "line 2: \"args\"" },
+		{ "not json\n", "line 2" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct cloche_err err = { 0 };
+		struct trace t;
+		char text[1024];
+		int n = snprintf(text, sizeof(text), "%s\n%s", head, rows[i].line);
+
+		cr_assert_lt(read_text(text, (size_t)n, &t, &err), 0, "%s", rows[i].line);
+		cr_assert_not_null(strstr(err.text, rows[i].says), "%s", err.text);
+		trace_free(&t);
+	}
+}
+
+Test(trace, spans_and_parts)
+{
+	const struct trace_span want[] = {
+		{ 100 * US, 300 * US, 10, 10, 1, SPAN_RUNNING },
+		{ 300 * US, 350 * US, 10, 10, 1, SPAN_THROTTLED },
+		{ 350 * US, 500 * US, 10, 10, 1, SPAN_WAITING },
+		{ 500 * US, 600 * US, 10, 10, 1, SPAN_RUNNING },
+		{ 800 * US, 900 * US, 10, 10, 1, SPAN_RUNNING },
+		{ 350 * US, 400 * US, 20, 20, 1, SPAN_WAITING },
+		{ 400 * US, 450 * US, 20, 20, 1, SPAN_RUNNING },
+	};
+	const struct trace_part parts[] = {
+		{ 100 * US, 300 * US, PART_BUSY },	 { 300 * US, 350 * US, PART_QUOTA },
+		{ 350 * US, 400 * US, PART_CONTENTION }, { 400 * US, 450 * US, PART_BUSY },
+		{ 450 * US, 500 * US, PART_CONTENTION }, { 500 * US, 600 * US, PART_BUSY },
+		{ 600 * US, 800 * US, PART_IDLE },	 { 800 * US, 900 * US, PART_BUSY },
+	};
+	struct trace_span *s;
+	struct trace_part *p;
+	struct trace t;
+	size_t n, m;
+
+	fill(&t);
+	cr_assert_eq(trace_spans(&t, &s, &n), 0);
+	cr_assert_eq(n, sizeof(want) / sizeof(*want), "%zu", n);
+	for (size_t i = 0; i < n; i++) {
+		cr_assert_eq(s[i].from_ns, want[i].from_ns, "span %zu", i);
+		cr_assert_eq(s[i].to_ns, want[i].to_ns, "span %zu", i);
+		cr_assert_eq(s[i].tid, want[i].tid);
+		cr_assert_eq(s[i].state, want[i].state, "span %zu", i);
+	}
+	cr_assert_eq(trace_parts(&t, s, n, &p, &m), 0);
+	cr_assert_eq(m, sizeof(parts) / sizeof(*parts), "%zu", m);
+	for (size_t i = 0; i < m; i++) {
+		cr_assert_eq(p[i].from_ns, parts[i].from_ns, "part %zu", i);
+		cr_assert_eq(p[i].to_ns, parts[i].to_ns, "part %zu", i);
+		cr_assert_eq(p[i].part, parts[i].part, "part %zu", i);
+	}
+	free(p);
+	free(s);
+	trace_free(&t);
+}
+
+Test(trace, text_tells_it)
+{
+	static const char *const says[] = {
+		"\n     +0.000000       10 work             exec /bin/sh -c 'it'\\''s "
+		"\"q\"\\x0a\\xff\\xe2\\x80\\xae'\n",
+		"open /t/x to create or write: EACCES\n",
+		"connect 10.0.0.1:80\n",
+		"denied mount(0xdead, 0x2, 0x0, 0x0, 0x0, 0x0): EPERM\n",
+		"fork 20\n",
+		"exit by SIGKILL\n",
+		"signal SIGUSR1 by itself\n",
+		"on CPU 0.200000 ms (CPU 1)\n",
+		"throttled 0.050000 ms\n",
+		"\nwall 0.800000 ms = busy 0.500000 + held by its quota 0.050000 + waiting for "
+		"others 0.050000 + idle 0.200000\n",
+	};
+	struct trace t;
+	size_t len;
+	char *text;
+
+	fill(&t);
+	text = text_of(write_text, &t, &len);
+	for (size_t i = 0; i < sizeof(says) / sizeof(*says); i++)
+		cr_assert_not_null(strstr(text, says[i]), "no '%s' in:\n%s", says[i], text);
+	free(text);
+	trace_free(&t);
+}
+
+/* ---- the Trace Event Format --------------------------------------------------------------- */
+
+static double number(const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+
+	cr_assert(json_is_number(v), "no %s", key);
+	return json_number_value(v);
+}
+
+static const char *string(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+struct checked {
+	size_t n[128];		 /* events by phase */
+	double open_at, last_to; /* the wall track: no gap, nothing nested */
+	bool open;
+	double x_to[2]; /* of threads 10 and 20 */
+};
+
+static void check_event(struct checked *c, const json_t *o)
+{
+	char ph = *string(o, "ph");
+	double ts = number(o, "ts");
+	unsigned tid = (unsigned)number(o, "tid");
+
+	(void)number(o, "pid");
+	c->n[(unsigned char)ph]++;
+	cr_assert(strchr("XBEMCi", ph), "phase %c", ph);
+	cr_assert(ts >= 0 && ts <= 800);
+	cr_assert(ph == 'E' || *string(o, "name"));
+	if (ph == 'B') {
+		cr_assert(!c->open);
+		cr_assert_float_eq(ts, c->last_to, 1e-6);
+		c->open = true;
+	} else if (ph == 'E') {
+		cr_assert(c->open);
+		c->last_to = ts;
+		c->open = false;
+	} else if (ph == 'X') {
+		double *to = &c->x_to[tid == 20];
+
+		cr_assert(ts >= *to && number(o, "dur") > 0);
+		*to = ts + number(o, "dur");
+		cr_assert(*string(o, "cname"));
+	} else if (ph == 'C') {
+		cr_assert(json_is_integer(json_object_get(json_object_get(o, "args"), "on CPU")));
+	}
+}
+
+Test(trace, perfetto_can_open_it)
+{
+	struct checked c = { 0 };
+	const json_t *events, *o;
+	json_error_t why;
+	struct trace t;
+	size_t len, i;
+	json_t *root;
+	char *text;
+
+	fill(&t);
+	text = text_of(trace_perfetto_write, &t, &len);
+	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	cr_assert_not_null(root, "%s in:\n%s", why.text, text);
+	events = json_object_get(root, "traceEvents");
+	cr_assert(json_is_array(events));
+	json_array_foreach (events, i, o)
+		check_event(&c, o);
+	cr_assert_eq(c.n['X'], 7);
+	cr_assert_eq(c.n['B'], 8);
+	cr_assert_eq(c.n['E'], 8);
+	cr_assert(!c.open);
+	cr_assert_float_eq(c.last_to, 800, 1e-6);
+	cr_assert_eq(c.n['i'], 8);
+	cr_assert_geq(c.n['C'], 8);
+	cr_assert_eq(c.n['M'], 7);
+	json_decref(root);
+	free(text);
+	trace_free(&t);
+}
+
+/* Ends of spans that were lost draw nothing wrong: no span is longer than what is known. */
+Test(trace, losses_leave_gaps)
+{
+	struct trace_span *s;
+	struct trace t = { .ended = true, .begin_ns = 0, .end_ns = 1000 * US };
+	size_t n;
+
+	add_plain(&t, 100, METER_EV_ON, 10, 0, 0);
+	add_plain(&t, 300, METER_EV_ON, 10, 0, 200 * US); /* the OFF between them is lost */
+	add_plain(&t, 400, METER_EV_OFF, 10, METER_OFF_SLEEP, 0);
+	add_plain(&t, 500, METER_EV_OFF, 10, METER_OFF_SLEEP, 0); /* the ON is lost */
+	trace_sort(&t);
+	cr_assert_eq(trace_spans(&t, &s, &n), 0);
+	cr_assert_eq(n, 1);
+	cr_assert_eq(s[0].from_ns, 300 * US);
+	cr_assert_eq(s[0].to_ns, 400 * US);
+	free(s);
+	trace_free(&t);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* The arithmetic between two snapshots, and the names and sizes that two compilers must agree on.
+ */
+#include <criterion/criterion.h>
+#include <linux/bpf.h>
+
+#include "bpf/meter_abi.h"
+#include "bpf/meter_slice.h"
+#include "meter/usage.h"
+
+#define PAGE 4096
+
+static struct meter_slot armed(void)
+{
+	return (struct meter_slot){ .gen = 1, .last_ns = 1000, .epoch = 1 };
+}
+
+Test(usage, each_state_has_its_part)
+{
+	const struct {
+		uint32_t running, queued, throttled;
+		uint64_t busy, quota, contention, idle, on_cpu, runnable;
+	} rows[] = {
+		{ 0, 0, 0, 0, 0, 0, 100, 0, 0 },   { 1, 0, 0, 100, 0, 0, 0, 100, 0 },
+		{ 3, 0, 0, 100, 0, 0, 0, 300, 0 }, { 1, 2, 2, 100, 0, 0, 0, 100, 200 },
+		{ 0, 1, 0, 0, 0, 100, 0, 0, 100 }, { 0, 2, 1, 0, 0, 100, 0, 0, 200 },
+		{ 0, 2, 2, 0, 100, 0, 0, 0, 200 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct meter_slot s = armed();
+
+		s.running = rows[i].running;
+		s.queued = rows[i].queued;
+		s.throttled = rows[i].throttled;
+		cr_assert_eq(usage_settle(&s, 1100), 1100);
+		cr_assert_eq(s.now.busy_ns, rows[i].busy, "row %zu", i);
+		cr_assert_eq(s.now.quota_ns, rows[i].quota, "row %zu", i);
+		cr_assert_eq(s.now.contention_ns, rows[i].contention, "row %zu", i);
+		cr_assert_eq(s.now.idle_ns, rows[i].idle, "row %zu", i);
+		cr_assert_eq(s.now.on_cpu_ns, rows[i].on_cpu, "row %zu", i);
+		cr_assert_eq(s.now.runnable_ns, rows[i].runnable, "row %zu", i);
+	}
+}
+
+/* An edge that an event overtook is the event's: time does not run backwards. */
+Test(usage, an_edge_before_the_last_event_moves_to_it)
+{
+	struct meter_slot s = armed();
+
+	s.running = 1;
+	cr_assert_eq(usage_settle(&s, 400), 1000);
+	cr_assert_eq(s.now.busy_ns, 0);
+	cr_assert_eq(s.last_ns, 1000);
+}
+
+Test(usage, tail_after_the_last_process_is_cut)
+{
+	struct meter_slot a = armed(), b = armed();
+	struct meter_usage u;
+
+	b.now.busy_ns = 500;
+	b.now.idle_ns = 500;
+	b.empty_ns = 1600;
+	usage_between(&a, 1000, &b, 2000, 1, false, PAGE, &u);
+	cr_assert(u.ended);
+	cr_assert_eq(u.end_ns, 1600);
+	cr_assert_eq(u.wall_ns, 600);
+	cr_assert_eq(u.idle_ns, 100);
+	cr_assert_eq(u.wall_ns, u.busy_ns + u.waiting_ns + u.idle_ns);
+	/* Emptied in an earlier invocation: this one has not ended. */
+	usage_between(&a, 1700, &b, 2000, 1, false, PAGE, &u);
+	cr_assert(!u.ended);
+	cr_assert_eq(u.wall_ns, 300);
+	/* Somebody is alive. */
+	b.tasks = 1;
+	usage_between(&a, 1000, &b, 2000, 1, false, PAGE, &u);
+	cr_assert(!u.ended);
+	cr_assert_eq(u.wall_ns, 1000);
+}
+
+Test(usage, begins_at_exec_of_this_epoch_only)
+{
+	struct meter_slot a = armed(), b = armed();
+	struct meter_usage u;
+
+	b.tasks = 1;
+	b.now.busy_ns = 900;
+	b.now.on_cpu_ns = 900;
+	b.now.stolen_ns = (uint64_t)-20;
+	b.now.started = 3;
+	b.base.busy_ns = 300;
+	b.base.on_cpu_ns = 300;
+	b.base.started = 0;
+	b.base_ns = 1400;
+	b.base_epoch = 1;
+	usage_between(&a, 1000, &b, 2000, 1, true, PAGE, &u);
+	cr_assert(u.began);
+	cr_assert_eq(u.begin_ns, 1400);
+	cr_assert_eq(u.busy_ns, 600);
+	cr_assert_eq(u.stolen_ns, -20);
+	cr_assert_eq(u.on_cpu_ns, 620);
+	cr_assert_eq(u.started, 3);
+	b.base_epoch = 7;
+	usage_between(&a, 1000, &b, 2000, 1, true, PAGE, &u);
+	cr_assert(!u.began);
+	cr_assert_eq(u.begin_ns, 1000);
+	cr_assert_eq(u.busy_ns, 900);
+}
+
+Test(usage, peaks_are_the_epochs_own)
+{
+	struct meter_slot a = armed(), b = armed();
+	struct meter_usage u;
+
+	b.processes = 2;
+	b.processes_peak = 9;
+	b.rss_pages = 10;
+	b.rss_peak_pages = 100;
+	usage_between(&a, 1000, &b, 2000, 1, false, PAGE, &u);
+	cr_assert_eq(u.peak, 9);
+	cr_assert_eq(u.rss_peak_bytes, 100 * PAGE);
+	/* No event since the edge: what was there is the peak. */
+	usage_between(&a, 1000, &b, 2000, 2, false, PAGE, &u);
+	cr_assert_eq(u.peak, 2);
+	cr_assert_eq(u.rss_peak_bytes, 10 * PAGE);
+	b.rss_pages = -3;
+	usage_between(&a, 1000, &b, 2000, 2, false, PAGE, &u);
+	cr_assert_eq(u.rss_peak_bytes, 0);
+}
+
+Test(usage, untracked_threads_make_it_incomplete)
+{
+	struct meter_slot a = armed(), b = armed();
+	struct meter_usage u;
+
+	usage_between(&a, 1000, &b, 2000, 1, false, PAGE, &u);
+	cr_assert(u.complete);
+	b.now.untracked = 1;
+	usage_between(&a, 1000, &b, 2000, 1, false, PAGE, &u);
+	cr_assert(!u.complete);
+}
+
+/* A slice across the beginning: what was stolen is shared out, so that nothing that was lost before
+ * the beginning is taken from what came after it. */
+Test(usage, theft_is_shared_at_an_edge)
+{
+	const uint64_t ms = 1000000;
+
+	/* Wholly inside: all of it. */
+	cr_assert_eq(slice_stolen(5 * ms, 0, 15 * ms, 8 * ms), 2 * ms);
+	cr_assert_eq(slice_stolen(5 * ms, 5 * ms, 15 * ms, 8 * ms), 2 * ms);
+	/* 300 ms before the edge and 2 ms after it, 15 ms stolen: under a tenth of a ms is ours. */
+	cr_assert_lt(slice_stolen(0, 300 * ms, 302 * ms, 287 * ms), ms / 10);
+	cr_assert_gt(slice_stolen(0, 300 * ms, 302 * ms, 287 * ms), ms / 11);
+	/* Never more than the part holds, however much was stolen. */
+	cr_assert_leq(slice_stolen(0, 300 * ms, 302 * ms, 0), 2 * (int64_t)ms);
+	/* The CPU clock ahead of ours. */
+	cr_assert_eq(slice_stolen(5 * ms, 0, 15 * ms, 11 * ms), -(int64_t)ms);
+	cr_assert_eq(slice_stolen(0, 20 * ms, 15 * ms, ms), 0);
+	cr_assert_eq(slice_stolen(7, 7, 7, 0), 0);
+	/* A quarter of an hour without a switch does not overflow. */
+	cr_assert_eq(slice_stolen(0, 450000 * ms, 900000 * ms, 0) / (int64_t)ms, 450000);
+}
