@@ -60,7 +60,9 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return h;
 }
 
-static uint64_t template_key(void)
+/* Out of step with the others for a moment, a run would build a template of its own and remove
+ * theirs: only an absence is one. */
+static int template_key(uint64_t *ret, struct cloche_err *err)
 {
 	uint64_t h = mix(0xcbf29ce484222325ULL, TEMPLATE_REV);
 	char path[64];
@@ -68,14 +70,18 @@ static uint64_t template_key(void)
 
 	for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
 		(void)snprintf(path, sizeof(path), "/etc/%s", copied[i]);
-		if (stat(path, &st) < 0)
+		if (stat(path, &st) < 0) {
+			if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+				return cloche_err_sys(err, errno, "look at '%s'", path);
 			continue;
+		}
 		h = mix(mix(mix(h, st.st_ino), (uint64_t)st.st_mtim.tv_sec),
 			(uint64_t)st.st_mtim.tv_nsec);
 	}
-	if (stat("/usr", &st) == 0)
-		h = mix(mix(h, st.st_dev), st.st_ino);
-	return h;
+	if (stat("/usr", &st) < 0)
+		return cloche_err_sys(err, errno, "look at '/usr'");
+	*ret = mix(mix(h, st.st_dev), st.st_ino);
+	return 0;
 }
 
 static int open_pin(int run_fd, const char *pin)
@@ -375,10 +381,14 @@ static int build_and_pin(const char *pin, struct cloche_err *err)
 int rootfs_template(int run_fd, struct cloche_err *err)
 {
 	cleanup_fd int lock = -1;
+	uint64_t key = 0;
 	char pin[32];
 	int fd, r;
 
-	(void)snprintf(pin, sizeof(pin), "ns/root-%016llx", (unsigned long long)template_key());
+	r = template_key(&key, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(pin, sizeof(pin), "ns/root-%016llx", (unsigned long long)key);
 	fd = open_pin(run_fd, pin);
 	if (fd >= 0)
 		return fd;
