@@ -201,8 +201,9 @@ static bool copy_output(struct watch *w, int which)
 		return true;
 	/* A reader that went away ends the copy, not the run: as a pipe of its own would. */
 	if (errno != EPIPE)
-		give_up(w, errno, which == WATCH_OUT ? "write to standard output"
-						     : "write to standard error");
+		give_up(w, errno,
+			which == WATCH_OUT ? "write to standard output"
+					   : "write to standard error");
 	return errno == EPIPE;
 }
 
