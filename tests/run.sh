@@ -77,6 +77,7 @@ for program; do
 	printf '  %-30s %s passed, %s failed, %s skipped%s\n' \
 		"$name" "$passed" "$failed" "$skipped" "$note"
 	[ -f "$tmp/json" ] && skips "$tmp/json" | sed 's/^/    skipped /'
+	sed -n 's/^note: /    note: /p' "$tmp/out"
 	[ "$failed" -gt 0 ] && sed 's/^/    /' "$tmp/out"
 	echo "$passed passed $failed failed $skipped skipped" >>"$tmp/counts"
 done

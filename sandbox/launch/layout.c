@@ -59,17 +59,22 @@ static int find_v2(char *mount, size_t size, struct cloche_err *err)
 {
 	FILE *f = setmntent("/proc/self/mounts", "re");
 	struct mntent *m;
+	int failed;
 
 	mount[0] = '\0';
-	while (f && (m = getmntent(f)))
+	if (!f)
+		return cloche_err_sys(err, errno, "open '/proc/self/mounts'");
+	while ((m = getmntent(f)))
 		if (strcmp(m->mnt_type, "cgroup2") == 0) {
 			(void)snprintf(mount, size, "%s", m->mnt_dir);
 			break;
 		}
-	if (f)
-		(void)endmntent(f);
+	failed = ferror(f) ? errno : 0;
+	(void)endmntent(f);
 	if (mount[0])
 		return 0;
+	if (failed)
+		return cloche_err_sys(err, failed, "read '/proc/self/mounts'");
 	return cloche_err_set(err, ENOENT,
 			      "no cgroup2 tree is mounted; 'mkdir -p "
 			      "/sys/fs/cgroup/unified && mount -t cgroup2 none "
@@ -154,12 +159,18 @@ static int load(int run_fd, struct layout *ret)
 	return open_paths(&p, ret);
 }
 
+static void say_nothing(void *userdata, int level, const char *fmt, va_list ap)
+{
+}
+
 static int discover(int run_fd, struct layout *ret, struct cloche_err *err)
 {
 	char mount[PATH_LEN - 16];
 	struct paths p;
 	int r;
 
+	/* Its own one writes to standard output, which is the command's. */
+	cgroup_set_logger(say_nothing, CGROUP_LOG_ERROR, NULL);
 	r = cgroup_init();
 	if (r != 0)
 		return cloche_err_set(err, EIO, "read the cgroup hierarchies: %s",

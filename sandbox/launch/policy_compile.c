@@ -95,7 +95,7 @@ static int add_exported(struct code *c, scmp_filter_ctx ctx, struct cloche_err *
 	if (n > BPF_MAXINSNS - c->n)
 		return too_long(err);
 	if (pread(fd, &c->insns[c->n], (size_t)st.st_size, 0) != st.st_size)
-		return cloche_err_set(err, EIO, "the compiled profile cannot be read back");
+		return cloche_err_sys(err, EIO, "read the compiled profile");
 	c->n += n;
 	for (size_t i = first; i < c->n; i++)
 		if (c->insns[i].code == (BPF_RET | BPF_K) && c->insns[i].k == NEXT_STAGE)

@@ -60,6 +60,11 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return h;
 }
 
+static bool is_absent(int code)
+{
+	return code == ENOENT || code == ENOTDIR || code == ELOOP;
+}
+
 /* Out of step with the others for a moment, a run would build a template of its own and remove
  * theirs: only an absence is one. */
 static int template_key(uint64_t *ret, struct cloche_err *err)
@@ -71,7 +76,7 @@ static int template_key(uint64_t *ret, struct cloche_err *err)
 	for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
 		(void)snprintf(path, sizeof(path), "/etc/%s", copied[i]);
 		if (stat(path, &st) < 0) {
-			if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+			if (!is_absent(errno))
 				return cloche_err_sys(err, errno, "look at '%s'", path);
 			continue;
 		}
@@ -137,22 +142,32 @@ static int build_etc(struct cloche_err *err)
 
 		(void)snprintf(from, sizeof(from), "/etc/%s", copied[i]);
 		(void)snprintf(to, sizeof(to), BUILD "/etc/%s", copied[i]);
-		if (stat(from, &st) < 0 || !(st.st_mode & S_IROTH) ||
-		    file_load(AT_FDCWD, from, COPY_MAX, &data, &len, NULL) < 0)
+		if (stat(from, &st) < 0) {
+			if (is_absent(errno))
+				continue;
+			return cloche_err_sys(err, errno, "look at '%s'", from);
+		}
+		if (!(st.st_mode & S_IROTH) || st.st_size > COPY_MAX)
 			continue;
+		if (file_load(AT_FDCWD, from, COPY_MAX, &data, &len, err) < 0)
+			return -err->code;
 		if (make_file(to, data, len) < 0)
 			return cloche_err_sys(err, EIO, "copy '%s'", from);
 	}
 	if (symlink("/proc/self/mounts", BUILD "/etc/mtab") < 0)
 		return cloche_err_sys(err, errno, "link /etc/mtab");
-	(void)mkdir(BUILD "/etc/ssl", 0755);
+	if (mkdir(BUILD "/etc/ssl", 0755) < 0)
+		return cloche_err_sys(err, errno, "make '%s'", BUILD "/etc/ssl");
 	for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++) {
 		int r;
 
 		(void)snprintf(from, sizeof(from), "/etc/%s", bound[i]);
 		(void)snprintf(to, sizeof(to), BUILD "/etc/%s", bound[i]);
-		if (access(from, F_OK) < 0)
-			continue;
+		if (access(from, F_OK) < 0) {
+			if (is_absent(errno))
+				continue;
+			return cloche_err_sys(err, errno, "look at '%s'", from);
+		}
 		if (mkdir(to, 0755) < 0)
 			return cloche_err_sys(err, errno, "make '%s'", to);
 		r = bind_ro(from, to, err);
@@ -234,20 +249,27 @@ static int build_top(struct cloche_err *err)
 static int build_sys(struct cloche_err *err)
 {
 	static const char *const cpu = "/sys/devices/system/cpu";
+	static const char *const dirs[] = { BUILD "/sys/devices",
+					    BUILD "/sys/devices/system",
+					    BUILD "/sys/devices/system/cpu",
+					    BUILD "/sys/fs",
+					    BUILD "/sys/fs/cgroup",
+					    BUILD "/sys/fs/cgroup/cpu",
+					    BUILD "/sys/fs/cgroup/memory",
+					    BUILD "/sys/fs/cgroup/pids" };
 
 	if (mount("sys", BUILD "/sys", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		  "size=64K,mode=755") < 0)
 		return cloche_err_sys(err, errno, "mount /sys");
-	(void)mkdir(BUILD "/sys/devices", 0755);
-	(void)mkdir(BUILD "/sys/devices/system", 0755);
-	(void)mkdir(BUILD "/sys/devices/system/cpu", 0755);
-	(void)mkdir(BUILD "/sys/fs", 0755);
-	(void)mkdir(BUILD "/sys/fs/cgroup", 0755);
-	(void)mkdir(BUILD "/sys/fs/cgroup/cpu", 0755);
-	(void)mkdir(BUILD "/sys/fs/cgroup/memory", 0755);
-	(void)mkdir(BUILD "/sys/fs/cgroup/pids", 0755);
-	if (access(cpu, F_OK) == 0 && bind_ro(cpu, BUILD "/sys/devices/system/cpu", err) < 0)
-		return -err->code;
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (mkdir(dirs[i], 0755) < 0)
+			return cloche_err_sys(err, errno, "make '%s'", dirs[i]);
+	if (access(cpu, F_OK) == 0) {
+		if (bind_ro(cpu, BUILD "/sys/devices/system/cpu", err) < 0)
+			return -err->code;
+	} else if (!is_absent(errno)) {
+		return cloche_err_sys(err, errno, "look at '%s'", cpu);
+	}
 	if (mount(NULL, BUILD "/sys", NULL,
 		  MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return cloche_err_sys(err, errno, "make /sys read-only");
@@ -296,7 +318,8 @@ static int prepare_dir(struct cloche_err *err)
 		return cloche_err_sys(err, errno, "make '%s'", NS_DIR);
 	if (mount(NULL, NS_DIR, NULL, MS_PRIVATE, NULL) == 0)
 		return 0;
-	if (mount(NS_DIR, NS_DIR, NULL, MS_BIND, NULL) < 0 ||
+	/* EINVAL: it is not a mount. */
+	if (errno != EINVAL || mount(NS_DIR, NS_DIR, NULL, MS_BIND, NULL) < 0 ||
 	    mount(NULL, NS_DIR, NULL, MS_PRIVATE, NULL) < 0)
 		return cloche_err_sys(err, errno, "mount '%s' on itself", NS_DIR);
 	return 0;

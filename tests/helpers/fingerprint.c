@@ -94,6 +94,23 @@ static void show_fds(void)
 		(void)closedir(d);
 }
 
+static void show_dir(const char *path)
+{
+	struct dirent **names = NULL;
+	int n = scandir(path, &names, NULL, alphasort);
+	char at[512];
+	struct stat st;
+
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(at, sizeof(at), "%s/%s", path, names[i]->d_name);
+		if (names[i]->d_name[0] != '.' && lstat(at, &st) == 0)
+			printf("file %s: mode %o, %lld bytes\n", at, st.st_mode,
+			       S_ISDIR(st.st_mode) ? 0LL : (long long)st.st_size);
+		free(names[i]);
+	}
+	free(names);
+}
+
 static void show_file(const char *path, int lines_only)
 {
 	FILE *f = fopen(path, "re");
@@ -186,6 +203,10 @@ int main(int argc, char **argv)
 	show_limits();
 	show_mounts();
 	show_fds();
+	show_dir("");
+	show_dir("/etc");
+	show_dir("/dev");
+	show_dir("/sys/fs/cgroup");
 	show_cgroup();
 	show_network();
 	show_namespaces(argc - 1, argv + 1);

@@ -76,6 +76,12 @@ char *leftover_of_slot(int slot)
 	return what;
 }
 
+/* Images and compiled policies may come and go at any time. */
+static bool is_cache(const char *path)
+{
+	return strstr(path, "/cloche/images") || strstr(path, "/cloche/policies/");
+}
+
 char *leftover_state(void)
 {
 	cleanup_file FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -87,12 +93,14 @@ char *leftover_state(void)
 
 	cr_assert(f && out);
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %*s %*s %*s %1023s", at) == 1 && strstr(at, "cloche"))
+		if (sscanf(line, "%*s %*s %*s %*s %1023s", at) == 1 && strncmp(at, "/run/cloche", 11) == 0 &&
+		    !is_cache(at))
 			(void)fprintf(out, "mount %s\n", at);
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
 		(void)glob(patterns[i], i ? GLOB_APPEND : 0, NULL, &found);
 	for (size_t i = 0; i < found.gl_pathc; i++)
-		(void)fprintf(out, "%s\n", found.gl_pathv[i]);
+		if (!is_cache(found.gl_pathv[i]))
+			(void)fprintf(out, "%s\n", found.gl_pathv[i]);
 	globfree(&found);
 	cr_assert_eq(fclose(out), 0);
 	return text;

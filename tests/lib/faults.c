@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs with one fault each, and what may come of them: see faults.h. */
+#include "tests/lib/faults.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "tests/lib/env.h"
+#include "tests/lib/leftovers.h"
+#include "tests/lib/run.h"
+#include "tests/lib/tmpdir.h"
+#include "tests/lib/tracer.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* For each test below. */
+#define BUDGET_MS 20000
+
+#define ARGS_MAX 48
+
+struct setting {
+	const struct fault_plan *plan;
+	const char *argv[ARGS_MAX];
+	char *bind, *links[8], *dir, *report;
+	struct trace whole; /* of a run in which nothing was done */
+	struct call *cases;
+	size_t n_cases;
+	char *before; /* the host's state */
+};
+
+/* ---- which calls ---- */
+
+/* These cannot fail: getters, ends, a pause(2) that is ended by a signal only, and kill(2) of the
+ * caller's own child. */
+static bool always_succeeds(long nr)
+{
+	static const long list[] = { SYS_getpid,     SYS_gettid, SYS_getppid,	   SYS_getuid,
+				     SYS_geteuid,    SYS_getgid, SYS_getegid,	   SYS_umask,
+				     SYS_exit_group, SYS_exit,	 SYS_rt_sigreturn, SYS_pause,
+				     SYS_kill };
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if (list[i] == nr)
+			return true;
+	return false;
+}
+
+/* The C library's own start ends where it protects its relocated pages. */
+static size_t first_own(const struct trace *t)
+{
+	for (size_t i = 0; i < t->n_calls; i++)
+		if (t->calls[i].nr == SYS_mprotect)
+			return i + 1;
+	return 0;
+}
+
+static bool same(const struct call *a, const struct call *b)
+{
+	return a->process == b->process && a->nr == b->nr && a->nth == b->nth;
+}
+
+static bool is_last(const struct trace *t, size_t at)
+{
+	for (size_t i = at + 1; i < t->n_calls; i++)
+		if (t->calls[i].process == t->calls[at].process &&
+		    t->calls[i].nr == t->calls[at].nr)
+			return false;
+	return true;
+}
+
+/* The launch is what a process does until its last child is there, or until it executes. From then
+ * on the function runs beside it. */
+static bool in_launch(const struct trace *t, const struct call *c)
+{
+	size_t end = t->last_birth[c->process] ? t->last_birth[c->process] : t->n_calls;
+
+	for (size_t i = 0; i < end; i++)
+		if (same(&t->calls[i], c))
+			return true;
+	return false;
+}
+
+static const char *process_name(const struct trace *t, unsigned process)
+{
+	if (process == 0)
+		return "the supervisor";
+	if (t->parent[process] != 0)
+		return "the function";
+	for (unsigned i = 0; i < t->n_processes; i++)
+		if (i != process && i != 0 && t->parent[i] == process)
+			return "pid 1";
+	return "a helper";
+}
+
+/* All, or so many as fit into the time: first and last ones, then in even steps. */
+static void choose(struct setting *s, int64_t run_ns)
+{
+	const struct trace *t = &s->whole;
+	size_t first = first_own(t), most, n = 0, all = 0, step;
+
+	s->cases = calloc(t->n_calls, sizeof(*s->cases));
+	cr_assert_not_null(s->cases);
+	for (size_t i = first; i < t->n_calls; i++)
+		all += !always_succeeds(t->calls[i].nr);
+	most = (size_t)(BUDGET_MS * NSEC_PER_MSEC / run_ns);
+	if (getenv("FAULT_ALL") || most > all)
+		most = all;
+	step = most < all ? all / (most / 2 + 1) : 1;
+	for (size_t i = first; i < t->n_calls; i++)
+		if (!always_succeeds(t->calls[i].nr) &&
+		    (i % step == 0 || t->calls[i].nth == 1 || (most < all && is_last(t, i))))
+			s->cases[n++] = t->calls[i];
+	s->n_cases = n;
+	if (n < all)
+		printf("note: %zu of %zu calls were failed (a traced run takes %lld ms)\n", n, all,
+		       (long long)(run_ns / NSEC_PER_MSEC));
+}
+
+/* ---- a run ---- */
+
+static void prepare(const struct setting *s)
+{
+	if (s->plan->prepare)
+		s->plan->prepare();
+}
+
+static void set_up(struct setting *s, const struct fault_plan *plan)
+{
+	const char *const *options = plan->options;
+	static const char *const kinds[] = { "cgroup", "ipc",  "mnt",  "net",
+					     "pid",    "time", "user", "uts" };
+	cleanup_run struct run warm = { 0 };
+	size_t n = 0;
+	int64_t began;
+
+	*s = (struct setting){ .plan = plan };
+	s->dir = tmpdir_make();
+	cr_assert(asprintf(&s->bind, "%s:/tmp/opt", env_need("HELPERS")) > 0 &&
+		  asprintf(&s->report, "%s/report", s->dir) > 0);
+	s->argv[n++] = env_need("CLOCHE");
+	s->argv[n++] = "run";
+	s->argv[n++] = "-q";
+	s->argv[n++] = "-b";
+	s->argv[n++] = s->bind;
+	s->argv[n++] = "--report";
+	s->argv[n++] = s->report;
+	while (*options)
+		s->argv[n++] = *options++;
+	s->argv[n++] = "/tmp/opt/fingerprint";
+	for (size_t i = 0; i < 8; i++) {
+		char path[64], link[64];
+		ssize_t len;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[i]);
+		len = readlink(path, link, sizeof(link) - 1);
+		link[len > 0 ? len : 0] = '\0';
+		s->links[i] = strdup(link);
+		s->argv[n++] = s->links[i];
+	}
+	cr_assert_lt(n, ARGS_MAX);
+	/* The first run of a host makes what all others find. */
+	run_argv(&warm, s->argv);
+	cr_assert_eq(warm.status, 0, "status %d: %s", warm.status, warm.err);
+	s->before = leftover_state();
+	began = clock_now_ns();
+	s->whole = (struct trace){ .argv = s->argv };
+	prepare(s);
+	trace_run(&s->whole);
+	cr_assert(s->whole.status == 0 && !s->whole.hung, "status %d: %s", s->whole.status,
+		  s->whole.err);
+	cr_assert_str_eq(s->whole.out, warm.out, "being traced shows inside: %s\n---\n%s",
+			 s->whole.out, warm.out);
+	cr_assert(s->whole.executed && s->whole.n_calls > 100 && s->whole.slot >= 0);
+	choose(s, clock_now_ns() - began);
+}
+
+static void tear_down(struct setting *s)
+{
+	trace_free(&s->whole);
+	for (size_t i = 0; i < 8; i++)
+		free(s->links[i]);
+	free(s->cases);
+	tmpdir_free(&s->dir);
+	free(s->report);
+	free(s->bind);
+	free(s->before);
+}
+
+#define cleanup_setting __attribute__((cleanup(tear_down)))
+
+static void show(const struct setting *s, const struct trace *t, const char *verdict)
+{
+	char name[24];
+
+	if (getenv("FAULT_SHOW"))
+		printf("%-10s %s, %s %u%s: %d %.*s\n", verdict,
+		       process_name(&s->whole, t->at.process), call_name(t->at.nr, name), t->at.nth,
+		       in_launch(&s->whole, &t->at) ? "" : " (after)", t->status,
+		       (int)strcspn(t->err, "\n"), t->err);
+}
+
+/* The next run finds what was left and removes it. */
+static void expect_next_cleans(const struct trace *t, const char *what)
+{
+	cleanup_run struct run next = { 0 };
+	cleanup_free char *left = NULL;
+
+	run_argv(&next, t->argv);
+	cr_expect_eq(next.status, 0, "%s: the next run: status %d: %s", what, next.status,
+		     next.err);
+	if (t->slot >= 0)
+		left = leftover_of_slot(t->slot);
+	cr_expect_null(left, "%s: the next run leaves %s", what, left);
+}
+
+/* One line, from this program, with more than the reason in it. */
+static bool is_one_line(const char *err)
+{
+	const char *end = strchr(err, '\n');
+
+	return strncmp(err, "cloche run: ", 12) == 0 && end && end[1] == '\0' &&
+	       (strpbrk(err + 12, ":;") || strstr(err, "pid 1 of the context") ||
+		strstr(err, "the function process"));
+}
+
+static void cut_all(char *text, const char *word)
+{
+	for (char *at = text; (at = strstr(at, word));)
+		memmove(at, at + strlen(word), strlen(at + strlen(word)) + 1);
+}
+
+/* The same walls; a bind that is not idmapped is none, but must be owned up to. */
+static bool same_walls(const struct setting *s, const struct trace *t, const char *report)
+{
+	cleanup_free char *want = strdup(s->whole.out), *got = strdup(t->out);
+
+	if (strcmp(got, want) == 0)
+		return true;
+	cut_all(want, ",idmapped");
+	cut_all(got, ",idmapped");
+	return strcmp(got, want) == 0 && strstr(report, "bind.idmap");
+}
+
+/* It went well, and says so; where it could not write the report, it says that as well. */
+static const char *judge_success(const struct setting *s, const struct trace *t)
+{
+	cleanup_free char *text = NULL;
+	size_t len;
+	const char *report = file_load(AT_FDCWD, s->report, 65536, &text, &len, NULL) == 0 && len
+				     ? text
+				     : strstr(t->err, "; the report goes to standard error\n");
+
+	if (!report || !strstr(report, "\"verdict\":\"ok\""))
+		return "no report";
+	if (!same_walls(s, t, report))
+		return "changed";
+	if (report == text && t->err[0] && (in_launch(&s->whole, &t->at) || !is_one_line(t->err)))
+		return "noisy";
+	return NULL;
+}
+
+static const char *judge_error(const struct setting *s, const struct trace *t)
+{
+	bool launch = in_launch(&s->whole, &t->at);
+
+	if (t->hung)
+		return "hung";
+	if (launch && !t->hit)
+		return "not reached";
+	if (t->status == 0)
+		return judge_success(s, t);
+	if (t->status != 125 && !(launch && (t->status == 126 || t->status == 127)))
+		return "status";
+	/* Without its standard error it cannot complain. */
+	if (!is_one_line(t->err) && t->at.nr != SYS_dup2)
+		return "no line";
+	return launch && t->out[0] ? "ran" : NULL;
+}
+
+/* What goes on at the same time decides whether some calls are made: a helper may be killed before
+ * it comes to them, a lock may be held by another run. */
+static void trace_until_hit(const struct setting *s, struct trace *t)
+{
+	for (int i = 0; i < 5; i++) {
+		(void)unlink(s->report);
+		prepare(s);
+		trace_run(t);
+		if (t->hit || t->hung)
+			break;
+	}
+}
+
+static void fail_one(const struct setting *s, const struct call *at, int code)
+{
+	cleanup_trace struct trace t = {
+		.argv = s->argv, .at = *at, .fault = FAULT_ERROR, .code = code
+	};
+	cleanup_free char *left = NULL;
+	char what[128], name[24];
+	const char *bad;
+
+	trace_until_hit(s, &t);
+	(void)snprintf(what, sizeof(what), "%s's %s number %u fails with %s",
+		       process_name(&s->whole, at->process), call_name(at->nr, name), at->nth,
+		       strerrorname_np(code));
+	bad = judge_error(s, &t);
+	cr_expect(!bad, "%s: %s: status %d: %s", what, bad, t.status, t.err);
+	if (t.slot >= 0)
+		left = leftover_of_slot(t.slot);
+	cr_expect(!left || !in_launch(&s->whole, at), "%s: %s is left", what, left);
+	show(s, &t, bad ? bad : left ? "left" : t.status ? "refused" : "goes on");
+	if (left)
+		expect_next_cleans(&t, what);
+}
+
+void fail_each(const struct fault_plan *plan, int code)
+{
+	cleanup_setting struct setting s;
+	cleanup_free char *after = NULL;
+
+	set_up(&s, plan);
+	for (size_t i = 0; i < s.n_cases; i++)
+		fail_one(&s, &s.cases[i], code);
+	after = leftover_state();
+	cr_expect_str_eq(after, s.before);
+}
+
+/* ---- killed ---- */
+
+static void kill_one(const struct setting *s, const struct call *at)
+{
+	cleanup_trace struct trace t = { .argv = s->argv, .at = *at, .fault = FAULT_KILL };
+	bool launch = in_launch(&s->whole, at);
+	cleanup_free char *left = NULL;
+	const char *bad = NULL;
+	char what[128], name[24];
+
+	trace_until_hit(s, &t);
+	(void)snprintf(what, sizeof(what), "%s is killed at its %s number %u",
+		       process_name(&s->whole, at->process), call_name(at->nr, name), at->nth);
+	if (t.hung)
+		bad = "hung";
+	else if (launch && !t.hit)
+		bad = "not reached";
+	else if (at->process == 0)
+		bad = t.hit && t.status != 128 + SIGKILL ? "status" : NULL;
+	else
+		bad = judge_error(s, &t);
+	/* Its last call is the exec itself: from then on it is the command that was killed. */
+	if (at->nr == SYS_execve && t.status == 128 + SIGKILL)
+		bad = NULL;
+	else if (at->process != 0 && launch && t.status == 0)
+		bad = "status";
+	cr_expect(!bad, "%s: %s: status %d: %s", what, bad, t.status, t.err);
+	if (t.slot >= 0)
+		left = leftover_of_slot(t.slot);
+	cr_expect(!left || at->process == 0, "%s: %s is left", what, left);
+	show(s, &t, bad ? bad : left ? "left" : "killed");
+	if (left)
+		expect_next_cleans(&t, what);
+}
+
+void kill_each(const struct fault_plan *plan, const char *name)
+{
+	cleanup_setting struct setting s;
+	cleanup_free char *after = NULL;
+	size_t n = 0;
+
+	set_up(&s, plan);
+	for (size_t i = 0; i < s.n_cases; i++) {
+		if (strcmp(process_name(&s.whole, s.cases[i].process), name) != 0)
+			continue;
+		kill_one(&s, &s.cases[i]);
+		n++;
+	}
+	cr_expect_gt(n, 10, "%s was killed at %zu calls only", name, n);
+	after = leftover_state();
+	cr_expect_str_eq(after, s.before);
+}
