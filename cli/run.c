@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* `cloche run`: a command line in, an exit status and a report out. */
 #include "cli/cli.h"
+#include "cli/run.h"
+#include "cli/run_ledger.h"
 #include "cli/run_options.h"
 
 #include "base/clock.h"
@@ -30,7 +32,7 @@ struct run {
 	int real_out, real_err, pipe_out, pipe_err; /* with --output-limit; else -1 */
 	int report_fd;
 	const char *replaced;
-	struct prices prices;
+	struct run_ledger ledger;
 };
 
 static void complain(const char *text)
@@ -79,12 +81,18 @@ static void tell(struct run *run, const struct invocation *inv)
 			    .ctx = run->have_context ? &run->ctx : NULL,
 			    .inv = inv,
 			    .context = &run->rc,
-			    .prices = run->prices.name };
+			    .prices = run->opt->prices.name,
+			    .function = run->opt->name };
 
 	if (inv->verdict == VERDICT_TIMEOUT)
 		use.timeout_ns = run->opt->spec.timeout_ns;
-	if (inv->ran && prices_charge(&run->prices, &use, &charge, NULL) == 0)
+	if (inv->ran && prices_charge(&run->opt->prices, &use, &charge, NULL) == 0)
 		r.charge = &charge;
+	r.unrecorded = run_ledger_append(&run->ledger, run->opt, &r);
+	if (run->opt->each) {
+		run->opt->each(&r, run->opt->each_arg);
+		return;
+	}
 	if (!inv->ran && inv->verdict == VERDICT_LAUNCH_ERROR)
 		complain(inv->err.text);
 	else if (!run->opt->quiet)
@@ -189,13 +197,12 @@ static int run_one(struct run *run, int64_t requested_ns)
 	struct invocation inv = { .verdict = VERDICT_LAUNCH_ERROR,
 				  .overshoot_ns = -1,
 				  .started_real_ns = clock_real_ns() };
-	int r = 0;
+	int r = run_ledger_ready(&run->ledger, run->opt, &inv.err);
 
-	if (!run->have_context) {
+	if (r == 0 && !run->have_context)
 		r = create(run, &inv.err);
-		if (r < 0)
-			(void)uuid_v4(inv.request_id, NULL);
-	}
+	if (r < 0)
+		(void)uuid_v4(inv.request_id, NULL);
 	if (r == 0) {
 		run->io.first = ++run->rc.invocation == 1;
 		invocation_run(&run->ctx, &run->opt->spec, &run->io, requested_ns, &inv);
@@ -216,9 +223,7 @@ static int run_all(struct run *run, int64_t started_ns)
 	int status = 0, r;
 
 	run->io.cancel_fd = open_cancel();
-	r = prices_find("lambda", &run->prices, &err);
-	if (r == 0)
-		r = open_pipes(run, &err);
+	r = open_pipes(run, &err);
 	if (r == 0)
 		r = launcher_open(&run->launcher, &err);
 	if (r < 0) {
@@ -238,19 +243,30 @@ static int run_all(struct run *run, int64_t started_ns)
 	return status;
 }
 
-int cmd_run(int argc, char **argv)
+int run_execute(const struct run_options *opt, int64_t started_ns)
 {
-	int64_t started_ns = clock_now_ns();
-	struct run_options opt;
-	struct run run = { .opt = &opt,
+	struct run run = { .opt = opt,
 			   .io = { .cancel_fd = -1, .out = -1, .err = -1 },
-			   .rc = { .start = "cold" },
+			   .rc = { .start = "cold", .reuse = opt->repeat > 1 ? "context" : "none" },
 			   .real_out = -1,
 			   .real_err = -1,
 			   .pipe_out = -1,
 			   .pipe_err = -1,
 			   .report_fd = -1 };
-	struct spec_host host;
+	int *const fds[] = { &run.io.cancel_fd, &run.io.out,   &run.io.err,  &run.real_out,
+			     &run.real_err,	&run.pipe_out, &run.pipe_err, &run.report_fd };
+	int status = run_all(&run, started_ns);
+
+	run_ledger_close(&run.ledger);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		fd_close(fds[i]);
+	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	int64_t started_ns = clock_now_ns();
+	struct run_options opt;
 	struct cloche_err err = { 0 };
 	int r = run_options_parse(argc, argv, &opt, &err);
 
@@ -258,18 +274,14 @@ int cmd_run(int argc, char **argv)
 		run_options_free(&opt);
 		return 0;
 	}
-	if (r == 0) {
-		spec_host_read(&host);
-		r = spec_check(&opt.spec, &host, &err);
-	}
+	if (r == 0)
+		r = run_options_check(&opt, &err);
 	if (r < 0) {
 		fprintf(stderr, "cloche run: %s; see 'cloche run --help'\n", err.text);
 		run_options_free(&opt);
 		return EXIT_USAGE;
 	}
-	run.rc.reuse = opt.repeat > 1 ? "context" : "none";
-	r = run_all(&run, started_ns);
-	fd_close(&run.report_fd);
+	r = run_execute(&opt, started_ns);
 	run_options_free(&opt);
 	return r;
 }

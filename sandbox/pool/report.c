@@ -11,11 +11,11 @@
 #include "launch/spec.h"
 #include "meter/prices.h"
 #include "pool/invocation.h"
+#include "pool/owner.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,20 +33,13 @@ static json_t *text_or_null(const char *text)
 	return text ? json_string(text) : json_null();
 }
 
-/* From /etc/passwd alone: a static program cannot load what else the name service is made of. */
 static json_t *owner(void)
 {
-	FILE *f = fopen("/etc/passwd", "re");
-	struct passwd *pw = NULL;
-	json_t *o;
+	char name[OWNER_NAME_LEN];
 
-	while (f && (pw = fgetpwent(f)) && pw->pw_uid != getuid())
-		;
-	o = json_pack("{s:i, s:o}", "uid", (int)getuid(), "name",
-		      pw ? json_string(pw->pw_name) : json_null());
-	if (f)
-		(void)fclose(f);
-	return o;
+	owner_name(getuid(), name);
+	return json_pack("{s:i, s:o}", "uid", (int)getuid(), "name",
+			 name[0] ? json_string(name) : json_null());
 }
 
 static json_t *message(const struct invocation *inv, const struct spec *spec)
@@ -186,6 +179,8 @@ static json_t *degraded(const struct report *r)
 					     "trace",		"bill.contention_ns" };
 	json_t *list = json_array();
 
+	if (r->unrecorded)
+		degrade(list, "ledger", r->unrecorded);
 	if (!r->inv->ran)
 		return list;
 	for (size_t i = 0; i < sizeof(meter) / sizeof(meter[0]); i++)
@@ -212,7 +207,7 @@ char *report_json(const struct report *r)
 	clock_format_iso(r->inv->started_real_ns, iso);
 	json_object_set_new(j, "schema", json_string("cloche.report/1"));
 	json_object_set_new(j, "request_id", json_string(r->inv->request_id));
-	json_object_set_new(j, "function", json_null());
+	json_object_set_new(j, "function", text_or_null(r->function));
 	json_object_set_new(j, "owner", owner());
 	json_object_set_new(j, "context",
 			    json_pack("{s:s, s:s, s:s, s:i, s:o}", "id", r->context->id, "start",
