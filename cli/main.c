@@ -15,6 +15,7 @@ static const struct verb {
 	{ "doctor", cmd_doctor, "what this host offers, what is missing, how to mend it" },
 	{ "bill", cmd_bill, "what was used and what it costs" },
 	{ "cost", cmd_cost, "what it would cost" },
+	{ "tune", cmd_tune, "time and cost at several memory sizes" },
 	{ "audit", cmd_audit, "check the ledger's chain; show records" },
 };
 

@@ -29,7 +29,7 @@ struct run {
 	struct report_context rc;
 	bool have_context;
 	struct invocation_io io;
-	int real_out, real_err, pipe_out, pipe_err; /* with --output-limit; else -1 */
+	int real_out, real_err, pipe_out, pipe_err; /* when output is diverted; else -1 */
 	int report_fd;
 	const char *replaced;
 	struct run_ledger ledger;
@@ -121,13 +121,26 @@ static int open_cancel(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* With an output limit, what the function writes passes through here. */
-static int open_pipes(struct run *run, struct cloche_err *err)
+static int keep_fd(int fd)
 {
+	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+/* Where the function's output goes: with an output limit, it passes through here. */
+static int open_outputs(struct run *run, struct cloche_err *err)
+{
+	const struct run_options *opt = run->opt;
 	int o[2], e[2];
 
-	if (run->opt->spec.output_bytes == 0)
+	if (opt->spec.output_bytes == 0 && opt->out_fd < 0)
 		return 0;
+	run->real_out = keep_fd(1);
+	run->real_err = keep_fd(2);
+	if (opt->out_fd >= 0) {
+		run->pipe_out = keep_fd(opt->out_fd);
+		run->pipe_err = keep_fd(opt->err_fd);
+		return 0;
+	}
 	if (pipe2(o, O_CLOEXEC) < 0 || pipe2(e, O_CLOEXEC) < 0)
 		return cloche_err_sys(err, errno, "pipe2");
 	(void)fcntl(o[0], F_SETFL, O_NONBLOCK);
@@ -136,8 +149,6 @@ static int open_pipes(struct run *run, struct cloche_err *err)
 	run->io.err = e[0];
 	run->pipe_out = o[1];
 	run->pipe_err = e[1];
-	run->real_out = fcntl(1, F_DUPFD_CLOEXEC, 3);
-	run->real_err = fcntl(2, F_DUPFD_CLOEXEC, 3);
 	return 0;
 }
 
@@ -223,7 +234,7 @@ static int run_all(struct run *run, int64_t started_ns)
 	int status = 0, r;
 
 	run->io.cancel_fd = open_cancel();
-	r = open_pipes(run, &err);
+	r = open_outputs(run, &err);
 	if (r == 0)
 		r = launcher_open(&run->launcher, &err);
 	if (r < 0) {

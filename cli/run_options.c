@@ -379,6 +379,8 @@ void run_options_init(struct run_options *ret)
 {
 	*ret = (struct run_options){ .repeat = 1,
 				     .price_list = "lambda",
+				     .out_fd = -1,
+				     .err_fd = -1,
 				     .ledger = args_ledger() };
 	spec_defaults(&ret->spec);
 }

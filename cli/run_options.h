@@ -23,6 +23,7 @@ struct run_options {
 	const char *ledger;	/* directory; NULL: none is kept */
 	bool ledger_continue;	/* run even when the ledger cannot take a record */
 	bool ledger_sync;
+	int out_fd, err_fd; /* the command's standard output and error; -1: ours */
 	/* Takes the place of the REPORT line and the report. */
 	void (*each)(const struct report *report, void *arg);
 	void *each_arg;
