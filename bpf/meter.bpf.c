@@ -813,6 +813,9 @@ int BPF_PROG(meter_rss, struct mm_struct *mm)
 	c = bpf_map_lookup_elem(&ctl, &slot);
 	if (!s || !c)
 		return 0;
+	/* Until its exec the first process may share the launcher's memory (vfork). */
+	if (c->flags & METER_BEGIN_AT_EXEC && s->base_epoch != *(volatile const __u32 *)&c->epoch)
+		return 0;
 	if (!m) {
 		fresh.gen = r->gen;
 		fresh.slot = slot;

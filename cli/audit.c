@@ -40,7 +40,8 @@ static const char help[] =
 	"                  sign with this key (default: seal.key in the ledger, if there)\n"
 	"  --request ID    show: this request's record only\n"
 	"  --json          one JSON object (verify) or one for each record (show)\n"
-	"  --ledger DIR    the ledger (default " LEDGER_DIR ")\n"
+	"  --ledger DIR    the ledger (default: $CLOCHE_LEDGER, else\n"
+	"                  " LEDGER_DIR ")\n"
 	"  --help          this text\n"
 	"\n"
 	"Examples:\n"
@@ -287,7 +288,7 @@ static int command_run(struct audit_args *a, int argc, char **argv)
 
 int cmd_audit(int argc, char **argv)
 {
-	struct audit_args a = { .ledger = LEDGER_DIR };
+	struct audit_args a = { .ledger = args_ledger() };
 	int opt, status;
 
 	opterr = 0;

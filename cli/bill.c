@@ -31,7 +31,8 @@ static const char help[] =
 	"How:\n"
 	"  --json            one JSON object\n"
 	"  --csv             comma-separated values with a header line\n"
-	"  --ledger DIR      the ledger (default " LEDGER_DIR ")\n"
+	"  --ledger DIR      the ledger (default: $CLOCHE_LEDGER, else\n"
+	"                    " LEDGER_DIR ")\n"
 	"  --help            this text\n"
 	"\n"
 	"USD is the duration charge, REQUESTS the charge per request, TOTAL both. FAIR is\n"
@@ -305,7 +306,7 @@ int cmd_bill(int argc, char **argv)
 {
 	struct bill_args a = {
 		.query = { .until_ns = INT64_MAX, .owner_uid = args_owner() },
-		.ledger = LEDGER_DIR,
+		.ledger = args_ledger(),
 	};
 	struct cloche_err err = { 0 };
 	int opt;

@@ -37,7 +37,8 @@ static const char help[] =
 	"  --memory SIZE       compare the other sizes with this one (default: the size\n"
 	"                      with the most invocations)\n"
 	"  --since T           only from this time on: 2026-01-31, 7d, 24h\n"
-	"  --ledger DIR        the ledger (default " LEDGER_DIR ")\n"
+	"  --ledger DIR        the ledger (default: $CLOCHE_LEDGER, else\n"
+	"                      " LEDGER_DIR ")\n"
 	"Both:\n"
 	"  --rate N/PERIOD     calls per s, min, hour, day, week or month (30 days)\n"
 	"  --json              one JSON object\n"
@@ -402,7 +403,7 @@ static const char *option_name(int opt)
 
 int cmd_cost(int argc, char **argv)
 {
-	struct cost_args a = { .duration_ns = -1, .ledger = LEDGER_DIR };
+	struct cost_args a = { .duration_ns = -1, .ledger = args_ledger() };
 	struct cloche_err err = { 0 };
 	int opt;
 

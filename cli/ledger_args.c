@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/parse.h"
 #include "base/quote.h"
+#include "meter/ledger.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -154,4 +155,11 @@ int64_t args_owner(void)
 	uid_t uid = getuid();
 
 	return uid ? (int64_t)uid : -1;
+}
+
+const char *args_ledger(void)
+{
+	const char *dir = getenv("CLOCHE_LEDGER");
+
+	return dir && *dir ? dir : LEDGER_DIR;
 }

@@ -28,4 +28,7 @@ int args_rate(const char *text, uint64_t *ret_calls, uint64_t *ret_seconds, stru
 /* Whose records the caller may see: their own uid, or -1 for root, who sees all. */
 int64_t args_owner(void);
 
+/* The ledger's directory when --ledger is not given: $CLOCHE_LEDGER, else LEDGER_DIR. */
+const char *args_ledger(void);
+
 #endif

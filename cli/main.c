@@ -18,6 +18,7 @@ static const struct verb {
 	{ "trace", cmd_trace, "the timeline of an invocation" },
 	{ "report", cmd_report, "a report and its trace as one self-contained page" },
 
+	{ "tune", cmd_tune, "time and cost at several memory sizes" },
 	{ "audit", cmd_audit, "check the ledger's chain; show records" },
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* `cloche run`: a command line in, an exit status and a report out. */
 #include "cli/cli.h"
+#include "cli/run.h"
+#include "cli/run_ledger.h"
 #include "cli/run_options.h"
 
 #include "base/clock.h"
@@ -28,10 +30,12 @@ struct run {
 	struct report_context rc;
 	bool have_context;
 	struct invocation_io io;
-	int real_out, real_err, pipe_out, pipe_err; /* with --output-limit; else -1 */
+	struct metering metering;
+	struct context_options how;
 	int report_fd;
 	const char *replaced;
-	struct prices prices;
+	unsigned traces;
+	struct run_ledger ledger;
 };
 
 static void complain(const char *text)
@@ -57,6 +61,27 @@ static void open_report(struct run *run)
 	}
 }
 
+/* The run is worth more than its trace: without the file it goes on. */
+static FILE *open_trace(struct run *run)
+{
+	cleanup_free char *numbered = NULL;
+	const char *path = run->opt->trace;
+	FILE *f;
+
+	if (!path)
+		return NULL;
+	if (run->opt->repeat > 1) {
+		if (asprintf(&numbered, "%s.%u", path, ++run->traces) < 0)
+			return NULL;
+		path = numbered;
+	}
+	f = fopen(path, "we");
+	if (!f)
+		fprintf(stderr, "cloche run: open '%s': %s; there is no trace\n", path,
+			strerror(errno));
+	return f;
+}
+
 static void write_report(struct run *run, const char *line)
 {
 	size_t len = strlen(line);
@@ -80,12 +105,20 @@ static void tell(struct run *run, const struct invocation *inv)
 			    .ctx = run->have_context ? &run->ctx : NULL,
 			    .inv = inv,
 			    .context = &run->rc,
-			    .prices = run->prices.name };
+			    .prices = run->opt->prices.name,
+			    .function = run->opt->name };
 
+	if (inv->ran && !inv->metered.why)
+		use.contention_ns = (int64_t)inv->metered.usage.contention_ns;
 	if (inv->verdict == VERDICT_TIMEOUT)
 		use.timeout_ns = run->opt->spec.timeout_ns;
-	if (inv->ran && prices_charge(&run->prices, &use, &charge, NULL) == 0)
+	if (inv->ran && prices_charge(&run->opt->prices, &use, &charge, NULL) == 0)
 		r.charge = &charge;
+	r.unrecorded = run_ledger_append(&run->ledger, run->opt, &r);
+	if (run->opt->each) {
+		run->opt->each(&r, run->opt->each_arg);
+		return;
+	}
 	if (inv->verdict == VERDICT_LAUNCH_ERROR)
 		complain(inv->err.text);
 	else if (!run->opt->quiet)
@@ -117,12 +150,15 @@ static int open_cancel(int *ret, struct cloche_err *err)
 	return 0;
 }
 
-/* With an output limit, what the function writes passes through here. */
-static int open_pipes(struct run *run, struct cloche_err *err)
+/* Where the function's output goes: with an output limit, it passes through here. */
+static int open_outputs(struct run *run, struct cloche_err *err)
 {
+	const struct run_options *opt = run->opt;
 	int o[2], e[2];
 
-	if (run->opt->spec.output_bytes == 0)
+	run->how.out = opt->out_fd;
+	run->how.err = opt->err_fd;
+	if (opt->spec.output_bytes == 0 || opt->out_fd >= 0)
 		return 0;
 	if (pipe2(o, O_CLOEXEC) < 0 || pipe2(e, O_CLOEXEC) < 0)
 		return cloche_err_sys(err, errno, "pipe2");
@@ -130,12 +166,8 @@ static int open_pipes(struct run *run, struct cloche_err *err)
 		return cloche_err_sys(err, errno, "make a pipe non-blocking");
 	run->io.out = o[0];
 	run->io.err = e[0];
-	run->pipe_out = o[1];
-	run->pipe_err = e[1];
-	run->real_out = fcntl(1, F_DUPFD_CLOEXEC, 3);
-	run->real_err = fcntl(2, F_DUPFD_CLOEXEC, 3);
-	if (run->real_out < 0 || run->real_err < 0)
-		return cloche_err_sys(err, errno, "duplicate standard output and error");
+	run->how.out = o[1];
+	run->how.err = e[1];
 	return 0;
 }
 
@@ -143,36 +175,24 @@ static void destroy(struct run *run)
 {
 	struct cloche_err err = { 0 };
 
+	metering_disarm(&run->metering);
 	if (run->have_context && context_destroy(&run->launcher, &run->ctx, &err) < 0)
 		complain(err.text);
 	run->have_context = false;
 }
 
-/* Both are tried: what there is to say must not end in a pipe that nobody reads. */
-static int redirect(int out, int errors, struct cloche_err *err)
-{
-	int code = 0;
-
-	if (out >= 0 && dup2(out, STDOUT_FILENO) < 0)
-		code = errno;
-	if (errors >= 0 && dup2(errors, STDERR_FILENO) < 0)
-		code = errno;
-	return code ? cloche_err_sys(err, code, "redirect standard output and error") : 0;
-}
-
 static int create(struct run *run, struct cloche_err *err)
 {
-	int r = redirect(run->pipe_out, run->pipe_err, err), back;
+	int r = context_create(&run->launcher, &run->opt->spec, &run->how, &run->ctx, err);
 
-	if (r == 0)
-		r = context_create(&run->launcher, &run->opt->spec, run->opt->repeat == 1,
-				   &run->ctx, err);
-	run->have_context = r == 0;
-	back = redirect(run->real_out, run->real_err, r == 0 ? err : NULL);
-	if (r == 0 && back < 0)
-		destroy(run);
-	if (r < 0 || back < 0)
-		return r < 0 ? r : back;
+	if (r < 0)
+		return r;
+	r = metering_arm(&run->metering, &run->ctx, err);
+	if (r < 0) {
+		(void)context_destroy(&run->launcher, &run->ctx, NULL);
+		return r;
+	}
+	run->have_context = true;
 	run->rc.start = "cold";
 	run->rc.invocation = 0;
 	run->rc.replaced = run->replaced;
@@ -210,15 +230,15 @@ static int run_one(struct run *run, int64_t requested_ns)
 	struct invocation inv = { .verdict = VERDICT_LAUNCH_ERROR,
 				  .overshoot_ns = -1,
 				  .started_real_ns = clock_real_ns() };
-	int r = 0;
+	int r = run_ledger_ready(&run->ledger, run->opt, &inv.err);
 
-	if (!run->have_context) {
+	if (r == 0 && !run->have_context)
 		r = create(run, &inv.err);
-		if (r < 0)
-			(void)uuid_v4(inv.request_id, NULL);
-	}
+	if (r < 0)
+		(void)uuid_v4(inv.request_id, NULL);
 	if (r == 0) {
-		run->io.first = ++run->rc.invocation == 1;
+		run->rc.invocation++;
+		run->io.trace = open_trace(run);
 		invocation_run(&run->ctx, &run->opt->spec, &run->io, requested_ns, &inv);
 	}
 	tell(run, &inv);
@@ -236,13 +256,13 @@ static int run_all(struct run *run, int64_t started_ns)
 	struct cloche_err err = { 0 };
 	int status = 0, r;
 
-	r = prices_find("lambda", &run->prices, &err);
+	r = open_cancel(&run->io.cancel_fd, &err);
 	if (r == 0)
-		r = open_cancel(&run->io.cancel_fd, &err);
-	if (r == 0)
-		r = open_pipes(run, &err);
+		r = open_outputs(run, &err);
 	if (r == 0)
 		r = launcher_open(&run->launcher, &err);
+	if (r == 0)
+		r = metering_open(&run->metering, run->opt->meter, run->launcher.layout.v2, &err);
 	if (r < 0) {
 		complain(err.text);
 		return EXIT_LAUNCH;
@@ -255,9 +275,33 @@ static int run_all(struct run *run, int64_t started_ns)
 		if (s == EXIT_LAUNCH || s == 128 + SIGINT)
 			break;
 	}
+	metering_close(&run->metering);
 	if (run->have_context && context_leave(&run->launcher, &run->ctx, &err) < 0)
 		complain(err.text);
 	launcher_close(&run->launcher);
+	return status;
+}
+
+int run_execute(const struct run_options *opt, int64_t started_ns)
+{
+	struct run run = {
+		.opt = opt,
+		.io = { .cancel_fd = -1, .out = -1, .err = -1, .metering = &run.metering },
+		.rc = { .start = "cold", .reuse = opt->repeat > 1 ? "context" : "none" },
+		.how = { .single = opt->repeat == 1, .out = -1, .err = -1 },
+		.report_fd = -1
+	};
+	bool piped = opt->out_fd < 0;
+	int *const fds[] = { &run.io.cancel_fd, &run.io.out, &run.io.err, &run.report_fd };
+	int status = run_all(&run, started_ns);
+
+	run_ledger_close(&run.ledger);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		fd_close(fds[i]);
+	if (piped) {
+		fd_close(&run.how.out);
+		fd_close(&run.how.err);
+	}
 	return status;
 }
 
@@ -265,15 +309,6 @@ int cmd_run(int argc, char **argv)
 {
 	int64_t started_ns = clock_now_ns();
 	struct run_options opt;
-	struct run run = { .opt = &opt,
-			   .io = { .cancel_fd = -1, .out = -1, .err = -1 },
-			   .rc = { .start = "cold" },
-			   .real_out = -1,
-			   .real_err = -1,
-			   .pipe_out = -1,
-			   .pipe_err = -1,
-			   .report_fd = -1 };
-	struct spec_host host;
 	struct cloche_err err = { 0 };
 	int r = run_options_parse(argc, argv, &opt, &err);
 
@@ -281,18 +316,14 @@ int cmd_run(int argc, char **argv)
 		run_options_free(&opt);
 		return 0;
 	}
-	if (r == 0) {
-		spec_host_read(&host);
-		r = spec_check(&opt.spec, &host, &err);
-	}
+	if (r == 0)
+		r = run_options_check(&opt, &err);
 	if (r < 0) {
 		fprintf(stderr, "cloche run: %s; see 'cloche run --help'\n", err.text);
 		run_options_free(&opt);
 		return EXIT_USAGE;
 	}
-	run.rc.reuse = opt.repeat > 1 ? "context" : "none";
-	r = run_all(&run, started_ns);
-	fd_close(&run.report_fd);
+	r = run_execute(&opt, started_ns);
 	run_options_free(&opt);
 	return r;
 }

@@ -6,6 +6,8 @@
 #include "base/err.h"
 #include "base/parse.h"
 #include "base/quote.h"
+#include "cli/ledger_args.h"
+#include "meter/ledger.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -37,8 +39,22 @@ static const char help[] =
 	"      --policy NAME|FILE seccomp profile (default)\n\n"
 	"Results:\n"
 	"      --report FILE      JSON report; '-' is standard error\n"
+	"      --trace FILE       what it did and when, for 'cloche trace'; with --repeat\n"
+	"                         FILE.1, FILE.2 and so on\n"
+	"      --meter MODE       auto (default): the BPF meter where it can be had; required:\n"
+	"                         nothing is run without it; off\n"
 	"  -q, --quiet            no REPORT line\n"
 	"      --repeat N         N invocations in one reused context\n"
+	"      --name NAME        what bill and cost call it (letters, digits, - and _)\n"
+	"      --prices NAME      lambda (default), lambda-2019, or a price file\n\n"
+	"The ledger, one record for each invocation:\n"
+	"      --ledger DIR       where (default: $CLOCHE_LEDGER, else\n"
+	"                         " LEDGER_DIR ")\n"
+	"      --no-ledger        none\n"
+	"      --ledger-full MODE when it cannot take a record, as on a full disk: refuse\n"
+	"                         (default) runs nothing; continue runs, and says so\n"
+	"      --ledger-sync      records survive power loss, at the price of a disk write\n\n"
+	"Other:\n"
 	"      --help             this text\n\n"
 	"Sizes: 64, 64M, 1G, 512K (MiB when bare). Times: 250ms, 3s, 2m (seconds when\n"
 	"bare). Exit status: the command's own; 128+N when signal N ended it; 124\n"
@@ -63,10 +79,18 @@ enum {
 	OPT_POLICY,
 	OPT_REPORT,
 	OPT_REPEAT,
+	OPT_NAME,
+	OPT_PRICES,
+	OPT_METER,
+	OPT_TRACE,
+	OPT_LEDGER,
+	OPT_NO_LEDGER,
+	OPT_LEDGER_FULL,
+	OPT_LEDGER_SYNC,
 	OPT_HELP
 };
 
-static const struct option table[] = {
+const struct option run_options_table[] = {
 	{ "memory", 1, NULL, 'm' },
 	{ "timeout", 1, NULL, 't' },
 	{ "cpu-time", 1, NULL, OPT_CPU_TIME },
@@ -86,6 +110,14 @@ static const struct option table[] = {
 	{ "report", 1, NULL, OPT_REPORT },
 	{ "quiet", 0, NULL, 'q' },
 	{ "repeat", 1, NULL, OPT_REPEAT },
+	{ "name", 1, NULL, OPT_NAME },
+	{ "prices", 1, NULL, OPT_PRICES },
+	{ "meter", 1, NULL, OPT_METER },
+	{ "trace", 1, NULL, OPT_TRACE },
+	{ "ledger", 1, NULL, OPT_LEDGER },
+	{ "no-ledger", 0, NULL, OPT_NO_LEDGER },
+	{ "ledger-full", 1, NULL, OPT_LEDGER_FULL },
+	{ "ledger-sync", 0, NULL, OPT_LEDGER_SYNC },
 	{ "help", 0, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -259,13 +291,65 @@ static int set_number(struct run_options *o, int opt, const char *arg, struct cl
 
 static const char *option_name(int opt)
 {
-	for (const struct option *t = table; t->name; t++)
+	for (const struct option *t = run_options_table; t->name; t++)
 		if (t->val == opt)
 			return t->name;
 	return "?";
 }
 
-static int set_option(struct run_options *o, int opt, const char *arg, struct cloche_err *err)
+/* As Lambda names functions. */
+static int set_name(struct run_options *o, const char *text, struct cloche_err *err)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+	char shown[QUOTE_LEN];
+	size_t len = strlen(text);
+
+	if (len == 0 || len > 64 || strspn(text, allowed) != len)
+		return cloche_err_set(err, EINVAL, "%s: 1 to 64 letters, digits, '-' or '_'",
+				      quote(shown, text));
+	o->name = text;
+	return 0;
+}
+
+static int set_meter(struct run_options *o, const char *arg, struct cloche_err *err)
+{
+	static const char *const modes[] = {
+		[METERING_AUTO] = "auto", [METERING_REQUIRED] = "required", [METERING_OFF] = "off"
+	};
+	char shown[QUOTE_LEN];
+
+	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (strcmp(arg, modes[i]) == 0) {
+			o->meter = (enum metering_mode)i;
+			return 0;
+		}
+	return cloche_err_set(err, EINVAL, "%s: expected 'auto', 'required' or 'off'",
+			      quote(shown, arg));
+}
+
+static int set_ledger(struct run_options *o, int opt, const char *arg, struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+
+	if (opt == OPT_LEDGER_SYNC) {
+		o->ledger_sync = true;
+		return 0;
+	}
+	if (opt != OPT_LEDGER_FULL) {
+		if (arg && !*arg)
+			return cloche_err_set(err, EINVAL, "'': expected a directory");
+		o->ledger = arg; /* none with --no-ledger */
+		return 0;
+	}
+	o->ledger_continue = strcmp(arg, "continue") == 0;
+	if (!o->ledger_continue && strcmp(arg, "refuse") != 0)
+		return cloche_err_set(err, EINVAL, "%s: expected 'refuse' or 'continue'",
+				      quote(shown, arg));
+	return 0;
+}
+
+int run_options_set(struct run_options *o, int opt, const char *arg, struct cloche_err *err)
 {
 	int r = 0;
 
@@ -288,9 +372,29 @@ static int set_option(struct run_options *o, int opt, const char *arg, struct cl
 	case OPT_REPORT:
 		o->report = arg;
 		return 0;
+	case OPT_TRACE:
+		if (!*arg)
+			return cloche_err_set(err, EINVAL, "--trace '': expected a file");
+		o->trace = arg;
+		return 0;
+	case OPT_METER:
+		r = set_meter(o, arg, err);
+		break;
 	case 'q':
 		o->quiet = true;
 		return 0;
+	case OPT_PRICES:
+		o->price_list = arg;
+		return 0;
+	case OPT_NAME:
+		r = set_name(o, arg, err);
+		break;
+	case OPT_LEDGER:
+	case OPT_NO_LEDGER:
+	case OPT_LEDGER_FULL:
+	case OPT_LEDGER_SYNC:
+		r = set_ledger(o, opt, arg, err);
+		break;
 	case OPT_CPU:
 		r = set_cpu(&o->spec, arg, err);
 		break;
@@ -303,16 +407,35 @@ static int set_option(struct run_options *o, int opt, const char *arg, struct cl
 	return r < 0 ? cloche_err_wrap(err, "--%s", option_name(opt)) : 0;
 }
 
+void run_options_init(struct run_options *ret)
+{
+	*ret = (struct run_options){ .repeat = 1,
+				     .price_list = "lambda",
+				     .out_fd = -1,
+				     .err_fd = -1,
+				     .ledger = args_ledger() };
+	spec_defaults(&ret->spec);
+}
+
+int run_options_command(struct run_options *o, int argc, char **argv, struct cloche_err *err)
+{
+	if (optind >= argc)
+		return cloche_err_set(err, EINVAL, "a command is missing");
+	o->spec.argv = argv + optind;
+	o->spec.env = o->env;
+	o->spec.binds = o->binds;
+	o->spec.n_binds = o->n_binds;
+	return 0;
+}
+
 int run_options_parse(int argc, char **argv, struct run_options *ret, struct cloche_err *err)
 {
-	struct run_options *o = ret;
 	char shown[QUOTE_LEN];
 	int opt, r;
 
-	*o = (struct run_options){ .repeat = 1 };
-	spec_defaults(&o->spec);
+	run_options_init(ret);
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:m:t:e:b:w:q", table, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, RUN_OPTIONS_SHORT, run_options_table, NULL)) != -1) {
 		if (opt == OPT_HELP) {
 			fputs(help, stdout);
 			return 1;
@@ -323,15 +446,24 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct clo
 		if (opt == ':')
 			return cloche_err_set(err, EINVAL, "option %s needs a value",
 					      quote(shown, argv[optind - 1]));
-		r = set_option(o, opt, optarg, err);
+		r = run_options_set(ret, opt, optarg, err);
 		if (r < 0)
 			return r;
 	}
-	if (optind >= argc)
-		return cloche_err_set(err, EINVAL, "a command is missing");
-	o->spec.argv = argv + optind;
-	o->spec.env = o->env;
-	o->spec.binds = o->binds;
-	o->spec.n_binds = o->n_binds;
-	return 0;
+	return run_options_command(ret, argc, argv, err);
+}
+
+int run_options_check(struct run_options *o, struct cloche_err *err)
+{
+	struct spec_host host;
+	int r;
+
+	spec_host_read(&host);
+	r = spec_check(&o->spec, &host, err);
+	if (r < 0)
+		return r;
+	r = prices_find(o->price_list, &o->prices, err);
+	if (r == 0)
+		r = prices_check_memory(&o->prices, o->spec.memory_bytes, err);
+	return r < 0 ? cloche_err_wrap(err, "--prices") : 0;
 }

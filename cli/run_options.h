@@ -3,17 +3,33 @@
 #define CLOCHE_CLI_RUN_OPTIONS_H
 
 #include "launch/spec.h"
+#include "meter/prices.h"
+#include "pool/metering.h"
 
+#include <getopt.h>
 #include <stdbool.h>
 
 struct cloche_err;
+struct report;
 
 /* The command line of `cloche run`. Owns what spec points to. */
 struct run_options {
 	struct spec spec;
 	const char *report; /* path, "-": standard error, NULL: none */
+	const char *trace;  /* path; NULL: none */
+	enum metering_mode meter;
 	bool quiet;
 	unsigned repeat;
+	const char *name;	/* NULL: none */
+	struct prices prices;	/* after run_options_check */
+	const char *price_list; /* a name or a file */
+	const char *ledger;	/* directory; NULL: none is kept */
+	bool ledger_continue;	/* run even when the ledger cannot take a record */
+	bool ledger_sync;
+	int out_fd, err_fd; /* the command's standard output and error; -1: ours */
+	/* Takes the place of the REPORT line and the report. */
+	void (*each)(const struct report *report, void *arg);
+	void *each_arg;
 	char **env;
 	size_t n_env, env_size;
 	struct bind_spec *binds;
@@ -24,6 +40,17 @@ struct run_options {
 
 /* 0: run; 1: help was printed; -errno: *err is the usage error. */
 int run_options_parse(int argc, char **argv, struct run_options *ret, struct cloche_err *err);
+
+/* What only this host and the price list can say: 0 or *err as above. */
+int run_options_check(struct run_options *options, struct cloche_err *err);
 void run_options_free(struct run_options *options);
+
+/* For verbs that run commands by the same options, with their own beside them: the short ones, the
+ * long ones up to a zero, and what getopt_long returned for one of these. */
+#define RUN_OPTIONS_SHORT "+:m:t:e:b:w:q"
+extern const struct option run_options_table[];
+void run_options_init(struct run_options *ret);
+int run_options_set(struct run_options *options, int opt, const char *arg, struct cloche_err *err);
+int run_options_command(struct run_options *options, int argc, char **argv, struct cloche_err *err);
 
 #endif

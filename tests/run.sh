@@ -51,7 +51,8 @@ for program; do
 	mkdir "$tmp/work"
 	[ -n "$progress" ] && printf '  %-30s ...\r' "$name"
 
-	TMPDIR=$tmp/work timeout -k 5 "$limit" "$program" -j2 --json="$tmp/json" \
+	# Runs under test are recorded, but not in this host's own ledger.
+	TMPDIR=$tmp/work CLOCHE_LEDGER=$tmp/work/ledger timeout -k 5 "$limit" "$program" -j2 --json="$tmp/json" \
 		>"$tmp/out" 2>&1 </dev/null &
 	child=$!
 	wait "$child"

@@ -3,6 +3,7 @@
 #define CLOCHE_BASE_CLOCK_H
 
 #include <stdint.h>
+#include <sys/time.h>
 #include <time.h>
 
 #define NSEC_PER_USEC 1000LL
@@ -12,6 +13,11 @@
 static inline int64_t timespec_ns(struct timespec t)
 {
 	return (int64_t)t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+}
+
+static inline int64_t timeval_ns(struct timeval t)
+{
+	return (int64_t)t.tv_sec * NSEC_PER_SEC + t.tv_usec * NSEC_PER_USEC;
 }
 
 static inline struct timespec ns_timespec(int64_t ns)
@@ -25,6 +31,15 @@ static inline int64_t clock_now_ns(void)
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return timespec_ns(t);
+}
+
+/* CPU time of this process, all threads, ns. */
+static inline int64_t clock_process_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return timespec_ns(t);
 }
 

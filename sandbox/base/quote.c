@@ -95,3 +95,25 @@ const char *quote(char buf[static QUOTE_LEN], const char *text)
 {
 	return quote_n(buf, text, strlen(text));
 }
+
+void quote_field(char *to, size_t size, const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t left = strlen(text), used = 0;
+
+	while (left) {
+		size_t n = *p >= 0x80 ? utf8_sequence(p, left) : *p >= 0x20 && *p != 0x7f;
+		size_t took = n ? n : 1;
+
+		if (used + took >= size)
+			break;
+		if (n)
+			memcpy(to + used, p, n);
+		else
+			to[used] = '?';
+		used += took;
+		p += took;
+		left -= took;
+	}
+	to[used] = '\0';
+}

@@ -18,4 +18,10 @@ const char *quote(char buf[static QUOTE_LEN], const char *text);
 /* The same for len bytes, NULs among them shown as \x00. Reads no byte beyond text + len. */
 const char *quote_n(char buf[static QUOTE_LEN], const char *text, size_t len);
 
+/*
+ * Copies as much of text as fits into size bytes (at least 1) with the NUL, cut between characters,
+ * for fields of records that hold one line of UTF-8 and no quotes: what is neither is '?' there.
+ */
+void quote_field(char *to, size_t size, const char *text);
+
 #endif

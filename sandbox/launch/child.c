@@ -200,7 +200,9 @@ static int exec_command(const struct plan *p, struct cloche_err *err)
 	int code = ENOENT;
 
 	for (char **path = p->candidates; *path; path++) {
-		p->shared->exec_ns = clock_now_ns(); /* the last one is the one that worked */
+		/* The last ones are those that worked. */
+		p->shared->exec_cpu_ns = clock_process_ns();
+		p->shared->exec_ns = clock_now_ns();
 		(void)execve(*path, p->spec->argv, p->env);
 		if (errno != ENOENT && errno != ENOTDIR) {
 			code = errno;

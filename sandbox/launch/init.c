@@ -82,6 +82,14 @@ static void say_with_fd(const struct plan *p, const struct init_msg *m, int fd)
 
 /* ---- set-up --------------------------------------------------------------------------------- */
 
+static int take_output(const struct plan *p, struct cloche_err *err)
+{
+	if ((p->out >= 0 && dup2(p->out, STDOUT_FILENO) < 0) ||
+	    (p->err >= 0 && dup2(p->err, STDERR_FILENO) < 0))
+		return cloche_err_sys(err, errno, "take standard output and error");
+	return 0;
+}
+
 static int set_host_name(const struct plan *p, struct cloche_err *err)
 {
 	return sethostname("cloche", 6) < 0 ? cloche_err_sys(err, errno, "sethostname") : 0;
@@ -124,11 +132,9 @@ static const struct {
 	const char *name;
 	int (*run)(const struct plan *p, struct cloche_err *err);
 } setup[] = {
-	{ "hostname", set_host_name },
-	{ "root", enter_root },
-	{ "network", bring_network },
-	{ "keyring", fresh_keyring },
-	{ "init capabilities", keep_few_capabilities },
+	{ "output", take_output },    { "hostname", set_host_name },
+	{ "root", enter_root },	      { "network", bring_network },
+	{ "keyring", fresh_keyring }, { "init capabilities", keep_few_capabilities },
 };
 
 /* ---- one function process ---- */
@@ -156,6 +162,7 @@ static void run_function(const struct plan *p)
 	p->shared->exec_ns = 0;
 	pid = spawn(p->cgroup.v2, child_main, p);
 	m.at_ns = p->shared->exec_ns;
+	m.cpu_ns = p->shared->exec_cpu_ns;
 	if (pid < 0) {
 		(void)cloche_err_sys(&p->shared->err, -pid, "clone3 into the cgroup");
 		(void)cloche_err_stage(&p->shared->err, "clone");

@@ -40,6 +40,7 @@ struct init_msg {
 	uint32_t dirt;
 	int32_t status; /* as wait4(2) has it */
 	int64_t at_ns;	/* CLOCK_MONOTONIC */
+	int64_t cpu_ns; /* INIT_STARTED: what the function process had used until its exec */
 	struct rusage usage;
 };
 

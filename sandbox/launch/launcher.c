@@ -147,11 +147,16 @@ static int start_init(struct context *ctx, struct cloche_err *err)
 	return 0;
 }
 
-int context_create(struct launcher *launcher, const struct spec *spec, bool single,
-		   struct context *ret, struct cloche_err *err)
+int context_create(struct launcher *launcher, const struct spec *spec,
+		   const struct context_options *options, struct context *ret,
+		   struct cloche_err *err)
 {
 	struct context ctx = { .slot = { .fd = -1 },
-			       .plan = { .cgroup = CGROUP_NONE, .control = -1, .single = single },
+			       .plan = { .cgroup = CGROUP_NONE,
+					 .control = -1,
+					 .single = options->single,
+					 .out = options->out,
+					 .err = options->err },
 			       .pid1 = -1,
 			       .control = -1,
 			       .listener = -1,
@@ -162,14 +167,17 @@ int context_create(struct launcher *launcher, const struct spec *spec, bool sing
 	r = slot_take(launcher->run_fd, sweep, &launcher->layout, &ctx.slot, err);
 	if (r == 0)
 		r = make_plan(launcher, spec, &ctx, err);
-	if (r == 0)
-		r = start_init(&ctx, err);
 	if (r < 0) {
 		(void)context_destroy(launcher, &ctx, NULL);
 		return r;
 	}
 	*ret = ctx;
 	return 0;
+}
+
+int context_go(struct context *ctx, struct cloche_err *err)
+{
+	return ctx->pid1 < 0 ? start_init(ctx, err) : context_send(ctx, INIT_GO, err);
 }
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err)

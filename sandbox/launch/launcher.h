@@ -14,8 +14,8 @@ struct spec;
 
 /*
  * Makes and destroys contexts; needs root and a single-threaded caller. Life cycle:
- *   launcher_open → { context_create → (context_send/context_recv)* → context_destroy }* →
- *   launcher_close
+ *   launcher_open → { context_create → (context_go/context_send/context_recv)* →
+ *   context_destroy }* → launcher_close
  * A launcher may serve any number of contexts, one after another or at the same time.
  */
 struct launcher {
@@ -26,7 +26,7 @@ struct launcher {
 struct context {
 	struct slot slot;
 	struct plan plan;
-	int pid1;	 /* pidfd */
+	int pid1;	 /* pidfd; -1: not made yet */
 	int control;	 /* our end */
 	int listener;	 /* of the policy of the function process that runs; -1: none */
 	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
@@ -35,13 +35,20 @@ struct context {
 int launcher_open(struct launcher *ret, struct cloche_err *err);
 void launcher_close(struct launcher *launcher);
 
-/*
- * spec must have passed spec_check and must outlive the context. The first function process starts
- * by itself as soon as pid 1 has completed the context: the next message is about it. single: there
- * will be no other. On failure nothing is left.
- */
-int context_create(struct launcher *launcher, const struct spec *spec, bool single,
-		   struct context *ret, struct cloche_err *err);
+struct context_options {
+	bool single;  /* there will be one function process only */
+	int out, err; /* its standard output and error, of the caller; -1: the caller's own */
+};
+
+/* Prepares all that a context is made of, its cgroups included, but makes no process. spec must
+ * have passed spec_check and must outlive the context. On failure nothing is left. */
+int context_create(struct launcher *launcher, const struct spec *spec,
+		   const struct context_options *options, struct context *ret,
+		   struct cloche_err *err);
+
+/* Starts a function process; for the first one pid 1 is made, which completes the context before.
+ * The next message is about it. */
+int context_go(struct context *ctx, struct cloche_err *err);
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err);
 

@@ -32,6 +32,7 @@ struct plan {
 	char id_map[32];   /* for uid_map and gid_map */
 	int control;	   /* pid 1's end of the control socket */
 	bool single;	   /* one function process only: pid 1 ends with it */
+	int out, err;	   /* its standard output and error; -1: the caller's */
 	struct shared *shared;
 };
 
@@ -40,6 +41,7 @@ struct plan {
 struct shared {
 	struct cloche_err err; /* of the set-up or of the last function process before its exec */
 	int64_t exec_ns;       /* CLOCK_MONOTONIC at which it called execve */
+	int64_t exec_cpu_ns;   /* the CPU time that it had used until then */
 	int listener;	       /* of its policy, in pid 1's table of descriptors; -1: none */
 };
 

@@ -70,6 +70,7 @@ static const struct field fields[] = {
 	FIELD(KIND_MONEY, fair),
 	FIELD(KIND_TEXT, prices),
 	FIELD(KIND_HASH, prices_sha256),
+	FIELD(KIND_TEXT, policy),
 	FIELD(KIND_HASH, policy_sha256),
 	FIELD(KIND_HASH, code_sha256),
 };

@@ -21,11 +21,12 @@ struct json_t;
 
 struct ledger_record {
 	char request_id[37];
-	char function[65]; /* "": not a deployed one */
+	char function[65]; /* "": it has no name */
 	char owner_name[33];
 	char verdict[16];
 	char reuse[8];
 	char prices[64];
+	char policy[64]; /* its name */
 	uint32_t owner_uid;
 	bool cold;
 	int64_t exit_code;  /* LEDGER_NULL when it did not exit */

@@ -19,8 +19,9 @@ struct trace_denied {
 	uint64_t count;
 };
 
-#define TRACE_DENIED_MAX 64 /* different ones; the rest are in trace_recorder_denied's *ret_more \
-			     */
+#define TRACE_DENIED_MAX                                                        \
+	64 /* different ones; the rest are in trace_recorder_denied's *ret_more \
+	    */
 
 /*
  * From the kernel's ring buffer into a file, while the invocation runs:

@@ -49,14 +49,20 @@ enum {
 	WATCH_N
 };
 
+/* Events are taken by the clock, not one by one: to wake for a switch of the function's processes
+ * makes the next one. */
+#define TRACE_PERIOD_MS 5
+
 struct watch {
 	struct context *ctx;
 	const struct spec *spec;
 	struct invocation *inv;
+	struct metering *metering;
 	struct pollfd fds[WATCH_N];
 	int64_t start_ns, deadline_ns;
 	uint64_t cpu_base_ns, output_bytes;
-	bool first, ended, killed;
+	uint64_t launch_cpu_ns; /* what the function process had used before its exec: ours */
+	bool first, traced, ended, killed;
 	enum verdict cause; /* why it was killed */
 	struct init_msg end;
 };
@@ -106,13 +112,14 @@ static void check_cpu_time(struct watch *w)
 
 /*
  * On a busy host a waking process waits for its turn for milliseconds; a deadline cannot. Not where
- * this process also copies the function's output: that is work, which the function could pile up.
+ * this process also copies the function's output or its trace: that is work, which the function
+ * could pile up.
  */
 static void try_be_prompt(const struct watch *w, bool on)
 {
 	struct sched_param p = { .sched_priority = on ? 1 : 0 };
 
-	if (w->fds[WATCH_OUT].fd < 0)
+	if (w->fds[WATCH_OUT].fd < 0 && !w->traced)
 		(void)sched_setscheduler(0, on ? SCHED_FIFO | SCHED_RESET_ON_FORK : SCHED_OTHER,
 					 &p);
 }
@@ -124,6 +131,7 @@ static void on_started(struct watch *w, const struct init_msg *m)
 	if (w->first && cgroup_set_quota(&w->ctx->plan.cgroup, &w->ctx->plan.cpu, &w->inv->err) < 0)
 		give_up(w, 0, NULL);
 	w->start_ns = m->at_ns;
+	w->launch_cpu_ns = (uint64_t)m->cpu_ns;
 	w->inv->ran = true;
 	w->fds[WATCH_DENIED].fd = w->ctx->listener;
 	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - m->at_ns);
@@ -229,7 +237,11 @@ static void watch_once(struct watch *w)
 {
 	uint64_t expirations;
 
-	if (poll(w->fds, WATCH_N, -1) < 0)
+	int n = poll(w->fds, WATCH_N, w->traced ? TRACE_PERIOD_MS : -1);
+
+	if (w->traced)
+		metering_drain(w->metering);
+	if (n < 0)
 		return;
 	/* The end first: what ended before its deadline was looked at did not time out. */
 	if (w->fds[WATCH_CONTROL].revents)
@@ -278,11 +290,21 @@ static uint64_t minus(uint64_t now, uint64_t base)
 	return now == UINT64_MAX || base == UINT64_MAX || now < base ? UINT64_MAX : now - base;
 }
 
-static void usage_since(struct cgroup_usage *u, const struct cgroup_usage *base)
+static uint64_t less(uint64_t v, uint64_t by)
 {
-	u->cpu_ns = minus(u->cpu_ns, base->cpu_ns);
+	return v == UINT64_MAX ? v : v > by ? v - by : 0;
+}
+
+static uint64_t rusage_ns(const struct rusage *u)
+{
+	return (uint64_t)(timeval_ns(u->ru_utime) + timeval_ns(u->ru_stime));
+}
+
+static void usage_since(struct cgroup_usage *u, const struct cgroup_usage *base, uint64_t ours)
+{
+	u->cpu_ns = less(minus(u->cpu_ns, base->cpu_ns), ours);
 	u->user_ns = minus(u->user_ns, base->user_ns);
-	u->system_ns = minus(u->system_ns, base->system_ns);
+	u->system_ns = less(minus(u->system_ns, base->system_ns), ours);
 	u->throttled_ns = minus(u->throttled_ns, base->throttled_ns);
 	u->throttled_periods = minus(u->throttled_periods, base->throttled_periods);
 	u->oom_kills = minus(u->oom_kills, base->oom_kills);
@@ -319,34 +341,52 @@ static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_r
 	struct invocation *inv = w->inv;
 	int64_t dead_ns = end_all(w);
 
+	metering_end(w->metering, &inv->metered);
 	try_be_prompt(w, false);
-
 	cgroup_read(&w->ctx->plan.cgroup, &inv->usage);
 	/* Where the peak cannot be reset it is this invocation's only when it has grown. */
 	inv->peak_known = inv->usage.memory_peak != UINT64_MAX &&
 			  (peak_reset || inv->usage.memory_peak > base->memory_peak);
-	usage_since(&inv->usage, base);
+	usage_since(&inv->usage, base, w->launch_cpu_ns);
 	drain_output(w);
 	inv->status = w->end.status;
 	inv->rusage = w->end.usage;
-	if (inv->ran)
+	inv->rusage_ns = less(rusage_ns(&inv->rusage), w->launch_cpu_ns);
+	inv->on_cpu_ns = inv->metered.why ? inv->usage.cpu_ns : inv->metered.usage.on_cpu_ns;
+	if (inv->ran && !inv->metered.why)
+		inv->wall_ns = (int64_t)inv->metered.usage.wall_ns;
+	else if (inv->ran)
 		inv->wall_ns = (w->end.at_ns ? w->end.at_ns : dead_ns) - w->start_ns;
 	if (w->killed && w->cause == VERDICT_TIMEOUT)
 		inv->overshoot_ns = dead_ns - w->deadline_ns;
 	inv->verdict = find_verdict(w, inv);
 }
 
+static int begin(struct watch *w, FILE *trace)
+{
+	int r = metering_begin(w->metering, trace, w->inv->request_id, &w->inv->err);
+
+	if (r == 0)
+		r = context_go(w->ctx, &w->inv->err);
+	w->fds[WATCH_CONTROL].fd = w->ctx->control;
+	w->traced = trace != NULL;
+	return r;
+}
+
 void invocation_run(struct context *ctx, const struct spec *spec, const struct invocation_io *io,
 		    int64_t requested_ns, struct invocation *ret)
 {
-	struct watch w = { .ctx = ctx, .spec = spec, .inv = ret, .first = io->first };
+	struct watch w = { .ctx = ctx,
+			   .spec = spec,
+			   .inv = ret,
+			   .metering = io->metering,
+			   .first = ctx->pid1 < 0 };
 	struct cgroup_usage base = { 0 };
 	bool peak_reset;
 
 	*ret = (struct invocation){ .overshoot_ns = -1, .started_real_ns = clock_real_ns() };
 	for (int i = 0; i < WATCH_N; i++)
 		w.fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
-	w.fds[WATCH_CONTROL].fd = ctx->control;
 	w.fds[WATCH_WALL].fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (spec->cpu_time_ns)
 		w.fds[WATCH_CPU].fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -354,14 +394,13 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 	w.fds[WATCH_OUT].fd = io->out;
 	w.fds[WATCH_ERR].fd = io->err;
 
-	if (!io->first)
+	if (!w.first)
 		cgroup_read(&ctx->plan.cgroup, &base);
 	w.cpu_base_ns = base.cpu_ns == UINT64_MAX ? 0 : base.cpu_ns;
-	peak_reset = io->first || cgroup_reset_peak(&ctx->plan.cgroup);
+	peak_reset = w.first || cgroup_reset_peak(&ctx->plan.cgroup);
 	if (w.fds[WATCH_WALL].fd < 0 || (spec->cpu_time_ns && w.fds[WATCH_CPU].fd < 0))
 		(void)cloche_err_sys(&ret->err, errno, "timerfd_create");
-	else if (uuid_v4(ret->request_id, &ret->err) == 0 &&
-		 (io->first || context_send(ctx, INIT_GO, &ret->err) == 0))
+	else if (uuid_v4(ret->request_id, &ret->err) == 0 && begin(&w, io->trace) == 0)
 		while (!w.ended)
 			watch_once(&w);
 	settle(&w, &base, peak_reset);

@@ -6,6 +6,7 @@
 #include "base/uuid.h"
 #include "launch/cgroup.h"
 #include "pool/denials.h"
+#include "pool/metering.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,15 +37,19 @@ struct invocation {
 	char request_id[UUID_LEN];
 	int64_t started_real_ns; /* CLOCK_REALTIME */
 	int64_t launch_ns;	 /* request to exec: ours, never billed */
-	int64_t wall_ns;	 /* exec to the function's end, or to the deadline's kill */
+	int64_t wall_ns;	 /* exec to the end: by the meter that of its last process, else
+				  * that of the function's own or of all after a kill */
+	uint64_t on_cpu_ns;	 /* by the meter, else by the cgroup */
+	uint64_t rusage_ns;	 /* CPU time by rusage, without ours */
 	int64_t overshoot_ns;	 /* deadline to the last process's end; -1: no deadline was hit */
 	int status;		 /* as wait4(2); meaningless for VERDICT_LAUNCH_ERROR */
 	bool ran;
 	bool left_processes; /* some outlived the function's own end and were killed */
 	bool killed;	     /* by a limit or the caller's wish: by way of its cgroup */
 	struct rusage rusage;
-	struct cgroup_usage usage; /* of this invocation alone */
+	struct cgroup_usage usage; /* of this invocation alone, without our steps before exec */
 	bool peak_known;
+	struct metered metered;
 	struct denials denials; /* counted only when the context's policy reports */
 	enum verdict verdict;
 	struct cloche_err err; /* VERDICT_LAUNCH_ERROR */
@@ -54,7 +59,8 @@ struct invocation {
 struct invocation_io {
 	int cancel_fd; /* readable: the caller wants an end; -1: none */
 	int out, err;  /* read ends to copy to 1 and 2, counted for the output limit; -1: none */
-	bool first;    /* the context's first: it started by itself, counters start at zero */
+	struct metering *metering; /* armed for the context */
+	FILE *trace;		   /* taken over; NULL: no trace */
 };
 
 /*

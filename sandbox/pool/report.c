@@ -12,18 +12,19 @@
 #include "launch/spec.h"
 #include "meter/prices.h"
 #include "pool/invocation.h"
+#include "pool/owner.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <pwd.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
-#define METER "the BPF meter is not part of this build"
+/* A figure that was not measured. */
+#define NONE UINT64_MAX
 
 static json_t *number(uint64_t v)
 {
@@ -35,20 +36,13 @@ static json_t *text_or_null(const char *text)
 	return text ? json_string(text) : json_null();
 }
 
-/* From /etc/passwd alone: a static program cannot load what else the name service is made of. */
 static json_t *owner(void)
 {
-	FILE *f = fopen("/etc/passwd", "re");
-	struct passwd *pw = NULL;
-	json_t *o;
+	char name[OWNER_NAME_LEN];
 
-	while (f && (pw = fgetpwent(f)) && pw->pw_uid != getuid())
-		;
-	o = json_pack("{s:i, s:o}", "uid", (int)getuid(), "name",
-		      pw ? json_string(pw->pw_name) : json_null());
-	if (f)
-		(void)fclose(f);
-	return o;
+	owner_name(getuid(), name);
+	return json_pack("{s:i, s:o}", "uid", (int)getuid(), "name",
+			 name[0] ? json_string(name) : json_null());
 }
 
 static json_t *message(const struct invocation *inv, const struct spec *spec)
@@ -130,58 +124,113 @@ static json_t *denied(const struct report *r)
 	return list;
 }
 
-static uint64_t rusage_ns(const struct rusage *u)
+static uint64_t processes_peak(const struct report *r)
 {
-	return (uint64_t)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000000ULL +
-	       (uint64_t)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) * 1000ULL;
+	return r->inv->ran && r->context->invocation == 1 ? r->inv->usage.pids_peak : NONE;
+}
+
+static const struct meter_usage *metered(const struct invocation *inv)
+{
+	return inv->ran && !inv->metered.why ? &inv->metered.usage : NULL;
+}
+
+static void add_time(json_t *j, const struct invocation *inv)
+{
+	const struct meter_usage *m = metered(inv);
+
+	json_object_set_new(
+		j, "time",
+		json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "launch_ns",
+			  (json_int_t)inv->launch_ns, "init_ns", number(0), "wall_ns",
+			  number(inv->ran ? (uint64_t)inv->wall_ns : NONE), "busy_ns",
+			  number(m ? m->busy_ns : NONE), "waiting_ns",
+			  number(m ? m->waiting_ns : NONE), "idle_ns",
+			  number(m ? m->idle_ns : NONE), "timeout_overshoot_ns",
+			  number(inv->overshoot_ns < 0 ? NONE : (uint64_t)inv->overshoot_ns)));
+}
+
+static void add_cpu(json_t *j, const struct invocation *inv)
+{
+	const struct meter_usage *m = metered(inv);
+	const struct cgroup_usage *u = &inv->usage;
+	const struct rusage *ru = &inv->rusage;
+	bool ran = inv->ran;
+	json_t *cpu = json_object(), *clocks = json_object();
+
+	json_object_set_new(cpu, "on_cpu_ns", number(ran ? inv->on_cpu_ns : NONE));
+	json_object_set_new(cpu, "user_ns", number(ran ? u->user_ns : NONE));
+	json_object_set_new(cpu, "system_ns", number(ran ? u->system_ns : NONE));
+	json_object_set_new(cpu, "throttled_ns", number(ran ? u->throttled_ns : NONE));
+	json_object_set_new(cpu, "throttled_periods", number(ran ? u->throttled_periods : NONE));
+	json_object_set_new(cpu, "runnable_ns", number(m ? m->runnable_ns : NONE));
+	json_object_set_new(cpu, "switches_voluntary",
+			    number(m	 ? m->switches_voluntary
+				   : ran ? (uint64_t)ru->ru_nvcsw
+					 : NONE));
+	json_object_set_new(cpu, "switches_forced",
+			    number(m	 ? m->switches_forced
+				   : ran ? (uint64_t)ru->ru_nivcsw
+					 : NONE));
+	json_object_set_new(clocks, "bpf_ns", number(m ? m->on_cpu_ns : NONE));
+	json_object_set_new(clocks, "cgroup_ns", number(ran ? u->cpu_ns : NONE));
+	json_object_set_new(clocks, "rusage_ns", number(ran ? inv->rusage_ns : NONE));
+	json_object_set_new(cpu, "clocks", clocks);
+	json_object_set_new(j, "cpu", cpu);
+}
+
+static void add_memory(json_t *j, const struct report *r)
+{
+	const struct invocation *inv = r->inv;
+	const struct meter_usage *m = metered(inv);
+	bool ran = inv->ran;
+
+	json_object_set_new(
+		j, "memory",
+		json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "limit_bytes",
+			  (json_int_t)r->spec->memory_bytes, "peak_bytes",
+			  number(ran && inv->peak_known ? inv->usage.memory_peak : NONE),
+			  "rss_peak_bytes", number(m ? m->rss_peak_bytes : NONE), "oom_kills",
+			  number(ran ? inv->usage.oom_kills : NONE), "faults_minor",
+			  number(m     ? m->faults_minor
+				 : ran ? (uint64_t)inv->rusage.ru_minflt
+				       : NONE),
+			  "faults_major",
+			  number(m     ? m->faults_major
+				 : ran ? (uint64_t)inv->rusage.ru_majflt
+				       : NONE)));
 }
 
 static void add_figures(json_t *j, const struct report *r)
 {
 	const struct invocation *inv = r->inv;
-	const struct cgroup_usage *u = &inv->usage;
-	const uint64_t none = UINT64_MAX;
+	const struct meter_usage *m = metered(inv);
 	bool ran = inv->ran;
 
-	json_object_set_new(
-		j, "time",
-		json_pack("{s:I, s:I, s:o, s:n, s:n, s:n, s:o}", "launch_ns",
-			  (json_int_t)inv->launch_ns, "init_ns", (json_int_t)0, "wall_ns",
-			  number(ran ? (uint64_t)inv->wall_ns : none), "busy_ns", "waiting_ns",
-			  "idle_ns", "timeout_overshoot_ns",
-			  number(inv->overshoot_ns < 0 ? none : (uint64_t)inv->overshoot_ns)));
-	json_object_set_new(
-		j, "cpu",
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:n, s:o, s:o, s:{s:n, s:o, s:o}}",
-			  "on_cpu_ns", number(ran ? u->cpu_ns : none), "user_ns",
-			  number(ran ? u->user_ns : none), "system_ns",
-			  number(ran ? u->system_ns : none), "throttled_ns",
-			  number(ran ? u->throttled_ns : none), "throttled_periods",
-			  number(ran ? u->throttled_periods : none), "runnable_ns",
-			  "switches_voluntary", number(ran ? (uint64_t)inv->rusage.ru_nvcsw : none),
-			  "switches_forced", number(ran ? (uint64_t)inv->rusage.ru_nivcsw : none),
-			  "clocks", "bpf_ns", "cgroup_ns", number(ran ? u->cpu_ns : none),
-			  "rusage_ns", number(ran ? rusage_ns(&inv->rusage) : none)));
-	json_object_set_new(
-		j, "memory",
-		json_pack("{s:I, s:o, s:o, s:o, s:o}", "limit_bytes",
-			  (json_int_t)r->spec->memory_bytes, "peak_bytes",
-			  number(ran && inv->peak_known ? u->memory_peak : none), "oom_kills",
-			  number(ran ? u->oom_kills : none), "faults_minor",
-			  number(ran ? (uint64_t)inv->rusage.ru_minflt : none), "faults_major",
-			  number(ran ? (uint64_t)inv->rusage.ru_majflt : none)));
-	json_object_set_new(j, "io", json_pack("{s:n, s:n}", "read_bytes", "write_bytes"));
-	json_object_set_new(j, "network", json_pack("{s:n, s:n}", "rx_bytes", "tx_bytes"));
-	json_object_set_new(
-		j, "processes",
-		json_pack("{s:n, s:o, s:o}", "started", "peak",
-			  number(ran && r->context->invocation == 1 ? u->pids_peak : none),
-			  "denied", number(ran ? u->pids_denied : none)));
+	add_time(j, inv);
+	add_cpu(j, inv);
+	add_memory(j, r);
+	json_object_set_new(j, "io",
+			    json_pack("{s:o, s:o}", "read_bytes", number(m ? m->read_bytes : NONE),
+				      "write_bytes", number(m ? m->write_bytes : NONE)));
+	json_object_set_new(j, "network",
+			    json_pack("{s:o, s:o}", "rx_bytes", number(m ? m->rx_bytes : NONE),
+				      "tx_bytes", number(m ? m->tx_bytes : NONE)));
+	json_object_set_new(j, "processes",
+			    json_pack("{s:o, s:o, s:o}", "started", number(m ? m->started : NONE),
+				      "peak", number(m ? m->peak : processes_peak(r)), "denied",
+				      number(ran ? inv->usage.pids_denied : NONE)));
 	json_object_set_new(j, "denied", denied(r));
+	json_object_set_new(j, "trace",
+			    inv->metered.traced ? json_pack("{s:I, s:I, s:b}", "events",
+							    (json_int_t)inv->metered.events, "lost",
+							    m ? (json_int_t)m->lost : 0, "complete",
+							    m && m->complete && m->lost == 0)
+						: json_null());
 }
 
 static void add_limits(json_t *j, const struct report *r)
 {
+	const struct meter_usage *m = metered(r->inv);
 	double vcpus = r->ctx ? (double)r->ctx->plan.cpu.micro / 1e6 : 0;
 
 	json_object_set_new(
@@ -191,14 +240,14 @@ static void add_limits(json_t *j, const struct report *r)
 			  (json_int_t)r->spec->timeout_ns, "pids", (json_int_t)r->spec->pids));
 	if (r->charge)
 		json_object_set_new(j, "bill",
-				    json_pack("{s:I, s:I, s:s, s:s, s:s, s:n}", "duration_ns",
+				    json_pack("{s:I, s:I, s:s, s:s, s:s, s:o}", "duration_ns",
 					      (json_int_t)r->charge->duration_ns, "billed_ms",
 					      (json_int_t)r->charge->billed_ms, "gb_seconds",
 					      r->charge->gb_seconds, "usd", r->charge->usd,
-					      "prices", r->prices, "contention_ns"));
+					      "prices", r->prices, "contention_ns",
+					      number(m ? m->contention_ns : NONE)));
 	else
 		json_object_set_new(j, "bill", json_null());
-	json_object_set_new(j, "trace", json_null());
 	json_object_set_new(j, "policy",
 			    r->ctx ? json_pack("{s:s, s:s}", "name", r->ctx->plan.policy.name,
 					       "sha256", r->ctx->plan.policy.sha256)
@@ -213,17 +262,23 @@ static void degrade(json_t *list, const char *what, const char *why)
 static json_t *degraded(const struct report *r)
 {
 	static const char *const meter[] = {
-		"time.busy_ns",	     "time.waiting_ns",	  "time.idle_ns",
-		"cpu.runnable_ns",   "cpu.clocks.bpf_ns", "io",
-		"network",	     "processes.started", "trace",
-		"bill.contention_ns"
+		"time.busy_ns",	     "time.waiting_ns",	      "time.idle_ns", "cpu.runnable_ns",
+		"cpu.clocks.bpf_ns", "memory.rss_peak_bytes", "io",	      "network",
+		"processes.started", "bill.contention_ns"
 	};
+	const struct meter_usage *m = metered(r->inv);
 	json_t *list = json_array();
 
+	if (r->unrecorded)
+		degrade(list, "ledger", r->unrecorded);
 	if (!r->inv->ran)
 		return list;
-	for (size_t i = 0; i < sizeof(meter) / sizeof(meter[0]); i++)
-		degrade(list, meter[i], METER);
+	for (size_t i = 0; !m && i < sizeof(meter) / sizeof(meter[0]); i++)
+		degrade(list, meter[i], r->inv->metered.why);
+	if (m && !m->complete)
+		degrade(list, "meter", "a thread went unseen: the figures may be short");
+	if (!r->inv->metered.traced)
+		degrade(list, "trace", "not asked for, see --trace");
 	if (!reports_denied(r))
 		degrade(list, "denied",
 			"the policy has no call denied with EPERM, may deny the "
@@ -234,7 +289,7 @@ static json_t *degraded(const struct report *r)
 		degrade(list, "memory.peak_bytes",
 			"this kernel cannot reset the peak of a reused "
 			"cgroup, and this invocation did not exceed it");
-	if (r->inv->usage.pids_peak == UINT64_MAX || r->context->invocation > 1)
+	if (!m && processes_peak(r) == NONE)
 		degrade(list, "processes.peak", "this kernel does not count it per invocation");
 	if (r->ctx && !r->ctx->plan.rootfs.idmapped)
 		degrade(list, "bind.idmap",
@@ -252,7 +307,7 @@ char *report_json(const struct report *r)
 	clock_format_iso(r->inv->started_real_ns, iso);
 	json_object_set_new(j, "schema", json_string("cloche.report/1"));
 	json_object_set_new(j, "request_id", json_string(r->inv->request_id));
-	json_object_set_new(j, "function", json_null());
+	json_object_set_new(j, "function", text_or_null(r->function));
 	json_object_set_new(j, "owner", owner());
 	json_object_set_new(j, "context",
 			    json_pack("{s:s, s:s, s:s, s:i, s:o}", "id", r->context->id, "start",

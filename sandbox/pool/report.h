@@ -27,6 +27,8 @@ struct report {
 	const struct report_context *context;
 	const struct prices_charge *charge; /* NULL: nothing ran */
 	const char *prices;		    /* the list's name */
+	const char *function;		    /* its name, or NULL */
+	const char *unrecorded; /* why the ledger has no safe record of it; NULL: all is well */
 };
 
 /* The JSON object, on one line with its newline; the caller frees it. NULL: out of memory. */

@@ -21,7 +21,9 @@
 int run_start(struct command *command, const struct stage *stage, pid_t *ret,
 	      struct cloche_err *err)
 {
-	static char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", NULL };
+	static char ledger[sizeof(stage->dir) + 32];
+	static char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", ledger,
+				     NULL };
 	static unsigned serial;
 	posix_spawn_file_actions_t files;
 	int r;
@@ -29,6 +31,8 @@ int run_start(struct command *command, const struct stage *stage, pid_t *ret,
 	if (command->id_at >= 0)
 		snprintf(command->argv[command->id_at], 64, "cloche-bench-%d-%u", (int)getpid(),
 			 serial++);
+	/* What a run costs includes its record, but not in this host's own ledger. */
+	snprintf(ledger, sizeof(ledger), "CLOCHE_LEDGER=%s/ledger", stage->dir);
 	r = posix_spawn_file_actions_init(&files);
 	if (r)
 		return cloche_err_sys(err, r, "prepare '%s'", command->argv[0]);

@@ -12,8 +12,9 @@ cloche=${CLOCHE:-build/cloche}
 helpers=${HELPERS:-build/helpers}
 input=${DEMO_INPUT:-/usr/share/common-licenses/GPL-3}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/cloche-demo-XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
+trap 'as_root rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
+ledger=$tmp/ledger # these runs are not the host's own
 shown=0 wrong=0
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
@@ -24,7 +25,11 @@ else
 fi
 
 as_root() {
-	if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+	if [ "$(id -u)" -eq 0 ]; then
+		CLOCHE_LEDGER=$ledger "$@"
+	else
+		sudo CLOCHE_LEDGER="$ledger" "$@"
+	fi
 }
 
 # The words of a command, as they could be typed.
@@ -111,6 +116,14 @@ show 'A system call that is not allowed: mount' 0 ok \
 	'the call was answered EPERM by the policy; the function lived on and said so' \
 	-b "$helpers/try-syscall:/var/task/try-syscall" -- /var/task/try-syscall "$mount"
 expect 'the policy answered something else' EPERM
+
+printf '\n%sWhat it cost, from the ledger%s\n   %s$ %s bill --by verdict%s\n' "$bold" "$plain" "$dim" \
+	"$cloche" "$plain"
+as_root "$cloche" bill --by verdict | sed 's/^/   /'
+printf '   %s$ %s audit verify%s\n' "$dim" "$cloche" "$plain"
+as_root "$cloche" audit verify >"$tmp/out" || complain 'the ledger is not intact'
+sed 's/^/   /' "$tmp/out"
+grep -q "($shown invocations)" "$tmp/out" || complain "the ledger does not hold $shown invocations"
 
 if [ "$wrong" -gt 0 ]; then
 	printf "\n%sdemo: %s differences in %s runs%s; 'cloche doctor' says what this host lacks\n" \

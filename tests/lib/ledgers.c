@@ -23,6 +23,7 @@ void ledgers_record(uint64_t n, struct ledger_record *r)
 	(void)snprintf(r->verdict, sizeof(r->verdict), "%s", verdicts[n % 5]);
 	(void)snprintf(r->reuse, sizeof(r->reuse), "%s", reuses[n % 4]);
 	(void)snprintf(r->prices, sizeof(r->prices), "lambda");
+	(void)snprintf(r->policy, sizeof(r->policy), "policy%" PRIu64, n % 6);
 	r->owner_uid = 1000 + (uint32_t)(n % 3);
 	r->cold = n % 4 == 0;
 	r->exit_code = n % 5 ? LEDGER_NULL : 0;

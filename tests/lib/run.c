@@ -169,13 +169,18 @@ void run_cloche(struct run *run, const char *const args[])
 
 	for (n = 0; args[n];)
 		n++;
-	argv = calloc(n + 5, sizeof(*argv));
+	argv = calloc(n + 7, sizeof(*argv));
 	cr_assert(argv && asprintf(&path, "%s/report.json", dir) > 0);
 	argv[count++] = env_need("CLOCHE");
 	argv[count++] = "run";
 	if (!run->no_report) {
 		argv[count++] = "--report";
 		argv[count++] = path;
+	}
+	/* An environment of the test's own does not lead to the test's ledger. */
+	if (run->envp && getenv("CLOCHE_LEDGER")) {
+		argv[count++] = "--ledger";
+		argv[count++] = getenv("CLOCHE_LEDGER");
 	}
 	memcpy(argv + count, args, n * sizeof(*argv));
 	run_argv(run, argv);

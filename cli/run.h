@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_CLI_RUN_H
+#define CLOCHE_CLI_RUN_H
+
+#include <stdint.h>
+
+struct run_options;
+
+/*
+ * Runs what the options say, as `cloche run` does, and returns its exit status. They must have
+ * passed run_options_check. started_ns: when it was asked for. SIGINT, SIGTERM and SIGHUP are
+ * blocked from here on; one that came ends the invocation with 130.
+ */
+int run_execute(const struct run_options *opt, int64_t started_ns);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between `cloche run` and the ledger. The order is what counts: whether there is room is asked
+ * before anything runs, and the record is there before the report or the exit status is, so that
+ * what was answered for is never lost, whoever is killed then.
+ */
+#include "cli/run_ledger.h"
+
+#include "cli/run_options.h"
+#include "meter/ledger.h"
+#include "meter/ledger_record.h"
+#include "pool/record.h"
+
+#include <stdio.h>
+
+int run_ledger_ready(struct run_ledger *run, const struct run_options *opt, struct cloche_err *err)
+{
+	const struct ledger_options options = { .create = true, .sync = opt->ledger_sync };
+	int r = 0;
+
+	if (!opt->ledger)
+		return 0;
+	run->err = (struct cloche_err){ 0 };
+	if (!run->ledger)
+		r = ledger_open(opt->ledger, &options, &run->ledger, &run->err);
+	if (r == 0)
+		r = ledger_ready(run->ledger, &run->err);
+	if (r == 0 || opt->ledger_continue)
+		return 0;
+	run->refused = true;
+	return cloche_err_set(err, run->err.code,
+			      "refused, nothing was run: %s (see --ledger-full and --no-ledger)",
+			      run->err.text);
+}
+
+const char *run_ledger_append(struct run_ledger *run, const struct run_options *opt,
+			      const struct report *report)
+{
+	struct ledger_record record;
+
+	if (!opt->ledger || run->refused)
+		return NULL;
+	if (run->ledger) {
+		record_make(report, &opt->prices, &record);
+		/* Also when there seemed to be no room: there may be by now. */
+		if (ledger_append(run->ledger, &record, NULL, &run->err) == 0)
+			return NULL;
+	}
+	if (!run->said)
+		fprintf(stderr, "cloche: no safe record of this invocation: %s\n", run->err.text);
+	run->said = true;
+	return run->err.text;
+}
+
+void run_ledger_close(struct run_ledger *run)
+{
+	run->ledger = ledger_close(run->ledger);
+}

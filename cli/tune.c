@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `cloche tune`: one command at several memory sizes, by the code of `cloche run` itself. The sizes
+ * take turns, the largest first: what slows the machine down for a while, and the files that the
+ * first run has to fetch, then do not fall on one of them alone.
+ */
+#include "cli/tune.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/parse.h"
+#include "base/quote.h"
+#include "cli/cli.h"
+#include "cli/ledger_args.h"
+#include "cli/run.h"
+#include "cli/run_options.h"
+#include "launch/launcher.h"
+#include "pool/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+static const char help[] =
+	"Usage: cloche tune [OPTIONS] [--] COMMAND [ARG…]\n\n"
+	"Runs one command at several memory sizes and shows what each takes and costs:\n"
+	"the cheapest, the fastest, and the knee, from where more memory buys little.\n\n"
+	"Options:\n"
+	"      --sizes SIZE,…     memory sizes (64,128,256,512,1024,1769,3538, as far as\n"
+	"                         this host and the price list have them)\n"
+	"      --runs N           runs at each size, the sizes taking turns (5)\n"
+	"      --json             one JSON object\n"
+	"      --help             this text\n"
+	"  -t, --timeout TIME     of one run (60s)\n"
+	"And of 'cloche run': --cpu-time, --cpu, --pids, --nofile, --fsize, --tmp-size,\n"
+	"--env, --env-file, --bind, --rootfs, --workdir, --net, --policy, --name, --prices,\n"
+	"--ledger, --no-ledger, --ledger-full, --ledger-sync.\n\n"
+	"A size ends at its first run that fails; it is shown with the verdict and without\n"
+	"a price. Time and price are those of the median run. Standard input is given to\n"
+	"every run anew, standard output is thrown away. Every run is in the ledger.\n"
+	"Exit status: 0 when a size succeeded, 1 when none did, 130 when interrupted, 2\n"
+	"usage; 125, 126 and 127 as for 'cloche run'.\n\n"
+	"Examples:\n"
+	"  cloche tune -- python3 -c 'print(sum(range(10**6)))'\n"
+	"  cloche tune --sizes 128,256,512 --runs 9 -- sort <words.txt\n";
+
+/* What is piped in is kept in memory, since every run reads it. */
+#define INPUT_MAX (256ULL << 20)
+
+enum { OPT_SIZES = 512, OPT_RUNS, OPT_JSON };
+
+static const struct option own_options[] = {
+	{ "sizes", required_argument, NULL, OPT_SIZES },
+	{ "runs", required_argument, NULL, OPT_RUNS },
+	{ "json", no_argument, NULL, OPT_JSON },
+};
+#define N_OWN (sizeof(own_options) / sizeof(own_options[0]))
+
+/* Of `cloche run`, but not here: what tune itself decides on. */
+static const char *const not_here[] = { "memory", "output-limit", "report", "quiet", "repeat" };
+
+struct job {
+	struct run_options opt;
+	struct tune tune;
+	bool sizes_given, json;
+	off_t input_at; /* -1: it has no beginning to go back to */
+	unsigned done;
+	/* the run that is on */
+	struct tune_size *size;
+	enum verdict verdict;
+};
+
+/* ---- the command line ---- */
+
+static int size_add(struct tune *t, uint64_t bytes)
+{
+	size_t at = t->n;
+
+	while (at && t->sizes[at - 1].memory_bytes > bytes)
+		at--;
+	if (at && t->sizes[at - 1].memory_bytes == bytes)
+		return 0;
+	if (t->n == TUNE_SIZES_MAX)
+		return -E2BIG;
+	memmove(&t->sizes[at + 1], &t->sizes[at], (t->n - at) * sizeof(*t->sizes));
+	memset(&t->sizes[at], 0, sizeof(*t->sizes));
+	t->sizes[at].memory_bytes = bytes;
+	t->n++;
+	return 0;
+}
+
+static int sizes_parse(struct job *job, const char *text, struct cloche_err *err)
+{
+	job->tune.n = 0;
+	job->sizes_given = true;
+	for (const char *end = text; *end; text = end + 1) {
+		char word[64], shown[QUOTE_LEN];
+		uint64_t bytes;
+
+		end = strchrnul(text, ',');
+		if ((size_t)(end - text) >= sizeof(word))
+			return cloche_err_set(err, EINVAL, "%s is no size", quote(shown, text));
+		memcpy(word, text, (size_t)(end - text));
+		word[end - text] = '\0';
+		if (parse_size(word, &bytes, err) < 0)
+			return -EINVAL;
+		if (size_add(&job->tune, bytes) < 0)
+			return cloche_err_set(err, E2BIG, "more than %d sizes", TUNE_SIZES_MAX);
+	}
+	return job->tune.n ? 0 : cloche_err_set(err, EINVAL, "'': expected sizes like 128,256,512");
+}
+
+static int option_take(struct job *job, int opt, struct cloche_err *err)
+{
+	uint64_t n;
+
+	switch (opt) {
+	case OPT_SIZES:
+		return sizes_parse(job, optarg, err) < 0 ? cloche_err_wrap(err, "--sizes") : 0;
+	case OPT_RUNS:
+		if (parse_count(optarg, 1, TUNE_RUNS_MAX, &n, err) < 0)
+			return cloche_err_wrap(err, "--runs");
+		job->tune.runs = (unsigned)n;
+		return 0;
+	case OPT_JSON:
+		job->json = true;
+		return 0;
+	default:
+		return run_options_set(&job->opt, opt, optarg, err);
+	}
+}
+
+/* Ours and those of `cloche run` that make sense here; ends with zeroes. */
+static void options_join(struct option *ret, size_t room)
+{
+	size_t n = N_OWN;
+
+	memcpy(ret, own_options, sizeof(own_options));
+	for (const struct option *o = run_options_table; o->name && n + 1 < room; o++) {
+		bool here = true;
+
+		for (size_t i = 0; i < sizeof(not_here) / sizeof(not_here[0]); i++)
+			here &= strcmp(o->name, not_here[i]) != 0;
+		if (here)
+			ret[n++] = *o;
+	}
+	memset(&ret[n], 0, sizeof(*ret));
+}
+
+/* 0, 1 when help was printed, -errno. */
+static int options_parse(struct job *job, int argc, char **argv, struct cloche_err *err)
+{
+	struct option options[64];
+	char shown[QUOTE_LEN];
+	int opt, index = 0, r;
+
+	options_join(options, sizeof(options) / sizeof(options[0]));
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+:t:e:b:w:", options, &index)) != -1) {
+		if (opt == '?' || opt == ':')
+			return cloche_err_set(err, EINVAL,
+					      opt == '?' ? "unknown option %s"
+							 : "option %s needs a value",
+					      quote(shown, argv[optind - 1]));
+		if (opt >= 256 && strcmp(options[index].name, "help") == 0) {
+			(void)fputs(help, stdout);
+			return 1;
+		}
+		r = option_take(job, opt, err);
+		if (r < 0)
+			return r;
+	}
+	return run_options_command(&job->opt, argc, argv, err);
+}
+
+/* The options of one size. They own nothing. */
+static int options_at(const struct job *job, uint64_t bytes, struct run_options *ret,
+		      struct cloche_err *err)
+{
+	*ret = job->opt;
+	ret->spec.memory_bytes = bytes;
+	return run_options_check(ret, err);
+}
+
+/* Sizes that were asked for must all be possible; of the usual ones, those that are are taken. */
+static int sizes_check(struct job *job, struct cloche_err *err)
+{
+	static const unsigned usual[] = { 64, 128, 256, 512, 1024, 1769, 3538 };
+	struct run_options opt;
+	int r = 0;
+
+	for (size_t i = 0; i < job->tune.n; i++) {
+		r = options_at(job, job->tune.sizes[i].memory_bytes, &opt, err);
+		if (r < 0)
+			return strncmp(err->text, "--memory", 8) ? r
+								 : cloche_err_wrap(err, "--sizes");
+	}
+	for (size_t i = 0; !job->sizes_given && i < sizeof(usual) / sizeof(usual[0]); i++) {
+		r = options_at(job, (uint64_t)usual[i] << 20, &opt, err);
+		if (r == 0)
+			(void)size_add(&job->tune, (uint64_t)usual[i] << 20);
+		else if (r != -ERANGE)
+			return r;
+	}
+	return job->tune.n ? 0 : r;
+}
+
+/* ---- what the command reads and says ---- */
+
+/* Copies a pipe into memory, where every run can begin at its beginning but none can change it. */
+static int input_keep(struct cloche_err *err)
+{
+	cleanup_fd int fd = memfd_create("input", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char buf[65536];
+	uint64_t all = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "keep standard input");
+	while ((n = read(0, buf, sizeof(buf))) > 0) {
+		all += (uint64_t)n;
+		if (all > INPUT_MAX)
+			return cloche_err_set(err, EFBIG,
+					      "standard input is more than 256 MB: give it as a "
+					      "file");
+		if (write(fd, buf, (size_t)n) != n)
+			return cloche_err_sys(err, errno, "keep standard input");
+	}
+	if (n < 0)
+		return cloche_err_sys(err, errno, "read standard input");
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK) < 0 ||
+	    dup2(fd, 0) < 0)
+		return cloche_err_sys(err, errno, "keep standard input");
+	return 0;
+}
+
+static int input_open(struct job *job, struct cloche_err *err)
+{
+	cleanup_fd int null = -1;
+	struct stat st = { 0 };
+	int r;
+
+	job->input_at = lseek(0, 0, SEEK_CUR);
+	if (fstat(0, &st) == 0 && S_ISREG(st.st_mode))
+		return 0;
+	job->input_at = -1;
+	/* Nobody wants to type it thirty times. */
+	if (isatty(0)) {
+		null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		return null < 0 || dup2(null, 0) < 0
+			       ? cloche_err_sys(err, errno, "open '/dev/null'")
+			       : 0;
+	}
+	if (S_ISCHR(st.st_mode))
+		return 0;
+	r = input_keep(err);
+	job->input_at = r == 0 ? 0 : -1;
+	return r;
+}
+
+static int outputs_open(struct job *job, struct cloche_err *err)
+{
+	job->opt.out_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	job->opt.err_fd = memfd_create("errors", MFD_CLOEXEC);
+	if (job->opt.out_fd < 0 || job->opt.err_fd < 0)
+		return cloche_err_sys(err, errno, "divert the command's output");
+	(void)fcntl(job->opt.err_fd, F_SETFL, O_APPEND);
+	return 0;
+}
+
+/* The last line that a failing run wrote to standard error. */
+static void last_words(const struct job *job, char *ret, size_t size)
+{
+	char text[512], *line;
+	off_t end = lseek(job->opt.err_fd, 0, SEEK_END);
+	off_t from = end > (off_t)sizeof(text) - 1 ? end - (off_t)sizeof(text) + 1 : 0;
+	ssize_t n = pread(job->opt.err_fd, text, sizeof(text) - 1, from);
+
+	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+		n--;
+	text[n > 0 ? n : 0] = '\0';
+	line = strrchr(text, '\n');
+	quote_field(ret, size, line ? line + 1 : text);
+}
+
+/* ---- running ---- */
+
+static void progress(const struct job *job, unsigned run)
+{
+	if (!isatty(2))
+		return;
+	if (!run)
+		(void)fputs("\r\033[K", stderr);
+	else
+		(void)fprintf(stderr, "\r\033[K%" PRIu64 " MB: run %u of %u (%u of %zu in all)",
+			      job->size->memory_bytes >> 20, run, job->tune.runs, job->done + 1,
+			      job->tune.runs * job->tune.n);
+}
+
+static void take(const struct report *r, void *arg)
+{
+	struct job *job = arg;
+	struct tune_size *s = job->size;
+
+	job->verdict = r->inv->verdict;
+	if (r->ctx)
+		s->vcpu_micro = r->ctx->plan.cpu.micro;
+	if (r->inv->ran && r->inv->peak_known && r->inv->usage.memory_peak > s->peak_bytes)
+		s->peak_bytes = r->inv->usage.memory_peak;
+	if (r->inv->verdict == VERDICT_OK && r->charge) {
+		s->times_ns[s->n] = r->charge->duration_ns;
+		s->charges[s->n++] = *r->charge;
+		return;
+	}
+	s->failed = true;
+	s->verdict = r->inv->verdict;
+	s->status = invocation_exit_status(r->inv);
+	if (s->verdict == VERDICT_LAUNCH_ERROR)
+		quote_field(s->why, sizeof(s->why), r->inv->err.text);
+	else
+		last_words(job, s->why, sizeof(s->why));
+}
+
+/* 0, or the exit status with which all ends. */
+static int run_at(struct job *job, struct tune_size *s)
+{
+	struct cloche_err err = { 0 };
+	struct run_options opt;
+	int status;
+
+	if (options_at(job, s->memory_bytes, &opt, &err) < 0) {
+		fprintf(stderr, "cloche tune: %s\n", err.text);
+		return EXIT_USAGE;
+	}
+	job->size = s;
+	job->verdict = VERDICT_LAUNCH_ERROR;
+	progress(job, s->n + 1);
+	(void)!ftruncate(opt.err_fd, 0);
+	if (job->input_at >= 0)
+		(void)lseek(0, job->input_at, SEEK_SET);
+	status = run_execute(&opt, clock_now_ns());
+	job->done++;
+	progress(job, 0);
+	if (job->verdict == VERDICT_CANCELLED) {
+		fputs("cloche tune: interrupted\n", stderr);
+		return 128 + SIGINT;
+	}
+	/* It would fail in the same way everywhere. */
+	if (job->verdict == VERDICT_LAUNCH_ERROR) {
+		if (s->why[0])
+			fprintf(stderr, "cloche tune: %s\n", s->why);
+		return status;
+	}
+	return 0;
+}
+
+static int run_all(struct job *job)
+{
+	for (unsigned run = 0; run < job->tune.runs; run++)
+		for (size_t i = job->tune.n; i-- > 0;) {
+			int status =
+				job->tune.sizes[i].failed ? 0 : run_at(job, &job->tune.sizes[i]);
+
+			if (status)
+				return status;
+		}
+	return 0;
+}
+
+static int tell(struct job *job)
+{
+	struct sizing sizes[TUNE_SIZES_MAX] = { 0 };
+	struct tune *t = &job->tune;
+	const char *no_colour = getenv("NO_COLOR");
+	int r = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct tune_size *s = &t->sizes[i];
+
+		sizes[i] = (struct sizing){ .memory_bytes = s->memory_bytes, .ok = !s->failed };
+		if (s->failed)
+			continue;
+		s->median = sizing_median(s->times_ns, s->n);
+		sizes[i].time_ns = s->times_ns[s->median];
+		sizes[i].cost = s->charges[s->median].charge + s->charges[s->median].request;
+	}
+	t->choice = sizing_choose(sizes, t->n);
+	if (job->json)
+		r = tune_json(t);
+	else
+		tune_show(t, isatty(1) && !(no_colour && *no_colour));
+	if (r < 0 || fflush(stdout) || ferror(stdout)) {
+		fputs("cloche tune: standard output could not be written\n", stderr);
+		return 1;
+	}
+	if (t->choice.cheapest >= 0)
+		return 0;
+	fputs("cloche tune: the command succeeded at no size\n", stderr);
+	return 1;
+}
+
+static int tune_run(struct job *job)
+{
+	struct cloche_err err = { 0 };
+	struct run_options first;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < job->tune.n; i++) {
+		job->tune.sizes[i].charges =
+			calloc(job->tune.runs, sizeof(*job->tune.sizes[i].charges));
+		if (!job->tune.sizes[i].charges)
+			r = cloche_err_sys(&err, ENOMEM, "keep the results");
+	}
+	if (r == 0)
+		r = options_at(job, job->tune.sizes[0].memory_bytes, &first, &err);
+	if (r == 0)
+		r = input_open(job, &err);
+	if (r == 0)
+		r = outputs_open(job, &err);
+	if (r < 0)
+		return args_failed("tune", &err);
+	job->tune.prices = &first.prices;
+	job->tune.argv = job->opt.spec.argv;
+	job->opt.each = take;
+	job->opt.each_arg = job;
+	r = run_all(job);
+	return r ? r : tell(job);
+}
+
+int cmd_tune(int argc, char **argv)
+{
+	struct job job = { .tune = { .runs = 5 } };
+	struct cloche_err err = { 0 };
+	int r;
+
+	run_options_init(&job.opt);
+	job.opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
+	job.tune.sizes = calloc(TUNE_SIZES_MAX, sizeof(*job.tune.sizes));
+	r = job.tune.sizes ? options_parse(&job, argc, argv, &err)
+			   : cloche_err_sys(&err, ENOMEM, "tune");
+	if (r == 0)
+		r = sizes_check(&job, &err);
+	if (r < 0)
+		r = args_usage("tune", "%s", err.text);
+	else
+		r = r > 0 ? 0 : tune_run(&job);
+	for (size_t i = 0; i < job.tune.n; i++)
+		free(job.tune.sizes[i].charges);
+	free(job.tune.sizes);
+	fd_close(&job.opt.out_fd);
+	fd_close(&job.opt.err_fd);
+	run_options_free(&job.opt);
+	return r;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_CLI_TUNE_H
+#define CLOCHE_CLI_TUNE_H
+
+#include "meter/prices.h"
+#include "meter/sizing.h"
+#include "pool/invocation.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TUNE_SIZES_MAX 32
+#define TUNE_RUNS_MAX  1000
+
+/* The runs at one memory size. The first that fails is the last there. */
+struct tune_size {
+	uint64_t memory_bytes;
+	uint64_t vcpu_micro; /* 0: not known, since nothing could be launched */
+	unsigned n;	     /* successful runs */
+	int64_t times_ns[TUNE_RUNS_MAX];
+	struct prices_charge *charges; /* of each; owned */
+	uint64_t peak_bytes;	       /* the largest that was measured; 0: none was */
+	bool failed;
+	enum verdict verdict; /* of the run that failed */
+	int status;	      /* what its exit status would have been */
+	char why[200];	      /* what it said last, on one line */
+	size_t median;	      /* of the successful ones */
+};
+
+struct tune {
+	struct tune_size *sizes; /* in ascending order */
+	size_t n;
+	unsigned runs; /* wanted at each size */
+	const struct prices *prices;
+	char *const *argv;
+	struct sizing_choice choice;
+};
+
+/* The table and the picture on standard output; colours when told so. */
+void tune_show(const struct tune *tune, bool colour);
+
+/* The same as one JSON object. -ENOMEM, -EIO. */
+int tune_json(const struct tune *tune);
+
+#endif

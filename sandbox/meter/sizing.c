@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which memory size to take: see sizing.h for what the words mean. Amounts are compared exactly;
+ * the knee is a matter of shape, and floating point will do for it.
+ */
+#include "meter/sizing.h"
+
+static bool is_cheaper(const struct sizing *a, const struct sizing *b)
+{
+	return a->cost != b->cost ? a->cost < b->cost : a->time_ns < b->time_ns;
+}
+
+static bool is_faster(const struct sizing *a, const struct sizing *b)
+{
+	return a->time_ns != b->time_ns ? a->time_ns < b->time_ns : a->cost < b->cost;
+}
+
+/* Between the first and the last that succeeded, both of which exist and differ. */
+static int find_knee(const struct sizing *sizes, int first, int last, int64_t least, int64_t most)
+{
+	const struct sizing *a = &sizes[first], *b = &sizes[last];
+	double range = (double)(most - least), best = 0.05;
+	int knee = -1;
+
+	for (int i = first + 1; i < last; i++) {
+		double x = (double)(sizes[i].memory_bytes - a->memory_bytes) /
+			   (double)(b->memory_bytes - a->memory_bytes);
+		double line = ((double)a->time_ns * (1 - x) + (double)b->time_ns * x) / range;
+		double below = line - (double)sizes[i].time_ns / range;
+
+		if (!sizes[i].ok || below <= best)
+			continue;
+		best = below;
+		knee = i;
+	}
+	return knee;
+}
+
+struct sizing_choice sizing_choose(const struct sizing *sizes, size_t n)
+{
+	struct sizing_choice c = { .cheapest = -1, .fastest = -1, .knee = -1 };
+	int first = -1, last = -1;
+	int64_t most = 0;
+
+	for (int i = 0; i < (int)n; i++) {
+		if (!sizes[i].ok)
+			continue;
+		if (first < 0)
+			first = i;
+		last = i;
+		if (c.cheapest < 0 || is_cheaper(&sizes[i], &sizes[c.cheapest]))
+			c.cheapest = i;
+		if (c.fastest < 0 || is_faster(&sizes[i], &sizes[c.fastest]))
+			c.fastest = i;
+		if (sizes[i].time_ns > most)
+			most = sizes[i].time_ns;
+	}
+	if (first == last)
+		return c;
+	c.flat = (most - sizes[c.fastest].time_ns) < sizes[c.fastest].time_ns / 10;
+	if (!c.flat && most > sizes[c.fastest].time_ns)
+		c.knee = find_knee(sizes, first, last, sizes[c.fastest].time_ns, most);
+	return c;
+}
+
+size_t sizing_median(const int64_t *times_ns, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t below = 0;
+
+		/* Its place in the order, of equals the first one first. */
+		for (size_t j = 0; j < n; j++)
+			below += times_ns[j] < times_ns[i] || (times_ns[j] == times_ns[i] && j < i);
+		if (below == (n - 1) / 2)
+			return i;
+	}
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_METER_SIZING_H
+#define CLOCHE_METER_SIZING_H
+
+#include "meter/money.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What was measured of one command at one memory size, and which of several sizes to take. Pure.
+ */
+struct sizing {
+	uint64_t memory_bytes;
+	bool ok; /* every run there succeeded; else time and cost say nothing */
+	int64_t time_ns;
+	money_t cost;
+};
+
+/*
+ *   cheapest  the least cost; of equals the faster, then the smaller
+ *   fastest   the least time; of equals the cheaper, then the smaller
+ *   knee      where more memory begins to buy little time: of the sizes between the smallest and
+ *             the largest, the one farthest below the straight line between these two, memory and
+ *             time both taken from 0 to 1. There is none with fewer than three sizes, where the
+ *             slowest takes less than a tenth longer than the fastest (memory makes no
+ *             difference), and where no size lies clearly (a twentieth) below that line.
+ *
+ * Indices into what was given; -1: none.
+ */
+struct sizing_choice {
+	int cheapest, fastest, knee;
+	bool flat; /* memory makes no difference to the time */
+};
+
+/* sizes in ascending order of memory. */
+struct sizing_choice sizing_choose(const struct sizing *sizes, size_t n);
+
+/* The lower median of n times (> 0): the index of a run that was really there. */
+size_t sizing_median(const int64_t *times_ns, size_t n);
+
+#endif

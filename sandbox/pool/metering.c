@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Puts the BPF meter beside a context: see metering.h. */
+#include "pool/metering.h"
+
+#include "base/err.h"
+#include "launch/launcher.h"
+#include "meter/trace_record.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/* In mode auto an error is a reason. */
+static int settle(struct metering *m, int r, const struct cloche_err *why)
+{
+	if (r == 0)
+		return 0;
+	(void)snprintf(m->why, sizeof(m->why), "the BPF meter cannot be used: %.100s", why->text);
+	return m->mode == METERING_REQUIRED ? r : 0;
+}
+
+int metering_open(struct metering *m, enum metering_mode mode, int parent, struct cloche_err *err)
+{
+	int r;
+
+	*m = (struct metering){ .mode = mode, .meter = METER_INIT };
+	if (mode == METERING_OFF) {
+		(void)snprintf(m->why, sizeof(m->why), "--meter off");
+		return 0;
+	}
+	r = meter_open(&m->meter, METER_NAME, err);
+	if (r == 0) {
+		m->opened = true;
+		r = meter_watch_network(&m->meter, parent, err);
+	}
+	return settle(m, r, err);
+}
+
+void metering_close(struct metering *m)
+{
+	metering_disarm(m);
+	if (m->opened)
+		meter_close(&m->meter);
+	m->opened = false;
+}
+
+int metering_arm(struct metering *m, const struct context *ctx, struct cloche_err *err)
+{
+	struct stat st;
+	int r;
+
+	if (m->why[0])
+		return 0;
+	if (fstat(ctx->plan.cgroup.v2, &st) < 0)
+		r = cloche_err_sys(err, errno, "stat the context's cgroup");
+	else
+		r = meter_arm(&m->slot, &m->meter, ctx->slot.n, st.st_ino, err);
+	m->armed = r == 0;
+	return settle(m, r, err);
+}
+
+void metering_disarm(struct metering *m)
+{
+	if (m->armed)
+		(void)meter_disarm(&m->slot, NULL);
+	m->armed = false;
+}
+
+int metering_begin(struct metering *m, FILE *trace, const char *request_id, struct cloche_err *err)
+{
+	int r = 0;
+
+	m->begun = false;
+	if (!m->armed) {
+		if (trace)
+			(void)fclose(trace);
+		return 0;
+	}
+	if (trace)
+		r = trace_recorder_open(&m->recorder, &m->meter, m->slot.slot, trace, request_id, 0,
+					err);
+	if (r == 0)
+		r = meter_begin(&m->slot, true, trace != NULL, err);
+	m->begun = r == 0;
+	if (r < 0 && m->recorder) {
+		(void)trace_recorder_close(m->recorder, NULL, NULL, NULL);
+		m->recorder = NULL;
+	}
+	return settle(m, r, err);
+}
+
+void metering_drain(struct metering *m)
+{
+	/* What cannot be written shows at the end, when the file is closed. */
+	if (m->recorder)
+		(void)trace_recorder_drain(m->recorder, NULL);
+}
+
+void metering_end(struct metering *m, struct metered *ret)
+{
+	struct cloche_err err;
+
+	*ret = (struct metered){ .why = m->why };
+	if (m->begun && meter_end(&m->slot, &ret->usage, &err) == 0)
+		ret->why = ret->usage.began ? NULL : "the BPF meter saw it execute nothing";
+	else if (m->begun)
+		ret->why = "the BPF meter lost this invocation";
+	m->begun = false;
+	if (!m->recorder)
+		return;
+	ret->traced = trace_recorder_close(m->recorder, ret->why ? NULL : &ret->usage, &ret->events,
+					   &err) == 0;
+	m->recorder = NULL;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_POOL_METERING_H
+#define CLOCHE_POOL_METERING_H
+
+#include "meter/meter.h"
+#include "meter/usage.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct cloche_err;
+struct context;
+struct trace_recorder;
+
+enum metering_mode {
+	METERING_AUTO,	   /* without BPF its figures are null and the report says why */
+	METERING_REQUIRED, /* without BPF nothing is run */
+	METERING_OFF,
+};
+
+/*
+ * The meter as one run uses it, for one context at a time:
+ *
+ *   open → arm (the context is prepared, no process is in it) → [ begin → … → end ]* → disarm →
+ * close
+ *
+ * It must stay where it is: the armed slot points into it. In mode auto nothing here fails: why
+ * tells what is missing, and the figures are not there.
+ */
+struct metering {
+	enum metering_mode mode;
+	struct meter meter;
+	struct meter_context slot;
+	struct trace_recorder *recorder;
+	bool opened, armed, begun;
+	char why[160]; /* why nothing is metered; "" while it is */
+};
+
+/* What became of one invocation. */
+struct metered {
+	const char *why; /* why there are no figures; NULL: they are in usage */
+	struct meter_usage usage;
+	bool traced;
+	uint64_t events; /* written to the trace */
+};
+
+/* parent: the cgroup2 directory above all contexts, whose network traffic is counted. */
+int metering_open(struct metering *m, enum metering_mode mode, int parent, struct cloche_err *err);
+void metering_close(struct metering *m);
+
+int metering_arm(struct metering *m, const struct context *ctx, struct cloche_err *err);
+void metering_disarm(struct metering *m);
+
+/* Of an invocation that begins at the next exec in the context. trace: where its events go, as
+ * lines; taken over in any case; NULL: nowhere. */
+int metering_begin(struct metering *m, FILE *trace, const char *request_id, struct cloche_err *err);
+
+/* Writes the events that are there; to be called every few milliseconds. */
+void metering_drain(struct metering *m);
+
+/* When all its processes are dead. */
+void metering_end(struct metering *m, struct metered *ret);
+
+#endif
