@@ -173,7 +173,7 @@ static void set_up(struct setting *s, const struct fault_plan *plan)
 	began = clock_now_ns();
 	s->whole = (struct trace){ .argv = s->argv };
 	prepare(s);
-	trace_run(&s->whole);
+	tracer_run(&s->whole);
 	cr_assert(s->whole.status == 0 && !s->whole.hung, "status %d: %s", s->whole.status,
 		  s->whole.err);
 	cr_assert_str_eq(s->whole.out, warm.out, "being traced shows inside: %s\n---\n%s",
@@ -184,7 +184,7 @@ static void set_up(struct setting *s, const struct fault_plan *plan)
 
 static void tear_down(struct setting *s)
 {
-	trace_free(&s->whole);
+	tracer_free(&s->whole);
 	for (size_t i = 0; i < 8; i++)
 		free(s->links[i]);
 	free(s->cases);
@@ -292,7 +292,7 @@ static void trace_until_hit(const struct setting *s, struct trace *t)
 	for (int i = 0; i < 5; i++) {
 		(void)unlink(s->report);
 		prepare(s);
-		trace_run(t);
+		tracer_run(t);
 		if (t->hit || t->hung)
 			break;
 	}

@@ -293,7 +293,7 @@ static char *read_all(int fd)
 	return text;
 }
 
-void trace_run(struct trace *t)
+void tracer_run(struct trace *t)
 {
 	cleanup_fd int out = memfd_create("out", MFD_CLOEXEC),
 		       err = memfd_create("err", MFD_CLOEXEC);
@@ -302,7 +302,7 @@ void trace_run(struct trace *t)
 	int gate[2];
 	pid_t pid;
 
-	trace_free(t);
+	tracer_free(t);
 	t->calls = calloc(CALLS_MAX, sizeof(*t->calls));
 	t->slot = -1;
 	cr_assert(out >= 0 && err >= 0 && list && t->calls && pipe2(gate, O_CLOEXEC) == 0);
@@ -321,7 +321,7 @@ void trace_run(struct trace *t)
 	t->err = read_all(err);
 }
 
-void trace_free(struct trace *t)
+void tracer_free(struct trace *t)
 {
 	free(t->calls);
 	free(t->out);

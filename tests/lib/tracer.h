@@ -52,12 +52,12 @@ struct trace {
 /* Until the program and all its processes have ended. */
 #define TRACE_LIMIT_S 20
 
-void trace_run(struct trace *t);
+void tracer_run(struct trace *t);
 
-/* Frees what trace_run filled in. */
-void trace_free(struct trace *t);
+/* Frees what tracer_run filled in. */
+void tracer_free(struct trace *t);
 
-#define cleanup_trace __attribute__((cleanup(trace_free)))
+#define cleanup_trace __attribute__((cleanup(tracer_free)))
 
 /* "openat"; the number itself when it has no name here. */
 const char *call_name(long nr, char buf[static 24]);
