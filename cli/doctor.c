@@ -5,6 +5,7 @@
  * says whether `cloche run` can do its work.
  */
 #include "cli/cli.h"
+#include "cli/doctor_meter.h"
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -21,7 +22,8 @@
 static const char help[] =
 	"Usage: cloche doctor [--json]\n"
 	"What this host offers to Cloche: each feature is tried, not guessed. For what is\n"
-	"missing: what follows, and the command that mends it. Leaves nothing behind.\n"
+	"missing: what follows, and the command that mends it. Leaves nothing behind but\n"
+	"the loaded meter, which `cloche run` would load too.\n"
 	"\n"
 	"Options:\n"
 	"  --json   one JSON object\n"
@@ -68,23 +70,47 @@ static int args_parse(int argc, char **argv, bool *json)
 	return optind < argc ? usage("unexpected argument", argv[optind]) : 0;
 }
 
+/* The launch's probes, and the meter behind them. */
+static size_t check_count(void)
+{
+	return probe_count() + 1;
+}
+
+static const struct probe *check_at(size_t i)
+{
+	return i < probe_count() ? probe_at(i) : &doctor_meter_probe;
+}
+
 static bool all_essential(const struct probe_result *results)
 {
-	for (size_t i = 0; i < probe_count(); i++)
-		if (probe_at(i)->essential && results[i].code)
+	for (size_t i = 0; i < check_count(); i++)
+		if (check_at(i)->essential && results[i].code)
 			return false;
 	return true;
 }
 
-static int json_show(const struct probe_result *results)
+static json_t *meter_json(const struct doctor_meter *m)
+{
+	const struct meter_state *s = &m->state;
+
+	if (!m->known)
+		return json_null();
+	return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:o}", "version", s->version, "path",
+			 s->path, "programs", (int)s->programs, "slots", (int)s->slots,
+			 "slots_armed", (int)s->slots_armed, "other_versions", (int)s->others,
+			 "event_ns", m->event_ns < 0 ? json_null() : json_real(m->event_ns));
+}
+
+static int json_show(const struct probe_result *results, const struct doctor_meter *meter)
 {
 	json_t *checks = json_array();
-	json_t *top = json_pack("{s:s, s:b, s:o}", "schema", "cloche.doctor/1", "ok",
-				all_essential(results), "checks", checks);
+	json_t *top =
+		json_pack("{s:s, s:b, s:o, s:o}", "schema", "cloche.doctor/1", "ok",
+			  all_essential(results), "checks", checks, "meter", meter_json(meter));
 	int r = top ? 0 : -1;
 
-	for (size_t i = 0; i < probe_count() && r == 0; i++) {
-		const struct probe *p = probe_at(i);
+	for (size_t i = 0; i < check_count() && r == 0; i++) {
+		const struct probe *p = check_at(i);
 		bool ok = results[i].code == 0;
 
 		r = json_array_append_new(
@@ -132,16 +158,16 @@ static void table_show(const struct probe_result *results)
 	size_t essential = 0, other = 0;
 	int width = 0;
 
-	for (size_t i = 0; i < probe_count(); i++) {
-		int len = (int)strlen(probe_at(i)->name);
+	for (size_t i = 0; i < check_count(); i++) {
+		int len = (int)strlen(check_at(i)->name);
 
 		width = len > width ? len : width;
 		if (results[i].code)
-			++*(probe_at(i)->essential ? &essential : &other);
+			++*(check_at(i)->essential ? &essential : &other);
 	}
 	printf("%-*s  %-9s  %-7s  %s\n", width, "CHECK", "NEED", "STATE", "DETAIL");
-	for (size_t i = 0; i < probe_count(); i++)
-		row_show(probe_at(i), &results[i], width, &paint);
+	for (size_t i = 0; i < check_count(); i++)
+		row_show(check_at(i), &results[i], width, &paint);
 	if (essential)
 		printf("\n%sContexts cannot be made here:%s %zu essential missing, %zu other.\n",
 		       paint.bad, paint.end, essential, other);
@@ -155,6 +181,7 @@ int cmd_doctor(int argc, char **argv)
 {
 	cleanup_free struct probe_result *results = NULL;
 	struct cloche_err err = { 0 };
+	struct doctor_meter meter;
 	bool json = false;
 	int r = args_parse(argc, argv, &json);
 
@@ -164,19 +191,20 @@ int cmd_doctor(int argc, char **argv)
 		fputs(help, stdout);
 		return fflush(stdout) == 0 ? 0 : 1;
 	}
-	results = calloc(probe_count(), sizeof(*results));
+	results = calloc(check_count(), sizeof(*results));
 	if (!results) {
 		fputs("cloche doctor: out of memory\n", stderr);
 		return EXIT_LAUNCH;
 	}
 	for (size_t i = 0; i < probe_count(); i++)
 		if (probe_run(i, &results[i], &err) < 0) {
-			fprintf(stderr, "cloche doctor: %s: %s\n", probe_at(i)->name, err.text);
+			fprintf(stderr, "cloche doctor: %s: %s\n", check_at(i)->name, err.text);
 			return EXIT_LAUNCH;
 		}
+	doctor_meter_run(&meter, &results[probe_count()]);
 	r = 0;
 	if (json)
-		r = json_show(results);
+		r = json_show(results, &meter);
 	else
 		table_show(results);
 	if (r < 0 || fflush(stdout) != 0 || ferror(stdout)) {
