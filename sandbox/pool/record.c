@@ -28,6 +28,7 @@ static int64_t figure(uint64_t v)
 static void add_figures(const struct invocation *inv, struct ledger_record *ret)
 {
 	const struct cgroup_usage *u = &inv->usage;
+	const struct meter_usage *m = &inv->metered.usage;
 
 	ret->init_ns = 0; /* a command has no init phase */
 	ret->wall_ns = inv->wall_ns;
@@ -35,6 +36,12 @@ static void add_figures(const struct invocation *inv, struct ledger_record *ret)
 	ret->user_ns = figure(u->user_ns);
 	ret->system_ns = figure(u->system_ns);
 	ret->throttled_ns = figure(u->throttled_ns);
+	if (!inv->metered.why) {
+		ret->busy_ns = figure(m->busy_ns);
+		ret->waiting_ns = figure(m->waiting_ns);
+		ret->idle_ns = figure(m->idle_ns);
+		ret->contention_ns = figure(m->contention_ns);
+	}
 	if (inv->peak_known)
 		ret->memory_peak_bytes = figure(u->memory_peak);
 	if (WIFEXITED(inv->status))
