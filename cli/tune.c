@@ -44,7 +44,8 @@ static const char help[] =
 	"--ledger, --no-ledger, --ledger-full, --ledger-sync.\n\n"
 	"A size ends at its first run that fails; it is shown with the verdict and without\n"
 	"a price. Time and price are those of the median run. Standard input is given to\n"
-	"every run anew, standard output is thrown away. Every run is in the ledger.\n"
+	"every run anew (a pipe is read to its end first), standard output is thrown\n"
+	"away. Every run is in the ledger.\n"
 	"Exit status: 0 when a size succeeded, 1 when none did, 130 when interrupted, 2\n"
 	"usage; 125, 126 and 127 as for 'cloche run'.\n\n"
 	"Examples:\n"
@@ -224,6 +225,8 @@ static int input_keep(struct cloche_err *err)
 
 	if (fd < 0)
 		return cloche_err_sys(err, errno, "keep standard input");
+	if (isatty(2))
+		(void)fputs("reading standard input", stderr);
 	while ((n = read(0, buf, sizeof(buf))) > 0) {
 		all += (uint64_t)n;
 		if (all > INPUT_MAX)
