@@ -53,7 +53,7 @@ static const char help[] =
 	"      --no-ledger        none\n"
 	"      --ledger-full MODE when it cannot take a record, as on a full disk: refuse\n"
 	"                         (default) runs nothing; continue runs, and says so\n"
-	"      --ledger-sync      records survive power loss, at the price of a disk write\n\n"
+	"      --ledger-sync      records survive power loss, at the cost of a disk write\n\n"
 	"Other:\n"
 	"      --help             this text\n\n"
 	"Sizes: 64, 64M, 1G, 512K (MiB when bare). Times: 250ms, 3s, 2m (seconds when\n"
