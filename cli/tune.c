@@ -429,7 +429,7 @@ static int tune_run(struct job *job)
 		r = outputs_open(job, &err);
 	if (r < 0)
 		return args_failed("tune", &err);
-	job->tune.prices = &first.prices;
+	job->tune.prices = first.prices;
 	job->tune.argv = job->opt.spec.argv;
 	job->opt.each = take;
 	job->opt.each_arg = job;
@@ -437,28 +437,36 @@ static int tune_run(struct job *job)
 	return r ? r : tell(job);
 }
 
+static void job_free(struct job *job)
+{
+	for (size_t i = 0; i < job->tune.n; i++)
+		free(job->tune.sizes[i].charges);
+	fd_close(&job->opt.out_fd);
+	fd_close(&job->opt.err_fd);
+	run_options_free(&job->opt);
+	free(job);
+}
+
 int cmd_tune(int argc, char **argv)
 {
-	struct job job = { .tune = { .runs = 5 } };
+	struct job *job = calloc(1, sizeof(*job));
 	struct cloche_err err = { 0 };
 	int r;
 
-	run_options_init(&job.opt);
-	job.opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
-	job.tune.sizes = calloc(TUNE_SIZES_MAX, sizeof(*job.tune.sizes));
-	r = job.tune.sizes ? options_parse(&job, argc, argv, &err)
-			   : cloche_err_sys(&err, ENOMEM, "tune");
+	if (!job) {
+		(void)cloche_err_sys(&err, ENOMEM, "keep the results");
+		return args_failed("tune", &err);
+	}
+	run_options_init(&job->opt);
+	job->opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
+	job->tune.runs = 5;
+	r = options_parse(job, argc, argv, &err);
 	if (r == 0)
-		r = sizes_check(&job, &err);
+		r = sizes_check(job, &err);
 	if (r < 0)
 		r = args_usage("tune", "%s", err.text);
 	else
-		r = r > 0 ? 0 : tune_run(&job);
-	for (size_t i = 0; i < job.tune.n; i++)
-		free(job.tune.sizes[i].charges);
-	free(job.tune.sizes);
-	fd_close(&job.opt.out_fd);
-	fd_close(&job.opt.err_fd);
-	run_options_free(&job.opt);
+		r = r > 0 ? 0 : tune_run(job);
+	job_free(job);
 	return r;
 }
