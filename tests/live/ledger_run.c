@@ -216,6 +216,29 @@ Test(ledger_run, repeat_records_each_and_whether_it_was_cold)
 	json_decref(list);
 }
 
+/* Names that are not UTF-8, or too long, must not cost the record. */
+Test(ledger_run, odd_names_are_recorded_as_they_can_be)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char command[1024], policy[512];
+	json_t *list;
+
+	(void)snprintf(policy, sizeof(policy), "%s/p\xff\xc3\xa9.json", dir);
+	(void)snprintf(command, sizeof(command), "'%s' policy show default >'%s'",
+		       env_need("CLOCHE"), policy);
+	RUN(&run, "sh", "-c", command);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	run.no_report = true;
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--policy", policy, "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_str_eq(run.err, "");
+	list = records(dir);
+	cr_assert_str_eq(text_of(json_array_get(list, 0), "policy"), "p?\xc3\xa9");
+	json_decref(list);
+}
+
 /* ---- which ledger ---- */
 
 Test(ledger_run, no_ledger_makes_none)
