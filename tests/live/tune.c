@@ -301,7 +301,6 @@ static const struct {
 	{ { "--repeat", "3", "--", "true" }, "unknown option '--repeat'" },
 	{ { "--timeout" }, "needs a value" },
 	{ { "-t", "soon", "--", "true" }, "--timeout" },
-	{ { "--prices", "lambda-2019", "--sizes", "4096", "true" }, "ends at 3008 MB" },
 };
 
 Test(tune, wrong_use_is_one_clear_line)
