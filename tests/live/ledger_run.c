@@ -6,6 +6,7 @@
  */
 #include "base/err.h"
 #include "base/fd.h"
+#include "meter/ledger_head.h"
 #include "meter/money.h"
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
@@ -237,6 +238,31 @@ Test(ledger_run, odd_names_are_recorded_as_they_can_be)
 	list = records(dir);
 	cr_assert_str_eq(text_of(json_array_get(list, 0), "policy"), "p?\xc3\xa9");
 	json_decref(list);
+}
+
+/* The head says how far the ledger is safe from power loss. */
+Test(ledger_run, sync_reaches_the_disk_before_the_answer)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	cleanup_fd int head = -1;
+	struct ledger_synced synced;
+	char path[512];
+	struct stat st;
+
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	(void)snprintf(path, sizeof(path), "%s/head", dir);
+	head = open(path, O_RDONLY | O_CLOEXEC);
+	cr_assert(head >= 0 && !ledger_synced_read(head, &synced));
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--ledger-sync", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert(ledger_synced_read(head, &synced));
+	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(synced.segment, 1);
+	cr_assert_eq(synced.end, (uint64_t)st.st_size);
 }
 
 /* ---- which ledger ---- */
