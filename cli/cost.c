@@ -34,6 +34,7 @@ static const char help[] =
 	"  --prices NAME       lambda (default), lambda-2019, or a price file\n"
 	"From the ledger:\n"
 	"  --function NAME     the mean of its successful invocations, by memory size\n"
+	"                      ('cloche run' and 'cloche tune' name them by --name)\n"
 	"  --memory SIZE       compare the other sizes with this one (default: the size\n"
 	"                      with the most invocations)\n"
 	"  --since T           only from this time on: 2026-01-31, 7d, 24h\n"

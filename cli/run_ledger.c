@@ -47,7 +47,8 @@ const char *run_ledger_append(struct run_ledger *run, const struct run_options *
 			return NULL;
 	}
 	if (!run->said)
-		fprintf(stderr, "cloche: no safe record of this invocation: %s\n", run->err.text);
+		fprintf(stderr, "cloche run: no safe record of this invocation: %s\n",
+			run->err.text);
 	run->said = true;
 	return run->err.text;
 }

@@ -53,7 +53,7 @@ static const char help[] =
 	"      --no-ledger        none\n"
 	"      --ledger-full MODE when it cannot take a record, as on a full disk: refuse\n"
 	"                         (default) runs nothing; continue runs, and says so\n"
-	"      --ledger-sync      records survive power loss, at the price of a disk write\n\n"
+	"      --ledger-sync      records survive power loss, at the cost of a disk write\n\n"
 	"Other:\n"
 	"      --help             this text\n\n"
 	"Sizes: 64, 64M, 1G, 512K (MiB when bare). Times: 250ms, 3s, 2m (seconds when\n"
@@ -456,14 +456,12 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct clo
 int run_options_check(struct run_options *o, struct cloche_err *err)
 {
 	struct spec_host host;
-	int r;
+	int r = prices_find(o->price_list, &o->prices, err);
 
-	spec_host_read(&host);
-	r = spec_check(&o->spec, &host, err);
-	if (r < 0)
-		return r;
-	r = prices_find(o->price_list, &o->prices, err);
 	if (r == 0)
 		r = prices_check_memory(&o->prices, o->spec.memory_bytes, err);
-	return r < 0 ? cloche_err_wrap(err, "--prices") : 0;
+	if (r < 0)
+		return cloche_err_wrap(err, "--prices");
+	spec_host_read(&host);
+	return spec_check(&o->spec, &host, err);
 }

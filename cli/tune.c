@@ -44,7 +44,8 @@ static const char help[] =
 	"--ledger, --no-ledger, --ledger-full, --ledger-sync.\n\n"
 	"A size ends at its first run that fails; it is shown with the verdict and without\n"
 	"a price. Time and price are those of the median run. Standard input is given to\n"
-	"every run anew, standard output is thrown away. Every run is in the ledger.\n"
+	"every run anew (a pipe is read to its end first), standard output is thrown\n"
+	"away. Every run is in the ledger.\n"
 	"Exit status: 0 when a size succeeded, 1 when none did, 130 when interrupted, 2\n"
 	"usage; 125, 126 and 127 as for 'cloche run'.\n\n"
 	"Examples:\n"
@@ -224,6 +225,8 @@ static int input_keep(struct cloche_err *err)
 
 	if (fd < 0)
 		return cloche_err_sys(err, errno, "keep standard input");
+	if (isatty(2))
+		(void)fputs("reading standard input", stderr);
 	while ((n = read(0, buf, sizeof(buf))) > 0) {
 		all += (uint64_t)n;
 		if (all > INPUT_MAX)
@@ -426,7 +429,7 @@ static int tune_run(struct job *job)
 		r = outputs_open(job, &err);
 	if (r < 0)
 		return args_failed("tune", &err);
-	job->tune.prices = &first.prices;
+	job->tune.prices = first.prices;
 	job->tune.argv = job->opt.spec.argv;
 	job->opt.each = take;
 	job->opt.each_arg = job;
@@ -434,28 +437,36 @@ static int tune_run(struct job *job)
 	return r ? r : tell(job);
 }
 
+static void job_free(struct job *job)
+{
+	for (size_t i = 0; i < job->tune.n; i++)
+		free(job->tune.sizes[i].charges);
+	fd_close(&job->opt.out_fd);
+	fd_close(&job->opt.err_fd);
+	run_options_free(&job->opt);
+	free(job);
+}
+
 int cmd_tune(int argc, char **argv)
 {
-	struct job job = { .tune = { .runs = 5 } };
+	struct job *job = calloc(1, sizeof(*job));
 	struct cloche_err err = { 0 };
 	int r;
 
-	run_options_init(&job.opt);
-	job.opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
-	job.tune.sizes = calloc(TUNE_SIZES_MAX, sizeof(*job.tune.sizes));
-	r = job.tune.sizes ? options_parse(&job, argc, argv, &err)
-			   : cloche_err_sys(&err, ENOMEM, "tune");
+	if (!job) {
+		(void)cloche_err_sys(&err, ENOMEM, "keep the results");
+		return args_failed("tune", &err);
+	}
+	run_options_init(&job->opt);
+	job->opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
+	job->tune.runs = 5;
+	r = options_parse(job, argc, argv, &err);
 	if (r == 0)
-		r = sizes_check(&job, &err);
+		r = sizes_check(job, &err);
 	if (r < 0)
 		r = args_usage("tune", "%s", err.text);
 	else
-		r = r > 0 ? 0 : tune_run(&job);
-	for (size_t i = 0; i < job.tune.n; i++)
-		free(job.tune.sizes[i].charges);
-	free(job.tune.sizes);
-	fd_close(&job.opt.out_fd);
-	fd_close(&job.opt.err_fd);
-	run_options_free(&job.opt);
+		r = r > 0 ? 0 : tune_run(job);
+	job_free(job);
 	return r;
 }

@@ -29,10 +29,10 @@ struct tune_size {
 };
 
 struct tune {
-	struct tune_size *sizes; /* in ascending order */
+	struct tune_size sizes[TUNE_SIZES_MAX]; /* in ascending order */
 	size_t n;
 	unsigned runs; /* wanted at each size */
-	const struct prices *prices;
+	struct prices prices;
 	char *const *argv;
 	struct sizing_choice choice;
 };

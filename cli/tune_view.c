@@ -176,7 +176,7 @@ static void print_choice(const struct tune *t)
 	const struct tune_size *base = &t->sizes[t->choice.cheapest];
 
 	(void)printf("\ncheapest: %s, $%s a million calls (%s)\n", size_text(base->memory_bytes).s,
-		     million_text(base).s, t->prices->name);
+		     million_text(base).s, t->prices.name);
 	for (int m = 1; m < MARKS; m++) {
 		const struct tune_size *s = chosen[m] < 0 ? base : &t->sizes[chosen[m]];
 
@@ -259,7 +259,7 @@ int tune_json(const struct tune *t)
 		(void)json_array_append_new(command, json_string(word));
 	}
 	o = json_pack("{s:s, s:o, s:i, s:s, s:b, s:o}", "schema", "cloche.tune/1", "command",
-		      command, "runs", (int)t->runs, "prices", t->prices->name, "flat",
+		      command, "runs", (int)t->runs, "prices", t->prices.name, "flat",
 		      t->choice.flat, "sizes", sizes);
 	if (!o)
 		return -ENOMEM;

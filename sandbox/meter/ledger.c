@@ -358,7 +358,9 @@ static int head_refresh(struct ledger *l, struct cloche_err *err)
 	struct stat st = { 0 };
 	int r;
 
-	if (fstat(l->headfd, &st) < 0 || !st.st_nlink)
+	if (fstat(l->headfd, &st) < 0)
+		return cloche_err_sys(err, errno, "read ledger '%.200s'", l->dir);
+	if (!st.st_nlink)
 		return cloche_err_set(err, ESTALE,
 				      "ledger '%.200s': its file '" HEAD_NAME "' was removed while "
 				      "it was in use; start again",

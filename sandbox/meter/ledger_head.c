@@ -5,6 +5,7 @@
  */
 #include "meter/ledger_head.h"
 
+#include "base/err.h"
 #include "base/fd.h"
 
 #include <dirent.h>
@@ -136,6 +137,24 @@ static uint64_t segment_of(const char *name)
 		n = n * 10 + (uint64_t)(name[i] - '0');
 	}
 	return strcmp(name + i, ".seg") ? 0 : n;
+}
+
+int ledger_dir_open(const char *dir, struct cloche_err *err)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), code = errno;
+
+	if (fd >= 0)
+		return fd;
+	if (code == ENOENT)
+		return cloche_err_set(err, code,
+				      "no ledger '%.200s': the first 'cloche run' there makes it",
+				      dir);
+	if (code == EACCES)
+		return cloche_err_set(err, code,
+				      "open ledger '%.200s': permission denied: it belongs to "
+				      "whoever ran the functions; --ledger names another",
+				      dir);
+	return cloche_err_sys(err, code, "open ledger '%.200s'", dir);
 }
 
 int ledger_segment_range(int dirfd, uint64_t *ret_first, uint64_t *ret_last)

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct cloche_err;
+
 /*
  * The file `head`: where the chain ends. At 0 struct ledger_head, written under the lock on byte 0;
  * at HEAD_SYNCED_AT struct ledger_synced, under the lock on byte 1. One that is missing, torn or
@@ -47,6 +49,9 @@ void ledger_synced_finish(struct ledger_synced *synced);
 int ledger_head_advance(struct ledger_head *head, const struct frame *frame, const char **ret_why);
 
 void ledger_segment_name(uint64_t segment, char buf[static SEGMENT_NAME_LEN]);
+
+/* The directory, to read from: a descriptor, or -errno with what may be done about it. */
+int ledger_dir_open(const char *dir, struct cloche_err *err);
 
 /* The numbers of the first and last segment file in the directory, 0 when there is none. */
 int ledger_segment_range(int dirfd, uint64_t *ret_first, uint64_t *ret_last);

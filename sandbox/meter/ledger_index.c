@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "meter/ledger_head.h"
 #include "meter/ledger_record.h"
 #include "meter/ledger_verify.h"
 
@@ -278,9 +279,9 @@ static int expect_ledger(const char *dir, struct cloche_err *err)
 	uint64_t first, last;
 	int r;
 
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = ledger_dir_open(dir, err);
 	if (fd < 0)
-		return cloche_err_sys(err, errno, "open ledger '%.200s'", dir);
+		return fd;
 	r = ledger_segment_range(fd, &first, &last);
 	if (r < 0)
 		return cloche_err_sys(err, -r, "read ledger '%.200s'", dir);

@@ -139,9 +139,9 @@ static int reader_open(struct reader *rd, const char *dir, struct cloche_err *er
 {
 	int r, locked = -1;
 
-	rd->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rd->dirfd = ledger_dir_open(dir, err);
 	if (rd->dirfd < 0)
-		return cloche_err_sys(err, errno, "open ledger '%.200s'", dir);
+		return rd->dirfd;
 	rd->headfd = openat(rd->dirfd, HEAD_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (rd->headfd < 0 && errno != ENOENT)
 		return cloche_err_sys(err, errno, "open '%.200s/" HEAD_NAME "'", dir);

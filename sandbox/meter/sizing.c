@@ -70,7 +70,8 @@ size_t sizing_median(const int64_t *times_ns, size_t n)
 
 		/* Its place in the order, of equals the first one first. */
 		for (size_t j = 0; j < n; j++)
-			below += times_ns[j] < times_ns[i] || (times_ns[j] == times_ns[i] && j < i);
+			if (times_ns[j] < times_ns[i] + (j < i))
+				below++;
 		if (below == (n - 1) / 2)
 			return i;
 	}

@@ -95,6 +95,31 @@ Test(quote, shows_any_text_on_one_line)
 		cr_expect_str_eq(quote(buf, rows[i].text), rows[i].shown);
 }
 
+Test(quote, fields_are_one_line_of_utf8_that_fits)
+{
+	static const struct {
+		const char *text, *field;
+	} rows[] = {
+		{ "", "" },
+		{ "it's", "it's" },
+		{ "a\nb", "a?b" },
+		{ "\x7f\033", "??" },
+		{ "1234567", "1234567" },
+		{ "12345678", "1234567" },
+		{ "123456\xc3\xa9", "123456" }, /* cut between characters */
+		{ "12345\xc3\xa9", "12345\xc3\xa9" },
+		{ "\xff\xc3\xa9", "?\xc3\xa9" },
+		{ "\xe2\x82", "??" },
+		{ "\xed\xa0\x80", "???" },
+	};
+	char buf[8];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		quote_field(buf, sizeof(buf), rows[i].text);
+		cr_expect_str_eq(buf, rows[i].field);
+	}
+}
+
 Test(quote, takes_lengths_at_their_word)
 {
 	static const char text[] = "a\0\xe2\x82\xac\xf0\x9f\x8d\xbd";

@@ -1,0 +1,797 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `cloche run` and the ledger: one record for each invocation, with the report's figures, from many
+ * processes at a time, there before the answer is; and what happens where it cannot be. Needs root.
+ * Full and read-only disks are real ones: a small tmpfs.
+ */
+#include "base/err.h"
+#include "base/fd.h"
+#include "meter/ledger_head.h"
+#include "meter/money.h"
+#include "tests/lib/env.h"
+#include "tests/lib/ledgers.h"
+#include "tests/lib/run.h"
+#include "tests/lib/tmpdir.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CLOCHE(run, ...) RUN((run), env_need("CLOCHE"), __VA_ARGS__)
+
+static void expect_has(const char *text, const char *part)
+{
+	cr_assert(text && strstr(text, part), "'%s' lacks '%s'", text ? text : "", part);
+}
+
+static size_t count_lines(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
+}
+
+/* All records, as `audit show` gives them; to be given back. */
+static json_t *records(const char *dir)
+{
+	cleanup_run struct run run = { 0 };
+	json_t *list = json_array();
+	char *save = NULL;
+
+	CLOCHE(&run, "audit", "show", "--json", "--ledger", dir);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	for (char *line = strtok_r(run.out, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		cr_assert_eq(
+			json_array_append_new(list, json_loads(line, JSON_REJECT_DUPLICATES, NULL)),
+			0, "%s", line);
+	return list;
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	cr_assert(text, "no text '%s'", key);
+	return text;
+}
+
+static json_int_t number_of(const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+
+	cr_assert(json_is_integer(v), "no number '%s'", key);
+	return json_integer_value(v);
+}
+
+static bool has_request(const json_t *list, const char *id)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach (list, i, one)
+		if (strcmp(text_of(one, "request_id"), id) == 0)
+			return true;
+	return false;
+}
+
+static void expect_intact(const char *dir, uint64_t invocations)
+{
+	struct ledger_finding f = ledgers_verify(dir);
+
+	cr_assert(!f.broken, "%s", f.text);
+	cr_assert_eq(f.torn_bytes, 0);
+	cr_assert_eq(f.records, invocations, "%lu records instead of %lu", f.records, invocations);
+}
+
+/* The sum of one member of all records, as text with 12 decimals. */
+static void sum_of(const json_t *list, const char *key, char *ret)
+{
+	money_t sum = 0, one;
+	json_t *record;
+	size_t i;
+
+	json_array_foreach (list, i, record) {
+		cr_assert_eq(money_parse(text_of(record, key), &one, NULL), 0);
+		cr_assert_eq(money_add(&sum, one), 0);
+	}
+	money_format_fixed(sum, 12, ret);
+}
+
+/* ---- the record ---- */
+
+Test(ledger_run, the_record_says_what_the_report_says)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	json_t *list, *r;
+
+	RUN_CLOCHE(&run, "--ledger", dir, "--name", "busy-1", "-m", "128M", "-t", "20s", "--", "sh",
+		   "-c", "i=0; while [ $i -lt 300 ]; do i=$((i + 1)); done; exit 3");
+	cr_assert_eq(run.status, 3, "%s", run.err);
+	list = records(dir);
+	cr_assert_eq(json_array_size(list), 1);
+	r = json_array_get(list, 0);
+	cr_expect_str_eq(text_of(r, "request_id"), report_text(&run, "request_id"));
+	cr_expect_str_eq(text_of(r, "function"), "busy-1");
+	cr_expect_str_eq(report_text(&run, "function"), "busy-1");
+	cr_expect_eq(number_of(r, "owner_uid"), 0);
+	cr_expect_str_eq(text_of(r, "owner_name"), report_text(&run, "owner.name"));
+	cr_expect_str_eq(text_of(r, "verdict"), "error");
+	cr_expect_eq(number_of(r, "exit_code"), 3);
+	cr_expect(json_is_true(json_object_get(r, "cold")));
+	cr_expect_str_eq(text_of(r, "reuse"), "none");
+	cr_expect_str_eq(text_of(r, "started_at"), report_text(&run, "started_at"));
+	cr_expect_eq(number_of(r, "launch_ns"), report_int(&run, "time.launch_ns"));
+	cr_expect_eq(number_of(r, "init_ns"), report_int(&run, "time.init_ns"));
+	cr_expect_eq(number_of(r, "wall_ns"), report_int(&run, "time.wall_ns"));
+	cr_expect_eq(number_of(r, "on_cpu_ns"), report_int(&run, "cpu.on_cpu_ns"));
+	cr_expect_eq(number_of(r, "memory_limit_bytes"), 128 << 20);
+	cr_expect_eq(number_of(r, "memory_peak_bytes"), report_int(&run, "memory.peak_bytes"));
+	cr_expect_eq(number_of(r, "duration_ns"), report_int(&run, "bill.duration_ns"));
+	cr_expect_eq(number_of(r, "billed_ms"), report_int(&run, "bill.billed_ms"));
+	cr_expect_str_eq(text_of(r, "gb_seconds"), report_text(&run, "bill.gb_seconds"));
+	cr_expect_str_eq(text_of(r, "usd"), report_text(&run, "bill.usd"));
+	cr_expect_str_eq(text_of(r, "prices"), "lambda");
+	cr_expect_eq(strlen(text_of(r, "prices_sha256")), 64);
+	cr_expect_str_eq(text_of(r, "policy"), report_text(&run, "policy.name"));
+	cr_expect_str_eq(text_of(r, "policy_sha256"), report_text(&run, "policy.sha256"));
+	cr_expect(json_is_null(json_object_get(r, "code_sha256")));
+	json_decref(list);
+}
+
+/* What the report calls null, the record does. */
+Test(ledger_run, what_was_not_measured_is_null)
+{
+	static const struct {
+		const char *record, *report;
+	} figures[] = { { "busy_ns", "time.busy_ns" },
+			{ "waiting_ns", "time.waiting_ns" },
+			{ "idle_ns", "time.idle_ns" },
+			{ "contention_ns", "bill.contention_ns" },
+			{ "on_cpu_ns", "cpu.on_cpu_ns" },
+			{ "throttled_ns", "cpu.throttled_ns" },
+			{ "memory_peak_bytes", "memory.peak_bytes" } };
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	json_t *list;
+
+	RUN_CLOCHE(&run, "--ledger", dir, "--", "true");
+	list = records(dir);
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+		cr_expect(json_equal(json_object_get(json_array_get(list, 0), figures[i].record),
+				     report_get(&run, figures[i].report)),
+			  "%s", figures[i].record);
+	json_decref(list);
+}
+
+Test(ledger_run, what_never_ran_costs_nothing)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	json_t *list, *r;
+
+	RUN_CLOCHE(&run, "--ledger", dir, "--", "no-such-command");
+	cr_assert_eq(run.status, 127);
+	list = records(dir);
+	r = json_array_get(list, 0);
+	cr_expect_str_eq(text_of(r, "verdict"), "launch_error");
+	cr_expect_str_eq(text_of(r, "usd"), "0.000000000000");
+	cr_expect_str_eq(text_of(r, "request_usd"), "0.000000000000");
+	cr_expect(json_is_null(json_object_get(r, "wall_ns")));
+	cr_expect(json_is_null(json_object_get(r, "exit_code")));
+	json_decref(list);
+}
+
+Test(ledger_run, repeat_records_each_and_whether_it_was_cold)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	json_t *list, *r;
+	size_t i;
+
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--repeat", "5", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	list = records(dir);
+	cr_assert_eq(json_array_size(list), 5);
+	json_array_foreach (list, i, r) {
+		json_t *report = json_array_get(run.reports, i);
+
+		cr_expect_str_eq(text_of(r, "request_id"), text_of(report, "request_id"));
+		cr_expect_str_eq(text_of(r, "reuse"), "context");
+		cr_expect_eq(json_is_true(json_object_get(r, "cold")),
+			     !strcmp(text_of(json_object_get(report, "context"), "start"), "cold"));
+	}
+	cr_expect(json_is_true(json_object_get(json_array_get(list, 0), "cold")));
+	json_decref(list);
+}
+
+/* Names that are not UTF-8, or too long, must not cost the record. */
+Test(ledger_run, odd_names_are_recorded_as_they_can_be)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char command[1024], policy[512];
+	json_t *list;
+
+	(void)snprintf(policy, sizeof(policy), "%s/p\xff\xc3\xa9.json", dir);
+	(void)snprintf(command, sizeof(command), "'%s' policy show default >'%s'",
+		       env_need("CLOCHE"), policy);
+	RUN(&run, "sh", "-c", command);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	run.no_report = true;
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--policy", policy, "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_str_eq(run.err, "");
+	list = records(dir);
+	cr_assert_str_eq(text_of(json_array_get(list, 0), "policy"), "p?\xc3\xa9");
+	json_decref(list);
+}
+
+/* The head says how far the ledger is safe from power loss. */
+Test(ledger_run, sync_reaches_the_disk_before_the_answer)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	cleanup_fd int head = -1;
+	struct ledger_synced synced;
+	char path[512];
+	struct stat st;
+
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	(void)snprintf(path, sizeof(path), "%s/head", dir);
+	head = open(path, O_RDONLY | O_CLOEXEC);
+	cr_assert(head >= 0 && !ledger_synced_read(head, &synced));
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--ledger-sync", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert(ledger_synced_read(head, &synced));
+	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(synced.segment, 1);
+	cr_assert_eq(synced.end, (uint64_t)st.st_size);
+}
+
+/* ---- which ledger ---- */
+
+Test(ledger_run, no_ledger_makes_none)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char path[512];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/none", dir);
+	cr_assert_eq(setenv("CLOCHE_LEDGER", path, 1), 0);
+	CLOCHE(&run, "run", "-q", "--no-ledger", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(stat(path, &st), -1);
+	run_free(&run);
+	/* Without the option, the variable names the ledger: for run and for the readers. */
+	CLOCHE(&run, "run", "-q", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(st.st_mode & 07777, 0700);
+	run_free(&run);
+	CLOCHE(&run, "audit", "verify");
+	expect_has(run.out, "(1 invocations)");
+	run_free(&run);
+	CLOCHE(&run, "bill", "--json");
+	expect_has(run.out, "\"total\":{\"invocations\":1,");
+}
+
+/* ---- many, and deaths ---- */
+
+#define WRITERS 12
+#define EACH	4
+
+Test(ledger_run, many_processes_at_once_lose_nothing, .timeout = 120)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	char ledger[512], report[512], repeat[8];
+	pid_t pids[WRITERS];
+	json_t *list;
+
+	(void)snprintf(ledger, sizeof(ledger), "%s/new", dir);
+	(void)snprintf(repeat, sizeof(repeat), "%d", EACH);
+	for (int i = 0; i < WRITERS; i++) {
+		(void)snprintf(report, sizeof(report), "%s/%d", dir, i);
+		pids[i] = fork();
+		cr_assert(pids[i] >= 0);
+		if (pids[i] == 0) {
+			(void)execl(env_need("CLOCHE"), "cloche", "run", "-q", "--report", report,
+				    "--ledger", ledger, "--repeat", repeat, "--", "true", NULL);
+			_exit(99);
+		}
+	}
+	for (int i = 0; i < WRITERS; i++) {
+		int status;
+
+		cr_assert_eq(waitpid(pids[i], &status, 0), pids[i]);
+		cr_assert_eq(status, 0, "run %d: %x", i, status);
+	}
+	expect_intact(ledger, (uint64_t)WRITERS * EACH);
+	list = records(ledger);
+	for (int i = 0; i < WRITERS; i++) {
+		cleanup_file FILE *f = NULL;
+		json_t *one;
+
+		(void)snprintf(report, sizeof(report), "%s/%d", dir, i);
+		f = fopen(report, "re");
+		cr_assert(f);
+		for (int n = 0; n < EACH; n++) {
+			one = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
+			cr_assert(one, "report %d of %d", n, i);
+			cr_assert(has_request(list, text_of(one, "request_id")));
+			json_decref(one);
+		}
+	}
+	json_decref(list);
+}
+
+/* The supervisor dies the moment after it has answered: what it answered for is there. */
+Test(ledger_run, a_kill_right_after_the_answer_loses_nothing, .timeout = 120)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	uint64_t before = 0;
+
+	for (int round = 1; round <= 15; round++) {
+		char line[16384];
+		int fds[2], status;
+		struct ledger_finding finding;
+		FILE *answers;
+		json_t *list;
+		pid_t pid;
+
+		cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
+		pid = fork();
+		cr_assert(pid >= 0);
+		if (pid == 0) {
+			(void)dup2(fds[1], 2);
+			(void)execl(env_need("CLOCHE"), "cloche", "run", "-q", "--report", "-",
+				    "--ledger", dir, "--repeat", "100000", "--", "true", NULL);
+			_exit(99);
+		}
+		(void)close(fds[1]);
+		answers = fdopen(fds[0], "r");
+		for (int i = 0; i < round; i++)
+			cr_assert(fgets(line, sizeof(line), answers));
+		cr_assert_eq(kill(pid, SIGKILL), 0);
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+
+		finding = ledgers_verify(dir);
+		cr_assert(!finding.broken, "%s", finding.text);
+		cr_assert_geq(finding.records, before + (uint64_t)round);
+		before = finding.records;
+		/* That one, and all that it had said by then. */
+		list = records(dir);
+		do {
+			json_t *one = json_loads(line, 0, NULL);
+
+			if (one)
+				cr_assert(has_request(list, text_of(one, "request_id")), "%s",
+					  line);
+			json_decref(one);
+		} while (fgets(line, sizeof(line), answers));
+		json_decref(list);
+		(void)fclose(answers);
+	}
+}
+
+Test(ledger_run, a_torn_end_is_mended_by_the_next_run)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char path[512];
+	struct stat st;
+
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--repeat", "3", "--", "true");
+	run_free(&run);
+	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(truncate(path, st.st_size - 40), 0);
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	expect_intact(dir, 3);
+	CLOCHE(&run, "audit", "verify", "--ledger", dir);
+	expect_has(run.out, "1 records had been lost");
+}
+
+Test(ledger_run, a_broken_ledger_takes_no_new_work)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char path[512];
+	struct stat st;
+	int fd;
+
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
+	run_free(&run);
+	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	cr_assert(fd >= 0 && fstat(fd, &st) == 0);
+	cr_assert_eq(pwrite(fd, "\xff", 1, st.st_size - 200), 1);
+	(void)close(fd);
+	(void)snprintf(path, sizeof(path), "%s/head", dir);
+	cr_assert_eq(unlink(path), 0);
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "sh", "-c", "echo ran");
+	cr_assert_eq(run.status, 125, "%s", run.err);
+	expect_has(run.err, "is broken at record 2");
+	cr_assert_eq(count_lines(run.err), 1, "%s", run.err);
+	cr_assert_str_eq(run.out, "");
+}
+
+Test(ledger_run, a_ledger_that_others_can_write_is_refused)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+
+	cr_assert_eq(chmod(dir, 0770), 0);
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
+	cr_assert_eq(run.status, 125);
+	expect_has(run.err, "can be written by other users");
+}
+
+/* ---- full and read-only disks ---- */
+
+static char *disk;
+
+/* A disk of so many bytes, gone with the test however that ends. */
+static void disk_mount(const char *size)
+{
+	char options[64];
+
+	if (geteuid() != 0)
+		test_skip("needs root, to mount a small tmpfs");
+	disk = tmpdir_make();
+	(void)snprintf(options, sizeof(options), "mode=0700,size=%s", size);
+	cr_assert_eq(mount("cloche-money", disk, "tmpfs", MS_NOSUID | MS_NODEV, options), 0,
+		     "mount: %m");
+}
+
+static void disk_unmount(void)
+{
+	if (!disk)
+		return;
+	(void)umount2(disk, MNT_DETACH);
+	tmpdir_free(&disk);
+}
+
+/* Until not another byte goes in. */
+static void disk_fill(void)
+{
+	static const char zeroes[4096];
+	char path[512];
+	ssize_t n;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/filler", disk);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0);
+	do
+		n = write(fd, zeroes, sizeof(zeroes));
+	while (n > 0);
+	cr_assert(n < 0 && errno == ENOSPC, "%m");
+	(void)close(fd);
+}
+
+static void disk_free(void)
+{
+	char path[512];
+
+	(void)snprintf(path, sizeof(path), "%s/filler", disk);
+	cr_assert_eq(unlink(path), 0);
+}
+
+static char *disk_ledger(void)
+{
+	static char path[512];
+
+	(void)snprintf(path, sizeof(path), "%s/ledger", disk);
+	return path;
+}
+
+Test(ledger_run, a_full_disk_refuses_work_and_harms_nothing, .fini = disk_unmount)
+{
+	cleanup_run struct run run = { 0 };
+	char *ledger;
+
+	disk_mount("2m");
+	ledger = disk_ledger();
+	/* No room from the beginning. */
+	disk_fill();
+	RUN_CLOCHE(&run, "--ledger", ledger, "--", "sh", "-c", "echo ran");
+	cr_assert_eq(run.status, 125, "%s", run.err);
+	cr_assert_str_eq(run.out, "");
+	cr_assert_eq(count_lines(run.err), 1, "%s", run.err);
+	expect_has(run.err, "refused, nothing was run");
+	expect_has(run.err, "--ledger-full");
+	cr_assert_str_eq(report_text(&run, "verdict"), "launch_error");
+	run_free(&run);
+	disk_free();
+
+	RUN_CLOCHE(&run, "-q", "--ledger", ledger, "--repeat", "3", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	expect_intact(ledger, 3);
+	disk_fill();
+	/* What was reserved is still there; it is used up first. */
+	{
+		cleanup_ledger struct ledger *l = ledgers_open(ledger, 0, false);
+		struct cloche_err err = { 0 };
+		struct ledger_record record;
+		uint64_t n = 3;
+
+		for (;; n++) {
+			ledgers_record(n, &record);
+			if (ledger_append(l, &record, NULL, &err) < 0)
+				break;
+		}
+		cr_assert_eq(err.code, ENOSPC, "%s", err.text);
+		cr_assert_gt(n, 600, "%lu", n);
+		cr_assert_eq(ledger_ready(l, &err), -ENOSPC);
+		expect_intact(ledger, n);
+		(void)ledger_close(TAKE_PTR(l));
+
+		RUN_CLOCHE(&run, "--ledger", ledger, "--", "sh", "-c", "echo ran");
+		cr_assert_eq(run.status, 125);
+		cr_assert_str_eq(run.out, "");
+		expect_has(run.err, "no space left on device");
+		run_free(&run);
+		CLOCHE(&run, "bill", "--json", "--ledger", ledger);
+		cr_assert_eq(run.status, 0, "%s", run.err);
+		run_free(&run);
+		expect_intact(ledger, n);
+		disk_free();
+		RUN_CLOCHE(&run, "-q", "--ledger", ledger, "--", "true");
+		cr_assert_eq(run.status, 0, "%s", run.err);
+		expect_intact(ledger, n + 1);
+	}
+}
+
+static bool degraded_ledger(const struct run *run)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach (report_get(run, "degraded"), i, one)
+		if (strcmp(text_of(one, "what"), "ledger") == 0)
+			return true;
+	return false;
+}
+
+/* The disk fills up while the function runs; its record, and those of many after it, had been
+ * given room before. More than one page's worth: a file's last page is room anyway. */
+Test(ledger_run, a_disk_that_fills_up_meanwhile_costs_no_record, .fini = disk_unmount)
+{
+	cleanup_run struct run run = { 0 };
+	char room[512], bind[600];
+
+	disk_mount("2m");
+	(void)snprintf(room, sizeof(room), "%s/room", disk);
+	(void)snprintf(bind, sizeof(bind), "%s:/room:rw", room);
+	cr_assert_eq(mkdir(room, 0777), 0);
+	cr_assert_eq(chmod(room, 0777), 0);
+	RUN_CLOCHE(&run, "--ledger", disk_ledger(), "-t", "20s", "--repeat", "20", "-b", bind, "--",
+		   "sh", "-c", "cat /dev/zero >/room/f; echo 1 >/room/g || exit 9");
+	cr_assert_eq(run.status, 9, "%s", run.err);
+	expect_intact(disk_ledger(), 20);
+	cr_assert(!degraded_ledger(&run));
+}
+
+Test(ledger_run, continue_goes_on_and_says_so, .fini = disk_unmount)
+{
+	cleanup_run struct run run = { 0 };
+
+	disk_mount("1m");
+	disk_fill();
+	RUN_CLOCHE(&run, "-q", "--ledger", disk_ledger(), "--ledger-full", "continue", "--repeat",
+		   "3", "--", "sh", "-c", "echo ran");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_str_eq(run.out, "ran\nran\nran\n");
+	expect_has(run.err, "no safe record of this invocation");
+	cr_assert_eq(count_lines(run.err), 1, "said once: %s", run.err);
+	cr_assert(degraded_ledger(&run));
+	run_free(&run);
+	disk_free();
+	RUN_CLOCHE(&run, "-q", "--ledger", disk_ledger(), "--ledger-full", "continue", "--",
+		   "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_str_eq(run.err, "");
+	cr_assert(!degraded_ledger(&run));
+	expect_intact(disk_ledger(), 1);
+}
+
+Test(ledger_run, a_read_only_ledger_refuses_work_and_can_be_read, .fini = disk_unmount,
+     .timeout = 60)
+{
+	cleanup_run struct run run = { 0 };
+	char *ledger;
+
+	disk_mount("2m");
+	ledger = disk_ledger();
+	RUN_CLOCHE(&run, "-q", "--ledger", ledger, "--repeat", "2", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	/* What a context leaves behind may still be ending, with descriptors of its supervisor's.
+	 */
+	while (mount(NULL, disk, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0) {
+		cr_assert_eq(errno, EBUSY, "remount: %m");
+		(void)sched_yield();
+	}
+	RUN_CLOCHE(&run, "--ledger", ledger, "--", "sh", "-c", "echo ran");
+	cr_assert_eq(run.status, 125);
+	cr_assert_str_eq(run.out, "");
+	expect_has(run.err, "read-only file system");
+	cr_assert_eq(count_lines(run.err), 1, "%s", run.err);
+	run_free(&run);
+	RUN_CLOCHE(&run, "-q", "--ledger", ledger, "--ledger-full", "continue", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert(degraded_ledger(&run));
+	run_free(&run);
+	CLOCHE(&run, "audit", "verify", "--ledger", ledger);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "(2 invocations)");
+	run_free(&run);
+	CLOCHE(&run, "bill", "--json", "--ledger", ledger);
+	expect_has(run.out, "\"total\":{\"invocations\":2,");
+	run_free(&run);
+	CLOCHE(&run, "audit", "seal", "--ledger", ledger);
+	cr_assert_eq(run.status, 1);
+	expect_has(run.err, "read-only file system");
+}
+
+/* With the disk full after ready: an append by the library finds its room. */
+Test(ledger_run, room_that_was_promised_is_there, .fini = disk_unmount)
+{
+	struct cloche_err err = { 0 };
+	cleanup_ledger struct ledger *l = NULL;
+
+	disk_mount("2m");
+	l = ledgers_open(disk_ledger(), 0, true);
+	cr_assert_eq(ledger_ready(l, &err), 0, "%s", err.text);
+	disk_fill();
+	ledgers_append(l, 0, 600);
+	cr_assert_eq(ledger_ready(l, &err), -ENOSPC);
+	expect_intact(disk_ledger(), 600);
+}
+
+/* ---- the bill ---- */
+
+Test(ledger_run, the_bill_is_the_sum_of_all_that_was_reported)
+{
+	static const char *const runs[][10] = {
+		{ "--name", "f", "-m", "128M", "--", "true" },
+		{ "--name", "f", "-m", "512M", "--", "sh", "-c", "exit 4" },
+		{ "--name", "g", "--prices", "lambda-2019", "-m", "200M", "--", "true" },
+		{ "-t", "50ms", "-m", "64M", "--", "sleep", "9" },
+		{ "-m", "16M", "--", "tail", "/dev/zero" },
+		{ "--", "no-such-command" },
+	};
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run bill = { 0 };
+	char text[MONEY_LEN];
+	money_t usd = 0, one;
+	json_t *list, *total;
+
+	for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+		cleanup_run struct run run = { 0 };
+		const char *args[24] = { "-q", "--ledger", dir, "--cpu", "shared", "-t", "60s" };
+
+		memcpy(args + 7, runs[i], sizeof(runs[i]));
+		run_cloche(&run, args);
+		if (json_is_null(report_get(&run, "bill")))
+			continue;
+		cr_assert_eq(money_parse(report_text(&run, "bill.usd"), &one, NULL), 0);
+		cr_assert_eq(money_add(&usd, one), 0);
+	}
+	CLOCHE(&bill, "bill", "--json", "--ledger", dir);
+	cr_assert_eq(bill.status, 0, "%s", bill.err);
+	total = json_loads(bill.out, JSON_REJECT_DUPLICATES, NULL);
+	money_format_fixed(usd, 12, text);
+	cr_assert_str_eq(text_of(json_object_get(total, "total"), "usd"), text);
+	list = records(dir);
+	sum_of(list, "usd", text);
+	cr_assert_str_eq(text_of(json_object_get(total, "total"), "usd"), text);
+	sum_of(list, "request_usd", text);
+	cr_assert_str_eq(text_of(json_object_get(total, "total"), "request_usd"), text);
+	cr_assert_eq(number_of(json_object_get(total, "total"), "invocations"), 6);
+	json_decref(list);
+	json_decref(total);
+	run_free(&bill);
+	CLOCHE(&bill, "bill", "--csv", "--by", "verdict", "--ledger", dir);
+	expect_has(bill.out, "\"ok\",2,2,");
+	expect_has(bill.out, "\"timeout\",1,1,");
+	expect_has(bill.out, "\"oom\",1,1,");
+	expect_has(bill.out, "\"error\",1,1,");
+	expect_has(bill.out, "\"launch_error\",1,1,");
+}
+
+/* `cloche cost` from what `cloche run` measured at two sizes. */
+Test(ledger_run, cost_knows_what_was_run)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--name", "f", "-m", "128M", "-t", "60s", "--",
+		   "true");
+	run_free(&run);
+	CLOCHE(&run, "cost", "--function", "f", "--rate", "1/s", "--ledger", dir);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "128 MB: $");
+	expect_has(run.out, "a month of 30 days at this rate; mean of 1 invocations");
+	expect_has(run.out, "what another would cost is not guessed");
+	run_free(&run);
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--name", "f", "-m", "512M", "-t", "60s", "--",
+		   "true");
+	run_free(&run);
+	CLOCHE(&run, "cost", "--function", "f", "--memory", "128", "--ledger", dir);
+	expect_has(run.out, "512 MB: $");
+	expect_has(run.out, "than with 128 MB");
+	cr_assert(!strstr(run.out, "guessed"), "%s", run.out);
+}
+
+/* A price list that does not know this size is met before anything runs. */
+Test(ledger_run, a_size_without_a_price_is_refused)
+{
+	cleanup_run struct run run = { 0 };
+
+	CLOCHE(&run, "run", "--no-ledger", "--prices", "lambda-2019", "-m", "3009", "--", "true");
+	cr_assert_eq(run.status, 2, "%s", run.err);
+	expect_has(run.err, "ends at 3008 MB");
+	run_free(&run);
+	CLOCHE(&run, "tune", "--no-ledger", "--prices", "lambda-2019", "--sizes", "128,3009", "--",
+	       "true");
+	cr_assert_eq(run.status, 2, "%s", run.err);
+	expect_has(run.err, "ends at 3008 MB");
+	run_free(&run);
+	/* Of its usual sizes, tune takes those that have a price. */
+	CLOCHE(&run, "tune", "--no-ledger", "--prices", "lambda-2019", "--runs", "1", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "\n 1769 MB ");
+	cr_assert(!strstr(run.out, " 3538 MB "), "%s", run.out);
+}
+
+/* ---- wrong use ---- */
+
+static const struct {
+	const char *args[6];
+	const char *says;
+} wrong[] = {
+	{ { "--ledger" }, "needs a value" },
+	{ { "--ledger", "", "--", "true" }, "--ledger: ''" },
+	{ { "--ledger-full", "maybe", "--", "true" }, "--ledger-full: 'maybe'" },
+	{ { "--name", "", "--", "true" }, "--name: ''" },
+	{ { "--name", "a b", "--", "true" }, "--name: 'a b'" },
+	{ { "--prices", "nope", "--", "true" }, "--prices: no price list 'nope'" },
+};
+
+Test(ledger_run, wrong_use_is_one_clear_line)
+{
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		const char *argv[10] = { env_need("CLOCHE"), "run" };
+		cleanup_run struct run run = { 0 };
+
+		memcpy(argv + 2, wrong[i].args, sizeof(wrong[i].args));
+		run_argv(&run, argv);
+		cr_assert_eq(run.status, 2, "%s: %d", argv[2], run.status);
+		expect_has(run.err, wrong[i].says);
+		expect_has(run.err, "--help'");
+		cr_assert_eq(count_lines(run.err), 1, "%s", run.err);
+	}
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* Which memory size is the cheapest, the fastest, the knee: tables of made-up measurements. */
+#include "meter/sizing.h"
+
+#include <criterion/criterion.h>
+
+#define MIB (1ULL << 20)
+#define MS  1000000LL
+
+/* Twelve sizes at most; time 0: the runs there failed. */
+static const struct {
+	const char *what;
+	struct {
+		uint64_t mb;
+		int64_t time;
+		int64_t cost;
+	} sizes[8];
+	int cheapest, fastest, knee;
+	bool flat;
+} cases[] = {
+	{ "nothing", { { 0 } }, -1, -1, -1, false },
+	{ "one size", { { 128, 10, 5 } }, 0, 0, -1, false },
+	{ "none succeeded", { { 128, 0, 0 }, { 256, 0, 0 } }, -1, -1, -1, false },
+	/* CPU-bound up to one vCPU, then nothing is gained. */
+	{ "an elbow",
+	  { { 128, 1382, 28 },
+	    { 256, 691, 28 },
+	    { 512, 345, 28 },
+	    { 1024, 173, 29 },
+	    { 1769, 100, 29 },
+	    { 3538, 100, 58 } },
+	  2,
+	  4,
+	  2,
+	  false },
+	{ "small sizes fail",
+	  { { 64, 0, 1 }, { 128, 0, 1 }, { 256, 700, 30 }, { 512, 340, 28 }, { 3538, 300, 90 } },
+	  3,
+	  4,
+	  3,
+	  false },
+	{ "a straight line has no knee",
+	  { { 100, 300, 3 }, { 200, 200, 4 }, { 300, 100, 5 } },
+	  0,
+	  2,
+	  -1,
+	  false },
+	{ "a bulge has no knee",
+	  { { 100, 300, 3 }, { 200, 290, 4 }, { 300, 100, 5 } },
+	  0,
+	  2,
+	  -1,
+	  false },
+	{ "two sizes have no knee", { { 100, 300, 3 }, { 200, 100, 4 } }, 0, 1, -1, false },
+	{ "asleep: noise is no knee",
+	  { { 128, 1005, 1 }, { 256, 1000, 2 }, { 512, 1001, 4 }, { 1024, 1002, 8 } },
+	  0,
+	  1,
+	  -1,
+	  true },
+	{ "equal costs: the faster", { { 128, 20, 7 }, { 256, 10, 7 } }, 1, 1, -1, false },
+	{ "equal times: the cheaper", { { 128, 10, 7 }, { 256, 10, 6 } }, 1, 1, -1, true },
+	{ "all equal: the smaller", { { 128, 10, 7 }, { 256, 10, 7 } }, 0, 0, -1, true },
+};
+
+Test(sizing, choices)
+{
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		struct sizing sizes[8] = { 0 };
+		struct sizing_choice choice;
+		size_t n = 0;
+
+		for (; n < 8 && cases[c].sizes[n].mb; n++)
+			sizes[n] = (struct sizing){ .memory_bytes = cases[c].sizes[n].mb * MIB,
+						    .ok = cases[c].sizes[n].time > 0,
+						    .time_ns = cases[c].sizes[n].time * MS,
+						    .cost = cases[c].sizes[n].cost * MONEY_PICO };
+		choice = sizing_choose(sizes, n);
+		cr_expect_eq(choice.cheapest, cases[c].cheapest, "%s: cheapest %d", cases[c].what,
+			     choice.cheapest);
+		cr_expect_eq(choice.fastest, cases[c].fastest, "%s: fastest %d", cases[c].what,
+			     choice.fastest);
+		cr_expect_eq(choice.knee, cases[c].knee, "%s: knee %d", cases[c].what, choice.knee);
+		cr_expect_eq(choice.flat, cases[c].flat, "%s: flat %d", cases[c].what, choice.flat);
+	}
+}
+
+Test(sizing, the_median_is_a_run_that_was_there)
+{
+	cr_expect_eq(sizing_median((const int64_t[]){ 5 }, 1), 0);
+	cr_expect_eq(sizing_median((const int64_t[]){ 9, 1 }, 2), 1);
+	cr_expect_eq(sizing_median((const int64_t[]){ 9, 1, 5 }, 3), 2);
+	cr_expect_eq(sizing_median((const int64_t[]){ 4, 3, 2, 1 }, 4), 2);
+	cr_expect_eq(sizing_median((const int64_t[]){ 7, 7, 7, 7 }, 4), 1);
+}
