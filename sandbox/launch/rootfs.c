@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/cgroup.h"
+#include "launch/image.h"
 #include "launch/spec.h"
 
 #include <errno.h>
@@ -170,7 +171,16 @@ int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg,
 	if (ret->template <0)
 		return ret->template;
 	if (spec->rootfs) {
-		ret->tree = clone_tree("--rootfs", spec->rootfs,
+		char image[IMAGE_PATH_LEN];
+		const char *dir = spec->rootfs;
+
+		if (!strchr(dir, '/')) {
+			r = image_mount(dir, image, err);
+			if (r < 0)
+				return cloche_err_wrap(err, "--rootfs");
+			dir = image;
+		}
+		ret->tree = clone_tree("--rootfs", dir,
 				       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
 				       &is_dir, err);
 		if (ret->tree < 0)
