@@ -30,7 +30,7 @@ else
 LINKFORM := -static-pie
 endif
 ALL_LDFLAGS = $(LINKFORM) -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
-LIBS    := -lseccomp -lcgroup -lnl-route-3 -lnl-3 -ljansson -lbpf -lelf -lz -lsodium -lsqlite3 \
+LIBS    := -larchive -lzstd -lseccomp -lcgroup -lnl-route-3 -lnl-3 -ljansson -lbpf -lelf -lz -lsodium -lsqlite3 \
            -lcyaml -lyaml -lm -lpthread
 
 # ---- what is built -------------------------------------------------------------------------
@@ -39,7 +39,7 @@ LIB_SRC  := $(sort $(wildcard sandbox/*/*.c))
 CLI_SRC  := $(sort $(wildcard cli/*.c))
 GEN_SRC  := $(B)/gen/policies_builtin.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:%.c=%.o)
-CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
+CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o) $(B)/gen/recipes_builtin.o
 BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c))
 SKEL     := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.skel.h)
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))

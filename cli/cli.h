@@ -16,6 +16,7 @@ int cmd_audit(int argc, char **argv);
 int cmd_bill(int argc, char **argv);
 int cmd_cost(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_image(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_run(int argc, char **argv);

@@ -11,6 +11,7 @@ static const struct verb {
 	const char *text;
 } verbs[] = {
 	{ "run", cmd_run, "run one command as an isolated function" },
+	{ "image", cmd_image, "build, import, list, show and remove function images" },
 	{ "policy", cmd_policy, "list, show, check and explain seccomp profiles" },
 	{ "doctor", cmd_doctor, "what this host offers, what is missing, how to mend it" },
 	{ "bill", cmd_bill, "what was used and what it costs" },

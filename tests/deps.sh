@@ -13,8 +13,10 @@ packages() {
 	case $1 in
 	build) echo gcc libc6-dev make clang bpftool python3 libseccomp-dev libcgroup-dev \
 		libbpf-dev libelf-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libjansson-dev \
-		libsodium-dev libsqlite3-dev libcyaml-dev libyaml-dev libcap-dev ;;
-	test) echo libcriterion-dev libclang-rt-dev strace ;;
+		libsodium-dev libsqlite3-dev libcyaml-dev libyaml-dev libcap-dev \
+		libarchive-dev libzstd-dev ;;
+	test) echo libcriterion-dev libclang-rt-dev strace \
+		mmdebstrap erofs-utils ;;
 	lint) echo clang-format clang-tidy cppcheck shellcheck ;;
 	bench) echo bubblewrap runc hyperfine ;;
 	vm) echo qemu-system-x86 cpio ;;

@@ -43,7 +43,7 @@ VM_TIER = $(if $(shell grep -ls '^check-vm:' vm-images/*.mk tests/*.mk),check-vm
 .PHONY: check check-unit check-live
 check: tests ## build and run all tests that this machine can run
 	@rm -f $(B)/counts; failed=; \
-	for tier in check-unit check-live $(VM_TIER); do \
+	for tier in check-unit check-live check-images $(VM_TIER); do \
 		COUNTS=$(abspath $(B)/counts) $(MAKE) --no-print-directory $$tier || failed=1; \
 	done; \
 	sh tests/run.sh --total $(B)/counts; test -z "$$failed"

@@ -6,6 +6,10 @@
  */
 #include "base/hash.h"
 
+#include "base/err.h"
+#include "base/fd.h"
+
+#include <errno.h>
 #include <sodium/crypto_hash_sha256.h>
 #include <sodium/utils.h>
 
@@ -23,4 +27,34 @@ void hash_sha256_hex(const void *data, size_t len, char ret[static HASH_HEX_LEN]
 
 	hash_sha256(data, len, sum);
 	(void)sodium_bin2hex(ret, HASH_HEX_LEN, sum, sizeof(sum));
+}
+
+#define CHUNK (256U << 10)
+
+int hash_sha256_fd(int fd, uint64_t from, uint64_t len, char ret[static HASH_HEX_LEN],
+		   struct cloche_err *err)
+{
+	cleanup_free unsigned char *buf = malloc(CHUNK);
+	crypto_hash_sha256_state state;
+	unsigned char sum[HASH_LEN];
+
+	if (!buf)
+		return cloche_err_sys(err, ENOMEM, "hash");
+	(void)crypto_hash_sha256_init(&state);
+	while (len > 0) {
+		ssize_t n = pread(fd, buf, len < CHUNK ? len : CHUNK, (off_t)from);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return cloche_err_sys(err, errno, "read");
+		if (n == 0)
+			return cloche_err_set(err, EIO, "read: the file became shorter");
+		(void)crypto_hash_sha256_update(&state, buf, (unsigned long long)n);
+		from += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	(void)crypto_hash_sha256_final(&state, sum);
+	(void)sodium_bin2hex(ret, HASH_HEX_LEN, sum, sizeof(sum));
+	return 0;
 }

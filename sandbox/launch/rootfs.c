@@ -6,8 +6,10 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/cgroup.h"
+#include "launch/image.h"
 #include "launch/spec.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,6 +27,9 @@
 static const char *const empty[] = { "/mnt",  "/opt", "/run",	"/home",
 				     "/root", "/srv", "/media", "/var" };
 #define N_EMPTY (sizeof(empty) / sizeof(empty[0]))
+/* The same of a root that is an image or a directory, as far as there is nothing in them there. */
+static const char *const tree_empty[N_EMPTY] = { "/mnt",  "/opt", "/run",   "/home",
+						 "/root", "/srv", "/media", "/var/task" };
 static const char *const var_dirs[] = { "/var/task", "/var/tmp" };
 
 /* Where a root of its own is put together before it becomes "/"; a directory of the template. */
@@ -170,7 +175,16 @@ int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg,
 	if (ret->template <0)
 		return ret->template;
 	if (spec->rootfs) {
-		ret->tree = clone_tree("--rootfs", spec->rootfs,
+		char image[IMAGE_PATH_LEN];
+		const char *dir = spec->rootfs;
+
+		if (!strchr(dir, '/')) {
+			r = image_mount(dir, image, err);
+			if (r < 0)
+				return cloche_err_wrap(err, "--rootfs");
+			dir = image;
+		}
+		ret->tree = clone_tree("--rootfs", dir,
 				       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
 				       &is_dir, err);
 		if (ret->tree < 0)
@@ -373,26 +387,44 @@ static int make_mount_point(const struct rootfs_bind *b)
 	return b->is_dir ? make_dir(path) : make_file(path);
 }
 
+/* A directory with no more than "." and ".." in it, which are what getdents64(2) gives first. */
+static bool is_empty(const char *dir)
+{
+	cleanup_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_Alignas(struct dirent64) char entries[512];
+	long n, count = 0;
+
+	if (fd < 0)
+		return false;
+	n = syscall(SYS_getdents64, fd, entries, sizeof(entries));
+	for (long at = 0; at < n; count++)
+		at += ((const struct dirent64 *)(entries + at))->d_reclen;
+	return n >= 0 && count <= 2;
+}
+
 /* Before the first bind is mounted: a cover would hide it. The fd of a cover outlives what is
  * mounted on it. */
 static int cover_empty(const struct rootfs *fs, int covers[N_EMPTY], struct cloche_err *err)
 {
+	const char *const *dirs = fs->tree < 0 ? empty : tree_empty;
+
 	for (size_t n = 0; n < fs->n_binds; n++) {
 		const char *dst = fs->binds[n].dst;
 		size_t i = 0;
 
-		while (i < N_EMPTY && !is_below(dst, empty[i]))
+		while (i < N_EMPTY && !is_below(dst, dirs[i]))
 			i++;
-		if (i == N_EMPTY || covers[i] >= 0 || access(dst, F_OK) == 0)
+		if (i == N_EMPTY || covers[i] >= 0 || access(dst, F_OK) == 0 ||
+		    (fs->tree >= 0 && !is_empty(dirs[i])))
 			continue;
 		if (errno != ENOENT)
 			return cloche_err_sys(err, errno, "--bind: look for '%s' inside", dst);
-		if (mount("cover", empty[i], "tmpfs", MS_NOSUID | MS_NODEV, "size=1M,mode=755") < 0)
-			return cloche_err_sys(err, errno, "cover '%s'", empty[i]);
-		covers[i] = open(empty[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (mount("cover", dirs[i], "tmpfs", MS_NOSUID | MS_NODEV, "size=1M,mode=755") < 0)
+			return cloche_err_sys(err, errno, "cover '%s'", dirs[i]);
+		covers[i] = open(dirs[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (covers[i] < 0)
-			return cloche_err_sys(err, errno, "open '%s'", empty[i]);
-		if (strcmp(empty[i], "/var") == 0 && make_var_dirs("", err) < 0)
+			return cloche_err_sys(err, errno, "open '%s'", dirs[i]);
+		if (strcmp(dirs[i], "/var") == 0 && make_var_dirs("", err) < 0)
 			return -err->code;
 	}
 	return 0;
@@ -417,7 +449,7 @@ static int mount_binds(const struct rootfs *fs, struct cloche_err *err)
 	int covers[N_EMPTY], r = 0;
 
 	memset(covers, -1, sizeof(covers));
-	if (!fs->own_root && fs->tree < 0)
+	if (!fs->own_root || fs->tree >= 0)
 		r = cover_empty(fs, covers, err);
 	for (size_t i = 0; r == 0 && i < fs->n_binds; i++) {
 		const struct rootfs_bind *b = &fs->binds[i];

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/* `cloche image`: make, look at and remove the root file systems that functions run in. */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/quote.h"
+#include "cli/image_oci.h"
+#include "cli/image_recipe.h"
+#include "launch/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+	"Usage: cloche image build [--recipe FILE|--dir DIR] NAME\n"
+	"       cloche image import [--ref REF] FILE NAME\n"
+	"       cloche image list [--json]\n"
+	"       cloche image show [--json] NAME\n"
+	"       cloche image verify NAME…\n"
+	"       cloche image remove NAME…\n\n"
+	"Function images: read-only root file systems for 'cloche run --rootfs NAME'.\n\n"
+	"  build   from Debian packages, by the recipe of that name: base, python3 or\n"
+	"          nodejs. The same package versions give the same bytes.\n"
+	"  import  from an OCI layout directory, an archive of one, or an archive that\n"
+	"          'docker save' wrote. All digests are checked.\n"
+	"  verify  read the images and compare their hashes; each is also checked when\n"
+	"          it is first used after a boot\n"
+	"An image of that name is replaced when the new one is whole; what runs in the\n"
+	"old one goes on.\n\n"
+	"Options:\n"
+	"      --recipe FILE  build from this list of packages, one a line;\n"
+	"                     'include base' takes in a shipped recipe\n"
+	"      --dir DIR      build from what is in a directory\n"
+	"      --ref REF      which image of several: its tag or digest\n"
+	"      --json         JSON, for list one object a line\n"
+	"      --help         this text\n\n"
+	"Images are kept in /var/lib/cloche/images, or where CLOCHE_IMAGES says.\n"
+	"Exit status: 0, 1 when it could not be done, 2 usage, 130 interrupted.\n\n"
+	"Examples:\n"
+	"  cloche image build python3\n"
+	"  cloche run --rootfs python3 -- python3 -c 'print(6 * 7)'\n"
+	"  docker save alpine | cloche image import - alpine\n";
+
+enum { OPT_RECIPE = 256, OPT_DIR, OPT_REF, OPT_JSON, OPT_HELP };
+
+static const struct option table[] = {
+	{ "recipe", 1, NULL, OPT_RECIPE }, { "dir", 1, NULL, OPT_DIR },
+	{ "ref", 1, NULL, OPT_REF },	   { "json", 0, NULL, OPT_JSON },
+	{ "help", 0, NULL, OPT_HELP },	   { 0 },
+};
+
+struct args {
+	const char *recipe, *dir, *ref;
+	bool json;
+	char **names;
+	size_t n;
+};
+
+static int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static int usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("cloche image: ", stderr);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs("; see 'cloche image --help'\n", stderr);
+	return EXIT_USAGE;
+}
+
+static int failed(const struct cloche_err *err)
+{
+	fprintf(stderr, "cloche image: %s\n", err->text);
+	return 1;
+}
+
+/* ---- build and import -------------------------------------------------------------------------
+ */
+
+/* One line on standard output when it is there: name, hash, size. */
+static int made(const char *name, int r, int sig, const struct cloche_err *err)
+{
+	struct image image = { .fd = -1 };
+	struct cloche_err e = { 0 };
+	cleanup_fd int store = -1;
+
+	if (r < 0) {
+		(void)failed(err);
+		return sig ? 128 + sig : 1;
+	}
+	store = image_store_open(false, &e);
+	if (store < 0 || image_open(store, name, &image, &e) < 0)
+		return failed(&e);
+	printf("%s %s %" PRIu64 " bytes\n", name, image.sha256, image.bytes);
+	image_close(&image);
+	return 0;
+}
+
+static int image_build(const struct args *a)
+{
+	cleanup_free char *text = NULL;
+	struct cloche_err err = { 0 };
+	const char *recipe = NULL;
+	char shown[QUOTE_LEN], real[PATH_MAX];
+	int sig = 0, r;
+	size_t len;
+
+	if (a->n != 1)
+		return usage("build needs one NAME");
+	if (a->dir) {
+		cleanup_fd int fd = -1;
+
+		fd = open(a->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0 || !realpath(a->dir, real)) {
+			(void)cloche_err_sys(&err, errno, "--dir %s", quote(shown, a->dir));
+			return failed(&err);
+		}
+		r = image_make(a->names[0], "directory", directory_fill, real, &sig, &err);
+		return made(a->names[0], r, sig, &err);
+	}
+	if (a->recipe) {
+		if (file_load(AT_FDCWD, a->recipe, 1U << 20, &text, &len, &err) < 0)
+			return failed(&err);
+		recipe = text;
+	} else {
+		recipe = recipe_find(a->names[0]);
+	}
+	if (!recipe) {
+		fprintf(stderr, "cloche image: there is no recipe %s; shipped are:",
+			quote(shown, a->names[0]));
+		for (const struct recipe *s = recipes; s->name; s++)
+			fprintf(stderr, " %s", s->name);
+		fputs("; --recipe FILE takes another\n", stderr);
+		return 1;
+	}
+	r = image_make(a->names[0], a->recipe ? "recipe" : a->names[0], recipe_fill, recipe, &sig,
+		       &err);
+	return made(a->names[0], r, sig, &err);
+}
+
+static int image_import(const struct args *a)
+{
+	struct oci_source source = { .ref = a->ref };
+	struct cloche_err err = { 0 };
+	char shown[QUOTE_LEN], real[PATH_MAX];
+	int sig = 0, r;
+
+	if (a->n != 2)
+		return usage("import needs FILE and NAME");
+	if (strcmp(a->names[0], "-") == 0) {
+		source.path = "/dev/stdin";
+	} else if (realpath(a->names[0], real)) {
+		source.path = real;
+	} else {
+		(void)cloche_err_sys(&err, errno, "%s", quote(shown, a->names[0]));
+		return failed(&err);
+	}
+	r = image_make(a->names[1], "oci", oci_fill, &source, &sig, &err);
+	return made(a->names[1], r, sig, &err);
+}
+
+/* ---- list, show, verify, remove ----------------------------------------------------------------
+ */
+
+static json_t *describe(const struct image *image, const char *name, struct cloche_err *err)
+{
+	cleanup_free char *text = NULL;
+	char made_at[CLOCK_ISO_LEN];
+	json_t *o, *meta;
+
+	if (image_meta(image, name, &text, err) < 0)
+		return NULL;
+	meta = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	clock_format_iso(image->made_ns, made_at);
+	o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:b}", "schema", "cloche.image/1", "name", name,
+		      "sha256", image->sha256, "bytes", (json_int_t)image->bytes, "made_at",
+		      made_at, "mounted", image_mounted(image->sha256));
+	if (!json_is_object(meta) || !o || json_object_update_missing(o, meta) < 0) {
+		json_decref(o);
+		o = NULL;
+		(void)cloche_err_set(err, EBADMSG,
+				     "image '%s' is damaged: its description is no JSON object",
+				     name);
+	}
+	json_decref(meta);
+	return o;
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text ? text : "?";
+}
+
+static void size_format(uint64_t bytes, char *buf, size_t size)
+{
+	(void)snprintf(buf, size, "%.1f MiB", (double)bytes / (1 << 20));
+}
+
+static void row_show(const json_t *o, bool json)
+{
+	char size[32];
+
+	if (json) {
+		(void)json_dumpf(o, stdout, JSON_COMPACT);
+		(void)putchar('\n');
+		return;
+	}
+	size_format((uint64_t)json_integer_value(json_object_get(o, "bytes")), size, sizeof(size));
+	printf("%-20s %12s  %.19sZ  %.12s  %s\n", text_of(o, "name"), size, text_of(o, "made_at"),
+	       text_of(o, "sha256"), text_of(o, "kind"));
+}
+
+static int image_list(const struct args *a)
+{
+	struct cloche_err err = { 0 };
+	cleanup_fd int store = -1;
+	char **names = NULL;
+	size_t n = 0;
+	int status = 0;
+
+	if (a->n != 0)
+		return usage("list takes no name");
+	store = image_store_open(false, &err);
+	if (store < 0 && store != -ENOENT)
+		return failed(&err);
+	if (store >= 0 && image_names(store, &names, &n, &err) < 0)
+		return failed(&err);
+	if (!a->json)
+		printf("%-20s %12s  %-20s  %-12s  %s\n", "NAME", "SIZE", "MADE", "SHA-256", "KIND");
+	for (size_t i = 0; i < n; i++) {
+		struct image image = { .fd = -1 };
+		json_t *o = NULL;
+
+		/* One that is damaged does not hide the others. */
+		if (image_open(store, names[i], &image, &err) == 0)
+			o = describe(&image, names[i], &err);
+		if (o)
+			row_show(o, a->json);
+		else
+			status = failed(&err);
+		json_decref(o);
+		image_close(&image);
+	}
+	image_names_free(names, n);
+	return status;
+}
+
+static void value_show(const char *key, const json_t *value)
+{
+	cleanup_free char *text = NULL;
+	char shown[QUOTE_LEN];
+	const json_t *item;
+	size_t i;
+
+	if (json_is_string(value)) {
+		/* Texts of others may hold anything. */
+		quote_n(shown, json_string_value(value), json_string_length(value));
+		printf("%-12s %.*s\n", key, (int)strlen(shown) - 2, shown + 1);
+	} else if (json_is_array(value)) {
+		printf("%-12s", key);
+		json_array_foreach (value, i, item)
+			printf(" %s", json_is_string(item) ? quote_n(shown, json_string_value(item),
+								     json_string_length(item))
+							   : "?");
+		(void)putchar('\n');
+	} else {
+		text = json_dumps(value, JSON_ENCODE_ANY);
+		printf("%-12s %s\n", key, text ? text : "?");
+	}
+}
+
+static int image_show(const struct args *a)
+{
+	struct image image = { .fd = -1 };
+	struct cloche_err err = { 0 };
+	cleanup_fd int store = -1;
+	json_t *o = NULL, *value;
+	const char *key;
+
+	if (a->n != 1)
+		return usage("show needs one NAME");
+	store = image_store_open(false, &err);
+	if (store >= 0 && image_open(store, a->names[0], &image, &err) == 0)
+		o = describe(&image, a->names[0], &err);
+	image_close(&image);
+	if (!o)
+		return failed(&err);
+	if (a->json) {
+		row_show(o, true);
+	} else {
+		json_object_foreach (o, key, value)
+			value_show(key, value);
+	}
+	json_decref(o);
+	return 0;
+}
+
+static int image_verify_all(const struct args *a)
+{
+	struct cloche_err err = { 0 };
+	cleanup_fd int store = -1;
+	int status = 0;
+
+	if (a->n == 0)
+		return usage("verify needs a NAME");
+	store = image_store_open(false, &err);
+	if (store < 0)
+		return failed(&err);
+	for (size_t i = 0; i < a->n; i++) {
+		struct image image = { .fd = -1 };
+		int r = image_open(store, a->names[i], &image, &err);
+
+		if (r == 0)
+			r = image_verify(&image, a->names[i], &err);
+		if (r < 0)
+			status = failed(&err);
+		else
+			printf("%s %s intact\n", a->names[i], image.sha256);
+		image_close(&image);
+	}
+	return status;
+}
+
+/* A damaged one can be removed too: then there is no hash to go by, and its mount stays. */
+static int remove_one(int store, const char *name, struct cloche_err *err)
+{
+	char file[IMAGE_NAME_MAX + sizeof(IMAGE_SUFFIX)];
+	struct image image = { .fd = -1 };
+	int r = image_open(store, name, &image, err);
+
+	if (r < 0 && r != -EBADMSG)
+		return r;
+	(void)snprintf(file, sizeof(file), "%s" IMAGE_SUFFIX, name);
+	if (unlinkat(store, file, 0) < 0 || fsync(store) < 0)
+		r = cloche_err_sys(err, errno, "remove image '%s'", name);
+	else
+		r = image.fd >= 0 ? image_unmount(store, image.sha256, err) : 0;
+	image_close(&image);
+	return r;
+}
+
+static int image_remove(const struct args *a)
+{
+	struct cloche_err err = { 0 };
+	cleanup_fd int store = -1;
+	int status = 0;
+
+	if (a->n == 0)
+		return usage("remove needs a NAME");
+	store = image_store_open(false, &err);
+	if (store < 0)
+		return failed(&err);
+	for (size_t i = 0; i < a->n; i++)
+		if (remove_one(store, a->names[i], &err) < 0)
+			status = failed(&err);
+	return status;
+}
+
+/* ---- the verb ---------------------------------------------------------------------------------
+ */
+
+static const struct word {
+	const char *name;
+	int (*run)(const struct args *a);
+	const char *options; /* that it takes, by their first letter */
+} words[] = {
+	{ "build", image_build, "rd" },	    { "import", image_import, "R" },
+	{ "list", image_list, "j" },	    { "show", image_show, "j" },
+	{ "verify", image_verify_all, "" }, { "remove", image_remove, "" },
+};
+
+static const struct word *word_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(words[i].name, name) == 0)
+			return &words[i];
+	return NULL;
+}
+
+/* 0: go on; 1: help was asked for; EXIT_USAGE. */
+static int args_parse(int argc, char **argv, const struct word *w, struct args *a)
+{
+	char shown[QUOTE_LEN];
+	int c;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":h", table, NULL)) >= 0) {
+		char letter = c == OPT_RECIPE ? 'r' : c == OPT_DIR ? 'd' : c == OPT_REF ? 'R' : 'j';
+
+		if (c == OPT_HELP || c == 'h')
+			return 1;
+		if (c == ':')
+			return usage("option %s needs a value", quote(shown, argv[optind - 1]));
+		if (c == '?' || !strchr(w->options, letter))
+			return usage("%s: unknown option %s", w->name,
+				     quote(shown, argv[optind - 1]));
+		if (c == OPT_RECIPE)
+			a->recipe = optarg;
+		else if (c == OPT_DIR)
+			a->dir = optarg;
+		else if (c == OPT_REF)
+			a->ref = optarg;
+		else
+			a->json = true;
+	}
+	if (a->recipe && a->dir)
+		return usage("--recipe and --dir exclude each other");
+	a->names = argv + optind;
+	a->n = (size_t)(argc - optind);
+	return 0;
+}
+
+int cmd_image(int argc, char **argv)
+{
+	struct cloche_err err = { 0 };
+	const struct word *w;
+	struct args a = { 0 };
+	char shown[QUOTE_LEN];
+	int r;
+
+	if (argc < 2)
+		return usage("say build, import, list, show, verify or remove");
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		fputs(help, stdout);
+		return 0;
+	}
+	w = word_find(argv[1]);
+	if (!w)
+		return usage("%s is none of build, import, list, show, verify, remove",
+			     quote(shown, argv[1]));
+	r = args_parse(argc - 1, argv + 1, w, &a);
+	if (r == 1) {
+		fputs(help, stdout);
+		return 0;
+	}
+	for (size_t i = 0; r == 0 && i < a.n; i++)
+		if ((w->run != image_import || i == 1) && image_name_check(a.names[i], &err) < 0)
+			return usage("%s", err.text);
+	if (r == 0)
+		r = w->run(&a);
+	if (r == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
+		perror("cloche image: write to standard output");
+		return 1;
+	}
+	return r;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* Unpacks layers of container images: see image_layer.h. */
+#include "cli/image_layer.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/quote.h"
+#include "cli/image_tree.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium/crypto_hash_sha256.h>
+#include <sodium/utils.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CHUNK		(256U << 10)
+#define WHITEOUT	".wh."
+#define WHITEOUT_META	".wh..wh."
+#define WHITEOUT_OTHERS ".wh..wh..opq"
+
+/*
+ * Two readers, one behind the other: the first takes the compression off, the second reads the tar;
+ * in between is what a layer's digest is of.
+ */
+struct reader {
+	struct archive *raw, *tar;
+	crypto_hash_sha256_state state;
+	char buf[CHUNK];
+};
+
+static void reader_free(struct reader **r)
+{
+	if (!*r)
+		return;
+	(void)archive_read_free((*r)->tar);
+	(void)archive_read_free((*r)->raw);
+	free(*r);
+}
+
+#define cleanup_reader __attribute__((cleanup(reader_free)))
+
+static int broken(struct archive *a, struct cloche_err *err)
+{
+	const char *text = archive_error_string(a);
+	char shown[QUOTE_LEN];
+
+	return cloche_err_set(err, EBADMSG, "the archive cannot be read: %s",
+			      quote(shown, text ? text : "damaged"));
+}
+
+static la_ssize_t pass_on(struct archive *a, void *arg, const void **ret)
+{
+	struct reader *r = arg;
+	la_ssize_t n = archive_read_data(r->raw, r->buf, sizeof(r->buf));
+
+	if (n < 0) {
+		archive_set_error(a, EIO, "%s",
+				  archive_error_string(r->raw) ?: "damaged compression");
+		return -1;
+	}
+	(void)crypto_hash_sha256_update(&r->state, (unsigned char *)r->buf, (unsigned long long)n);
+	*ret = r->buf;
+	return n;
+}
+
+static int reader_open(int fd, struct reader **ret, struct cloche_err *err)
+{
+	cleanup_reader struct reader *r = calloc(1, sizeof(*r));
+	struct archive_entry *entry;
+	int a;
+
+	if (!r)
+		return cloche_err_sys(err, ENOMEM, "archive");
+	r->raw = archive_read_new();
+	r->tar = archive_read_new();
+	if (!r->raw || !r->tar)
+		return cloche_err_sys(err, ENOMEM, "archive");
+	(void)crypto_hash_sha256_init(&r->state);
+	if (archive_read_support_filter_gzip(r->raw) != ARCHIVE_OK ||
+	    archive_read_support_filter_zstd(r->raw) != ARCHIVE_OK ||
+	    archive_read_support_format_raw(r->raw) != ARCHIVE_OK ||
+	    archive_read_support_format_empty(r->raw) != ARCHIVE_OK ||
+	    archive_read_open_fd(r->raw, fd, CHUNK) != ARCHIVE_OK)
+		return broken(r->raw, err);
+	a = archive_read_next_header(r->raw, &entry);
+	if (a == ARCHIVE_EOF)
+		return cloche_err_set(err, EBADMSG, "the archive is empty");
+	if (a < ARCHIVE_WARN)
+		return broken(r->raw, err);
+	if (archive_read_support_format_tar(r->tar) != ARCHIVE_OK ||
+	    archive_read_open(r->tar, r, NULL, pass_on, NULL) != ARCHIVE_OK)
+		return broken(r->tar, err);
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+/* 1: there is an entry; 0: there are no more. */
+static int reader_next(struct reader *r, struct archive_entry **ret, struct cloche_err *err)
+{
+	int a = archive_read_next_header(r->tar, ret);
+
+	if (a == ARCHIVE_EOF)
+		return 0;
+	if (a < ARCHIVE_WARN)
+		return broken(r->tar, err);
+	if (!archive_entry_pathname(*ret))
+		return cloche_err_set(err, EBADMSG, "the archive has a path that is no UTF-8");
+	return 1;
+}
+
+/* The digest of all that the first reader gives, behind the end of the tar as well. */
+static int reader_digest(struct reader *r, char ret[static HASH_HEX_LEN], struct cloche_err *err)
+{
+	unsigned char sum[HASH_LEN];
+	la_ssize_t n;
+
+	while ((n = archive_read_data(r->raw, r->buf, sizeof(r->buf))) > 0)
+		(void)crypto_hash_sha256_update(&r->state, (unsigned char *)r->buf,
+						(unsigned long long)n);
+	if (n < 0)
+		return broken(r->raw, err);
+	(void)crypto_hash_sha256_final(&r->state, sum);
+	(void)sodium_bin2hex(ret, HASH_HEX_LEN, sum, sizeof(sum));
+	return 0;
+}
+
+/* ---- entries ----------------------------------------------------------------------------------
+ */
+
+static int file_write(struct reader *r, int dir, const char *name, mode_t mode,
+		      struct cloche_err *err)
+{
+	cleanup_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	cleanup_free char *buf = malloc(CHUNK);
+	la_ssize_t n;
+
+	if (fd < 0 || !buf)
+		return cloche_err_sys(err, fd < 0 ? errno : ENOMEM, "make");
+	while ((n = archive_read_data(r->tar, buf, CHUNK)) > 0)
+		for (la_ssize_t done = 0; done < n;) {
+			ssize_t w = write(fd, buf + done, (size_t)(n - done));
+
+			if (w < 0 && errno != EINTR)
+				return cloche_err_sys(err, errno, "write");
+			done += w < 0 ? 0 : w;
+		}
+	if (n < 0)
+		return broken(r->tar, err);
+	return fchmod(fd, mode) < 0 ? cloche_err_sys(err, errno, "chmod") : 0;
+}
+
+static int link_make(int tree, const char *to, int dir, const char *name, struct cloche_err *err)
+{
+	cleanup_fd int from = -1;
+	char base[NAME_MAX + 1];
+	int r = tree_parent(tree, to, &from, base, err);
+
+	if (r < 0)
+		return r;
+	return linkat(from, base, dir, name, 0) < 0 ? cloche_err_sys(err, errno, "link") : 0;
+}
+
+static int dir_make(int dir, const char *name, mode_t mode, struct cloche_err *err)
+{
+	struct stat st;
+	int r = 0;
+
+	/* A directory is merged with what is there; anything else gives way. */
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+		r = tree_remove_at(dir, name, err);
+	if (r == 0 && mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
+		r = cloche_err_sys(err, errno, "make");
+	if (r == 0 && fchmodat(dir, name, mode, 0) < 0)
+		r = cloche_err_sys(err, errno, "chmod");
+	return r;
+}
+
+/* Inside contexts neither setuid nor setgid bits count: they are not kept. */
+static int entry_unpack(struct reader *r, int tree, struct archive_entry *e, struct cloche_err *err)
+{
+	const char *hard = archive_entry_hardlink(e), *soft = archive_entry_symlink(e);
+	mode_t mode = archive_entry_perm(e) & 01777, type = archive_entry_filetype(e);
+	cleanup_fd int dir = -1;
+	char name[NAME_MAX + 1];
+	int s;
+
+	if (!hard && type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK)
+		return 0;
+	s = tree_parent(tree, archive_entry_pathname(e), &dir, name, err);
+	if (s < 0)
+		return s;
+	if (!name[0]) /* the root itself */
+		return 0;
+	if (!hard && type == AE_IFDIR)
+		return dir_make(dir, name, mode, err);
+	s = tree_remove_at(dir, name, err);
+	if (s < 0)
+		return s;
+	if (hard)
+		return link_make(tree, hard, dir, name, err);
+	if (type == AE_IFREG)
+		return file_write(r, dir, name, mode, err);
+	if (!soft || symlinkat(soft, dir, name) < 0)
+		return cloche_err_sys(err, soft ? errno : EBADMSG, "make a link");
+	return 0;
+}
+
+static const char *base_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static bool is_whiteout(const char *path)
+{
+	return strncmp(base_of(path), WHITEOUT, strlen(WHITEOUT)) == 0;
+}
+
+/* ".wh.NAME" takes NAME of the layers below away, ".wh..wh..opq" all of their directory. Others of
+ * that form are a file system's own notes. */
+static int whiteout_apply(int tree, const char *path, struct cloche_err *err)
+{
+	cleanup_fd int dir = -1;
+	char name[NAME_MAX + 1];
+	const char *gone;
+	int r = tree_parent(tree, path, &dir, name, err);
+
+	if (r < 0)
+		return r;
+	if (strcmp(name, WHITEOUT_OTHERS) == 0)
+		return tree_clear(dir, err);
+	if (strncmp(name, WHITEOUT_META, strlen(WHITEOUT_META)) == 0)
+		return 0;
+	gone = name + strlen(WHITEOUT);
+	if (!gone[0] || strcmp(gone, ".") == 0 || strcmp(gone, "..") == 0)
+		return cloche_err_set(err, EBADMSG, "that whiteout names nothing");
+	return tree_remove_at(dir, gone, err);
+}
+
+static int wrap_path(struct archive_entry *e, struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+
+	return cloche_err_wrap(err, "%s", quote(shown, archive_entry_pathname(e)));
+}
+
+static int unpack_all(struct reader *r, int tree, bool whiteouts, struct cloche_err *err)
+{
+	struct archive_entry *e;
+	int s;
+
+	while ((s = reader_next(r, &e, err)) > 0) {
+		if (whiteouts && is_whiteout(archive_entry_pathname(e)))
+			continue;
+		if (entry_unpack(r, tree, e, err) < 0)
+			return wrap_path(e, err);
+	}
+	return s;
+}
+
+/* The first time through: is it what it should be? The whiteouts are applied only after that, and
+ * before anything is unpacked: they are about the layers below, wherever in the archive they stand.
+ */
+static int look_through(int fd, const char *diff_id, struct cloche_err *err)
+{
+	cleanup_reader struct reader *r = NULL;
+	char sum[HASH_HEX_LEN];
+	struct archive_entry *e;
+	int s = reader_open(fd, &r, err);
+
+	if (s < 0)
+		return s;
+	while ((s = reader_next(r, &e, err)) > 0)
+		;
+	if (s == 0)
+		s = reader_digest(r, sum, err);
+	if (s == 0 && strcmp(sum, diff_id) != 0)
+		s = cloche_err_set(err, EBADMSG,
+				   "damaged: the SHA-256 of its content is %.12s…, the image says "
+				   "%.12s…",
+				   sum, diff_id);
+	return s;
+}
+
+static int whiteouts_apply(int tree, int fd, struct cloche_err *err)
+{
+	cleanup_reader struct reader *r = NULL;
+	struct archive_entry *e;
+	int s = reader_open(fd, &r, err);
+
+	if (s < 0)
+		return s;
+	while ((s = reader_next(r, &e, err)) > 0)
+		if (is_whiteout(archive_entry_pathname(e)) &&
+		    whiteout_apply(tree, archive_entry_pathname(e), err) < 0)
+			return wrap_path(e, err);
+	return s;
+}
+
+int archive_unpack(int tree, int fd, struct cloche_err *err)
+{
+	cleanup_reader struct reader *r = NULL;
+	int s = reader_open(fd, &r, err);
+
+	return s < 0 ? s : unpack_all(r, tree, false, err);
+}
+
+int layer_apply(int tree, int fd, const char *diff_id, struct cloche_err *err)
+{
+	cleanup_reader struct reader *r = NULL;
+	int s = look_through(fd, diff_id, err);
+
+	if (s == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		s = cloche_err_sys(err, errno, "read again");
+	if (s == 0)
+		s = whiteouts_apply(tree, fd, err);
+	if (s == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		s = cloche_err_sys(err, errno, "read again");
+	if (s == 0)
+		s = reader_open(fd, &r, err);
+	return s < 0 ? s : unpack_all(r, tree, true, err);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_CLI_IMAGE_LAYER_H
+#define CLOCHE_CLI_IMAGE_LAYER_H
+
+#include "base/hash.h"
+
+struct cloche_err;
+
+/*
+ * Tar archives, plain or compressed by gzip or zstd, unpacked below a directory: read by
+ * libarchive, written here, because a layer means things that an archive does not (OCI image-spec,
+ * layer.md: whiteouts), and because nothing may be written outside whatever the archive says. A
+ * path with
+ * "..", and one that a link in the tree leads out by "..", is refused; an absolute one is taken
+ * from the tree's root, as it would be inside the image. Devices, FIFOs and sockets are left out.
+ */
+
+/* One layer, from a file that can be read twice. -EBADMSG, and nothing was unpacked, when the
+ * SHA-256 of the uncompressed archive is not diff_id (64 hexadecimal digits). */
+int layer_apply(int tree, int fd, const char *diff_id, struct cloche_err *err);
+
+/* A plain archive, without whiteouts, from anything that can be read once. */
+int archive_unpack(int tree, int fd, struct cloche_err *err);
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* The maker of images and its worker: see image_make.h. */
+#include "cli/image_make.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/quote.h"
+#include "cli/image_pack.h"
+#include "launch/image.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define MAKE_PREFIX ".make-"
+
+struct maker {
+	const char *name, *kind;
+	image_filler *fill;
+	const void *arg;
+	int store;
+	int lock; /* the folder, locked */
+	char dir[PATH_MAX];
+};
+
+/* ---- the folder -------------------------------------------------------------------------------
+ */
+
+static int entry_remove(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)remove(path);
+	return 0;
+}
+
+static void tree_remove(const char *path)
+{
+	(void)nftw(path, entry_remove, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+/* Folders of makers that are dead: nobody holds their lock. */
+static void leftovers_remove(int store)
+{
+	int fd = openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d) {
+		fd_close(&fd);
+		return;
+	}
+	while ((e = readdir(d))) {
+		cleanup_fd int lock = -1;
+		char path[PATH_MAX];
+
+		if (strncmp(e->d_name, MAKE_PREFIX, strlen(MAKE_PREFIX)) != 0 ||
+		    snprintf(path, sizeof(path), "%s/%s", image_store_path(), e->d_name) >=
+			    (int)sizeof(path))
+			continue;
+		lock = openat(store, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
+			tree_remove(path);
+	}
+	(void)closedir(d);
+}
+
+static int folder_make(struct maker *m, struct cloche_err *err)
+{
+	char shown[QUOTE_LEN], real[PATH_MAX], tree[PATH_MAX + 8];
+	cleanup_fd int store_lock = openat(m->store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* Makers look for leftovers one at a time: a new folder is not taken for one before it is
+	 * locked. */
+	if (store_lock < 0 || flock(store_lock, LOCK_EX) < 0)
+		return cloche_err_sys(err, errno, "lock the image store");
+	leftovers_remove(m->store);
+	if (!realpath(image_store_path(), real))
+		return cloche_err_sys(err, errno, "image store");
+	if (snprintf(m->dir, sizeof(m->dir), "%s/" MAKE_PREFIX "XXXXXX", real) >=
+	    (int)sizeof(m->dir))
+		return cloche_err_sys(err, ENAMETOOLONG, "image store");
+	if (!mkdtemp(m->dir)) {
+		int saved = errno;
+
+		m->dir[0] = '\0';
+		return cloche_err_sys(err, saved, "make a folder in %s", quote(shown, real));
+	}
+	m->lock = open(m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->lock < 0 || flock(m->lock, LOCK_EX) < 0)
+		return cloche_err_sys(err, errno, "lock %s", quote(shown, m->dir));
+	(void)snprintf(tree, sizeof(tree), "%s/tree", m->dir);
+	if (mkdir(tree, 0755) < 0 || chmod(tree, 0755) < 0)
+		return cloche_err_sys(err, errno, "make %s", quote(shown, tree));
+	return 0;
+}
+
+/* ---- the worker -------------------------------------------------------------------------------
+ */
+
+static int worker_world(struct maker *m, struct cloche_err *err)
+{
+	(void)setsid();
+	(void)umask(022);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return cloche_err_sys(err, errno, "set up the mounts of the build");
+	if (chdir(m->dir) < 0)
+		return cloche_err_sys(err, errno, "enter '%.200s'", m->dir);
+	/* What is built must not depend on who builds it, where and when. */
+	if (setenv("SOURCE_DATE_EPOCH", "0", 1) < 0 || setenv("LC_ALL", "C.UTF-8", 1) < 0 ||
+	    setenv("TZ", "UTC", 1) < 0 || setenv("TMPDIR", m->dir, 1) < 0 ||
+	    setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1) < 0)
+		return cloche_err_sys(err, errno, "set the environment of the build");
+	return 0;
+}
+
+static int worker_make(struct maker *m, struct cloche_err *err)
+{
+	cleanup_fd int tree_fd = -1;
+	cleanup_free char *text = NULL;
+	struct image_job job = { .dir = m->dir, .tree = "tree", .arg = m->arg };
+	int r = worker_world(m, err);
+
+	if (r < 0)
+		return r;
+	tree_fd = open("tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (tree_fd < 0)
+		return cloche_err_sys(err, errno, "open the tree");
+	job.tree_fd = tree_fd;
+	job.meta = json_pack("{s:s, s:s}", "kind", m->kind, "arch", IMAGE_ARCH);
+	if (!job.meta)
+		return cloche_err_sys(err, ENOMEM, "image");
+	r = m->fill(&job, err);
+	if (r == 0)
+		r = image_points_make(tree_fd, err);
+	if (r == 0) {
+		/* Sorted, so that the same content has the same text. */
+		text = json_dumps(job.meta, JSON_COMPACT | JSON_SORT_KEYS);
+		r = text ? image_pack("tree", "image", text, err)
+			 : cloche_err_sys(err, ENOMEM, "image");
+	}
+	json_decref(job.meta);
+	return r;
+}
+
+static _Noreturn void worker_main(struct maker *m, int alive, int result)
+{
+	struct pollfd parent = { .fd = alive };
+	struct cloche_err err = { 0 };
+	sigset_t none;
+
+	/* The parent holds the other end: it may have died before its death was watched. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || poll(&parent, 1, 0) != 0)
+		_exit(1);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)signal(SIGPIPE, SIG_DFL);
+	(void)worker_make(m, &err);
+	if (write(result, &err, sizeof(err)) != sizeof(err))
+		_exit(1);
+	_exit(0);
+}
+
+/* ---- the maker --------------------------------------------------------------------------------
+ */
+
+/* Waits for the worker's end; a signal that should end this program ends the worker. */
+static int worker_wait(pid_t pid, const sigset_t *set, int *status)
+{
+	for (;;) {
+		int sig = sigwaitinfo(set, NULL);
+		pid_t done = waitpid(pid, status, WNOHANG);
+
+		if (done == pid)
+			return 0;
+		if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP) {
+			(void)kill(pid, SIGKILL);
+			while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+				;
+			return sig;
+		}
+	}
+}
+
+static int worker_run(struct maker *m, const sigset_t *set, int *ret_signal, struct cloche_err *err)
+{
+	struct clone_args args = { .flags = CLONE_NEWPID | CLONE_NEWNS, .exit_signal = SIGCHLD };
+	int alive[2], result[2], status = 0;
+	struct cloche_err told = { 0 };
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(alive, O_CLOEXEC) < 0 || pipe2(result, O_CLOEXEC) < 0)
+		return cloche_err_sys(err, errno, "pipe2");
+	(void)fflush(NULL);
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0)
+		return cloche_err_sys(err, errno,
+				      "make the namespaces of the build (building needs root)");
+	if (pid == 0) {
+		(void)close(alive[1]);
+		(void)close(result[0]);
+		worker_main(m, alive[0], result[1]);
+	}
+	(void)close(alive[0]);
+	(void)close(result[1]);
+	*ret_signal = worker_wait(pid, set, &status);
+	n = read(result[0], &told, sizeof(told));
+	(void)close(alive[1]);
+	(void)close(result[0]);
+	if (*ret_signal)
+		return cloche_err_set(err, EINTR, "interrupted; no image was made");
+	if (n != sizeof(told))
+		return cloche_err_set(err, EIO, "the build died (%s %d)",
+				      WIFSIGNALED(status) ? "signal" : "status",
+				      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	if (told.code && err)
+		*err = told;
+	return -told.code;
+}
+
+/* The old file of the name, if any, is replaced in one step; its mount goes when nothing needs it.
+ */
+static int name_give(struct maker *m, struct cloche_err *err)
+{
+	struct image old = { .fd = -1 };
+	char file[IMAGE_NAME_MAX + sizeof(IMAGE_SUFFIX)];
+	bool replaced = image_open(m->store, m->name, &old, NULL) == 0;
+	struct cloche_err ignored;
+
+	(void)snprintf(file, sizeof(file), "%s" IMAGE_SUFFIX, m->name);
+	if (renameat(m->lock, "image", m->store, file) < 0 || fsync(m->store) < 0) {
+		int saved = errno;
+
+		image_close(&old);
+		return cloche_err_sys(err, saved, "put image '%s' in place", m->name);
+	}
+	if (replaced)
+		(void)image_unmount(m->store, old.sha256, &ignored);
+	image_close(&old);
+	return 0;
+}
+
+/* One that is ignored already, as under nohup(1), stays so. */
+static void watch(sigset_t *set, int sig)
+{
+	struct sigaction now;
+
+	if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+		(void)sigaddset(set, sig);
+}
+
+int image_make(const char *name, const char *kind, image_filler *fill, const void *arg,
+	       int *ret_signal, struct cloche_err *err)
+{
+	struct maker m = {
+		.name = name, .kind = kind, .fill = fill, .arg = arg, .store = -1, .lock = -1
+	};
+	sigset_t set, before;
+	int r = image_name_check(name, err);
+
+	*ret_signal = 0;
+	if (r < 0)
+		return r;
+	if (geteuid() != 0)
+		return cloche_err_set(err, EPERM, "making an image needs root");
+	m.store = image_store_open(true, err);
+	if (m.store < 0)
+		return m.store;
+	(void)sigemptyset(&set);
+	watch(&set, SIGINT);
+	watch(&set, SIGTERM);
+	watch(&set, SIGHUP);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &set, &before);
+	r = folder_make(&m, err);
+	if (r == 0)
+		r = worker_run(&m, &set, ret_signal, err);
+	if (r == 0)
+		r = name_give(&m, err);
+	if (m.dir[0])
+		tree_remove(m.dir);
+	fd_close(&m.lock);
+	fd_close(&m.store);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	return r;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_CLI_IMAGE_MAKE_H
+#define CLOCHE_CLI_IMAGE_MAKE_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct cloche_err;
+
+/*
+ * Making an image: whatever fills a directory tree, the rest is the same for all.
+ *
+ * Theory of operation. The maker works in a folder ".make-…" of the store that it holds a lock on.
+ * A worker, pid 1 of a pid and a mount namespace of its own, fills the tree, packs and writes it to
+ * disk; its parent then gives the file its name. When the worker fails, or a signal comes, the
+ * parent kills it and with it all that it started and mounted, and removes the folder. When the
+ * parent is killed the worker dies too; the folder stays, unlocked, and the next maker removes it.
+ * So an image is there as a whole or not at all, and nothing is ever mounted on the host.
+ */
+struct image_job {
+	const char *dir;  /* the maker's folder; the worker's current directory too */
+	const char *tree; /* the root of what is packed, empty at first: a folder in it */
+	int tree_fd;
+	json_t *meta; /* gets "kind" and "arch" before; the filler adds what else is known */
+	const void *arg;
+};
+
+typedef int image_filler(struct image_job *job, struct cloche_err *err);
+
+/* Makes or replaces an image. 0, or -errno; -EINTR: *ret_signal ended it. */
+int image_make(const char *name, const char *kind, image_filler *fill, const void *arg,
+	       int *ret_signal, struct cloche_err *err);
+
+/* For fillers: runs a program with nothing on its standard input and puts what it wrote into the
+ * error when it fails, as far as one line tells it. */
+int image_tool(const char *const argv[], const char *package, struct cloche_err *err);
+
+/* For fillers: one line of progress on standard error, when that is a terminal. */
+void image_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_CLI_IMAGE_OCI_H
+#define CLOCHE_CLI_IMAGE_OCI_H
+
+#include "cli/image_make.h"
+
+/* What to import: an OCI layout directory, or an archive of one or of `docker save`. */
+struct oci_source {
+	const char *path; /* absolute */
+	const char *ref;  /* which of several images; NULL: there is one only */
+};
+
+/* Filler for image_make(): arg is a struct oci_source. */
+int oci_fill(struct image_job *job, struct cloche_err *err);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* Fills the tree of an image from Debian packages, by a recipe, or from a directory. */
+#include "cli/image_recipe.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/quote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SCRIPT_FILE  "rootfs.sh"
+#define LIST_FILE    "packages"
+#define PACKAGES_MAX 256
+#define DEPTH_MAX    8
+
+struct words {
+	char *word[PACKAGES_MAX + 1]; /* owned, NULL-terminated */
+	size_t n;
+};
+
+static void words_free(struct words *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		free(w->word[i]);
+	w->n = 0;
+}
+
+const char *recipe_find(const char *name)
+{
+	for (const struct recipe *r = recipes; r->name; r++)
+		if (strcmp(r->name, name) == 0)
+			return r->text;
+	return NULL;
+}
+
+/* Debian policy 5.6.1, with what apt takes behind a name: =VERSION, :ARCH. No option, no path. */
+static bool package_ok(const char *text)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	static const char later[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789+.-:~=";
+
+	return strchr(first, text[0]) && text[strspn(text, later)] == '\0';
+}
+
+static int words_add(struct words *w, const char *text, struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+
+	if (!package_ok(text))
+		return cloche_err_set(err, EINVAL, "%s is no name of a package",
+				      quote(shown, text));
+	for (size_t i = 0; i < w->n; i++)
+		if (strcmp(w->word[i], text) == 0)
+			return 0;
+	if (w->n == PACKAGES_MAX)
+		return cloche_err_set(err, E2BIG, "more than %d packages", PACKAGES_MAX);
+	w->word[w->n] = strdup(text);
+	return w->word[w->n] ? (w->n++, 0) : cloche_err_sys(err, ENOMEM, "recipe");
+}
+
+static int recipe_read(const char *recipe, int depth, struct words *w, struct cloche_err *err)
+{
+	cleanup_free char *text = strdup(recipe);
+	char *save = NULL;
+	unsigned number = 0;
+	int r = 0;
+
+	if (!text)
+		return cloche_err_sys(err, ENOMEM, "recipe");
+	for (char *at = text, *line; r == 0 && (line = strsep(&at, "\n"));) {
+		char *word, *more;
+
+		number++;
+		line[strcspn(line, "#")] = '\0';
+		word = strtok_r(line, " \t\r", &save);
+		if (!word)
+			continue;
+		more = strtok_r(NULL, " \t\r", &save);
+		if (strcmp(word, "include") == 0) {
+			const char *other = more ? recipe_find(more) : NULL;
+
+			if (!other || depth == DEPTH_MAX)
+				r = cloche_err_set(err, EINVAL,
+						   "include needs the name of a shipped recipe");
+			else
+				r = recipe_read(other, depth + 1, w, err);
+			more = NULL;
+		} else {
+			r = words_add(w, word, err);
+		}
+		if (r == 0 && more)
+			r = cloche_err_set(err, EINVAL, "one package a line");
+		if (r < 0 && depth == 0)
+			(void)cloche_err_wrap(err, "recipe, line %u", number);
+	}
+	return r;
+}
+
+static int file_make(const char *path, const char *text, struct cloche_err *err)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+	size_t len = strlen(text);
+
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "make '%s'", path);
+	if (write(fd, text, len) != (ssize_t)len)
+		return cloche_err_sys(err, errno ? errno : ENOSPC, "write '%s'", path);
+	return 0;
+}
+
+/* What was unpacked, with versions, becomes part of the image's description. */
+static int packages_tell(struct image_job *job, struct cloche_err *err)
+{
+	cleanup_free char *text = NULL;
+	json_t *packages = json_array();
+	char *save = NULL;
+	size_t len;
+	int r = file_load(AT_FDCWD, LIST_FILE, 1U << 20, &text, &len, err);
+
+	if (r < 0) {
+		json_decref(packages);
+		return r;
+	}
+	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+		(void)json_array_append_new(packages, json_string(l));
+	return json_object_set_new(job->meta, "packages", packages) < 0
+		       ? cloche_err_sys(err, ENOMEM, "image")
+		       : 0;
+}
+
+int recipe_fill(struct image_job *job, struct cloche_err *err)
+{
+	const char *argv[PACKAGES_MAX + 5] = { "sh", SCRIPT_FILE };
+	struct words packages = { 0 };
+	char tree[4096], list[4096];
+	int r;
+
+	r = recipe_read(job->arg, 0, &packages, err);
+	if (r == 0 && packages.n == 0)
+		r = cloche_err_set(err, EINVAL, "the recipe names no package");
+	if (r == 0 &&
+	    (snprintf(tree, sizeof(tree), "%s/%s", job->dir, job->tree) >= (int)sizeof(tree) ||
+	     snprintf(list, sizeof(list), "%s/%s", job->dir, LIST_FILE) >= (int)sizeof(list)))
+		r = cloche_err_sys(err, ENAMETOOLONG, "image");
+	if (r == 0)
+		r = file_make(SCRIPT_FILE, recipe_script, err);
+	if (r == 0) {
+		argv[2] = tree;
+		argv[3] = list;
+		for (size_t i = 0; i < packages.n; i++)
+			argv[4 + i] = packages.word[i];
+		image_say("unpacking %zu packages and what they depend on", packages.n);
+		r = image_tool((const char *const[]){ "mmdebstrap", "--version", NULL },
+			       "mmdebstrap", err);
+	}
+	if (r == 0)
+		r = image_tool(argv, "dash", err);
+	words_free(&packages);
+	return r < 0 ? r : packages_tell(job, err);
+}
+
+int directory_fill(struct image_job *job, struct cloche_err *err)
+{
+	cleanup_free char *from = NULL;
+
+	if (asprintf(&from, "%s/.", (const char *)job->arg) < 0)
+		return cloche_err_sys(err, ENOMEM, "image");
+	image_say("copying");
+	return image_tool((const char *const[]){ "cp", "-a", "--one-file-system", "--reflink=auto",
+						 "--", from, job->tree, NULL },
+			  "coreutils", err);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_CLI_IMAGE_RECIPE_H
+#define CLOCHE_CLI_IMAGE_RECIPE_H
+
+#include "cli/image_make.h"
+
+/*
+ * The recipes of vm-images/recipes/ and the script that follows them, put into the program by
+ * vm-images/embed.sh. A recipe is a list of Debian packages, one a line, with '#' comments;
+ * "include NAME" is all of another recipe. The table ends with a NULL name.
+ */
+struct recipe {
+	const char *name;
+	const char *text;
+};
+
+extern const struct recipe recipes[];
+extern const char *const recipe_script;
+
+/* The text of a shipped recipe, or NULL. */
+const char *recipe_find(const char *name);
+
+/* Fillers for image_make(): arg is the text of a recipe; the absolute path of a directory. */
+int recipe_fill(struct image_job *job, struct cloche_err *err);
+int directory_fill(struct image_job *job, struct cloche_err *err);
+
+#endif

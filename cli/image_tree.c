@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* Paths inside a tree that is being filled: see image_tree.h. */
+#include "cli/image_tree.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define LINKS_MAX 40
+#define DEPTH_MAX 1024
+
+/* A path on its way: done holds no link and no "..", left is what is still to be walked. */
+struct walk {
+	int tree;
+	char done[PATH_MAX], left[PATH_MAX];
+	unsigned links;
+};
+
+static int climbs(struct cloche_err *err)
+{
+	return cloche_err_set(err, EPERM, "refused: it leads out of the image");
+}
+
+static int too_long(struct cloche_err *err)
+{
+	return cloche_err_sys(err, ENAMETOOLONG, "refused");
+}
+
+/* Takes the first name off left: "" when there is none. */
+static int walk_next(struct walk *w, char name[static NAME_MAX + 1], struct cloche_err *err)
+{
+	char *at = w->left + strspn(w->left, "/");
+	size_t len = strcspn(at, "/");
+
+	if (len > NAME_MAX)
+		return too_long(err);
+	memcpy(name, at, len);
+	name[len] = '\0';
+	at += len;
+	memmove(w->left, at, strlen(at) + 1);
+	return 0;
+}
+
+static int walk_up(struct walk *w, struct cloche_err *err)
+{
+	char *slash = strrchr(w->done, '/');
+
+	if (!w->done[0])
+		return climbs(err);
+	*(slash ? slash : w->done) = '\0';
+	return 0;
+}
+
+/* What a link says takes its place in front of the rest. */
+static int walk_link(struct walk *w, const char *path, struct cloche_err *err)
+{
+	char target[PATH_MAX], joined[2 * PATH_MAX];
+	ssize_t n = readlinkat(w->tree, path, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return cloche_err_sys(err, errno, "read a link");
+	target[n] = '\0';
+	if (++w->links > LINKS_MAX)
+		return cloche_err_sys(err, ELOOP, "refused");
+	if (target[0] == '/')
+		w->done[0] = '\0';
+	if (snprintf(joined, sizeof(joined), "%s/%s", target, w->left) >= PATH_MAX)
+		return too_long(err);
+	(void)strcpy(w->left, joined);
+	return 0;
+}
+
+static int walk_into(struct walk *w, const char *name, struct cloche_err *err)
+{
+	char path[PATH_MAX + NAME_MAX + 2];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s%s%s", w->done, w->done[0] ? "/" : "", name);
+	if (strlen(path) >= PATH_MAX)
+		return too_long(err);
+	if (fstatat(w->tree, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT || mkdirat(w->tree, path, 0755) < 0)
+			return cloche_err_sys(err, errno, "make its directory");
+	} else if (S_ISLNK(st.st_mode)) {
+		return walk_link(w, path, err);
+	} else if (!S_ISDIR(st.st_mode)) {
+		return cloche_err_sys(err, ENOTDIR, "make its directory");
+	}
+	(void)strcpy(w->done, path);
+	return 0;
+}
+
+/* Cuts the last name off a path of an archive, which may begin with "/" or "./" and end with "/".
+ * A ".." anywhere is refused, even one that would stay inside: no archive needs it. */
+static int path_split(const char *path, struct walk *w, char name[static NAME_MAX + 1],
+		      struct cloche_err *err)
+{
+	size_t used = 0;
+
+	name[0] = '\0';
+	for (const char *at = path; *(at += strspn(at, "/"));) {
+		size_t len = strcspn(at, "/");
+
+		if (len == 2 && at[0] == '.' && at[1] == '.')
+			return climbs(err);
+		if (len > NAME_MAX || used + strlen(name) + 2 > sizeof(w->left))
+			return too_long(err);
+		if (len != 1 || at[0] != '.') {
+			if (name[0])
+				used += (size_t)sprintf(w->left + used, "%s/", name);
+			memcpy(name, at, len);
+			name[len] = '\0';
+		}
+		at += len;
+	}
+	return 0;
+}
+
+int tree_parent(int tree, const char *path, int *ret_dir, char ret_name[static NAME_MAX + 1],
+		struct cloche_err *err)
+{
+	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+	struct walk w = { .tree = tree };
+	char name[NAME_MAX + 1];
+	int r = path_split(path, &w, ret_name, err);
+
+	while (r == 0) {
+		r = walk_next(&w, name, err);
+		if (r < 0 || !name[0])
+			break;
+		if (strcmp(name, ".") == 0)
+			continue;
+		r = strcmp(name, "..") == 0 ? walk_up(&w, err) : walk_into(&w, name, err);
+	}
+	if (r < 0)
+		return r;
+	/* The kernel holds the walk to what it found. */
+	r = (int)syscall(SYS_openat2, tree, w.done[0] ? w.done : ".", &how, sizeof(how));
+	if (r < 0)
+		return cloche_err_sys(err, errno, "open its directory");
+	*ret_dir = r;
+	return 0;
+}
+
+/* ---- removing ---------------------------------------------------------------------------------
+ */
+
+static int clear(int dir, int depth);
+
+static int remove_name(int dir, const char *name, int depth)
+{
+	cleanup_fd int fd = -1;
+	int r;
+
+	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -errno;
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = depth > DEPTH_MAX ? -ELOOP : clear(fd, depth + 1);
+	return r < 0 ? r : unlinkat(dir, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+/* fd stays open. */
+static int clear(int dir, int depth)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d) {
+		r = -errno;
+		fd_close(&fd);
+		return r;
+	}
+	while (r == 0 && (e = readdir(d)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			r = remove_name(fd, e->d_name, depth);
+	(void)closedir(d);
+	return r;
+}
+
+int tree_remove_at(int dir, const char *name, struct cloche_err *err)
+{
+	int r = remove_name(dir, name, 0);
+
+	return r < 0 ? cloche_err_sys(err, -r, "remove what is there") : 0;
+}
+
+int tree_clear(int dir, struct cloche_err *err)
+{
+	int r = clear(dir, 0);
+
+	return r < 0 ? cloche_err_sys(err, -r, "clear the directory") : 0;
+}

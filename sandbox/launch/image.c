@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* The store of function images: names, and what a file of it holds (see image.h). */
+#include "launch/image.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/quote.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FILE_NAME_LEN (IMAGE_NAME_MAX + sizeof(IMAGE_SUFFIX))
+
+static bool name_ok(const char *name, size_t len)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	static const char later[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+
+	return len > 0 && len <= IMAGE_NAME_MAX && strchr(first, name[0]) &&
+	       strspn(name, later) >= len;
+}
+
+int image_name_check(const char *name, struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+
+	if (name_ok(name, strlen(name)))
+		return 0;
+	return cloche_err_set(
+		err, EINVAL,
+		"%s is no name of an image: up to %d of a-z, 0-9, '.', '_' and '-', a "
+		"letter or digit first",
+		quote(shown, name), IMAGE_NAME_MAX);
+}
+
+const char *image_store_path(void)
+{
+	const char *path = getenv(IMAGE_STORE_ENV);
+
+	return path && *path ? path : IMAGE_STORE;
+}
+
+static int make_dirs(const char *path)
+{
+	char part[4096];
+	size_t len = strlen(path);
+
+	if (len >= sizeof(part))
+		return -ENAMETOOLONG;
+	memcpy(part, path, len + 1);
+	for (char *p = part + 1; (p = strchr(p, '/')); p++) {
+		*p = '\0';
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	return mkdir(part, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int image_store_open(bool make, struct cloche_err *err)
+{
+	const char *path = image_store_path();
+	cleanup_fd int fd = -1;
+	char shown[QUOTE_LEN];
+	struct stat st;
+	int r;
+
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && make) {
+		r = make_dirs(path);
+		if (r < 0)
+			return cloche_err_sys(err, -r, "make the image store %s",
+					      quote(shown, path));
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "open the image store %s", quote(shown, path));
+	if (fstat(fd, &st) < 0)
+		return cloche_err_sys(err, errno, "stat the image store %s", quote(shown, path));
+	if (st.st_uid != geteuid() || (st.st_mode & 022))
+		return cloche_err_set(
+			err, EPERM,
+			"the image store %s belongs to uid %u with mode %03o: it must "
+			"be root's, with nobody else writing to it",
+			quote(shown, path), st.st_uid, st.st_mode & 0777);
+	return TAKE_FD(fd);
+}
+
+/* ---- the last block ---------------------------------------------------------------------------
+ */
+
+static uint64_t padded(uint64_t bytes)
+{
+	return (bytes + IMAGE_BLOCK - 1) / IMAGE_BLOCK * IMAGE_BLOCK;
+}
+
+static void tail_write(const struct image *image, char block[static IMAGE_BLOCK])
+{
+	memset(block, 0, IMAGE_BLOCK);
+	(void)snprintf(block, IMAGE_BLOCK,
+		       "cloche-image 1\nsha256 %s\nfs %" PRIu64 "\nmeta %" PRIu64 "\n",
+		       image->sha256, image->fs_bytes, image->meta_bytes);
+}
+
+/* What was read is written again and compared: nothing but what tail_write() writes is accepted. */
+static bool tail_read(const char block[static IMAGE_BLOCK + 1], struct image *image)
+{
+	char again[IMAGE_BLOCK];
+
+	if (sscanf(block, "cloche-image 1\nsha256 %64[0-9a-f]\nfs %" SCNu64 "\nmeta %" SCNu64 "\n",
+		   image->sha256, &image->fs_bytes, &image->meta_bytes) != 3 ||
+	    strlen(image->sha256) != HASH_HEX_LEN - 1 || image->meta_bytes > IMAGE_META_MAX ||
+	    image->fs_bytes > image->bytes)
+		return false;
+	tail_write(image, again);
+	return memcmp(block, again, IMAGE_BLOCK) == 0 && image->fs_bytes % IMAGE_BLOCK == 0 &&
+	       image->fs_bytes + padded(image->meta_bytes) + IMAGE_BLOCK == image->bytes;
+}
+
+void image_close(struct image *image)
+{
+	fd_close(&image->fd);
+}
+
+int image_open(int store, const char *name, struct image *ret, struct cloche_err *err)
+{
+	char file[FILE_NAME_LEN], block[IMAGE_BLOCK + 1] = { 0 };
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int r = image_name_check(name, err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(file, sizeof(file), "%s" IMAGE_SUFFIX, name);
+	/* Not to wait for the writer of a FIFO. */
+	fd = openat(store, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT)
+		return cloche_err_set(err, ENOENT,
+				      "there is no image '%s': 'cloche image list' shows those "
+				      "that are there",
+				      name);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cloche_err_sys(err, errno, "open image '%s'", name);
+	*ret = (struct image){ .fd = -1,
+			       .bytes = (uint64_t)st.st_size,
+			       .made_ns = timespec_ns(st.st_mtim) };
+	if (!S_ISREG(st.st_mode) || st.st_size < 2 * IMAGE_BLOCK ||
+	    pread(fd, block, IMAGE_BLOCK, st.st_size - IMAGE_BLOCK) != IMAGE_BLOCK ||
+	    !tail_read(block, ret))
+		return cloche_err_set(err, EBADMSG,
+				      "image '%s' is damaged: its last block is not what was "
+				      "written; build or import it again",
+				      name);
+	ret->fd = TAKE_FD(fd);
+	return 0;
+}
+
+int image_meta(const struct image *image, const char *name, char **ret, struct cloche_err *err)
+{
+	cleanup_free char *text = malloc(image->meta_bytes + 1);
+
+	if (!text)
+		return cloche_err_sys(err, ENOMEM, "image '%s'", name);
+	if (pread(image->fd, text, image->meta_bytes, (off_t)image->fs_bytes) !=
+	    (ssize_t)image->meta_bytes)
+		return cloche_err_set(err, EIO, "image '%s' cannot be read", name);
+	text[image->meta_bytes] = '\0';
+	*ret = TAKE_PTR(text);
+	return 0;
+}
+
+int image_verify(const struct image *image, const char *name, struct cloche_err *err)
+{
+	char sum[HASH_HEX_LEN];
+	int r = hash_sha256_fd(image->fd, 0, image->bytes - IMAGE_BLOCK, sum, err);
+
+	if (r < 0)
+		return cloche_err_wrap(err, "image '%s'", name);
+	if (strcmp(sum, image->sha256) != 0)
+		return cloche_err_set(err, EBADMSG,
+				      "image '%s' is damaged: its SHA-256 is %.12s… and was "
+				      "%.12s… when it was made; build or import it again",
+				      name, sum, image->sha256);
+	return 0;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int image_seal(int fd, const char *meta, struct cloche_err *err)
+{
+	struct image image = { .fd = fd, .meta_bytes = strlen(meta) };
+	static const char zeroes[IMAGE_BLOCK];
+	char block[IMAGE_BLOCK];
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0 || lseek(fd, 0, SEEK_END) < 0)
+		return cloche_err_sys(err, errno, "seal the image");
+	if (image.meta_bytes > IMAGE_META_MAX)
+		return cloche_err_set(err, EFBIG, "the description of the image is too long");
+	image.fs_bytes = padded((uint64_t)st.st_size);
+	r = write_all(fd, zeroes, image.fs_bytes - (uint64_t)st.st_size);
+	if (r == 0)
+		r = write_all(fd, meta, image.meta_bytes);
+	if (r == 0)
+		r = write_all(fd, zeroes, padded(image.meta_bytes) - image.meta_bytes);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "write the image");
+	r = hash_sha256_fd(fd, 0, image.fs_bytes + padded(image.meta_bytes), image.sha256, err);
+	if (r < 0)
+		return r;
+	tail_write(&image, block);
+	r = write_all(fd, block, sizeof(block));
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	return r < 0 ? cloche_err_sys(err, -r, "write the image") : 0;
+}
+
+/* ---- names ------------------------------------------------------------------------------------
+ */
+
+void image_names_free(char **names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int image_names(int store, char ***ret, size_t *ret_n, struct cloche_err *err)
+{
+	int fd = openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	char **names = NULL;
+	struct dirent *e;
+	size_t n = 0;
+
+	if (!d) {
+		int saved = errno;
+
+		fd_close(&fd);
+		return cloche_err_sys(err, saved, "read the image store");
+	}
+	while ((e = readdir(d))) {
+		size_t len = strlen(e->d_name), suffix = strlen(IMAGE_SUFFIX);
+		char **more;
+
+		if (len <= suffix || strcmp(e->d_name + len - suffix, IMAGE_SUFFIX) != 0)
+			continue;
+		e->d_name[len - suffix] = '\0';
+		if (!name_ok(e->d_name, len - suffix))
+			continue;
+		more = realloc(names, (n + 1) * sizeof(*names));
+		if (more)
+			names = more;
+		if (!more || !(names[n] = strdup(e->d_name))) {
+			image_names_free(names, n);
+			(void)closedir(d);
+			return cloche_err_sys(err, ENOMEM, "read the image store");
+		}
+		n++;
+	}
+	(void)closedir(d);
+	if (n > 0)
+		qsort(names, n, sizeof(*names), by_name);
+	*ret = names;
+	*ret_n = n;
+	return 0;
+}

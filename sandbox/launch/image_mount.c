@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mounts images, once for all contexts, at /run/cloche/images/SHA256 (see image.h). That directory
+ * is a private mount of its own, so that nothing mounted there shows up in other mount namespaces.
+ */
+#include "launch/image.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <linux/loop.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#define MOUNTS	      HOST_RUN_DIR "/images"
+#define LOCK	      "images.lock"
+#define LOOP_CTRL     makedev(10, 237) /* Documentation/admin-guide/devices.txt */
+#define LOOP_ATTEMPTS 64
+
+static void path_of(const char *sha256, char ret[static IMAGE_PATH_LEN])
+{
+	(void)snprintf(ret, IMAGE_PATH_LEN, MOUNTS "/%s", sha256);
+}
+
+bool image_mounted(const char *sha256)
+{
+	char path[IMAGE_PATH_LEN];
+	struct statfs fs;
+
+	path_of(sha256, path);
+	/* The directory below a mount that is gone is of another file system. */
+	return statfs(path, &fs) == 0 && fs.f_type == EROFS_SUPER_MAGIC_V1;
+}
+
+static int prepare_dir(struct cloche_err *err)
+{
+	if (mkdir(MOUNTS, 0700) < 0 && errno != EEXIST)
+		return cloche_err_sys(err, errno, "make '%s'", MOUNTS);
+	if (mount(NULL, MOUNTS, NULL, MS_PRIVATE, NULL) == 0)
+		return 0;
+	if (mount(MOUNTS, MOUNTS, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, MOUNTS, NULL, MS_PRIVATE, NULL) < 0)
+		return cloche_err_sys(err, errno, "mount '%s' on itself", MOUNTS);
+	return 0;
+}
+
+/* The kernel loads the loop module when its node is opened. Without udev or systemd the node itself
+ * is not there before the module is. */
+static int loop_control(struct cloche_err *err)
+{
+	static const char path[] = "/dev/loop-control";
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT && mknod(path, S_IFCHR | 0660, LOOP_CTRL) == 0) {
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			(void)unlink(path);
+	}
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "open '%s': 'modprobe loop' may help", path);
+	return fd;
+}
+
+/* A loop device that goes when its mount goes. Returns its fd and its path. */
+static int loop_make(const struct image *image, char *path, size_t size, struct cloche_err *err)
+{
+	cleanup_fd int control = loop_control(err);
+	struct loop_config config = {
+		.fd = (unsigned)image->fd,
+		.info = { .lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR,
+			  .lo_sizelimit = image->fs_bytes },
+	};
+
+	if (control < 0)
+		return control;
+	(void)snprintf((char *)config.info.lo_file_name, LO_NAME_SIZE, "cloche-image-%.40s",
+		       image->sha256);
+	for (int i = 0; i < LOOP_ATTEMPTS; i++) {
+		int n = ioctl(control, LOOP_CTL_GET_FREE), saved;
+		cleanup_fd int fd = -1;
+
+		if (n < 0)
+			return cloche_err_sys(err, errno, "find a free loop device");
+		(void)snprintf(path, size, "/dev/loop%d", n);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		saved = errno;
+		if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config) == 0)
+			return TAKE_FD(fd);
+		saved = fd >= 0 ? errno : saved;
+		/* Somebody else took it first: again. */
+		if (saved != EBUSY)
+			return cloche_err_sys(err, saved, "set up '%s'", path);
+	}
+	return cloche_err_set(err, EBUSY, "no loop device stays free long enough");
+}
+
+/* A detached mount of the erofs that lies in source: a loop device, or a file where the kernel can
+ * (Linux 6.12). */
+static int erofs_mount(const char *source, struct cloche_err *err)
+{
+	cleanup_fd int fs = fsopen("erofs", FSOPEN_CLOEXEC);
+	int tree;
+
+	if (fs < 0 && errno == ENODEV)
+		return cloche_err_set(err, ENODEV,
+				      "this kernel has no erofs (CONFIG_EROFS_FS), or 'modprobe "
+				      "erofs' fails");
+	if (fs < 0)
+		return cloche_err_sys(err, errno, "fsopen erofs");
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return cloche_err_sys(err, errno, "mount erofs");
+	tree = fsmount(fs, FSMOUNT_CLOEXEC,
+		       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	return tree < 0 ? cloche_err_sys(err, errno, "fsmount erofs") : tree;
+}
+
+static int mount_file(const struct image *image, struct cloche_err *err)
+{
+	cleanup_fd int loop = -1;
+	char path[64];
+	int tree;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
+	tree = erofs_mount(path, err);
+	if (tree != -ENOTBLK)
+		return tree;
+	loop = loop_make(image, path, sizeof(path), err);
+	return loop < 0 ? loop : erofs_mount(path, err);
+}
+
+static int arch_check(const struct image *image, const char *name, struct cloche_err *err)
+{
+	cleanup_free char *text = NULL;
+	const char *arch = NULL;
+	json_t *meta;
+	int r = image_meta(image, name, &text, err);
+
+	if (r < 0)
+		return r;
+	meta = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	if (json_unpack(meta, "{s:s}", "arch", &arch) < 0)
+		r = cloche_err_set(err, EBADMSG, "image '%s' does not say its architecture", name);
+	else if (strcmp(arch, IMAGE_ARCH) != 0)
+		r = cloche_err_set(
+			err, ENOEXEC,
+			"image '%s' is for %.32s: this program and machine are " IMAGE_ARCH, name,
+			arch);
+	json_decref(meta);
+	return r;
+}
+
+static int mount_at(const struct image *image, const char *name, const char *path,
+		    struct cloche_err *err)
+{
+	cleanup_fd int tree = -1;
+	int r = image_verify(image, name, err);
+
+	if (r == 0)
+		r = arch_check(image, name, err);
+	if (r == 0)
+		r = prepare_dir(err);
+	if (r < 0)
+		return r;
+	tree = mount_file(image, err);
+	if (tree < 0)
+		return cloche_err_wrap(err, "image '%s'", name);
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return cloche_err_sys(err, errno, "make '%s'", path);
+	if (move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return cloche_err_sys(err, errno, "mount image '%s' at '%s'", name, path);
+	return 0;
+}
+
+int image_mount(const char *name, char ret[static IMAGE_PATH_LEN], struct cloche_err *err)
+{
+	cleanup_fd int store = -1, run = -1, lock = -1;
+	struct image image = { .fd = -1 };
+	int r = image_name_check(name, err);
+
+	if (r < 0)
+		return r;
+	store = image_store_open(false, err);
+	if (store == -ENOENT)
+		return cloche_err_set(err, ENOENT,
+				      "there is no image '%s', and no store at '%.200s': 'cloche "
+				      "image build' or 'import' makes one; a directory is written "
+				      "with a '/'",
+				      name, image_store_path());
+	if (store < 0)
+		return store;
+	r = image_open(store, name, &image, err);
+	if (r < 0)
+		return r;
+	path_of(image.sha256, ret);
+	if (!image_mounted(image.sha256)) {
+		r = run = host_run_dir(err);
+		if (r >= 0)
+			r = lock = host_lock(run, LOCK, err);
+		if (r >= 0 && !image_mounted(image.sha256))
+			r = mount_at(&image, name, ret, err);
+	}
+	image_close(&image);
+	return r < 0 ? r : 0;
+}
+
+static bool still_named(int store, const char *sha256)
+{
+	char **names = NULL;
+	size_t n = 0;
+	bool found = false;
+
+	if (image_names(store, &names, &n, NULL) < 0)
+		return true;
+	for (size_t i = 0; i < n && !found; i++) {
+		struct image image = { .fd = -1 };
+
+		found = image_open(store, names[i], &image, NULL) == 0 &&
+			strcmp(image.sha256, sha256) == 0;
+		image_close(&image);
+	}
+	image_names_free(names, n);
+	return found;
+}
+
+int image_unmount(int store, const char *sha256, struct cloche_err *err)
+{
+	cleanup_fd int run = -1, lock = -1;
+	char path[IMAGE_PATH_LEN];
+
+	if (!image_mounted(sha256))
+		return 0;
+	run = host_run_dir(err);
+	if (run < 0)
+		return run;
+	lock = host_lock(run, LOCK, err);
+	if (lock < 0)
+		return lock;
+	path_of(sha256, path);
+	if (still_named(store, sha256) || !image_mounted(sha256))
+		return 0;
+	if (umount2(path, MNT_DETACH) < 0)
+		return cloche_err_sys(err, errno, "unmount '%s'", path);
+	(void)rmdir(path);
+	return 0;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* Stores of images for tests: see images.h. */
+#include "tests/lib/images.h"
+
+#include "base/fd.h"
+#include "launch/image.h"
+#include "tests/lib/env.h"
+#include "tests/lib/tmpdir.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct store store_make(void)
+{
+	struct store s = { 0 };
+
+	if (geteuid() != 0)
+		test_skip("needs root");
+	if (access("/usr/bin/mkfs.erofs", X_OK) < 0)
+		test_skip("needs mkfs.erofs (erofs-utils)");
+	s.dir = tmpdir_make();
+	cr_assert(asprintf(&s.path, "%s/store", s.dir) > 0);
+	cr_assert_eq(setenv(IMAGE_STORE_ENV, s.path, 1), 0);
+	return s;
+}
+
+void store_free(struct store *s)
+{
+	cleanup_fd int store = image_store_open(false, NULL);
+	char **names = NULL;
+	size_t n = 0;
+
+	if (store >= 0)
+		(void)image_names(store, &names, &n, NULL);
+	for (size_t i = 0; i < n; i++) {
+		cleanup_run struct run run = { 0 };
+
+		RUN_IMAGE(&run, "remove", names[i]);
+		cr_assert_eq(run.status, 0, "%s", run.err);
+	}
+	image_names_free(names, n);
+	(void)umount2(s->path, MNT_DETACH);
+	tmpdir_free(&s->dir);
+	free(s->path);
+}
+
+const char *store_file(const struct store *s, const char *fmt, ...)
+{
+	static char paths[64][512];
+	static unsigned turn;
+	char *path = paths[turn++ % 64];
+	int n = snprintf(path, sizeof(paths[0]), "%s/", s->dir);
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(path + n, sizeof(paths[0]) - (size_t)n, fmt, ap);
+	va_end(ap);
+	return path;
+}
+
+size_t store_count(const struct store *s)
+{
+	DIR *d = opendir(s->path);
+	struct dirent *e;
+	size_t n = 0;
+
+	cr_assert(d || errno == ENOENT, "%s: %m", s->path);
+	while (d && (e = readdir(d)))
+		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	if (d)
+		(void)closedir(d);
+	return n;
+}
+
+size_t mounts_with(const char *text)
+{
+	cleanup_file FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096];
+	size_t n = 0;
+
+	cr_assert(f);
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, text) != NULL;
+	return n;
+}
+
+void put(const char *path, const void *data, size_t len)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+
+	cr_assert(fd >= 0, "%s: %m", path);
+	cr_assert_eq(write(fd, data, len), (ssize_t)len, "%s: %m", path);
+}
+
+const char *tree_make(const struct store *s, const char *dir)
+{
+	const char *path = store_file(s, "%s", dir);
+	cleanup_free char *noop = env_helper("noop");
+	cleanup_run struct run run = { 0 };
+
+	cr_assert_eq(mkdir(path, 0755), 0, "%s: %m", path);
+	RUN(&run, "cp", noop, path);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	PUT(store_file(s, "%s/whose", dir), s->dir);
+	return path;
+}
+
+const char *sha_of(const struct run *run)
+{
+	static char sha[65];
+
+	cr_assert_eq(run->status, 0, "%s", run->err);
+	cr_assert_eq(sscanf(run->out, "%*s %64[0-9a-f]", sha), 1, "%s", run->out);
+	return sha;
+}
+
+void expect_refused(const struct run *run, int status, const char *part)
+{
+	const char *end = strchr(run->err, '\n');
+
+	cr_assert_eq(run->status, status, "status %d: %s", run->status, run->err);
+	cr_assert(strstr(run->err, part), "'%s' lacks '%s'", run->err, part);
+	cr_assert(end && end[1] == '\0', "not one line: '%s'", run->err);
+}

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Images as a user of `cloche image` and `cloche run --rootfs` has them: made, used, replaced,
+ * removed; damaged, interrupted, out of space. The images are tiny, made from a directory by the
+ * code that packs the real ones; what fills those is vm-images/'s to test (make check-images).
+ */
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/image.h"
+#include "tests/lib/env.h"
+#include "tests/lib/images.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* An image of this name, its hash in sha. */
+static void build(const struct store *s, const char *dir, const char *name, char sha[65])
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_IMAGE(&run, "build", "--dir", dir, name);
+	(void)strcpy(sha, sha_of(&run));
+	cr_assert_eq(run.err_len, 0, "%s", run.err);
+}
+
+Test(image, a_function_runs_in_it)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+	char sha[65];
+
+	build(&s, tree_make(&s, "tree"), "tiny", sha);
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_str_eq(report_text(&run, "verdict"), "ok");
+	run_free(&run);
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/usr/bin/id");
+	cr_assert_eq(run.status, 127, "the host's files are in the image: %s", run.err);
+}
+
+/* Where an image has nothing, a bind's mount point need not be there; what it has is never hidden.
+ */
+Test(image, binds_find_a_place)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_free char *noop = env_helper("noop"), *task = NULL, *opt = NULL;
+	const char *tree = tree_make(&s, "tree");
+	cleanup_run struct run run = { 0 };
+	char sha[65];
+
+	cr_assert(asprintf(&task, "%s:/var/task/deep/fn", noop) > 0);
+	cr_assert(asprintf(&opt, "%s:/opt/fn", noop) > 0);
+	cr_assert_eq(mkdir(store_file(&s, "tree/opt"), 0755), 0);
+	PUT(store_file(&s, "tree/opt/own"), "");
+	build(&s, tree, "tiny", sha);
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "-b", task, "--", "/var/task/deep/fn");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "-b", opt, "--", "/opt/fn");
+	expect_refused(&run, 125, "--bind: make '/opt/fn' inside");
+}
+
+/* Also the first ones, that find it not mounted, at the same time. */
+Test(image, all_contexts_share_one_mount)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+	char sha[65], command[1024];
+
+	build(&s, tree_make(&s, "tree"), "tiny", sha);
+	cr_assert_eq(mounts_with(sha), 0);
+	(void)snprintf(
+		command, sizeof(command),
+		"for i in 1 2 3 4; do '%s' run -q --rootfs tiny -- /noop & pids=\"$pids $!\"; "
+		"done; for pid in $pids; do wait $pid || exit; done",
+		env_need("CLOCHE"));
+	RUN(&run, "sh", "-c", command);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(mounts_with(sha), 1);
+	run_free(&run);
+	RUN_IMAGE(&run, "remove", "tiny");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(mounts_with(sha), 0);
+	cr_assert_eq(store_count(&s), 0);
+}
+
+Test(image, the_same_content_gives_the_same_bytes)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 }, other = { 0 };
+	struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	const char *a = tree_make(&s, "a"), *b = tree_make(&s, "b");
+	char sha_a[65], sha_b[65];
+
+	/* Made in another order, at another time, by another owner. */
+	PUT(store_file(&s, "a/one"), "1");
+	PUT(store_file(&s, "a/two"), "2");
+	PUT(store_file(&s, "b/two"), "2");
+	PUT(store_file(&s, "b/one"), "1");
+	cr_assert_eq(utimensat(AT_FDCWD, store_file(&s, "b/one"), old, 0), 0);
+	cr_assert_eq(chown(store_file(&s, "b/two"), 12, 34), 0);
+	build(&s, a, "a", sha_a);
+	build(&s, b, "b", sha_b);
+	cr_assert_str_eq(sha_a, sha_b);
+	RUN(&run, "cat", store_file(&s, "store/a.erofs"));
+	RUN(&other, "cat", store_file(&s, "store/b.erofs"));
+	cr_assert(run.out_len > IMAGE_BLOCK && run.out_len == other.out_len);
+	cr_assert_eq(memcmp(run.out, other.out, run.out_len), 0);
+	run_free(&run);
+	/* What the hash is of is written down, for those who check it by other means. */
+	RUN(&run, "sh", "-c", "head -c -4096 \"$0\" | sha256sum", store_file(&s, "store/a.erofs"));
+	cr_assert_eq(strncmp(run.out, sha_a, 64), 0, "%s", run.out);
+	PUT(store_file(&s, "b/one"), "3");
+	build(&s, b, "b", sha_b);
+	cr_assert_str_neq(sha_a, sha_b);
+}
+
+Test(image, list_and_show_say_what_there_is)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+	char sha[65], row[256];
+	json_t *o;
+
+	RUN_IMAGE(&run, "list");
+	cr_assert_eq(run.status, 0, "no store yet: %s", run.err);
+	run_free(&run);
+	build(&s, tree_make(&s, "tree"), "tiny", sha);
+	RUN_IMAGE(&run, "list");
+	(void)snprintf(row, sizeof(row), "  %.12s  directory\n", sha);
+	cr_assert(strstr(run.out, "\ntiny ") && strstr(run.out, row), "%s", run.out);
+	run_free(&run);
+	RUN_IMAGE(&run, "show", "--json", "tiny");
+	o = json_loads(run.out, JSON_REJECT_DUPLICATES, NULL);
+	cr_assert(o, "%s", run.out);
+	cr_assert_str_eq(json_string_value(json_object_get(o, "sha256")), sha);
+	cr_assert_str_eq(json_string_value(json_object_get(o, "kind")), "directory");
+	cr_assert_str_eq(json_string_value(json_object_get(o, "arch")), IMAGE_ARCH);
+	cr_assert(json_is_false(json_object_get(o, "mounted")));
+	json_decref(o);
+}
+
+/* A replaced image: who runs in the old one goes on, who comes later gets the new one. */
+Test(image, a_new_one_takes_the_place_of_the_old)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+	const char *tree = tree_make(&s, "tree");
+	char first[65], second[65], path[IMAGE_PATH_LEN];
+	struct cloche_err err = { 0 };
+	cleanup_fd int inside = -1;
+
+	build(&s, tree, "tiny", first);
+	cr_assert_eq(image_mount("tiny", path, &err), 0, "%s", err.text);
+	inside = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert(inside >= 0);
+	PUT(store_file(&s, "tree/new"), "new");
+	build(&s, tree, "tiny", second);
+	cr_assert_eq(mounts_with(first), 0);
+	cr_assert_eq(faccessat(inside, "noop", X_OK, 0), 0, "%m");
+	cr_assert_eq(image_mount("tiny", path, &err), 0, "%s", err.text);
+	cr_assert(strstr(path, second));
+	cr_assert_eq(store_count(&s), 1);
+}
+
+/* Two names of one content share the mount; it goes with the last of them. */
+Test(image, the_mount_stays_while_a_name_needs_it)
+{
+	cleanup_store struct store s = store_make();
+	const char *tree = tree_make(&s, "tree");
+	char path[IMAGE_PATH_LEN], sha[65];
+	cleanup_run struct run run = { 0 };
+	struct cloche_err err = { 0 };
+
+	build(&s, tree, "one", sha);
+	build(&s, tree, "two", sha);
+	cr_assert_eq(image_mount("one", path, &err), 0, "%s", err.text);
+	RUN_IMAGE(&run, "remove", "one");
+	cr_assert_eq(mounts_with(sha), 1);
+	run_free(&run);
+	RUN_IMAGE(&run, "remove", "two");
+	cr_assert_eq(mounts_with(sha), 0);
+}
+
+/* ---- bad images -------------------------------------------------------------------------------
+ */
+
+static void damage(const char *file, off_t at, const char *bytes)
+{
+	cleanup_fd int fd = open(file, O_WRONLY | O_CLOEXEC);
+
+	cr_assert(fd >= 0, "%s: %m", file);
+	if (at < 0)
+		at += lseek(fd, 0, SEEK_END);
+	cr_assert_eq(pwrite(fd, bytes, strlen(bytes), at), (ssize_t)strlen(bytes));
+}
+
+Test(image, a_damaged_one_is_not_used)
+{
+	cleanup_store struct store s = store_make();
+	const char *file = store_file(&s, "store/tiny.erofs"), *tree = tree_make(&s, "tree");
+	/* The file system's head, its data, the description, the last block's words and padding. */
+	static const off_t where[] = { 1024, 9000, -8192, -4096, -4080, -100 };
+	char sha[65];
+
+	for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
+		cleanup_run struct run run = { 0 };
+
+		build(&s, tree, "tiny", sha);
+		damage(file, where[i], "\x5a!");
+		RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+		expect_refused(&run, 125, "image 'tiny' is damaged");
+		cr_assert_str_eq(report_text(&run, "verdict"), "launch_error");
+		run_free(&run);
+		RUN_IMAGE(&run, "verify", "tiny");
+		expect_refused(&run, 1, "image 'tiny' is damaged");
+		cr_assert_eq(mounts_with(sha), 0);
+	}
+	for (off_t size = 0; size <= 8192; size += 4096) {
+		cleanup_run struct run run = { 0 };
+
+		build(&s, tree, "tiny", sha);
+		cr_assert_eq(truncate(file, size), 0);
+		RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+		expect_refused(&run, 125, "image 'tiny' is damaged");
+		run_free(&run);
+		RUN_IMAGE(&run, "remove", "tiny");
+		cr_assert_eq(run.status, 0, "%s", run.err);
+		cr_assert_eq(store_count(&s), 0);
+	}
+}
+
+Test(image, one_for_another_architecture_is_refused_by_name)
+{
+	cleanup_store struct store s = store_make();
+	const char *file = store_file(&s, "store/tiny.erofs");
+	cleanup_run struct run run = { 0 };
+	struct cloche_err err = { 0 };
+	cleanup_fd int fd = -1, store = -1;
+	struct image image;
+	char sha[65];
+
+	build(&s, tree_make(&s, "tree"), "tiny", sha);
+	fd = open(file, O_RDWR | O_CLOEXEC);
+	cr_assert(fd >= 0);
+	/* As such a machine would have made it: the description and the last block replaced. */
+	cr_assert_eq(ftruncate(fd, lseek(fd, 0, SEEK_END) - 2 * IMAGE_BLOCK), 0);
+	cr_assert_eq(image_seal(fd, "{\"arch\":\"riscv64\",\"kind\":\"base\"}", &err), 0, "%s",
+		     err.text);
+	store = image_store_open(false, &err);
+	cr_assert_eq(image_open(store, "tiny", &image, &err), 0, "%s", err.text);
+	image_close(&image);
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+	expect_refused(&run, 125, "is for riscv64: this program and machine are " IMAGE_ARCH);
+	cr_assert_eq(mounts_with(image.sha256), 0);
+}
+
+Test(image, what_is_no_mount_point_is_refused)
+{
+	static const char *const points[] = { "dev", "proc", "sys", "tmp" };
+	cleanup_store struct store s = store_make();
+
+	for (size_t i = 0; i < 4; i++) {
+		const char *tree = tree_make(&s, points[i]);
+		cleanup_run struct run run = { 0 };
+		char part[64];
+
+		cr_assert_eq(symlink("/etc", store_file(&s, "%s/%s", points[i], points[i])), 0);
+		RUN_IMAGE(&run, "build", "--dir", tree, "tiny");
+		(void)snprintf(part, sizeof(part), "'/%s' in the image is a link", points[i]);
+		expect_refused(&run, 1, part);
+		cr_assert_eq(store_count(&s), 0);
+	}
+}
+
+Test(image, a_full_disk_leaves_nothing)
+{
+	cleanup_store struct store s = store_make();
+	const char *tree = tree_make(&s, "tree"), *big = store_file(&s, "tree/big");
+	cleanup_run struct run run = { 0 };
+	char sha[65];
+
+	cr_assert_eq(mkdir(s.path, 0755), 0);
+	cr_assert_eq(mount("cloche-image-test", s.path, "tmpfs", 0, "size=4M,mode=755"), 0, "%m");
+	build(&s, tree, "tiny", sha);
+	PUT(big, "");
+	/* Too much to be copied, then too much to be packed beside the copy. */
+	for (off_t size = 8 << 20; size >= 2 << 20; size -= 6 << 20) {
+		run_free(&run);
+		cr_assert_eq(truncate(big, 0), 0);
+		RUN(&run, "dd", "if=/dev/zero", "bs=1M", size > 4 << 20 ? "count=8" : "count=2",
+		    "status=none", "conv=notrunc", "of=/dev/stdout");
+		put(big, run.out, run.out_len);
+		run_free(&run);
+		RUN_IMAGE(&run, "build", "--dir", tree, "tiny");
+		expect_refused(&run, 1, "the disk of the image store: no space left on device");
+		cr_assert_eq(store_count(&s), 1);
+	}
+	run_free(&run);
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+	cr_assert_eq(run.status, 0, "the image of before: %s", run.err);
+}
+
+/* ---- interrupted ------------------------------------------------------------------------------
+ */
+
+/* An import that reads from a FIFO: it has come to reading when the FIFO can be opened here. */
+struct import {
+	pid_t pid;
+	int fifo, err;
+};
+
+static struct import import_start(const struct store *s, const char *name)
+{
+	const char *fifo = store_file(s, "fifo");
+	struct import i;
+	int pipes[2];
+
+	cr_assert(mkfifo(fifo, 0600) == 0 || errno == EEXIST);
+	cr_assert_eq(pipe2(pipes, O_CLOEXEC), 0);
+	i.pid = fork();
+	cr_assert(i.pid >= 0);
+	if (i.pid == 0) {
+		(void)dup2(pipes[1], 2);
+		(void)execl(env_need("CLOCHE"), "cloche", "image", "import", fifo, name, NULL);
+		_exit(127);
+	}
+	(void)close(pipes[1]);
+	i.err = pipes[0];
+	i.fifo = open(fifo, O_WRONLY | O_CLOEXEC);
+	cr_assert(i.fifo >= 0);
+	return i;
+}
+
+/* Returns the wait status; the worker is gone when nobody can read the FIFO any more. */
+static int import_end(struct import *i, int sig, char *text, size_t size)
+{
+	struct pollfd reader = { .fd = i->fifo };
+	int status = 0;
+	ssize_t n;
+
+	cr_assert_eq(kill(i->pid, sig), 0);
+	cr_assert_eq(waitpid(i->pid, &status, 0), i->pid);
+	cr_assert_eq(poll(&reader, 1, 10000), 1, "the worker outlives its maker");
+	cr_assert(reader.revents & POLLERR);
+	n = read(i->err, text, size - 1);
+	text[n > 0 ? n : 0] = '\0';
+	(void)close(i->fifo);
+	(void)close(i->err);
+	return status;
+}
+
+Test(image, an_interrupted_one_leaves_nothing)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	cleanup_store struct store s = store_make();
+	char sha[65], text[512];
+
+	build(&s, tree_make(&s, "tree"), "tiny", sha);
+	for (size_t k = 0; k < 3; k++) {
+		size_t mounts = mounts_with(" /proc ");
+		struct import i = import_start(&s, "tiny");
+		int status;
+
+		cr_assert_eq(store_count(&s), 2, "it works in the store");
+		status = import_end(&i, signals[k], text, sizeof(text));
+		cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 128 + signals[k], "%x",
+			  status);
+		cr_assert(strstr(text, "interrupted; no image was made"), "%s", text);
+		cr_assert_eq(store_count(&s), 1);
+		cr_assert_eq(mounts_with(" /proc "), mounts);
+	}
+}
+
+Test(image, what_a_killed_one_leaves_the_next_one_removes)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+	const char *tree = tree_make(&s, "tree");
+	size_t mounts = mounts_with(" /proc ");
+	char first[65], text[512];
+	struct import killed, living;
+
+	build(&s, tree, "tiny", first);
+	killed = import_start(&s, "tiny");
+	(void)import_end(&killed, SIGKILL, text, sizeof(text));
+	cr_assert_eq(mounts_with(" /proc "), mounts, "the build's mounts are the host's");
+	cr_assert_eq(store_count(&s), 2, "it cannot tidy up, being dead");
+	RUN_IMAGE(&run, "verify", "tiny");
+	cr_assert_eq(run.status, 0, "the image of before: %s", run.err);
+	run_free(&run);
+	/* One that is still at work is not taken for dead. */
+	living = import_start(&s, "other");
+	cr_assert_eq(store_count(&s), 2);
+	RUN_IMAGE(&run, "build", "--dir", tree, "third");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(store_count(&s), 3);
+	(void)import_end(&living, SIGINT, text, sizeof(text));
+	cr_assert_eq(store_count(&s), 2);
+}
+
+/* ---- wrong use --------------------------------------------------------------------------------
+ */
+
+static const struct {
+	const char *args[5];
+	int status;
+	const char *says;
+} wrong[] = {
+	{ { NULL }, 2, "say build" },
+	{ { "moan" }, 2, "'moan'" },
+	{ { "build" }, 2, "NAME" },
+	{ { "build", "a", "b" }, 2, "NAME" },
+	{ { "build", "--dir" }, 2, "needs a value" },
+	{ { "build", "--dir", "/", "--recipe", "x" }, 2, "exclude" },
+	{ { "build", "--json", "base" }, 2, "'--json'" },
+	{ { "build", "../x" }, 2, "'../x' is no name" },
+	{ { "build", "" }, 2, "'' is no name" },
+	{ { "build", "Base" }, 2, "'Base' is no name" },
+	{ { "build", "nosuch" }, 1, "no recipe 'nosuch'; shipped are: base nodejs python3" },
+	{ { "build", "--recipe", "/nonexistent", "x" }, 1, "/nonexistent" },
+	{ { "build", "--dir", "/nonexistent", "x" }, 1, "/nonexistent" },
+	{ { "build", "--dir", "/etc/passwd", "x" }, 1, "/etc/passwd" },
+	{ { "import", "x" }, 2, "FILE and NAME" },
+	{ { "import", "/nonexistent", "x" }, 1, "/nonexistent" },
+	{ { "import", "/etc/passwd", "a/b" }, 2, "'a/b' is no name" },
+	{ { "import", "/etc", "x" }, 1, "neither an OCI layout nor" },
+	{ { "import", "/etc/passwd", "x" }, 1, "'/etc/passwd': the archive cannot be read" },
+	{ { "import", "/dev/null", "x" }, 1, "the archive is empty" },
+	{ { "show" }, 2, "NAME" },
+	{ { "show", "x" }, 1, "no image 'x'" },
+	{ { "list", "x" }, 2, "no name" },
+	{ { "remove" }, 2, "NAME" },
+	{ { "remove", "x" }, 1, "no image 'x'" },
+	{ { "remove", "*" }, 2, "'*' is no name" },
+	{ { "verify", "x" }, 1, "no image 'x'" },
+};
+
+Test(image, wrong_use_is_one_clear_line)
+{
+	cleanup_store struct store s = store_make();
+
+	cr_assert_eq(mkdir(s.path, 0755), 0);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		const char *argv[8] = { env_need("CLOCHE"), "image" };
+		cleanup_run struct run run = { 0 };
+
+		memcpy(argv + 2, wrong[i].args, sizeof(wrong[i].args));
+		run_argv(&run, argv);
+		expect_refused(&run, wrong[i].status, wrong[i].says);
+		cr_assert_eq(run.out_len, 0, "%s", run.out);
+		cr_assert_eq(store_count(&s), 0, "%s %s", argv[2], argv[3]);
+	}
+}
+
+Test(image, run_names_what_is_missing)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+	expect_refused(&run, 125, "there is no image 'tiny', and no store at");
+	run_free(&run);
+	cr_assert_eq(mkdir(s.path, 0755), 0);
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+	expect_refused(&run, 125, "there is no image 'tiny'");
+	run_free(&run);
+	/* Root mounts what lies in the store: nobody else may put something there. */
+	cr_assert_eq(chmod(s.path, 0777), 0);
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+	expect_refused(&run, 125, "with nobody else writing to it");
+}
+
+Test(image, help_goes_to_standard_output_and_fits)
+{
+	cleanup_run struct run run = { 0 };
+	char *save = NULL;
+
+	RUN_IMAGE(&run, "build", "--help");
+	cr_assert_eq(run.status, 0);
+	cr_assert_eq(run.err_len, 0);
+	cr_assert(strstr(run.out, "Examples:"));
+	for (char *l = strtok_r(run.out, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+		cr_assert_leq(strlen(l), 82, "%s", l); /* one '…' is three bytes */
+}
