@@ -9,7 +9,7 @@
 #include "tests/lib/leftovers.h"
 #include "tests/lib/run.h"
 #include "tests/lib/tmpdir.h"
-#include "tests/lib/tracer.h"
+#include "tests/lib/tracing.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -30,7 +30,7 @@ struct setting {
 	const struct fault_plan *plan;
 	const char *argv[ARGS_MAX];
 	char *bind, *links[8], *dir, *report;
-	struct trace whole; /* of a run in which nothing was done */
+	struct tracing whole; /* of a run in which nothing was done */
 	struct call *cases;
 	size_t n_cases;
 	char *before; /* the host's state */
@@ -54,7 +54,7 @@ static bool always_succeeds(long nr)
 }
 
 /* The C library's own start ends where it protects its relocated pages. */
-static size_t first_own(const struct trace *t)
+static size_t first_own(const struct tracing *t)
 {
 	for (size_t i = 0; i < t->n_calls; i++)
 		if (t->calls[i].nr == SYS_mprotect)
@@ -67,7 +67,7 @@ static bool same(const struct call *a, const struct call *b)
 	return a->process == b->process && a->nr == b->nr && a->nth == b->nth;
 }
 
-static bool is_last(const struct trace *t, size_t at)
+static bool is_last(const struct tracing *t, size_t at)
 {
 	for (size_t i = at + 1; i < t->n_calls; i++)
 		if (t->calls[i].process == t->calls[at].process &&
@@ -78,7 +78,7 @@ static bool is_last(const struct trace *t, size_t at)
 
 /* The launch is what a process does until its last child is there, or until it executes. From then
  * on the function runs beside it. */
-static bool in_launch(const struct trace *t, const struct call *c)
+static bool in_launch(const struct tracing *t, const struct call *c)
 {
 	size_t end = t->last_birth[c->process] ? t->last_birth[c->process] : t->n_calls;
 
@@ -88,7 +88,7 @@ static bool in_launch(const struct trace *t, const struct call *c)
 	return false;
 }
 
-static const char *process_name(const struct trace *t, unsigned process)
+static const char *process_name(const struct tracing *t, unsigned process)
 {
 	if (process == 0)
 		return "the supervisor";
@@ -103,7 +103,7 @@ static const char *process_name(const struct trace *t, unsigned process)
 /* All, or so many as fit into the time: first and last ones, then in even steps. */
 static void choose(struct setting *s, int64_t run_ns)
 {
-	const struct trace *t = &s->whole;
+	const struct tracing *t = &s->whole;
 	size_t first = first_own(t), most, n = 0, all = 0, step;
 
 	s->cases = calloc(t->n_calls, sizeof(*s->cases));
@@ -171,9 +171,9 @@ static void set_up(struct setting *s, const struct fault_plan *plan)
 	cr_assert_eq(warm.status, 0, "status %d: %s", warm.status, warm.err);
 	s->before = leftover_state();
 	began = clock_now_ns();
-	s->whole = (struct trace){ .argv = s->argv };
+	s->whole = (struct tracing){ .argv = s->argv };
 	prepare(s);
-	tracer_run(&s->whole);
+	tracing_run(&s->whole);
 	cr_assert(s->whole.status == 0 && !s->whole.hung, "status %d: %s", s->whole.status,
 		  s->whole.err);
 	cr_assert_str_eq(s->whole.out, warm.out, "being traced shows inside: %s\n---\n%s",
@@ -184,7 +184,7 @@ static void set_up(struct setting *s, const struct fault_plan *plan)
 
 static void tear_down(struct setting *s)
 {
-	tracer_free(&s->whole);
+	tracing_free(&s->whole);
 	for (size_t i = 0; i < 8; i++)
 		free(s->links[i]);
 	free(s->cases);
@@ -196,7 +196,7 @@ static void tear_down(struct setting *s)
 
 #define cleanup_setting __attribute__((cleanup(tear_down)))
 
-static void show(const struct setting *s, const struct trace *t, const char *verdict)
+static void show(const struct setting *s, const struct tracing *t, const char *verdict)
 {
 	char name[24];
 
@@ -208,7 +208,7 @@ static void show(const struct setting *s, const struct trace *t, const char *ver
 }
 
 /* The next run finds what was left and removes it. */
-static void expect_next_cleans(const struct trace *t, const char *what)
+static void expect_next_cleans(const struct tracing *t, const char *what)
 {
 	cleanup_run struct run next = { 0 };
 	cleanup_free char *left = NULL;
@@ -238,7 +238,7 @@ static void cut_all(char *text, const char *word)
 }
 
 /* The same walls; a bind that is not idmapped is none, but must be owned up to. */
-static bool same_walls(const struct setting *s, const struct trace *t, const char *report)
+static bool same_walls(const struct setting *s, const struct tracing *t, const char *report)
 {
 	cleanup_free char *want = strdup(s->whole.out), *got = strdup(t->out);
 
@@ -250,7 +250,7 @@ static bool same_walls(const struct setting *s, const struct trace *t, const cha
 }
 
 /* It went well, and says so; where it could not write the report, it says that as well. */
-static const char *judge_success(const struct setting *s, const struct trace *t)
+static const char *judge_success(const struct setting *s, const struct tracing *t)
 {
 	cleanup_free char *text = NULL;
 	size_t len;
@@ -267,7 +267,7 @@ static const char *judge_success(const struct setting *s, const struct trace *t)
 	return NULL;
 }
 
-static const char *judge_error(const struct setting *s, const struct trace *t)
+static const char *judge_error(const struct setting *s, const struct tracing *t)
 {
 	bool launch = in_launch(&s->whole, &t->at);
 
@@ -287,12 +287,12 @@ static const char *judge_error(const struct setting *s, const struct trace *t)
 
 /* What goes on at the same time decides whether some calls are made: a helper may be killed before
  * it comes to them, a lock may be held by another run. */
-static void trace_until_hit(const struct setting *s, struct trace *t)
+static void trace_until_hit(const struct setting *s, struct tracing *t)
 {
 	for (int i = 0; i < 5; i++) {
 		(void)unlink(s->report);
 		prepare(s);
-		tracer_run(t);
+		tracing_run(t);
 		if (t->hit || t->hung)
 			break;
 	}
@@ -300,7 +300,7 @@ static void trace_until_hit(const struct setting *s, struct trace *t)
 
 static void fail_one(const struct setting *s, const struct call *at, int code)
 {
-	cleanup_trace struct trace t = {
+	cleanup_tracing struct tracing t = {
 		.argv = s->argv, .at = *at, .fault = FAULT_ERROR, .code = code
 	};
 	cleanup_free char *left = NULL;
@@ -337,7 +337,7 @@ void fail_each(const struct fault_plan *plan, int code)
 
 static void kill_one(const struct setting *s, const struct call *at)
 {
-	cleanup_trace struct trace t = { .argv = s->argv, .at = *at, .fault = FAULT_KILL };
+	cleanup_tracing struct tracing t = { .argv = s->argv, .at = *at, .fault = FAULT_KILL };
 	bool launch = in_launch(&s->whole, at);
 	cleanup_free char *left = NULL;
 	const char *bad = NULL;
