@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/quote.h"
 #include "base/uuid.h"
 #include "launch/launcher.h"
 #include "meter/prices.h"
@@ -43,6 +44,15 @@ static void complain(const char *text)
 	fprintf(stderr, "cloche run: %s\n", text);
 }
 
+static void report_lost(const char *doing, const char *path)
+{
+	int code = errno;
+	char shown[QUOTE_LEN];
+
+	fprintf(stderr, "cloche run: %s %s: %s; the report goes to standard error\n", doing,
+		quote(shown, path), strerror(code));
+}
+
 /* Opened before anything runs, so that a wrong path is known early; yet it never costs the run. */
 static void open_report(struct run *run)
 {
@@ -54,10 +64,7 @@ static void open_report(struct run *run)
 	if (strcmp(path, "-") != 0) {
 		run->report_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 		if (run->report_fd < 0)
-			fprintf(stderr,
-				"cloche run: open '%s': %s; the report goes to standard "
-				"error\n",
-				path, strerror(errno));
+			report_lost("open", path);
 	}
 }
 
@@ -89,8 +96,7 @@ static void write_report(struct run *run, const char *line)
 	if (run->report_fd >= 0) {
 		if (write(run->report_fd, line, len) == (ssize_t)len)
 			return;
-		fprintf(stderr, "cloche run: write '%s': %s; the report goes to standard error\n",
-			run->opt->report, strerror(errno));
+		report_lost("write", run->opt->report);
 	}
 	fputs(line, stderr);
 }
@@ -139,6 +145,10 @@ static int open_cancel(int *ret, struct cloche_err *err)
 	sigset_t set;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* What was inherited: with SIGCHLD ignored no end of a child could be waited for, and a
+	 * limit of file sizes would kill in the midst of things. */
+	(void)signal(SIGCHLD, SIG_DFL);
+	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
