@@ -132,6 +132,36 @@ static void prepare(const struct setting *s)
 		s->plan->prepare();
 }
 
+/*
+ * The run in which nothing is done. Other runs' slots cost it calls that will not come again: of
+ * three the shortest. Returns how long one took.
+ */
+static int64_t trace_whole(struct setting *s, const char *want)
+{
+	int64_t took = INT64_MAX;
+
+	for (int i = 0; i < 3; i++) {
+		struct tracing t = { .argv = s->argv };
+		int64_t began;
+
+		prepare(s);
+		began = clock_now_ns();
+		tracing_run(&t);
+		if (clock_now_ns() - began < took)
+			took = clock_now_ns() - began;
+		cr_assert(t.status == 0 && !t.hung, "status %d: %s", t.status, t.err);
+		cr_assert(t.executed && t.n_calls > 100 && t.slot >= 0);
+		cr_assert_str_eq(t.out, want, "being traced shows inside: %s", t.out);
+		if (i == 0 || t.n_calls < s->whole.n_calls) {
+			tracing_free(&s->whole);
+			s->whole = t;
+		} else {
+			tracing_free(&t);
+		}
+	}
+	return took;
+}
+
 static void set_up(struct setting *s, const struct fault_plan *plan)
 {
 	const char *const *options = plan->options;
@@ -139,7 +169,6 @@ static void set_up(struct setting *s, const struct fault_plan *plan)
 					     "pid",    "time", "user", "uts" };
 	cleanup_run struct run warm = { 0 };
 	size_t n = 0;
-	int64_t began;
 
 	*s = (struct setting){ .plan = plan };
 	s->dir = tmpdir_make();
@@ -170,16 +199,7 @@ static void set_up(struct setting *s, const struct fault_plan *plan)
 	run_argv(&warm, s->argv);
 	cr_assert_eq(warm.status, 0, "status %d: %s", warm.status, warm.err);
 	s->before = leftover_state();
-	began = clock_now_ns();
-	s->whole = (struct tracing){ .argv = s->argv };
-	prepare(s);
-	tracing_run(&s->whole);
-	cr_assert(s->whole.status == 0 && !s->whole.hung, "status %d: %s", s->whole.status,
-		  s->whole.err);
-	cr_assert_str_eq(s->whole.out, warm.out, "being traced shows inside: %s\n---\n%s",
-			 s->whole.out, warm.out);
-	cr_assert(s->whole.executed && s->whole.n_calls > 100 && s->whole.slot >= 0);
-	choose(s, clock_now_ns() - began);
+	choose(s, trace_whole(s, warm.out));
 }
 
 static void tear_down(struct setting *s)
@@ -289,7 +309,7 @@ static const char *judge_error(const struct setting *s, const struct tracing *t)
  * it comes to them, a lock may be held by another run. */
 static void trace_until_hit(const struct setting *s, struct tracing *t)
 {
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 20; i++) {
 		(void)unlink(s->report);
 		prepare(s);
 		tracing_run(t);
