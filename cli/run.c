@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -315,6 +316,18 @@ int run_execute(const struct run_options *opt, int64_t started_ns)
 	return status;
 }
 
+/* Each bind is held by a descriptor; the usual soft limit is 1024, the hard one far more. What is
+ * too few for all of them is found out when one cannot be opened. */
+static void try_allow_fds(size_t binds)
+{
+	struct rlimit l;
+
+	if (binds > 64 && getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
 int cmd_run(int argc, char **argv)
 {
 	int64_t started_ns = clock_now_ns();
@@ -333,6 +346,7 @@ int cmd_run(int argc, char **argv)
 		run_options_free(&opt);
 		return EXIT_USAGE;
 	}
+	try_allow_fds(opt.spec.n_binds);
 	r = run_execute(&opt, started_ns);
 	run_options_free(&opt);
 	return r;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,7 +150,8 @@ Test(abuse_caller, limits)
 		cleanup_run struct run run = { 0 };
 
 		run_shell(&run, table[i].line);
-		cr_expect(run.status == table[i].status && lines(run.err) == (run.status != 0),
+		/* The ledger may complain as well. */
+		cr_expect(run.status == table[i].status && (run.status != 0) == (run.err_len > 0),
 			  "%s: status %d: %s", table[i].line, run.status, run.err);
 	}
 }
@@ -266,9 +268,11 @@ Test(abuse_much, binds)
 	cleanup_free const char **argv = calloc(2 * (MOST + 1) + 8, sizeof(*argv));
 	cleanup_free char *text = calloc(MOST + 1, 64);
 	cleanup_run struct run run = { .timeout_ms = 120000 };
+	struct rlimit usual;
 	size_t n = 0;
 
-	cr_assert(argv && text);
+	cr_assert(argv && text && getrlimit(RLIMIT_NOFILE, &usual) == 0);
+	usual.rlim_cur = 1024;
 	argv[n++] = env_need("CLOCHE");
 	argv[n++] = "run";
 	argv[n++] = "-q";
@@ -286,6 +290,7 @@ Test(abuse_much, binds)
 	argv[n - 5] = "-b"; /* the last one twice in place of one too many */
 	argv[n - 4] = NULL;
 	memmove(&argv[n - 5], &argv[n - 3], 4 * sizeof(*argv));
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &usual), 0);
 	run_argv(&run, argv);
 	cr_expect_eq(run.status, 0, "status %d: %s", run.status, run.err);
 	cr_expect_eq(lines(run.out), MOST);
@@ -472,24 +477,25 @@ Test(abuse_rootfs, what_it_lacks)
 
 Test(abuse_bombs, inodes_and_depth)
 {
-	cleanup_run struct run run = { 0 };
+	cleanup_run struct run run = { .timeout_ms = 120000 };
 
-	RUN_CLOCHE(&run, "-q", "-m", "64M", "--tmp-size", "1M", "--cpu", "shared", "-t", "60s",
+	RUN_CLOCHE(&run, "-q", "-m", "64M", "--tmp-size", "256K", "--cpu", "shared", "-t", "60s",
 		   "--", "bash", "-c",
 		   "cd /tmp; i=0; while : >$i; do i=$((i+1)); done 2>/dev/null\n"
 		   "ls | wc -l; rm -f *; while mkdir d && cd d; do :; done 2>/dev/null; echo deep");
 	cr_expect_eq(run.status, 0, "%s", run.err);
-	cr_expect(atoi(run.out) > 100 && atoi(run.out) < 400, "%s files in 1 MiB", run.out);
+	cr_expect(atoi(run.out) > 20 && atoi(run.out) < 100, "%s files in 256 KiB", run.out);
 	cr_expect(strstr(run.out, "deep") != NULL);
 }
 
 Test(abuse_bombs, shared_memory)
 {
-	cleanup_run struct run run = { 0 };
+	cleanup_run struct run run = { .timeout_ms = 120000 };
 	cleanup_free char *bind = NULL;
 
 	cr_assert(asprintf(&bind, "%s:/opt", env_need("HELPERS")) > 0);
-	RUN_CLOCHE(&run, "-q", "-m", "64M", "-b", bind, "/opt/inside", "fill", "/dev/shm");
+	RUN_CLOCHE(&run, "-q", "-m", "64M", "-t", "60s", "--cpu", "shared", "-b", bind,
+		   "/opt/inside", "fill", "/dev/shm");
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	cr_expect_str_eq(run.out, "ENOSPC after 8192 KiB\n");
 }
