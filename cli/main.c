@@ -2,8 +2,11 @@
 /* The program's entry: from the first word to the verb. Nothing else is decided here. */
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct verb {
 	const char *name;
@@ -42,8 +45,20 @@ static int usage(FILE *f, int status)
 	return status;
 }
 
+/* Were one of the three closed, the next file opened would get its number, and whatever is said to
+ * standard error would be written there. */
+static int fill_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) != fd)
+			return -1;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (fill_standard_fds() < 0)
+		return EXIT_LAUNCH;
 	if (argc < 2)
 		return usage(stderr, EXIT_USAGE);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/quote.h"
 #include "base/uuid.h"
 #include "launch/launcher.h"
 #include "meter/prices.h"
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -43,6 +45,15 @@ static void complain(const char *text)
 	fprintf(stderr, "cloche run: %s\n", text);
 }
 
+static void report_lost(const char *doing, const char *path)
+{
+	int code = errno;
+	char shown[QUOTE_LEN];
+
+	fprintf(stderr, "cloche run: %s %s: %s; the report goes to standard error\n", doing,
+		quote(shown, path), strerror(code));
+}
+
 /* Opened before anything runs, so that a wrong path is known early; yet it never costs the run. */
 static void open_report(struct run *run)
 {
@@ -54,10 +65,7 @@ static void open_report(struct run *run)
 	if (strcmp(path, "-") != 0) {
 		run->report_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 		if (run->report_fd < 0)
-			fprintf(stderr,
-				"cloche run: open '%s': %s; the report goes to standard "
-				"error\n",
-				path, strerror(errno));
+			report_lost("open", path);
 	}
 }
 
@@ -89,8 +97,7 @@ static void write_report(struct run *run, const char *line)
 	if (run->report_fd >= 0) {
 		if (write(run->report_fd, line, len) == (ssize_t)len)
 			return;
-		fprintf(stderr, "cloche run: write '%s': %s; the report goes to standard error\n",
-			run->opt->report, strerror(errno));
+		report_lost("write", run->opt->report);
 	}
 	fputs(line, stderr);
 }
@@ -139,6 +146,10 @@ static int open_cancel(int *ret, struct cloche_err *err)
 	sigset_t set;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* What was inherited: with SIGCHLD ignored no end of a child could be waited for, and a
+	 * limit of file sizes would kill in the midst of things. */
+	(void)signal(SIGCHLD, SIG_DFL);
+	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
@@ -305,6 +316,18 @@ int run_execute(const struct run_options *opt, int64_t started_ns)
 	return status;
 }
 
+/* Each bind is held by a descriptor; the usual soft limit is 1024, the hard one far more. What is
+ * too few for all of them is found out when one cannot be opened. */
+static void try_allow_fds(size_t binds)
+{
+	struct rlimit l;
+
+	if (binds > 64 && getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
 int cmd_run(int argc, char **argv)
 {
 	int64_t started_ns = clock_now_ns();
@@ -323,6 +346,7 @@ int cmd_run(int argc, char **argv)
 		run_options_free(&opt);
 		return EXIT_USAGE;
 	}
+	try_allow_fds(opt.spec.n_binds);
 	r = run_execute(&opt, started_ns);
 	run_options_free(&opt);
 	return r;

@@ -20,16 +20,25 @@ static const char *errno_text(int code)
 	return desc ? desc : "unknown error";
 }
 
+/* One line, whatever a path in it holds; where users' text is expected, quote.h shows it better. */
+static void format(struct cloche_err *err, int code, const char *fmt, va_list ap)
+{
+	err->code = code;
+	err->stage[0] = '\0';
+	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	for (char *c = err->text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+}
+
 int cloche_err_set(struct cloche_err *err, int code, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (!err)
 		return -code;
-	err->code = code;
-	err->stage[0] = '\0';
 	va_start(ap, fmt);
-	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	format(err, code, fmt, ap);
 	va_end(ap);
 	return -code;
 }
@@ -41,12 +50,9 @@ int cloche_err_sys(struct cloche_err *err, int code, const char *fmt, ...)
 
 	if (!err)
 		return -code;
-	err->code = code;
-	err->stage[0] = '\0';
 	va_start(ap, fmt);
-	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	format(err, code, fmt, ap);
 	va_end(ap);
-
 	len = strlen(err->text);
 	(void)snprintf(err->text + len, sizeof(err->text) - len, ": %s", errno_text(code));
 	/* "Permission denied" → "permission denied": the text is one sentence without a capital. */

@@ -94,8 +94,8 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	r = policy_load(spec->policy, &plan->policy, err);
 	if (r < 0)
 		return r;
-	/* The listener is a descriptor in a table with those of pid 1. */
-	if (spec->nofile >= REPORT_NOFILE)
+	/* The listener is a descriptor in a table with those of pid 1, a bind's each among them. */
+	if (spec->nofile >= REPORT_NOFILE + spec->n_binds)
 		policy_report(&plan->policy);
 	r = plan_paths(plan, spec, err);
 	if (r < 0)

@@ -164,6 +164,27 @@ static int prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cl
 	return 0;
 }
 
+/* What is mounted on in a root of one's own. A link in its place would lead elsewhere. */
+static int check_root(int tree, const char *path, struct cloche_err *err)
+{
+	static const char *const needed[] = { "dev", "proc", "sys", "tmp" };
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		st.st_mode = 0;
+		if (fstatat(tree, needed[i], &st, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+			return cloche_err_sys(err, errno, "--rootfs '%s': look at '%s'", path,
+					      needed[i]);
+		if (!S_ISDIR(st.st_mode))
+			return cloche_err_set(
+				err, ENOENT,
+				"--rootfs '%s': has no directory '%s'; dev, proc, sys "
+				"and tmp must be there, empty",
+				path, needed[i]);
+	}
+	return 0;
+}
+
 int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg, uid_t uid,
 		   struct rootfs *ret, struct cloche_err *err)
 {
@@ -192,6 +213,9 @@ int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg,
 		if (!is_dir)
 			return cloche_err_set(err, ENOTDIR, "--rootfs '%s': not a directory",
 					      spec->rootfs);
+		r = check_root(ret->tree, spec->rootfs, err);
+		if (r < 0)
+			return r;
 	}
 	r = prepare_binds(spec, uid, ret, err);
 	if (r < 0)

@@ -87,6 +87,15 @@ static int check_path(const char *option, const char *path, struct cloche_err *e
 	return 0;
 }
 
+/* An absolute path whose first component is this one. */
+static bool is_below(const char *path, const char *top)
+{
+	size_t n = strlen(top);
+
+	path += strspn(path, "/");
+	return strncmp(path, top, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
 static int check_binds(const struct spec *s, struct cloche_err *err)
 {
 	int r;
@@ -100,6 +109,10 @@ static int check_binds(const struct spec *s, struct cloche_err *err)
 		r = check_path("--bind", s->binds[i].dst, err);
 		if (r < 0)
 			return r;
+		if (is_below(s->binds[i].dst, "proc"))
+			return cloche_err_set(err, EINVAL,
+					      "--bind '%s': cannot be put over '/proc' or into it",
+					      s->binds[i].src);
 		if (strspn(s->binds[i].dst, "/") == strlen(s->binds[i].dst))
 			return cloche_err_set(err, EINVAL,
 					      "--bind '%s': cannot be put over '/'; use "

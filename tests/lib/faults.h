@@ -10,9 +10,9 @@
  * to the launch is failed here without a change of this file. Every call of the supervisor, of pid
  * 1 and of the function process counts, from the first line of main() to the end, but those that
  * cannot fail by their manual pages. Where a traced run takes so long that all of them would not
- * fit into BUDGET_MS (an emulated machine), a sample is taken: of each call of each process the
- * first, the last, and then others in even steps. A note tells how many of how many it were;
- * FAULT_ALL=1 takes them all, FAULT_SHOW=1 prints what came of each.
+ * fit into BUDGET_MS (an emulated machine, a busy one), a sample in even steps is taken, and a note
+ * tells how many of how many it were; FAULT_ALL=1 takes them all, FAULT_SHOW=1 prints what came of
+ * each.
  *
  * What may come of a failed call, and nothing else:
  *  - the run is refused: status 125 (126 or 127 when it was the exec), one line on standard error

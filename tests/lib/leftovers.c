@@ -76,10 +76,11 @@ char *leftover_of_slot(int slot)
 	return what;
 }
 
-/* Images and compiled policies may come and go at any time. */
+/* What is made by whichever run comes first and found by the others may come and go at any time. */
 static bool is_cache(const char *path)
 {
-	return strstr(path, "/cloche/images") || strstr(path, "/cloche/policies/");
+	return strstr(path, "/cloche/images") || strstr(path, "/cloche/policies/") ||
+	       strstr(path, "/cloche/ns/root-") || strcmp(path, "/run/cloche/layout") == 0;
 }
 
 char *leftover_state(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_TESTS_LIB_TRACER_H
-#define CLOCHE_TESTS_LIB_TRACER_H
+#ifndef CLOCHE_TESTS_LIB_TRACING_H
+#define CLOCHE_TESTS_LIB_TRACING_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,9 +27,9 @@ enum fault {
 	FAULT_KILL,  /* the process dies by SIGKILL before the call */
 };
 
-#define TRACE_PROCESSES 16
+#define TRACING_PROCESSES 16
 
-struct trace {
+struct tracing {
 	const char *const *argv;
 	struct call at;
 	enum fault fault;
@@ -38,26 +38,26 @@ struct trace {
 	struct call *calls; /* owned: all, in the order in which they were begun */
 	size_t n_calls;
 	unsigned n_processes;
-	unsigned parent[TRACE_PROCESSES];
-	size_t last_birth[TRACE_PROCESSES]; /* n_calls when it had its last child; 0: none */
-	bool executed;			    /* a process has become the function */
+	unsigned parent[TRACING_PROCESSES];
+	size_t last_birth[TRACING_PROCESSES]; /* n_calls when it had its last child; 0: none */
+	bool executed;			      /* a process has become the function */
 
 	bool hit;	 /* the fault was made */
-	bool hung;	 /* something did not end in TRACE_LIMIT_S and was killed */
+	bool hung;	 /* something did not end in TRACING_LIMIT_S and was killed */
 	int status;	 /* of the program, 128 + signal as a shell has it */
 	int slot;	 /* of the context, by its cgroup's name; -1: none was made */
 	char *out, *err; /* owned, what was written to standard output and error */
 };
 
 /* Until the program and all its processes have ended. */
-#define TRACE_LIMIT_S 20
+#define TRACING_LIMIT_S 20
 
-void tracer_run(struct trace *t);
+void tracing_run(struct tracing *t);
 
-/* Frees what tracer_run filled in. */
-void tracer_free(struct trace *t);
+/* Frees what tracing_run filled in. */
+void tracing_free(struct tracing *t);
 
-#define cleanup_trace __attribute__((cleanup(tracer_free)))
+#define cleanup_tracing __attribute__((cleanup(tracing_free)))
 
 /* "openat"; the number itself when it has no name here. */
 const char *call_name(long nr, char buf[static 24]);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One tracer loop: see tracer.h. Every stop of every traced process comes in by waitpid(2); a timer
- * signal interrupts it when the limit is over. A fault is made at the entry of a call, by turning
- * it into call number -1, and the error put into the result at its exit. PTRACE_O_EXITKILL: when
- * the test dies, so does all that it traces.
+ * One tracer loop: see tracing.h. Every stop of every traced process comes in by waitpid(2); a
+ * timer signal interrupts it when the limit is over. A fault is made at the entry of a call, by
+ * turning it into call number -1, and the error put into the result at its exit. PTRACE_O_EXITKILL:
+ * when the test dies, so does all that it traces.
  */
-#include "tests/lib/tracer.h"
+#include "tests/lib/tracing.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -43,8 +43,8 @@ struct tracee {
 };
 
 struct tracer {
-	struct trace *t;
-	struct tracee *list; /* TRACE_PROCESSES of them, by birth */
+	struct tracing *t;
+	struct tracee *list; /* TRACING_PROCESSES of them, by birth */
 	bool started;	     /* the program itself has been executed */
 };
 
@@ -64,7 +64,7 @@ static unsigned add(struct tracer *tr, pid_t pid)
 
 	if (known >= 0)
 		return (unsigned)known;
-	cr_assert_lt(n, TRACE_PROCESSES, "more processes than expected");
+	cr_assert_lt(n, TRACING_PROCESSES, "more processes than expected");
 	tr->list[n].pid = pid;
 	tr->list[n].let_go = -1;
 	tr->t->n_processes = n + 1;
@@ -91,7 +91,7 @@ static void note_slot(struct tracer *tr, pid_t pid, const struct __ptrace_syscal
 
 static void note_call(struct tracer *tr, const struct call *c)
 {
-	struct trace *t = tr->t;
+	struct tracing *t = tr->t;
 
 	cr_assert_lt(t->n_calls, CALLS_MAX);
 	t->calls[t->n_calls++] = *c;
@@ -100,7 +100,7 @@ static void note_call(struct tracer *tr, const struct call *c)
 static void at_entry(struct tracer *tr, unsigned i, const struct __ptrace_syscall_info *info)
 {
 	struct tracee *p = &tr->list[i];
-	const struct trace *t = tr->t;
+	const struct tracing *t = tr->t;
 	struct call c = { .process = i, .nr = (long)info->entry.nr };
 
 	if (c.nr < 0 || c.nr >= SYSCALL_MAX)
@@ -243,7 +243,7 @@ static void limit_set(int seconds)
 
 static void watch(struct tracer *tr)
 {
-	limit_set(TRACE_LIMIT_S);
+	limit_set(TRACING_LIMIT_S);
 	for (;;) {
 		int status;
 		pid_t pid = waitpid(-1, &status, __WALL);
@@ -261,7 +261,7 @@ static void watch(struct tracer *tr)
 	for (unsigned i = 0; i < tr->t->n_processes; i++) {
 		struct pollfd gone = { .fd = tr->list[i].let_go, .events = POLLIN };
 
-		if (gone.fd >= 0 && poll(&gone, 1, TRACE_LIMIT_S * 1000) <= 0)
+		if (gone.fd >= 0 && poll(&gone, 1, TRACING_LIMIT_S * 1000) <= 0)
 			kill_all(tr);
 		fd_close(&tr->list[i].let_go);
 	}
@@ -269,7 +269,7 @@ static void watch(struct tracer *tr)
 }
 
 /* Waits until it is traced, then becomes the program. */
-static _Noreturn void become(const struct trace *t, int gate, int out, int err)
+static _Noreturn void become(const struct tracing *t, int gate, int out, int err)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	char c;
@@ -293,16 +293,16 @@ static char *read_all(int fd)
 	return text;
 }
 
-void tracer_run(struct trace *t)
+void tracing_run(struct tracing *t)
 {
 	cleanup_fd int out = memfd_create("out", MFD_CLOEXEC),
 		       err = memfd_create("err", MFD_CLOEXEC);
-	cleanup_free struct tracee *list = calloc(TRACE_PROCESSES, sizeof(*list));
+	cleanup_free struct tracee *list = calloc(TRACING_PROCESSES, sizeof(*list));
 	struct tracer tr = { .t = t, .list = list };
 	int gate[2];
 	pid_t pid;
 
-	tracer_free(t);
+	tracing_free(t);
 	t->calls = calloc(CALLS_MAX, sizeof(*t->calls));
 	t->slot = -1;
 	cr_assert(out >= 0 && err >= 0 && list && t->calls && pipe2(gate, O_CLOEXEC) == 0);
@@ -321,12 +321,12 @@ void tracer_run(struct trace *t)
 	t->err = read_all(err);
 }
 
-void tracer_free(struct trace *t)
+void tracing_free(struct tracing *t)
 {
 	free(t->calls);
 	free(t->out);
 	free(t->err);
-	*t = (struct trace){ .argv = t->argv, .at = t->at, .fault = t->fault, .code = t->code };
+	*t = (struct tracing){ .argv = t->argv, .at = t->at, .fault = t->fault, .code = t->code };
 }
 
 const char *call_name(long nr, char buf[static 24])
