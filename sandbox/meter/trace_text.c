@@ -207,7 +207,8 @@ int trace_text_write(FILE *f, const struct trace *t, bool cpu)
 
 	if (r)
 		return r;
-	qsort(spans, n, sizeof(*spans), by_begin);
+	if (n)
+		qsort(spans, n, sizeof(*spans), by_begin);
 	(void)fprintf(f, "request %s, %s\n\n%14s  %7s %-15s  %s\n",
 		      *t->request_id ? t->request_id : "-", *t->started_at ? t->started_at : "-",
 		      "ms", "thread", "name", "what");
