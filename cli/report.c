@@ -20,8 +20,8 @@
 static const char help[] =
 	"Usage: cloche report FILE... --html OUT\n"
 	"Makes one page of reports and traces: where the wall time went as a picture,\n"
-	"what the function did, what it used and what it costs. The page is one file, asks\n"
-	"for nothing from elsewhere and runs no script.\n"
+	"what the function did, what it used and what it costs. The page is one file,\n"
+	"asks for nothing from elsewhere and runs no script.\n"
 	"\n"
 	"  FILE          what 'cloche run' wrote by --report or --trace, in any order; a\n"
 	"                report and a trace of the same request become one section\n"
