@@ -12,6 +12,7 @@
  *
  *   build/tests/bench/meter [ROUNDS]        as root; default 30
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -179,6 +180,22 @@ static int make_leaf(char path[static 128], uint64_t *ret_id)
 	return fd;
 }
 
+/* Their programs are in the first row too, and the first on a hook costs more than the second. */
+static void warn_of_others(void)
+{
+	DIR *dir = opendir("/sys/fs/bpf");
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir)))
+		if (strncmp(d->d_name, METER_NAME "-", sizeof(METER_NAME)) == 0 &&
+		    strncmp(d->d_name, NAME "-", sizeof(NAME)) != 0)
+			printf("note: '/sys/fs/bpf/%s' is loaded as well: the rows below are too "
+			       "close together\n",
+			       d->d_name);
+	if (dir)
+		(void)closedir(dir);
+}
+
 static void remove_meter(void)
 {
 	struct cloche_err err = { 0 };
@@ -334,6 +351,7 @@ int main(int argc, char **argv)
 	}
 	leaf = make_leaf(path, &id);
 	remove_meter();
+	warn_of_others();
 	bench_switches(rounds, leaf, id);
 	bench_calls(id);
 	bench_tracing(rounds);
