@@ -86,6 +86,22 @@ struct {
 	__type(value, struct meter_target);
 } by_cgroup SEC(".maps");
 
+/* Records live where near_index says, one an entry, since a look into a hash costs 60 ns and there
+ * are three in a switch. Who finds the entry taken goes into the hash behind it. */
+struct front {
+	struct bpf_spin_lock lock; /* for claiming */
+	__u32 pad;
+	__u64 task; /* 0: free */
+	struct record r;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NEAR_SIZE);
+	__type(key, __u32);
+	__type(value, struct front);
+} fronts SEC(".maps");
+
 /* Keyed by the kernel address: it is the only name that execve(2) by a second thread keeps. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -145,11 +161,56 @@ static __always_inline bool task_is_near(const struct task_struct *t)
 
 static __always_inline struct record *task_record(const struct task_struct *t)
 {
+	__u32 i = near_index(t);
 	__u64 key = (__u64)t;
+	struct front *f;
 
+	/* What the verifier knows of i is gone once its address was taken: near_index again. */
 	if (!task_is_near(t))
 		return NULL;
+	f = bpf_map_lookup_elem(&fronts, &i);
+	if (f && f->task == key)
+		return &f->r;
 	return bpf_map_lookup_elem(&tasks, &key);
+}
+
+/* For a newborn, before its first wake-up looks for it. */
+static __always_inline bool task_remember(const struct task_struct *t, const struct record *r)
+{
+	__u32 i = near_index(t);
+	__u64 key = (__u64)t;
+	bool mine = false;
+	struct front *f;
+
+	__sync_fetch_and_add(&near_task[near_index(t)], 1);
+	f = bpf_map_lookup_elem(&fronts, &i);
+	if (f) {
+		bpf_spin_lock(&f->lock);
+		if (!f->task) {
+			f->r = *r;
+			f->task = key;
+			mine = true;
+		}
+		bpf_spin_unlock(&f->lock);
+	}
+	if (mine || !bpf_map_update_elem(&tasks, &key, r, BPF_NOEXIST))
+		return true;
+	__sync_fetch_and_add(&near_task[near_index(t)], -1);
+	return false;
+}
+
+/* At its last switch. */
+static __always_inline void task_forget(const struct task_struct *t)
+{
+	__u32 i = near_index(t);
+	__u64 key = (__u64)t;
+	struct front *f = bpf_map_lookup_elem(&fronts, &i);
+
+	if (f && f->task == key)
+		*(volatile __u64 *)&f->task = 0;
+	else if (bpf_map_delete_elem(&tasks, &key))
+		return;
+	__sync_fetch_and_add(&near_task[near_index(t)], -1);
 }
 
 static __always_inline __u64 task_cgroup_id(struct task_struct *t)
@@ -399,61 +460,103 @@ static __always_inline void throttle_watch(__u32 slot, struct meter_slot *s, str
 	bpf_map_update_elem(&timers, &slack, &slot, BPF_ANY);
 }
 
+/* Who leaves its CPU, as it stands before the slot is locked. */
+struct leaving {
+	__u64 minor, major, rd, wr, runtime;
+	bool runnable, dead, throttled;
+};
+
+static __always_inline void leaving_read(struct leaving *l, struct task_struct *t, bool preempt)
+{
+	/* Read afresh: when a signal keeps a thread from sleeping, 6.1 hands the tracepoint the
+	 * state that it gave up. A remote waker cannot have changed it yet (it waits for on_cpu
+	 * or the run queue's lock). */
+	__u32 state = t->__state;
+
+	l->minor = t->min_flt;
+	l->major = t->maj_flt;
+	l->rd = t->ioac.read_bytes;
+	l->wr = t->ioac.write_bytes;
+	l->runtime = t->se.sum_exec_runtime;
+	l->runnable = preempt || !state;
+	l->dead = state & STATE_DEAD && !preempt;
+	l->throttled = l->runnable && task_is_throttled(t);
+}
+
+/* Under the lock, settled. */
+static __always_inline void slot_leave(struct meter_slot *s, const struct meter_ctl *c,
+				       struct record *r, const struct leaving *l, __u64 at)
+{
+	__u32 before = s->throttled;
+
+	if (r->state == RUNNING)
+		slot_book_slice(s, r, c, at, l->runtime);
+	else
+		slot_book_unseen(s, r, c, at, l->runtime);
+	r->runtime = l->runtime;
+	slot_move(s, r, l->runnable ? QUEUED : ASLEEP, l->throttled);
+	/* Kernels that take off the whole queue: who waits there waits with it. */
+	if (l->throttled && !task_throttles_itself())
+		slot_mark_all(s, true);
+	slot_count_throttles(s, before);
+	slot_book_task(s, r, l->minor, l->major, l->rd, l->wr);
+	if (l->runnable)
+		s->now.switches_forced++;
+	else
+		s->now.switches_voluntary++;
+	if (l->dead && s->tasks && !--s->tasks)
+		s->empty_ns = at;
+}
+
+static __always_inline void slot_enter(struct meter_slot *s, struct record *r, __u64 runtime,
+				       __u64 at)
+{
+	__u32 before = s->throttled;
+
+	slot_move(s, r, RUNNING, false);
+	r->in_ns = at;
+	r->runtime = runtime;
+	slot_count_throttles(s, before);
+}
+
+static __always_inline void leaving_emit(__u32 slot, struct meter_slot *s,
+					 const struct meter_ctl *c, struct task_struct *t,
+					 const struct leaving *l, __u64 at)
+{
+	event_emit(slot, s, c, at, METER_EV_OFF, t,
+		   l->dead	  ? METER_OFF_DEAD
+		   : l->throttled ? METER_OFF_THROTTLED
+		   : l->runnable  ? METER_OFF_PREEMPTED
+				  : METER_OFF_SLEEP,
+		   0);
+}
+
 static __always_inline void switch_out(struct task_struct *t, struct record *r, bool preempt,
 				       __u64 at)
 {
 	__u32 slot = r->slot;
 	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
 	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
-	__u64 minor = t->min_flt, major = t->maj_flt, key = (__u64)t;
-	__u64 rd = t->ioac.read_bytes, wr = t->ioac.write_bytes;
-	__u64 runtime = t->se.sum_exec_runtime;
-	/* Read afresh: when a signal keeps a thread from sleeping, 6.1 hands the tracepoint the
-	 * state that it gave up. A remote waker cannot have changed it yet (it waits for on_cpu
-	 * or the run queue's lock). */
-	__u32 state = t->__state;
-	bool runnable = preempt || !state, dead = state & STATE_DEAD && !preempt, live;
-	bool throttled = runnable && task_is_throttled(t);
-	__u32 before;
+	struct leaving l;
+	bool live;
 
 	if (!s || !c)
 		return;
-	if (throttled)
+	leaving_read(&l, t, preempt);
+	if (l.throttled)
 		throttle_watch(slot, s, t);
 	bpf_spin_lock(&s->lock);
 	live = s->gen == r->gen;
 	if (live) {
 		at = slot_settle(s, c, at);
-		before = s->throttled;
-		if (r->state == RUNNING)
-			slot_book_slice(s, r, c, at, runtime);
-		else
-			slot_book_unseen(s, r, c, at, runtime);
-		r->runtime = runtime;
-		slot_move(s, r, runnable ? QUEUED : ASLEEP, throttled);
-		/* Kernels that take off the whole queue: who waits there waits with it. */
-		if (throttled && !task_throttles_itself())
-			slot_mark_all(s, true);
-		slot_count_throttles(s, before);
-		slot_book_task(s, r, minor, major, rd, wr);
-		if (runnable)
-			s->now.switches_forced++;
-		else
-			s->now.switches_voluntary++;
-		if (dead && s->tasks && !--s->tasks)
-			s->empty_ns = at;
+		slot_leave(s, c, r, &l, at);
 	}
 	bpf_spin_unlock(&s->lock);
-	r->queued_ns = runnable ? at : 0;
+	r->queued_ns = l.runnable ? at : 0;
 	if (live)
-		event_emit(slot, s, c, at, METER_EV_OFF, t,
-			   dead	       ? METER_OFF_DEAD
-			   : throttled ? METER_OFF_THROTTLED
-			   : runnable  ? METER_OFF_PREEMPTED
-				       : METER_OFF_SLEEP,
-			   0);
-	if (dead && !bpf_map_delete_elem(&tasks, &key))
-		__sync_fetch_and_add(&near_task[near_index(t)], -1);
+		leaving_emit(slot, s, c, t, &l, at);
+	if (l.dead)
+		task_forget(t);
 }
 
 static __always_inline void switch_in(struct task_struct *t, struct record *r, __u64 at)
@@ -462,7 +565,6 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
 	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
 	__u64 runtime = t->se.sum_exec_runtime;
-	__u32 before;
 	bool live;
 
 	if (!s || !c)
@@ -471,11 +573,7 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 	live = s->gen == r->gen;
 	if (live) {
 		at = slot_settle(s, c, at);
-		before = s->throttled;
-		slot_move(s, r, RUNNING, false);
-		r->in_ns = at;
-		r->runtime = runtime;
-		slot_count_throttles(s, before);
+		slot_enter(s, r, runtime, at);
 	}
 	bpf_spin_unlock(&s->lock);
 	if (live)
@@ -483,26 +581,63 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 	r->throttled = 0;
 }
 
+/* From one thread of a slot to another: both under one lock. */
+static __always_inline void switch_within(struct task_struct *prev, struct record *out,
+					  struct task_struct *next, struct record *in, bool preempt,
+					  __u64 at)
+{
+	__u32 slot = out->slot;
+	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
+	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
+	__u64 runtime = next->se.sum_exec_runtime;
+	struct leaving l;
+	bool live;
+
+	if (!s || !c)
+		return;
+	leaving_read(&l, prev, preempt);
+	if (l.throttled)
+		throttle_watch(slot, s, prev);
+	bpf_spin_lock(&s->lock);
+	live = s->gen == out->gen;
+	if (live) {
+		at = slot_settle(s, c, at);
+		slot_leave(s, c, out, &l, at);
+		slot_enter(s, in, runtime, at);
+	}
+	bpf_spin_unlock(&s->lock);
+	out->queued_ns = l.runnable ? at : 0;
+	if (live) {
+		leaving_emit(slot, s, c, prev, &l, at);
+		event_emit(slot, s, c, at, METER_EV_ON, next, in->throttled, in->queued_ns);
+	}
+	in->throttled = 0;
+	if (l.dead)
+		task_forget(prev);
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(meter_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	bool near_prev = task_is_near(prev), near_next = task_is_near(next);
-	struct record *r;
+	struct record *out = NULL, *in = NULL;
 	__u64 at;
 
 	if (!near_prev && !near_next)
 		return 0;
 	at = bpf_ktime_get_ns();
-	if (near_prev) {
-		r = task_record(prev);
-		if (r)
-			switch_out(prev, r, preempt, at);
+	if (near_prev)
+		out = task_record(prev);
+	if (near_next)
+		in = task_record(next);
+	if (out && in && out->gen == in->gen && out->slot == in->slot) {
+		switch_within(prev, out, next, in, preempt, at);
+		return 0;
 	}
-	if (near_next) {
-		r = task_record(next);
-		if (r)
-			switch_in(next, r, at);
-	}
+	if (out)
+		switch_out(prev, out, preempt, at);
+	if (in)
+		switch_in(next, in, at);
 	return 0;
 }
 
@@ -597,7 +732,7 @@ int BPF_PROG(meter_timer, struct hrtimer *timer)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(meter_fork, struct task_struct *parent, struct task_struct *child)
 {
-	__u64 id = task_cgroup_id(child), key = (__u64)child, at;
+	__u64 id = task_cgroup_id(child), at;
 	struct meter_target *target = bpf_map_lookup_elem(&by_cgroup, &id);
 	struct record r = { .state = ASLEEP };
 	struct meter_slot *s;
@@ -615,10 +750,7 @@ int BPF_PROG(meter_fork, struct task_struct *parent, struct task_struct *child)
 	c = bpf_map_lookup_elem(&ctl, &slot);
 	if (!s || !c)
 		return 0;
-	/* The entry is up before the child's first wake-up looks for it. */
-	__sync_fetch_and_add(&near_task[near_index(child)], 1);
-	if (bpf_map_update_elem(&tasks, &key, &r, BPF_NOEXIST)) {
-		__sync_fetch_and_add(&near_task[near_index(child)], -1);
+	if (!task_remember(child, &r)) {
 		__sync_fetch_and_add(&s->now.untracked, 1);
 		return 0;
 	}

@@ -19,9 +19,9 @@
 
 static const char help[] =
 	"Usage: cloche report FILE... --html OUT\n"
-	"Makes one page of reports and traces: where the wall time went as a picture, what\n"
-	"the function did, what it used and what it costs. The page is one file, asks for\n"
-	"nothing from elsewhere and runs no script.\n"
+	"Makes one page of reports and traces: where the wall time went as a picture,\n"
+	"what the function did, what it used and what it costs. The page is one file,\n"
+	"asks for nothing from elsewhere and runs no script.\n"
 	"\n"
 	"  FILE          what 'cloche run' wrote by --report or --trace, in any order; a\n"
 	"                report and a trace of the same request become one section\n"
@@ -58,7 +58,7 @@ static void sources_free(struct sources *s)
 
 static int add_report(struct sources *s, json_t *report, struct cloche_err *err)
 {
-	json_t **more = reallocarray(s->reports, s->n_reports + 1, sizeof(*more));
+	json_t **more = reallocarray(s->reports, s->n_reports + 1, sizeof(void *));
 
 	if (!more) {
 		json_decref(report);

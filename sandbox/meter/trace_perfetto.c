@@ -69,13 +69,13 @@ static int by_tid(const void *a, const void *b)
 static int put_names(struct out *o)
 {
 	const struct trace *t = o->t;
-	const struct trace_event **order = calloc(t->n + 1, sizeof(*order));
+	const struct trace_event **order = calloc(t->n + 1, sizeof(void *));
 
 	if (!order)
 		return -ENOMEM;
 	for (size_t i = 0; i < t->n; i++)
 		order[i] = &t->events[i];
-	qsort(order, t->n, sizeof(*order), by_tid);
+	qsort(order, t->n, sizeof(void *), by_tid);
 	for (size_t i = 0; i < t->n; i++) {
 		const struct trace_event *e = order[i];
 

@@ -132,7 +132,7 @@ static int by_thread(const void *a, const void *b)
 
 int trace_spans(const struct trace *t, struct trace_span **ret, size_t *ret_n)
 {
-	const struct trace_event **order = calloc(t->n + 1, sizeof(*order));
+	const struct trace_event **order = calloc(t->n + 1, sizeof(void *));
 	struct spans s = { .t = t, .v = calloc(3 * t->n + 1, sizeof(*s.v)) };
 	size_t n = 0;
 
@@ -145,7 +145,7 @@ int trace_spans(const struct trace *t, struct trace_span **ret, size_t *ret_n)
 		if (t->events[i].type == METER_EV_ON || t->events[i].type == METER_EV_OFF ||
 		    t->events[i].type == METER_EV_EXEC)
 			order[n++] = &t->events[i];
-	qsort(order, n, sizeof(*order), by_thread);
+	qsort(order, n, sizeof(void *), by_thread);
 	for (size_t i = 0, next; i < n; i = next) {
 		for (next = i + 1; next < n && order[next]->tid == order[i]->tid; next++)
 			;

@@ -48,12 +48,12 @@ static void put_word(struct text *t, const char *word)
 
 static void put_result(struct text *t, int64_t result)
 {
-	const char *name = result < 0 ? strerrorname_np((int)-result) : NULL;
+	const char *name = result < 0 && result > -4096 ? strerrorname_np((int)-result) : NULL;
 
 	if (name)
 		put(t, ": %s", name);
 	else if (result < 0)
-		put(t, ": error %" PRId64, -result);
+		put(t, ": error %" PRId64, result);
 }
 
 static void put_exit(struct text *t, uint32_t status)
@@ -207,7 +207,8 @@ int trace_text_write(FILE *f, const struct trace *t, bool cpu)
 
 	if (r)
 		return r;
-	qsort(spans, n, sizeof(*spans), by_begin);
+	if (n)
+		qsort(spans, n, sizeof(*spans), by_begin);
 	(void)fprintf(f, "request %s, %s\n\n%14s  %7s %-15s  %s\n",
 		      *t->request_id ? t->request_id : "-", *t->started_at ? t->started_at : "-",
 		      "ms", "thread", "name", "what");

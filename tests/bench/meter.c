@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the meter costs: a context switch with no meter, with the meter but outside any context, and
- * inside one; and what a run pays for finding it, arming, beginning and ending.
+ * What the meter costs: a context switch with no meter, with two empty programs on the meter's
+ * hooks (the floor: what the kernel takes for calling them), with the meter but outside any
+ * context, and inside one; a system call while somebody traces; and what a run pays for finding the
+ * meter, arming, beginning and ending.
  *
  * The switch is a byte going back and forth between two processes on one CPU, the cheapest switch
  * that user space can make and so the hardest on the meter. The three are measured in turns, round
@@ -10,6 +12,7 @@
  *
  *   build/tests/bench/meter [ROUNDS]        as root; default 30
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -28,13 +31,14 @@
 #include "base/err.h"
 #include "meter/meter.h"
 #include "meter/usage.h"
+#include "floor.skel.h"
 
 #define NAME	   "cloche-meter-bench"
 #define TURNS	   20000
 #define ROUNDS_MAX 1000
 #define SLOT	   500
 
-enum { NONE, OUTSIDE, INSIDE, KINDS };
+enum { NONE, FLOOR, OUTSIDE, INSIDE, KINDS };
 
 static void fail(const char *what, const struct cloche_err *err)
 {
@@ -176,12 +180,40 @@ static int make_leaf(char path[static 128], uint64_t *ret_id)
 	return fd;
 }
 
+/* Their programs are in the first row too, and the first on a hook costs more than the second. */
+static void warn_of_others(void)
+{
+	DIR *dir = opendir("/sys/fs/bpf");
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir)))
+		if (strncmp(d->d_name, METER_NAME "-", sizeof(METER_NAME)) == 0 &&
+		    strncmp(d->d_name, NAME "-", sizeof(NAME)) != 0)
+			printf("note: '/sys/fs/bpf/%s' is loaded as well: the rows below are too "
+			       "close together\n",
+			       d->d_name);
+	if (dir)
+		(void)closedir(dir);
+}
+
 static void remove_meter(void)
 {
 	struct cloche_err err = { 0 };
 
 	if (meter_remove(NAME, &err))
 		fail("remove", &err);
+}
+
+static double with_floor(void)
+{
+	struct floor_bpf *b = floor_bpf__open_and_load();
+	double ns;
+
+	if (!b || floor_bpf__attach(b))
+		fail("load the empty programs", NULL);
+	ns = ping_pong(-1);
+	floor_bpf__destroy(b);
+	return ns;
 }
 
 static void bench_switches(unsigned rounds, int leaf, uint64_t id)
@@ -195,6 +227,7 @@ static void bench_switches(unsigned rounds, int leaf, uint64_t id)
 	for (unsigned i = 0; i < rounds; i++) {
 		v[NONE][i] = ping_pong(-1);
 		again[i] = ping_pong(-1);
+		v[FLOOR][i] = with_floor();
 		m = (struct meter)METER_INIT;
 		if (meter_open(&m, NAME, &err) || meter_arm(&c, &m, SLOT, id, &err) ||
 		    meter_begin(&c, false, false, &err))
@@ -212,8 +245,50 @@ static void bench_switches(unsigned rounds, int leaf, uint64_t id)
 	printf("context switch (pipe, one CPU), %u rounds in turns\n", rounds);
 	row("no meter", v[NONE], NULL, rounds);
 	row("no meter, again", again, v[NONE], rounds);
+	row("two empty programs", v[FLOOR], v[NONE], rounds);
 	row("meter, outside", v[OUTSIDE], v[NONE], rounds);
 	row("meter, inside", v[INSIDE], v[NONE], rounds);
+}
+
+/* ns for the cheapest system call, of a process that nobody traces. */
+static double call_ns(void)
+{
+	double ns = cpu_ns();
+
+	for (int i = 0; i < TURNS; i++)
+		(void)syscall(SYS_getppid);
+	return (cpu_ns() - ns) / TURNS;
+}
+
+static void bench_tracing(unsigned rounds)
+{
+	static double v[4][ROUNDS_MAX];
+	struct cloche_err err = { 0 };
+	struct meter m = METER_INIT;
+
+	if (meter_open(&m, NAME, &err))
+		fail("open", &err);
+	for (unsigned i = 0; i < rounds; i++) {
+		int64_t t;
+		int lock;
+
+		v[0][i] = call_ns();
+		t = clock_now_ns();
+		lock = meter_trace_on(&m, &err);
+		v[2][i] = (double)(clock_now_ns() - t);
+		if (lock < 0)
+			fail("trace", &err);
+		v[1][i] = call_ns();
+		t = clock_now_ns();
+		meter_trace_off(&m, &lock);
+		v[3][i] = (double)(clock_now_ns() - t);
+	}
+	meter_close(&m);
+	printf("system call (getppid) outside any context\n");
+	row("nobody traces", v[0], NULL, rounds);
+	row("somebody traces", v[1], v[0], rounds);
+	row("beginning to trace", v[2], NULL, rounds);
+	row("ending it", v[3], NULL, rounds);
 }
 
 static void bench_calls(uint64_t id)
@@ -276,8 +351,10 @@ int main(int argc, char **argv)
 	}
 	leaf = make_leaf(path, &id);
 	remove_meter();
+	warn_of_others();
 	bench_switches(rounds, leaf, id);
 	bench_calls(id);
+	bench_tracing(rounds);
 	remove_meter();
 	close(leaf);
 	return rmdir(path) ? 1 : 0;

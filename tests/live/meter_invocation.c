@@ -145,6 +145,26 @@ Test(meter_invocation, processes_are_counted_anew)
 	rig_close(&r);
 }
 
+/* So many at once that some share an entry of the programs' table (two dozen pairs are to be
+ * expected, none with a chance of one in a billion): they are found all the same. */
+Test(meter_invocation, a_crowd_is_counted)
+{
+	char *argv[] = { (char *)helper(), "fork", "900", NULL };
+	struct meter_usage u;
+	struct rig r;
+
+	rig_open(&r, 309, 0);
+	for (int i = 0; i < 2; i++) {
+		(void)run(&r, argv, false, NULL);
+		u = rig_end_last(&r);
+		cr_assert_eq(u.started, 901, "%llu", (unsigned long long)u.started);
+		cr_assert_eq(u.peak, 901, "%llu", (unsigned long long)u.peak);
+		/* Each birth was followed by a last switch (rig_end_last waited for it). */
+		cr_assert_geq(u.switches_voluntary, 901);
+	}
+	rig_close(&r);
+}
+
 /* Also as the 50th in a context in which a bigger one was: peaks are an invocation's own. */
 Test(meter_invocation, memory_peaks)
 {

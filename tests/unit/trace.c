@@ -301,7 +301,7 @@ Test(trace, spans_and_parts)
 Test(trace, text_tells_it)
 {
 	static const char *const says[] = {
-		"\n     +0.000000       10 work             exec /bin/sh -c 'it'\\''s "
+		"\n     +0.000000       10 work             exec /bin/sh -c 'it'\\''s \"q\"",
 		"\"q\"\\x0a\\xff\\xe2\\x80\\xae'\n",
 		"open /t/x to create or write: EACCES\n",
 		"connect 10.0.0.1:80\n",
@@ -311,8 +311,8 @@ Test(trace, text_tells_it)
 		"signal SIGUSR1 by itself\n",
 		"on CPU 0.200000 ms (CPU 1)\n",
 		"throttled 0.050000 ms\n",
-		"\nwall 0.800000 ms = busy 0.500000 + held by its quota 0.050000 + waiting for "
-		"others 0.050000 + idle 0.200000\n",
+		"\nwall 0.800000 ms = busy 0.500000 + held by its quota 0.050000 + waiting",
+		"waiting for others 0.050000 + idle 0.200000\n",
 	};
 	struct trace t;
 	size_t len;

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* The verbs trace and report as users see them: what they print, what they refuse, and the exit
+ * status. Needs no privilege beyond running the program. */
+#include "tests/lib/env.h"
+#include "tests/lib/run.h"
+#include "tests/lib/tmpdir.h"
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CLOCHE(run, ...) RUN((run), env_need("CLOCHE"), __VA_ARGS__)
+
+#define ID "12345678-1234-4234-8234-123456789abc"
+
+static const char trace[] =
+	"{\"schema\":\"cloche.trace/1\",\"request_id\":\"" ID "\",\"started_at\":\"now\"}\n"
+	"{\"at_ns\":1000,\"event\":\"exec\",\"pid\":7,\"tid\":7,\"cpu\":0,\"comm\":\"true\","
+	"\"path\":\"/bin/true\",\"argv\":[\"true\"],\"cut\":false}\n"
+	"{\"at_ns\":4000,\"event\":\"off\",\"pid\":7,\"tid\":7,\"cpu\":0,\"comm\":\"true\","
+	"\"why\":\"dead\"}\n"
+	"{\"at_ns\":3000,\"event\":\"exit\",\"pid\":7,\"tid\":7,\"cpu\":0,\"comm\":\"true\","
+	"\"status\":0}\n"
+	"{\"event\":\"end\",\"begin_ns\":1000,\"end_ns\":4000,\"busy_ns\":3000,\"quota_ns\":0,"
+	"\"contention_ns\":0,\"idle_ns\":0,\"on_cpu_ns\":3000,\"events\":3,\"lost\":0,"
+	"\"complete\":true}\n";
+
+static const char report[] = "{\"schema\":\"cloche.report/1\",\"request_id\":\"" ID
+			     "\",\"verdict\":\"ok\",\"exit_code\":0}\n";
+
+static const char *file_in(const char *dir, const char *name, const char *text)
+{
+	static char path[4][512];
+	static int next;
+	char *p = path[next++ % 4];
+	FILE *f;
+
+	(void)snprintf(p, sizeof(path[0]), "%s/%s", dir, name);
+	f = fopen(p, "we");
+	cr_assert(f && fputs(text, f) >= 0 && fclose(f) == 0);
+	return p;
+}
+
+static void expect_has(const char *text, const char *part)
+{
+	cr_assert(strstr(text, part), "'%s' lacks '%s'", text, part);
+}
+
+Test(trace_cli, text_by_file_and_by_request)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+
+	CLOCHE(&run, "trace", file_in(dir, ID ".jsonl", trace));
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "exec /bin/true\n");
+	expect_has(run.out, "wall 0.003000 ms = busy 0.003000");
+	run_free(&run);
+	CLOCHE(&run, "trace", "--dir", dir, ID);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "exec /bin/true\n");
+	run_free(&run);
+	run.input = trace;
+	CLOCHE(&run, "trace", "--cpu", "-");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "on CPU 0.003000 ms (CPU 0)\n");
+}
+
+Test(trace_cli, json_is_sorted_and_perfetto_is_json)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { .input = trace };
+	char out[512];
+	json_t *o;
+
+	CLOCHE(&run, "trace", "--format", "json", "-");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_lt(strstr(run.out, "\"event\":\"exit\""), strstr(run.out, "\"event\":\"off\""));
+	run_free(&run);
+	(void)snprintf(out, sizeof(out), "%s/out.json", dir);
+	run.input = trace;
+	CLOCHE(&run, "trace", "--format=perfetto", "-o", out, "-");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(run.out_len, 0);
+	o = json_load_file(out, JSON_REJECT_DUPLICATES, NULL);
+	cr_assert_gt(json_array_size(json_object_get(o, "traceEvents")), 5);
+	json_decref(o);
+}
+
+Test(trace_cli, a_page_of_both)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+
+	/* In either order; the page has one section. */
+	CLOCHE(&run, "report", file_in(dir, "t", trace), file_in(dir, "r", report), "--html", "-");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "exec /bin/true");
+	expect_has(run.out, "exit status 0");
+	cr_assert_null(strstr(strstr(run.out, "<section>") + 1, "<section>"));
+}
+
+Test(trace_cli, refusals_are_one_line)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	const char *junk = file_in(dir, "junk", "not json\n");
+	const struct {
+		const char *argv[6];
+		int status;
+		const char *says;
+	} rows[] = {
+		{ { "trace" }, 2, "say which FILE" },
+		{ { "trace", "a", "b" }, 2, "'b'" },
+		{ { "trace", "--format", "xml", "a" }, 2, "'xml'" },
+		{ { "trace", "--format", "json", "--cpu", "a" }, 2, "--cpu" },
+		{ { "trace", "--colour" }, 2, "--colour" },
+		{ { "trace", "/nonexistent" }, 1, "/nonexistent" },
+		{ { "trace", "--dir", "/nonexistent", ID }, 1, "no trace of that request" },
+		{ { "trace", junk }, 1, "line 1" },
+		{ { "report" }, 2, "say which FILE" },
+		{ { "report", junk }, 2, "--html" },
+		{ { "report", junk, "--html", "-" }, 1, "neither a report" },
+		{ { "report", "/nonexistent", "--html", "-" }, 1, "/nonexistent" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		cleanup_run struct run run = { 0 };
+		const char *argv[8] = { env_need("CLOCHE") };
+
+		memcpy(argv + 1, rows[i].argv, sizeof(rows[i].argv));
+		run_argv(&run, argv);
+		cr_assert_eq(run.status, rows[i].status, "row %zu: %s", i, run.err);
+		expect_has(run.err, rows[i].says);
+		cr_assert_eq(run.out_len, 0);
+		cr_assert_eq(strchr(run.err, '\n'), run.err + run.err_len - 1, "row %zu: %s", i,
+			     run.err);
+	}
+}
+
+Test(trace_cli, help_fits)
+{
+	static const char *const verbs[] = { "trace", "report" };
+
+	for (size_t i = 0; i < 2; i++) {
+		cleanup_run struct run run = { 0 };
+
+		CLOCHE(&run, verbs[i], "--help");
+		cr_assert_eq(run.status, 0);
+		for (char *line = strtok(run.out, "\n"); line; line = strtok(NULL, "\n"))
+			cr_assert_leq(strlen(line), 80, "%s", line);
+	}
+}
