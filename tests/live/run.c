@@ -726,7 +726,7 @@ Test(run_repeat, counters_are_of_one_invocation)
 	cleanup_run struct run run = { 0 };
 	json_t *cpu;
 
-	RUN_INSIDE(&run, "-m", "16M", "--repeat", "2", "--", "sh", "-c",
+	RUN_INSIDE(&run, "-m", "16M", "-t", "60s", "--repeat", "2", "--", "sh", "-c",
 		   "/opt/inside eat 64; exit 0");
 	cr_assert_eq(json_array_size(run.reports), 2);
 	cr_expect_str_eq(context_text(&run, 1, "start"), "warm");
