@@ -94,8 +94,8 @@ char *leftover_state(void)
 
 	cr_assert(f && out);
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %*s %*s %*s %1023s", at) == 1 && strncmp(at, "/run/cloche", 11) == 0 &&
-		    !is_cache(at))
+		if (sscanf(line, "%*s %*s %*s %*s %1023s", at) == 1 &&
+		    strncmp(at, "/run/cloche", 11) == 0 && !is_cache(at))
 			(void)fprintf(out, "mount %s\n", at);
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
 		(void)glob(patterns[i], i ? GLOB_APPEND : 0, NULL, &found);

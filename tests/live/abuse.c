@@ -477,12 +477,13 @@ Test(abuse_rootfs, what_it_lacks)
 
 Test(abuse_bombs, inodes_and_depth)
 {
+	static const char script[] =
+		"cd /tmp; i=0; while : >$i; do i=$((i+1)); done 2>/dev/null\n"
+		"ls | wc -l; rm -f *; while mkdir d && cd d; do :; done 2>/dev/null; echo deep";
 	cleanup_run struct run run = { .timeout_ms = 120000 };
 
 	RUN_CLOCHE(&run, "-q", "-m", "64M", "--tmp-size", "256K", "--cpu", "shared", "-t", "60s",
-		   "--", "bash", "-c",
-		   "cd /tmp; i=0; while : >$i; do i=$((i+1)); done 2>/dev/null\n"
-		   "ls | wc -l; rm -f *; while mkdir d && cd d; do :; done 2>/dev/null; echo deep");
+		   "--", "bash", "-c", script);
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	cr_expect(atoi(run.out) > 20 && atoi(run.out) < 100, "%s files in 256 KiB", run.out);
 	cr_expect(strstr(run.out, "deep") != NULL);
