@@ -306,8 +306,28 @@ static json_t *history_json(const struct bill_row *r, money_t call, money_t mont
 	return o;
 }
 
+/* Means of amounts by different price lists are of little use: it is said when they are. */
+static void lists_print(const struct bill *lists)
+{
+	if (lists->n < 2)
+		return;
+	(void)printf("note: these runs were charged by %zu price lists (", lists->n);
+	for (size_t i = 0; i < lists->n; i++)
+		(void)printf("%s%s", i ? ", " : "", lists->rows[i].key);
+	(void)printf("), which the means mix\n");
+}
+
+static json_t *lists_json(const struct bill *lists)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; i < lists->n; i++)
+		(void)json_array_append_new(names, json_string(lists->rows[i].key));
+	return names;
+}
+
 static int history_print(const struct cost_args *a, const struct bill *bill,
-			 const struct bill_row *base)
+			 const struct bill *lists, const struct bill_row *base)
 {
 	json_t *rows = a->json ? json_array() : NULL;
 	struct cloche_err err = { 0 };
@@ -328,8 +348,10 @@ static int history_print(const struct cost_args *a, const struct bill *bill,
 			history_row(&bill->rows[i], base, call, month, a);
 	}
 	if (a->json)
-		return json_print(json_pack("{ss ss so}", "schema", "cloche.cost-history/1",
-					    "function", a->function, "sizes", rows));
+		return json_print(json_pack("{ss ss so so}", "schema", "cloche.cost-history/1",
+					    "function", a->function, "prices", lists_json(lists),
+					    "sizes", rows));
+	lists_print(lists);
 	if (bill->n == 1)
 		(void)printf("the ledger has runs at this size only: what another would cost is "
 			     "not guessed\n");
@@ -339,7 +361,7 @@ static int history_print(const struct cost_args *a, const struct bill *bill,
 static int history_show(const struct cost_args *a)
 {
 	cleanup_ledger_index struct ledger_index index = { 0 };
-	cleanup_bill struct bill bill = { 0 };
+	cleanup_bill struct bill bill = { 0 }, lists = { 0 };
 	struct bill_query q = {
 		.by = BILL_BY_MEMORY,
 		.since_ns = a->since_ns,
@@ -365,7 +387,10 @@ static int history_show(const struct cost_args *a)
 				     a->function);
 	if (!base)
 		return args_failed("cost", &err);
-	return history_print(a, &bill, base);
+	q.by = BILL_BY_PRICES;
+	if (bill_make(&index, &q, &lists, &err) < 0)
+		return args_failed("cost", &err);
+	return history_print(a, &bill, &lists, base);
 }
 
 static int option_take(int opt, struct cost_args *a, struct cloche_err *err)

@@ -18,10 +18,10 @@
 
 #define HOUR_NS (3600 * NSEC_PER_SEC)
 
-#define COLUMNS                                                                          \
-	"hour, uid, owner, function, verdict, memory, n, cold, billed_ms, duration_ns, " \
-	"contention_ns, unmeasured, gbs_hi, gbs_lo, charge_hi, charge_lo, request_hi, "  \
-	"request_lo, "                                                                   \
+#define COLUMNS                                                                                  \
+	"hour, uid, owner, function, verdict, memory, prices, n, cold, billed_ms, duration_ns, " \
+	"contention_ns, unmeasured, gbs_hi, gbs_lo, charge_hi, charge_lo, request_hi, "          \
+	"request_lo, "                                                                           \
 	"fair_hi, fair_lo"
 
 #define OWNER "CASE owner WHEN '' THEN 'uid ' || uid ELSE owner END"
@@ -39,6 +39,7 @@ static const struct {
 	[BILL_BY_DAY] = { "day", "date(hour * 3600, 'unixepoch')", "k" },
 	[BILL_BY_VERDICT] = { "verdict", "verdict", "sum(n) DESC, k" },
 	[BILL_BY_MEMORY] = { "memory", "(memory + 1048575) / 1048576", "k" },
+	[BILL_BY_PRICES] = { "prices", "prices", "sum(n) DESC, k" },
 };
 
 int bill_by_parse(const char *text, enum bill_by *ret, struct cloche_err *err)
@@ -50,7 +51,8 @@ int bill_by_parse(const char *text, enum bill_by *ret, struct cloche_err *err)
 		return 0;
 	}
 	return cloche_err_set(err, EINVAL,
-			      "'%.60s' is none of function, owner, day, verdict, memory", text);
+			      "'%.60s' is none of function, owner, day, verdict, memory, prices",
+			      text);
 }
 
 const char *bill_by_text(enum bill_by by)

@@ -20,6 +20,7 @@ enum bill_by {
 	BILL_BY_DAY, /* UTC, by the start of the invocation */
 	BILL_BY_VERDICT,
 	BILL_BY_MEMORY, /* MB */
+	BILL_BY_PRICES, /* the name of the price list */
 };
 
 int bill_by_parse(const char *text, enum bill_by *ret, struct cloche_err *err);

@@ -744,6 +744,17 @@ Test(ledger_run, cost_knows_what_was_run)
 	expect_has(run.out, "512 MB: $");
 	expect_has(run.out, "than with 128 MB");
 	cr_assert(!strstr(run.out, "guessed"), "%s", run.out);
+	cr_assert(!strstr(run.out, "price lists"), "%s", run.out);
+	run_free(&run);
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--name", "f", "-m", "512M", "-t", "60s",
+		   "--prices", "lambda-2019", "--", "true");
+	run_free(&run);
+	CLOCHE(&run, "cost", "--function", "f", "--memory", "128", "--ledger", dir);
+	expect_has(run.out, "charged by 2 price lists (lambda, lambda-2019), which the means mix");
+	run_free(&run);
+	CLOCHE(&run, "bill", "--by", "prices", "--csv", "--ledger", dir);
+	expect_has(run.out, "\"lambda\",2,2,");
+	expect_has(run.out, "\"lambda-2019\",1,1,");
 }
 
 /* A price list that does not know this size is met before anything runs. */

@@ -103,7 +103,7 @@ Test(bill, every_way_of_cutting_it_adds_up_to_the_ledger)
 	struct bill_query q;
 
 	append(dir, 0, 9000); /* two hours and a half */
-	for (int by = BILL_BY_FUNCTION; by <= BILL_BY_MEMORY; by++) {
+	for (int by = BILL_BY_FUNCTION; by <= BILL_BY_PRICES; by++) {
 		q = all((enum bill_by)by);
 		expect_sum(dir, &q, 9000);
 		q.owner_uid = 1001;
