@@ -86,8 +86,7 @@ static int failed(const struct cloche_err *err)
 	return 1;
 }
 
-/* ---- build and import -------------------------------------------------------------------------
- */
+/* ---- build and import ------------------------------------------------------------------------ */
 
 /* One line on standard output when it is there: name, hash, size. */
 static int made(const char *name, int r, int sig, const struct cloche_err *err)
@@ -171,8 +170,7 @@ static int image_import(const struct args *a)
 	return made(a->names[1], r, sig, &err);
 }
 
-/* ---- list, show, verify, remove ----------------------------------------------------------------
- */
+/* ---- list, show, verify, remove -------------------------------------------------------------- */
 
 static json_t *describe(const struct image *image, const char *name, struct cloche_err *err)
 {
@@ -370,8 +368,7 @@ static int image_remove(const struct args *a)
 	return status;
 }
 
-/* ---- the verb ---------------------------------------------------------------------------------
- */
+/* ---- the verb -------------------------------------------------------------------------------- */
 
 static const struct word {
 	const char *name;

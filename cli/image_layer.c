@@ -130,8 +130,7 @@ static int reader_digest(struct reader *r, char ret[static HASH_HEX_LEN], struct
 	return 0;
 }
 
-/* ---- entries ----------------------------------------------------------------------------------
- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 static int file_write(struct reader *r, int dir, const char *name, mode_t mode,
 		      struct cloche_err *err)
@@ -275,7 +274,7 @@ static int look_through(int fd, const char *diff_id, struct cloche_err *err)
 	struct archive_entry *e;
 	int s = reader_open(fd, &r, err);
 
-	if (s < 0)
+	if (!r)
 		return s;
 	while ((s = reader_next(r, &e, err)) > 0)
 		;
@@ -295,7 +294,7 @@ static int whiteouts_apply(int tree, int fd, struct cloche_err *err)
 	struct archive_entry *e;
 	int s = reader_open(fd, &r, err);
 
-	if (s < 0)
+	if (!r)
 		return s;
 	while ((s = reader_next(r, &e, err)) > 0)
 		if (is_whiteout(archive_entry_pathname(e)) &&
@@ -309,7 +308,7 @@ int archive_unpack(int tree, int fd, struct cloche_err *err)
 	cleanup_reader struct reader *r = NULL;
 	int s = reader_open(fd, &r, err);
 
-	return s < 0 ? s : unpack_all(r, tree, false, err);
+	return r ? unpack_all(r, tree, false, err) : s;
 }
 
 int layer_apply(int tree, int fd, const char *diff_id, struct cloche_err *err)
@@ -325,5 +324,5 @@ int layer_apply(int tree, int fd, const char *diff_id, struct cloche_err *err)
 		s = cloche_err_sys(err, errno, "read again");
 	if (s == 0)
 		s = reader_open(fd, &r, err);
-	return s < 0 ? s : unpack_all(r, tree, true, err);
+	return r ? unpack_all(r, tree, true, err) : s;
 }

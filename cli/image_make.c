@@ -36,8 +36,7 @@ struct maker {
 	char dir[PATH_MAX];
 };
 
-/* ---- the folder -------------------------------------------------------------------------------
- */
+/* ---- the folder ------------------------------------------------------------------------------ */
 
 static int entry_remove(const char *path, const struct stat *st, int type, struct FTW *at)
 {
@@ -106,8 +105,7 @@ static int folder_make(struct maker *m, struct cloche_err *err)
 	return 0;
 }
 
-/* ---- the worker -------------------------------------------------------------------------------
- */
+/* ---- the worker ------------------------------------------------------------------------------ */
 
 static int worker_world(struct maker *m, struct cloche_err *err)
 {
@@ -173,8 +171,7 @@ static _Noreturn void worker_main(struct maker *m, int alive, int result)
 	_exit(0);
 }
 
-/* ---- the maker --------------------------------------------------------------------------------
- */
+/* ---- the maker ------------------------------------------------------------------------------- */
 
 /* Waits for the worker's end; a signal that should end this program ends the worker. */
 static int worker_wait(pid_t pid, const sigset_t *set, int *status)

@@ -41,8 +41,7 @@ struct oci {
 	json_t *refs;	/* object: names of what is there */
 };
 
-/* ---- files of the layout ----------------------------------------------------------------------
- */
+/* ---- files of the layout --------------------------------------------------------------------- */
 
 static int bad(struct cloche_err *err, const char *what)
 {
@@ -150,8 +149,7 @@ static int json_file(const struct oci *o, const char *path, json_t **ret, struct
 	return fd < 0 ? fd : json_from(fd, path, ret, err);
 }
 
-/* ---- which image ------------------------------------------------------------------------------
- */
+/* ---- which image ----------------------------------------------------------------------------- */
 
 /* The names of an object's members, for messages. */
 static const char *keys_list(const json_t *object, char *buf, size_t size)
@@ -165,7 +163,7 @@ static const char *keys_list(const json_t *object, char *buf, size_t size)
 	json_object_foreach (copy, key, value) {
 		(void)quote(shown, key);
 		if (used + strlen(shown) + 6 > size) {
-			(void)strcpy(buf + used, " …");
+			(void)snprintf(buf + used, size - used, " …");
 			break;
 		}
 		used += (size_t)sprintf(buf + used, "%s%s", used ? ", " : "", shown);
@@ -275,8 +273,7 @@ static int choose(struct oci *o, const json_t **ret, struct cloche_err *err)
 	return bad(err, "it holds no image");
 }
 
-/* ---- one image --------------------------------------------------------------------------------
- */
+/* ---- one image ------------------------------------------------------------------------------- */
 
 /* The architecture, and one digest of content for each layer. */
 static int config_check(const json_t *config, size_t n_layers, struct cloche_err *err)
@@ -372,8 +369,8 @@ static int layout_import(struct oci *o, struct cloche_err *err)
 	const json_t *d = NULL;
 	int r = json_file(o, "oci-layout", &mark, err);
 
-	if (r == 0 &&
-	    strcmp(json_string_value(json_object_get(mark, "imageLayoutVersion")) ?: "", "1.0.0"))
+	if (r == 0 && strcmp(json_string_value(json_object_get(mark, "imageLayoutVersion")) ?: "",
+			     "1.0.0") != 0)
 		r = bad(err, "'oci-layout': the version is not 1.0.0");
 	if (r == 0)
 		r = json_file(o, "index.json", &index, err);
@@ -392,8 +389,7 @@ static int layout_import(struct oci *o, struct cloche_err *err)
 	return r;
 }
 
-/* ---- docker save ------------------------------------------------------------------------------
- */
+/* ---- docker save ----------------------------------------------------------------------------- */
 
 static bool docker_matches(const char *ref, const json_t *image)
 {
@@ -483,8 +479,7 @@ static int docker_import(struct oci *o, struct cloche_err *err)
 	return r;
 }
 
-/* ---- the source -------------------------------------------------------------------------------
- */
+/* ---- the source ------------------------------------------------------------------------------ */
 
 /* An archive is unpacked beside the tree first: its parts come in any order. */
 static int source_open(struct image_job *job, const char *path, struct cloche_err *err)

@@ -45,8 +45,7 @@ void image_say(const char *fmt, ...)
 	(void)fputc('\n', stderr);
 }
 
-/* ---- tools ------------------------------------------------------------------------------------
- */
+/* ---- tools ----------------------------------------------------------------------------------- */
 
 /* The line that says most: the first that calls itself an error, else the last one. Returns a part
  * of log, cut into lines. */
@@ -133,8 +132,7 @@ int image_tool(const char *const argv[], const char *package, struct cloche_err 
 			      quote(shown, telling_line(text)));
 }
 
-/* ---- mount points -----------------------------------------------------------------------------
- */
+/* ---- mount points ---------------------------------------------------------------------------- */
 
 static int point_make(int tree, const char *path, bool must_be_real, struct cloche_err *err)
 {
@@ -177,8 +175,7 @@ int image_points_make(int tree, struct cloche_err *err)
 	return r;
 }
 
-/* ---- packing ----------------------------------------------------------------------------------
- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 int image_pack(const char *tree, const char *file, const char *meta, struct cloche_err *err)
 {

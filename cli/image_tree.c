@@ -75,7 +75,7 @@ static int walk_link(struct walk *w, const char *path, struct cloche_err *err)
 		w->done[0] = '\0';
 	if (snprintf(joined, sizeof(joined), "%s/%s", target, w->left) >= PATH_MAX)
 		return too_long(err);
-	(void)strcpy(w->left, joined);
+	memcpy(w->left, joined, strlen(joined) + 1);
 	return 0;
 }
 
@@ -95,7 +95,7 @@ static int walk_into(struct walk *w, const char *name, struct cloche_err *err)
 	} else if (!S_ISDIR(st.st_mode)) {
 		return cloche_err_sys(err, ENOTDIR, "make its directory");
 	}
-	(void)strcpy(w->done, path);
+	memcpy(w->done, path, strlen(path) + 1);
 	return 0;
 }
 
@@ -131,7 +131,7 @@ int tree_parent(int tree, const char *path, int *ret_dir, char ret_name[static N
 	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
 				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
 	struct walk w = { .tree = tree };
-	char name[NAME_MAX + 1];
+	char name[NAME_MAX + 1] = "";
 	int r = path_split(path, &w, ret_name, err);
 
 	while (r == 0) {
@@ -152,8 +152,7 @@ int tree_parent(int tree, const char *path, int *ret_dir, char ret_name[static N
 	return 0;
 }
 
-/* ---- removing ---------------------------------------------------------------------------------
- */
+/* ---- removing -------------------------------------------------------------------------------- */
 
 static int clear(int dir, int depth);
 

@@ -92,8 +92,7 @@ int image_store_open(bool make, struct cloche_err *err)
 	return TAKE_FD(fd);
 }
 
-/* ---- the last block ---------------------------------------------------------------------------
- */
+/* ---- the last block -------------------------------------------------------------------------- */
 
 static uint64_t padded(uint64_t bytes)
 {
@@ -235,8 +234,7 @@ int image_seal(int fd, const char *meta, struct cloche_err *err)
 	return r < 0 ? cloche_err_sys(err, -r, "write the image") : 0;
 }
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 void image_names_free(char **names, size_t n)
 {

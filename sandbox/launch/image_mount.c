@@ -205,14 +205,14 @@ int image_mount(const char *name, char ret[static IMAGE_PATH_LEN], struct cloche
 		return r;
 	path_of(image.sha256, ret);
 	if (!image_mounted(image.sha256)) {
-		r = run = host_run_dir(err);
-		if (r >= 0)
-			r = lock = host_lock(run, LOCK, err);
-		if (r >= 0 && !image_mounted(image.sha256))
+		run = host_run_dir(err);
+		lock = run < 0 ? run : host_lock(run, LOCK, err);
+		r = lock < 0 ? lock : 0;
+		if (r == 0 && !image_mounted(image.sha256))
 			r = mount_at(&image, name, ret, err);
 	}
 	image_close(&image);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 static bool still_named(int store, const char *sha256)

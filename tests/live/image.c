@@ -30,7 +30,7 @@ static void build(const struct store *s, const char *dir, const char *name, char
 	cleanup_run struct run run = { 0 };
 
 	RUN_IMAGE(&run, "build", "--dir", dir, name);
-	(void)strcpy(sha, sha_of(&run));
+	(void)snprintf(sha, 65, "%s", sha_of(&run));
 	cr_assert_eq(run.err_len, 0, "%s", run.err);
 }
 
@@ -193,8 +193,7 @@ Test(image, the_mount_stays_while_a_name_needs_it)
 	cr_assert_eq(mounts_with(sha), 0);
 }
 
-/* ---- bad images -------------------------------------------------------------------------------
- */
+/* ---- bad images ------------------------------------------------------------------------------ */
 
 static void damage(const char *file, off_t at, const char *bytes)
 {
@@ -312,8 +311,7 @@ Test(image, a_full_disk_leaves_nothing)
 	cr_assert_eq(run.status, 0, "the image of before: %s", run.err);
 }
 
-/* ---- interrupted ------------------------------------------------------------------------------
- */
+/* ---- interrupted ----------------------------------------------------------------------------- */
 
 /* An import that reads from a FIFO: it has come to reading when the FIFO can be opened here. */
 struct import {
@@ -410,8 +408,7 @@ Test(image, what_a_killed_one_leaves_the_next_one_removes)
 	cr_assert_eq(store_count(&s), 2);
 }
 
-/* ---- wrong use --------------------------------------------------------------------------------
- */
+/* ---- wrong use ------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *args[5];

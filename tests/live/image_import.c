@@ -69,8 +69,7 @@ static struct entry unique(const struct store *s)
 	return (struct entry){ ENTRY_FILE, "whose", s->dir };
 }
 
-/* ---- what layers mean -------------------------------------------------------------------------
- */
+/* ---- what layers mean ------------------------------------------------------------------------ */
 
 Test(image_import, later_layers_change_earlier_ones)
 {
@@ -216,8 +215,7 @@ Test(image_import, an_archive_of_docker_save)
 	free(two.data);
 }
 
-/* ---- what is not believed ---------------------------------------------------------------------
- */
+/* ---- what is not believed -------------------------------------------------------------------- */
 
 /* Each of these wants to write or read outside; each is refused by name. */
 static const struct {
