@@ -48,15 +48,6 @@ static void add_figures(const struct invocation *inv, struct ledger_record *ret)
 		ret->exit_code = WEXITSTATUS(inv->status);
 }
 
-/* What only the meter knows. */
-static void add_metered(const struct meter_usage *m, struct ledger_record *ret)
-{
-	ret->busy_ns = figure(m->busy_ns);
-	ret->waiting_ns = figure(m->waiting_ns);
-	ret->idle_ns = figure(m->idle_ns);
-	ret->contention_ns = figure(m->contention_ns);
-}
-
 static void add_charge(const struct prices_charge *c, struct ledger_record *ret)
 {
 	ret->duration_ns = c->duration_ns;
@@ -84,8 +75,6 @@ void record_make(const struct report *r, const struct prices *prices, struct led
 	ret->memory_limit_bytes = figure(r->spec->memory_bytes);
 	if (inv->ran)
 		add_figures(inv, ret);
-	if (inv->ran && !inv->metered.why)
-		add_metered(&inv->metered.usage, ret);
 	if (r->charge)
 		add_charge(r->charge, ret);
 	FIELD(ret->prices, prices->name);
