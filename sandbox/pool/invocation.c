@@ -96,10 +96,21 @@ static void set_timer(struct watch *w, int which, int64_t at_ns)
 		give_up(w, errno, "set the time limit");
 }
 
+static uint64_t cpu_used(const struct watch *w)
+{
+	struct meter_usage now;
+	uint64_t cgroup_ns;
+
+	if (metering_now(w->metering, &now))
+		return now.on_cpu_ns;
+	cgroup_ns = cgroup_cpu_ns(&w->ctx->plan.cgroup) - w->cpu_base_ns;
+	return cgroup_ns > w->launch_cpu_ns ? cgroup_ns - w->launch_cpu_ns : 0;
+}
+
 /* CPU time cannot grow faster than the CPUs that it may use: look again when it could be over. */
 static void check_cpu_time(struct watch *w)
 {
-	uint64_t used = cgroup_cpu_ns(&w->ctx->plan.cgroup) - w->cpu_base_ns;
+	uint64_t used = cpu_used(w);
 	uint64_t limit = (uint64_t)w->spec->cpu_time_ns;
 
 	if (used >= limit)
@@ -126,16 +137,19 @@ static void try_be_prompt(const struct watch *w, bool on)
 
 static void on_started(struct watch *w, const struct init_msg *m)
 {
+	struct meter_usage now;
+
 	/* Once per context, and not before: what the launch used is not the function's, and a small
 	 * quota would stretch it to seconds. */
 	if (w->first && cgroup_set_quota(&w->ctx->plan.cgroup, &w->ctx->plan.cpu, &w->inv->err) < 0)
 		give_up(w, 0, NULL);
-	w->start_ns = m->at_ns;
+	/* Its first instruction by the meter; the call of execve, a little before that, without. */
+	w->start_ns = metering_now(w->metering, &now) ? (int64_t)now.begin_ns : m->at_ns;
 	w->launch_cpu_ns = (uint64_t)m->cpu_ns;
 	w->inv->ran = true;
 	w->fds[WATCH_DENIED].fd = w->ctx->listener;
-	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - m->at_ns);
-	w->deadline_ns = m->at_ns + w->spec->timeout_ns;
+	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - w->start_ns);
+	w->deadline_ns = w->start_ns + w->spec->timeout_ns;
 	set_timer(w, WATCH_WALL, w->deadline_ns);
 	try_be_prompt(w, true);
 	if (w->spec->cpu_time_ns)

@@ -31,6 +31,9 @@ static const char *helpers_bind(void)
 	return bind;
 }
 
+/* Where memory is the matter: a small one buys so little CPU that a slow host takes minutes. */
+#define ROOMY "--cpu", "1", "-t", "60s"
+
 #define RUN_INSIDE(run, ...) RUN_CLOCHE(run, "-b", helpers_bind(), __VA_ARGS__)
 
 static void expect(const struct run *run, int status, const char *verdict)
@@ -272,7 +275,7 @@ Test(run_memory, four_megabytes_are_enough_for_a_static_program)
 {
 	cleanup_run struct run run = { 0 };
 
-	RUN_INSIDE(&run, "-m", "4M", INSIDE, "eat", "2");
+	RUN_INSIDE(&run, "-m", "4M", ROOMY, INSIDE, "eat", "2");
 	expect(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "eaten\n");
 	cr_expect_eq(report_int(&run, "memory.limit_bytes"), 4 << 20);
@@ -284,7 +287,7 @@ Test(run_memory, more_is_oom)
 {
 	cleanup_run struct run run = { 0 };
 
-	RUN_INSIDE(&run, "-m", "4M", INSIDE, "eat", "8");
+	RUN_INSIDE(&run, "-m", "4M", ROOMY, INSIDE, "eat", "8");
 	expect(&run, 137, "oom");
 	cr_expect_str_eq(run.out, "");
 	cr_expect_geq(report_int(&run, "memory.oom_kills"), 1);
@@ -295,7 +298,7 @@ Test(run_memory, oom_of_a_grandchild)
 {
 	cleanup_run struct run run = { 0 };
 
-	RUN_INSIDE(&run, "-m", "16M", "--", "sh", "-c", "/opt/inside eat 64; exit 3");
+	RUN_INSIDE(&run, "-m", "16M", ROOMY, "--", "sh", "-c", "/opt/inside eat 64; exit 3");
 	expect(&run, 137, "oom");
 	cr_expect_geq(report_int(&run, "memory.oom_kills"), 1);
 }
@@ -305,7 +308,7 @@ Test(run_memory, survived_oom_is_ok)
 {
 	cleanup_run struct run run = { 0 };
 
-	RUN_INSIDE(&run, "-m", "16M", "--", "sh", "-c", "/opt/inside eat 64; exit 0");
+	RUN_INSIDE(&run, "-m", "16M", ROOMY, "--", "sh", "-c", "/opt/inside eat 64; exit 0");
 	expect(&run, 0, "ok");
 	cr_expect_geq(report_int(&run, "memory.oom_kills"), 1);
 }
@@ -396,7 +399,7 @@ Test(run_limits, full_tmp_is_enospc)
 {
 	cleanup_run struct run run = { 0 };
 
-	RUN_INSIDE(&run, "-m", "32M", "--tmp-size", "8M", INSIDE, "fill", "/tmp");
+	RUN_INSIDE(&run, "-m", "32M", ROOMY, "--tmp-size", "8M", INSIDE, "fill", "/tmp");
 	expect(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "ENOSPC after 8192 KiB\n");
 	cr_expect_eq(report_int(&run, "memory.oom_kills"), 0);
@@ -407,7 +410,7 @@ Test(run_limits, full_tmp_of_default_size_is_enospc)
 {
 	cleanup_run struct run run = { 0 };
 
-	RUN_INSIDE(&run, "-m", "4M", INSIDE, "fill", "/tmp");
+	RUN_INSIDE(&run, "-m", "4M", ROOMY, INSIDE, "fill", "/tmp");
 	expect(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "ENOSPC after 2048 KiB\n");
 }
@@ -726,7 +729,7 @@ Test(run_repeat, counters_are_of_one_invocation)
 	cleanup_run struct run run = { 0 };
 	json_t *cpu;
 
-	RUN_INSIDE(&run, "-m", "16M", "-t", "60s", "--repeat", "2", "--", "sh", "-c",
+	RUN_INSIDE(&run, "-m", "16M", ROOMY, "--repeat", "2", "--", "sh", "-c",
 		   "/opt/inside eat 64; exit 0");
 	cr_assert_eq(json_array_size(run.reports), 2);
 	cr_expect_str_eq(context_text(&run, 1, "start"), "warm");
