@@ -176,15 +176,17 @@ static json_t *describe(const struct image *image, const char *name, struct cloc
 {
 	cleanup_free char *text = NULL;
 	char made_at[CLOCK_ISO_LEN];
-	json_t *o, *meta;
+	json_t *o, *meta, *mounted;
 
 	if (image_meta(image, name, &text, err) < 0)
 		return NULL;
 	meta = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	clock_format_iso(image->made_ns, made_at);
-	o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:b}", "schema", "cloche.image/1", "name", name,
+	/* Only root can look. */
+	mounted = geteuid() == 0 ? json_boolean(image_mounted(image->sha256)) : json_null();
+	o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "schema", "cloche.image/1", "name", name,
 		      "sha256", image->sha256, "bytes", (json_int_t)image->bytes, "made_at",
-		      made_at, "mounted", image_mounted(image->sha256));
+		      made_at, "mounted", mounted);
 	if (!json_is_object(meta) || !o || json_object_update_missing(o, meta) < 0) {
 		json_decref(o);
 		o = NULL;
