@@ -460,102 +460,60 @@ static __always_inline void throttle_watch(__u32 slot, struct meter_slot *s, str
 	bpf_map_update_elem(&timers, &slack, &slot, BPF_ANY);
 }
 
-/* Who leaves its CPU, as it stands before the slot is locked. */
-struct leaving {
-	__u64 minor, major, rd, wr, runtime;
-	bool runnable, dead, throttled;
-};
-
-static __always_inline void leaving_read(struct leaving *l, struct task_struct *t, bool preempt)
-{
-	/* Read afresh: when a signal keeps a thread from sleeping, 6.1 hands the tracepoint the
-	 * state that it gave up. A remote waker cannot have changed it yet (it waits for on_cpu
-	 * or the run queue's lock). */
-	__u32 state = t->__state;
-
-	l->minor = t->min_flt;
-	l->major = t->maj_flt;
-	l->rd = t->ioac.read_bytes;
-	l->wr = t->ioac.write_bytes;
-	l->runtime = t->se.sum_exec_runtime;
-	l->runnable = preempt || !state;
-	l->dead = state & STATE_DEAD && !preempt;
-	l->throttled = l->runnable && task_is_throttled(t);
-}
-
-/* Under the lock, settled. */
-static __always_inline void slot_leave(struct meter_slot *s, const struct meter_ctl *c,
-				       struct record *r, const struct leaving *l, __u64 at)
-{
-	__u32 before = s->throttled;
-
-	if (r->state == RUNNING)
-		slot_book_slice(s, r, c, at, l->runtime);
-	else
-		slot_book_unseen(s, r, c, at, l->runtime);
-	r->runtime = l->runtime;
-	slot_move(s, r, l->runnable ? QUEUED : ASLEEP, l->throttled);
-	/* Kernels that take off the whole queue: who waits there waits with it. */
-	if (l->throttled && !task_throttles_itself())
-		slot_mark_all(s, true);
-	slot_count_throttles(s, before);
-	slot_book_task(s, r, l->minor, l->major, l->rd, l->wr);
-	if (l->runnable)
-		s->now.switches_forced++;
-	else
-		s->now.switches_voluntary++;
-	if (l->dead && s->tasks && !--s->tasks)
-		s->empty_ns = at;
-}
-
-static __always_inline void slot_enter(struct meter_slot *s, struct record *r, __u64 runtime,
-				       __u64 at)
-{
-	__u32 before = s->throttled;
-
-	slot_move(s, r, RUNNING, false);
-	r->in_ns = at;
-	r->runtime = runtime;
-	slot_count_throttles(s, before);
-}
-
-static __always_inline void leaving_emit(__u32 slot, struct meter_slot *s,
-					 const struct meter_ctl *c, struct task_struct *t,
-					 const struct leaving *l, __u64 at)
-{
-	event_emit(slot, s, c, at, METER_EV_OFF, t,
-		   l->dead	  ? METER_OFF_DEAD
-		   : l->throttled ? METER_OFF_THROTTLED
-		   : l->runnable  ? METER_OFF_PREEMPTED
-				  : METER_OFF_SLEEP,
-		   0);
-}
-
 static __always_inline void switch_out(struct task_struct *t, struct record *r, bool preempt,
 				       __u64 at)
 {
 	__u32 slot = r->slot;
 	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
 	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
-	struct leaving l;
-	bool live;
+	__u64 minor = t->min_flt, major = t->maj_flt;
+	__u64 rd = t->ioac.read_bytes, wr = t->ioac.write_bytes;
+	__u64 runtime = t->se.sum_exec_runtime;
+	/* Read afresh: when a signal keeps a thread from sleeping, 6.1 hands the tracepoint the
+	 * state that it gave up. A remote waker cannot have changed it yet (it waits for on_cpu
+	 * or the run queue's lock). */
+	__u32 state = t->__state;
+	bool runnable = preempt || !state, dead = state & STATE_DEAD && !preempt, live;
+	bool throttled = runnable && task_is_throttled(t);
+	__u32 before;
 
 	if (!s || !c)
 		return;
-	leaving_read(&l, t, preempt);
-	if (l.throttled)
+	if (throttled)
 		throttle_watch(slot, s, t);
 	bpf_spin_lock(&s->lock);
 	live = s->gen == r->gen;
 	if (live) {
 		at = slot_settle(s, c, at);
-		slot_leave(s, c, r, &l, at);
+		before = s->throttled;
+		if (r->state == RUNNING)
+			slot_book_slice(s, r, c, at, runtime);
+		else
+			slot_book_unseen(s, r, c, at, runtime);
+		r->runtime = runtime;
+		slot_move(s, r, runnable ? QUEUED : ASLEEP, throttled);
+		/* Kernels that take off the whole queue: who waits there waits with it. */
+		if (throttled && !task_throttles_itself())
+			slot_mark_all(s, true);
+		slot_count_throttles(s, before);
+		slot_book_task(s, r, minor, major, rd, wr);
+		if (runnable)
+			s->now.switches_forced++;
+		else
+			s->now.switches_voluntary++;
+		if (dead && s->tasks && !--s->tasks)
+			s->empty_ns = at;
 	}
 	bpf_spin_unlock(&s->lock);
-	r->queued_ns = l.runnable ? at : 0;
+	r->queued_ns = runnable ? at : 0;
 	if (live)
-		leaving_emit(slot, s, c, t, &l, at);
-	if (l.dead)
+		event_emit(slot, s, c, at, METER_EV_OFF, t,
+			   dead	       ? METER_OFF_DEAD
+			   : throttled ? METER_OFF_THROTTLED
+			   : runnable  ? METER_OFF_PREEMPTED
+				       : METER_OFF_SLEEP,
+			   0);
+	if (dead)
 		task_forget(t);
 }
 
@@ -565,6 +523,7 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
 	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
 	__u64 runtime = t->se.sum_exec_runtime;
+	__u32 before;
 	bool live;
 
 	if (!s || !c)
@@ -573,7 +532,11 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 	live = s->gen == r->gen;
 	if (live) {
 		at = slot_settle(s, c, at);
-		slot_enter(s, r, runtime, at);
+		before = s->throttled;
+		slot_move(s, r, RUNNING, false);
+		r->in_ns = at;
+		r->runtime = runtime;
+		slot_count_throttles(s, before);
 	}
 	bpf_spin_unlock(&s->lock);
 	if (live)
@@ -581,63 +544,26 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 	r->throttled = 0;
 }
 
-/* From one thread of a slot to another: both under one lock. */
-static __always_inline void switch_within(struct task_struct *prev, struct record *out,
-					  struct task_struct *next, struct record *in, bool preempt,
-					  __u64 at)
-{
-	__u32 slot = out->slot;
-	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
-	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
-	__u64 runtime = next->se.sum_exec_runtime;
-	struct leaving l;
-	bool live;
-
-	if (!s || !c)
-		return;
-	leaving_read(&l, prev, preempt);
-	if (l.throttled)
-		throttle_watch(slot, s, prev);
-	bpf_spin_lock(&s->lock);
-	live = s->gen == out->gen;
-	if (live) {
-		at = slot_settle(s, c, at);
-		slot_leave(s, c, out, &l, at);
-		slot_enter(s, in, runtime, at);
-	}
-	bpf_spin_unlock(&s->lock);
-	out->queued_ns = l.runnable ? at : 0;
-	if (live) {
-		leaving_emit(slot, s, c, prev, &l, at);
-		event_emit(slot, s, c, at, METER_EV_ON, next, in->throttled, in->queued_ns);
-	}
-	in->throttled = 0;
-	if (l.dead)
-		task_forget(prev);
-}
-
 SEC("tp_btf/sched_switch")
 int BPF_PROG(meter_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	bool near_prev = task_is_near(prev), near_next = task_is_near(next);
-	struct record *out = NULL, *in = NULL;
+	struct record *r;
 	__u64 at;
 
 	if (!near_prev && !near_next)
 		return 0;
 	at = bpf_ktime_get_ns();
-	if (near_prev)
-		out = task_record(prev);
-	if (near_next)
-		in = task_record(next);
-	if (out && in && out->gen == in->gen && out->slot == in->slot) {
-		switch_within(prev, out, next, in, preempt, at);
-		return 0;
+	if (near_prev) {
+		r = task_record(prev);
+		if (r)
+			switch_out(prev, r, preempt, at);
 	}
-	if (out)
-		switch_out(prev, out, preempt, at);
-	if (in)
-		switch_in(next, in, at);
+	if (near_next) {
+		r = task_record(next);
+		if (r)
+			switch_in(next, r, at);
+	}
 	return 0;
 }
 

@@ -132,8 +132,8 @@ Test(meter_trace, tells_what_was_done)
 	cr_assert(!meter_watch_network(&r.meter, r.leaf, &err), "%s", err.text);
 	record(&r, 600, 0, argv, &rec);
 	cr_assert(!unlink(file));
-	cr_assert(rec.trace.complete);
 	cr_assert_eq(rec.usage.lost, 0);
+	cr_assert_eq(rec.trace.complete, !rec.usage.missed);
 	cr_assert_leq(rec.trace.n, rec.events);
 
 	e = nth(&rec.trace, METER_EV_EXEC, 0);
@@ -187,7 +187,8 @@ Test(meter_trace, the_picture_is_the_sum)
 
 	rig_open(&r, 601, 0);
 	record(&r, 601, 0, argv, &rec);
-	cr_assert(rec.trace.complete);
+	cr_assert_eq(rec.usage.lost, 0);
+	cr_assert_eq(rec.trace.complete, !rec.usage.missed);
 	cr_assert(!trace_spans(&rec.trace, &s, &n));
 	cr_assert(!trace_parts(&rec.trace, s, n, &p, &m));
 	for (size_t i = 0; i < m; i++)
@@ -195,11 +196,15 @@ Test(meter_trace, the_picture_is_the_sum)
 	for (size_t i = 0; i < n; i++)
 		if (s[i].state == SPAN_RUNNING)
 			on_cpu += s[i].to_ns - s[i].from_ns;
-	cr_assert_eq(sum[PART_BUSY], rec.usage.busy_ns, "%llu, kernel %llu",
-		     (unsigned long long)sum[PART_BUSY], (unsigned long long)rec.usage.busy_ns);
-	cr_assert_eq(on_cpu, rec.usage.on_cpu_ns + (uint64_t)rec.usage.stolen_ns);
-	cr_assert_eq(sum[PART_QUOTA] + sum[PART_CONTENTION] + sum[PART_IDLE],
-		     rec.usage.waiting_ns + rec.usage.idle_ns);
+	/* A switch that the kernel did not report is in the sums, made up, and not in the picture:
+	 * then the trace says that it is incomplete. */
+	cr_assert_leq(on_cpu, rec.usage.on_cpu_ns + (uint64_t)rec.usage.stolen_ns);
+	if (rec.trace.complete) {
+		cr_assert_eq(sum[PART_BUSY], rec.usage.busy_ns);
+		cr_assert_eq(on_cpu, rec.usage.on_cpu_ns + (uint64_t)rec.usage.stolen_ns);
+		cr_assert_eq(sum[PART_QUOTA] + sum[PART_CONTENTION] + sum[PART_IDLE],
+			     rec.usage.waiting_ns + rec.usage.idle_ns);
+	}
 	free(p);
 	free(s);
 	recording_free(&rec);
