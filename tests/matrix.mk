@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# The live tests on a kernel that seems to lack something: see tests/lib/features.h.
+
+$(B)/helpers/without $(B)/tests/live/matrix: tests/lib/features.h
+
+# Only what runs the program; not the matrix, which is this of all features, and not the fault
+# tests, which are tracers themselves: a process can have one.
+WITHOUT_LIVE = $(filter-out %/matrix %/meter_%,$(filter-out $(B)/tests/fault/%,$(LIVE)))
+WITHOUT      = $(B)/without/$(FEATURE)
+
+.PHONY: check-without
+check-without: tests ## run the live tests without FEATURE=NAME[,NAME...]; without one: list them
+	@test -n '$(FEATURE)' || { $(B)/helpers/without --list; exit 2; }
+	@mkdir -p $(WITHOUT)
+	@printf '#!/bin/sh\nexec %s %s -- %s "$$@"\n' $(abspath $(B)/helpers/without) '$(FEATURE)' \
+		$(abspath $(B)/cloche) >$(WITHOUT)/cloche && chmod +x $(WITHOUT)/cloche
+	@$(SUDO) env $(LIVE_ENV) CLOCHE=$(abspath $(WITHOUT)/cloche) CLOCHE_WITHOUT='$(FEATURE)' \
+		sh tests/run.sh without $(WITHOUT_LIVE)
