@@ -91,13 +91,14 @@ static size_t filter_make(const struct chosen *ch, struct sock_filter f[static I
 	f[n++] = RETURN(SECCOMP_RET_ALLOW);
 	for (size_t i = 0; i < ch->n; i++) {
 		const struct cut *c = ch->cuts[i];
-		bool bits = c->how == CUT_BITS;
+		bool bits = c->how == CUT_BITS || c->how == CUT_EQUAL;
 
 		f[n++] = LOAD(nr);
 		f[n++] = JUMP(BPF_JEQ, (unsigned)c->nr, 0, bits ? 3 : 1);
 		if (bits) { /* the low half: no flag of these calls is above it */
 			f[n++] = LOAD(args[c->arg]);
-			f[n++] = JUMP(BPF_JSET, (unsigned)c->bits, 0, 1);
+			f[n++] = JUMP(c->how == CUT_EQUAL ? BPF_JEQ : BPF_JSET, (unsigned)c->bits,
+				      0, 1);
 		}
 		f[n++] = RETURN(needs_tracer(c) ? SECCOMP_RET_TRACE
 						: SECCOMP_RET_ERRNO | (unsigned)c->error);
@@ -156,6 +157,8 @@ static bool is_cut(pid_t pid, const struct cut *c, const struct user_regs_struct
 		return true;
 	case CUT_BITS:
 		return args[c->arg] & c->bits;
+	case CUT_EQUAL:
+		return args[c->arg] == c->bits;
 	case CUT_BITS_AT:
 		return peek(pid, args[c->arg] + c->offset, &word, sizeof(word)) && (word & c->bits);
 	case CUT_NAME:

@@ -62,7 +62,8 @@ static void expect_owns_up(const struct feature *f, const struct run *run)
 	json_t *entry;
 	size_t i;
 
-	RUN_CLOCHE(&whole, "-b", env_need("HELPERS"), "--", "true");
+	RUN_CLOCHE(&whole, "-b", env_need("HELPERS"), "--meter", f->no_meter ? "off" : "auto", "--",
+		   "true");
 	cr_assert_eq(whole.status, 0, "%s", whole.err);
 	if (f->kind == FEATURE_DEGRADES)
 		cr_expect(degraded(run, f->what), "%s: degraded does not name %s", f->name,
