@@ -5,7 +5,7 @@ $(B)/helpers/without $(B)/tests/live/matrix: tests/lib/features.h
 
 # Only what runs the program; not the matrix, which is this of all features, and not the fault
 # tests, which are tracers themselves: a process can have one.
-WITHOUT_LIVE = $(filter-out %/matrix %/meter_%,$(filter-out $(B)/tests/fault/%,$(LIVE)))
+WITHOUT_LIVE = $(filter-out $(B)/tests/fault/% $(B)/tests/live/meter_% %/matrix,$(LIVE))
 WITHOUT      = $(B)/without/$(FEATURE)
 
 .PHONY: check-without
