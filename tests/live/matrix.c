@@ -45,8 +45,10 @@ static bool degraded(const struct run *run, const char *what)
 
 static void expect_refused(const struct feature *f, const struct run *run)
 {
-	const char *end = run->err ? strchr(run->err, '\n') : NULL;
+	const char *end;
 
+	cr_assert_not_null(run->err);
+	end = strchr(run->err, '\n');
 	cr_expect_eq(run->status, 125, "%s: status %d: %s", f->name, run->status, run->err);
 	cr_expect_eq(run->out_len, 0, "%s: the command was started: %s", f->name, run->out);
 	cr_expect(end && end == run->err + run->err_len - 1, "%s: not one line: %s", f->name,
