@@ -172,7 +172,8 @@ void run_cloche(struct run *run, const char *const args[])
 	argv = calloc(n + 10, sizeof(*argv));
 	cr_assert(argv && asprintf(&path, "%s/report.json", dir) > 0);
 	if (run->without) {
-		argv[count++] = helper = env_helper("without");
+		helper = env_helper("without");
+		argv[count++] = helper;
 		argv[count++] = run->without;
 		argv[count++] = "--";
 	}
