@@ -3,9 +3,10 @@
 
 $(B)/helpers/without $(B)/tests/live/matrix: tests/lib/features.h
 
-# Only what runs the program; not the matrix, which is this of all features, and not the fault
-# tests, which are tracers themselves: a process can have one.
-WITHOUT_LIVE = $(filter-out $(B)/tests/fault/% $(B)/tests/live/meter_% %/matrix,$(LIVE))
+# Not the matrix, which is this of all features, nor what does not run the program; not the fault
+# tests, which are tracers themselves: a process can have one; not abuse, whose callers lack what the
+# script in front of the program needs (a directory, streams, descriptors).
+WITHOUT_LIVE = $(filter-out $(B)/tests/fault/% $(B)/tests/live/meter_% $(addprefix $(B)/tests/live/,matrix abuse),$(LIVE))
 WITHOUT      = $(B)/without/$(FEATURE)
 
 .PHONY: check-without
