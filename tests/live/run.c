@@ -806,14 +806,14 @@ Test(run_repeat, a_killed_invocation_costs_the_context)
  * to end. */
 Test(run_cancel, before_the_start)
 {
+	static const char pending[] = "import os, signal, sys\n"
+				      "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+				      "os.kill(os.getpid(), signal.SIGINT)\n"
+				      "os.execv(sys.argv[1], sys.argv[1:])";
 	cleanup_run struct run run = { 0 };
 
-	RUN(&run, "python3", "-c",
-	    "import os, signal, sys\n"
-	    "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
-	    "os.kill(os.getpid(), signal.SIGINT)\n"
-	    "os.execv(sys.argv[1], sys.argv[1:])",
-	    env_need("CLOCHE"), "run", "-t", "20s", "--", "sh", "-c", "sleep 5; echo survived");
+	RUN(&run, "python3", "-c", pending, env_need("CLOCHE"), "run", "-t", "20s", "--", "sh",
+	    "-c", "sleep 5; echo survived");
 	cr_expect_eq(run.status, 128 + SIGINT, "status %d: %s", run.status, run.err);
 	cr_expect_str_eq(run.out, "");
 }
