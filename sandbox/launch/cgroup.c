@@ -181,14 +181,14 @@ static void try_deal_out(const struct cgroup *cg)
 	}
 }
 
-void cgroup_kill(const struct cgroup *cg)
+int cgroup_kill(const struct cgroup *cg)
 {
 	try_deal_out(cg);
 	if (on_v1(cg, CONTROLLER_CPU))
 		(void)file_write_text(cg->ctl[CONTROLLER_CPU], "cpu.cfs_quota_us", "-1", NULL);
 	else
 		(void)file_write_text(cg->v2, "cpu.max", "max", NULL);
-	(void)file_write_text(cg->v2, "cgroup.kill", "1", NULL);
+	return file_write_text(cg->v2, "cgroup.kill", "1", NULL);
 }
 
 int cgroup_populated(const struct cgroup *cg)
@@ -303,8 +303,9 @@ int cgroup_destroy(const struct layout *layout, struct cgroup *cg, struct cloche
 {
 	int r = 0;
 
+	/* Without cgroup.kill: pid 1 is dead or told to die, and all of its namespace with it. */
 	if (cg->v2 >= 0 && cg->events >= 0 && cgroup_populated(cg) != 0)
-		cgroup_kill(cg);
+		(void)cgroup_kill(cg);
 	for (int i = 0; i < CONTROLLER_N; i++)
 		if (layout->ctl[i] >= 0) {
 			int r1 = remove_leaf(layout->ctl[i], cg);

@@ -43,8 +43,9 @@ int cgroup_create(const struct layout *layout, unsigned slot, uint64_t memory, u
 int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err);
 
 /* Ends every process of the leaf. The quota goes first: until 6.18 a throttled task does not run,
- * and so not die, before its next period. */
-void cgroup_kill(const struct cgroup *cg);
+ * and so not die, before its next period. An
+ * error, -ENOENT before 5.14, means that it has no cgroup.kill and nothing was ended. */
+int cgroup_kill(const struct cgroup *cg);
 
 /* Whether any process is in the leaf: 1, 0, or a negative errno. */
 int cgroup_populated(const struct cgroup *cg);

@@ -97,10 +97,11 @@ static int set_rlimits(const struct plan *p, struct cloche_err *err)
 	return r;
 }
 
-static int set_affinity(const struct plan *p, struct cloche_err *err)
+/* It protects nothing: the quota is what holds. */
+static int try_set_affinity(const struct plan *p, struct cloche_err *err)
 {
 	if (sched_setaffinity(0, sizeof(p->affinity), &p->affinity) < 0)
-		return cloche_err_sys(err, errno, "sched_setaffinity");
+		p->shared->lacks |= LACK_AFFINITY;
 	return 0;
 }
 
@@ -172,24 +173,37 @@ static int close_fds(const struct plan *p, struct cloche_err *err)
 	return lower(RLIMIT_NOFILE, p->spec->nofile, "nofile", err);
 }
 
-static int load_policy(const struct plan *p, struct cloche_err *err)
+/*
+ * With a listener for the launcher, when the policy reports what it denies: the table of
+ * descriptors is pid 1's until exec. A signal shall not have a call that was taken notice of begin
+ * anew (since 5.19). A kernel may have none to give: before 5.0, or EBUSY where one listens to all
+ * of us from outside. The policy is as strict without.
+ */
+static long try_listen(const struct plan *p)
 {
-	unsigned long flags = p->policy.flags;
+	unsigned long flags = p->policy.flags | SECCOMP_FILTER_FLAG_NEW_LISTENER;
 	long fd;
 
-	/* The listener is for the launcher: the table of descriptors is pid 1's until exec. A
-	 * signal shall not have a call that was taken notice of begin anew (since 5.19). */
-	if (p->policy.reports)
-		flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &p->policy.prog);
-	if (fd < 0 && errno == EINVAL && p->policy.reports) {
-		flags &= ~(unsigned long)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		     flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &p->policy.prog);
+	if (fd < 0 && errno == EINVAL)
 		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &p->policy.prog);
+	if (fd >= 0)
+		return fd;
+	policy_unreport(&p->policy);
+	p->shared->lacks |= LACK_LISTENER;
+	return -1;
+}
+
+static int load_policy(const struct plan *p, struct cloche_err *err)
+{
+	if (p->policy.reports && !(p->shared->lacks & LACK_LISTENER)) {
+		p->shared->listener = (int)try_listen(p);
+		if (p->shared->listener >= 0)
+			return 0;
 	}
-	if (p->policy.reports)
-		p->shared->listener = (int)fd;
-	if (fd < 0)
-		return cloche_err_sys(err, errno, "load the policy '%s'", p->policy.name);
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p->policy.flags, &p->policy.prog) < 0)
+		return cloche_err_sys(err, errno, "load the policy '%s' (seccomp)", p->policy.name);
 	return 0;
 }
 
@@ -222,7 +236,7 @@ static const struct {
 	{ "cgroup namespace", own_cgroup_namespace, "its root is the cgroup just joined" },
 	{ "signals", set_signals, "a session without a terminal" },
 	{ "rlimits", set_rlimits, "" },
-	{ "affinity", set_affinity, "runtimes count CPUs by it" },
+	{ "affinity", try_set_affinity, "runtimes count CPUs by it" },
 	{ "user", become_user, "needs the host's capabilities" },
 	{ "user namespace", own_user_namespace, "owned by that user; the host's capabilities end" },
 	{ "workdir", enter_workdir, "with the function's rights" },

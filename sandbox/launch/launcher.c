@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -116,13 +117,55 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	return 0;
 }
 
+static const struct {
+	unsigned long flag;
+	const char *name;
+} namespaces[] = {
+	{ CLONE_NEWPID, "pid" },
+	{ CLONE_NEWNET, "net" },
+	{ CLONE_NEWIPC, "ipc" },
+	{ CLONE_NEWUTS, "uts" },
+};
+
+/* The kernel says that it cannot make them all, but not which one: each is tried alone. */
+static int name_namespace(int code, struct cloche_err *err)
+{
+	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
+		struct clone_args args = { .flags = namespaces[i].flag, .exit_signal = SIGCHLD };
+		pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+		if (pid == 0)
+			_exit(EXIT_SUCCESS);
+		if (pid < 0)
+			return cloche_err_sys(err, errno, "make a %s namespace (clone3)",
+					      namespaces[i].name);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	return cloche_err_sys(err, code, "make new namespaces (clone3)");
+}
+
+/* A time namespace hides nothing without which a function would be less isolated, and kernels are
+ * built without it. EINVAL: there are none; ENOSPC: there may be no more. */
+static pid_t try_with_time(struct clone_args *args, struct shared *shared)
+{
+	pid_t pid;
+
+	args->flags |= CLONE_NEWTIME;
+	pid = (pid_t)syscall(SYS_clone3, args, sizeof(*args));
+	if (pid >= 0 || (errno != EINVAL && errno != ENOSPC))
+		return pid;
+	args->flags &= ~(__u64)CLONE_NEWTIME;
+	shared->lacks |= LACK_TIME_NAMESPACE;
+	return (pid_t)syscall(SYS_clone3, args, sizeof(*args));
+}
+
 /* Pid 1 of every namespace but the mount namespace, which it enters by the template. */
 static int start_init(struct context *ctx, struct cloche_err *err)
 {
 	int pair[2], pidfd = -1;
 	struct clone_args args = {
-		.flags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME |
-			 CLONE_PIDFD,
+		.flags = CLONE_PIDFD,
 		.pidfd = (__u64)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
@@ -132,18 +175,21 @@ static int start_init(struct context *ctx, struct cloche_err *err)
 		return cloche_err_sys(err, errno, "socketpair");
 	ctx->control = pair[0];
 	ctx->plan.control = pair[1];
-	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++)
+		args.flags |= namespaces[i].flag;
+	pid = try_with_time(&args, ctx->plan.shared);
 	if (pid == 0) {
 		(void)close(pair[0]);
 		init_main(&ctx->plan);
 	}
 	if (pid < 0)
-		(void)cloche_err_sys(err, errno, "clone3 into new namespaces");
+		(void)name_namespace(errno, err);
 	(void)close(pair[1]);
 	ctx->plan.control = -1;
 	if (pid < 0)
 		return -err->code;
 	ctx->pid1 = pidfd;
+	ctx->pid = pid;
 	return 0;
 }
 
@@ -221,16 +267,31 @@ int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *e
 	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
 }
 
+/* By its pidfd, or by its number where the kernel does not take that (a filter around us): it is a
+ * child of ours that nobody has reaped, so the number cannot be another's. */
+static void kill_init(const struct context *ctx)
+{
+	if (ctx->pid1 < 0)
+		return;
+	if (syscall(SYS_pidfd_send_signal, ctx->pid1, SIGKILL, NULL, 0) < 0)
+		(void)kill(ctx->pid, SIGKILL);
+}
+
+void context_kill(const struct context *ctx)
+{
+	if (cgroup_kill(&ctx->plan.cgroup) < 0)
+		kill_init(ctx);
+}
+
 static int end_context(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
 	if (ctx->plan.cgroup.v2 >= 0 && cgroup_populated(&ctx->plan.cgroup) != 0)
-		cgroup_kill(&ctx->plan.cgroup);
+		context_kill(ctx);
 	/* With pid 1 goes the whole pid namespace. It ends by itself at the end of the socket; the
 	 * signal is for one that hangs in its set-up. */
 	fd_close(&ctx->control);
 	fd_close(&ctx->listener);
-	if (ctx->pid1 >= 0)
-		(void)syscall(SYS_pidfd_send_signal, ctx->pid1, SIGKILL, NULL, 0);
+	kill_init(ctx);
 	return ctx->plan.cgroup.v2 >= 0 ? cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err)
 					: 0;
 }
@@ -248,10 +309,8 @@ static void free_context(struct context *ctx, bool clean)
 int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
 	int r = end_context(launcher, ctx, err);
-	siginfo_t si;
 
-	while (ctx->pid1 >= 0 && waitid(P_PIDFD, (id_t)ctx->pid1, &si, WEXITED) < 0 &&
-	       errno == EINTR)
+	while (ctx->pid1 >= 0 && waitpid(ctx->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	free_context(ctx, r == 0);
 	return r;

@@ -27,6 +27,7 @@ struct context {
 	struct slot slot;
 	struct plan plan;
 	int pid1;	 /* pidfd; -1: not made yet */
+	pid_t pid;	 /* of pid 1 as seen from here: an unreaped child as long as pid1 >= 0 */
 	int control;	 /* our end */
 	int listener;	 /* of the policy of the function process that runs; -1: none */
 	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
@@ -55,6 +56,12 @@ int context_send(const struct context *ctx, enum init_type type, struct cloche_e
 /* The next message of pid 1; ctx->listener is set by INIT_STARTED. -EPIPE when it is gone, with the
  * error that it left, if any. */
 int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *err);
+
+/*
+ * Ends every process of the function, by cgroup.kill. A kernel without it (before 5.14) ends them
+ * by the death of pid 1: then no further message comes and the context is of no more use.
+ */
+void context_kill(const struct context *ctx);
 
 /* Kills what runs, waits for the end of pid 1 and so of all, removes the cgroups, frees the slot.
  * What cannot be removed stays marked for the next run. */

@@ -36,6 +36,13 @@ struct plan {
 	struct shared *shared;
 };
 
+/* What the kernel did not have or not give, and a launch can do without: named in the report. */
+enum lack {
+	LACK_TIME_NAMESPACE = 1 << 0,
+	LACK_AFFINITY = 1 << 1,
+	LACK_LISTENER = 1 << 2, /* of the policy; the first refusal counts for the whole context */
+};
+
 /* What pid 1 and the function process say where no system call can be made any more: a page shared
  * with the launcher. The function itself never maps it: it is gone at exec. */
 struct shared {
@@ -43,6 +50,7 @@ struct shared {
 	int64_t exec_ns;       /* CLOCK_MONOTONIC at which it called execve */
 	int64_t exec_cpu_ns;   /* the CPU time that it had used until then */
 	int listener;	       /* of its policy, in pid 1's table of descriptors; -1: none */
+	uint32_t lacks;	       /* enum lack */
 };
 
 /* Inside, the function is this user. */

@@ -224,6 +224,16 @@ void policy_report(struct policy *policy)
 	}
 }
 
+void policy_unreport(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->prog.len; i++) {
+		struct sock_filter *f = &policy->prog.filter[i];
+
+		if (f->code == (BPF_RET | BPF_K) && f->k == SECCOMP_RET_USER_NOTIF)
+			f->k = SECCOMP_RET_ERRNO | EPERM;
+	}
+}
+
 void policy_free(struct policy *policy)
 {
 	free(policy->prog.filter);

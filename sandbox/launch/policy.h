@@ -52,6 +52,10 @@ void policy_free(struct policy *policy);
  */
 void policy_report(struct policy *policy);
 
+/* Takes that back, where the kernel has no listener to give. Of the policy only the filter changes,
+ * so this can be done between clone and exec. */
+void policy_unreport(const struct policy *policy);
+
 /* A profile's text, found as policy_load finds it but neither parsed nor compiled. */
 struct policy_text {
 	char name[64];

@@ -134,15 +134,13 @@ static int use_clone3(struct probe_job *job)
 		.pidfd = (uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
-	siginfo_t info;
 	long pid = syscall(SYS_clone3, &args, sizeof(args));
 
 	if (pid < 0)
 		return probe_say(job, errno, "clone3");
 	if (pid == 0)
 		_exit(0);
-	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) < 0)
-		return probe_say(job, errno, "waitid by pidfd");
+	(void)waitpid((pid_t)pid, NULL, 0);
 	return probe_say(job, 0, "a child with a pidfd");
 }
 
@@ -198,6 +196,20 @@ static int usr_clone(struct probe_job *job)
 	if (fd < 0)
 		(void)probe_say(job, errno, "open_tree '/usr'");
 	return fd;
+}
+
+/* Out of this namespace and back. */
+static int use_setns(struct probe_job *job)
+{
+	cleanup_fd int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return probe_say(job, errno, "open '/proc/self/ns/mnt'");
+	if (unshare(CLONE_NEWNS) < 0)
+		return probe_say(job, errno, "unshare the mounts");
+	if (setns(fd, CLONE_NEWNS) < 0)
+		return probe_say(job, errno, "setns");
+	return probe_say(job, 0, "a mount namespace was entered");
 }
 
 static int use_open_tree(struct probe_job *job)
@@ -381,13 +393,13 @@ static const struct row {
 	  .flag = CLONE_NEWCGROUP,
 	  .word = "cgroup",
 	  .mend = MEND_KERNEL },
-	{ { "time namespace", false, "functions see when the host was booted" },
+	{ { "time namespace", false, "contexts share the host's" },
 	  use_namespace,
 	  .flag = CLONE_NEWTIME,
 	  .word = "time",
 	  .mend = MEND_KERNEL },
 	{ { "clone3", true, "no context can be made" }, use_clone3, .mend = MEND_KERNEL },
-	{ { "pidfd", true, "a context cannot be awaited and killed for certain" },
+	{ { "pidfd", false, "contexts are killed by their number, as unreaped children" },
 	  use_pidfd,
 	  .mend = MEND_KERNEL },
 	{ { "close_range", true, "descriptors of the caller would be inherited" },
@@ -401,7 +413,8 @@ static const struct row {
 	  probe_use_into_cgroup,
 	  .mend = MEND_KERNEL,
 	  .cgroup = true },
-	{ { "cgroup.kill", true, "a fork bomb could outlive its timeout" },
+	{ { "cgroup.kill", false,
+	    "runs are ended with pid 1 of their context, which then tells no rusage" },
 	  probe_use_cgroup_kill,
 	  .mend = MEND_KERNEL,
 	  .cgroup = true },
@@ -420,15 +433,18 @@ static const struct row {
 	  .word = "pids",
 	  .mend = MEND_KERNEL,
 	  .cgroup = true },
-	{ { "device control", true, "device access cannot be denied" },
-	  probe_use_devices,
+	{ { "bpf device program", true, "device access cannot be denied" },
+	  probe_use_device_bpf,
 	  .mend = MEND_KERNEL,
 	  .cgroup = true },
-	{ { "bpf device program", false, "devices are denied by the v1 controller alone" },
-	  probe_use_device_bpf,
-	  .mend = MEND_KERNEL },
 	{ { "tmpfs", true, "no /tmp and no root file system" }, use_tmpfs, .mend = MEND_KERNEL },
 	{ { "proc", true, "no /proc inside" }, use_proc, .mend = MEND_KERNEL },
+	{ { "setns", true, "no context can enter its root file system" },
+	  use_setns,
+	  .mend = MEND_KERNEL },
+	{ { "fsopen", false, "no context is proved clean, and so none is used twice (--repeat)" },
+	  probe_use_fsopen,
+	  .mend = MEND_KERNEL },
 	{ { "open_tree, move_mount", true, "no root file system can be put together" },
 	  use_open_tree,
 	  .mend = MEND_KERNEL },
@@ -441,6 +457,12 @@ static const struct row {
 	  .mend = MEND_KERNEL },
 	{ { "seccomp filter", true, "no policy can be enforced" },
 	  use_seccomp,
+	  .mend = MEND_KERNEL },
+	{ { "seccomp listener", false, "denied calls are not named in the report" },
+	  probe_use_listener,
+	  .mend = MEND_KERNEL },
+	{ { "cpu affinity", false, "runtimes count all CPUs of the host" },
+	  probe_use_affinity,
 	  .mend = MEND_KERNEL },
 	{ { "session keyring", true, "the function would share the caller's keys" },
 	  use_keyring,
@@ -487,7 +509,7 @@ static void result_mend(const struct row *row, struct probe_result *r)
 			       "mkdir -p /sys/fs/cgroup/%s && mount -t cgroup -o %s none "
 			       "/sys/fs/cgroup/%s",
 			       row->word, row->word, row->word);
-	else if (r->code == ENOENT && row->cgroup && row->use != probe_use_devices)
+	else if (r->code == ENOENT && row->cgroup && row->use != probe_use_cgroup_kill)
 		(void)snprintf(r->mend, sizeof(r->mend), "%s", MEND_CGROUP2);
 	else
 		(void)snprintf(r->mend, sizeof(r->mend), "%s", row->mend);

@@ -224,7 +224,6 @@ static const struct knob {
 	{ "cpu", "cpu.cfs_quota_us", "50000", "cpu.max", "10000 20000" },
 	{ "memory", "memory.limit_in_bytes", "67108864", "memory.max", "67108864" },
 	{ "pids", "pids.max", "64", "pids.max", "64" },
-	{ "devices", "devices.deny", "a", NULL, NULL },
 };
 
 static const struct knob *knob_find(const char *controller)
@@ -290,26 +289,17 @@ int probe_use_controller(struct probe_job *job)
 	return probe_say(job, ENOENT, "no cgroups are mounted");
 }
 
-/* One of the two suffices: v1's controller, or a program on the cgroup2 leaf. */
-int probe_use_devices(struct probe_job *job)
-{
-	char path[PATH_MAX];
-
-	if (mount_find("devices", path) == 0)
-		return limit_v1(job, knob_find("devices"), path);
-	if (probe_use_device_bpf(job) == 0)
-		return probe_say(job, 0, "cgroup2, by a BPF program");
-	return job->result->code;
-}
-
 int probe_use_device_bpf(struct probe_job *job)
 {
 	const struct bpf_insn allow[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	union bpf_attr attr;
+	cleanup_leaf struct leaf leaf = LEAF_NONE;
 	cleanup_fd int fd = -1;
+	char path[PATH_MAX];
+	union bpf_attr attr;
+	int code;
 
 	memset(&attr, 0, sizeof(attr)); /* padding counts: bpf(2) refuses what it does not know */
 	attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
@@ -319,5 +309,14 @@ int probe_use_device_bpf(struct probe_job *job)
 	fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
 	if (fd < 0)
 		return probe_say(job, errno, "load a device program");
-	return probe_say(job, 0, "a device program was loaded");
+	code = leaf2(job, &leaf, path);
+	if (code)
+		return code;
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = (uint32_t)leaf.dir;
+	attr.attach_bpf_fd = (uint32_t)fd;
+	attr.attach_type = BPF_CGROUP_DEVICE;
+	if (syscall(SYS_bpf, BPF_PROG_ATTACH, &attr, sizeof(attr)) < 0)
+		return probe_say(job, errno, "attach a device program to a cgroup");
+	return probe_say(job, 0, "a device program was attached");
 }

@@ -7,9 +7,10 @@
 #include <sys/types.h>
 
 /*
- * Between probe.c, which runs the probes, and probe_cgroup.c, which knows cgroups. Every
- * probe_use_… runs in a child of its own: it may change whatever dies with a process. It returns 0,
- * or the errno (positive), with detail written by probe_say.
+ * Between probe.c, which runs the probes, probe_cgroup.c, which knows cgroups, and probe_spare.c,
+ * which tries what a launch can do without. Every probe_use_… runs in a child of its own: it may
+ * change whatever dies with a process. It returns 0, or the errno (positive), with detail written
+ * by probe_say.
  */
 struct probe_job {
 	unsigned long flag; /* of the row: a namespace */
@@ -30,8 +31,11 @@ int probe_use_cgroup2(struct probe_job *job);
 int probe_use_into_cgroup(struct probe_job *job);
 int probe_use_cgroup_kill(struct probe_job *job);
 int probe_use_controller(struct probe_job *job);
-int probe_use_devices(struct probe_job *job);
 int probe_use_device_bpf(struct probe_job *job);
+
+int probe_use_listener(struct probe_job *job);
+int probe_use_affinity(struct probe_job *job);
+int probe_use_fsopen(struct probe_job *job);
 
 /* Removes what a probe that did not come to its end may have left. */
 void probe_cgroup_sweep(pid_t owner);

@@ -71,7 +71,7 @@ static int clone_tree(const char *option, const char *path, uint64_t attributes,
 
 	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (tree < 0)
-		return cloche_err_sys(err, errno, "%s '%s'", option, path);
+		return cloche_err_sys(err, errno, "%s '%s' (open_tree)", option, path);
 	if (fstat(tree, &st) < 0 || stat("/", &root) < 0)
 		return cloche_err_sys(err, errno, "%s '%s'", option, path);
 	if (st.st_dev == root.st_dev && st.st_ino == root.st_ino)
@@ -80,7 +80,8 @@ static int clone_tree(const char *option, const char *path, uint64_t attributes,
 				      "directory below it",
 				      option, path);
 	if (set_attributes(tree, attributes) < 0)
-		return cloche_err_sys(err, errno, "%s '%s': set mount attributes", option, path);
+		return cloche_err_sys(err, errno, "%s '%s': set mount attributes (mount_setattr)",
+				      option, path);
 	*ret_is_dir = S_ISDIR(st.st_mode);
 	return TAKE_FD(tree);
 }
@@ -154,12 +155,14 @@ static int prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cl
 			continue;
 		tree = open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 		if (tree < 0)
-			return cloche_err_sys(err, errno, "clone the mount of the own cgroup");
+			return cloche_err_sys(err, errno,
+					      "clone the mount of the own cgroup (open_tree)");
 		fs->cgroups[n] = tree;
 		fs->cgroup_paths[n++] = v1 ? v1_paths[i] : "/sys/fs/cgroup";
 		if (set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
 						 MOUNT_ATTR_NOEXEC) < 0)
-			return cloche_err_sys(err, errno, "make the own cgroup read-only");
+			return cloche_err_sys(err, errno,
+					      "make the own cgroup read-only (mount_setattr)");
 	}
 	return 0;
 }
@@ -319,7 +322,7 @@ static int stage_tree(int tree, struct cloche_err *err)
 	static const char *const carried[] = { "/dev", "/sys" };
 
 	if (place(tree, STAGE) < 0)
-		return cloche_err_sys(err, errno, "mount the root file system");
+		return cloche_err_sys(err, errno, "mount the root file system (move_mount)");
 	for (size_t i = 0; i < sizeof(carried) / sizeof(carried[0]); i++) {
 		char to[32];
 		int r;
@@ -377,7 +380,8 @@ static int mount_own(const struct rootfs *fs, struct cloche_err *err)
 		return cloche_err_sys(err, errno, "mount /dev/shm");
 	for (int i = 0; i < 4 && fs->cgroups[i] >= 0; i++)
 		if (place(fs->cgroups[i], fs->cgroup_paths[i]) < 0)
-			return cloche_err_sys(err, errno, "mount '%s'", fs->cgroup_paths[i]);
+			return cloche_err_sys(err, errno, "mount '%s' (move_mount)",
+					      fs->cgroup_paths[i]);
 	return mask_proc(err);
 }
 
@@ -487,7 +491,8 @@ static int mount_binds(const struct rootfs *fs, struct cloche_err *err)
 		if (r < 0)
 			return cloche_err_sys(err, -r, "--bind: make '%s' inside", b->dst);
 		if (place(b->tree, b->dst) < 0)
-			return cloche_err_sys(err, errno, "--bind: mount '%s' inside", b->dst);
+			return cloche_err_sys(err, errno, "--bind: mount '%s' inside (move_mount)",
+					      b->dst);
 	}
 	return r == 0 ? seal_covers(covers, err) : r;
 }
@@ -497,8 +502,10 @@ int rootfs_enter(const struct rootfs *fs, struct cloche_err *err)
 	bool own = fs->own_root && fs->tree < 0;
 	int r = 0;
 
-	if (setns(fs->template, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
-		return cloche_err_sys(err, errno, "enter the root template");
+	if (setns(fs->template, CLONE_NEWNS) < 0)
+		return cloche_err_sys(err, errno, "enter the root template (setns)");
+	if (unshare(CLONE_NEWNS) < 0)
+		return cloche_err_sys(err, errno, "make a mount namespace");
 	if (fs->tree >= 0)
 		r = stage_tree(fs->tree, err);
 	else if (own)

@@ -120,9 +120,10 @@ static int bind_ro(const char *from, const char *to, struct cloche_err *err)
 		.propagation = MS_PRIVATE,
 	};
 
-	if (mount(from, to, NULL, MS_BIND | MS_REC, NULL) < 0 ||
-	    mount_setattr(AT_FDCWD, to, AT_RECURSIVE, &attr, sizeof(attr)) < 0)
-		return cloche_err_sys(err, errno, "bind '%s' read-only", from);
+	if (mount(from, to, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return cloche_err_sys(err, errno, "bind '%s'", from);
+	if (mount_setattr(AT_FDCWD, to, AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+		return cloche_err_sys(err, errno, "make '%s' read-only (mount_setattr)", from);
 	return 0;
 }
 

@@ -73,7 +73,7 @@ static void kill_for(struct watch *w, enum verdict cause)
 		return;
 	w->killed = w->inv->killed = true;
 	w->cause = cause;
-	cgroup_kill(&w->ctx->plan.cgroup);
+	context_kill(w->ctx);
 }
 
 /* What went wrong here, with the function running or just ended, is no success of it. */
@@ -85,7 +85,7 @@ static void give_up(struct watch *w, int code, const char *what)
 		(void)cloche_err_sys(&w->inv->err, code, "%s", what);
 	w->killed = true;
 	w->cause = VERDICT_LAUNCH_ERROR;
-	cgroup_kill(&w->ctx->plan.cgroup);
+	context_kill(w->ctx);
 }
 
 static void set_timer(struct watch *w, int which, int64_t at_ns)
@@ -154,6 +154,9 @@ static void on_started(struct watch *w, const struct init_msg *m)
 	try_be_prompt(w, true);
 	if (w->spec->cpu_time_ns)
 		check_cpu_time(w);
+	/* The caller's wish may come before there is anything to end. */
+	if (w->killed)
+		context_kill(w->ctx);
 }
 
 static void on_message(struct watch *w)
@@ -285,7 +288,7 @@ static int64_t end_all(struct watch *w)
 
 	if (cgroup_populated(cg) > 0 && !w->killed) {
 		w->inv->left_processes = true;
-		cgroup_kill(cg);
+		context_kill(w->ctx);
 	}
 	while (cgroup_populated(cg) > 0)
 		(void)poll(&p, 1, 10);
@@ -363,7 +366,9 @@ static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_r
 			  (peak_reset || inv->usage.memory_peak > base->memory_peak);
 	usage_since(&inv->usage, base, w->launch_cpu_ns);
 	drain_output(w);
-	inv->status = w->end.status;
+	/* Where it was ended together with pid 1, nobody was left to tell how. */
+	inv->told = w->end.type == INIT_ENDED;
+	inv->status = inv->told ? w->end.status : SIGKILL;
 	inv->rusage = w->end.usage;
 	inv->rusage_ns = less(rusage_ns(&inv->rusage), w->launch_cpu_ns);
 	inv->on_cpu_ns = inv->metered.why ? inv->usage.cpu_ns : inv->metered.usage.on_cpu_ns;

@@ -46,6 +46,7 @@ struct invocation {
 	bool ran;
 	bool left_processes; /* some outlived the function's own end and were killed */
 	bool killed;	     /* by a limit or the caller's wish: by way of its cgroup */
+	bool told;	     /* pid 1 has told its status and rusage; else SIGKILL and nothing */
 	struct rusage rusage;
 	struct cgroup_usage usage; /* of this invocation alone, without our steps before exec */
 	bool peak_known;

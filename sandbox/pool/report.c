@@ -96,9 +96,14 @@ static void add_ending(json_t *j, const struct report *r)
 	json_object_set_new(j, "message", message(inv, r->spec));
 }
 
+static bool lacks(const struct report *r, enum lack what)
+{
+	return r->ctx && r->ctx->plan.shared && (r->ctx->plan.shared->lacks & what);
+}
+
 static bool reports_denied(const struct report *r)
 {
-	return r->inv->ran && r->ctx && r->ctx->plan.policy.reports;
+	return r->inv->ran && r->ctx && r->ctx->plan.policy.reports && !lacks(r, LACK_LISTENER);
 }
 
 static json_t *denied(const struct report *r)
@@ -154,7 +159,7 @@ static void add_cpu(json_t *j, const struct invocation *inv)
 	const struct meter_usage *m = metered(inv);
 	const struct cgroup_usage *u = &inv->usage;
 	const struct rusage *ru = &inv->rusage;
-	bool ran = inv->ran;
+	bool ran = inv->ran, told = ran && inv->told;
 	json_t *cpu = json_object(), *clocks = json_object();
 
 	json_object_set_new(cpu, "on_cpu_ns", number(ran ? inv->on_cpu_ns : NONE));
@@ -164,16 +169,16 @@ static void add_cpu(json_t *j, const struct invocation *inv)
 	json_object_set_new(cpu, "throttled_periods", number(ran ? u->throttled_periods : NONE));
 	json_object_set_new(cpu, "runnable_ns", number(m ? m->runnable_ns : NONE));
 	json_object_set_new(cpu, "switches_voluntary",
-			    number(m	 ? m->switches_voluntary
-				   : ran ? (uint64_t)ru->ru_nvcsw
-					 : NONE));
+			    number(m	  ? m->switches_voluntary
+				   : told ? (uint64_t)ru->ru_nvcsw
+					  : NONE));
 	json_object_set_new(cpu, "switches_forced",
-			    number(m	 ? m->switches_forced
-				   : ran ? (uint64_t)ru->ru_nivcsw
-					 : NONE));
+			    number(m	  ? m->switches_forced
+				   : told ? (uint64_t)ru->ru_nivcsw
+					  : NONE));
 	json_object_set_new(clocks, "bpf_ns", number(m ? m->on_cpu_ns : NONE));
 	json_object_set_new(clocks, "cgroup_ns", number(ran ? u->cpu_ns : NONE));
-	json_object_set_new(clocks, "rusage_ns", number(ran ? inv->rusage_ns : NONE));
+	json_object_set_new(clocks, "rusage_ns", number(told ? inv->rusage_ns : NONE));
 	json_object_set_new(cpu, "clocks", clocks);
 	json_object_set_new(j, "cpu", cpu);
 }
@@ -182,7 +187,7 @@ static void add_memory(json_t *j, const struct report *r)
 {
 	const struct invocation *inv = r->inv;
 	const struct meter_usage *m = metered(inv);
-	bool ran = inv->ran;
+	bool ran = inv->ran, told = ran && inv->told;
 
 	json_object_set_new(
 		j, "memory",
@@ -191,13 +196,13 @@ static void add_memory(json_t *j, const struct report *r)
 			  number(ran && inv->peak_known ? inv->usage.memory_peak : NONE),
 			  "rss_peak_bytes", number(m ? m->rss_peak_bytes : NONE), "oom_kills",
 			  number(ran ? inv->usage.oom_kills : NONE), "faults_minor",
-			  number(m     ? m->faults_minor
-				 : ran ? (uint64_t)inv->rusage.ru_minflt
-				       : NONE),
+			  number(m	? m->faults_minor
+				 : told ? (uint64_t)inv->rusage.ru_minflt
+					: NONE),
 			  "faults_major",
-			  number(m     ? m->faults_major
-				 : ran ? (uint64_t)inv->rusage.ru_majflt
-				       : NONE)));
+			  number(m	? m->faults_major
+				 : told ? (uint64_t)inv->rusage.ru_majflt
+					: NONE)));
 }
 
 static void add_figures(json_t *j, const struct report *r)
@@ -259,6 +264,37 @@ static void degrade(json_t *list, const char *what, const char *why)
 	json_array_append_new(list, json_pack("{s:s, s:s}", "what", what, "reason", why));
 }
 
+/* What the launch did without. */
+static void degrade_lacks(json_t *list, const struct report *r)
+{
+	static const struct {
+		enum lack lack;
+		const char *what, *why;
+	} rows[] = {
+		{ LACK_TIME_NAMESPACE, "launch.time_namespace",
+		  "this kernel has none, or no more: the host's is shared" },
+		{ LACK_AFFINITY, "launch.affinity",
+		  "it could not be set: runtimes count all CPUs of the host" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (lacks(r, rows[i].lack))
+			degrade(list, rows[i].what, rows[i].why);
+}
+
+/* What pid 1 tells; most of it the meter knows as well. */
+static void degrade_untold(json_t *list, const struct meter_usage *m)
+{
+	static const char *const names[] = { "cpu.clocks.rusage_ns", "cpu.switches_voluntary",
+					     "cpu.switches_forced", "memory.faults_minor",
+					     "memory.faults_major" };
+
+	for (size_t i = 0; i < (m ? 1 : sizeof(names) / sizeof(names[0])); i++)
+		degrade(list, names[i],
+			"it was ended together with pid 1 of its context, as kernels without "
+			"cgroup.kill need it");
+}
+
 static json_t *degraded(const struct report *r)
 {
 	static const char *const meter[] = {
@@ -279,13 +315,20 @@ static json_t *degraded(const struct report *r)
 		degrade(list, "meter", "a thread went unseen: the figures may be short");
 	if (!r->inv->metered.traced)
 		degrade(list, "trace", "not asked for, see --trace");
-	if (!reports_denied(r))
+	degrade_lacks(list, r);
+	if (!r->inv->told)
+		degrade_untold(list, m);
+	if (lacks(r, LACK_LISTENER))
+		degrade(list, "denied", "the kernel has no listener for the policy");
+	else if (!reports_denied(r))
 		degrade(list, "denied",
 			"the policy has no call denied with EPERM, may deny the "
 			"launch itself, or --nofile is below 64");
 	if (r->inv->denials.unnamed)
 		degrade(list, "denied", "there were more kinds than the list holds");
-	if (!r->inv->peak_known)
+	if (r->inv->usage.memory_peak == UINT64_MAX)
+		degrade(list, "memory.peak_bytes", "this kernel does not count it");
+	else if (!r->inv->peak_known)
 		degrade(list, "memory.peak_bytes",
 			"this kernel cannot reset the peak of a reused "
 			"cgroup, and this invocation did not exceed it");

@@ -26,6 +26,23 @@ char *env_helper(const char *name)
 	return path;
 }
 
+bool env_without(const char *feature)
+{
+	const char *list = getenv("CLOCHE_WITHOUT");
+	size_t len = strlen(feature);
+
+	for (const char *at = list; at && (at = strstr(at, feature)); at += len)
+		if ((at == list || at[-1] == ',') && strchr(",", at[len]))
+			return true;
+	return false;
+}
+
+void test_needs(const char *feature)
+{
+	if (env_without(feature))
+		test_skip("%s was taken away", feature);
+}
+
 void test_skip(const char *fmt, ...)
 {
 	const char *must = getenv("CLOCHE_MUST_RUN");

@@ -163,14 +163,20 @@ static void reports_read(struct run *run, const char *path)
 void run_cloche(struct run *run, const char *const args[])
 {
 	cleanup_tmpdir char *dir = tmpdir_make();
-	cleanup_free char *path = NULL;
+	cleanup_free char *path = NULL, *helper = NULL;
 	cleanup_free const char **argv = NULL;
 	size_t n, count = 0;
 
 	for (n = 0; args[n];)
 		n++;
-	argv = calloc(n + 7, sizeof(*argv));
+	argv = calloc(n + 10, sizeof(*argv));
 	cr_assert(argv && asprintf(&path, "%s/report.json", dir) > 0);
+	if (run->without) {
+		helper = env_helper("without");
+		argv[count++] = helper;
+		argv[count++] = run->without;
+		argv[count++] = "--";
+	}
 	argv[count++] = env_need("CLOCHE");
 	argv[count++] = "run";
 	if (!run->no_report) {
@@ -229,5 +235,6 @@ void run_free(struct run *run)
 			     .input_len = run->input_len,
 			     .envp = run->envp,
 			     .timeout_ms = run->timeout_ms,
-			     .no_report = run->no_report };
+			     .no_report = run->no_report,
+			     .without = run->without };
 }

@@ -25,6 +25,7 @@ struct run {
 	const char *const *envp; /* NULL: the test's own */
 	int timeout_ms;		 /* 0: RUN_TIMEOUT_MS; the program's group is killed then */
 	bool no_report;		 /* RUN_CLOCHE leaves --report away */
+	const char *without;	 /* RUN_CLOCHE takes these features away: see features.h */
 
 	int status; /* exit status; 128 + signal as a shell has it */
 	int signal; /* what killed it, or 0 */

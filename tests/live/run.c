@@ -275,6 +275,7 @@ Test(run_memory, four_megabytes_are_enough_for_a_static_program)
 {
 	cleanup_run struct run run = { 0 };
 
+	test_needs("memory.peak");
 	RUN_INSIDE(&run, "-m", "4M", ROOMY, INSIDE, "eat", "2");
 	expect(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "eaten\n");
@@ -505,6 +506,7 @@ Test(run_report, line)
 	double ms;
 	unsigned long long billed, memory, peak;
 
+	test_needs("memory.peak");
 	RUN_INSIDE(&run, "-m", "128M", INSIDE, "exit", "0");
 	cr_assert_eq(sscanf(run.err,
 			    "REPORT RequestId: %36s\tDuration: %lf ms\tBilled Duration: %llu ms\t"
@@ -588,6 +590,7 @@ Test(run_report, denied_calls_are_named)
 {
 	cleanup_run struct run run = { 0 };
 
+	test_needs("seccomp-listener");
 	RUN_INSIDE(&run, "--repeat", "2", INSIDE, "deny", "3");
 	expect(&run, 0, "ok");
 	cr_assert_eq(json_array_size(run.reports), 2);
@@ -608,6 +611,7 @@ Test(run_report, nothing_denied_is_an_empty_list)
 {
 	cleanup_run struct run run = { 0 };
 
+	test_needs("seccomp-listener");
 	RUN_INSIDE(&run, INSIDE, "exit", "0");
 	cr_expect(json_is_array(report_get(&run, "denied")));
 	cr_expect_eq(json_array_size(report_get(&run, "denied")), 0);
@@ -618,6 +622,7 @@ Test(run_report, a_flood_of_denied_calls_ends_the_run)
 {
 	cleanup_run struct run run = { 0 };
 
+	test_needs("seccomp-listener");
 	RUN_INSIDE(&run, "-t", "60s", INSIDE, "deny", "1000000");
 	expect(&run, 159, "denied");
 	cr_expect(strstr(report_text(&run, "message"), "10000") != NULL);
@@ -705,6 +710,7 @@ Test(run_repeat, a_clean_context_is_kept)
 {
 	cleanup_run struct run run = { 0 };
 
+	test_needs("fsopen");
 	RUN_INSIDE(&run, "--repeat", "3", INSIDE, "leave", "nothing");
 	expect(&run, 0, "ok");
 	cr_assert_eq(json_array_size(run.reports), 3);
@@ -729,6 +735,7 @@ Test(run_repeat, counters_are_of_one_invocation)
 	cleanup_run struct run run = { 0 };
 	json_t *cpu;
 
+	test_needs("fsopen");
 	RUN_INSIDE(&run, "-m", "16M", ROOMY, "--repeat", "2", "--", "sh", "-c",
 		   "/opt/inside eat 64; exit 0");
 	cr_assert_eq(json_array_size(run.reports), 2);
@@ -762,12 +769,15 @@ Test(run_repeat, a_file_in_tmp_costs_the_context)
 
 Test(run_repeat, shared_memory_costs_the_context)
 {
+	test_needs("system-v-ipc");
 	expect_replaced("shm", "/dev/shm");
 	expect_replaced("sysv", "System V");
 }
 
 Test(run_repeat, a_message_queue_costs_the_context)
 {
+	test_needs("fsopen");
+	test_needs("posix-mqueue");
 	expect_replaced("mqueue", "message queue");
 }
 
@@ -788,6 +798,24 @@ Test(run_repeat, a_killed_invocation_costs_the_context)
 		"timeout");
 	cr_assert_not_null(context_text(&run, 1, "replaced"));
 	cr_expect(strstr(context_text(&run, 1, "replaced"), "killed") != NULL);
+}
+
+/* ---- the caller's wish ---- */
+
+/* A signal that is there before the function is: it must not be forgotten once there is something
+ * to end. */
+Test(run_cancel, before_the_start)
+{
+	static const char pending[] = "import os, signal, sys\n"
+				      "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+				      "os.kill(os.getpid(), signal.SIGINT)\n"
+				      "os.execv(sys.argv[1], sys.argv[1:])";
+	cleanup_run struct run run = { 0 };
+
+	RUN(&run, "python3", "-c", pending, env_need("CLOCHE"), "run", "-t", "20s", "--", "sh",
+	    "-c", "sleep 5; echo survived");
+	cr_expect_eq(run.status, 128 + SIGINT, "status %d: %s", run.status, run.err);
+	cr_expect_str_eq(run.out, "");
 }
 
 /* ---- the host afterwards ---- */
