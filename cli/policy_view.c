@@ -47,11 +47,6 @@ int policy_view_open(const char *name, policy_problem_fn *problem, struct policy
 	return rc;
 }
 
-bool policy_action_passes(uint32_t action)
-{
-	return action == SCMP_ACT_ALLOW || action == SCMP_ACT_LOG;
-}
-
 enum policy_fate policy_call_fate(const struct policy_table *t, int nr)
 {
 	size_t n, yes = 0;

@@ -25,7 +25,6 @@ void policy_view_free(struct policy_view *v);
 /* What may become of a call: of all entries, unless something unconditional comes last. */
 enum policy_fate { POLICY_FATE_DENIED, POLICY_FATE_DEPENDS, POLICY_FATE_ALLOWED };
 enum policy_fate policy_call_fate(const struct policy_table *t, int nr);
-bool policy_action_passes(uint32_t action);
 
 /* Terminal codes, or empty texts when standard output is no terminal or NO_COLOR is set. */
 struct policy_style {

@@ -146,18 +146,14 @@ void policy_text_free(struct policy_text *text)
 	*text = (struct policy_text){ 0 };
 }
 
-/* From JSON to BPF, without the cache. */
-/* Allowed by a rule without conditions, or by the default, and no other rule about it. */
-static bool lets(const struct policy_table *table, int nr)
+/* What child.c calls between the loading of the filter and the first instruction of the command. */
+static bool lets_launch(const struct policy_table *table)
 {
-	size_t n;
-	const struct policy_entry *e = policy_table_find(table, nr, &n);
-
-	if (n == 0)
-		return nr <= table->newest && table->default_action == SCMP_ACT_ALLOW;
-	return n == 1 && e->n_args == 0 && e->action == SCMP_ACT_ALLOW;
+	return policy_table_lets(table, SYS_execve) && policy_table_lets(table, SYS_exit_group) &&
+	       policy_table_lets(table, SYS_clock_gettime);
 }
 
+/* From JSON to BPF, without the cache. */
 static int compile_text(const struct policy_text *text, struct policy *ret, struct cloche_err *err)
 {
 	struct policy_profile profile;
@@ -172,7 +168,7 @@ static int compile_text(const struct policy_text *text, struct policy *ret, stru
 	if (rc == 0)
 		rc = policy_compile(&table, &ret->prog, err);
 	ret->kills = table.kills;
-	ret->lets_exec = lets(&table, SYS_execve) && lets(&table, SYS_exit_group);
+	ret->lets_launch = lets_launch(&table);
 	ret->flags = profile.flags;
 	policy_table_free(&table);
 	policy_profile_free(&profile);
@@ -212,7 +208,7 @@ void policy_report(struct policy *policy)
 {
 	const uint32_t denied = SECCOMP_RET_ERRNO | EPERM;
 
-	if (!policy->lets_exec)
+	if (!policy->lets_launch)
 		return;
 	for (size_t i = 0; i < policy->prog.len; i++) {
 		struct sock_filter *f = &policy->prog.filter[i];

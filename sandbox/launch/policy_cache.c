@@ -24,13 +24,13 @@
 #include <sys/uio.h>
 
 /* Raise it when policy_rules.c or policy_compile.c turn the same profile into something else. */
-#define COMPILER_REVISION 2
+#define COMPILER_REVISION 3
 #define KEY_LEN		  160
 #define ENTRIES_MAX	  256 /* about 1 MiB of /run at most */
 
 struct entry {
 	char key[KEY_LEN]; /* also the file's name: an entry that was renamed is not believed */
-	uint32_t kills, lets_exec, flags, n_insns;
+	uint32_t kills, lets_launch, flags, n_insns;
 	uint8_t sum[crypto_shorthash_BYTES]; /* of the instructions and of all above */
 };
 
@@ -93,7 +93,7 @@ static bool entry_read(int fd, const char *key, struct policy *p)
 	if (memcmp(sum, e.sum, sizeof(sum)) != 0)
 		return false;
 	p->kills = e.kills;
-	p->lets_exec = e.lets_exec;
+	p->lets_launch = e.lets_launch;
 	p->flags = e.flags;
 	p->prog =
 		(struct sock_fprog){ .len = (unsigned short)e.n_insns, .filter = TAKE_PTR(insns) };
@@ -156,7 +156,7 @@ void policy_cache_try_put(const char *dir, const struct policy *policy)
 	cleanup_fd int fd = -1;
 	size_t len = policy->prog.len * sizeof(*policy->prog.filter);
 	struct entry e = { .kills = policy->kills,
-			   .lets_exec = policy->lets_exec,
+			   .lets_launch = policy->lets_launch,
 			   .flags = policy->flags,
 			   .n_insns = policy->prog.len };
 	struct iovec iov[2] = { { &e, sizeof(e) }, { policy->prog.filter, len } };

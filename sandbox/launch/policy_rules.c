@@ -64,7 +64,7 @@ bool policy_action_kills(uint32_t action)
 	return severity(action) <= severity(SCMP_ACT_TRAP);
 }
 
-static bool action_passes(uint32_t action)
+bool policy_action_passes(uint32_t action)
 {
 	return severity(action) >= severity(SCMP_ACT_LOG);
 }
@@ -80,11 +80,11 @@ static bool call_may_pass(const struct policy_table *t, int nr, bool *ret_settle
 	for (size_t i = 0; i < t->n_entries; i++) {
 		if (t->entries[i].nr != nr)
 			continue;
-		passes |= action_passes(t->entries[i].action);
+		passes |= policy_action_passes(t->entries[i].action);
 		settled |= t->entries[i].n_args == 0;
 	}
 	*ret_settled = settled;
-	return passes || (!settled && action_passes(t->default_action));
+	return passes || (!settled && policy_action_passes(t->default_action));
 }
 
 static void add_guards(struct policy_table *t)
@@ -98,7 +98,7 @@ static void add_guards(struct policy_table *t)
 			continue;
 		/* Without arguments the whole call goes: what let it pass refuses it. */
 		for (size_t j = 0; j < t->n_entries && g->n_args == 0; j++) {
-			if (t->entries[j].nr != nr || !action_passes(t->entries[j].action))
+			if (t->entries[j].nr != nr || !policy_action_passes(t->entries[j].action))
 				continue;
 			t->entries[j].action = SCMP_ACT_ERRNO(EPERM);
 			t->entries[j].rule = POLICY_RULE_GUARD;
@@ -215,7 +215,7 @@ int policy_table_build(const char *source, const struct policy_profile *profile,
 		t.kills |= policy_action_kills(t.entries[i].action);
 	if (t.kills)
 		add_guards(&t);
-	if (action_passes(t.default_action) || t.newest < 0)
+	if (policy_action_passes(t.default_action) || t.newest < 0)
 		t.newest = INT_MAX;
 	t.foreign_action = policy_action_kills(t.default_action) ? SCMP_ACT_KILL_PROCESS
 								 : SCMP_ACT_ERRNO(ENOSYS);
@@ -273,6 +273,16 @@ bool policy_arg_holds(const struct policy_arg *arg, uint64_t value)
 	default:
 		return false;
 	}
+}
+
+bool policy_table_lets(const struct policy_table *table, int nr)
+{
+	size_t n;
+	const struct policy_entry *e = policy_table_find(table, nr, &n);
+
+	if (n == 0)
+		return nr <= table->newest && policy_action_passes(table->default_action);
+	return n == 1 && e->n_args == 0 && policy_action_passes(e->action);
 }
 
 uint32_t policy_table_decide(const struct policy_table *table, int nr, const uint64_t args[6],

@@ -64,5 +64,10 @@ uint32_t policy_table_decide(const struct policy_table *table, int nr, const uin
 
 bool policy_arg_holds(const struct policy_arg *arg, uint64_t value);
 bool policy_action_kills(uint32_t action);
+bool policy_action_passes(uint32_t action);
+
+/* Whether a call passes whatever its arguments: by a rule without conditions and no other about it,
+ * or by the default. */
+bool policy_table_lets(const struct policy_table *table, int nr);
 
 #endif
