@@ -6,7 +6,9 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/policy_diff.h"
 #include "cli/policy_explain.h"
+#include "cli/policy_learn.h"
 #include "cli/policy_view.h"
 #include "launch/policy_builtin.h"
 #include "launch/policy_compile.h"
@@ -27,6 +29,8 @@ static const char help_text[] =
 	"       cloche policy show NAME|FILE\n"
 	"       cloche policy check NAME|FILE...\n"
 	"       cloche policy explain [--json] NAME|FILE [SYSCALL [ARG...]]\n"
+	"       cloche policy diff [--json] NAME|FILE NAME|FILE\n"
+	"       cloche policy learn [OPTIONS] [--] COMMAND [ARG...]\n"
 	"\n"
 	"Seccomp profiles: which system calls a function may make. A NAME is a profile\n"
 	"that is shipped or lies in /etc/cloche/policies; a FILE (with a '/' or ending in\n"
@@ -38,9 +42,13 @@ static const char help_text[] =
 	"  check     is it valid? one line for each mistake, with its place\n"
 	"  explain   what the profile does, or what it does with one call, and by\n"
 	"            which rule; arguments are numbers (0x10, 16, -1), 0 when left out\n"
+	"  diff      what the one allows and the other does not (-, +), and what they\n"
+	"            allow or refuse in another way (~); nothing when they do the same\n"
+	"  learn     the smallest profile under which the command runs, from running it;\n"
+	"            see 'cloche policy learn --help'\n"
 	"\n"
 	"Options:\n"
-	"      --json   list, explain: print JSON\n"
+	"      --json   list, explain, diff: print JSON\n"
 	"  -h, --help   this text\n"
 	"\n"
 	"What decides, in this order: a call of another ABI (32-bit, x32) is refused; a\n"
@@ -51,11 +59,14 @@ static const char help_text[] =
 	"In a profile that kills, raising SIGSYS by oneself answers EPERM, so that death\n"
 	"by SIGSYS is always the policy's doing.\n"
 	"\n"
-	"Exit status: 0 fine, 1 a profile is not valid or not there, 2 usage.\n"
+	"Exit status: 0 fine, 1 a profile is not valid or not there, 2 usage; diff: 0\n"
+	"they do the same, 1 they do not, 2 trouble; learn: the command's.\n"
 	"\n"
 	"Examples:\n"
 	"  cloche policy explain default\n"
 	"  cloche policy explain default clone 0x10000000\n"
+	"  cloche policy diff default strict\n"
+	"  cloche policy learn -o ./mine.json -- python3 app.py\n"
 	"  cloche policy check ./mine.json && cloche run --policy ./mine.json id\n";
 
 /* ---- list ----------------------------------------------------------------------------------- */
@@ -299,8 +310,9 @@ static int dispatch(char **words, size_t n, bool json)
 	int rc = 0;
 
 	if (n == 0)
-		return usage("expected list, show, check or explain");
-	if (json && strcmp(verb, "list") != 0 && strcmp(verb, "explain") != 0)
+		return usage("expected list, show, check, explain, diff or learn");
+	if (json && strcmp(verb, "list") != 0 && strcmp(verb, "explain") != 0 &&
+	    strcmp(verb, "diff") != 0)
 		return usage("'%s' has no --json", verb);
 	if (strcmp(verb, "list") == 0)
 		return n == 1 ? policy_list(json) : usage("list: unexpected '%s'", words[1]);
@@ -314,6 +326,9 @@ static int dispatch(char **words, size_t n, bool json)
 	if (strcmp(verb, "explain") == 0)
 		return n >= 2 && n <= 9 ? policy_explain(words + 1, n - 1, json)
 					: usage("explain: expected NAME [SYSCALL [ARG...]]");
+	if (strcmp(verb, "diff") == 0)
+		return n == 3 ? policy_diff(words[1], words[2], json)
+			      : usage("diff: expected two of NAME or FILE");
 	return usage("unknown command '%s'", verb);
 }
 
@@ -330,6 +345,9 @@ int cmd_policy(int argc, char **argv)
 		(void)fprintf(stderr, "cloche policy: out of memory\n");
 		return 1;
 	}
+	/* Its command line is that of a run, with a command behind. */
+	if (argc > 1 && strcmp(argv[1], "learn") == 0)
+		return policy_learn(argc - 1, argv + 1);
 	opterr = 0;
 	optind = 1;
 	while (optind < argc) {

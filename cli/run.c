@@ -13,6 +13,7 @@
 #include "launch/launcher.h"
 #include "meter/prices.h"
 #include "pool/invocation.h"
+#include "pool/observer.h"
 #include "pool/report.h"
 
 #include <errno.h>
@@ -199,7 +200,10 @@ static int create(struct run *run, struct cloche_err *err)
 	if (r < 0)
 		return r;
 	r = metering_arm(&run->metering, &run->ctx, err);
+	if (r == 0 && run->opt->observer)
+		r = observer_arm(run->opt->observer, &run->ctx, err);
 	if (r < 0) {
+		metering_disarm(&run->metering);
 		(void)context_destroy(&run->launcher, &run->ctx, NULL);
 		return r;
 	}

@@ -30,6 +30,7 @@ struct run_options {
 	/* Takes the place of the REPORT line and the report. */
 	void (*each)(const struct report *report, void *arg);
 	void *each_arg;
+	struct observer *observer; /* to watch the contexts' system calls; NULL: none */
 	char **env;
 	size_t n_env, env_size;
 	struct bind_spec *binds;

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counts the system calls of the processes of one cgroup that are under a seccomp filter of ours,
+ * by number, caller's name and those arguments that a policy has conditions on.
+ *
+ * It only looks on: no call waits for anybody. (To be asked about each call by user notification
+ * would be simpler, but a signal that comes before the question is taken has the call fail with
+ * EINTR, which pipe(2) and the like never do otherwise; programs break on it.)
+ *
+ * sys_enter comes after seccomp: what it sees, the filter let pass. A call that the filter answers
+ * shows at sys_exit only, with an error. So do calls that failed in the kernel; user space, which
+ * knows the filter, tells the two apart.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "calls_abi.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define TS_COMPAT     0x2 /* arch/x86/include/asm/thread_info.h */
+#define ERRNO_MAX     4095
+#define ERESTARTSYS   512 /* include/linux/errno.h: 512 to 516 never reach user space */
+#define ERESTART_LAST 516
+
+/* Filters that were there before: a host's own, which our set-up before exec is under, too. */
+const volatile __s32 outer_filters = 0;
+/* One bit for each argument to be kept. */
+const volatile __u8 wanted_args[CALLS_NR];
+
+__u64 cgroup; /* its id; 0: nobody is watched */
+__u64 lost;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CALLS_KINDS);
+	__type(key, struct calls_key);
+	__type(value, __u64);
+} counts SEC(".maps");
+
+#define KEEP_ARG(n, reg)                     \
+	do {                                 \
+		if (wanted & (1U << (n)))    \
+			key.args[n] = (reg); \
+	} while (0)
+
+static __always_inline void count(struct task_struct *task, struct pt_regs *regs, long nr,
+				  __u16 fate)
+{
+	struct calls_key key = { .nr = (__s32)nr, .fate = fate };
+	__u64 one = 1, *n;
+	__u32 wanted = 0;
+
+	if (nr >= 0 && nr < CALLS_NR)
+		wanted = wanted_args[nr & (CALLS_NR - 1)];
+	key.compat = (task->thread_info.status & TS_COMPAT) != 0;
+	bpf_get_current_comm(key.comm, sizeof(key.comm));
+	KEEP_ARG(0, regs->di);
+	KEEP_ARG(1, regs->si);
+	KEEP_ARG(2, regs->dx);
+	KEEP_ARG(3, regs->r10);
+	KEEP_ARG(4, regs->r8);
+	KEEP_ARG(5, regs->r9);
+	n = bpf_map_lookup_elem(&counts, &key);
+	if (!n && bpf_map_update_elem(&counts, &key, &one, BPF_NOEXIST) == 0)
+		return;
+	if (!n)
+		n = bpf_map_lookup_elem(&counts, &key); /* another thread was first */
+	__sync_fetch_and_add(n ? n : &lost, 1);
+}
+
+static __always_inline bool watched(struct task_struct *task)
+{
+	return cgroup && bpf_get_current_cgroup_id() == cgroup &&
+	       task->seccomp.filter_count.counter > outer_filters;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(calls_enter, struct pt_regs *regs, long nr)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (watched(task))
+		count(task, regs, nr, CALLS_PASSED);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(calls_exit, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	long nr = (long)regs->orig_ax;
+
+	/* What is to be restarted comes again. After rt_sigreturn there is no number, and the
+	 * result is some other call's. */
+	if (ret >= 0 || ret < -ERRNO_MAX || (ret <= -ERESTARTSYS && ret >= -ERESTART_LAST) ||
+	    nr < 0)
+		return 0;
+	if (watched(task))
+		count(task, regs, nr, CALLS_FAILED);
+	return 0;
+}

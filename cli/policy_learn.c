@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `cloche policy learn`: one run by the code of `cloche run`, whose system calls are watched
+ * (pool/observer.h), and the profile that comes of it. What the profile says is
+ * launch/policy_emit.c's matter.
+ */
+#include "cli/policy_learn.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/quote.h"
+#include "cli/cli.h"
+#include "cli/ledger_args.h"
+#include "cli/policy_view.h"
+#include "cli/run.h"
+#include "cli/run_options.h"
+#include "launch/policy_compile.h"
+#include "launch/policy_emit.h"
+#include "pool/invocation.h"
+#include "pool/observer.h"
+#include "pool/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char help[] =
+	"Usage: cloche policy learn [OPTIONS] [--] COMMAND [ARG…]\n\n"
+	"Runs the command as 'cloche run' does and writes the smallest seccomp profile\n"
+	"under which it runs again: the calls that it made, by whom and how often.\n\n"
+	"Options:\n"
+	"  -o FILE                where the profile goes (policy.json, if there is none\n"
+	"                         yet); a FILE that is named is replaced; '-' is standard\n"
+	"                         output, and the command's goes to standard error\n"
+	"      --base NAME|FILE   the policy that it runs under (default); nothing is\n"
+	"                         learned that this does not allow\n"
+	"      --help             this text\n"
+	"  -t, --timeout TIME     of the run (60s)\n"
+	"And of 'cloche run': --memory, --cpu-time, --cpu, --pids, --nofile, --fsize,\n"
+	"--tmp-size, --env, --env-file, --bind, --rootfs, --workdir, --net, --meter,\n"
+	"--name, --prices, --ledger, --no-ledger, --ledger-full, --ledger-sync.\n\n"
+	"The command runs under the base policy, its system calls are counted by BPF from\n"
+	"outside. A call that this run did not need is not in the profile: let it do all\n"
+	"that it may have to do. What the base denies is denied here too, and listed on\n"
+	"standard error. Ctrl-C ends the run, and the profile has what was called until\n"
+	"then.\n\n"
+	"Exit status: the command's, as of 'cloche run'; 125 when there is no profile, 2\n"
+	"usage.\n\n"
+	"Examples:\n"
+	"  cloche policy learn -- python3 -c 'print(6 * 7)'\n"
+	"  cloche run --policy ./policy.json -- python3 -c 'print(6 * 7)'\n"
+	"  cloche policy diff default policy.json\n";
+
+enum { OPT_BASE = 512 };
+
+static const struct option own_options[] = {
+	{ "base", required_argument, NULL, OPT_BASE },
+};
+#define N_OWN (sizeof(own_options) / sizeof(own_options[0]))
+
+/* Of `cloche run`, but not here: --base is the policy, the profile is the result. */
+static const char *const not_here[] = { "policy", "output-limit", "report",
+					"trace",  "quiet",	  "repeat" };
+
+#define X32_BIT 0x40000000 /* asm/unistd.h, __X32_SYSCALL_BIT */
+
+#define DEFAULT_FILE "policy.json"
+
+struct lesson {
+	struct run_options opt;
+	const char *base;
+	const char *file; /* "-": standard output */
+	bool file_given;
+	struct policy_view view; /* of the base */
+	struct observer observer;
+	/* of the run */
+	enum verdict verdict;
+	bool ran;
+	char why[480];
+};
+
+/* ---- the command line ---- */
+
+static void options_join(struct option *ret, size_t room)
+{
+	size_t n = N_OWN;
+
+	memcpy(ret, own_options, sizeof(own_options));
+	for (const struct option *o = run_options_table; o->name && n + 1 < room; o++) {
+		bool here = true;
+
+		for (size_t i = 0; i < sizeof(not_here) / sizeof(not_here[0]); i++)
+			here &= strcmp(o->name, not_here[i]) != 0;
+		if (here)
+			ret[n++] = *o;
+	}
+	memset(&ret[n], 0, sizeof(*ret));
+}
+
+static int option_take(struct lesson *l, int opt, struct cloche_err *err)
+{
+	switch (opt) {
+	case OPT_BASE:
+		l->base = optarg;
+		return 0;
+	case 'o':
+		l->file = optarg;
+		l->file_given = true;
+		return *optarg ? 0 : cloche_err_set(err, EINVAL, "-o '': expected a file");
+	default:
+		return run_options_set(&l->opt, opt, optarg, err);
+	}
+}
+
+/* 0, 1 when help was printed, -errno. */
+static int options_parse(struct lesson *l, int argc, char **argv, struct cloche_err *err)
+{
+	struct option options[64];
+	char shown[QUOTE_LEN];
+	int opt, index = 0, r;
+
+	options_join(options, sizeof(options) / sizeof(options[0]));
+	opterr = 0;
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, "+:m:t:e:b:w:o:", options, &index)) != -1) {
+		if (opt == '?' || opt == ':')
+			return cloche_err_set(err, EINVAL,
+					      opt == '?' ? "unknown option %s"
+							 : "option %s needs a value",
+					      quote(shown, argv[optind - 1]));
+		if (opt >= 256 && strcmp(options[index].name, "help") == 0) {
+			(void)fputs(help, stdout);
+			return 1;
+		}
+		r = option_take(l, opt, err);
+		if (r < 0)
+			return r;
+	}
+	r = run_options_command(&l->opt, argc, argv, err);
+	return r < 0 ? r : run_options_check(&l->opt, err);
+}
+
+/* ---- the file ---- */
+
+/* Known before the run, which may take its time. */
+static int file_check(const struct lesson *l, struct cloche_err *err)
+{
+	cleanup_free char *dir = strdup(l->file);
+	char shown[QUOTE_LEN];
+	struct stat st;
+	char *slash;
+
+	if (!dir)
+		return cloche_err_sys(err, ENOMEM, "-o");
+	if (strcmp(l->file, "-") == 0)
+		return 0;
+	if (stat(l->file, &st) == 0) {
+		if (!l->file_given)
+			return cloche_err_set(err, EEXIST,
+					      "'" DEFAULT_FILE "' exists: -o " DEFAULT_FILE
+					      " replaces it, -o FILE takes another name");
+		if (S_ISDIR(st.st_mode))
+			return cloche_err_set(err, EISDIR, "-o %s is a directory",
+					      quote(shown, l->file));
+	}
+	slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = '\0';
+	if (access(slash ? dir : ".", W_OK) < 0)
+		return cloche_err_sys(err, errno, "-o %s", quote(shown, l->file));
+	return 0;
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		text += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+/* Complete or not at all: under another name first. What came to be there meanwhile stays, unless
+ * the file was named. */
+static int file_replace(const struct lesson *l, const struct policy_learned *p)
+{
+	cleanup_free char *temp = NULL;
+	cleanup_fd int fd = -1;
+	mode_t mask = umask(0);
+	int r;
+
+	(void)umask(mask);
+	if (asprintf(&temp, "%s.XXXXXX", l->file) < 0)
+		return -ENOMEM;
+	fd = mkostemp(temp, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, p->text, p->len);
+	if (r == 0 && fchmod(fd, 0644 & ~mask) < 0)
+		r = -errno;
+	if (r == 0 &&
+	    renameat2(AT_FDCWD, temp, AT_FDCWD, l->file, l->file_given ? 0 : RENAME_NOREPLACE) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlink(temp);
+	return r;
+}
+
+static int file_write(const struct lesson *l, const struct policy_learned *p,
+		      struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+	struct stat st;
+	int r;
+
+	if (strcmp(l->file, "-") == 0) {
+		r = write_all(STDOUT_FILENO, p->text, p->len);
+		return r < 0 ? cloche_err_sys(err, -r, "write the profile to standard output") : 0;
+	}
+	/* A device or a pipe is written to. */
+	if (stat(l->file, &st) == 0 && !S_ISREG(st.st_mode)) {
+		cleanup_fd int fd = open(l->file, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+
+		r = fd < 0 ? -errno : write_all(fd, p->text, p->len);
+	} else {
+		r = file_replace(l, p);
+	}
+	return r < 0 ? cloche_err_sys(err, -r, "write the profile to %s", quote(shown, l->file))
+		     : 0;
+}
+
+/* ---- what came of it ---- */
+
+static void say(const char *text)
+{
+	(void)fprintf(stderr, "cloche policy learn: %s\n", text);
+}
+
+static bool refused(const struct policy_use *use)
+{
+	/* By a rule with an errno of its own it is an answer, which the profile keeps. */
+	return !policy_action_passes(use->action) &&
+	       (use->rule < 0 || use->action == SCMP_ACT_ERRNO(EPERM));
+}
+
+static int use_compare(const void *a, const void *b)
+{
+	const struct policy_use *x = a, *y = b;
+
+	if (x->arch != y->arch)
+		return x->arch < y->arch ? -1 : 1;
+	return x->nr != y->nr ? (x->nr < y->nr ? -1 : 1) : x->rule - y->rule;
+}
+
+static void tell_refused(const struct policy_use *use)
+{
+	char *known = seccomp_syscall_resolve_num_arch(use->arch, use->nr);
+	char word[24];
+
+	policy_action_word(use->action, word, sizeof(word));
+	if (use->nr >= X32_BIT)
+		(void)fprintf(stderr, "  x32 call number %d", use->nr - X32_BIT);
+	else if (known)
+		(void)fprintf(stderr, "  %s%s", known,
+			      use->rule == POLICY_RULE_FOREIGN ? " of another ABI" : "");
+	else
+		(void)fprintf(stderr, "  call number %d", use->nr);
+	(void)fprintf(stderr, " answers %s: tried by ", word);
+	for (size_t i = 0; i < use->n_users; i++)
+		(void)fprintf(stderr, "%s%s (%" PRIu64 ")", i ? ", " : "", use->users[i].name,
+			      use->users[i].count);
+	(void)fprintf(stderr, "%s\n", use->others ? " and others" : "");
+	free(known);
+}
+
+static void tell(struct lesson *l, const struct policy_learned *p)
+{
+	struct policy_seen *seen = &l->observer.seen;
+	size_t n = 0;
+
+	qsort(seen->uses, seen->n, seen->n ? sizeof(*seen->uses) : 1, use_compare);
+	for (size_t i = 0; i < seen->n; i++)
+		n += refused(&seen->uses[i]);
+	(void)fprintf(stderr,
+		      "cloche policy learn: %s: %zu calls seen, %zu rules, %zu would be denied%s\n",
+		      strcmp(l->file, "-") == 0 ? "standard output" : l->file, p->calls, p->rules,
+		      n, n ? ":" : "");
+	for (size_t i = 0; i < seen->n; i++)
+		if (refused(&seen->uses[i]))
+			tell_refused(&seen->uses[i]);
+	if (l->verdict != VERDICT_OK)
+		(void)fprintf(stderr,
+			      "cloche policy learn: the run ended with the verdict '%s'; the "
+			      "profile has what was called until then\n",
+			      verdict_text(l->verdict));
+	if (p->nameless)
+		say("some calls are too new to have a name here: they are not in the profile");
+	if (seen->lost)
+		say("there were too many different calls: the profile is not complete");
+}
+
+/* What was written must be what was meant: it is read back before it goes out. */
+static int prove(const struct policy_learned *p, struct cloche_err *err)
+{
+	struct policy_profile profile;
+	struct policy_table table = { 0 };
+	struct sock_fprog prog = { 0 };
+	int r = policy_profile_parse("the learned profile", p->text, p->len, NULL, NULL, &profile,
+				     err);
+
+	if (r < 0)
+		return r;
+	r = policy_table_build("the learned profile", &profile, &table, err);
+	if (r == 0)
+		r = policy_compile(&table, &prog, err);
+	free(prog.filter);
+	policy_table_free(&table);
+	policy_profile_free(&profile);
+	return r;
+}
+
+static void take(const struct report *r, void *arg)
+{
+	struct lesson *l = arg;
+
+	l->verdict = r->inv->verdict;
+	l->ran = r->inv->ran;
+	if (l->verdict == VERDICT_LAUNCH_ERROR)
+		quote_field(l->why, sizeof(l->why), r->inv->err.text);
+}
+
+static int finish(struct lesson *l, struct cloche_err *err)
+{
+	const char *slash = strrchr(l->opt.spec.argv[0], '/');
+	char command[64], base[64];
+	struct policy_lesson lesson = { .command = command,
+					.base_name = base,
+					.base = &l->view.profile,
+					.table = &l->view.table,
+					.seen = &l->observer.seen };
+	struct policy_learned learned;
+	int r;
+
+	quote_field(command, sizeof(command), slash ? slash + 1 : l->opt.spec.argv[0]);
+	quote_field(base, sizeof(base), l->view.text.name);
+	r = policy_emit(&lesson, &learned, err);
+	if (r < 0)
+		return r;
+	r = prove(&learned, err);
+	if (r == 0)
+		r = file_write(l, &learned, err);
+	if (r == 0)
+		tell(l, &learned);
+	free(learned.text);
+	return r;
+}
+
+static int learn(struct lesson *l)
+{
+	struct cloche_err err = { 0 };
+	int status;
+
+	l->opt.spec.policy = l->base;
+	l->opt.observer = &l->observer;
+	l->opt.each = take;
+	l->opt.each_arg = l;
+	if (strcmp(l->file, "-") == 0)
+		l->opt.out_fd = STDERR_FILENO;
+	if (observer_open(&l->observer, &l->view.table, &err) < 0) {
+		say(err.text);
+		return EXIT_LAUNCH;
+	}
+	status = run_execute(&l->opt, clock_now_ns());
+	observer_collect(&l->observer);
+	if (l->why[0])
+		say(l->why);
+	if (!l->ran || l->verdict == VERDICT_LAUNCH_ERROR)
+		return status;
+	if (finish(l, &err) < 0) {
+		say(err.text);
+		return EXIT_LAUNCH;
+	}
+	return status;
+}
+
+int policy_learn(int argc, char **argv)
+{
+	struct lesson l = { .base = "default", .file = DEFAULT_FILE };
+	struct cloche_err err = { 0 };
+	int r;
+
+	run_options_init(&l.opt);
+	l.opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
+	r = options_parse(&l, argc, argv, &err);
+	if (r == 0)
+		r = file_check(&l, &err);
+	if (r == 0)
+		r = policy_view_open(l.base, NULL, &l.view, &err);
+	if (r < 0)
+		r = args_usage("policy learn", "%s", err.text);
+	else
+		r = r > 0 ? 0 : learn(&l);
+	policy_view_free(&l.view);
+	observer_close(&l.observer);
+	run_options_free(&l.opt);
+	return r;
+}

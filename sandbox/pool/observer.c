@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* From counted calls to used rules: see observer.h. */
+#include "pool/observer.h"
+
+#include "base/err.h"
+#include "base/quote.h"
+#include "launch/launcher.h"
+#include "launch/policy_rules.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int observer_open(struct observer *ret, const struct policy_table *base, struct cloche_err *err)
+{
+	uint8_t wanted[CALLS_NR] = { 0 };
+
+	for (size_t i = 0; i < base->n_entries; i++) {
+		const struct policy_entry *e = &base->entries[i];
+
+		for (size_t j = 0; j < e->n_args && e->nr < CALLS_NR; j++)
+			wanted[e->nr] |= (uint8_t)(1U << e->args[j].index);
+	}
+	*ret = (struct observer){ .base = base };
+	return calls_open(&ret->calls, wanted, err);
+}
+
+int observer_arm(struct observer *observer, const struct context *ctx, struct cloche_err *err)
+{
+	struct stat st;
+
+	if (fstat(ctx->plan.cgroup.v2, &st) < 0)
+		return cloche_err_sys(err, errno, "stat the context's cgroup");
+	calls_arm(&observer->calls, st.st_ino);
+	return 0;
+}
+
+static void take(const struct calls_key *key, uint64_t count, void *arg)
+{
+	struct observer *o = arg;
+	struct policy_use use = { .arch = AUDIT_ARCH_X86_64, .nr = key->nr, .count = count };
+	uint64_t args[6];
+	char raw[sizeof(key->comm) + 1] = { 0 }, name[sizeof(use.users[0].name)];
+
+	for (int i = 0; i < 6; i++)
+		args[i] = key->args[i];
+	if (key->compat) {
+		use.arch = AUDIT_ARCH_I386;
+		use.rule = POLICY_RULE_FOREIGN;
+		use.action = o->base->foreign_action;
+	} else {
+		use.action = policy_table_decide(o->base, key->nr, args, &use.rule);
+	}
+	/* What the base lets pass and failed has been counted when it passed, or was refused by a
+	 * filter of the function's own. */
+	if (policy_action_passes(use.action) != (key->fate == CALLS_PASSED))
+		return;
+	memcpy(raw, key->comm, sizeof(key->comm));
+	quote_field(name, sizeof(name), raw[0] ? raw : "?");
+	policy_seen_add(&o->seen, &use, name);
+}
+
+void observer_collect(struct observer *observer)
+{
+	observer->seen.lost += calls_read(&observer->calls, take, observer);
+}
+
+void observer_close(struct observer *observer)
+{
+	calls_close(&observer->calls);
+	policy_seen_free(&observer->seen);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_POOL_OBSERVER_H
+#define CLOCHE_POOL_OBSERVER_H
+
+#include "launch/policy_seen.h"
+#include "meter/calls.h"
+
+struct cloche_err;
+struct context;
+struct policy_table;
+
+/*
+ * Watches which system calls a context makes under its policy, for learning. Life cycle:
+ * observer_open → observer_arm (the context is prepared, no process is in it) → (invocations) →
+ * observer_collect → observer_close.
+ */
+struct observer {
+	const struct policy_table *base; /* borrowed: what the context's policy means */
+	struct calls calls;
+	struct policy_seen seen; /* after observer_collect, which call by which rule of the base */
+};
+
+int observer_open(struct observer *ret, const struct policy_table *base, struct cloche_err *err);
+int observer_arm(struct observer *observer, const struct context *ctx, struct cloche_err *err);
+void observer_collect(struct observer *observer);
+void observer_close(struct observer *observer);
+
+#endif
