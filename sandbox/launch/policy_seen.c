@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The notebook of `cloche policy learn`: which call, under which rule, by whom, how often. It is
- * a by-work and so never fails: what has no room is counted.
+ * The notebook of `cloche policy learn`: which call, under which rule, by whom, how often. It never
+ * fails: what has no room is counted as lost, and whoever reads it says so.
  */
 #include "launch/policy_seen.h"
 
