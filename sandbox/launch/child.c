@@ -197,6 +197,9 @@ static long try_listen(const struct plan *p)
 
 static int load_policy(const struct plan *p, struct cloche_err *err)
 {
+	/* A system call, which a policy may kill: before it, not after. What loading costs is then
+	 * in the function's own figures by cgroup and rusage: 0.1 ms, and not in the meter's. */
+	p->shared->exec_cpu_ns = clock_process_ns();
 	if (p->policy.reports && !(p->shared->lacks & LACK_LISTENER)) {
 		p->shared->listener = (int)try_listen(p);
 		if (p->shared->listener >= 0)
@@ -214,9 +217,7 @@ static int exec_command(const struct plan *p, struct cloche_err *err)
 	int code = ENOENT;
 
 	for (char **path = p->candidates; *path; path++) {
-		/* The last ones are those that worked. */
-		p->shared->exec_cpu_ns = clock_process_ns();
-		p->shared->exec_ns = clock_now_ns();
+		p->shared->exec_ns = clock_now_ns(); /* no system call; the last one is what worked */
 		(void)execve(*path, p->spec->argv, p->env);
 		if (errno != ENOENT && errno != ENOTDIR) {
 			code = errno;
