@@ -18,7 +18,7 @@ packages() {
 	test) echo libcriterion-dev libclang-rt-dev strace \
 		mmdebstrap erofs-utils ;;
 	lint) echo clang-format clang-tidy cppcheck shellcheck ;;
-	bench) echo bubblewrap runc hyperfine ;;
+	bench) echo bubblewrap crun runc hyperfine ;;
 	vm) echo qemu-system-x86 cpio ;;
 	*)
 		echo "deps: unknown group '$1': expected build, test, lint, bench or vm" >&2

@@ -13,7 +13,7 @@ ifneq ($(filter-out clean help deps %.mk,$(GOALS)),)
 DEPS := build
 DEPS += $(if $(filter tests check check-% fuzz lint,$(GOALS)),test)
 DEPS += $(if $(filter lint format,$(GOALS)),lint)
-DEPS += $(if $(filter bench,$(GOALS)),bench)
+DEPS += $(if $(filter bench bench-%,$(GOALS)),bench)
 DEPS += $(if $(filter check check-vm,$(GOALS)),vm)
 include $(patsubst %,build/deps/%.mk,$(strip $(DEPS)))
 endif
@@ -23,7 +23,7 @@ build/deps/%.mk: tests/deps.sh
 	@mkdir -p $(@D) && touch $@
 
 # Goals that run contexts: refuse before an hour of building, not after it. Once, not in sub-makes.
-ifneq ($(and $(filter 0,$(MAKELEVEL)),$(filter demo check check-live bench,$(GOALS))),)
+ifneq ($(and $(filter 0,$(MAKELEVEL)),$(filter demo check check-live bench bench-%,$(GOALS))),)
 ifneq ($(shell sh tests/deps.sh --host >&2 || echo no),)
 $(error this machine cannot run contexts; nothing was built)
 endif

@@ -7,6 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/vfs.h>
+#include <sys/mount.h>
+#include <stdio.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -43,4 +47,37 @@ int host_lock(int run_fd, const char *name, struct cloche_err *err)
 		if (errno != EINTR)
 			return cloche_err_sys(err, errno, "lock '%s/%s'", HOST_RUN_DIR, name);
 	return TAKE_FD(fd);
+}
+
+int host_pin_open(int run_fd, const char *pin)
+{
+	int fd = openat(run_fd, pin, O_RDONLY | O_CLOEXEC);
+	struct statfs fs;
+
+	if (fd < 0)
+		return -errno;
+	/* The empty file below a pin that is gone is no namespace. */
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != NSFS_MAGIC) {
+		(void)close(fd);
+		return -ENOENT;
+	}
+	return fd;
+}
+
+/*
+ * A kernel may refuse a mount namespace's pin in a mount namespace other than the first: it takes
+ * the new one for an ancestor when the number that it drew for it is lower (mnt_ns_loop; since 6.18
+ * each CPU draws from its own range).
+ */
+void host_try_pin(const char *ns, const char *pin)
+{
+	char path[128];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), HOST_RUN_DIR "/%s", pin);
+	fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	(void)close(fd);
+	(void)mount(ns, path, NULL, MS_BIND, NULL);
 }

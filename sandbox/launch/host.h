@@ -18,4 +18,12 @@ int host_run_dir(struct cloche_err *err);
  * making what is shared. */
 int host_lock(int run_fd, const char *name, struct cloche_err *err);
 
+/*
+ * Namespaces that are kept: bind mounts of them on files below HOST_RUN_DIR/ns. pin is a path
+ * relative to HOST_RUN_DIR. open: the fd, -ENOENT when there is none. try_pin: for the runs after
+ * this one, which make their own where there is no pin.
+ */
+int host_pin_open(int run_fd, const char *pin);
+void host_try_pin(const char *ns, const char *pin);
+
 #endif

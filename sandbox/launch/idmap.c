@@ -5,11 +5,14 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "launch/host.h"
+#include "launch/slot.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define STACK_SIZE 4096
+#define STACK_SIZE   4096
+#define PINNED_SLOTS 16
 
 static int map_and_open(pid_t pid, uid_t fu, gid_t fg, uid_t tu, gid_t tg, struct cloche_err *err)
 {
@@ -50,8 +54,7 @@ static int wait_for_the_end(void *arg)
 		(void)pause();
 }
 
-int idmap_open(uid_t from_uid, gid_t from_gid, uid_t to_uid, gid_t to_gid, struct idmap *ret,
-	       struct cloche_err *err)
+static int make(uid_t from_uid, gid_t from_gid, uid_t to, struct idmap *ret, struct cloche_err *err)
 {
 	char *stack = aligned_alloc(16, STACK_SIZE);
 	pid_t pid;
@@ -66,10 +69,32 @@ int idmap_open(uid_t from_uid, gid_t from_gid, uid_t to_uid, gid_t to_gid, struc
 		free(stack);
 		return cloche_err_sys(err, errno, "clone for an id map");
 	}
-	fd = map_and_open(pid, from_uid, from_gid, to_uid, to_gid, err);
-	(void)kill(pid, SIGKILL); /* our own unreaped child: the number cannot be another's */
+	fd = map_and_open(pid, from_uid, from_gid, to, to, err);
 	*ret = (struct idmap){ .userns = fd, .holder = pid, .stack = stack };
 	return fd < 0 ? fd : 0;
+}
+
+int idmap_open(int run_fd, uid_t from_uid, gid_t from_gid, uid_t to, struct idmap *ret,
+	       struct cloche_err *err)
+{
+	bool pinned = to - SLOT_UID_BASE < PINNED_SLOTS;
+	char pin[64], ns[32];
+	int r;
+
+	(void)snprintf(pin, sizeof(pin), "ns/idmap-%u-%u-%u", from_uid, from_gid, to);
+	*ret = IDMAP_NONE;
+	if (pinned)
+		ret->userns = host_pin_open(run_fd, pin);
+	if (ret->userns >= 0)
+		return 0;
+	r = make(from_uid, from_gid, to, ret, err);
+	if (r == 0 && pinned) {
+		(void)snprintf(ns, sizeof(ns), "/proc/%d/ns/user", ret->holder);
+		host_try_pin(ns, pin);
+	}
+	if (ret->holder > 0)
+		(void)kill(ret->holder, SIGKILL); /* our own unreaped child: no other's number */
+	return r;
 }
 
 void idmap_close(struct idmap *map)

@@ -19,7 +19,8 @@ struct idmap {
 
 #define IDMAP_NONE ((struct idmap){ .userns = -1 })
 
-int idmap_open(uid_t from_uid, gid_t from_gid, uid_t to_uid, gid_t to_gid, struct idmap *ret,
+/* That of one of the first slots, which most runs have, is pinned below run_fd for the next. */
+int idmap_open(int run_fd, uid_t from_uid, gid_t from_gid, uid_t to, struct idmap *ret,
 	       struct cloche_err *err);
 void idmap_close(struct idmap *map);
 

@@ -108,7 +108,7 @@ static bool has_place(const char *dst)
 	return false;
 }
 
-static int prepare_binds(const struct spec *spec, uid_t uid, struct rootfs *fs,
+static int prepare_binds(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *fs,
 			 struct cloche_err *err)
 {
 	fs->idmapped = true;
@@ -117,7 +117,7 @@ static int prepare_binds(const struct spec *spec, uid_t uid, struct rootfs *fs,
 	fs->binds = calloc(spec->n_binds, sizeof(*fs->binds));
 	if (!fs->binds)
 		return cloche_err_sys(err, ENOMEM, "--bind");
-	(void)idmap_open(geteuid(), getegid(), uid, uid, &fs->map, NULL);
+	(void)idmap_open(run_fd, geteuid(), getegid(), uid, &fs->map, NULL);
 	for (size_t i = 0; i < spec->n_binds; i++) {
 		const struct bind_spec *b = &spec->binds[i];
 		uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
@@ -220,7 +220,7 @@ int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg,
 		if (r < 0)
 			return r;
 	}
-	r = prepare_binds(spec, uid, ret, err);
+	r = prepare_binds(run_fd, spec, uid, ret, err);
 	if (r < 0)
 		return r;
 	r = prepare_cgroups(cg, ret, err);
@@ -341,8 +341,8 @@ static const char *const masked_files[] = { "/proc/interrupts",	 "/proc/kallsyms
 					    "/proc/keys",	 "/proc/latency_stats",
 					    "/proc/sched_debug", "/proc/sysrq-trigger",
 					    "/proc/timer_list",	 "/proc/vmallocinfo" };
-static const char *const masked_dirs[] = { "/proc/acpi", "/proc/asound", "/proc/scsi" };
-static const char *const read_only[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys" };
+static const char *const masked_dirs[] = { "/proc/acpi", "/proc/asound", "/proc/bus",
+					   "/proc/fs",	 "/proc/irq",	 "/proc/scsi" };
 
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
@@ -352,20 +352,11 @@ static int mask_proc(struct cloche_err *err)
 		if (mount("/dev/null", masked_files[i], NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
 			return cloche_err_sys(err, errno, "mask '%s'", masked_files[i]);
 	for (size_t i = 0; i < sizeof(masked_dirs) / sizeof(masked_dirs[0]); i++)
-		if (mount("masked", masked_dirs[i], "tmpfs", PROC_FLAGS | MS_RDONLY, "size=0") <
-			    0 &&
-		    errno != ENOENT)
+		if (mount("/dev/pts", masked_dirs[i], NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
 			return cloche_err_sys(err, errno, "mask '%s'", masked_dirs[i]);
-	for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
-		if (mount(read_only[i], read_only[i], NULL, MS_BIND, NULL) < 0) {
-			if (errno == ENOENT)
-				continue;
-			return cloche_err_sys(err, errno, "bind '%s'", read_only[i]);
-		}
-		if (mount(NULL, read_only[i], NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | PROC_FLAGS,
-			  NULL) < 0)
-			return cloche_err_sys(err, errno, "make '%s' read-only", read_only[i]);
-	}
+	if (mount("/proc/sys", "/proc/sys", NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, "/proc/sys", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | PROC_FLAGS, NULL) < 0)
+		return cloche_err_sys(err, errno, "make '/proc/sys' read-only");
 	return 0;
 }
 

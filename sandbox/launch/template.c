@@ -27,7 +27,7 @@
 
 #define NS_DIR	     HOST_RUN_DIR "/ns"
 #define BUILD	     "/run/cloche/ns" /* covered by the skeleton's tmpfs, in the builder's namespace */
-#define TEMPLATE_REV 1
+#define TEMPLATE_REV 2
 #define COPY_MAX     (4U << 20)
 
 /* Small files of the host's /etc that programs look for; world-readable ones are copied. */
@@ -87,21 +87,6 @@ static int template_key(uint64_t *ret, struct cloche_err *err)
 		return cloche_err_sys(err, errno, "look at '/usr'");
 	*ret = mix(mix(h, st.st_dev), st.st_ino);
 	return 0;
-}
-
-static int open_pin(int run_fd, const char *pin)
-{
-	int fd = openat(run_fd, pin, O_RDONLY | O_CLOEXEC);
-	struct statfs fs;
-
-	if (fd < 0)
-		return -errno;
-	/* The empty file below a pin that is gone is no namespace. */
-	if (fstatfs(fd, &fs) < 0 || fs.f_type != NSFS_MAGIC) {
-		(void)close(fd);
-		return -ENOENT;
-	}
-	return fd;
 }
 
 static int make_file(const char *path, const char *data, size_t len)
@@ -204,8 +189,9 @@ static int build_dev(struct cloche_err *err)
 		if (symlink(links[i][0], path) < 0)
 			return cloche_err_sys(err, errno, "link /dev/%s", links[i][1]);
 	}
-	if (mkdir(BUILD "/dev/shm", 0755) < 0)
-		return cloche_err_sys(err, errno, "make /dev/shm");
+	/* /dev/pts stays empty: it covers what of /proc is masked, too. */
+	if (mkdir(BUILD "/dev/shm", 0755) < 0 || mkdir(BUILD "/dev/pts", 0755) < 0)
+		return cloche_err_sys(err, errno, "make /dev/shm and /dev/pts");
 	if (mount(NULL, BUILD "/dev", NULL,
 		  MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
 		return cloche_err_sys(err, errno, "make /dev read-only");
@@ -344,22 +330,6 @@ static void try_remove_others(const char *keep)
 		(void)closedir(d);
 }
 
-/*
- * For the runs after this one, which build their own where there is no pin. A kernel may refuse it
- * in a mount namespace other than the first: it takes the new namespace for an ancestor when the
- * number that it drew for it is lower (mnt_ns_loop; since 6.18 each CPU draws from its own range).
- */
-static void try_pin(const char *ns, const char *pin)
-{
-	char path[128];
-	int r;
-
-	(void)snprintf(path, sizeof(path), HOST_RUN_DIR "/%s", pin);
-	r = make_file(path, "", 0);
-	if (r == 0 || r == -EEXIST)
-		(void)mount(ns, path, NULL, MS_BIND, NULL);
-}
-
 /* A child builds and waits while its namespace is opened and pinned from here; returns its fd. */
 static int build_and_pin(const char *pin, struct cloche_err *err)
 {
@@ -393,7 +363,7 @@ static int build_and_pin(const char *pin, struct cloche_err *err)
 		if (r < 0)
 			r = cloche_err_sys(err, errno, "open '%s'", ns);
 		else
-			try_pin(ns, pin);
+			host_try_pin(ns, pin);
 	}
 	(void)close(down[1]);
 	(void)close(up[0]);
@@ -413,13 +383,13 @@ int rootfs_template(int run_fd, struct cloche_err *err)
 	if (r < 0)
 		return r;
 	(void)snprintf(pin, sizeof(pin), "ns/root-%016llx", (unsigned long long)key);
-	fd = open_pin(run_fd, pin);
+	fd = host_pin_open(run_fd, pin);
 	if (fd >= 0)
 		return fd;
 	lock = host_lock(run_fd, "setup.lock", err);
 	if (lock < 0)
 		return lock;
-	fd = open_pin(run_fd, pin);
+	fd = host_pin_open(run_fd, pin);
 	if (fd >= 0)
 		return fd;
 	r = prepare_dir(err);
