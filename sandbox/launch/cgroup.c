@@ -33,7 +33,7 @@ static bool on_v1(const struct cgroup *cg, enum controller c)
 	return cg->ctl[c] >= 0;
 }
 
-static void close_all(struct cgroup *cg)
+void cgroup_close(struct cgroup *cg)
 {
 	fd_close(&cg->v2);
 	fd_close(&cg->events);
@@ -319,7 +319,7 @@ int cgroup_destroy(const struct layout *layout, struct cgroup *cg, struct cloche
 	}
 	if (r < 0)
 		(void)cloche_err_sys(err, -r, "remove the cgroup 'cloche/%s'", cg->name);
-	close_all(cg);
+	cgroup_close(cg);
 	return r;
 }
 

@@ -62,6 +62,9 @@ uint64_t cgroup_cpu_ns(const struct cgroup *cg);
  * do not end within a second. */
 int cgroup_destroy(const struct layout *layout, struct cgroup *cg, struct cloche_err *err);
 
+/* Closes the fds and leaves the leaves. */
+void cgroup_close(struct cgroup *cg);
+
 /* The same for what a dead owner of the slot left. */
 int cgroup_sweep(const struct layout *layout, unsigned slot, struct cloche_err *err);
 

@@ -217,7 +217,8 @@ static int exec_command(const struct plan *p, struct cloche_err *err)
 	int code = ENOENT;
 
 	for (char **path = p->candidates; *path; path++) {
-		p->shared->exec_ns = clock_now_ns(); /* no system call; the last one is what worked */
+		p->shared->exec_ns =
+			clock_now_ns(); /* no system call; the last one is what worked */
 		(void)execve(*path, p->spec->argv, p->env);
 		if (errno != ENOENT && errno != ENOTDIR) {
 			code = errno;

@@ -34,7 +34,7 @@ struct cloche_err;
 #define IMAGE_BLOCK	4096
 #define IMAGE_META_MAX	(1U << 20)
 #define IMAGE_ARCH	"amd64"
-#define IMAGE_PATH_LEN	(sizeof("/run/cloche/images/") + HASH_HEX_LEN)
+#define IMAGE_PATH_LEN	(sizeof("/run/cloche/images/-01234567") + HASH_HEX_LEN)
 
 struct image {
 	int fd;

@@ -27,9 +27,15 @@
 #define LOOP_CTRL     makedev(10, 237) /* Documentation/admin-guide/devices.txt */
 #define LOOP_ATTEMPTS 64
 
+/* By content and store: to remove an image from one store shall not take another's mount away.
+ * FNV-1a tells stores apart, it protects nothing. */
 static void path_of(const char *sha256, char ret[static IMAGE_PATH_LEN])
 {
-	(void)snprintf(ret, IMAGE_PATH_LEN, MOUNTS "/%s", sha256);
+	uint32_t store = 0x811c9dc5u;
+
+	for (const char *p = image_store_path(); *p; p++)
+		store = (store ^ (unsigned char)*p) * 0x01000193u;
+	(void)snprintf(ret, IMAGE_PATH_LEN, MOUNTS "/%s-%08x", sha256, store);
 }
 
 bool image_mounted(const char *sha256)

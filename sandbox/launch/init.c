@@ -180,7 +180,17 @@ static void run_function(const struct plan *p)
 		_exit(EXIT_FAILURE);
 	m.type = p->shared->err.code ? INIT_FAILED : INIT_ENDED;
 	m.at_ns = clock_now_ns();
+	/* From here on the launcher may leave before us: see leave(). Its death is still seen, at
+	 * the end of the socket. */
+	if (p->single)
+		(void)prctl(PR_SET_PDEATHSIG, 0);
 	say(p, &m);
+}
+
+static void leave(struct plan *p)
+{
+	if (cgroup_destroy(p->layout, &p->cgroup, NULL) == 0)
+		slot_release(&p->slot, true);
 }
 
 /* ---- the proof ---- */
@@ -272,7 +282,7 @@ static enum init_dirt prove(void)
 
 _Noreturn void init_main(struct plan *plan)
 {
-	struct init_msg m;
+	struct init_msg m = { 0 };
 	struct cloche_err err = { 0 };
 
 	/* The launcher's death is the context's. It may have died before this line: then the
@@ -288,7 +298,7 @@ _Noreturn void init_main(struct plan *plan)
 			_exit(EXIT_FAILURE);
 		}
 	run_function(plan);
-	while (!plan->single && recv(plan->control, &m, sizeof(m), 0) == sizeof(m)) {
+	while (recv(plan->control, &m, sizeof(m), 0) == sizeof(m) && m.type != INIT_LEAVE) {
 		if (m.type == INIT_GO) {
 			run_function(plan);
 		} else if (m.type == INIT_PROVE) {
@@ -296,5 +306,7 @@ _Noreturn void init_main(struct plan *plan)
 			say(plan, &m);
 		}
 	}
+	if (m.type == INIT_LEAVE)
+		leave(plan);
 	_exit(EXIT_SUCCESS);
 }

@@ -16,6 +16,7 @@ enum init_type {
 	INIT_STARTED, /* pid 1 → launcher: its exec is done; at_ns; with the policy's listener */
 	INIT_ENDED,   /* pid 1 → launcher: it is reaped; at_ns, status, usage */
 	INIT_FAILED,  /* pid 1 → launcher: it ended before exec; shared->err */
+	INIT_LEAVE,   /* launcher → pid 1: remove the cgroups, free the slot and end */
 	INIT_PROVE,   /* launcher → pid 1: is the context clean? */
 	INIT_PROVED,  /* pid 1 → launcher: dirty is enum init_dirt */
 };
@@ -45,7 +46,7 @@ struct init_msg {
 };
 
 /* Completes the context, starts the first function process without being asked and serves until the
- * launcher goes away; of a plan for a single one it ends after that. Does not return. */
+ * launcher goes away or tells it to leave. Does not return. */
 _Noreturn void init_main(struct plan *plan);
 
 #endif

@@ -87,6 +87,8 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 
 	spec_host_read(&host);
 	plan->spec = spec;
+	plan->layout = &l->layout;
+	plan->slot = ctx->slot;
 	plan->uid = slot_uid(ctx->slot.n);
 	plan->cpu = cpu_limits_of(spec->cpu_mode, spec->memory_bytes, spec->cpu_milli, host.cpus);
 	r = choose_cpus(plan, ctx->slot.n, err);
@@ -318,8 +320,18 @@ int context_destroy(struct launcher *launcher, struct context *ctx, struct cloch
 
 int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
-	int r = end_context(launcher, ctx, err);
+	int r;
 
+	/* Empty, and pid 1 outlives us (init.c): it takes the cgroups away and frees the slot. */
+	if (ctx->pid1 >= 0 && ctx->plan.single && cgroup_populated(&ctx->plan.cgroup) == 0 &&
+	    context_send(ctx, INIT_LEAVE, NULL) == 0) {
+		cgroup_close(&ctx->plan.cgroup);
+		fd_close(&ctx->control);
+		fd_close(&ctx->listener);
+		free_context(ctx, false);
+		return 0;
+	}
+	r = end_context(launcher, ctx, err);
 	free_context(ctx, r == 0);
 	return r;
 }

@@ -68,10 +68,11 @@ void context_kill(const struct context *ctx);
 int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
 
 /*
- * The same for a caller that ends next: no process of the function runs any more and the cgroups
- * are gone, but the end of pid 1, which takes the kernel as long as half a launch (it tears the
- * namespaces down), is not waited for. Pid 1 shares the lock of the slot, so nobody gets the slot
- * and with it the uid before that end.
+ * The same for a caller that ends next: no process of the function runs any more, but the end of
+ * pid 1, which takes the kernel as long as half a launch (it tears the namespaces down), is not
+ * waited for; of a single run pid 1 also removes the cgroups, which are empty. Pid 1 shares the
+ * lock of the slot, so nobody gets the slot and with it the uid before that end; a pid 1 that does
+ * not come to it leaves the slot dirty, and the next run cleans.
  */
 int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
 

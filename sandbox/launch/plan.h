@@ -7,12 +7,14 @@
 #include "launch/limits.h"
 #include "launch/policy.h"
 #include "launch/rootfs.h"
+#include "launch/slot.h"
 
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 
+struct layout;
 struct spec;
 
 /*
@@ -27,12 +29,14 @@ struct plan {
 	struct rootfs rootfs;
 	struct policy policy;
 	cpu_set_t affinity;
-	char **candidates; /* paths to exec in turn, NULL-terminated; owned */
-	char **env;	   /* owned, with its strings */
-	char id_map[32];   /* for uid_map and gid_map */
-	int control;	   /* pid 1's end of the control socket */
-	bool single;	   /* one function process only: pid 1 ends with it */
-	int out, err;	   /* its standard output and error; -1: the caller's */
+	char **candidates;	     /* paths to exec in turn, NULL-terminated; owned */
+	char **env;		     /* owned, with its strings */
+	char id_map[32];	     /* for uid_map and gid_map */
+	int control;		     /* pid 1's end of the control socket */
+	bool single;		     /* one function process only */
+	const struct layout *layout; /* with slot: for pid 1 when it is the last to leave */
+	struct slot slot;
+	int out, err; /* its standard output and error; -1: the caller's */
 	struct shared *shared;
 };
 
