@@ -319,9 +319,19 @@ static uint64_t rusage_ns(const struct rusage *u)
 
 static void usage_since(struct cgroup_usage *u, const struct cgroup_usage *base, uint64_t ours)
 {
+	uint64_t user = minus(u->user_ns, base->user_ns);
+	uint64_t system = minus(u->system_ns, base->system_ns);
+
 	u->cpu_ns = less(minus(u->cpu_ns, base->cpu_ns), ours);
-	u->user_ns = minus(u->user_ns, base->user_ns);
-	u->system_ns = less(minus(u->system_ns, base->system_ns), ours);
+	u->user_ns = user;
+	u->system_ns = system;
+	/* The kernel knows their ratio only, sampled by ticks; the sum is exact. */
+	if (u->cpu_ns != UINT64_MAX && user != UINT64_MAX && system != UINT64_MAX) {
+		double part = user + system ? (double)user / (double)(user + system) : 1;
+
+		u->user_ns = (uint64_t)((double)u->cpu_ns * part);
+		u->system_ns = u->cpu_ns - u->user_ns;
+	}
 	u->throttled_ns = minus(u->throttled_ns, base->throttled_ns);
 	u->throttled_periods = minus(u->throttled_periods, base->throttled_periods);
 	u->oom_kills = minus(u->oom_kills, base->oom_kills);

@@ -98,7 +98,7 @@ static int attack_climb(const char *path)
 /* chroot(2) into a directory below while standing above it: the classic way out of a chroot. */
 static int attack_chroot(const char *path)
 {
-	if (chroot("/tmp") < 0)
+	if (chdir("/") < 0 || chroot("/tmp") < 0)
 		return refused();
 	return attack_climb(path);
 }

@@ -165,7 +165,7 @@ static void log_expect(const char *dir, const char *want)
 
 Test(deps, installs_only_what_is_missing)
 {
-	cleanup_tmpdir char *dir = machine_make("0", "bubblewrap runc");
+	cleanup_tmpdir char *dir = machine_make("0", "bubblewrap crun runc");
 	cleanup_run struct run run = { 0 };
 
 	deps_run(&run, dir, "bench");
@@ -177,7 +177,7 @@ Test(deps, installs_only_what_is_missing)
 
 Test(deps, does_nothing_when_all_is_there)
 {
-	cleanup_tmpdir char *dir = machine_make("0", "bubblewrap runc hyperfine");
+	cleanup_tmpdir char *dir = machine_make("0", "bubblewrap crun runc hyperfine");
 	cleanup_run struct run run = { 0 };
 
 	deps_run(&run, dir, "bench");
@@ -188,7 +188,7 @@ Test(deps, does_nothing_when_all_is_there)
 
 Test(deps, uses_sudo_or_says_what_to_do)
 {
-	cleanup_tmpdir char *dir = machine_make("1000", "runc");
+	cleanup_tmpdir char *dir = machine_make("1000", "crun runc");
 	cleanup_run struct run run = { 0 };
 
 	deps_run(&run, dir, "bench");
@@ -212,12 +212,12 @@ Test(deps, names_what_another_system_needs)
 	deps_run(&run, dir, "bench");
 	cr_expect_eq(run.status, 1);
 	cr_expect(strstr(run.err, "not a Debian machine"), "%s", run.err);
-	cr_expect(strstr(run.err, "bubblewrap runc hyperfine"), "%s", run.err);
+	cr_expect(strstr(run.err, "bubblewrap crun runc hyperfine"), "%s", run.err);
 }
 
 Test(deps, shows_why_an_installation_failed)
 {
-	cleanup_tmpdir char *dir = machine_make("0", "runc");
+	cleanup_tmpdir char *dir = machine_make("0", "crun runc");
 	cleanup_run struct run run = { 0 };
 
 	script_make(dir, "apt-get", "echo E: no such mirror >&2; exit 100");
