@@ -195,19 +195,43 @@ static void leave(struct plan *p)
 
 /* ---- the proof ---- */
 
-static bool dir_empty(const char *path, bool *ok)
+/* The way to a bind's mount point begins with it. Such an entry of /tmp is ours and stays ours: in
+ * a sticky directory the function cannot remove or rename what is root's. */
+static bool leads_to_bind(const struct rootfs *fs, const char *dir, const char *name)
+{
+	size_t dir_len = strlen(dir), len = strlen(name);
+
+	for (size_t i = 0; fs && i < fs->n_binds; i++) {
+		const char *dst = fs->binds[i].dst;
+
+		if (strncmp(dst, dir, dir_len) != 0 || dst[dir_len] != '/')
+			continue;
+		dst += dir_len + 1;
+		if (strncmp(dst, name, len) == 0 && (dst[len] == '/' || dst[len] == '\0'))
+			return true;
+	}
+	return false;
+}
+
+/* ours: whose mount points do not count; NULL: everything does. */
+static bool dir_empty(const char *path, const struct rootfs *ours, bool *ok)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char buf[512];
-	long n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, buf, sizeof(buf));
-	struct dirent64 *e;
+	long n = fd < 0 ? -1 : 1;
 
-	*ok = n >= 0;
-	for (long at = 0; at < n; at += e->d_reclen) {
-		e = (void *)(buf + at);
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			return false;
+	while (n > 0) {
+		struct dirent64 *e;
+
+		n = syscall(SYS_getdents64, fd, buf, sizeof(buf));
+		for (long at = 0; at < n; at += e->d_reclen) {
+			e = (void *)(buf + at);
+			if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+			    !leads_to_bind(ours, path, e->d_name))
+				return false;
+		}
 	}
+	*ok = n >= 0;
 	return true;
 }
 
@@ -244,7 +268,7 @@ static bool mqueue_empty(bool *ok)
 		tree = fsmount(fs, FSMOUNT_CLOEXEC, 0);
 	*ok = tree >= 0;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", tree);
-	return *ok && dir_empty(path, ok);
+	return *ok && dir_empty(path, NULL, ok);
 }
 
 static bool keyring_empty(bool *ok)
@@ -255,7 +279,7 @@ static bool keyring_empty(bool *ok)
 	return n <= 0;
 }
 
-static enum init_dirt prove(void)
+static enum init_dirt prove(const struct plan *p)
 {
 	bool ok = true, all = true;
 
@@ -263,10 +287,10 @@ static enum init_dirt prove(void)
 		;
 	if (waitpid(-1, NULL, WNOHANG) == 0)
 		return DIRT_PROCESS;
-	if (!dir_empty("/tmp", &ok))
+	if (!dir_empty("/tmp", &p->rootfs, &ok))
 		return DIRT_TMP;
 	all &= ok;
-	if (!dir_empty("/dev/shm", &ok))
+	if (!dir_empty("/dev/shm", NULL, &ok))
 		return DIRT_SHM;
 	all &= ok;
 	if (!sysv_empty(&ok) && ok)
@@ -302,7 +326,7 @@ _Noreturn void init_main(struct plan *plan)
 		if (m.type == INIT_GO) {
 			run_function(plan);
 		} else if (m.type == INIT_PROVE) {
-			m = (struct init_msg){ .type = INIT_PROVED, .dirt = prove() };
+			m = (struct init_msg){ .type = INIT_PROVED, .dirt = prove(plan) };
 			say(plan, &m);
 		}
 	}

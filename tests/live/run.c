@@ -767,6 +767,21 @@ Test(run_repeat, a_file_in_tmp_costs_the_context)
 	expect_replaced("hidden", "/tmp");
 }
 
+/* What the launch itself made there for a bind is no dirt; what lies beside it is. */
+Test(run_repeat, a_bind_below_tmp_costs_nothing)
+{
+	cleanup_free char *bind = NULL;
+	cleanup_run struct run clean = { 0 }, dirty = { 0 };
+
+	cr_assert(asprintf(&bind, "%s:/tmp/a/b", env_need("HELPERS")) > 0);
+	RUN_CLOCHE(&clean, "-b", bind, "--repeat", "2", "--", "/tmp/a/b/inside", "exit", "0");
+	expect(&clean, 0, "ok");
+	cr_expect_str_eq(context_text(&clean, 1, "start"), "warm");
+	RUN_CLOCHE(&dirty, "-b", bind, "--repeat", "2", "--", "/tmp/a/b/inside", "leave", "file");
+	expect(&dirty, 0, "ok");
+	cr_expect_str_eq(context_text(&dirty, 1, "start"), "cold");
+}
+
 Test(run_repeat, shared_memory_costs_the_context)
 {
 	test_needs("system-v-ipc");
