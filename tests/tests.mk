@@ -14,7 +14,7 @@ DEPS := build
 DEPS += $(if $(filter tests check check-% fuzz lint,$(GOALS)),test)
 DEPS += $(if $(filter lint format,$(GOALS)),lint)
 DEPS += $(if $(filter bench bench-%,$(GOALS)),bench)
-DEPS += $(if $(filter check check-vm,$(GOALS)),vm)
+DEPS += $(if $(filter check check-vm bench-vm vm-shell,$(GOALS)),vm)
 include $(patsubst %,build/deps/%.mk,$(strip $(DEPS)))
 endif
 

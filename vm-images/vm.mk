@@ -4,7 +4,7 @@
 # What the test programs need beside them, at the same paths.
 VM_FILES = $(B)/cloche $(LIVE) $(HELPERS) $(wildcard policies)
 
-.PHONY: check-vm vm-shell
+.PHONY: check-vm vm-shell bench-vm
 check-vm: tests ## run the live, escape and fault tests under each kernel of vm-images/kernels
 	@CLOCHE=$(abspath $(B)/cloche) HELPERS=$(abspath $(B)/helpers) \
 		vm-images/check.sh $(VM_FILES) -- $(abspath $(LIVE))
@@ -13,3 +13,11 @@ vm-shell: tests ## a root shell in such a machine (KERNEL=6.1, the first of the 
 	@VM_LIMIT=$${VM_LIMIT:-86400} vm-images/boot.sh --tty --workdir '$(CURDIR)' \
 		$(patsubst %,--add %,$(VM_FILES) $(VM_ADD)) \
 		$(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^#/ { print $$1; exit }' vm-images/kernels)) -- bash -l
+
+# Emulated, so only the ratios of one table mean anything; BENCH_QUICK, BENCH_ARGS as for bench.
+bench-vm: all $(BENCH) $(HELPERS) ## the bench on unified cgroup v2, in such a machine (KERNEL=6.1)
+	@VM_LIMIT=$${VM_LIMIT:-1800} vm-images/boot.sh --workdir '$(CURDIR)' \
+		$(patsubst %,--add %,$(VM_FILES) $(BENCH)) \
+		$(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^\#/ { print $$1; exit }' vm-images/kernels)) -- \
+		env CLOCHE='$(abspath $(B)/cloche)' BENCH_QUICK='$(BENCH_QUICK)' \
+		$(BENCH) --helpers $(B)/helpers $(BENCH_ARGS)
