@@ -40,4 +40,7 @@ int kill_measure(struct bench *bench, unsigned kills, struct cloche_err *err);
  * take their turns in the same order. */
 uint32_t bench_random(uint32_t below);
 
+/* From the kill of 64 spinning forks to their end, once. */
+int floor_measure(int64_t *ret_ns, struct cloche_err *err);
+
 #endif

@@ -273,7 +273,26 @@ static int process_collect(struct census *census, const char *pid)
 	return 0;
 }
 
-static int processes_collect(struct census *census)
+/* A process that has ended and waits for its parent's look: it does nothing any more. */
+static bool is_dead(const char *pid)
+{
+	cleanup_file FILE *f = NULL;
+	char path[64], line[256], state = '?';
+
+	snprintf(path, sizeof(path), "/proc/%s/status", pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "State: %c", &state) != 1)
+		;
+	return !f || state == 'Z' || state == 'X';
+}
+
+/* It runs as the uid of a slot: a function's process, not a pid 1 on its way out. */
+static bool is_function(const char *pid)
+{
+	return status_get(pid, "Uid") >= 1900000000;
+}
+
+static int processes_collect(struct census *census, bool all)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -285,7 +304,8 @@ static int processes_collect(struct census *census)
 		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
 			continue;
 		if (is_context(entry->d_name) && !is_supervisor(entry->d_name) &&
-		    !is_supervised(entry->d_name))
+		    !is_supervised(entry->d_name) &&
+		    (all || (is_function(entry->d_name) && !is_dead(entry->d_name))))
 			r = process_collect(census, entry->d_name);
 	}
 	closedir(proc);
@@ -315,7 +335,7 @@ static int compare_names(const void *a, const void *b)
 int census_survivors(struct census *ret, struct cloche_err *err)
 {
 	struct census census = { 0 };
-	int r = processes_collect(&census);
+	int r = processes_collect(&census, false);
 
 	if (r < 0) {
 		census_free(&census);
@@ -343,7 +363,7 @@ static int lists_collect(struct census *census)
 		r = mounts_collect(census, "/proc/self/mountinfo", "");
 	if (r == 0)
 		r = pins_collect(census);
-	return r == 0 ? processes_collect(census) : r;
+	return r == 0 ? processes_collect(census, true) : r;
 }
 
 int census_take(struct census *ret, struct cloche_err *err)

@@ -80,8 +80,10 @@ int overshoot_measure(struct bench *bench, struct figures *figures, struct cloch
 {
 	static const enum work bad[] = { WORK_BURN, WORK_FORKBOMB };
 	cleanup_sample struct sample burn = { 0 }, burn_out = { 0 }, bomb = { 0 }, bomb_out = { 0 };
+	cleanup_sample struct sample floor = { 0 };
 	struct command commands[2] = { 0 };
 	unsigned runs = bench->quick ? 30 : 200;
+	int64_t floor_ns;
 	int r = 0;
 
 	printf("\nLateness of a 50 ms limit (ms)\n  %-36s%6s%9s%9s%9s\n", "", "runs", "p50", "p99",
@@ -96,6 +98,10 @@ int overshoot_measure(struct bench *bench, struct figures *figures, struct cloch
 		r = run_late(bench, &commands[0], &burn, &burn_out, err);
 		if (r == 0)
 			r = run_late(bench, &commands[1], &bomb, &bomb_out, err);
+		if (r == 0)
+			r = floor_measure(&floor_ns, err);
+		if (r == 0)
+			r = sample_add(&floor, floor_ns, err);
 	}
 	for (int i = 0; i < 2; i++)
 		command_free(&commands[i]);
@@ -105,6 +111,7 @@ int overshoot_measure(struct bench *bench, struct figures *figures, struct cloch
 	row_print(bench, "busy loop, by the report", &burn);
 	row_print(bench, "busy loop, whole process outside", &burn_out);
 	row_print(bench, "fork bomb, by the report", &bomb);
+	row_print(bench, "floor: cgroup.kill of such a crowd", &floor);
 	row_print(bench, "fork bomb, whole process outside", &bomb_out);
 	printf("  alive after any of these runs: %s\n",
 	       bench->leaked ? "SURVIVORS, see above" : "nothing");
