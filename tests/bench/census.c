@@ -283,7 +283,7 @@ static bool is_dead(const char *pid)
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f) && sscanf(line, "State: %c", &state) != 1)
 		;
-	return !f || state == 'Z' || state == 'X';
+	return state == '?' || state == 'Z' || state == 'X'; /* '?': gone meanwhile */
 }
 
 /* It runs as the uid of a slot: a function's process, not a pid 1 on its way out. */
