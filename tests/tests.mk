@@ -54,6 +54,15 @@ check-unit: $(UNIT) ## run the tests that need no privilege
 check-live: tests ## run the tests that make real contexts, as root
 	@$(SUDO) env $(LIVE_ENV) sh tests/run.sh live $(LIVE)
 
+# With SAN: what runs under sanitizers. Not there: tests that trace the program (ptrace and the leak
+# checker exclude each other), that weigh its memory or time, and ledger_run, whose test library leaks.
+SAN_LIVE = $(patsubst %,$(B)/tests/%,escape/escape $(addprefix live/,abuse bad_input doctor image \
+	image_import learn ledger_cli outcomes policy run trace_cli tune))
+
+.PHONY: check-san
+check-san: check-unit ## with SAN=address,undefined: the tests that can run under sanitizers
+	@$(MAKE) --no-print-directory check-live LIVE='$(SAN_LIVE)'
+
 # ---- fuzzing ---------------------------------------------------------------------------------
 
 # The library is built again by clang, instrumented; each tests/fuzz/fuzz_NAME.c is one target and
