@@ -137,14 +137,13 @@ static void try_be_prompt(const struct watch *w, bool on)
 
 static void on_started(struct watch *w, const struct init_msg *m)
 {
-	struct meter_usage now;
-
 	/* Once per context, and not before: what the launch used is not the function's, and a small
 	 * quota would stretch it to seconds. */
 	if (w->first && cgroup_set_quota(&w->ctx->plan.cgroup, &w->ctx->plan.cpu, &w->inv->err) < 0)
 		give_up(w, 0, NULL);
-	/* Its first instruction by the meter; the call of execve, a little before that, without. */
-	w->start_ns = metering_now(w->metering, &now) ? (int64_t)now.begin_ns : m->at_ns;
+	/* The call of execve: pid 1 may be told before the new image is in place (the kernel ends a
+	 * vfork early in the exec), and so before the meter sees the first instruction. */
+	w->start_ns = m->at_ns;
 	w->launch_cpu_ns = (uint64_t)m->cpu_ns;
 	w->inv->ran = true;
 	w->fds[WATCH_DENIED].fd = w->ctx->listener;
@@ -250,6 +249,22 @@ static void on_denied(struct watch *w)
 		kill_for(w, VERDICT_DENIED);
 }
 
+/* The limit counts from the first instruction, which the meter knows by now. */
+static void on_deadline(struct watch *w)
+{
+	struct meter_usage now;
+
+	if (metering_now(w->metering, &now)) {
+		w->start_ns = (int64_t)now.begin_ns;
+		w->deadline_ns = w->start_ns + w->spec->timeout_ns;
+		if (clock_now_ns() < w->deadline_ns) {
+			set_timer(w, WATCH_WALL, w->deadline_ns);
+			return;
+		}
+	}
+	kill_for(w, VERDICT_TIMEOUT);
+}
+
 static void watch_once(struct watch *w)
 {
 	uint64_t expirations;
@@ -265,7 +280,7 @@ static void watch_once(struct watch *w)
 		on_message(w);
 	if (w->fds[WATCH_WALL].revents &&
 	    read(w->fds[WATCH_WALL].fd, &expirations, sizeof(expirations)) > 0)
-		kill_for(w, VERDICT_TIMEOUT);
+		on_deadline(w);
 	if (w->fds[WATCH_CPU].revents &&
 	    read(w->fds[WATCH_CPU].fd, &expirations, sizeof(expirations)) > 0)
 		check_cpu_time(w);
@@ -382,10 +397,12 @@ static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_r
 	inv->rusage = w->end.usage;
 	inv->rusage_ns = less(rusage_ns(&inv->rusage), w->launch_cpu_ns);
 	inv->on_cpu_ns = inv->metered.why ? inv->usage.cpu_ns : inv->metered.usage.on_cpu_ns;
-	if (inv->ran && !inv->metered.why)
+	if (inv->ran && !inv->metered.why) {
 		inv->wall_ns = (int64_t)inv->metered.usage.wall_ns;
-	else if (inv->ran)
+		w->start_ns = (int64_t)inv->metered.usage.begin_ns;
+	} else if (inv->ran) {
 		inv->wall_ns = (w->end.at_ns ? w->end.at_ns : dead_ns) - w->start_ns;
+	}
 	if (w->killed && w->cause == VERDICT_TIMEOUT)
 		inv->overshoot_ns = dead_ns - w->deadline_ns;
 	inv->verdict = find_verdict(w, inv);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -334,8 +335,19 @@ static bool trace_until_hit(struct setting *s, struct tracing *t)
 	return false;
 }
 
+/* One case at a time, of all tests that run now: a run may take the slot of one that was killed
+ * before the next run has cleaned it, and what lies there would be laid at the wrong door. */
+static int gate_enter(void)
+{
+	int fd = open(env_need("CLOCHE"), O_RDONLY | O_CLOEXEC);
+
+	cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0, "lock the program: %m");
+	return fd;
+}
+
 static void fail_one(struct setting *s, const struct call *at, int code)
 {
+	cleanup_fd int gate = gate_enter();
 	cleanup_tracing struct tracing t = {
 		.argv = s->argv, .at = *at, .fault = FAULT_ERROR, .code = code
 	};
@@ -382,6 +394,7 @@ void fail_each(const struct fault_plan *plan, int code)
 
 static void kill_one(struct setting *s, const struct call *at)
 {
+	cleanup_fd int gate = gate_enter();
 	cleanup_tracing struct tracing t = { .argv = s->argv, .at = *at, .fault = FAULT_KILL };
 	bool launch = in_launch(&s->whole, at);
 	cleanup_free char *left = NULL;
