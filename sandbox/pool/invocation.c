@@ -53,6 +53,9 @@ enum {
  * makes the next one. */
 #define TRACE_PERIOD_MS 5
 
+/* An exec that takes so many times the limit is not waited for any longer. */
+#define MAX_WAITS 10
+
 struct watch {
 	struct context *ctx;
 	const struct spec *spec;
@@ -60,6 +63,7 @@ struct watch {
 	struct metering *metering;
 	struct pollfd fds[WATCH_N];
 	int64_t start_ns, deadline_ns;
+	unsigned waits; /* deadlines that came before the exec was done */
 	uint64_t cpu_base_ns, output_bytes;
 	uint64_t launch_cpu_ns; /* what the function process had used before its exec: ours */
 	bool first, traced, ended, killed;
@@ -101,7 +105,7 @@ static uint64_t cpu_used(const struct watch *w)
 	struct meter_usage now;
 	uint64_t cgroup_ns;
 
-	if (metering_now(w->metering, &now))
+	if (metering_now(w->metering, &now) > 0)
 		return now.on_cpu_ns;
 	cgroup_ns = cgroup_cpu_ns(&w->ctx->plan.cgroup) - w->cpu_base_ns;
 	return cgroup_ns > w->launch_cpu_ns ? cgroup_ns - w->launch_cpu_ns : 0;
@@ -249,20 +253,25 @@ static void on_denied(struct watch *w)
 		kill_for(w, VERDICT_DENIED);
 }
 
-/* The limit counts from the first instruction, which the meter knows by now. */
+/*
+ * The limit counts from the first instruction, which the meter knows. When even the exec is not
+ * done yet (a small share of a slow CPU), it cannot be over before the same time has passed once
+ * more.
+ */
 static void on_deadline(struct watch *w)
 {
 	struct meter_usage now;
+	int began = metering_now(w->metering, &now);
 
-	if (metering_now(w->metering, &now)) {
+	if (began > 0)
 		w->start_ns = (int64_t)now.begin_ns;
-		w->deadline_ns = w->start_ns + w->spec->timeout_ns;
-		if (clock_now_ns() < w->deadline_ns) {
-			set_timer(w, WATCH_WALL, w->deadline_ns);
-			return;
-		}
-	}
-	kill_for(w, VERDICT_TIMEOUT);
+	else if (began == 0 && w->waits++ < MAX_WAITS)
+		w->start_ns = clock_now_ns();
+	w->deadline_ns = w->start_ns + w->spec->timeout_ns;
+	if (clock_now_ns() < w->deadline_ns)
+		set_timer(w, WATCH_WALL, w->deadline_ns);
+	else
+		kill_for(w, VERDICT_TIMEOUT);
 }
 
 static void watch_once(struct watch *w)

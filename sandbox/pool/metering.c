@@ -96,9 +96,11 @@ void metering_drain(struct metering *m)
 		(void)trace_recorder_drain(m->recorder, NULL);
 }
 
-bool metering_now(struct metering *m, struct meter_usage *ret)
+int metering_now(struct metering *m, struct meter_usage *ret)
 {
-	return m->begun && meter_end(&m->slot, ret, NULL) == 0 && ret->began;
+	int r = m->begun ? meter_end(&m->slot, ret, NULL) : -ENODATA;
+
+	return r < 0 ? r : ret->began;
 }
 
 void metering_end(struct metering *m, struct metered *ret)

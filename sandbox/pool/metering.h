@@ -59,8 +59,8 @@ int metering_begin(struct metering *m, FILE *trace, const char *request_id, stru
 /* Writes the events that are there; to be called every few milliseconds. */
 void metering_drain(struct metering *m);
 
-/* What it used until now; false: that is not known, or it has not begun yet. */
-bool metering_now(struct metering *m, struct meter_usage *ret);
+/* What it used until now: 1; 0: it has not come to its first instruction yet; -errno: not known. */
+int metering_now(struct metering *m, struct meter_usage *ret);
 
 /* When all its processes are dead. */
 void metering_end(struct metering *m, struct metered *ret);
