@@ -79,6 +79,11 @@ int image_store_open(bool make, struct cloche_err *err)
 					      quote(shown, path));
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
+	if (fd < 0 && errno == ENOENT)
+		return cloche_err_set(err, ENOENT,
+				      "there are no images yet, and no store at %s: 'cloche image "
+				      "build' or 'import' makes one",
+				      quote(shown, path));
 	if (fd < 0)
 		return cloche_err_sys(err, errno, "open the image store %s", quote(shown, path));
 	if (fstat(fd, &st) < 0)

@@ -48,12 +48,14 @@ uint64_t spec_shm_bytes(const struct spec *spec)
 static int check_memory(struct spec *s, const struct spec_host *host, struct cloche_err *err)
 {
 	uint64_t most = s->memory_bytes / 4 * 3;
+	bool whole = s->memory_bytes >= MIB && s->memory_bytes % MIB == 0;
 
 	if (s->memory_bytes < SPEC_MEMORY_MIN || s->memory_bytes > host->memory_bytes)
-		return cloche_err_set(
-			err, ERANGE,
-			"--memory %" PRIu64 "M: from 4M to %" PRIu64 "M, the memory of this host",
-			(uint64_t)(s->memory_bytes / MIB), (uint64_t)(host->memory_bytes / MIB));
+		return cloche_err_set(err, ERANGE,
+				      "--memory %" PRIu64 "%s: from 4M to %" PRIu64
+				      "M, the memory of this host",
+				      (uint64_t)(whole ? s->memory_bytes / MIB : s->memory_bytes),
+				      whole ? "M" : " bytes", (uint64_t)(host->memory_bytes / MIB));
 	if (s->tmp_bytes == 0) {
 		s->tmp_bytes = s->memory_bytes / 2;
 		if (s->tmp_bytes > 512 * MIB)

@@ -170,9 +170,8 @@ Test(meter_partition, quota_is_waiting)
 	if (getenv("CLOCHE_METER_SHOW"))
 		fprintf(stderr, "cpu.stat %llu ns\n", (unsigned long long)throttled);
 	check_sum(&u);
-	/* The group is held to the end of its period, also when its last thread has died before,
-	 * and its first period may begin before the edge: two periods of 20 ms are nobody's fault.
-	 */
+	/* 0.2 % apart on hardware, 2 % is the promise. An emulated guest was 43 ms off once, under
+	 * load, and why is not known: the bound is wide enough for that. */
 	check_near("quota_ns", u.quota_ns, throttled, 20, 60000000);
 	cr_assert_gt(throttled, u.wall_ns / 2);
 	rig_close(&r);
