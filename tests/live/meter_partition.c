@@ -24,11 +24,12 @@ static void show(const char *what, const struct meter_usage *u)
 {
 	if (getenv("CLOCHE_METER_SHOW"))
 		fprintf(stderr,
-			"%s: wall %llu busy %llu quota %llu contention %llu idle %llu "
+			"%s: wall %llu stolen %lld busy %llu quota %llu contention %llu idle %llu "
 			"switches %llu+%llu missed %llu ns\n",
-			what, (unsigned long long)u->wall_ns, (unsigned long long)u->busy_ns,
-			(unsigned long long)u->quota_ns, (unsigned long long)u->contention_ns,
-			(unsigned long long)u->idle_ns, (unsigned long long)u->switches_voluntary,
+			what, (unsigned long long)u->wall_ns, (long long)u->stolen_ns,
+			(unsigned long long)u->busy_ns, (unsigned long long)u->quota_ns,
+			(unsigned long long)u->contention_ns, (unsigned long long)u->idle_ns,
+			(unsigned long long)u->switches_voluntary,
 			(unsigned long long)u->switches_forced, (unsigned long long)u->missed);
 }
 
@@ -41,15 +42,6 @@ static void check_sum(const struct meter_usage *u)
 	cr_assert_leq(u->contention_ns, u->wall_ns);
 	cr_assert_leq(u->idle_ns, u->wall_ns);
 	cr_assert(u->complete);
-}
-
-/* a within so many thousandths, and a floor for what the two clocks cannot agree on. */
-static void check_near(const char *what, uint64_t a, uint64_t b, unsigned permille, uint64_t floor)
-{
-	uint64_t d = a > b ? a - b : b - a, most = b * permille / 1000;
-
-	cr_assert_leq(d, most > floor ? most : floor, "%s: %llu, truth %llu", what,
-		      (unsigned long long)a, (unsigned long long)b);
 }
 
 static void use_cpu(int cpu)
@@ -145,38 +137,6 @@ static void sleep_ms(int ms)
 	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
 }
 
-/* A busy loop under the quota of 128 MB: what it waits for is what the kernel says it throttled. */
-Test(meter_partition, quota_is_waiting)
-{
-	struct meter_usage u;
-	uint64_t throttled;
-	int cpu = 0;
-	struct child c;
-	struct rig r;
-
-	rig_open(&r, 202, QUOTA_128MB_US);
-	c = rig_spawn(&r, spinner, &cpu);
-	rig_hear(&c);
-	rig_await_sleep(&c);
-	throttled = throttled_ns(&r);
-	rig_begin(&r, false, false);
-	rig_go(&c);
-	sleep_ms(1500);
-	kill(c.pid, SIGKILL);
-	rig_reap(&c, NULL);
-	u = rig_end_last(&r);
-	throttled = throttled_ns(&r) - throttled;
-	show("quota", &u);
-	if (getenv("CLOCHE_METER_SHOW"))
-		fprintf(stderr, "cpu.stat %llu ns\n", (unsigned long long)throttled);
-	check_sum(&u);
-	/* 0.2 % apart on hardware, 2 % is the promise. An emulated guest was 43 ms off once, under
-	 * load, and why is not known: the bound is wide enough for that. */
-	check_near("quota_ns", u.quota_ns, throttled, 20, 60000000);
-	cr_assert_gt(throttled, u.wall_ns / 2);
-	rig_close(&r);
-}
-
 static pid_t competitor(int cpu)
 {
 	pid_t pid = fork();
@@ -226,42 +186,97 @@ Test(meter_partition, competitors_are_contention)
 	rig_close(&r);
 }
 
-/* Under a quota and beside competitors: once the period is over, it is they that it waits for. */
-Test(meter_partition, quota_ends_where_competitors_begin)
-{
-	struct meter_usage u;
-	uint64_t throttled;
-	int cpu = 1;
-	pid_t a, b;
-	struct child c;
-	struct rig r;
+#define ROUNDS 5
 
-	rig_open(&r, 205, 2 * QUOTA_128MB_US);
-	c = rig_spawn(&r, spinner, &cpu);
-	a = competitor(cpu);
-	b = competitor(cpu);
+static int by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* What the child used for its own start may have had the group throttled, and until 6.17 it stays
+ * so while all sleep: cpu.stat has that when it is over. It is over when nothing came for long. */
+static uint64_t throttled_settled_ns(struct rig *r)
+{
+	uint64_t now = throttled_ns(r), before;
+
+	do {
+		before = now;
+		sleep_ms(100);
+		now = throttled_ns(r);
+	} while (now != before);
+	return now;
+}
+
+/* A busy loop under a quota, in ten thousandths how far its figure is from cpu.stat's. */
+static uint64_t quota_error(struct rig *r, int cpu, struct meter_usage *u)
+{
+	struct child c = rig_spawn(r, spinner, &cpu);
+	uint64_t truth;
+
 	rig_hear(&c);
 	rig_await_sleep(&c);
-	throttled = throttled_ns(&r);
-	rig_begin(&r, false, false);
+	truth = throttled_settled_ns(r);
+	rig_begin(r, false, false);
 	rig_go(&c);
-	sleep_ms(1500);
+	sleep_ms(500);
 	kill(c.pid, SIGKILL);
 	rig_reap(&c, NULL);
-	u = rig_end_last(&r);
-	throttled = throttled_ns(&r) - throttled;
-	show("quota and competitors", &u);
+	*u = rig_end_last(r);
+	truth = throttled_ns(r) - truth;
+	show("quota", u);
 	if (getenv("CLOCHE_METER_SHOW"))
-		fprintf(stderr, "cpu.stat %llu ns\n", (unsigned long long)throttled);
-	check_sum(&u);
-	check_near("quota_ns", u.quota_ns, throttled, 20, 20 * NSEC_PER_MSEC);
-	/* How much of it depends on whom the scheduler favours after a throttling. */
-	cr_assert_gt(u.contention_ns, 3 * NSEC_PER_MSEC);
+		fprintf(stderr, "cpu.stat %llu ns\n", (unsigned long long)truth);
+	check_sum(u);
+	cr_assert_gt(truth, 0);
+	return (u->quota_ns > truth ? u->quota_ns - truth : truth - u->quota_ns) * 10000 / truth;
+}
+
+/*
+ * What a busy loop waits for is what the kernel says it throttled, within 2 %. The median of the
+ * rounds: a throttling that begins with the loop's death is none of its, but may be in cpu.stat,
+ * and since 6.3 the kernel's ends only when the group's CPU has heard of the new period, which an
+ * emulated one may do late.
+ */
+static void check_quota(unsigned id, int cpu, unsigned quota_us, unsigned quota_part,
+			uint64_t contention)
+{
+	uint64_t error[ROUNDS], waited = 0;
+	struct meter_usage u;
+	struct rig r;
+
+	rig_open(&r, id, quota_us);
+	for (int i = 0; i < ROUNDS; i++) {
+		error[i] = quota_error(&r, cpu, &u);
+		cr_assert_gt(u.quota_ns, u.wall_ns / 100 * quota_part);
+		waited += u.contention_ns;
+	}
+	qsort(error, ROUNDS, sizeof(*error), by_size);
+	cr_assert_leq(error[ROUNDS / 2], 200, "in ten thousandths: %llu, %llu, %llu, %llu, %llu",
+		      (unsigned long long)error[0], (unsigned long long)error[1],
+		      (unsigned long long)error[2], (unsigned long long)error[3],
+		      (unsigned long long)error[4]);
+	cr_assert_geq(waited, contention);
+	rig_close(&r);
+}
+
+Test(meter_partition, quota_is_waiting)
+{
+	check_quota(202, 0, QUOTA_128MB_US, 50, 0);
+}
+
+/* Under a quota and beside competitors: once the period is over, it is they that it waits for. How
+ * much of it depends on whom the scheduler favours after a throttling. */
+Test(meter_partition, quota_ends_where_competitors_begin)
+{
+	pid_t a = competitor(1), b = competitor(1);
+
+	check_quota(205, 1, 2 * QUOTA_128MB_US, 10, 3 * NSEC_PER_MSEC);
 	kill(a, SIGKILL);
 	kill(b, SIGKILL);
 	while (wait(NULL) > 0)
 		;
-	rig_close(&r);
 }
 
 /* Sleeps, spins, and sleeps again, for ever: idle time of its own making. */
@@ -327,7 +342,8 @@ Test(meter_partition, all_three_at_once)
 	/* Until 6.17 a group is throttled also while all its threads sleep: cpu.stat has that. What
 	 * it has not is the period in which the loop is killed. */
 	cr_assert_leq(u.quota_ns, throttled + throttled / 50 + 20 * NSEC_PER_MSEC);
-	check_near("on_cpu_ns", u.on_cpu_ns, used, 10, 0);
+	cr_assert_geq(u.on_cpu_ns + used / 100, used);
+	cr_assert_leq(u.on_cpu_ns, used + used / 100);
 	kill(a, SIGKILL);
 	kill(b, SIGKILL);
 	while (wait(NULL) > 0)
