@@ -149,46 +149,66 @@ int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, stru
 	return file_write_text(cg->v2, "cpu.max", text, err);
 }
 
+/* The n-th of a set, from 0. */
+static int cpu_of(const cpu_set_t *set, unsigned n)
+{
+	int cpu = 0;
+
+	while (!CPU_ISSET(cpu, set) || n-- > 0)
+		cpu++;
+	return cpu;
+}
+
 /*
  * Dying takes a process 40 us of CPU time, and a function of one CPU's share has one CPU to do it
- * on: 64 of a fork bomb are late by 2.5 ms. So they are dealt out to all CPUs of ours first. Their
- * numbers are a moment old; a number that was given to another in that moment costs that one a
- * migration and nothing else, since it is killed by cgroup, not by number.
+ * on: 64 of a fork bomb would be late by 2.5 ms. So those that are dying are dealt out to all CPUs
+ * of ours. Their numbers are a moment old; a number that was given to another in that moment costs
+ * that one a migration and nothing else.
  */
 static void try_deal_out(const struct cgroup *cg)
 {
-	cpu_set_t all, one;
 	cleanup_fd int fd = openat(cg->v2, "cgroup.threads", O_RDONLY | O_CLOEXEC);
+	cpu_set_t all, home, others, one;
 	char text[4096], *at = text, *end;
-	int cpu = -1;
+	unsigned i = 0, n_others;
 	ssize_t n;
 
-	if (sched_getaffinity(0, sizeof(all), &all) < 0 || CPU_COUNT(&all) < 2)
+	if (sched_getaffinity(0, sizeof(all), &all) < 0)
 		return;
 	/* Of very many, the first: the others follow their quota's end. */
 	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
 		return;
 	text[n] = '\0';
-	/* Whole lines only: the last number may be cut. */
-	for (long pid; (pid = strtol(at, &end, 10)) > 0 && *end == '\n'; at = end) {
-		do
-			cpu = (cpu + 1) % CPU_SETSIZE;
-		while (!CPU_ISSET(cpu, &all));
+	if (sched_getaffinity((pid_t)strtol(text, NULL, 10), sizeof(home), &home) < 0)
+		return;
+	/* The caller may keep off the function's CPUs itself. */
+	CPU_OR(&all, &all, &home);
+	CPU_XOR(&others, &all, &home);
+	n_others = (unsigned)CPU_COUNT(&others);
+	if (n_others == 0)
+		return;
+	/* Of each so many one stays. Whole lines only: the last number may be cut. */
+	for (long pid; (pid = strtol(at, &end, 10)) > 0 && *end == '\n'; at = end, i++) {
+		if (i % (n_others + 1) == 0)
+			continue;
 		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
+		CPU_SET(cpu_of(&others, i % (n_others + 1) - 1), &one);
 		(void)sched_setaffinity((pid_t)pid, sizeof(one), &one);
 	}
 }
 
 int cgroup_kill(const struct cgroup *cg)
 {
-	try_deal_out(cg);
+	int r = file_write_text(cg->v2, "cgroup.kill", "1", NULL);
+
+	/* The dead need time to die: what the quota holds, holds the end. */
 	if (on_v1(cg, CONTROLLER_CPU))
 		(void)file_write_text(cg->ctl[CONTROLLER_CPU], "cpu.cfs_quota_us", "-1", NULL);
 	else
 		(void)file_write_text(cg->v2, "cpu.max", "max", NULL);
-	return file_write_text(cg->v2, "cgroup.kill", "1", NULL);
+	try_deal_out(cg);
+	return r;
 }
 
 int cgroup_populated(const struct cgroup *cg)

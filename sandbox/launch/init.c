@@ -139,11 +139,15 @@ static const struct {
 
 /* ---- one function process ---- */
 
-/* Orphans of the function come to pid 1; all are reaped, the function's own end is what counts. */
-static int reap_function(pid_t pid, struct init_msg *m)
+/*
+ * Orphans of the function come to pid 1; all are reaped, the function's own end is what counts. Not
+ * while all are being killed: to wake for each of a crowd takes the CPU that they need for dying.
+ */
+static int reap_function(const struct plan *p, pid_t pid, struct init_msg *m)
 {
 	for (;;) {
-		pid_t got = wait4(-1, &m->status, 0, &m->usage);
+		bool all = !__atomic_load_n(&p->shared->ending, __ATOMIC_RELAXED);
+		pid_t got = wait4(all ? -1 : pid, &m->status, 0, &m->usage);
 
 		if (got == pid)
 			return 0;
@@ -176,7 +180,7 @@ static void run_function(const struct plan *p)
 		say_with_fd(p, &m, p->shared->listener);
 	}
 	fd_close(&p->shared->listener);
-	if (pid > 0 && reap_function(pid, &m) < 0)
+	if (pid > 0 && reap_function(p, pid, &m) < 0)
 		_exit(EXIT_FAILURE);
 	m.type = p->shared->err.code ? INIT_FAILED : INIT_ENDED;
 	m.at_ns = clock_now_ns();

@@ -281,6 +281,8 @@ static void kill_init(const struct context *ctx)
 
 void context_kill(const struct context *ctx)
 {
+	if (ctx->plan.shared)
+		__atomic_store_n(&ctx->plan.shared->ending, true, __ATOMIC_RELAXED);
 	if (cgroup_kill(&ctx->plan.cgroup) < 0)
 		kill_init(ctx);
 }

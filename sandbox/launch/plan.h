@@ -55,6 +55,7 @@ struct shared {
 	int64_t exec_cpu_ns;   /* the CPU time that it had used until then */
 	int listener;	       /* of its policy, in pid 1's table of descriptors; -1: none */
 	uint32_t lacks;	       /* enum lack */
+	bool ending;	       /* the launcher kills all: pid 1 has nothing to reap for it */
 };
 
 /* Inside, the function is this user. */

@@ -66,7 +66,8 @@ struct watch {
 	unsigned waits; /* deadlines that came before the exec was done */
 	uint64_t cpu_base_ns, output_bytes;
 	uint64_t launch_cpu_ns; /* what the function process had used before its exec: ours */
-	bool first, traced, ended, killed;
+	bool first, traced, ended, killed, prompt;
+	cpu_set_t cpus; /* where prompt: ours, as usual */
 	enum verdict cause; /* why it was killed */
 	struct init_msg end;
 };
@@ -126,17 +127,35 @@ static void check_cpu_time(struct watch *w)
 }
 
 /*
- * On a busy host a waking process waits for its turn for milliseconds; a deadline cannot. Not where
+ * On a busy host a waking process waits for its turn for milliseconds; a deadline cannot. And one
+ * that wakes on the function's CPU keeps the function from dying while it sees to it. Not where
  * this process also copies the function's output or its trace: that is work, which the function
  * could pile up.
  */
-static void try_be_prompt(const struct watch *w, bool on)
+static void try_be_prompt(struct watch *w)
 {
-	struct sched_param p = { .sched_priority = on ? 1 : 0 };
+	struct sched_param p = { .sched_priority = 1 };
+	cpu_set_t other;
 
-	if (w->fds[WATCH_OUT].fd < 0 && !w->traced)
-		(void)sched_setscheduler(0, on ? SCHED_FIFO | SCHED_RESET_ON_FORK : SCHED_OTHER,
-					 &p);
+	w->prompt = w->fds[WATCH_OUT].fd < 0 && !w->traced &&
+		    sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
+	if (!w->prompt)
+		return;
+	(void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &p);
+	CPU_XOR(&other, &w->cpus, &w->ctx->plan.affinity);
+	CPU_AND(&other, &other, &w->cpus);
+	if (CPU_COUNT(&other) > 0)
+		(void)sched_setaffinity(0, sizeof(other), &other);
+}
+
+static void be_as_usual(const struct watch *w)
+{
+	struct sched_param p = { 0 };
+
+	if (!w->prompt)
+		return;
+	(void)sched_setscheduler(0, SCHED_OTHER, &p);
+	(void)sched_setaffinity(0, sizeof(w->cpus), &w->cpus);
 }
 
 static void on_started(struct watch *w, const struct init_msg *m)
@@ -154,7 +173,7 @@ static void on_started(struct watch *w, const struct init_msg *m)
 	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - w->start_ns);
 	w->deadline_ns = w->start_ns + w->spec->timeout_ns;
 	set_timer(w, WATCH_WALL, w->deadline_ns);
-	try_be_prompt(w, true);
+	try_be_prompt(w);
 	if (w->spec->cpu_time_ns)
 		check_cpu_time(w);
 	/* The caller's wish may come before there is anything to end. */
@@ -393,7 +412,7 @@ static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_r
 	int64_t dead_ns = end_all(w);
 
 	metering_end(w->metering, &inv->metered);
-	try_be_prompt(w, false);
+	be_as_usual(w);
 	cgroup_read(&w->ctx->plan.cgroup, &inv->usage);
 	/* Where the peak cannot be reset it is this invocation's only when it has grown. */
 	inv->peak_known = inv->usage.memory_peak != UINT64_MAX &&

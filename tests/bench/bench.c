@@ -32,7 +32,7 @@ static const char usage[] =
 	"  kill               500 supervisors killed at random: does the next run clean up?\n"
 	"  --only PART        of speed: latency, parallel or overshoot\n"
 	"  --json FILE        every figure as one JSON object\n"
-	"  --helpers DIR      noop, burn, forkbomb (build/helpers)\n"
+	"  --helpers DIR      noop, burn, forkbomb, crowd (build/helpers)\n"
 	"  --profile FILE     seccomp profile for the peers (policies/default.json)\n"
 	"BENCH_QUICK=1 takes a few runs of each. $CLOCHE names the program.\n";
 

@@ -41,6 +41,6 @@ int kill_measure(struct bench *bench, unsigned kills, struct cloche_err *err);
 uint32_t bench_random(uint32_t below);
 
 /* From the kill of 64 spinning forks to their end, once. */
-int floor_measure(int64_t *ret_ns, struct cloche_err *err);
+int floor_measure(const char *helpers, int64_t *ret_ns, struct cloche_err *err);
 
 #endif

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the kernel alone takes to end a crowd: as many spinning processes as a fork bomb is allowed,
- * all forks of one another, in a cgroup of their own, from the write to cgroup.kill until the
- * cgroup is empty. No supervisor can be faster than that.
+ * all forks of one static program, evenly on all CPUs and under no quota, from the write to cgroup.kill
+ * until their cgroup is empty. No supervisor of them can be faster than that.
  */
 #include "bench.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -21,8 +22,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 
-#define DOUBLINGS 6 /* 64 processes */
-#define LIFE_NS	  (3 * NSEC_PER_SEC)
+#define CROWD	64
+#define LIFE_NS (3 * NSEC_PER_SEC)
 
 static int leaf_open(char *path, size_t size, struct cloche_err *err)
 {
@@ -38,23 +39,16 @@ static int leaf_open(char *path, size_t size, struct cloche_err *err)
 	return fd < 0 ? cloche_err_sys(err, errno, "open '%s'", path) : fd;
 }
 
-/* On one CPU, as a function with one CPU's share is. */
-static void crowd_main(int leaf)
+static void crowd_main(int leaf, const char *helpers)
 {
-	int64_t end = clock_now_ns() + LIFE_NS;
 	int procs = openat(leaf, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-	cpu_set_t one;
+	char path[PATH_MAX], number[16];
 
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	(void)sched_setaffinity(0, sizeof(one), &one);
-	if (procs < 0 || write(procs, "0", 1) != 1)
-		_exit(1);
-	for (int i = 0; i < DOUBLINGS; i++)
-		(void)fork();
-	while (clock_now_ns() < end)
-		;
-	_exit(0);
+	snprintf(path, sizeof(path), "%s/crowd", helpers);
+	snprintf(number, sizeof(number), "%d", CROWD);
+	if (procs >= 0 && write(procs, "0", 1) == 1)
+		execl(path, path, number, (char *)NULL);
+	_exit(127);
 }
 
 static bool is_populated(int events)
@@ -86,7 +80,7 @@ static int crowd_end(int leaf, int64_t *ret_ns, struct cloche_err *err)
 	struct pollfd p = { .fd = events, .events = POLLPRI };
 	int64_t start, give_up = clock_now_ns() + LIFE_NS;
 
-	while (crowd_count(leaf) < 1 << DOUBLINGS && clock_now_ns() < give_up)
+	while (crowd_count(leaf) < CROWD && clock_now_ns() < give_up)
 		(void)poll(NULL, 0, 1);
 	(void)is_populated(events);
 	(void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
@@ -100,7 +94,7 @@ static int crowd_end(int leaf, int64_t *ret_ns, struct cloche_err *err)
 	return 0;
 }
 
-int floor_measure(int64_t *ret_ns, struct cloche_err *err)
+int floor_measure(const char *helpers, int64_t *ret_ns, struct cloche_err *err)
 {
 	char path[64];
 	cleanup_fd int leaf = leaf_open(path, sizeof(path), err);
@@ -113,7 +107,7 @@ int floor_measure(int64_t *ret_ns, struct cloche_err *err)
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	pid = fork();
 	if (pid == 0)
-		crowd_main(leaf);
+		crowd_main(leaf, helpers);
 	r = pid < 0 ? cloche_err_sys(err, errno, "fork") : crowd_end(leaf, ret_ns, err);
 	while (waitpid(-1, NULL, 0) > 0)
 		;

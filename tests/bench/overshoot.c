@@ -99,7 +99,7 @@ int overshoot_measure(struct bench *bench, struct figures *figures, struct cloch
 		if (r == 0)
 			r = run_late(bench, &commands[1], &bomb, &bomb_out, err);
 		if (r == 0)
-			r = floor_measure(&floor_ns, err);
+			r = floor_measure(bench->stage.helpers, &floor_ns, err);
 		if (r == 0)
 			r = sample_add(&floor, floor_ns, err);
 	}

@@ -44,7 +44,7 @@ enum subject_id {
 struct stage {
 	char dir[64];		/* our own, under /tmp; removed by stage_remove */
 	char cloche[PATH_MAX];	/* $CLOCHE or build/cloche */
-	char helpers[PATH_MAX]; /* noop, burn, forkbomb */
+	char helpers[PATH_MAX]; /* noop, burn, forkbomb, crowd */
 	char profile[PATH_MAX]; /* seccomp profile of all runners that take one */
 	char bundle[96];	/* OCI bundle with the no-op */
 	char state[96];		/* state directory of the OCI runtimes */
