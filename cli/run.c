@@ -109,12 +109,14 @@ static void tell(struct run *run, const struct invocation *inv)
 				  .wall_ns = inv->wall_ns,
 				  .contention_ns = -1 };
 	struct prices_charge charge;
+	char code[HASH_HEX_LEN] = "";
 	struct report r = { .spec = &run->opt->spec,
 			    .ctx = run->have_context ? &run->ctx : NULL,
 			    .inv = inv,
 			    .context = &run->rc,
 			    .prices = run->opt->prices.name,
-			    .function = run->opt->name };
+			    .function = run->opt->name,
+			    .code_sha256 = code };
 
 	if (inv->ran && !inv->metered.why)
 		use.contention_ns = (int64_t)inv->metered.usage.contention_ns;
@@ -122,6 +124,8 @@ static void tell(struct run *run, const struct invocation *inv)
 		use.timeout_ns = run->opt->spec.timeout_ns;
 	if (inv->ran && prices_charge(&run->opt->prices, &use, &charge, NULL) == 0)
 		r.charge = &charge;
+	if (run->opt->ledger && run->have_context)
+		code_hash(run->launcher.run_fd, &run->ctx, &inv->code, code);
 	r.unrecorded = run_ledger_append(&run->ledger, run->opt, &r);
 	if (run->opt->each) {
 		run->opt->each(&r, run->opt->each_arg);

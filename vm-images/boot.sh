@@ -26,7 +26,9 @@ vm-images/packages. Standard input is empty.
 Environment: VM_MEMORY (MiB, $VM_MEMORY), VM_CPUS ($VM_CPUS), VM_DISK (size of
 the root file system, $VM_DISK), VM_LIMIT (seconds until a guest counts as hung,
 $VM_LIMIT), VM_ACCEL (kvm or tcg; default: kvm where it works),
-VM_APPEND (more kernel parameters), VM_CACHE (default build/vm).
+VM_APPEND (more kernel parameters), VM_CACHE (default build/vm), VM_ICOUNT (an
+emulated guest's clock counts instructions, each of 2^N ns, and no idle time is
+waited for: how fast this machine is and what else it does no longer matters).
 
 Exit status: COMMAND's; 124 when the guest hung; 125 when it could not be
 started or died without a status (its console is shown).
@@ -129,6 +131,7 @@ kvm_works() {
 	[ "$probe" = 33 ]
 }
 accel=$VM_ACCEL
+[ -z "${VM_ICOUNT:-}" ] || accel=tcg,thread=single
 if [ -z "$accel" ]; then
 	# One emulating thread: with two, the guest kernel patching its own code is seen half done by
 	# the other CPU now and then, and oopses on an int3.
@@ -157,6 +160,7 @@ set -- -accel "$accel" -M q35,smm=off,usb=off,vmport=off -cpu max -smp "$VM_CPUS
 	-device nvme-ns,bus=disks,nsid=1,drive=root \
 	-device nvme-ns,bus=disks,nsid=2,drive=modules \
 	-device nvme-ns,bus=disks,nsid=3,drive=job \
+	${VM_ICOUNT:+-icount "shift=$VM_ICOUNT,sleep=off"} \
 	-append "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic $faster ${VM_APPEND:-}"
 
 started=$(clock_ms)

@@ -57,25 +57,33 @@ static void say(const struct plan *p, const struct init_msg *m)
 		_exit(EXIT_FAILURE); /* the launcher is gone; with pid 1 goes the context */
 }
 
-static void say_with_fd(const struct plan *p, const struct init_msg *m, int fd)
+/* With what pid 1 has of the function process: m->fds says which descriptors, in this order. */
+static void say_started(const struct plan *p, struct init_msg *m)
 {
+	int fds[INIT_FDS];
+	unsigned n = 0;
 	union {
 		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
-				.cmsg_level = SOL_SOCKET,
-				.cmsg_type = SCM_RIGHTS } };
-	struct iovec iov = { .iov_base = (void *)m, .iov_len = sizeof(*m) };
-	struct msghdr h = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = &control,
-			    .msg_controllen = sizeof(control) };
+		char space[CMSG_SPACE(sizeof(fds))];
+	} control = { .head = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
+	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
 
-	if (fd < 0) {
+	if (p->shared->listener >= 0) {
+		m->fds |= INIT_FD_LISTENER;
+		fds[n++] = p->shared->listener;
+	}
+	if (p->shared->code >= 0 && p->shared->code_path == p->shared->exec_path) {
+		m->fds |= INIT_FD_CODE;
+		fds[n++] = p->shared->code;
+	}
+	if (n == 0) {
 		say(p, m);
 		return;
 	}
-	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	control.head.cmsg_len = CMSG_LEN(n * sizeof(int));
+	h.msg_controllen = CMSG_SPACE(n * sizeof(int));
+	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
 	if (sendmsg(p->control, &h, MSG_NOSIGNAL) != sizeof(*m))
 		_exit(EXIT_FAILURE);
 }
@@ -163,6 +171,7 @@ static void run_function(const struct plan *p)
 
 	p->shared->err.code = 0;
 	p->shared->listener = -1;
+	p->shared->code = -1;
 	p->shared->exec_ns = 0;
 	pid = spawn(p->cgroup.v2, child_main, p);
 	m.at_ns = p->shared->exec_ns;
@@ -177,9 +186,10 @@ static void run_function(const struct plan *p)
 				     "the command");
 		(void)cloche_err_stage(&p->shared->err, "set-up");
 	} else if (p->shared->err.code == 0) {
-		say_with_fd(p, &m, p->shared->listener);
+		say_started(p, &m);
 	}
 	fd_close(&p->shared->listener);
+	fd_close(&p->shared->code);
 	if (pid > 0 && reap_function(p, pid, &m) < 0)
 		_exit(EXIT_FAILURE);
 	m.type = p->shared->err.code ? INIT_FAILED : INIT_ENDED;

@@ -13,7 +13,7 @@ struct plan;
  */
 enum init_type {
 	INIT_GO,      /* launcher → pid 1: start a further function process */
-	INIT_STARTED, /* pid 1 → launcher: its exec is done; at_ns; with the policy's listener */
+	INIT_STARTED, /* pid 1 → launcher: its exec is done; at_ns, cpu_ns, fds */
 	INIT_ENDED,   /* pid 1 → launcher: it is reaped; at_ns, status, usage */
 	INIT_FAILED,  /* pid 1 → launcher: it ended before exec; shared->err */
 	INIT_LEAVE,   /* launcher → pid 1: remove the cgroups, free the slot and end */
@@ -36,9 +36,15 @@ enum init_dirt {
 
 const char *init_dirt_text(enum init_dirt dirt);
 
+/* What comes with INIT_STARTED, in this order. */
+#define INIT_FD_LISTENER (1U << 0) /* of its policy */
+#define INIT_FD_CODE	 (1U << 1) /* the file that it executes, O_PATH */
+#define INIT_FDS	 2
+
 struct init_msg {
 	uint32_t type;
 	uint32_t dirt;
+	uint32_t fds;
 	int32_t status; /* as wait4(2) has it */
 	int64_t at_ns;	/* CLOCK_MONOTONIC */
 	int64_t cpu_ns; /* INIT_STARTED: what the function process had used until its exec */

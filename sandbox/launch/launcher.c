@@ -208,6 +208,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 			       .pid1 = -1,
 			       .control = -1,
 			       .listener = -1,
+			       .code = -1,
 			       .made_ns = clock_now_ns() };
 	int r;
 
@@ -237,9 +238,15 @@ int context_send(const struct context *ctx, enum init_type type, struct cloche_e
 	return 0;
 }
 
+static void close_received(struct context *ctx)
+{
+	fd_close(&ctx->listener);
+	fd_close(&ctx->code);
+}
+
 int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *err)
 {
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+	char control[CMSG_SPACE(INIT_FDS * sizeof(int))] __attribute__((aligned(8)));
 	struct iovec iov = { .iov_base = ret, .iov_len = sizeof(*ret) };
 	struct msghdr h = { .msg_iov = &iov,
 			    .msg_iovlen = 1,
@@ -252,10 +259,16 @@ int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *e
 	do
 		n = recvmsg(ctx->control, &h, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	c = n >= 0 ? CMSG_FIRSTHDR(&h) : NULL;
+	c = n == sizeof(*ret) ? CMSG_FIRSTHDR(&h) : NULL;
 	if (c && c->cmsg_type == SCM_RIGHTS) {
-		fd_close(&ctx->listener);
-		memcpy(&ctx->listener, CMSG_DATA(c), sizeof(int));
+		int fds[INIT_FDS] = { -1, -1 }, *next = fds;
+
+		close_received(ctx);
+		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+		if (ret->fds & INIT_FD_LISTENER)
+			ctx->listener = *next++;
+		if (ret->fds & INIT_FD_CODE)
+			ctx->code = *next;
 	}
 	if (n == sizeof(*ret))
 		return 0;
@@ -294,7 +307,7 @@ static int end_context(struct launcher *launcher, struct context *ctx, struct cl
 	/* With pid 1 goes the whole pid namespace. It ends by itself at the end of the socket; the
 	 * signal is for one that hangs in its set-up. */
 	fd_close(&ctx->control);
-	fd_close(&ctx->listener);
+	close_received(ctx);
 	kill_init(ctx);
 	return ctx->plan.cgroup.v2 >= 0 ? cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err)
 					: 0;
@@ -329,7 +342,7 @@ int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_
 	    context_send(ctx, INIT_LEAVE, NULL) == 0) {
 		cgroup_close(&ctx->plan.cgroup);
 		fd_close(&ctx->control);
-		fd_close(&ctx->listener);
+		close_received(ctx);
 		free_context(ctx, false);
 		return 0;
 	}

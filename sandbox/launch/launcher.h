@@ -30,6 +30,7 @@ struct context {
 	pid_t pid;	 /* of pid 1 as seen from here: an unreaped child as long as pid1 >= 0 */
 	int control;	 /* our end */
 	int listener;	 /* of the policy of the function process that runs; -1: none */
+	int code;	 /* the file that it executes, O_PATH; -1: unknown */
 	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
 };
 
@@ -53,8 +54,8 @@ int context_go(struct context *ctx, struct cloche_err *err);
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err);
 
-/* The next message of pid 1; ctx->listener is set by INIT_STARTED. -EPIPE when it is gone, with the
- * error that it left, if any. */
+/* The next message of pid 1; ctx->listener and ctx->code are set by INIT_STARTED. -EPIPE when it is
+ * gone, with the error that it left, if any. */
 int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *err);
 
 /*

@@ -199,14 +199,13 @@ int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg,
 	if (ret->template <0)
 		return ret->template;
 	if (spec->rootfs) {
-		char image[IMAGE_PATH_LEN];
 		const char *dir = spec->rootfs;
 
 		if (!strchr(dir, '/')) {
-			r = image_mount(dir, image, err);
+			r = image_mount(dir, ret->image, err);
 			if (r < 0)
 				return cloche_err_wrap(err, "--rootfs");
-			dir = image;
+			dir = ret->image;
 		}
 		ret->tree = clone_tree("--rootfs", dir,
 				       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,

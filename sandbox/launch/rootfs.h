@@ -3,6 +3,7 @@
 #define CLOCHE_LAUNCH_ROOTFS_H
 
 #include "launch/idmap.h"
+#include "launch/image.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +32,7 @@ struct rootfs_bind {
 struct rootfs {
 	int template; /* the pinned mount namespace */
 	int tree;     /* --rootfs: detached mount of it; -1: the template's own root */
+	char image[IMAGE_PATH_LEN]; /* where the image is mounted on the host; "": it is none */
 	struct rootfs_bind *binds;
 	size_t n_binds;
 	struct idmap map;

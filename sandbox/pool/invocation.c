@@ -67,7 +67,7 @@ struct watch {
 	uint64_t cpu_base_ns, output_bytes;
 	uint64_t launch_cpu_ns; /* what the function process had used before its exec: ours */
 	bool first, traced, ended, killed, prompt;
-	cpu_set_t cpus; /* where prompt: ours, as usual */
+	cpu_set_t cpus;	    /* where prompt: ours, as usual */
 	enum verdict cause; /* why it was killed */
 	struct init_msg end;
 };
@@ -170,6 +170,7 @@ static void on_started(struct watch *w, const struct init_msg *m)
 	w->launch_cpu_ns = (uint64_t)m->cpu_ns;
 	w->inv->ran = true;
 	w->fds[WATCH_DENIED].fd = w->ctx->listener;
+	code_see(w->ctx->code, &w->inv->code);
 	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - w->start_ns);
 	w->deadline_ns = w->start_ns + w->spec->timeout_ns;
 	set_timer(w, WATCH_WALL, w->deadline_ns);

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/uuid.h"
 #include "launch/cgroup.h"
+#include "pool/code.h"
 #include "pool/denials.h"
 #include "pool/metering.h"
 
@@ -51,6 +52,7 @@ struct invocation {
 	struct cgroup_usage usage; /* of this invocation alone, without our steps before exec */
 	bool peak_known;
 	struct metered metered;
+	struct code code;
 	struct denials denials; /* counted only when the context's policy reports */
 	enum verdict verdict;
 	struct cloche_err err; /* VERDICT_LAUNCH_ERROR */

@@ -77,6 +77,8 @@ void record_make(const struct report *r, const struct prices *prices, struct led
 		add_figures(inv, ret);
 	if (r->charge)
 		add_charge(r->charge, ret);
+	if (r->code_sha256)
+		FIELD(ret->code_sha256, r->code_sha256);
 	FIELD(ret->prices, prices->name);
 	FIELD(ret->prices_sha256, prices->sha256);
 	if (r->ctx) {

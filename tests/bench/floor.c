@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the kernel alone takes to end a crowd: as many spinning processes as a fork bomb is allowed,
- * all forks of one static program, evenly on all CPUs and under no quota, from the write to cgroup.kill
- * until their cgroup is empty. No supervisor of them can be faster than that.
+ * all forks of one static program, evenly on all CPUs and under no quota, from the write to
+ * cgroup.kill until their cgroup is empty. No supervisor of them can be faster than that.
  */
 #include "bench.h"
 

@@ -10,6 +10,7 @@
 #include "meter/money.h"
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
+#include "tests/lib/records.h"
 #include "tests/lib/run.h"
 #include "tests/lib/tmpdir.h"
 
@@ -43,45 +44,13 @@ static size_t count_lines(const char *text)
 	return n;
 }
 
-/* All records, as `audit show` gives them; to be given back. */
-static json_t *records(const char *dir)
-{
-	cleanup_run struct run run = { 0 };
-	json_t *list = json_array();
-	char *save = NULL;
-
-	CLOCHE(&run, "audit", "show", "--json", "--ledger", dir);
-	cr_assert_eq(run.status, 0, "%s", run.err);
-	for (char *line = strtok_r(run.out, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		cr_assert_eq(
-			json_array_append_new(list, json_loads(line, JSON_REJECT_DUPLICATES, NULL)),
-			0, "%s", line);
-	return list;
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	cr_assert(text, "no text '%s'", key);
-	return text;
-}
-
-static json_int_t number_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	cr_assert(json_is_integer(v), "no number '%s'", key);
-	return json_integer_value(v);
-}
-
 static bool has_request(const json_t *list, const char *id)
 {
 	json_t *one;
 	size_t i;
 
 	json_array_foreach (list, i, one)
-		if (strcmp(text_of(one, "request_id"), id) == 0)
+		if (strcmp(record_text(one, "request_id"), id) == 0)
 			return true;
 	return false;
 }
@@ -103,7 +72,7 @@ static void sum_of(const json_t *list, const char *key, char *ret)
 	size_t i;
 
 	json_array_foreach (list, i, record) {
-		cr_assert_eq(money_parse(text_of(record, key), &one, NULL), 0);
+		cr_assert_eq(money_parse(record_text(record, key), &one, NULL), 0);
 		cr_assert_eq(money_add(&sum, one), 0);
 	}
 	money_format_fixed(sum, 12, ret);
@@ -120,34 +89,34 @@ Test(ledger_run, the_record_says_what_the_report_says)
 	RUN_CLOCHE(&run, "--ledger", dir, "--name", "busy-1", "-m", "128M", "-t", "20s", "--", "sh",
 		   "-c", "i=0; while [ $i -lt 300 ]; do i=$((i + 1)); done; exit 3");
 	cr_assert_eq(run.status, 3, "%s", run.err);
-	list = records(dir);
+	list = records_read(dir);
 	cr_assert_eq(json_array_size(list), 1);
 	r = json_array_get(list, 0);
-	cr_expect_str_eq(text_of(r, "request_id"), report_text(&run, "request_id"));
-	cr_expect_str_eq(text_of(r, "function"), "busy-1");
+	cr_expect_str_eq(record_text(r, "request_id"), report_text(&run, "request_id"));
+	cr_expect_str_eq(record_text(r, "function"), "busy-1");
 	cr_expect_str_eq(report_text(&run, "function"), "busy-1");
-	cr_expect_eq(number_of(r, "owner_uid"), 0);
-	cr_expect_str_eq(text_of(r, "owner_name"), report_text(&run, "owner.name"));
-	cr_expect_str_eq(text_of(r, "verdict"), "error");
-	cr_expect_eq(number_of(r, "exit_code"), 3);
+	cr_expect_eq(record_number(r, "owner_uid"), 0);
+	cr_expect_str_eq(record_text(r, "owner_name"), report_text(&run, "owner.name"));
+	cr_expect_str_eq(record_text(r, "verdict"), "error");
+	cr_expect_eq(record_number(r, "exit_code"), 3);
 	cr_expect(json_is_true(json_object_get(r, "cold")));
-	cr_expect_str_eq(text_of(r, "reuse"), "none");
-	cr_expect_str_eq(text_of(r, "started_at"), report_text(&run, "started_at"));
-	cr_expect_eq(number_of(r, "launch_ns"), report_int(&run, "time.launch_ns"));
-	cr_expect_eq(number_of(r, "init_ns"), report_int(&run, "time.init_ns"));
-	cr_expect_eq(number_of(r, "wall_ns"), report_int(&run, "time.wall_ns"));
-	cr_expect_eq(number_of(r, "on_cpu_ns"), report_int(&run, "cpu.on_cpu_ns"));
-	cr_expect_eq(number_of(r, "memory_limit_bytes"), 128 << 20);
-	cr_expect_eq(number_of(r, "memory_peak_bytes"), report_int(&run, "memory.peak_bytes"));
-	cr_expect_eq(number_of(r, "duration_ns"), report_int(&run, "bill.duration_ns"));
-	cr_expect_eq(number_of(r, "billed_ms"), report_int(&run, "bill.billed_ms"));
-	cr_expect_str_eq(text_of(r, "gb_seconds"), report_text(&run, "bill.gb_seconds"));
-	cr_expect_str_eq(text_of(r, "usd"), report_text(&run, "bill.usd"));
-	cr_expect_str_eq(text_of(r, "prices"), "lambda");
-	cr_expect_eq(strlen(text_of(r, "prices_sha256")), 64);
-	cr_expect_str_eq(text_of(r, "policy"), report_text(&run, "policy.name"));
-	cr_expect_str_eq(text_of(r, "policy_sha256"), report_text(&run, "policy.sha256"));
-	cr_expect(json_is_null(json_object_get(r, "code_sha256")));
+	cr_expect_str_eq(record_text(r, "reuse"), "none");
+	cr_expect_str_eq(record_text(r, "started_at"), report_text(&run, "started_at"));
+	cr_expect_eq(record_number(r, "launch_ns"), report_int(&run, "time.launch_ns"));
+	cr_expect_eq(record_number(r, "init_ns"), report_int(&run, "time.init_ns"));
+	cr_expect_eq(record_number(r, "wall_ns"), report_int(&run, "time.wall_ns"));
+	cr_expect_eq(record_number(r, "on_cpu_ns"), report_int(&run, "cpu.on_cpu_ns"));
+	cr_expect_eq(record_number(r, "memory_limit_bytes"), 128 << 20);
+	cr_expect_eq(record_number(r, "memory_peak_bytes"), report_int(&run, "memory.peak_bytes"));
+	cr_expect_eq(record_number(r, "duration_ns"), report_int(&run, "bill.duration_ns"));
+	cr_expect_eq(record_number(r, "billed_ms"), report_int(&run, "bill.billed_ms"));
+	cr_expect_str_eq(record_text(r, "gb_seconds"), report_text(&run, "bill.gb_seconds"));
+	cr_expect_str_eq(record_text(r, "usd"), report_text(&run, "bill.usd"));
+	cr_expect_str_eq(record_text(r, "prices"), "lambda");
+	cr_expect_eq(strlen(record_text(r, "prices_sha256")), 64);
+	cr_expect_str_eq(record_text(r, "policy"), report_text(&run, "policy.name"));
+	cr_expect_str_eq(record_text(r, "policy_sha256"), report_text(&run, "policy.sha256"));
+	cr_expect_eq(strlen(record_text(r, "code_sha256")), 64); /* see code.c */
 	json_decref(list);
 }
 
@@ -168,7 +137,7 @@ Test(ledger_run, what_was_not_measured_is_null)
 	json_t *list;
 
 	RUN_CLOCHE(&run, "--ledger", dir, "--", "true");
-	list = records(dir);
+	list = records_read(dir);
 	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
 		cr_expect(json_equal(json_object_get(json_array_get(list, 0), figures[i].record),
 				     report_get(&run, figures[i].report)),
@@ -184,11 +153,11 @@ Test(ledger_run, what_never_ran_costs_nothing)
 
 	RUN_CLOCHE(&run, "--ledger", dir, "--", "no-such-command");
 	cr_assert_eq(run.status, 127);
-	list = records(dir);
+	list = records_read(dir);
 	r = json_array_get(list, 0);
-	cr_expect_str_eq(text_of(r, "verdict"), "launch_error");
-	cr_expect_str_eq(text_of(r, "usd"), "0.000000000000");
-	cr_expect_str_eq(text_of(r, "request_usd"), "0.000000000000");
+	cr_expect_str_eq(record_text(r, "verdict"), "launch_error");
+	cr_expect_str_eq(record_text(r, "usd"), "0.000000000000");
+	cr_expect_str_eq(record_text(r, "request_usd"), "0.000000000000");
 	cr_expect(json_is_null(json_object_get(r, "wall_ns")));
 	cr_expect(json_is_null(json_object_get(r, "exit_code")));
 	json_decref(list);
@@ -203,15 +172,16 @@ Test(ledger_run, repeat_records_each_and_whether_it_was_cold)
 
 	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--repeat", "5", "--", "true");
 	cr_assert_eq(run.status, 0, "%s", run.err);
-	list = records(dir);
+	list = records_read(dir);
 	cr_assert_eq(json_array_size(list), 5);
 	json_array_foreach (list, i, r) {
 		json_t *report = json_array_get(run.reports, i);
 
-		cr_expect_str_eq(text_of(r, "request_id"), text_of(report, "request_id"));
-		cr_expect_str_eq(text_of(r, "reuse"), "context");
-		cr_expect_eq(json_is_true(json_object_get(r, "cold")),
-			     !strcmp(text_of(json_object_get(report, "context"), "start"), "cold"));
+		cr_expect_str_eq(record_text(r, "request_id"), record_text(report, "request_id"));
+		cr_expect_str_eq(record_text(r, "reuse"), "context");
+		cr_expect_eq(
+			json_is_true(json_object_get(r, "cold")),
+			!strcmp(record_text(json_object_get(report, "context"), "start"), "cold"));
 	}
 	cr_expect(json_is_true(json_object_get(json_array_get(list, 0), "cold")));
 	json_decref(list);
@@ -235,8 +205,8 @@ Test(ledger_run, odd_names_are_recorded_as_they_can_be)
 	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--policy", policy, "--", "true");
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	cr_assert_str_eq(run.err, "");
-	list = records(dir);
-	cr_assert_str_eq(text_of(json_array_get(list, 0), "policy"), "p?\xc3\xa9");
+	list = records_read(dir);
+	cr_assert_str_eq(record_text(json_array_get(list, 0), "policy"), "p?\xc3\xa9");
 	json_decref(list);
 }
 
@@ -324,7 +294,7 @@ Test(ledger_run, many_processes_at_once_lose_nothing, .timeout = 120)
 		cr_assert_eq(status, 0, "run %d: %x", i, status);
 	}
 	expect_intact(ledger, (uint64_t)WRITERS * EACH);
-	list = records(ledger);
+	list = records_read(ledger);
 	for (int i = 0; i < WRITERS; i++) {
 		cleanup_file FILE *f = NULL;
 		json_t *one;
@@ -335,7 +305,7 @@ Test(ledger_run, many_processes_at_once_lose_nothing, .timeout = 120)
 		for (int n = 0; n < EACH; n++) {
 			one = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
 			cr_assert(one, "report %d of %d", n, i);
-			cr_assert(has_request(list, text_of(one, "request_id")));
+			cr_assert(has_request(list, record_text(one, "request_id")));
 			json_decref(one);
 		}
 	}
@@ -378,12 +348,12 @@ Test(ledger_run, a_kill_right_after_the_answer_loses_nothing, .timeout = 120)
 		cr_assert_geq(finding.records, before + (uint64_t)round);
 		before = finding.records;
 		/* That one, and all that it had said by then. */
-		list = records(dir);
+		list = records_read(dir);
 		do {
 			json_t *one = json_loads(line, 0, NULL);
 
 			if (one)
-				cr_assert(has_request(list, text_of(one, "request_id")), "%s",
+				cr_assert(has_request(list, record_text(one, "request_id")), "%s",
 					  line);
 			json_decref(one);
 		} while (fgets(line, sizeof(line), answers));
@@ -570,7 +540,7 @@ static bool degraded_ledger(const struct run *run)
 	size_t i;
 
 	json_array_foreach (report_get(run, "degraded"), i, one)
-		if (strcmp(text_of(one, "what"), "ledger") == 0)
+		if (strcmp(record_text(one, "what"), "ledger") == 0)
 			return true;
 	return false;
 }
@@ -704,13 +674,13 @@ Test(ledger_run, the_bill_is_the_sum_of_all_that_was_reported)
 	cr_assert_eq(bill.status, 0, "%s", bill.err);
 	total = json_loads(bill.out, JSON_REJECT_DUPLICATES, NULL);
 	money_format_fixed(usd, 12, text);
-	cr_assert_str_eq(text_of(json_object_get(total, "total"), "usd"), text);
-	list = records(dir);
+	cr_assert_str_eq(record_text(json_object_get(total, "total"), "usd"), text);
+	list = records_read(dir);
 	sum_of(list, "usd", text);
-	cr_assert_str_eq(text_of(json_object_get(total, "total"), "usd"), text);
+	cr_assert_str_eq(record_text(json_object_get(total, "total"), "usd"), text);
 	sum_of(list, "request_usd", text);
-	cr_assert_str_eq(text_of(json_object_get(total, "total"), "request_usd"), text);
-	cr_assert_eq(number_of(json_object_get(total, "total"), "invocations"), 6);
+	cr_assert_str_eq(record_text(json_object_get(total, "total"), "request_usd"), text);
+	cr_assert_eq(record_number(json_object_get(total, "total"), "invocations"), 6);
 	json_decref(list);
 	json_decref(total);
 	run_free(&bill);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* The hash of what was executed, and the memory of such hashes. See code.h. */
+#include "pool/code.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "launch/launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define DIR_NAME   "code"
+#define SLOTS	   1024 /* files; a newer hash takes the place of an older one */
+#define LARGEST	   (1ULL << 30)
+#define SETTLED_NS (2 * NSEC_PER_SEC)
+#define XFS_MAGIC  0x58465342U /* "XFSB", of fs/xfs; not in linux/magic.h */
+#define ZFS_MAGIC  0x2fc12fc1U
+#define KEY_LEN	   256
+
+void code_see(int fd, struct code *ret)
+{
+	ret->known = fd >= 0 && fstat(fd, &ret->seen) == 0;
+}
+
+static bool same(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* By what the content is known again; false: by nothing. */
+static bool key_of(const struct context *ctx, int fd, const struct stat *st,
+		   char ret[static KEY_LEN])
+{
+	const char *image = ctx->plan.rootfs.image;
+	struct stat root;
+	struct statfs fs;
+
+	if (*image && stat(image, &root) == 0 && root.st_dev == st->st_dev) {
+		(void)snprintf(ret, KEY_LEN, "%s %" PRIu64, image, (uint64_t)st->st_ino);
+		return true;
+	}
+	if (fstatfs(fd, &fs) < 0 || timespec_ns(st->st_ctim) > clock_real_ns() - SETTLED_NS)
+		return false;
+	switch ((unsigned long)fs.f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case ZFS_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+	case OVERLAYFS_SUPER_MAGIC:
+		break;
+	default:
+		return false;
+	}
+	(void)snprintf(ret, KEY_LEN, "%" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64,
+		       (uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_size,
+		       timespec_ns(st->st_mtim), timespec_ns(st->st_ctim));
+	return true;
+}
+
+/* A line of the key, one of the hash, one with the hash of both: a torn or foreign one is none. */
+static void entry_make(const char *key, const char *hash, char *ret, size_t size)
+{
+	char check[HASH_HEX_LEN];
+	int n = snprintf(ret, size, "%s\n%s\n", key, hash);
+
+	hash_sha256_hex(ret, (size_t)n, check);
+	(void)snprintf(ret + n, size - (size_t)n, "%s", check);
+}
+
+static void slot_name(const char *key, char *ret, size_t size)
+{
+	unsigned char sum[HASH_LEN];
+
+	hash_sha256(key, strlen(key), sum);
+	(void)snprintf(ret, size, DIR_NAME "/%u", (sum[0] << 8 | sum[1]) % SLOTS);
+}
+
+static bool recall(int run_fd, const char *key, char ret[static HASH_HEX_LEN])
+{
+	char name[32], have[KEY_LEN + 3 * HASH_HEX_LEN], want[sizeof(have)];
+	size_t at = strlen(key) + 1;
+
+	slot_name(key, name, sizeof(name));
+	if (file_read_text(run_fd, name, have, sizeof(have), NULL) < 0 ||
+	    strlen(have) != at + 2 * HASH_HEX_LEN - 1)
+		return false;
+	(void)snprintf(ret, HASH_HEX_LEN, "%.64s", have + at);
+	entry_make(key, ret, want, sizeof(want));
+	return strcmp(have, want) == 0;
+}
+
+static void try_remember(int run_fd, const char *key, const char *hash)
+{
+	char name[32], text[KEY_LEN + 3 * HASH_HEX_LEN];
+	cleanup_fd int fd = -1;
+
+	slot_name(key, name, sizeof(name));
+	entry_make(key, hash, text, sizeof(text));
+	(void)mkdirat(run_fd, DIR_NAME, 0700);
+	fd = openat(run_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0 && write(fd, text, strlen(text)) < 0)
+		return;
+}
+
+void code_hash(int run_fd, const struct context *ctx, const struct code *code,
+	       char ret[static HASH_HEX_LEN])
+{
+	char key[KEY_LEN], path[32];
+	cleanup_fd int fd = -1;
+	struct stat now;
+	bool keyed;
+
+	*ret = '\0';
+	if (!code->known || fstat(ctx->code, &now) < 0 || !same(&code->seen, &now) ||
+	    (uint64_t)now.st_size > LARGEST)
+		return;
+	keyed = key_of(ctx, ctx->code, &now, key);
+	if (keyed && recall(run_fd, key, ret))
+		return;
+	*ret = '\0';
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", ctx->code);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || hash_sha256_fd(fd, 0, (uint64_t)now.st_size, ret, NULL) < 0 ||
+	    fstat(fd, &now) < 0 || !same(&code->seen, &now)) {
+		*ret = '\0';
+		return;
+	}
+	if (keyed)
+		try_remember(run_fd, key, ret);
+}

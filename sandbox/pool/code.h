@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_POOL_CODE_H
+#define CLOCHE_POOL_CODE_H
+
+#include "base/hash.h"
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+struct context;
+
+/*
+ * What an invocation executed, for its record: the SHA-256 of the file at the command's name when
+ * execve(2) was called. Of a script that is the script, not its interpreter.
+ *
+ * A file is read once: HOST_RUN_DIR/code remembers the hashes of files by device, inode, size,
+ * mtime and ctime, which nobody can set, and of an image's files by image and inode. Not those that
+ * changed within the last two seconds (a second change could bear the same time), nor those of file
+ * systems whose times somebody else makes up (network, FUSE).
+ */
+struct code {
+	bool known;
+	struct stat seen; /* when it was started */
+};
+
+/* Cannot fail; fd may be -1. */
+void code_see(int fd, struct code *ret);
+
+/*
+ * After the invocation. "" when it is not known: nothing was executed, the file changed while it
+ * ran, it cannot be read or is larger than 1 GiB.
+ */
+void code_hash(int run_fd, const struct context *ctx, const struct code *code,
+	       char ret[static HASH_HEX_LEN]);
+
+#endif
