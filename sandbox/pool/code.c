@@ -83,7 +83,7 @@ static void slot_name(const char *key, char *ret, size_t size)
 	unsigned char sum[HASH_LEN];
 
 	hash_sha256(key, strlen(key), sum);
-	(void)snprintf(ret, size, DIR_NAME "/%u", (sum[0] << 8 | sum[1]) % SLOTS);
+	(void)snprintf(ret, size, DIR_NAME "/%u", (unsigned)(sum[0] << 8 | sum[1]) % SLOTS);
 }
 
 static bool recall(int run_fd, const char *key, char ret[static HASH_HEX_LEN])
