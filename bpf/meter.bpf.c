@@ -36,6 +36,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define MMS_MAX		 16384
 #define NEAR_SIZE	 16384
 #define STATE_DEAD	 0x80 /* TASK_DEAD, the same since 4.14 */
+#define AF_UNIX		 1
+#define SUN_PATH_MAX	 108
 #define LOOPBACK_IFINDEX 1    /* in every network namespace */
 
 enum thread_state { ASLEEP, QUEUED, RUNNING };
@@ -258,6 +260,7 @@ static __always_inline __u64 slot_settle(struct meter_slot *s, const struct mete
 		s->epoch = epoch;
 		s->processes_peak = s->processes;
 		s->rss_peak_pages = s->rss_pages;
+		s->killed_call = 0;
 	}
 	return at;
 }
@@ -783,6 +786,12 @@ int BPF_PROG(meter_exit, struct task_struct *t)
 	return 0;
 }
 
+static __always_inline void event_denied(__u32 slot, struct meter_slot *s, struct pt_regs *regs,
+					 long ret);
+
+#define SIGSYS	    31
+#define SYS_SECCOMP 1 /* si_code */
+
 SEC("tp_btf/signal_generate")
 int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_struct *t, int group,
 	     int result)
@@ -808,6 +817,17 @@ int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_str
 		code = BPF_CORE_READ(info, si_code);
 	else
 		code = (__u64)info ? 0x80 /* SI_KERNEL */ : 0;
+	/* From itself, by its policy: the registers are still those of the call. */
+	if (sig == SIGSYS && code == SYS_SECCOMP && t == bpf_get_current_task_btf()) {
+		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(t);
+
+		bpf_spin_lock(&s->lock);
+		slot_settle(s, c, s->last_ns);
+		s->killed_call = 1 + (__u32)regs->orig_ax;
+		bpf_spin_unlock(&s->lock);
+		if (c->flags & METER_TRACE)
+			event_denied(slot, s, regs, 0);
+	}
 	event_emit(slot, s, c, bpf_ktime_get_ns(), METER_EV_SIGNAL, t, sig,
 		   (__u64)(__u32)code << 32 | (__u32)(bpf_get_current_pid_tgid() >> 32));
 	return 0;
@@ -1113,8 +1133,38 @@ static __always_inline void event_open(__u32 slot, struct meter_slot *s, __u64 p
 	bpf_ringbuf_submit(e, 0);
 }
 
+/* What is behind the family of a Unix socket's address. Another thread may have changed it since
+ * the kernel read it. */
+static __always_inline void event_unix(__u32 slot, struct meter_slot *s, __u64 addr, __u64 len,
+				       bool bind, long ret)
+{
+	struct meter_event_open *e = NULL;
+	__u16 family = 0;
+	void *ring;
+
+	if (bpf_probe_read_user(&family, sizeof(family), (void *)addr) || family != AF_UNIX)
+		return;
+	ring = bpf_map_lookup_elem(&rings, &slot);
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	event_head(&e->ev, s, METER_EV_UNIX);
+	e->ev.value = ret;
+	e->flags = bind;
+	e->path_len = 0;
+	len -= sizeof(family);
+	if (len > 0 && len <= SUN_PATH_MAX &&
+	    !bpf_probe_read_user(e->path, len, (void *)(addr + sizeof(family))))
+		e->path_len = len;
+	bpf_ringbuf_submit(e, 0);
+}
+
 /* Numbers of x86-64. */
-enum { NR_open = 2, NR_creat = 85, NR_openat = 257, NR_openat2 = 437 };
+enum { NR_open = 2, NR_connect = 42, NR_bind = 49, NR_creat = 85, NR_openat = 257, NR_openat2 = 437 };
 
 #define WRITES 01103 /* O_WRONLY, O_RDWR, O_CREAT, O_TRUNC */
 
@@ -1140,6 +1190,10 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 		 */
 		if (ret < 0 && ret != -4 && ret > -512)
 			event_denied(slot, s, regs, ret);
+		return 0;
+	}
+	if (nr == NR_connect || nr == NR_bind) {
+		event_unix(slot, s, regs->si, regs->dx, nr == NR_bind, ret);
 		return 0;
 	}
 	if (nr == NR_creat) {

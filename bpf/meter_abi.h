@@ -81,7 +81,7 @@ struct meter_slot {
 	__u64 throttled_rq;
 	__u64 base_ns; /* the beginning by exec, valid when base_epoch is ctl's epoch */
 	__u32 base_epoch;
-	__u32 base_pad;
+	__u32 killed_call; /* 1 + the call that the policy killed for in this epoch; 0: none */
 	struct meter_counters now;
 	struct meter_counters base;
 };
@@ -113,7 +113,10 @@ enum meter_event_type {
 	METER_EV_OPEN,	  /* for writing; a struct meter_event_open. value: what it returned */
 	METER_EV_CONNECT, /* a struct meter_event_addr; tried, whatever came of it */
 	METER_EV_BIND,
-	METER_EV_DENIED, /* a struct meter_event_denied. arg: number, value: what it returned */
+	METER_EV_DENIED, /* a struct meter_event_denied. arg: number, value: what it returned, 0:
+			    nothing, it was answered with SIGSYS */
+	METER_EV_UNIX,	 /* a struct meter_event_open with the address behind its family, path_len
+			    bytes; flags: 1 for bind(2), 0 for connect(2). value: what it returned */
 	METER_EV_TYPES
 };
 

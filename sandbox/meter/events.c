@@ -33,6 +33,7 @@ static size_t event_size(uint32_t type)
 	case METER_EV_EXEC:
 		return sizeof(struct meter_event_exec);
 	case METER_EV_OPEN:
+	case METER_EV_UNIX:
 		return sizeof(struct meter_event_open);
 	case METER_EV_CONNECT:
 	case METER_EV_BIND:

@@ -32,7 +32,7 @@ const char *trace_type_text(uint32_t type)
 uint32_t trace_type_find(const char *text)
 {
 	for (uint32_t i = 1; i < METER_EV_TYPES; i++)
-		if (strcmp(types[i], text) == 0)
+		if (types[i] && strcmp(types[i], text) == 0)
 			return i;
 	return 0;
 }
@@ -152,6 +152,31 @@ static int addr_of(const struct meter_event_addr *a, struct trace_event *ret)
 	return ret->text ? 0 : -ENOMEM;
 }
 
+/* "unix:" and the path, or '@' and an abstract name; nothing behind it for a socket without name.
+ * In the picture it is a connect or bind like all others. */
+static int unix_of(const struct meter_event_open *o, struct trace_event *ret)
+{
+	size_t len = o->path_len;
+	const char *at = o->path;
+	char *text;
+	bool abstract = len > 0 && !*at;
+
+	/* A path ends at its NUL, an abstract name where its length says (unix(7)). */
+	if (abstract) {
+		at++;
+		len--;
+	} else {
+		len = strnlen(at, len);
+	}
+	text = trace_clean(at, len);
+	ret->type = o->flags ? METER_EV_BIND : METER_EV_CONNECT;
+	ret->value = 0;
+	if (text && asprintf(&ret->text, "unix:%s%s", abstract ? "@" : "", text) < 0)
+		ret->text = NULL;
+	free(text);
+	return ret->text ? 0 : -ENOMEM;
+}
+
 static int denied_of(const struct meter_event_denied *d, struct trace_event *ret)
 {
 	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)d->ev.arg);
@@ -186,6 +211,8 @@ int trace_event_of(const struct meter_event *ev, struct trace_event *ret)
 		r = ret->text ? 0 : -ENOMEM;
 	} else if (ev->type == METER_EV_CONNECT || ev->type == METER_EV_BIND) {
 		r = addr_of((const void *)ev, ret);
+	} else if (ev->type == METER_EV_UNIX) {
+		r = unix_of((const void *)ev, ret);
 	} else if (ev->type == METER_EV_DENIED) {
 		r = denied_of((const void *)ev, ret);
 	}

@@ -97,7 +97,10 @@ static void put_denied(struct text *t, const struct trace_event *e)
 	for (size_t i = 0; i < 6; i++)
 		put(t, "%s0x%" PRIx64, i ? ", " : "", e->args[i]);
 	put(t, ")");
-	put_result(t, (int64_t)e->value);
+	if (e->value)
+		put_result(t, (int64_t)e->value);
+	else
+		put(t, ", with SIGSYS");
 }
 
 const char *trace_text_event(const struct trace_event *e, char *buf, size_t size)
@@ -134,7 +137,10 @@ const char *trace_text_event(const struct trace_event *e, char *buf, size_t size
 		break;
 	case METER_EV_CONNECT:
 	case METER_EV_BIND:
-		put(&t, strchr(e->text, ':') ? "%s [%s]:%u" : "%s %s:%u", trace_type_text(e->type),
+		if (strncmp(e->text, "unix:", 5) == 0)
+			put(&t, "%s %s", trace_type_text(e->type), e->text);
+		else
+			put(&t, strchr(e->text, ':') ? "%s [%s]:%u" : "%s %s:%u", trace_type_text(e->type),
 		    e->text, (unsigned)e->value);
 		break;
 	case METER_EV_DENIED:

@@ -45,6 +45,20 @@ static json_t *owner(void)
 			 name[0] ? json_string(name) : json_null());
 }
 
+/* The meter has seen which call it was. */
+static json_t *killed_for(const struct invocation *inv)
+{
+	int nr = inv->metered.why ? -1 : inv->metered.usage.killed_call;
+	cleanup_free char *name =
+		nr < 0 ? NULL : seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+
+	if (nr < 0)
+		return json_string("the policy killed it for a denied system call");
+	if (!name)
+		return json_sprintf("the policy killed it for system call %d", nr);
+	return json_sprintf("the policy killed it for calling %s", name);
+}
+
 static json_t *message(const struct invocation *inv, const struct spec *spec)
 {
 	char buf[160];
@@ -67,7 +81,7 @@ static json_t *message(const struct invocation *inv, const struct spec *spec)
 	case VERDICT_DENIED:
 		if (inv->denials.total > DENIALS_MAX)
 			return json_sprintf("more than %d system calls were denied", DENIALS_MAX);
-		return json_string("the policy killed it for a denied system call");
+		return killed_for(inv);
 	case VERDICT_CANCELLED:
 		return json_string("the caller asked for the end");
 	default:

@@ -4,18 +4,21 @@
  *   burn MS | touch MIB | fork N (N children at once) | threads N | kill SIG (itself, blocked) |
  *   exec (this program again with the rest of the list)
  *   write PATH | read PATH | udp PORT (binds to it and connects to itself) | mount N (times, with
- *   1, 2, 3 for addresses: to be denied)
+ *   1, 2, 3 for addresses: to be denied) | flood N (the same, from two processes, half each) |
+ *   unix PATH (binds to it and connects to it; '@' begins an abstract name)
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -118,12 +121,50 @@ static void udp(uint16_t port)
 	close(fd);
 }
 
+static void unix_both(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(a);
+	int to = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int from = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	if (*path == '@') {
+		a.sun_path[0] = '\0';
+		len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	}
+	if (to < 0 || from < 0 || bind(to, (void *)&a, len) || connect(from, (void *)&a, len))
+		exit(3);
+	if (*path != '@')
+		unlink(path);
+	close(to);
+	close(from);
+}
+
+static void mounts(long n)
+{
+	while (n-- > 0)
+		(void)syscall(SYS_mount, 1, 2, 3, 4, 5);
+}
+
+static void flood(long n)
+{
+	pid_t pid = fork();
+
+	mounts(pid ? n - n / 2 : n / 2);
+	if (!pid)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+}
+
 static int is_file(const char *what, const char *path)
 {
 	if (strcmp(what, "write") == 0)
 		open_file(path, O_WRONLY | O_CREAT);
 	else if (strcmp(what, "read") == 0)
 		open_file(path, O_RDONLY);
+	else if (strcmp(what, "unix") == 0)
+		unix_both(path);
 	else
 		return 0;
 	return 1;
@@ -153,8 +194,9 @@ int main(int argc, char **argv)
 		else if (strcmp(what, "udp") == 0)
 			udp((uint16_t)n);
 		else if (strcmp(what, "mount") == 0)
-			while (n--)
-				(void)syscall(SYS_mount, 1, 2, 3, 4, 5);
+			mounts(n);
+		else if (strcmp(what, "flood") == 0)
+			flood(n);
 		else if (i + 1 < argc && is_file(what, argv[i + 1]))
 			continue;
 		else

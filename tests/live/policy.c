@@ -8,6 +8,9 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/policy.h"
+#include "tests/lib/env.h"
+#include "tests/lib/run.h"
+#include "tests/lib/tmpdir.h"
 #include "tests/lib/verdict_table.h"
 
 #include <criterion/criterion.h>
@@ -25,6 +28,13 @@
 #include <unistd.h>
 
 #define NOBODY 65534
+
+static void file_make(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	cr_assert(f && fputs(text, f) >= 0 && fclose(f) == 0, "%s", path);
+}
 
 /* build/tests/live/policy → build/helpers/try-syscall, opened before rights are dropped. */
 static void helper_path(char path[static PATH_MAX])
@@ -144,4 +154,31 @@ Test(policy_live, default_is_what_the_kernel_does)
 Test(policy_live, strict_is_what_the_kernel_does)
 {
 	expect_table("strict");
+}
+
+/* In the report of a run, without a trace too. */
+Test(policy_live, the_call_that_killed_is_named)
+{
+	static const char profile[] =
+		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"mount\"],"
+		"\"action\":\"SCMP_ACT_KILL_PROCESS\"}]}";
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 }, traced = { 0 };
+	char policy[300], bind[4200], trace[300];
+
+	(void)snprintf(policy, sizeof(policy), "%s/p.json", dir);
+	(void)snprintf(trace, sizeof(trace), "%s/t.jsonl", dir);
+	(void)snprintf(bind, sizeof(bind), "%s:/opt", env_need("HELPERS"));
+	file_make(policy, profile);
+	RUN_CLOCHE(&run, "--policy", policy, "-b", bind, "--", "/opt/meter_work", "mount", "1");
+	cr_assert_eq(run.status, 159, "%s", run.err);
+	cr_assert_str_eq(report_text(&run, "verdict"), "denied");
+	cr_assert_str_eq(report_text(&run, "message"), "the policy killed it for calling mount");
+	RUN_CLOCHE(&traced, "--policy", policy, "--trace", trace, "-b", bind, "--",
+		   "/opt/meter_work", "mount", "1");
+	run_free(&run);
+	RUN(&run, env_need("CLOCHE"), "trace", trace);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert(strstr(run.out, "denied mount(0x1, 0x2, 0x3, 0x4, 0x5"), "%s", run.out);
+	cr_assert(strstr(run.out, "with SIGSYS"), "%s", run.out);
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory buys CPU: what a busy function is given of the share that its memory entitles it to, at
+ * four sizes for five seconds each: within 2 %. The share is a limit and no reservation: what
+ * others on this host took away meanwhile (waiting that the quota did not cause, by the meter) is
+ * not owed. Needs root and two CPUs.
+ */
+#include "tests/lib/env.h"
+#include "tests/lib/run.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#define VCPU_MB 1769.0 /* one vCPU, as Lambda has it */
+#define MARGIN	0.02
+
+/*
+ * As many busy processes as it may use CPUs, so that each of them waits for the quota or for others
+ * and never for another of them.
+ */
+static void check_share(unsigned megabytes, const char *command)
+{
+	cleanup_run struct run run = { 0 };
+	double entitled = megabytes / VCPU_MB, delivered, others, wall;
+	char bind[512], memory[16];
+
+	(void)snprintf(bind, sizeof(bind), "%s:/opt/helpers", env_need("HELPERS"));
+	(void)snprintf(memory, sizeof(memory), "%uM", megabytes);
+	RUN_CLOCHE(&run, "-m", memory, "-t", "30s", "--bind", bind, "--", "/bin/sh", "-c", command);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	wall = (double)report_int(&run, "time.wall_ns") * entitled;
+	delivered = (double)report_int(&run, "cpu.on_cpu_ns") / wall;
+	others = (double)(report_int(&run, "cpu.runnable_ns") -
+			  report_int(&run, "cpu.throttled_ns")) /
+		 wall;
+	cr_log_info("%u MB: %.4f of the share, %.4f to others", megabytes, delivered, others);
+	cr_expect_leq(delivered, 1 + MARGIN, "%u MB: %.4f of the share", megabytes, delivered);
+	cr_expect_geq(delivered + others, 1 - MARGIN, "%u MB: %.4f of the share, %.4f to others",
+		      megabytes, delivered, others);
+}
+
+#define ONE "exec /opt/helpers/burn 5000"
+#define TWO "/opt/helpers/burn 5000 & exec /opt/helpers/burn 5000"
+
+Test(share, delivered_is_entitled, .timeout = 120)
+{
+	check_share(128, ONE);
+	check_share(512, ONE);
+	check_share(1769, ONE);
+	check_share(3008, TWO);
+}
