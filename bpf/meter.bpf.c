@@ -38,7 +38,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define STATE_DEAD	 0x80 /* TASK_DEAD, the same since 4.14 */
 #define AF_UNIX		 1
 #define SUN_PATH_MAX	 108
-#define LOOPBACK_IFINDEX 1    /* in every network namespace */
+#define LOOPBACK_IFINDEX 1 /* in every network namespace */
 
 enum thread_state { ASLEEP, QUEUED, RUNNING };
 
@@ -1156,15 +1156,24 @@ static __always_inline void event_unix(__u32 slot, struct meter_slot *s, __u64 a
 	e->ev.value = ret;
 	e->flags = bind;
 	e->path_len = 0;
+	/* Compared as it is used: the verifier knows no other form of it to be bounded. */
 	len -= sizeof(family);
-	if (len > 0 && len <= SUN_PATH_MAX &&
+	barrier_var(len);
+	if (len <= SUN_PATH_MAX &&
 	    !bpf_probe_read_user(e->path, len, (void *)(addr + sizeof(family))))
 		e->path_len = len;
 	bpf_ringbuf_submit(e, 0);
 }
 
 /* Numbers of x86-64. */
-enum { NR_open = 2, NR_connect = 42, NR_bind = 49, NR_creat = 85, NR_openat = 257, NR_openat2 = 437 };
+enum {
+	NR_open = 2,
+	NR_connect = 42,
+	NR_bind = 49,
+	NR_creat = 85,
+	NR_openat = 257,
+	NR_openat2 = 437
+};
 
 #define WRITES 01103 /* O_WRONLY, O_RDWR, O_CREAT, O_TRUNC */
 

@@ -6,7 +6,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 repo=$(dirname "$here")
-: "${VM_MEMORY:=2048}" "${VM_CPUS:=2}" "${VM_DISK:=2G}" "${VM_LIMIT:=600}" "${VM_ACCEL:=}"
+: "${VM_MEMORY:=3456}" "${VM_CPUS:=2}" "${VM_DISK:=2G}" "${VM_LIMIT:=600}" "${VM_ACCEL:=}"
 
 usage() {
 	cat <<EOF

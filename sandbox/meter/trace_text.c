@@ -140,8 +140,8 @@ const char *trace_text_event(const struct trace_event *e, char *buf, size_t size
 		if (strncmp(e->text, "unix:", 5) == 0)
 			put(&t, "%s %s", trace_type_text(e->type), e->text);
 		else
-			put(&t, strchr(e->text, ':') ? "%s [%s]:%u" : "%s %s:%u", trace_type_text(e->type),
-		    e->text, (unsigned)e->value);
+			put(&t, strchr(e->text, ':') ? "%s [%s]:%u" : "%s %s:%u",
+			    trace_type_text(e->type), e->text, (unsigned)e->value);
 		break;
 	case METER_EV_DENIED:
 		put_denied(&t, e);

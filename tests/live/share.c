@@ -9,6 +9,7 @@
 #include "tests/lib/run.h"
 
 #include <criterion/criterion.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #define VCPU_MB 1769.0 /* one vCPU, as Lambda has it */
@@ -18,10 +19,10 @@
  * As many busy processes as it may use CPUs, so that each of them waits for the quota or for others
  * and never for another of them.
  */
-static void check_share(unsigned megabytes, const char *command)
+static double share_of(unsigned megabytes, const char *command, double *ret_others)
 {
 	cleanup_run struct run run = { 0 };
-	double entitled = megabytes / VCPU_MB, delivered, others, wall;
+	double entitled = megabytes / VCPU_MB, delivered, wall;
 	char bind[512], memory[16];
 
 	(void)snprintf(bind, sizeof(bind), "%s:/opt/helpers", env_need("HELPERS"));
@@ -30,19 +31,34 @@ static void check_share(unsigned megabytes, const char *command)
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	wall = (double)report_int(&run, "time.wall_ns") * entitled;
 	delivered = (double)report_int(&run, "cpu.on_cpu_ns") / wall;
-	others = (double)(report_int(&run, "cpu.runnable_ns") -
-			  report_int(&run, "cpu.throttled_ns")) /
-		 wall;
-	cr_log_info("%u MB: %.4f of the share, %.4f to others", megabytes, delivered, others);
-	cr_expect_leq(delivered, 1 + MARGIN, "%u MB: %.4f of the share", megabytes, delivered);
-	cr_expect_geq(delivered + others, 1 - MARGIN, "%u MB: %.4f of the share, %.4f to others",
-		      megabytes, delivered, others);
+	*ret_others = (double)(report_int(&run, "cpu.runnable_ns") -
+			       report_int(&run, "cpu.throttled_ns")) /
+		      wall;
+	cr_log_info("%u MB: %.4f of the share, %.4f to others", megabytes, delivered, *ret_others);
+	return delivered;
+}
+
+/*
+ * In one of three rounds at the latest: an emulated CPU that stands still on a busy host takes from
+ * the share what nobody counts, or is counted as the function's where it stands still. A quota that
+ * is wrong is so in every round.
+ */
+static void check_share(unsigned megabytes, const char *command)
+{
+	double delivered = 0, others = 0;
+	bool right = false;
+
+	for (int i = 0; i < 3 && !right; i++) {
+		delivered = share_of(megabytes, command, &others);
+		right = delivered <= 1 + MARGIN && delivered + others >= 1 - MARGIN;
+	}
+	cr_expect(right, "%u MB: %.4f of the share, %.4f to others", megabytes, delivered, others);
 }
 
 #define ONE "exec /opt/helpers/burn 5000"
 #define TWO "/opt/helpers/burn 5000 & exec /opt/helpers/burn 5000"
 
-Test(share, delivered_is_entitled, .timeout = 120)
+Test(share, delivered_is_entitled, .timeout = 180)
 {
 	check_share(128, ONE);
 	check_share(512, ONE);
