@@ -95,14 +95,21 @@ static int put_names(struct out *o)
 
 /* ---- spans -------------------------------------------------------------------------------- */
 
+/* Whole events, not pairs: not every reader finds the name of an end. */
+static void put_stretch(struct out *o, uint32_t pid, uint32_t tid, uint64_t from_ns, uint64_t to_ns)
+{
+	uint64_t d = to_ns - from_ns;
+
+	begin(o, "X", pid, tid, from_ns);
+	(void)fprintf(o->f, ",\"dur\":%" PRIu64 ".%03" PRIu64, d / 1000, d % 1000);
+}
+
 static void put_span(struct out *o, const struct trace_span *s)
 {
 	static const char *const colour[] = { "good", "bad", "terrible" };
-	uint64_t d = s->to_ns - s->from_ns;
 
-	begin(o, "X", s->pid, s->tid, s->from_ns);
-	(void)fprintf(o->f, ",\"dur\":%" PRIu64 ".%03" PRIu64 ",\"cat\":\"cpu\",\"cname\":\"%s\"",
-		      d / 1000, d % 1000, colour[s->state]);
+	put_stretch(o, s->pid, s->tid, s->from_ns, s->to_ns);
+	(void)fprintf(o->f, ",\"cat\":\"cpu\",\"cname\":\"%s\"", colour[s->state]);
 	name(o, span_state_text(s->state));
 	if (s->state == SPAN_RUNNING)
 		(void)fprintf(o->f, ",\"args\":{\"cpu\":%u}", s->cpu);
@@ -113,11 +120,9 @@ static void put_part(struct out *o, const struct trace_part *p)
 {
 	static const char *const colour[] = { "good", "terrible", "bad", "grey" };
 
-	begin(o, "B", WHOLE_PID, WHOLE_PID, p->from_ns);
+	put_stretch(o, WHOLE_PID, WHOLE_PID, p->from_ns, p->to_ns);
 	(void)fprintf(o->f, ",\"cat\":\"wall\",\"cname\":\"%s\"", colour[p->part]);
 	name(o, part_text(p->part));
-	(void)putc_unlocked('}', o->f);
-	begin(o, "E", WHOLE_PID, WHOLE_PID, p->to_ns);
 	(void)putc_unlocked('}', o->f);
 }
 
