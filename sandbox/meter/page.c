@@ -23,10 +23,10 @@ static const char head[] =
 	"<meta name=\"viewport\" content=\"width=device-width\"/>\n<title>Cloche report</title>\n"
 	"<style>\n"
 	":root{color-scheme:light dark;--fg:#1b1f24;--dim:#57606a;--bg:#fff;--line:#d0d7de;"
-	"--ok:#1a7f37;--bad:#b3202b}\n"
+	"--ok:#1a7f37;--bad:#b3202b;--idle:#8c959f}\n"
 	"@media screen and "
 	"(prefers-color-scheme:dark){:root{--fg:#e6edf3;--dim:#9198a1;--bg:#0d1117;"
-	"--line:#30363d;--ok:#3fb950;--bad:#ff7b72}}\n"
+	"--line:#30363d;--ok:#3fb950;--bad:#ff7b72;--idle:#6e7681}}\n"
 	"body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);"
 	"max-width:70rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}\n"
 	"section{border-top:1px solid var(--line);margin-top:2rem}\n"
@@ -37,26 +37,25 @@ static const char head[] =
 	"align-items:center;font:12px/1.4 monospace;margin-top:1.5rem}\n"
 	".time svg{height:14px;overflow:visible}\n"
 	".axis{display:grid;grid-template-columns:1fr 1fr 1fr;color:var(--dim)}\n"
-	".axis i{font-style:normal;text-align:center}.axis i:first-child{text-align:left}.axis "
-	"i:last-child{text-align:right}\n"
+	".axis i{font-style:normal;text-align:center}.axis i:first-child{text-align:left}"
+	".axis i:last-child{text-align:right}\n"
 	"table{border-collapse:collapse;width:100%}\n"
 	"td,th{text-align:left;padding:.15rem .6rem;border-bottom:1px solid var(--line);"
 	"vertical-align:top}\n"
 	".n,.t{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}\n"
-	".events td:nth-child(-n+3),.events th{white-space:nowrap}\n"
+	"th.h,.events td:nth-child(-n+3){white-space:nowrap}.events td:last-child{width:100%}\n"
 	".cols{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));"
 	"gap:1.5rem}\n"
 	".legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.5rem}\n"
 	".legend i{display:inline-block;width:.9em;height:.9em;margin-right:.4em}\n"
 	".p0,.s0{fill:#2da44e;background:#2da44e}.p1,.s2{fill:#cf222e;background:#cf222e}"
-	".p2,.s1{fill:#e16f24;background:#e16f24}.p3{fill:#afb8c1;background:#afb8c1}\n"
+	".p2,.s1{fill:#e16f24;background:#e16f24}.p3{fill:var(--idle);background:var(--idle)}\n"
 	".i{stroke:var(--fg);stroke-width:1.5;vector-effect:non-scaling-stroke}\n"
 	".ok{color:var(--ok)}.bad{color:var(--bad)}\n"
 	"@media(max-width:40rem){.time{grid-template-columns:1fr}"
 	".time svg{margin-bottom:.3rem}.time span:empty{display:none}.events tr{display:flex;"
 	"flex-wrap:wrap;border-bottom:1px solid var(--line)}.events td{border:0;"
-	"text-align:left}.events td:last-child{width:100%}"
-	".events tr:first-child{display:none}}\n"
+	"text-align:left}.events tr:first-child{display:none}}\n"
 	"@media print{:root{color-scheme:light}svg,.legend "
 	"i{print-color-adjust:exact}body{margin:0}"
 	"tr,svg,.time,.legend{break-inside:avoid}h2,h3{break-after:avoid}}\n"
@@ -207,7 +206,8 @@ static void put_events(FILE *f, const struct trace *t)
 	size_t shown = 0, more = 0;
 
 	(void)fputs("<h3>What it did</h3>\n<table class=\"events\">\n"
-		    "<tr><th>ms</th><th>thread</th><th>name</th><th>what</th></tr>\n",
+		    "<tr><th class=\"h n\">ms</th><th class=\"h n\">thread</th>"
+		    "<th class=\"h\">name</th><th class=\"h\">what</th></tr>\n",
 		    f);
 	for (size_t i = 0; i < t->n; i++) {
 		const struct trace_event *e = &t->events[i];
@@ -272,7 +272,8 @@ static void put_denied(FILE *f, const json_t *report)
 	if (!json_array_size(list))
 		return;
 	(void)fputs("<h3>What was denied</h3>\n<table>\n"
-		    "<tr><th>call</th><th>answer</th><th class=\"n\">times</th></tr>\n",
+		    "<tr><th class=\"h\">call</th><th class=\"h\">answer</th>"
+		    "<th class=\"h n\">times</th></tr>\n",
 		    f);
 	json_array_foreach (list, i, o) {
 		(void)fputs("<tr><td>", f);
@@ -295,6 +296,7 @@ static void put_heading(FILE *f, const json_t *report, const struct trace *t)
 {
 	const char *verdict = get_text(report, "verdict", NULL);
 	const char *function = get_text(report, "function", NULL);
+	const char *signal = get_text(report, "signal", NULL);
 	const json_t *code = get(report, "exit_code", NULL);
 
 	(void)fprintf(f, "<section>\n<h2><span class=\"%s\">",
@@ -310,8 +312,8 @@ static void put_heading(FILE *f, const json_t *report, const struct trace *t)
 	if (json_is_integer(code))
 		(void)fprintf(f, "exit status %" JSON_INTEGER_FORMAT ". ",
 			      json_integer_value(code));
-	picture_text(f, get_text(report, "signal", NULL));
-	(void)fputs(" ", f);
+	picture_text(f, signal);
+	(void)fputs(*signal ? ". " : "", f);
 	picture_text(f, get_text(report, "message", NULL));
 	(void)fputs("</p>\n", f);
 }

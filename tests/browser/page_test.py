@@ -193,6 +193,9 @@ class Both:
                 for text in seen["texts"]:
                     self.assertGreaterEqual(contrast(text), 4.5, text)
                     self.assertGreaterEqual(text["size"], 11, text)
+                for sample in itertools.chain(*seen["legends"]):
+                    self.assertGreaterEqual(
+                        contrast({**sample, "back": seen["texts"][0]["back"], "opacity": 1}), 3, sample)
 
     def test_no_text_lies_on_another(self):
         for width in WIDTHS:
@@ -302,9 +305,9 @@ class OneTest(Both, PageTest):
         self.assertEqual(did[-1], "exit 0")
 
     def test_it_prints(self):
+        legend = self.look()["legends"][0]
         browser.scheme("dark")
-        seen = self.look()
-        legend, dark = seen["legends"][0], {rgb(t[c]) for t in seen["texts"] for c in ("color", "back")}
+        dark = {rgb(t[c]) for t in self.look()["texts"] for c in ("color", "back")}
         self.keep("one.pdf")
         pdf = browser.pdf()
         self.assertEqual(pdf[:5], b"%PDF-")
@@ -330,6 +333,7 @@ class SeveralTest(Both, PageTest):
         self.assertTrue(first["heading"].startswith(f"timeout one run {late['request_id']}, "))
         self.assertEqual(dict(first["tables"]["What it used"]), used(late))
         self.assertEqual(dict(first["tables"]["What it costs"]), costs(late))
+        self.assertIn("\nSIGKILL. Task timed out after 0.30 seconds\n", first["text"])
         self.assertEqual(second["heading"], f"{EVIL} {EVIL} {EVIL}, {EVIL}")
 
     def test_null_is_not_zero(self):

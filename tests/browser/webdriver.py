@@ -9,7 +9,8 @@ import urllib.error
 import urllib.request
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--hide-scrollbars"]
 STARTED = re.compile(r"started successfully on port (\d+)")
 LIMIT_S = 60  # of one answer
 
