@@ -43,7 +43,7 @@ static const char head[] =
 	"td,th{text-align:left;padding:.15rem .6rem;border-bottom:1px solid var(--line);"
 	"vertical-align:top}\n"
 	".n,.t{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}\n"
-	"th.h,.events td:nth-child(-n+3){white-space:nowrap}.events td:last-child{width:100%}\n"
+	"th.h,.cols th,.events td:nth-child(-n+3){white-space:nowrap}.events td:last-child{width:100%}\n"
 	".cols{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));"
 	"gap:1.5rem}\n"
 	".legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.5rem}\n"
