@@ -67,12 +67,14 @@ record() {
 	return 1
 }
 
+recorded=
 record busy 0 --name hostile -m 256M -t 20s -b "$here/function.py:/var/task/function.py" -- \
 	python3 /var/task/function.py '<script>alert(1)</script>' &&
-	record late 124 -t 300ms -- sleep 10 || {
+	record late 124 -t 300ms -- sleep 10 && recorded=1
+if [ -z "$recorded" ]; then
 	total 0 1 0
 	exit
-}
+fi
 
 mkdir -p "$out"
 HOME=$tmp TMPDIR=$tmp timeout -k 5 "${TEST_LIMIT:-120}" unshare --net --pid --fork --kill-child \

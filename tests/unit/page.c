@@ -185,7 +185,8 @@ Test(page, a_report_alone_has_its_own_bar)
 	cr_assert_not_null(strstr(s, "held by its quota <b>2.000 ms</b> 20.0 %"));
 	cr_assert_not_null(strstr(s, "waiting for others <b>1.000 ms</b> 10.0 %"));
 	cr_assert_null(strstr(s, "class=\"time\""));
-	cr_assert_not_null(strstr(s, "<tr><td>mount(0x1, 0x2)</td><td>EPERM</td><td class=\"n\">3</td>"));
+	cr_assert_not_null(
+		strstr(s, "<tr><td>mount(0x1, 0x2)</td><td>EPERM</td><td class=\"n\">3</td>"));
 	free(s);
 }
 

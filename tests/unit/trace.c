@@ -344,9 +344,9 @@ static const char *string(const json_t *o, const char *key)
 }
 
 struct checked {
-	size_t n[128];		 /* events by phase */
-	double wall_to;		 /* the wall track: no gap */
-	double x_to[2];		 /* of threads 10 and 20 */
+	size_t n[128];	/* events by phase */
+	double wall_to; /* the wall track: no gap */
+	double x_to[2]; /* of threads 10 and 20 */
 };
 
 static void check_event(struct checked *c, const json_t *o)
