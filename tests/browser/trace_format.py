@@ -27,8 +27,11 @@ def need(what, event, why):
 
 
 def ns(us):
-    """Times are us with three digits: a float holds them exactly enough for 100 days."""
     return round(us * 1000)
+
+
+# How readers come to the end of a stretch: in floating point, or with both times cut off to ns.
+ENDS = {"DevTools": (lambda us: us), "Perfetto": (lambda us: int(us * 1000))}
 
 
 def unique(pairs):
@@ -48,10 +51,11 @@ class Trace:
     def __init__(self, text):
         self.root = json.loads(text, object_pairs_hook=unique)
         self.processes, self.threads, self.tracks, self.open = {}, {}, {}, {}
-        self.instants, self.counters, self.last = [], {}, {}
+        self.instants, self.counters, self.last, self.ends = [], {}, {}, {}
         need(set(self.root) <= {"traceEvents", "displayTimeUnit", "otherData"}, self.root.keys(),
              "unknown key")
-        need(self.root.get("displayTimeUnit") in ("ms", "ns"), None, "displayTimeUnit")
+        # Perfetto has taken "ns" for the unit of the times themselves.
+        need(self.root.get("displayTimeUnit") == "ms", None, "displayTimeUnit")
         for event in self.root["traceEvents"]:
             self._event(event)
         for track, stack in self.open.items():
@@ -89,16 +93,20 @@ class Trace:
         need(e["ts"] >= self.last.get((kind, key), 0), e, "goes back in time")
         self.last[kind, key] = e["ts"]
 
-    def _stretch(self, e, track, start, end):
+    def _stretch(self, e, track, ts, dur):
         before = self.tracks.setdefault(track, [])
-        need(not before or before[-1][1] <= start, e, f"overlaps {before[-1:]}")
-        before.append((start, end, e))
+        need(not before or before[-1][1] <= ns(ts), e, f"overlaps {before[-1:]}")
+        for reader, read in ENDS.items():
+            need(self.ends.get((reader, track), 0) <= read(ts), e, f"{reader} sees an overlap")
+            self.ends[reader, track] = read(ts) + read(dur)
+        need(ns(ts) == int(ts * 1000), e, "a time that is another one when it is cut off")
+        before.append((ns(ts), ns(ts) + ns(dur), e))
 
     def _whole(self, e, track):
         self._in_order(e, "span", track)
         need(number(e.get("dur")) and e["dur"] > 0, e, "bad dur")
         need("cname" in e, e, "no colour")
-        self._stretch(e, track, ns(e["ts"]), ns(e["ts"]) + ns(e["dur"]))
+        self._stretch(e, track, e["ts"], e["dur"])
 
     def _begin(self, e, track):
         self._in_order(e, "span", track)
@@ -109,7 +117,7 @@ class Trace:
         need(self.open.get(track), e, "an end without a begin")
         begin = self.open[track].pop()
         need(begin["name"] == e["name"], e, f"not the end of {begin}")
-        self._stretch(begin, track, ns(begin["ts"]), ns(e["ts"]))
+        self._stretch(begin, track, begin["ts"], e["ts"] - begin["ts"])
 
     def _instant(self, e, track):
         need(e.get("s") in ("t", "p", "g"), e, "bad scope")

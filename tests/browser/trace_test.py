@@ -28,7 +28,8 @@ const [model, text, done] = arguments;
 	for (const [pid, process] of data.Renderer.processes)
 		for (const [tid, thread] of process.threads)
 			threads.push({pid, tid, name: thread.name,
-				entries: thread.entries.map(e => [e.name, e.ts, e.dur || 0, e.ph])});
+				entries: thread.entries.map(e =>
+					[e.name, e.ts, e.dur || 0, data.Renderer.entryToNode.get(e)?.depth, e.ph])});
 	return {generic: data.Meta.traceIsGeneric, threads};
 })().then(done, e => done({error: `${e}\\n${e.stack}`}));
 """
@@ -140,6 +141,6 @@ class TraceTest(unittest.TestCase):
         self.assertEqual({key: t["name"] for key, t in shown.items()}, self.trace.threads)
         for track, stretches in self.trace.tracks.items():
             self.assertEqual(
-                [(name, trace_format.ns(ts), trace_format.ns(ts) + trace_format.ns(dur))
-                 for name, ts, dur, ph in shown[track]["entries"] if ph == "X"],
-                [(e["name"], start, end) for start, end, e in stretches], track)
+                [(name, trace_format.ns(ts), trace_format.ns(ts) + trace_format.ns(dur), depth)
+                 for name, ts, dur, depth, ph in shown[track]["entries"] if ph == "X"],
+                [(e["name"], start, end, 0) for start, end, e in stretches], track)
