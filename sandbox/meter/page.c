@@ -14,6 +14,7 @@
 #include "meter/trace_text.h"
 
 #define EVENTS_MAX 1000
+#define AMOUNT_MAX 24 /* characters */
 
 /* default-src 'none': the browser itself refuses whatever a hole in the escaping could ask for. */
 static const char head[] =
@@ -43,8 +44,9 @@ static const char head[] =
 	"td,th{text-align:left;padding:.15rem .6rem;border-bottom:1px solid var(--line);"
 	"vertical-align:top}\n"
 	".n,.t{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}\n"
-	"th.h,.cols th,.events td:nth-child(-n+3){white-space:nowrap}.events "
+	"th.h,.events td:nth-child(-n+3){white-space:nowrap}.events "
 	"td:last-child{width:100%}\n"
+	".cols th{overflow-wrap:normal}\n"
 	".cols{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));"
 	"gap:1.5rem}\n"
 	".legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.5rem}\n"
@@ -121,9 +123,9 @@ static void put_figures(FILE *f, const json_t *report, const char *title,
 	for (size_t i = 0; i < n; i++) {
 		const json_t *v = get(report, figures[i].a, figures[i].b);
 
-		/* A text may have any length: it is broken where a number is not. */
+		/* A text may have any length: it is broken where a number or an amount is not. */
 		(void)fprintf(f, "<tr><th>%s</th><td class=\"%c\">", figures[i].name,
-			      json_is_string(v) ? 't' : 'n');
+			      json_string_length(v) > AMOUNT_MAX ? 't' : 'n');
 		put_value(f, v, figures[i].unit);
 		(void)fputs("</td></tr>\n", f);
 	}

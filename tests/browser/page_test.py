@@ -14,6 +14,7 @@ import png
 browser = folder = out = None
 LOOK = (pathlib.Path(__file__).parent / "look.js").read_text(encoding="utf-8")
 WIDTHS = (1280, 400)
+PAPER = 717  # what is left of A4 between its margins
 PARTS = ("busy", "held by its quota", "waiting for others", "idle")
 EVIL = "</h2></td></svg><img src=x onerror=alert(1)><script>alert(1)</script>\"'&amp;"
 # Every element that the page is made of. Whatever else there is was let in.
@@ -295,6 +296,15 @@ class OneTest(Both, PageTest):
                           for d in report["denied"]])
         self.assertIn("unshare", [d["syscall"] for d in report["denied"]])
         self.assertNotIn("incomplete", section["text"])
+
+    def test_figures_stay_in_one_line(self):
+        report = load("busy.json")
+        figures = {*used(report).values(), *costs(report).values()}
+        for width in (*WIDTHS, PAPER):
+            browser.width(width)
+            with self.subTest(width=width):
+                lines = {t["text"]: len(t["boxes"]) for t in self.look()["texts"]}
+                self.assertEqual({f for f in figures if lines[f] > 1}, set())
 
     def test_it_tells_what_the_function_did(self):
         did = [row[3] for row in self.look()["sections"][0]["tables"]["What it did"]]

@@ -51,7 +51,8 @@ def loopback_up():
 
 def main():
     cloche, folder, out = sys.argv[1:]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+    # The first process of its pid namespace: the browser ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(130))
     loopback_up()
     page_test.hostile_report(f"{folder}/busy.json", f"{folder}/hostile.json")
     for name, sources in {"one": ("busy.json", "busy.jsonl"),
