@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs what is missing, by group, or says by name what is needed.
 #
-#   deps.sh GROUP...      build, test, lint, bench, vm: Debian packages
+#   deps.sh GROUP...      build, test, lint, bench, vm, browser: Debian packages
 #   deps.sh --host        what running needs of this machine: rights and kernel, installs nothing
 #   deps.sh --list GROUP...
 #
@@ -20,8 +20,9 @@ packages() {
 	lint) echo clang-format clang-tidy cppcheck shellcheck ;;
 	bench) echo bubblewrap crun runc hyperfine ;;
 	vm) echo qemu-system-x86 cpio ;;
+	browser) echo chromium chromium-driver python3 ;;
 	*)
-		echo "deps: unknown group '$1': expected build, test, lint, bench or vm" >&2
+		echo "deps: unknown group '$1': expected build, test, lint, bench, vm or browser" >&2
 		return 1
 		;;
 	esac

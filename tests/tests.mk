@@ -16,6 +16,9 @@ DEPS += $(if $(filter lint format,$(GOALS)),lint)
 DEPS += $(if $(filter bench bench-%,$(GOALS)),bench)
 DEPS += $(if $(filter check check-vm bench-vm vm-shell,$(GOALS)),vm)
 include $(patsubst %,build/deps/%.mk,$(strip $(DEPS)))
+# The browser may be missing: its tier says so. It is installed after the others, as apt has one lock.
+build/deps/browser.mk: | $(patsubst %,build/deps/%.mk,$(strip $(DEPS)))
+-include $(if $(filter check check-browser,$(GOALS)),build/deps/browser.mk)
 endif
 
 build/deps/%.mk: tests/deps.sh
@@ -23,7 +26,7 @@ build/deps/%.mk: tests/deps.sh
 	@mkdir -p $(@D) && touch $@
 
 # Goals that run contexts: refuse before an hour of building, not after it. Once, not in sub-makes.
-ifneq ($(and $(filter 0,$(MAKELEVEL)),$(filter demo check check-live bench bench-%,$(GOALS))),)
+ifneq ($(and $(filter 0,$(MAKELEVEL)),$(filter demo check check-live check-browser bench bench-%,$(GOALS))),)
 ifneq ($(shell sh tests/deps.sh --host >&2 || echo no),)
 $(error this machine cannot run contexts; nothing was built)
 endif
@@ -31,7 +34,7 @@ endif
 
 .PHONY: deps
 deps: ## install the Debian packages that are missing (all groups)
-	@sh tests/deps.sh build test lint bench vm
+	@sh tests/deps.sh build test lint bench vm browser
 
 # ---- tests -----------------------------------------------------------------------------------
 
@@ -43,7 +46,7 @@ VM_TIER = $(if $(shell grep -ls '^check-vm:' vm-images/*.mk tests/*.mk),check-vm
 .PHONY: check check-unit check-live
 check: tests ## build and run all tests that this machine can run
 	@rm -f $(B)/counts; failed=; \
-	for tier in check-unit check-live check-images $(VM_TIER); do \
+	for tier in check-unit check-live check-images check-browser $(VM_TIER); do \
 		COUNTS=$(abspath $(B)/counts) $(MAKE) --no-print-directory $$tier || failed=1; \
 	done; \
 	sh tests/run.sh --total $(B)/counts; test -z "$$failed"

@@ -14,6 +14,7 @@
 #include "meter/trace_text.h"
 
 #define EVENTS_MAX 1000
+#define AMOUNT_MAX 24 /* characters */
 
 /* default-src 'none': the browser itself refuses whatever a hole in the escaping could ask for. */
 static const char head[] =
@@ -22,25 +23,45 @@ static const char head[] =
 	"style-src 'unsafe-inline'\"/>\n"
 	"<meta name=\"viewport\" content=\"width=device-width\"/>\n<title>Cloche report</title>\n"
 	"<style>\n"
-	":root{color-scheme:light dark;--fg:#1b1f24;--bg:#fff;--line:#d0d7de}\n"
-	"@media(prefers-color-scheme:dark){:root{--fg:#e6edf3;--bg:#0d1117;--line:#30363d}}\n"
+	":root{color-scheme:light dark;--fg:#1b1f24;--dim:#57606a;--bg:#fff;--line:#d0d7de;"
+	"--ok:#1a7f37;--bad:#b3202b;--idle:#8c959f}\n"
+	"@media screen and "
+	"(prefers-color-scheme:dark){:root{--fg:#e6edf3;--dim:#9198a1;--bg:#0d1117;"
+	"--line:#30363d;--ok:#3fb950;--bad:#ff7b72;--idle:#6e7681}}\n"
 	"body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);"
-	"max-width:70rem;margin:2rem auto;padding:0 1rem}\n"
+	"max-width:70rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}\n"
 	"section{border-top:1px solid var(--line);margin-top:2rem}\n"
-	"h2 small{font-weight:normal;opacity:.7}\n"
-	"svg{width:100%;display:block}svg.bar{height:40px}svg text{font:11px monospace;fill:"
-	"var(--fg)}\n"
-	"table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.15rem .6rem;"
-	"border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}\n"
-	"td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
-	".events td:nth-child(-n+3),.events th{white-space:nowrap}\n"
-	".cols{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:1.5rem}\n"
+	"h2 small{font-weight:normal;color:var(--dim)}\n"
+	"svg{width:100%;display:block}\n"
+	"svg.bar{height:40px}\n"
+	".time{display:grid;grid-template-columns:max-content 1fr;gap:.2rem .8rem;"
+	"align-items:center;font:12px/1.4 monospace;margin-top:1.5rem}\n"
+	".time svg{height:14px;overflow:visible}\n"
+	".axis{display:grid;grid-template-columns:1fr 1fr 1fr;color:var(--dim)}\n"
+	".axis i{font-style:normal;text-align:center}.axis i:first-child{text-align:left}"
+	".axis i:last-child{text-align:right}\n"
+	"table{border-collapse:collapse;width:100%}\n"
+	"td,th{text-align:left;padding:.15rem .6rem;border-bottom:1px solid var(--line);"
+	"vertical-align:top}\n"
+	".n,.t{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}\n"
+	"th.h,.events td:nth-child(-n+3){white-space:nowrap}.events "
+	"td:last-child{width:100%}\n"
+	".cols th{overflow-wrap:normal}\n"
+	".cols{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));"
+	"gap:1.5rem}\n"
 	".legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.5rem}\n"
 	".legend i{display:inline-block;width:.9em;height:.9em;margin-right:.4em}\n"
 	".p0,.s0{fill:#2da44e;background:#2da44e}.p1,.s2{fill:#cf222e;background:#cf222e}"
-	".p2,.s1{fill:#e16f24;background:#e16f24}.p3{fill:#afb8c1;background:#afb8c1}"
-	".i{stroke:var(--fg);stroke-width:1.5}\n"
-	".ok{color:#2da44e}.bad{color:#cf222e}\n"
+	".p2,.s1{fill:#e16f24;background:#e16f24}.p3{fill:var(--idle);background:var(--idle)}\n"
+	".i{stroke:var(--fg);stroke-width:1.5;vector-effect:non-scaling-stroke}\n"
+	".ok{color:var(--ok)}.bad{color:var(--bad)}\n"
+	"@media(max-width:40rem){.time{grid-template-columns:1fr}"
+	".time svg{margin-bottom:.3rem}.time span:empty{display:none}.events tr{display:flex;"
+	"flex-wrap:wrap;border-bottom:1px solid var(--line)}.events td{border:0;"
+	"text-align:left}.events tr:first-child{display:none}}\n"
+	"@media print{:root{color-scheme:light}svg,.legend "
+	"i{print-color-adjust:exact}body{margin:0}"
+	"tr,svg,.time,.legend{break-inside:avoid}h2,h3{break-after:avoid}}\n"
 	"</style>\n</head>\n<body>\n<h1>Cloche report</h1>\n";
 
 static const json_t *get(const json_t *o, const char *a, const char *b)
@@ -100,8 +121,12 @@ static void put_figures(FILE *f, const json_t *report, const char *title,
 {
 	(void)fprintf(f, "<div><h3>%s</h3>\n<table>\n", title);
 	for (size_t i = 0; i < n; i++) {
-		(void)fprintf(f, "<tr><th>%s</th><td class=\"n\">", figures[i].name);
-		put_value(f, get(report, figures[i].a, figures[i].b), figures[i].unit);
+		const json_t *v = get(report, figures[i].a, figures[i].b);
+
+		/* A text may have any length: it is broken where a number or an amount is not. */
+		(void)fprintf(f, "<tr><th>%s</th><td class=\"%c\">", figures[i].name,
+			      json_string_length(v) > AMOUNT_MAX ? 't' : 'n');
+		put_value(f, v, figures[i].unit);
 		(void)fputs("</td></tr>\n", f);
 	}
 	(void)fputs("</table></div>\n", f);
@@ -184,7 +209,8 @@ static void put_events(FILE *f, const struct trace *t)
 	size_t shown = 0, more = 0;
 
 	(void)fputs("<h3>What it did</h3>\n<table class=\"events\">\n"
-		    "<tr><th>ms</th><th>thread</th><th>name</th><th>what</th></tr>\n",
+		    "<tr><th class=\"h n\">ms</th><th class=\"h n\">thread</th>"
+		    "<th class=\"h\">name</th><th class=\"h\">what</th></tr>\n",
 		    f);
 	for (size_t i = 0; i < t->n; i++) {
 		const struct trace_event *e = &t->events[i];
@@ -211,11 +237,15 @@ static void put_events(FILE *f, const struct trace *t)
 			      "<p>%zu more events are not shown; <code>cloche trace</code> has "
 			      "them.</p>\n",
 			      more);
-	if (!t->complete)
-		(void)fprintf(f,
-			      "<p class=\"bad\">The trace is incomplete: %" PRIu64
-			      " events were lost%s.</p>\n",
-			      t->lost, t->ended ? "" : " or more, it has no end");
+	if (t->complete)
+		return;
+	(void)fputs("<p class=\"bad\">The trace is incomplete: ", f);
+	if (!t->ended)
+		(void)fputs("it has no end.</p>\n", f);
+	else if (t->lost)
+		(void)fprintf(f, "%" PRIu64 " events were lost.</p>\n", t->lost);
+	else
+		(void)fputs("some threads or switches were not seen.</p>\n", f);
 }
 
 static void put_degraded(FILE *f, const json_t *report)
@@ -236,10 +266,40 @@ static void put_degraded(FILE *f, const json_t *report)
 	(void)fputs("</table>\n", f);
 }
 
+/* In a trace each has its time; a report knows them too, and how often each was tried. */
+static void put_denied(FILE *f, const json_t *report)
+{
+	const json_t *list = get(report, "denied", NULL), *o, *arg;
+	size_t i, j;
+
+	if (!json_array_size(list))
+		return;
+	(void)fputs("<h3>What was denied</h3>\n<table>\n"
+		    "<tr><th class=\"h\">call</th><th class=\"h\">answer</th>"
+		    "<th class=\"h n\">times</th></tr>\n",
+		    f);
+	json_array_foreach (list, i, o) {
+		(void)fputs("<tr><td>", f);
+		picture_text(f, get_text(o, "syscall", NULL));
+		(void)fputs("(", f);
+		json_array_foreach (get(o, "args", NULL), j, arg) {
+			(void)fputs(j ? ", " : "", f);
+			picture_text(f, json_is_string(arg) ? json_string_value(arg) : "?");
+		}
+		(void)fputs(")</td><td>", f);
+		picture_text(f, get_text(o, "errno", NULL));
+		(void)fputs("</td><td class=\"n\">", f);
+		put_value(f, get(o, "count", NULL), UNIT_COUNT);
+		(void)fputs("</td></tr>\n", f);
+	}
+	(void)fputs("</table>\n", f);
+}
+
 static void put_heading(FILE *f, const json_t *report, const struct trace *t)
 {
 	const char *verdict = get_text(report, "verdict", NULL);
 	const char *function = get_text(report, "function", NULL);
+	const char *signal = get_text(report, "signal", NULL);
 	const json_t *code = get(report, "exit_code", NULL);
 
 	(void)fprintf(f, "<section>\n<h2><span class=\"%s\">",
@@ -255,8 +315,8 @@ static void put_heading(FILE *f, const json_t *report, const struct trace *t)
 	if (json_is_integer(code))
 		(void)fprintf(f, "exit status %" JSON_INTEGER_FORMAT ". ",
 			      json_integer_value(code));
-	picture_text(f, get_text(report, "signal", NULL));
-	(void)fputs(" ", f);
+	picture_text(f, signal);
+	(void)fputs(*signal ? ". " : "", f);
 	picture_text(f, get_text(report, "message", NULL));
 	(void)fputs("</p>\n", f);
 }
@@ -272,6 +332,7 @@ static int put_section(FILE *f, const json_t *report, const struct trace *t)
 	if (t)
 		put_events(f, t);
 	if (report) {
+		put_denied(f, report);
 		(void)fputs("<div class=\"cols\">\n", f);
 		put_figures(f, report, "What it used", use, sizeof(use) / sizeof(use[0]));
 		put_figures(f, report, "What it costs", costs, sizeof(costs) / sizeof(costs[0]));

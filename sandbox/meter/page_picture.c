@@ -13,8 +13,7 @@
 #include "meter/trace_text.h"
 
 #define WIDTH	     1000.0
-#define LABEL	     150.0 /* left of the timeline */
-#define ROW	     18
+#define ROW	     14
 #define THREADS_MAX  60
 #define INSTANTS_MAX 400
 #define THIN	     0.25
@@ -91,7 +90,6 @@ void picture_bar(FILE *f, const uint64_t part_ns[PARTS])
 struct line {
 	FILE *f;
 	const struct trace *t;
-	int row;
 	char class; /* of the rectangle that is being gathered: its letter and number */
 	int number; /* -1: none */
 	double from, to;
@@ -108,10 +106,9 @@ static void flush(struct line *l)
 {
 	if (l->number < 0)
 		return;
-	(void)fprintf(l->f,
-		      "<rect class=\"%c%d\" x=\"%.2f\" y=\"%d\" width=\"%.2f\" height=\"%d\"/>\n",
-		      l->class, l->number, LABEL + l->from, l->row * ROW + 2,
-		      l->to - l->from > THIN ? l->to - l->from : THIN, ROW - 4);
+	(void)fprintf(
+		l->f, "<rect class=\"%c%d\" x=\"%.2f\" y=\"0\" width=\"%.2f\" height=\"%d\"/>\n",
+		l->class, l->number, l->from, l->to - l->from > THIN ? l->to - l->from : THIN, ROW);
 	l->number = -1;
 }
 
@@ -135,13 +132,31 @@ static void stretch(struct line *l, char class, int number, uint64_t from_ns, ui
 	l->to = to;
 }
 
-static void label(struct line *l, const char *name, uint32_t tid)
+/* A row is a picture of its own that takes all the width there is; its name is text of the page, so
+ * that it keeps its size where the picture shrinks. */
+static void row_open(struct line *l, const char *name, uint32_t tid)
 {
-	(void)fprintf(l->f, "<text x=\"0\" y=\"%d\">", l->row * ROW + ROW - 5);
+	(void)fputs("<span>", l->f);
 	if (tid)
 		(void)fprintf(l->f, "%u ", tid);
 	picture_text(l->f, name);
-	(void)fputs("</text>\n", l->f);
+	(void)fprintf(l->f, "</span><svg viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\">\n",
+		      (int)WIDTH, ROW);
+}
+
+static void row_close(struct line *l)
+{
+	flush(l);
+	(void)fputs("</svg>\n", l->f);
+}
+
+static void axis(const struct line *l)
+{
+	uint64_t all = l->t->end_ns - l->t->begin_ns;
+	char half[32], end[32];
+
+	(void)fprintf(l->f, "<span></span><div class=\"axis\"><i>0</i><i>%s</i><i>%s</i></div>\n",
+		      picture_time(half, all / 2), picture_time(end, all));
 }
 
 static void instants(struct line *l, uint32_t tid)
@@ -151,13 +166,12 @@ static void instants(struct line *l, uint32_t tid)
 
 	for (size_t i = 0; i < l->t->n && n < INSTANTS_MAX; i++) {
 		const struct trace_event *e = &l->t->events[i];
-		double x = LABEL + at(l, e->at_ns);
-		int y = l->row * ROW + 1;
 
 		if (e->tid != tid || !*trace_text_event(e, what, sizeof(what)))
 			continue;
 		n++;
-		(void)fprintf(l->f, "<path class=\"i\" d=\"M%.2f %dv%d\"><title>", x, y, ROW - 2);
+		(void)fprintf(l->f, "<path class=\"i\" d=\"M%.2f 0v%d\"><title>", at(l, e->at_ns),
+			      ROW);
 		picture_text(l->f, what);
 		(void)fputs("</title></path>\n", l->f);
 	}
@@ -188,12 +202,12 @@ static void threads(struct line *l, const struct trace_span *s, size_t n)
 	for (size_t i = 0; i < n && shown < THREADS_MAX; shown++) {
 		uint32_t tid = s[i].tid;
 
-		label(l, thread_name(l->t, tid), tid);
+		row_open(l, thread_name(l->t, tid), tid);
 		for (; i < n && s[i].tid == tid; i++)
 			stretch(l, 's', (int)s[i].state, s[i].from_ns, s[i].to_ns);
 		flush(l);
 		instants(l, tid);
-		l->row++;
+		row_close(l);
 	}
 }
 
@@ -210,18 +224,14 @@ int picture_timeline(FILE *f, const struct trace *t)
 	if (r)
 		goto out;
 	all = count_threads(s, n);
-	(void)fprintf(f,
-		      "<svg class=\"time\" viewBox=\"0 0 %d %d\" role=\"img\" "
-		      "aria-label=\"timeline of threads\">\n",
-		      (int)(WIDTH + LABEL),
-		      (int)(1 + (all > THREADS_MAX ? THREADS_MAX : all)) * ROW);
-	label(&l, "wall time", 0);
+	(void)fputs("<div class=\"time\" role=\"img\" aria-label=\"timeline of threads\">\n", f);
+	row_open(&l, "wall time", 0);
 	for (size_t i = 0; i < m; i++)
 		stretch(&l, 'p', (int)p[i].part, p[i].from_ns, p[i].to_ns);
-	flush(&l);
-	l.row++;
+	row_close(&l);
 	threads(&l, s, n);
-	(void)fputs("</svg>\n<ul class=\"legend\">", f);
+	axis(&l);
+	(void)fputs("</div>\n<ul class=\"legend\">", f);
 	for (int i = 0; i < SPAN_STATES; i++)
 		(void)fprintf(f, "<li><i class=\"s%d\"></i>%s</li>\n", i,
 			      span_state_text((enum span_state)i));

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Trace Event Format (docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU):
- * one JSON object, times in us with three digits for the ns. Chrome takes the colours by cname,
- * Perfetto makes its own from the names.
+ * one JSON object, times in us. Chrome takes the colours by cname, Perfetto makes its own from the
+ * names.
+ *
+ * Readers take a time as a double, and a stretch as a start and a length. In decimal ns the sum of
+ * the two is a hair more or less than the start of the next stretch: DevTools then draws that one
+ * as nested, Perfetto, which cuts off to ns, drops it. So times are rounded up to 1/2048 us, which
+ * doubles hold and add exactly: what touches still does, and both cutting off and rounding a time
+ * to ns give the ns that it was.
  */
 #include "meter/trace_perfetto.h"
 
@@ -23,20 +29,34 @@
  */
 #define WHOLE_PID 0
 
+#define GRID	  2048	   /* parts of a us */
+#define GRID_UNIT 48828125 /* 1/2048 in the 11th decimal, all that it has: 5 to the power of 11 */
+
 struct out {
 	FILE *f;
 	const struct trace *t;
 	bool more;
 };
 
-/* Opens an event up to its time; the caller adds members and the brace. */
-static void begin(struct out *o, const char *phase, uint32_t pid, uint32_t tid, uint64_t at_ns)
+static uint64_t grid_of(const struct out *o, uint64_t at_ns)
 {
 	uint64_t ns = at_ns > o->t->begin_ns ? at_ns - o->t->begin_ns : 0;
 
-	(void)fprintf(o->f,
-		      "%s\n{\"ph\":\"%s\",\"pid\":%u,\"tid\":%u,\"ts\":%" PRIu64 ".%03" PRIu64,
-		      o->more ? "," : "", phase, pid, tid, ns / 1000, ns % 1000);
+	return ns / 1000 * GRID + (ns % 1000 * GRID + 999) / 1000;
+}
+
+static void put_time(struct out *o, const char *key, uint64_t grid)
+{
+	(void)fprintf(o->f, ",\"%s\":%" PRIu64 ".%011" PRIu64, key, grid / GRID,
+		      grid % GRID * GRID_UNIT);
+}
+
+/* Opens an event up to its time; the caller adds members and the brace. */
+static void begin(struct out *o, const char *phase, uint32_t pid, uint32_t tid, uint64_t at_ns)
+{
+	(void)fprintf(o->f, "%s\n{\"ph\":\"%s\",\"pid\":%u,\"tid\":%u", o->more ? "," : "", phase,
+		      pid, tid);
+	put_time(o, "ts", grid_of(o, at_ns));
 	o->more = true;
 }
 
@@ -95,14 +115,19 @@ static int put_names(struct out *o)
 
 /* ---- spans -------------------------------------------------------------------------------- */
 
+/* Whole events, not pairs: not every reader finds the name of an end. */
+static void put_stretch(struct out *o, uint32_t pid, uint32_t tid, uint64_t from_ns, uint64_t to_ns)
+{
+	begin(o, "X", pid, tid, from_ns);
+	put_time(o, "dur", grid_of(o, to_ns) - grid_of(o, from_ns));
+}
+
 static void put_span(struct out *o, const struct trace_span *s)
 {
 	static const char *const colour[] = { "good", "bad", "terrible" };
-	uint64_t d = s->to_ns - s->from_ns;
 
-	begin(o, "X", s->pid, s->tid, s->from_ns);
-	(void)fprintf(o->f, ",\"dur\":%" PRIu64 ".%03" PRIu64 ",\"cat\":\"cpu\",\"cname\":\"%s\"",
-		      d / 1000, d % 1000, colour[s->state]);
+	put_stretch(o, s->pid, s->tid, s->from_ns, s->to_ns);
+	(void)fprintf(o->f, ",\"cat\":\"cpu\",\"cname\":\"%s\"", colour[s->state]);
 	name(o, span_state_text(s->state));
 	if (s->state == SPAN_RUNNING)
 		(void)fprintf(o->f, ",\"args\":{\"cpu\":%u}", s->cpu);
@@ -113,11 +138,9 @@ static void put_part(struct out *o, const struct trace_part *p)
 {
 	static const char *const colour[] = { "good", "terrible", "bad", "grey" };
 
-	begin(o, "B", WHOLE_PID, WHOLE_PID, p->from_ns);
+	put_stretch(o, WHOLE_PID, WHOLE_PID, p->from_ns, p->to_ns);
 	(void)fprintf(o->f, ",\"cat\":\"wall\",\"cname\":\"%s\"", colour[p->part]);
 	name(o, part_text(p->part));
-	(void)putc_unlocked('}', o->f);
-	begin(o, "E", WHOLE_PID, WHOLE_PID, p->to_ns);
 	(void)putc_unlocked('}', o->f);
 }
 
@@ -202,7 +225,7 @@ int trace_perfetto_write(FILE *f, const struct trace *t)
 	struct out o = { .f = f, .t = t };
 	int r;
 
-	(void)fputs("{\"displayTimeUnit\":\"ns\",\"otherData\":{\"request_id\":", f);
+	(void)fputs("{\"displayTimeUnit\":\"ms\",\"otherData\":{\"request_id\":", f);
 	trace_json_string(f, t->request_id);
 	(void)fputs(",\"started_at\":", f);
 	trace_json_string(f, t->started_at);

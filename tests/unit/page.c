@@ -25,6 +25,8 @@ static const char report[] =
 	"\"idle_ns\":3000000},\"cpu\":{\"on_cpu_ns\":4500000},\"memory\":{\"peak_bytes\":1048576},"
 	"\"bill\":{\"usd\":\"0.000000000001\",\"contention_ns\":1000000},"
 	"\"limits\":{\"vcpus\":0.5},"
+	"\"denied\":[{\"syscall\":\"mount\",\"args\":[\"0x1\",\"0x2\"],\"count\":3,"
+	"\"errno\":\"EPERM\"}],"
 	"\"degraded\":[{\"what\":\"<b>\",\"reason\":\"<i>\"}]}";
 
 static void add(struct trace *t, const void *ev)
@@ -164,6 +166,8 @@ Test(page, report_and_trace_become_one_section)
 	cr_assert_not_null(strstr(s, "<rect class=\"p0\" x=\"0.000\" y=\"0\" width=\"400.000\""));
 	cr_assert_not_null(strstr(s, "exec &#39;&lt;/td&gt;&lt;script src=//x&gt;&quot;"));
 	cr_assert_not_null(strstr(s, "exit status 7"));
+	cr_assert_eq(count(s, "<div class=\"time\""), 1);
+	cr_assert_null(strstr(s, "incomplete"));
 	cr_assert_not_null(strstr(s, "0.000000000001"));
 	cr_assert_not_null(strstr(s, "<th>&lt;b&gt;</th><td>&lt;i&gt;</td>"));
 	cr_assert_not_null(strstr(s, "default-src 'none'"));
@@ -180,7 +184,9 @@ Test(page, a_report_alone_has_its_own_bar)
 	/* waiting less contention is the quota's. */
 	cr_assert_not_null(strstr(s, "held by its quota <b>2.000 ms</b> 20.0 %"));
 	cr_assert_not_null(strstr(s, "waiting for others <b>1.000 ms</b> 10.0 %"));
-	cr_assert_null(strstr(s, "svg class=\"time\""));
+	cr_assert_null(strstr(s, "class=\"time\""));
+	cr_assert_not_null(
+		strstr(s, "<tr><td>mount(0x1, 0x2)</td><td>EPERM</td><td class=\"n\">3</td>"));
 	free(s);
 }
 
@@ -210,6 +216,34 @@ Test(page, a_trace_alone_is_shown)
 	cr_assert_eq(count(s, "<section>"), 1);
 	free(s);
 	trace_free(&t);
+}
+
+/* What an incomplete trace lacks is said as it is: not "0 events were lost". */
+Test(page, why_a_trace_is_incomplete)
+{
+	static const struct {
+		bool ended;
+		uint64_t lost;
+		const char *says;
+	} cases[] = {
+		{ true, 0, "incomplete: some threads or switches were not seen." },
+		{ true, 7, "incomplete: 7 events were lost." },
+		{ false, 0, "incomplete: it has no end." },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct trace t;
+		char *s;
+
+		fill(&t, 2);
+		t.complete = false;
+		t.ended = cases[i].ended;
+		t.lost = cases[i].lost;
+		s = page(NULL, &t, 1);
+		cr_assert_not_null(strstr(s, cases[i].says), "%s", s);
+		free(s);
+		trace_free(&t);
+	}
 }
 
 /* Two hundred thousand switches do not make a page that no browser opens. */
