@@ -240,11 +240,12 @@ static void add_figures(json_t *j, const struct report *r)
 				      number(ran ? inv->usage.pids_denied : NONE)));
 	json_object_set_new(j, "denied", denied(r));
 	json_object_set_new(j, "trace",
-			    inv->metered.traced ? json_pack("{s:I, s:I, s:b}", "events",
-							    (json_int_t)inv->metered.events, "lost",
-							    m ? (json_int_t)m->lost : 0, "complete",
-							    m && m->complete && m->lost == 0)
-						: json_null());
+			    inv->metered.traced
+				    ? json_pack("{s:I, s:I, s:b}", "events",
+						(json_int_t)inv->metered.events, "lost",
+						m ? (json_int_t)m->lost : 0, "complete",
+						m && m->complete && m->lost == 0 && m->missed == 0)
+				    : json_null());
 }
 
 static void add_limits(json_t *j, const struct report *r)
