@@ -384,24 +384,34 @@ static __always_inline void event_fill(struct meter_event *e, struct meter_slot 
 		bpf_probe_read_kernel_str(e->comm, sizeof(e->comm), t->comm);
 }
 
+/* Room in the slot's ring, counted as an event; NULL: counted as lost. */
+static __always_inline void *event_reserve(__u32 slot, struct meter_slot *s, __u64 size)
+{
+	void *ring = bpf_map_lookup_elem(&rings, &slot), *e = NULL;
+
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, size, 0);
+	/* One test of e only, here and where this is inlined: 6.1's verifier forgets the first at
+	 * the second. */
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return NULL;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	return e;
+}
+
 static __always_inline void event_emit(__u32 slot, struct meter_slot *s, const struct meter_ctl *c,
 				       __u64 at, __u32 type, struct task_struct *t, __u32 arg,
 				       __u64 value)
 {
-	struct meter_event *e = NULL;
-	void *ring;
+	struct meter_event *e;
 
 	if (!(c->flags & METER_TRACE))
 		return;
-	ring = bpf_map_lookup_elem(&rings, &slot);
-	if (ring)
-		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
-	/* One test of e only: 6.1's verifier forgets the first at the second. */
-	if (!e) {
-		__sync_fetch_and_add(&s->now.lost, 1);
+	e = event_reserve(slot, s, sizeof(*e));
+	if (!e)
 		return;
-	}
-	__sync_fetch_and_add(&s->now.events, 1);
 	event_fill(e, s, at, type, t, arg, value);
 	bpf_ringbuf_submit(e, 0);
 }
@@ -412,22 +422,15 @@ static __always_inline void event_emit_exec(__u32 slot, struct meter_slot *s,
 					    const struct meter_ctl *c, __u64 at,
 					    struct task_struct *t, struct linux_binprm *bprm)
 {
-	struct meter_event_exec *e = NULL;
+	struct meter_event_exec *e;
 	__u64 start, len;
 	long n;
-	void *ring;
 
 	if (!(c->flags & METER_TRACE))
 		return;
-	ring = bpf_map_lookup_elem(&rings, &slot);
-	if (ring)
-		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
-	/* One test of e only: 6.1's verifier forgets the first at the second. */
-	if (!e) {
-		__sync_fetch_and_add(&s->now.lost, 1);
+	e = event_reserve(slot, s, sizeof(*e));
+	if (!e)
 		return;
-	}
-	__sync_fetch_and_add(&s->now.events, 1);
 	event_fill(&e->ev, s, at, METER_EV_EXEC, t, 0, 0);
 	e->pad = 0;
 	n = bpf_probe_read_kernel_str(e->path, sizeof(e->path), bprm->filename);
@@ -1019,22 +1022,16 @@ static __always_inline void event_head(struct meter_event *e, struct meter_slot 
 static __always_inline int trace_address(struct bpf_sock_addr *ctx, __u32 type, bool six)
 {
 	const struct meter_ctl *c;
-	struct meter_event_addr *e = NULL;
+	struct meter_event_addr *e;
 	struct meter_slot *s;
 	__u32 slot, *addr;
-	void *ring;
 
 	s = traced_slot(&slot, &c);
 	if (!s)
 		return 1;
-	ring = bpf_map_lookup_elem(&rings, &slot);
-	if (ring)
-		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
-	if (!e) {
-		__sync_fetch_and_add(&s->now.lost, 1);
+	e = event_reserve(slot, s, sizeof(*e));
+	if (!e)
 		return 1;
-	}
-	__sync_fetch_and_add(&s->now.events, 1);
 	event_head(&e->ev, s, type);
 	addr = (__u32 *)e->addr;
 	e->family = six ? 10 : 2;
@@ -1089,16 +1086,10 @@ int BPF_PROG(trace_enter, struct pt_regs *regs, long id)
 static __always_inline void event_denied(__u32 slot, struct meter_slot *s, struct pt_regs *regs,
 					 long ret)
 {
-	void *ring = bpf_map_lookup_elem(&rings, &slot);
-	struct meter_event_denied *e = NULL;
+	struct meter_event_denied *e = event_reserve(slot, s, sizeof(*e));
 
-	if (ring)
-		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
-	if (!e) {
-		__sync_fetch_and_add(&s->now.lost, 1);
+	if (!e)
 		return;
-	}
-	__sync_fetch_and_add(&s->now.events, 1);
 	event_head(&e->ev, s, METER_EV_DENIED);
 	e->ev.arg = (__u32)regs->orig_ax;
 	e->ev.value = ret;
@@ -1114,17 +1105,11 @@ static __always_inline void event_denied(__u32 slot, struct meter_slot *s, struc
 static __always_inline void event_open(__u32 slot, struct meter_slot *s, __u64 path, __u64 flags,
 				       long ret)
 {
-	void *ring = bpf_map_lookup_elem(&rings, &slot);
-	struct meter_event_open *e = NULL;
+	struct meter_event_open *e = event_reserve(slot, s, sizeof(*e));
 	long n;
 
-	if (ring)
-		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
-	if (!e) {
-		__sync_fetch_and_add(&s->now.lost, 1);
+	if (!e)
 		return;
-	}
-	__sync_fetch_and_add(&s->now.events, 1);
 	event_head(&e->ev, s, METER_EV_OPEN);
 	e->ev.value = ret;
 	e->flags = (__u32)flags;
@@ -1138,20 +1123,14 @@ static __always_inline void event_open(__u32 slot, struct meter_slot *s, __u64 p
 static __always_inline void event_unix(__u32 slot, struct meter_slot *s, __u64 addr, __u64 len,
 				       bool bind, long ret)
 {
-	struct meter_event_open *e = NULL;
+	struct meter_event_open *e;
 	__u16 family = 0;
-	void *ring;
 
 	if (bpf_probe_read_user(&family, sizeof(family), (void *)addr) || family != AF_UNIX)
 		return;
-	ring = bpf_map_lookup_elem(&rings, &slot);
-	if (ring)
-		e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
-	if (!e) {
-		__sync_fetch_and_add(&s->now.lost, 1);
+	e = event_reserve(slot, s, sizeof(*e));
+	if (!e)
 		return;
-	}
-	__sync_fetch_and_add(&s->now.events, 1);
 	event_head(&e->ev, s, METER_EV_UNIX);
 	e->ev.value = ret;
 	e->flags = bind;
