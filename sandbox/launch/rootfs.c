@@ -278,34 +278,14 @@ static int stage_own(struct cloche_err *err)
 {
 	static const char *const carried[] = { "usr",  "etc", "dev",   "sys",	"bin",
 					       "sbin", "lib", "lib32", "lib64", "libx32" };
-	char from[32], to[48], link[128];
+	char to[48];
+	int r;
 
 	if (mount("root", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "size=1M,mode=755") < 0)
 		return cloche_err_sys(err, errno, "mount the root");
-	for (size_t i = 0; i < sizeof(carried) / sizeof(carried[0]); i++) {
-		ssize_t n;
-		int r;
-
-		(void)snprintf(from, sizeof(from), "/%s", carried[i]);
-		(void)snprintf(to, sizeof(to), STAGE "/%s", carried[i]);
-		n = readlink(from, link, sizeof(link) - 1);
-		if (n > 0) {
-			link[n] = '\0';
-			if (symlink(link, to) < 0)
-				return cloche_err_sys(err, errno, "link '%s'", from);
-			continue;
-		}
-		/* EINVAL: it is there and no link. */
-		if (errno == ENOENT)
-			continue;
-		if (n < 0 && errno != EINVAL)
-			return cloche_err_sys(err, errno, "read '%s'", from);
-		if (mkdir(to, 0755) < 0)
-			return cloche_err_sys(err, errno, "make '%s'", from);
-		r = carry(from, to, err);
-		if (r < 0)
-			return r;
-	}
+	r = rootfs_repeat_top(STAGE, carried, sizeof(carried) / sizeof(carried[0]), carry, err);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < N_EMPTY; i++) {
 		(void)snprintf(to, sizeof(to), STAGE "%s", empty[i]);
 		if (mkdir(to, 0755) < 0)

@@ -49,6 +49,12 @@ void rootfs_free(struct rootfs *fs);
 /* Opens the pinned template, built when absent or out of date. */
 int rootfs_template(int run_fd, struct cloche_err *err);
 
+/* Repeats entries of the top level below stage: links stay links (merged /usr), directories are
+ * made and given to dir, what is not there is left out. No allocation. */
+int rootfs_repeat_top(const char *stage, const char *const names[], size_t n,
+		      int (*dir)(const char *from, const char *to, struct cloche_err *err),
+		      struct cloche_err *err);
+
 /* Opens all sources, with the caller's rights, in the host's mount namespace. */
 int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg, uid_t uid,
 		   struct rootfs *ret, struct cloche_err *err);

@@ -198,23 +198,21 @@ static int build_dev(struct cloche_err *err)
 	return 0;
 }
 
-/* Links of the host's top level stay links (merged /usr); directories are bound. */
-static int build_top(struct cloche_err *err)
+int rootfs_repeat_top(const char *stage, const char *const names[], size_t n,
+		      int (*dir)(const char *from, const char *to, struct cloche_err *err),
+		      struct cloche_err *err)
 {
-	static const char *const top[] = {
-		"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"
-	};
-	char from[16], to[48], link[128];
+	char from[32], to[64], link[128];
 
-	for (size_t i = 0; i < sizeof(top) / sizeof(top[0]); i++) {
-		ssize_t n;
+	for (size_t i = 0; i < n; i++) {
+		ssize_t len;
 		int r;
 
-		(void)snprintf(from, sizeof(from), "/%s", top[i]);
-		(void)snprintf(to, sizeof(to), BUILD "/%s", top[i]);
-		n = readlink(from, link, sizeof(link) - 1);
-		if (n > 0) {
-			link[n] = '\0';
+		(void)snprintf(from, sizeof(from), "/%s", names[i]);
+		(void)snprintf(to, sizeof(to), "%s/%s", stage, names[i]);
+		len = readlink(from, link, sizeof(link) - 1);
+		if (len > 0) {
+			link[len] = '\0';
 			if (symlink(link, to) < 0)
 				return cloche_err_sys(err, errno, "link '%s'", from);
 			continue;
@@ -222,15 +220,24 @@ static int build_top(struct cloche_err *err)
 		/* EINVAL: it is there and no link. */
 		if (errno == ENOENT)
 			continue;
-		if (n < 0 && errno != EINVAL)
+		if (len < 0 && errno != EINVAL)
 			return cloche_err_sys(err, errno, "read '%s'", from);
 		if (mkdir(to, 0755) < 0)
 			return cloche_err_sys(err, errno, "make '%s'", to);
-		r = bind_ro(from, to, err);
+		r = dir(from, to, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+static int build_top(struct cloche_err *err)
+{
+	static const char *const top[] = {
+		"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"
+	};
+
+	return rootfs_repeat_top(BUILD, top, sizeof(top) / sizeof(top[0]), bind_ro, err);
 }
 
 static int build_sys(struct cloche_err *err)
