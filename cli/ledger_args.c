@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/quote.h"
 #include "meter/ledger.h"
+#include "meter/trace_store.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -162,4 +163,11 @@ const char *args_ledger(void)
 	const char *dir = getenv("CLOCHE_LEDGER");
 
 	return dir && *dir ? dir : LEDGER_DIR;
+}
+
+const char *args_traces(void)
+{
+	const char *dir = getenv("CLOCHE_TRACES");
+
+	return dir && *dir ? dir : TRACE_STORE_DIR;
 }

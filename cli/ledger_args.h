@@ -31,4 +31,7 @@ int64_t args_owner(void);
 /* The ledger's directory when --ledger is not given: $CLOCHE_LEDGER, else LEDGER_DIR. */
 const char *args_ledger(void);
 
+/* The folder of kept traces: $CLOCHE_TRACES, else TRACE_STORE_DIR. */
+const char *args_traces(void);
+
 #endif

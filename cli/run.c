@@ -4,6 +4,7 @@
 #include "cli/run.h"
 #include "cli/run_ledger.h"
 #include "cli/run_options.h"
+#include "cli/run_trace.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -37,7 +38,7 @@ struct run {
 	struct context_options how;
 	int report_fd;
 	const char *replaced;
-	unsigned traces;
+	struct run_trace trace;
 	struct run_ledger ledger;
 };
 
@@ -68,27 +69,6 @@ static void open_report(struct run *run)
 		if (run->report_fd < 0)
 			report_lost("open", path);
 	}
-}
-
-/* The run is worth more than its trace: without the file it goes on. */
-static FILE *open_trace(struct run *run)
-{
-	cleanup_free char *numbered = NULL;
-	const char *path = run->opt->trace;
-	FILE *f;
-
-	if (!path)
-		return NULL;
-	if (run->opt->repeat > 1) {
-		if (asprintf(&numbered, "%s.%u", path, ++run->traces) < 0)
-			return NULL;
-		path = numbered;
-	}
-	f = fopen(path, "we");
-	if (!f)
-		fprintf(stderr, "cloche run: open '%s': %s; there is no trace\n", path,
-			strerror(errno));
-	return f;
 }
 
 static void write_report(struct run *run, const char *line)
@@ -257,8 +237,9 @@ static int run_one(struct run *run, int64_t requested_ns)
 		(void)uuid_v4(inv.request_id, NULL);
 	if (r == 0) {
 		run->rc.invocation++;
-		run->io.trace = open_trace(run);
+		run_trace_begin(&run->trace, run->opt, run->launcher.run_fd, &run->io.trace);
 		invocation_run(&run->ctx, &run->opt->spec, &run->io, requested_ns, &inv);
+		run_trace_end(&run->trace, run->opt, &inv);
 	}
 	tell(run, &inv);
 	run->rc.start = "warm";
@@ -308,6 +289,7 @@ int run_execute(const struct run_options *opt, int64_t started_ns)
 		.io = { .cancel_fd = -1, .out = -1, .err = -1, .metering = &run.metering },
 		.rc = { .start = "cold", .reuse = opt->repeat > 1 ? "context" : "none" },
 		.how = { .single = opt->repeat == 1, .out = -1, .err = -1 },
+		.trace = { .store = -1 },
 		.report_fd = -1
 	};
 	bool piped = opt->out_fd < 0;
@@ -315,6 +297,7 @@ int run_execute(const struct run_options *opt, int64_t started_ns)
 	int status = run_all(&run, started_ns);
 
 	run_ledger_close(&run.ledger);
+	run_trace_close(&run.trace);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		fd_close(fds[i]);
 	if (piped) {

@@ -8,6 +8,7 @@
 #include "base/quote.h"
 #include "cli/ledger_args.h"
 #include "meter/ledger.h"
+#include "meter/trace_store.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -42,6 +43,8 @@ static const char help[] =
 	"      --report FILE      JSON report; '-' is standard error\n"
 	"      --trace FILE       what it did and when, for 'cloche trace'; with --repeat\n"
 	"                         FILE.1, FILE.2 and so on\n"
+	"      --keep-trace       keep it for 'cloche trace REQUEST_ID', in $CLOCHE_TRACES or\n"
+	"                         " TRACE_STORE_DIR "\n"
 	"      --meter MODE       auto (default): the BPF meter where it can be had; required:\n"
 	"                         nothing is run without it; off\n"
 	"  -q, --quiet            no REPORT line\n"
@@ -84,6 +87,7 @@ enum {
 	OPT_PRICES,
 	OPT_METER,
 	OPT_TRACE,
+	OPT_KEEP_TRACE,
 	OPT_LEDGER,
 	OPT_NO_LEDGER,
 	OPT_LEDGER_FULL,
@@ -115,6 +119,7 @@ const struct option run_options_table[] = {
 	{ "prices", 1, NULL, OPT_PRICES },
 	{ "meter", 1, NULL, OPT_METER },
 	{ "trace", 1, NULL, OPT_TRACE },
+	{ "keep-trace", 0, NULL, OPT_KEEP_TRACE },
 	{ "ledger", 1, NULL, OPT_LEDGER },
 	{ "no-ledger", 0, NULL, OPT_NO_LEDGER },
 	{ "ledger-full", 1, NULL, OPT_LEDGER_FULL },
@@ -377,6 +382,9 @@ int run_options_set(struct run_options *o, int opt, const char *arg, struct cloc
 		if (!*arg)
 			return cloche_err_set(err, EINVAL, "--trace '': expected a file");
 		o->trace = arg;
+		return 0;
+	case OPT_KEEP_TRACE:
+		o->keep_trace = true;
 		return 0;
 	case OPT_METER:
 		r = set_meter(o, arg, err);

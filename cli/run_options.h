@@ -17,6 +17,7 @@ struct run_options {
 	struct spec spec;
 	const char *report; /* path, "-": standard error, NULL: none */
 	const char *trace;  /* path; NULL: none */
+	bool keep_trace;    /* in the folder of kept traces */
 	enum metering_mode meter;
 	bool quiet;
 	unsigned repeat;

@@ -1,86 +1,127 @@
 /* SPDX-License-Identifier: MIT */
-/* `cloche trace`: shows what an invocation did, from the file that `cloche run --trace` wrote. */
+/* `cloche trace`: shows what an invocation did, from a file or from the folder of kept traces; what
+ * is kept there; or, without an argument, what all do now. */
 #include "cli/cli.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/parse.h"
+#include "base/quote.h"
 #include "cli/ledger_args.h"
+#include "cli/trace_watch.h"
 #include "meter/trace.h"
 #include "meter/trace_json.h"
 #include "meter/trace_perfetto.h"
+#include "meter/trace_store.h"
 #include "meter/trace_text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define TRACE_DIR "/var/lib/cloche/traces"
-
 static const char help[] =
 	"Usage: cloche trace [OPTIONS] FILE|REQUEST_ID\n"
+	"       cloche trace [OPTIONS] --list\n"
+	"       cloche trace [OPTIONS]\n"
 	"Shows the timeline of one invocation: what it executed, forked, opened for\n"
 	"writing, connected to and was denied, its signals, and when it had a CPU, waited\n"
-	"for one or was held by its quota.\n"
+	"for one or was held by its quota. Without an argument: the events of all\n"
+	"invocations that begin from now on, as they happen.\n"
 	"\n"
 	"What:\n"
-	"  FILE              a trace that a run left; '-' is standard input\n"
-	"  REQUEST_ID        the file REQUEST_ID.jsonl in the traces' folder\n"
-	"  --dir DIR         the traces' folder (default " TRACE_DIR ")\n"
+	"  REQUEST_ID        a trace that 'cloche run --keep-trace' kept; the first four\n"
+	"                    characters or more will do where no other begins so\n"
+	"  FILE              a trace that 'cloche run --trace' wrote; '-': standard input\n"
+	"  --list            what is kept, a line each, the oldest first\n"
+	"  --dir DIR         the folder of kept traces (default: $CLOCHE_TRACES, else\n"
+	"                    " TRACE_STORE_DIR ")\n"
+	"  --for DURATION    live: no longer than that, else until Ctrl-C; root's\n"
 	"How:\n"
-	"  --format FORMAT   text (default), json (one object a line, sorted by time) or\n"
-	"                    perfetto (for ui.perfetto.dev and chrome://tracing)\n"
-	"  --cpu             text: also each stretch on a CPU and each wait\n"
+	"  --format FORMAT   text (default), json (one object a line) or perfetto (for\n"
+	"                    ui.perfetto.dev and chrome://tracing; not live)\n"
+	"  --cpu             text: also each stretch on a CPU and each wait; not live\n"
 	"  -o, --output FILE write there instead of standard output\n"
 	"  --help            this text\n"
 	"\n"
+	"A live line begins with the first eight characters of the request's id. To read\n"
+	"slowly delays no invocation: its last line says how many events were lost.\n"
+	"\n"
 	"Examples:\n"
 	"  cloche trace run.jsonl\n"
+	"  cloche trace 5dc2\n"
 	"  cloche trace --format perfetto -o run.json run.jsonl\n"
-	"  cloche trace --format json run.jsonl | jq 'select(.event == \"denied\")'\n";
+	"  cloche trace --format json run.jsonl | jq 'select(.event == \"denied\")'\n"
+	"  cloche trace --for 10s\n";
 
-enum { OPT_FORMAT = 256, OPT_CPU, OPT_DIR, OPT_HELP };
+enum { OPT_FORMAT = 256, OPT_CPU, OPT_DIR, OPT_LIST, OPT_FOR, OPT_HELP };
 
 static const struct option options[] = {
 	{ "format", required_argument, NULL, OPT_FORMAT },
 	{ "cpu", no_argument, NULL, OPT_CPU },
 	{ "dir", required_argument, NULL, OPT_DIR },
+	{ "list", no_argument, NULL, OPT_LIST },
+	{ "for", required_argument, NULL, OPT_FOR },
 	{ "output", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
 
+enum format { TEXT, JSON, PERFETTO };
+
 struct trace_args {
-	const char *format, *dir, *output, *source;
-	bool cpu;
+	const char *dir, *output, *source;
+	int format; /* enum format */
+	int64_t for_ns;
+	bool cpu, list;
 };
 
-/* What names no file may be a request's id: hexadecimal digits and dashes, so that it cannot lead
- * out of the folder. */
+/* ---- one trace ---------------------------------------------------------------------------- */
+
+static FILE *open_kept(const struct trace_args *a, char *name, size_t size, struct cloche_err *err)
+{
+	const char *dir = a->dir ? a->dir : args_traces();
+	cleanup_fd int fd = trace_store_open(dir, false, err);
+	char id[TRACE_STORE_ID_LEN];
+	int r = fd;
+
+	if (fd >= 0)
+		r = trace_store_find(fd, a->source, id, err);
+	if (r == -ENOENT)
+		(void)cloche_err_set(err, ENOENT,
+				     "no file '%.40s', and no trace of that request in '%.160s'; "
+				     "'cloche run --keep-trace' keeps them",
+				     a->source, dir);
+	if (r == -EINVAL)
+		(void)cloche_err_set(err, EINVAL,
+				     "no file '%.40s', and too little of a request's id: at least "
+				     "%d characters of it",
+				     a->source, TRACE_STORE_PREFIX);
+	if (r < 0)
+		return NULL;
+	(void)snprintf(name, size, "%s/%s", dir, id);
+	return trace_store_read(fd, id, err);
+}
+
 static FILE *open_source(const struct trace_args *a, char *name, size_t size,
 			 struct cloche_err *err)
 {
+	char shown[QUOTE_LEN];
 	FILE *f;
-	int n;
 
 	if (strcmp(a->source, "-") == 0) {
 		(void)snprintf(name, size, "standard input");
 		return stdin;
 	}
+	if (trace_store_is_id(a->source) && access(a->source, F_OK) < 0)
+		return open_kept(a, name, size, err);
 	(void)snprintf(name, size, "%s", a->source);
 	f = fopen(a->source, "re");
-	if (f || errno != ENOENT || strspn(a->source, "0123456789abcdef-") != strlen(a->source)) {
-		if (!f)
-			(void)cloche_err_sys(err, errno, "open '%.200s'", a->source);
-		return f;
-	}
-	n = snprintf(name, size, "%s/%s.jsonl", a->dir, a->source);
-	f = n > 0 && (size_t)n < size ? fopen(name, "re") : NULL;
 	if (!f)
-		(void)cloche_err_set(err, ENOENT,
-				     "no file '%.80s', and no trace of that request in '%.200s'",
-				     a->source, a->dir);
+		(void)cloche_err_sys(err, errno, "open %s", quote(shown, a->source));
 	return f;
 }
 
@@ -89,74 +130,240 @@ static int write_trace(const struct trace_args *a, const struct trace *t, FILE *
 {
 	int r = 0;
 
-	if (strcmp(a->format, "json") == 0)
+	if (a->format == JSON)
 		trace_json_write(out, t);
-	else if (strcmp(a->format, "perfetto") == 0)
+	else if (a->format == PERFETTO)
 		r = trace_perfetto_write(out, t);
 	else
 		r = trace_text_write(out, t, a->cpu);
 	return r ? cloche_err_sys(err, -r, "write the trace") : 0;
 }
 
-static int show(const struct trace_args *a)
+static int show(const struct trace_args *a, FILE *out, struct cloche_err *err)
 {
 	cleanup_trace struct trace t = { 0 };
-	struct cloche_err err = { 0 };
-	FILE *in, *out = stdout;
 	char name[4200];
+	FILE *in = open_source(a, name, sizeof(name), err);
 	int r;
 
-	in = open_source(a, name, sizeof(name), &err);
 	if (!in)
-		return args_failed("trace", &err);
-	r = trace_json_read(in, name, &t, &err);
+		return -err->code;
+	r = trace_json_read(in, name, &t, err);
 	if (in != stdin)
 		(void)fclose(in);
-	if (r)
-		return args_failed("trace", &err);
-	if (a->output)
-		out = fopen(a->output, "we");
+	return r ? r : write_trace(a, &t, out, err);
+}
+
+/* ---- the list ----------------------------------------------------------------------------- */
+
+static void list_text(FILE *out, const char *id, const struct trace *t)
+{
+	char wall[32] = "-", events[24] = "-";
+
+	if (t->ended) {
+		(void)snprintf(wall, sizeof(wall), "%.3f ms",
+			       (double)(t->end_ns - t->begin_ns) / 1e6);
+		(void)snprintf(events, sizeof(events), "%" PRIu64, t->recorded);
+	}
+	(void)fprintf(out, "%-20.19s  %-36s  %-20s %-12s %15s %9s\n",
+		      *t->started_at ? t->started_at : "-", id, *t->function ? t->function : "-",
+		      *t->verdict ? t->verdict : "-", wall, events);
+}
+
+static void list_json(FILE *out, const char *id, const struct trace *t)
+{
+	(void)fprintf(out, "{\"request_id\":\"%s\",\"started_at\":", id);
+	trace_json_string(out, t->started_at);
+	(void)fputs(",\"function\":", out);
+	if (*t->function)
+		trace_json_string(out, t->function);
+	else
+		(void)fputs("null", out);
+	(void)fputs(",\"verdict\":", out);
+	if (*t->verdict)
+		trace_json_string(out, t->verdict);
+	else
+		(void)fputs("null", out);
+	if (t->ended)
+		(void)fprintf(out,
+			      ",\"wall_ns\":%" PRIu64 ",\"events\":%" PRIu64 ",\"lost\":%" PRIu64
+			      "}\n",
+			      t->end_ns - t->begin_ns, t->recorded, t->lost);
+	else
+		(void)fputs(",\"wall_ns\":null,\"events\":null,\"lost\":null}\n", out);
+}
+
+static int list_one(const struct trace_args *a, int dir, const char *id, FILE *out,
+		    struct cloche_err *err)
+{
+	cleanup_trace struct trace t = { 0 };
+	cleanup_file FILE *f = trace_store_read(dir, id, err);
+	int r;
+
+	/* Between the listing and now it may have become one too many. */
+	if (!f)
+		return err->code == ENOENT ? 0 : -err->code;
+	r = trace_json_summary(f, id, &t, err);
+	if (r < 0)
+		return r;
+	if (a->format == JSON)
+		list_json(out, id, &t);
+	else
+		list_text(out, id, &t);
+	return 0;
+}
+
+static int list(const struct trace_args *a, FILE *out, struct cloche_err *err)
+{
+	const char *dir = a->dir ? a->dir : args_traces();
+	cleanup_fd int fd = trace_store_open(dir, false, err);
+	cleanup_free struct trace_store_entry *entries = NULL;
+	size_t n = 0;
+	int r = fd;
+
+	if (fd >= 0)
+		r = trace_store_list(fd, &entries, &n, err);
+	if (r < 0 && (r != -ENOENT || a->dir))
+		return r;
+	if (!n && a->format != JSON)
+		(void)fprintf(out, "none is kept; 'cloche run --keep-trace' keeps them\n");
+	else if (a->format != JSON)
+		(void)fprintf(out, "%-20s  %-36s  %-20s %-12s %15s %9s\n", "WHEN (UTC)",
+			      "REQUEST ID", "FUNCTION", "VERDICT", "WALL", "EVENTS");
+	for (size_t i = 0; i < n; i++) {
+		/* What is wrong with one does not hide the others. */
+		if (list_one(a, fd, entries[i].id, out, err) < 0)
+			(void)args_failed("trace", err);
+	}
+	return 0;
+}
+
+/* ---- the verb ----------------------------------------------------------------------------- */
+
+static int watch(const struct trace_args *a, FILE *out, struct cloche_err *err)
+{
+	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+	struct trace_watch_options opt = {
+		.out = out,
+		.json = a->format == JSON,
+		.for_ns = a->for_ns,
+		.colour = isatty(fileno(out)) && term && strcmp(term, "dumb") != 0 &&
+			  !(no_colour && *no_colour),
+	};
+
+	return trace_watch(&opt, err);
+}
+
+static int trace(const struct trace_args *a)
+{
+	struct cloche_err err = { 0 };
+	char shown[QUOTE_LEN];
+	FILE *out = a->output ? fopen(a->output, "we") : stdout;
+	int r;
+
 	if (!out) {
-		(void)cloche_err_sys(&err, errno, "open '%.200s'", a->output);
+		(void)cloche_err_sys(&err, errno, "open %s", quote(shown, a->output));
 		return args_failed("trace", &err);
 	}
-	r = write_trace(a, &t, out, &err);
+	if (a->list)
+		r = list(a, out, &err);
+	else if (a->source)
+		r = show(a, out, &err);
+	else
+		r = watch(a, out, &err);
 	if ((out == stdout ? fflush(out) : fclose(out)) && !r)
-		r = cloche_err_sys(&err, errno, "write '%.200s'",
-				   a->output ? a->output : "standard output");
+		r = cloche_err_sys(&err, errno, "write %s",
+				   a->output ? quote(shown, a->output) : "standard output");
 	return r ? args_failed("trace", &err) : 0;
+}
+
+static int format_find(const char *text)
+{
+	static const char *const names[] = { "text", "json", "perfetto" };
+
+	for (int i = 0; i < 3; i++)
+		if (strcmp(names[i], text) == 0)
+			return i;
+	return -1;
+}
+
+/* 0, or the status of a usage error. */
+static int check(const struct trace_args *a)
+{
+	bool live = !a->source && !a->list;
+
+	if (a->cpu && a->format != TEXT)
+		return args_usage("trace", "--cpu is for --format text; the others have it always");
+	if (a->list && a->source)
+		return args_usage("trace", "--list takes no '%.80s'", a->source);
+	if (a->list && (a->format == PERFETTO || a->cpu))
+		return args_usage("trace", "--list has no %s",
+				  a->cpu ? "--cpu" : "--format perfetto");
+	if (live && a->format == PERFETTO)
+		return args_usage("trace", "--format perfetto needs the whole trace: it cannot be "
+					   "live; say which FILE or REQUEST_ID");
+	if (live && a->cpu)
+		return args_usage("trace", "--cpu needs the whole trace: it cannot be live; say "
+					   "which FILE or REQUEST_ID");
+	if (live && a->dir)
+		return args_usage("trace", "--dir is for a REQUEST_ID or --list");
+	if (!live && a->for_ns)
+		return args_usage("trace", "--for is for watching live, without a FILE, a "
+					   "REQUEST_ID or --list");
+	return 0;
+}
+
+static int parse(int argc, char **argv, struct trace_args *a)
+{
+	struct cloche_err err = { 0 };
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, ":o:", options, NULL)) != -1) {
+		switch (opt) {
+		case OPT_FORMAT:
+			a->format = format_find(optarg);
+			if (a->format < 0)
+				return args_usage("trace",
+						  "--format '%.40s': text, json or perfetto",
+						  optarg);
+			break;
+		case OPT_CPU:
+			a->cpu = true;
+			break;
+		case OPT_DIR:
+			a->dir = optarg;
+			break;
+		case OPT_LIST:
+			a->list = true;
+			break;
+		case OPT_FOR:
+			if (parse_duration(optarg, &a->for_ns, &err) < 0 || a->for_ns <= 0)
+				return args_usage("trace", "--for '%.40s': a duration such as 10s",
+						  optarg);
+			break;
+		case 'o':
+			a->output = optarg;
+			break;
+		case OPT_HELP:
+			return -1;
+		default:
+			return args_refused("trace", argv, opt);
+		}
+	}
+	if (optind + 1 < argc)
+		return args_usage("trace", "unexpected argument '%.80s'", argv[optind + 1]);
+	a->source = argv[optind];
+	return check(a);
 }
 
 int cmd_trace(int argc, char **argv)
 {
-	struct trace_args a = { .format = "text", .dir = TRACE_DIR };
-	int opt;
+	struct trace_args a = { .format = TEXT };
+	int r;
 
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":o:", options, NULL)) != -1) {
-		if (opt == OPT_HELP)
-			return fputs(help, stdout) < 0;
-		if (opt == OPT_FORMAT)
-			a.format = optarg;
-		else if (opt == OPT_CPU)
-			a.cpu = true;
-		else if (opt == OPT_DIR)
-			a.dir = optarg;
-		else if (opt == 'o')
-			a.output = optarg;
-		else
-			return args_refused("trace", argv, opt);
-	}
-	if (strcmp(a.format, "text") != 0 && strcmp(a.format, "json") != 0 &&
-	    strcmp(a.format, "perfetto") != 0)
-		return args_usage("trace", "--format '%.40s': text, json or perfetto", a.format);
-	if (a.cpu && strcmp(a.format, "text") != 0)
-		return args_usage("trace", "--cpu is for --format text; %s has it always",
-				  a.format);
-	if (optind == argc)
-		return args_usage("trace", "say which FILE or REQUEST_ID");
-	if (optind + 1 < argc)
-		return args_usage("trace", "unexpected argument '%.80s'", argv[optind + 1]);
-	a.source = argv[optind];
-	return show(&a);
+	r = parse(argc, argv, &a);
+	if (r < 0)
+		return fputs(help, stdout) < 0;
+	return r ? r : trace(&a);
 }

@@ -42,6 +42,10 @@ struct trace {
 	uint64_t busy_ns, quota_ns, contention_ns, idle_ns, on_cpu_ns;
 	uint64_t lost; /* events that found no room */
 	bool complete; /* ended, nothing lost, nothing unseen */
+	/* Of the end, too, and "" or 0 without one. */
+	char function[72];
+	char verdict[24];
+	uint64_t recorded; /* events, before any were dropped */
 };
 
 #define cleanup_trace __attribute__((cleanup(trace_free)))

@@ -114,15 +114,26 @@ void trace_json_head(FILE *f, const char *request_id, const char *started_at)
 	(void)fputs("}\n", f);
 }
 
-void trace_json_event(FILE *f, const struct trace_event *e)
+void trace_json_event_of(FILE *f, const char *request_id, const struct trace_event *e)
 {
 	const char *type = trace_type_text(e->type);
 
-	(void)fprintf(f, "{\"at_ns\":%" PRIu64 ",\"event\":\"%s\",\"pid\":%u,\"tid\":%u,\"cpu\":%u",
+	(void)putc_unlocked('{', f);
+	if (request_id) {
+		(void)fputs("\"request_id\":", f);
+		trace_json_string(f, request_id);
+		(void)putc_unlocked(',', f);
+	}
+	(void)fprintf(f, "\"at_ns\":%" PRIu64 ",\"event\":\"%s\",\"pid\":%u,\"tid\":%u,\"cpu\":%u",
 		      e->at_ns, type ? type : "?", e->pid, e->tid, e->cpu);
 	put_text(f, "comm", e->comm);
 	put_rest(f, e);
 	(void)fputs("}\n", f);
+}
+
+void trace_json_event(FILE *f, const struct trace_event *e)
+{
+	trace_json_event_of(f, NULL, e);
 }
 
 static void put_end(FILE *f, const struct trace *t)
@@ -130,25 +141,32 @@ static void put_end(FILE *f, const struct trace *t)
 	(void)fprintf(f,
 		      "{\"event\":\"end\",\"begin_ns\":%" PRIu64 ",\"end_ns\":%" PRIu64
 		      ",\"busy_ns\":%" PRIu64 ",\"quota_ns\":%" PRIu64 ",\"contention_ns\":%" PRIu64
-		      ",\"idle_ns\":%" PRIu64 ",\"on_cpu_ns\":%" PRIu64 ",\"events\":%zu"
-		      ",\"lost\":%" PRIu64 ",\"complete\":%s}\n",
+		      ",\"idle_ns\":%" PRIu64 ",\"on_cpu_ns\":%" PRIu64 ",\"events\":%" PRIu64
+		      ",\"lost\":%" PRIu64 ",\"complete\":%s",
 		      t->begin_ns, t->end_ns, t->busy_ns, t->quota_ns, t->contention_ns, t->idle_ns,
-		      t->on_cpu_ns, t->n, t->lost, t->complete ? "true" : "false");
+		      t->on_cpu_ns, t->recorded, t->lost, t->complete ? "true" : "false");
+	if (*t->function)
+		put_text(f, "function", t->function);
+	if (*t->verdict)
+		put_text(f, "verdict", t->verdict);
+	(void)fputs("}\n", f);
 }
 
-void trace_json_end(FILE *f, const struct meter_usage *u, uint64_t written)
+void trace_json_end(FILE *f, const struct meter_usage *u, const struct trace_close *how)
 {
-	const struct trace t = { .n = written,
-				 .begin_ns = u->begin_ns,
-				 .end_ns = u->end_ns,
-				 .busy_ns = u->busy_ns,
-				 .quota_ns = u->quota_ns,
-				 .contention_ns = u->contention_ns,
-				 .idle_ns = u->idle_ns,
-				 .on_cpu_ns = u->on_cpu_ns,
-				 .lost = u->lost,
-				 .complete = u->complete && !u->lost && !u->missed };
+	struct trace t = { .recorded = how->written,
+			   .begin_ns = u->begin_ns,
+			   .end_ns = u->end_ns,
+			   .busy_ns = u->busy_ns,
+			   .quota_ns = u->quota_ns,
+			   .contention_ns = u->contention_ns,
+			   .idle_ns = u->idle_ns,
+			   .on_cpu_ns = u->on_cpu_ns,
+			   .lost = u->lost + how->cut,
+			   .complete = u->complete && !u->lost && !u->missed && !how->cut };
 
+	(void)snprintf(t.function, sizeof(t.function), "%s", how->function ? how->function : "");
+	(void)snprintf(t.verdict, sizeof(t.verdict), "%s", how->verdict ? how->verdict : "");
 	put_end(f, &t);
 }
 
@@ -157,8 +175,12 @@ void trace_json_write(FILE *f, const struct trace *t)
 	trace_json_head(f, t->request_id, t->started_at);
 	for (size_t i = 0; i < t->n; i++)
 		trace_json_event(f, &t->events[i]);
-	if (t->ended)
-		put_end(f, t);
+	if (t->ended) {
+		struct trace end = *t;
+
+		end.recorded = t->n;
+		put_end(f, &end);
+	}
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -339,14 +361,21 @@ static void read_end(struct reader *r, const json_t *o)
 	t->on_cpu_ns = get_ns(r, o, "on_cpu_ns");
 	t->lost = get_ns(r, o, "lost");
 	t->complete = get_bool(r, o, "complete");
+	t->recorded = get_ns(r, o, "events");
+	if (json_object_get(o, "function"))
+		get_short(r, o, "function", t->function, sizeof(t->function));
+	if (json_object_get(o, "verdict"))
+		get_short(r, o, "verdict", t->verdict, sizeof(t->verdict));
 	if (t->end_ns < t->begin_ns)
 		r->bad = r->bad ? r->bad : "end_ns";
 	t->ended = true;
 }
 
-static int read_event(struct reader *r, const json_t *o, const char *type)
+/* 0, with *ret filled in or r->bad set. */
+static int get_event(struct reader *r, const json_t *o, struct trace_event *ret)
 {
-	struct trace_event e = { .type = trace_type_find(type) };
+	const char *type = json_string_value(json_object_get(o, "event"));
+	struct trace_event e = { .type = type ? trace_type_find(type) : 0 };
 
 	if (!e.type) {
 		r->bad = "event";
@@ -366,7 +395,24 @@ static int read_event(struct reader *r, const json_t *o, const char *type)
 		trace_event_free(&e);
 		return -ENOMEM;
 	}
-	return trace_add(r->t, &e);
+	*ret = e;
+	return 0;
+}
+
+int trace_json_parse(const json_t *o, struct trace_event *ret)
+{
+	struct reader r = { 0 };
+	int e = get_event(&r, o, ret);
+
+	return e ? e : r.bad ? -EPROTO : 0;
+}
+
+static int read_event(struct reader *r, const json_t *o)
+{
+	struct trace_event ev;
+	int e = get_event(r, o, &ev);
+
+	return e || r->bad ? e : trace_add(r->t, &ev);
 }
 
 static int read_object(struct reader *r, const json_t *o)
@@ -391,7 +437,7 @@ static int read_object(struct reader *r, const json_t *o)
 	} else if (strcmp(type, "end") == 0) {
 		read_end(r, o);
 	} else {
-		e = read_event(r, o, type);
+		e = read_event(r, o);
 	}
 	if (e)
 		return cloche_err_sys(r->err, -e, "read '%s'", r->name);
@@ -450,4 +496,35 @@ int trace_json_read(FILE *f, const char *name, struct trace *ret, struct cloche_
 		return cloche_err_set(err, EPROTO, "'%s' is no trace: it is empty", name);
 	trace_sort(ret);
 	return 0;
+}
+
+/* The longest end is far shorter than this. */
+#define TAIL_BYTES 4096
+
+int trace_json_summary(FILE *f, const char *name, struct trace *ret, struct cloche_err *err)
+{
+	struct reader r = { .name = name, .line = 1, .t = ret, .err = err };
+	char head[512], tail[TAIL_BYTES + 1], *last;
+	size_t len;
+	int e;
+
+	*ret = (struct trace){ 0 };
+	if (!fgets(head, sizeof(head), f))
+		return cloche_err_set(err, EPROTO, "'%s' is no trace: it is empty", name);
+	e = read_line(&r, head, strlen(head));
+	if (e)
+		return e;
+	if (fseeko(f, -TAIL_BYTES, SEEK_END) < 0 && fseeko(f, 0, SEEK_SET) < 0)
+		return cloche_err_sys(err, errno, "read '%s'", name);
+	len = fread(tail, 1, TAIL_BYTES, f);
+	tail[len] = 0;
+	if (!len || tail[len - 1] != '\n')
+		return 0;
+	tail[len - 1] = 0;
+	last = strrchr(tail, '\n');
+	last = last ? last + 1 : tail;
+	if (strncmp(last, "{\"event\":\"end\"", 14) != 0)
+		return 0;
+	r.line = 2; /* whichever it is, it is not the first */
+	return read_line(&r, last, strlen(last));
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 struct cloche_err;
+struct json_t;
 struct meter_usage;
 struct trace;
 struct trace_event;
@@ -20,7 +21,17 @@ struct trace_event;
 /* These write to a stream that buffers; whether all went well says fclose(3). */
 void trace_json_head(FILE *f, const char *request_id, const char *started_at);
 void trace_json_event(FILE *f, const struct trace_event *ev);
-void trace_json_end(FILE *f, const struct meter_usage *u, uint64_t written);
+struct trace_close {
+	uint64_t written;     /* events */
+	uint64_t cut;	      /* events that were left out, beside what the kernel lost */
+	const char *function; /* NULL: it has no name */
+	const char *verdict;  /* NULL: not known */
+};
+void trace_json_end(FILE *f, const struct meter_usage *u, const struct trace_close *how);
+
+/* An event with the request's id in it, for a stream of several invocations; without one the same
+ * as trace_json_event. */
+void trace_json_event_of(FILE *f, const char *request_id, const struct trace_event *ev);
 
 /* A whole trace, sorted or not, with its head and end. */
 void trace_json_write(FILE *f, const struct trace *t);
@@ -37,5 +48,11 @@ int trace_json_is_head(const char *line, size_t len);
  * also after a failure.
  */
 int trace_json_read(FILE *f, const char *name, struct trace *ret, struct cloche_err *err);
+
+/* Only what its head and its end say, of a file that can seek; *ret has no events. */
+int trace_json_summary(FILE *f, const char *name, struct trace *ret, struct cloche_err *err);
+
+/* One event's object (jansson's json_t). -EPROTO: it is none; -ENOMEM. */
+int trace_json_parse(const struct json_t *o, struct trace_event *ret);
 
 #endif

@@ -14,13 +14,19 @@
 #include "meter/events.h"
 #include "meter/trace.h"
 #include "meter/trace_json.h"
+#include "meter/trace_live.h"
 #include "meter/usage.h"
 
 struct trace_recorder {
 	struct meter_events *events;
 	FILE *f;
+	FILE *kept;
+	struct trace_live *live;
+	char request_id[40], started_at[CLOCK_ISO_LEN];
 	bool began; /* the first exec was seen */
 	uint64_t written;
+	uint64_t kept_max, kept_n; /* bytes, events */
+	struct trace_close how;
 	uint64_t denied_more;
 	size_t denied_n;
 	struct trace_denied denied[TRACE_DENIED_MAX];
@@ -48,6 +54,17 @@ static void count_denied(struct trace_recorder *r, const struct meter_event_deni
 	memcpy(t->args, d->args, sizeof(t->args));
 }
 
+/* A look at the size now and then is exact enough for a bound and costs nothing. */
+static void keep(struct trace_recorder *r, const struct trace_event *e)
+{
+	if (r->kept_n % 256 == 0 && (uint64_t)ftello(r->kept) > r->kept_max) {
+		r->how.cut++;
+		return;
+	}
+	trace_json_event(r->kept, e);
+	r->kept_n++;
+}
+
 static int on_event(const struct meter_event *ev, size_t size, void *arg)
 {
 	struct trace_recorder *r = arg;
@@ -59,12 +76,17 @@ static int on_event(const struct meter_event *ev, size_t size, void *arg)
 		return 0;
 	if (ev->type == METER_EV_DENIED)
 		count_denied(r, (const void *)ev);
-	if (!r->f)
+	if (!r->f && !r->kept && !r->live)
 		return 0;
 	e2 = trace_event_of(ev, &e);
 	if (e2)
 		return e2;
-	trace_json_event(r->f, &e);
+	if (r->f)
+		trace_json_event(r->f, &e);
+	if (r->kept)
+		keep(r, &e);
+	if (r->live)
+		trace_live_event(r->live, &e);
 	trace_event_free(&e);
 	r->written++;
 	return 0;
@@ -74,7 +96,6 @@ int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint
 			const char *request_id, size_t ring_bytes, struct cloche_err *err)
 {
 	struct trace_recorder *r = calloc(1, sizeof(*r));
-	char iso[CLOCK_ISO_LEN];
 	int e;
 
 	if (!r) {
@@ -88,12 +109,30 @@ int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint
 		(void)trace_recorder_close(r, NULL, NULL, NULL);
 		return e;
 	}
-	if (f) {
-		clock_format_iso(clock_real_ns(), iso);
-		trace_json_head(f, request_id, iso);
-	}
+	clock_format_iso(clock_real_ns(), r->started_at);
+	(void)snprintf(r->request_id, sizeof(r->request_id), "%s", request_id);
+	if (f)
+		trace_json_head(f, r->request_id, r->started_at);
 	*ret = r;
 	return 0;
+}
+
+void trace_recorder_keep(struct trace_recorder *r, FILE *f, uint64_t max_bytes)
+{
+	r->kept = f;
+	r->kept_max = max_bytes;
+	trace_json_head(f, r->request_id, r->started_at);
+}
+
+void trace_recorder_show(struct trace_recorder *r, struct trace_live *live)
+{
+	r->live = live;
+}
+
+void trace_recorder_tell(struct trace_recorder *r, const char *function, const char *verdict)
+{
+	r->how.function = function;
+	r->how.verdict = verdict;
 }
 
 int trace_recorder_fd(const struct trace_recorder *r)
@@ -103,7 +142,11 @@ int trace_recorder_fd(const struct trace_recorder *r)
 
 int trace_recorder_drain(struct trace_recorder *r, struct cloche_err *err)
 {
-	return meter_events_read(r->events, on_event, r, err);
+	int e = meter_events_read(r->events, on_event, r, err);
+
+	if (r->live)
+		trace_live_flush(r->live);
+	return e;
 }
 
 const struct trace_denied *trace_recorder_denied(const struct trace_recorder *r, size_t *ret_n,
@@ -112,6 +155,19 @@ const struct trace_denied *trace_recorder_denied(const struct trace_recorder *r,
 	*ret_n = r->denied_n;
 	*ret_more = r->denied_more;
 	return r->denied;
+}
+
+static void write_ends(const struct trace_recorder *r, const struct meter_usage *u)
+{
+	struct trace_close whole = r->how, kept = r->how;
+
+	whole.written = r->written;
+	whole.cut = 0;
+	kept.written = r->kept_n;
+	if (r->f)
+		trace_json_end(r->f, u, &whole);
+	if (r->kept)
+		trace_json_end(r->kept, u, &kept);
 }
 
 int trace_recorder_close(struct trace_recorder *r, const struct meter_usage *u,
@@ -123,8 +179,8 @@ int trace_recorder_close(struct trace_recorder *r, const struct meter_usage *u,
 		return 0;
 	if (r->events)
 		e = trace_recorder_drain(r, err);
-	if (r->f && u && !e)
-		trace_json_end(r->f, u, r->written);
+	if (u && !e)
+		write_ends(r, u);
 	if (r->f) {
 		bool failed = ferror(r->f);
 

@@ -9,6 +9,7 @@
 struct cloche_err;
 struct meter;
 struct meter_usage;
+struct trace_live;
 struct trace_recorder;
 
 /* A denied call, all its repeats in one. */
@@ -37,6 +38,15 @@ struct trace_denied {
 #define TRACE_RING_BYTES (4 << 20)
 int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint32_t slot, FILE *f,
 			const char *request_id, size_t ring_bytes, struct cloche_err *err);
+
+/* Further places, borrowed, to be named before the first drain: a file that gets no more than
+ * max_bytes and then counts the rest as lost, and watchers. Whether the file was written well is
+ * for its owner to see, after trace_recorder_close. */
+void trace_recorder_keep(struct trace_recorder *r, FILE *f, uint64_t max_bytes);
+void trace_recorder_show(struct trace_recorder *r, struct trace_live *live);
+
+/* For the end, which trace_recorder_close writes: either may be NULL, both are borrowed. */
+void trace_recorder_tell(struct trace_recorder *r, const char *function, const char *verdict);
 
 int trace_recorder_fd(const struct trace_recorder *r);
 int trace_recorder_drain(struct trace_recorder *r, struct cloche_err *err);

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "launch/launcher.h"
 #include "launch/spec.h"
+#include "meter/trace_live.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -61,6 +62,7 @@ struct watch {
 	const struct spec *spec;
 	struct invocation *inv;
 	struct metering *metering;
+	struct trace_live *live; /* NULL: nobody watches */
 	struct pollfd fds[WATCH_N];
 	int64_t start_ns, deadline_ns;
 	unsigned waits; /* deadlines that came before the exec was done */
@@ -407,6 +409,17 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 	return failed ? VERDICT_ERROR : VERDICT_OK;
 }
 
+static void finish_trace(const struct watch *w)
+{
+	struct invocation *inv = w->inv;
+	const char *verdict = verdict_text(inv->verdict);
+
+	metering_finish(w->metering, verdict, &inv->metered);
+	if (w->live)
+		trace_live_end(w->live, verdict, inv->ran ? inv->wall_ns : -1,
+			       inv->metered.why ? NULL : &inv->metered.usage);
+}
+
 static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_reset)
 {
 	struct invocation *inv = w->inv;
@@ -435,16 +448,20 @@ static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_r
 	if (w->killed && w->cause == VERDICT_TIMEOUT)
 		inv->overshoot_ns = dead_ns - w->deadline_ns;
 	inv->verdict = find_verdict(w, inv);
+	finish_trace(w);
 }
 
-static int begin(struct watch *w, FILE *trace)
+static int begin(struct watch *w, const struct metering_trace *trace)
 {
-	int r = metering_begin(w->metering, trace, w->inv->request_id, &w->inv->err);
+	int r;
 
+	if (w->live)
+		trace_live_begin(w->live, w->inv->request_id, trace->function, w->spec->argv);
+	r = metering_begin(w->metering, trace, w->inv->request_id, &w->inv->err);
 	if (r == 0)
 		r = context_go(w->ctx, &w->inv->err);
 	w->fds[WATCH_CONTROL].fd = w->ctx->control;
-	w->traced = trace != NULL;
+	w->traced = w->metering->recorder != NULL;
 	return r;
 }
 
@@ -455,6 +472,7 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 			   .spec = spec,
 			   .inv = ret,
 			   .metering = io->metering,
+			   .live = io->trace.live,
 			   .first = ctx->pid1 < 0 };
 	struct cgroup_usage base = { 0 };
 	bool peak_reset;
@@ -475,7 +493,7 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 	peak_reset = w.first || cgroup_reset_peak(&ctx->plan.cgroup);
 	if (w.fds[WATCH_WALL].fd < 0 || (spec->cpu_time_ns && w.fds[WATCH_CPU].fd < 0))
 		(void)cloche_err_sys(&ret->err, errno, "timerfd_create");
-	else if (uuid_v4(ret->request_id, &ret->err) == 0 && begin(&w, io->trace) == 0)
+	else if (uuid_v4(ret->request_id, &ret->err) == 0 && begin(&w, &io->trace) == 0)
 		while (!w.ended)
 			watch_once(&w);
 	settle(&w, &base, peak_reset);

@@ -63,7 +63,7 @@ struct invocation_io {
 	int cancel_fd; /* readable: the caller wants an end; -1: none */
 	int out, err;  /* read ends to copy to 1 and 2, counted for the output limit; -1: none */
 	struct metering *metering; /* armed for the context */
-	FILE *trace;		   /* taken over; NULL: no trace */
+	struct metering_trace trace;
 };
 
 /*

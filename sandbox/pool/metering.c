@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "launch/launcher.h"
 #include "meter/trace_record.h"
+#include "meter/trace_store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -66,21 +67,41 @@ void metering_disarm(struct metering *m)
 	m->armed = false;
 }
 
-int metering_begin(struct metering *m, FILE *trace, const char *request_id, struct cloche_err *err)
+static int record(struct metering *m, const struct metering_trace *to, const char *request_id,
+		  struct cloche_err *err)
 {
-	int r = 0;
+	int r;
+
+	if (!to->file && !to->kept && !to->live)
+		return 0;
+	r = trace_recorder_open(&m->recorder, &m->meter, m->slot.slot, to->file, request_id, 0,
+				err);
+	/* Nobody who watches may harm what is watched. */
+	if (r < 0)
+		return to->file || to->kept ? r : 0;
+	m->filed = to->file != NULL;
+	m->function = to->function;
+	if (to->kept)
+		trace_recorder_keep(m->recorder, to->kept, TRACE_STORE_ONE_BYTES);
+	if (to->live)
+		trace_recorder_show(m->recorder, to->live);
+	return 0;
+}
+
+int metering_begin(struct metering *m, const struct metering_trace *to, const char *request_id,
+		   struct cloche_err *err)
+{
+	int r;
 
 	m->begun = false;
 	if (!m->armed) {
-		if (trace)
-			(void)fclose(trace);
+		if (to->file)
+			(void)fclose(to->file);
 		return 0;
 	}
-	if (trace)
-		r = trace_recorder_open(&m->recorder, &m->meter, m->slot.slot, trace, request_id, 0,
-					err);
+	r = record(m, to, request_id, err);
 	if (r == 0)
-		r = meter_begin(&m->slot, true, trace != NULL, err);
+		r = meter_begin(&m->slot, true, m->recorder != NULL, err);
 	m->begun = r == 0;
 	if (r < 0 && m->recorder) {
 		(void)trace_recorder_close(m->recorder, NULL, NULL, NULL);
@@ -113,9 +134,16 @@ void metering_end(struct metering *m, struct metered *ret)
 	else if (m->begun)
 		ret->why = "the BPF meter lost this invocation";
 	m->begun = false;
+}
+
+void metering_finish(struct metering *m, const char *verdict, struct metered *ret)
+{
+	int r;
+
 	if (!m->recorder)
 		return;
-	ret->traced = trace_recorder_close(m->recorder, ret->why ? NULL : &ret->usage, &ret->events,
-					   &err) == 0;
+	trace_recorder_tell(m->recorder, m->function, verdict);
+	r = trace_recorder_close(m->recorder, ret->why ? NULL : &ret->usage, &ret->events, NULL);
+	ret->traced = r == 0 && m->filed;
 	m->recorder = NULL;
 }

@@ -11,6 +11,7 @@
 
 struct cloche_err;
 struct context;
+struct trace_live;
 struct trace_recorder;
 
 enum metering_mode {
@@ -33,7 +34,8 @@ struct metering {
 	struct meter meter;
 	struct meter_context slot;
 	struct trace_recorder *recorder;
-	bool opened, armed, begun;
+	const char *function; /* of the recording */
+	bool opened, armed, begun, filed;
 	char why[160]; /* why nothing is metered; "" while it is */
 };
 
@@ -41,7 +43,8 @@ struct metering {
 struct metered {
 	const char *why; /* why there are no figures; NULL: they are in usage */
 	struct meter_usage usage;
-	bool traced;
+	bool traced;	 /* to a file */
+	bool trace_lost; /* asked for, and is not there: for the report */
 	uint64_t events; /* written to the trace */
 };
 
@@ -52,9 +55,17 @@ void metering_close(struct metering *m);
 int metering_arm(struct metering *m, const struct context *ctx, struct cloche_err *err);
 void metering_disarm(struct metering *m);
 
-/* Of an invocation that begins at the next exec in the context. trace: where its events go, as
- * lines; taken over in any case; NULL: nowhere. */
-int metering_begin(struct metering *m, FILE *trace, const char *request_id, struct cloche_err *err);
+/* Where the events of an invocation go, as lines; all may be NULL. */
+struct metering_trace {
+	FILE *file;		 /* taken over in any case */
+	FILE *kept;		 /* borrowed; for the store, which bounds it */
+	struct trace_live *live; /* borrowed. What goes wrong there is never the invocation's */
+	const char *function;	 /* its name, borrowed until metering_finish */
+};
+
+/* Of an invocation that begins at the next exec in the context. */
+int metering_begin(struct metering *m, const struct metering_trace *to, const char *request_id,
+		   struct cloche_err *err);
 
 /* Writes the events that are there; to be called every few milliseconds. */
 void metering_drain(struct metering *m);
@@ -62,7 +73,8 @@ void metering_drain(struct metering *m);
 /* What it used until now: 1; 0: it has not come to its first instruction yet; -errno: not known. */
 int metering_now(struct metering *m, struct meter_usage *ret);
 
-/* When all its processes are dead. */
+/* When all its processes are dead; then, when the verdict is known, the end of its trace. */
 void metering_end(struct metering *m, struct metered *ret);
+void metering_finish(struct metering *m, const char *verdict, struct metered *ret);
 
 #endif

@@ -329,7 +329,9 @@ static json_t *degraded(const struct report *r)
 	if (m && !m->complete)
 		degrade(list, "meter", "a thread went unseen: the figures may be short");
 	if (!r->inv->metered.traced)
-		degrade(list, "trace", "not asked for, see --trace");
+		degrade(list, "trace",
+			r->inv->metered.trace_lost ? "it could not be recorded or written"
+						   : "not asked for, see --trace and --keep-trace");
 	degrade_lacks(list, r);
 	if (!r->inv->told)
 		degrade_untold(list, m);

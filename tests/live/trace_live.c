@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Traces that are kept by request id, and watching: what another process's invocation does is seen
+ * as it happens, and no watcher, whatever becomes of it, is ever felt by an invocation. Other runs
+ * on this host are seen as well: lines are taken by request id. Needs root, CLOCHE and HELPERS.
+ */
+#include "tests/lib/env.h"
+#include "tests/lib/run.h"
+#include "tests/lib/tmpdir.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+#define CLOCHE(run, ...) RUN((run), env_need("CLOCHE"), __VA_ARGS__)
+
+/* What is seen of all this: an exec, a denied call, a fork, an exit. */
+#define BUSY "sh", "-c", "unshare -U true 2>/dev/null; exit 0"
+
+static void expect_has(const char *text, const char *part)
+{
+	cr_assert(strstr(text, part), "'%s' lacks '%s'", text, part);
+}
+
+static char *store_make(void)
+{
+	char *dir = tmpdir_make();
+
+	cr_assert_eq(setenv("CLOCHE_TRACES", dir, 1), 0);
+	return dir;
+}
+
+static size_t count_in(const char *dir, const char *part)
+{
+	DIR *d = opendir(dir);
+	size_t n = 0;
+
+	cr_assert_not_null(d);
+	for (const struct dirent *e; (e = readdir(d));)
+		n += strstr(e->d_name, part) != NULL;
+	(void)closedir(d);
+	return n;
+}
+
+static char *contents(const char *path)
+{
+	char *text = NULL;
+	size_t room = 0;
+	FILE *f = fopen(path, "re");
+
+	cr_assert_not_null(f, "%s: %m", path);
+	cr_assert_geq(getdelim(&text, &room, 0, f), 0);
+	(void)fclose(f);
+	return text;
+}
+
+/* ---- kept --------------------------------------------------------------------------------- */
+
+Test(trace_kept, by_id_by_prefix_and_in_the_list)
+{
+	cleanup_tmpdir char *dir = store_make();
+	cleanup_run struct run run = { 0 }, shown = { 0 };
+	char id[40], prefix[9], events[32];
+	struct stat st;
+
+	RUN_CLOCHE(&run, "-q", "--keep-trace", "--name", "busy", "--", BUSY);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(run.err_len, 0, "%s", run.err);
+	(void)snprintf(id, sizeof(id), "%s", report_text(&run, "request_id"));
+	(void)snprintf(prefix, sizeof(prefix), "%.8s", id);
+	(void)snprintf(events, sizeof(events), " %lld\n",
+		       (long long)report_int(&run, "trace.events"));
+	CLOCHE(&shown, "trace", id);
+	cr_assert_eq(shown.status, 0, "%s", shown.err);
+	expect_has(shown.out, id);
+	expect_has(shown.out, "denied unshare(");
+	expect_has(shown.out, "\nwall ");
+	run_free(&shown);
+	CLOCHE(&shown, "trace", "--format", "perfetto", prefix);
+	cr_assert_eq(shown.status, 0, "%s", shown.err);
+	expect_has(shown.out, "traceEvents");
+	run_free(&shown);
+	CLOCHE(&shown, "trace", "--list");
+	cr_assert_eq(shown.status, 0, "%s", shown.err);
+	expect_has(shown.out, id);
+	expect_has(shown.out, " busy ");
+	expect_has(shown.out, " ok ");
+	expect_has(shown.out, events);
+	run_free(&shown);
+	CLOCHE(&shown, "trace", "--list", "--format", "json");
+	expect_has(shown.out, "\"verdict\":\"ok\"");
+	cr_assert_eq(stat(dir, &st), 0);
+	cr_assert_eq(st.st_mode & 0777, 0700);
+	cr_assert_eq(count_in(dir, ".new-"), 0);
+}
+
+/* A file of that name comes first, as it did before there was a folder. */
+Test(trace_kept, a_file_stays_a_file)
+{
+	cleanup_tmpdir char *dir = store_make(), *here = tmpdir_make();
+	cleanup_run struct run run = { 0 }, shown = { 0 };
+	char prefix[9], path[600];
+
+	RUN_CLOCHE(&run, "-q", "--keep-trace", "--", "true");
+	(void)snprintf(prefix, sizeof(prefix), "%.8s", report_text(&run, "request_id"));
+	(void)snprintf(path, sizeof(path), "%s/%s", here, prefix);
+	cr_assert_eq(count_in(dir, prefix), 1);
+	cr_assert_eq(chdir(here), 0);
+	CLOCHE(&shown, "trace", prefix);
+	cr_assert_eq(shown.status, 0, "%s", shown.err);
+	run_free(&shown);
+	RUN_CLOCHE(&shown, "-q", "--trace", path, "--", "uname", "-v");
+	run_free(&shown);
+	CLOCHE(&shown, "trace", prefix);
+	expect_has(shown.out, "uname -v");
+}
+
+Test(trace_kept, each_of_many_beside_the_files)
+{
+	cleanup_tmpdir char *dir = store_make(), *files = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char path[600];
+
+	(void)snprintf(path, sizeof(path), "%s/t", files);
+	RUN_CLOCHE(&run, "-q", "--keep-trace", "--trace", path, "--repeat", "3", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(count_in(dir, ".jsonl"), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		json_t *o = json_array_get(run.reports, i);
+		const char *id = json_string_value(json_object_get(o, "request_id"));
+		cleanup_free char *kept = NULL, *file = NULL;
+
+		(void)snprintf(path, sizeof(path), "%s/%s.jsonl", dir, id);
+		kept = contents(path);
+		(void)snprintf(path, sizeof(path), "%s/t.%u", files, i + 1);
+		file = contents(path);
+		cr_assert_str_eq(kept, file);
+		expect_has(kept, id);
+		expect_has(kept, "\"verdict\":\"ok\"}\n");
+	}
+}
+
+/* The verdict is that of the report, whatever it is. */
+Test(trace_kept, the_verdict_of_what_was_killed)
+{
+	cleanup_tmpdir char *dir = store_make();
+	cleanup_run struct run run = { 0 }, shown = { 0 };
+
+	RUN_CLOCHE(&run, "-q", "--keep-trace", "-t", "100ms", "--", "sleep", "10");
+	cr_assert_str_eq(report_text(&run, "verdict"), "timeout");
+	CLOCHE(&shown, "trace", "--list");
+	expect_has(shown.out, " timeout ");
+}
+
+/* One line each, and the run as if nothing had been. */
+Test(trace_kept, a_store_that_takes_nothing_loses_the_trace_only)
+{
+	static const char *const stores[][2] = {
+		{ "ro,size=1m", "Read-only" },
+		{ "size=4k", "No space" },
+		{ "size=1m,nr_inodes=1", "No space" },
+	};
+	cleanup_tmpdir char *dir = store_make();
+	char script[900];
+
+	/* The second has room for no more than the folder and a page. */
+	for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++) {
+		cleanup_run struct run run = { 0 };
+
+		(void)snprintf(script, sizeof(script),
+			       "mount -t tmpfs -o mode=700,%s none '%s' && exec '%s' run -q "
+			       "--keep-trace --repeat 2 -b '%s' -- '%s/meter_work' mount 200",
+			       stores[i][0], dir, env_need("CLOCHE"), env_need("HELPERS"),
+			       env_need("HELPERS"));
+		RUN(&run, "unshare", "-m", "sh", "-c", script);
+		cr_assert_eq(run.status, 0, "%s: %s", stores[i][0], run.err);
+		expect_has(run.err, "cloche run: no trace is kept: ");
+		cr_assert(strcasestr(run.err, stores[i][1]), "%s: %s", stores[i][0], run.err);
+		cr_assert_eq(strchr(run.err, '\n'), run.err + run.err_len - 1, "%s", run.err);
+	}
+}
+
+Test(trace_kept, without_a_meter_none_is)
+{
+	cleanup_tmpdir char *dir = store_make();
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "-q", "--keep-trace", "--meter", "off", "--", "true");
+	cr_assert_eq(run.status, 0);
+	cr_assert_str_eq(run.err, "cloche run: no trace is kept: --meter off\n");
+	cr_assert_eq(count_in(dir, ".jsonl"), 0);
+	cr_assert_eq(count_in(dir, ".new-"), 0);
+}
+
+static pid_t spawn(const char *const argv[], int out, int err)
+{
+	pid_t pid = fork();
+
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		/* A test that fails runs no cleanup. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)dup2(out, STDOUT_FILENO);
+		(void)dup2(err, STDERR_FILENO);
+		(void)execv(argv[0], (char *const *)argv);
+		_exit(99);
+	}
+	return pid;
+}
+
+static int end_of(pid_t pid)
+{
+	int status;
+
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* What has an id is whole, whenever its run was killed. */
+Test(trace_kept, a_crash_leaves_no_half, .timeout = 60)
+{
+	cleanup_tmpdir char *dir = store_make();
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char bind[600], work[600], path[700];
+	const char *const argv[] = { env_need("CLOCHE"),
+				     "run",
+				     "-q",
+				     "--keep-trace",
+				     "-b",
+				     bind,
+				     "--",
+				     work,
+				     "burn",
+				     "5",
+				     "mount",
+				     "4000",
+				     "burn",
+				     "5",
+				     NULL };
+	unsigned seed = (unsigned)getpid();
+	DIR *d;
+
+	(void)snprintf(bind, sizeof(bind), "%s", env_need("HELPERS"));
+	(void)snprintf(work, sizeof(work), "%s/meter_work", env_need("HELPERS"));
+	/* Until it came in the middle of a recording several times. */
+	for (int i = 0; i < 300 && count_in(dir, ".new-") < 5; i++) {
+		pid_t pid = spawn(argv, null, null);
+		struct timespec t = ns_timespec(rand_r(&seed) % (60 * NSEC_PER_MSEC));
+
+		(void)nanosleep(&t, NULL);
+		(void)kill(pid, SIGKILL);
+		(void)end_of(pid);
+	}
+	cr_assert_geq(count_in(dir, ".new-"), 5);
+	d = opendir(dir);
+	for (const struct dirent *e; (e = readdir(d));) {
+		cleanup_free char *text = NULL;
+
+		if (e->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		text = contents(path);
+		cr_assert(strstr(text, "\"event\":\"end\""), "%s is half a trace", path);
+	}
+	(void)closedir(d);
+}
+
+/* ---- live --------------------------------------------------------------------------------- */
+
+struct watcher {
+	pid_t pid;
+	int out, err;
+	char *text; /* what it said until now */
+	size_t len;
+};
+
+#define NO_WATCHER                   \
+	{                            \
+		.out = -1, .err = -1 \
+	}
+
+static void watcher_kill(struct watcher *w, int sig)
+{
+	if (w->pid <= 0)
+		return;
+	(void)kill(w->pid, sig);
+	(void)kill(w->pid, SIGCONT);
+	(void)waitpid(w->pid, NULL, 0);
+	w->pid = 0;
+}
+
+/* So that it takes its socket away. */
+static void watcher_end(struct watcher *w)
+{
+	watcher_kill(w, SIGTERM);
+	fd_close(&w->out);
+	fd_close(&w->err);
+	free(w->text);
+}
+
+#define cleanup_watcher __attribute__((cleanup(watcher_end)))
+
+/* Takes what comes; false when nothing did for so long that nothing will. */
+static bool watcher_read(struct watcher *w)
+{
+	struct pollfd p = { .fd = w->out, .events = POLLIN };
+	ssize_t n;
+
+	if (poll(&p, 1, 20000) <= 0)
+		return false;
+	w->text = realloc(w->text, w->len + 65537);
+	cr_assert_not_null(w->text);
+	n = read(w->out, w->text + w->len, 65536);
+	if (n > 0)
+		w->len += (size_t)n;
+	w->text[w->len] = 0;
+	return n > 0;
+}
+
+/* Returns when it listens. */
+static void watcher_start(struct watcher *w, const char *format)
+{
+	const char *const argv[] = { env_need("CLOCHE"), "trace", "--format", format, NULL };
+	char said[200] = "";
+	int out[2], err[2];
+	size_t n = 0;
+
+	cr_assert(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0);
+	*w = (struct watcher){ .out = out[0], .err = err[0] };
+	w->pid = spawn(argv, out[1], err[1]);
+	(void)close(out[1]);
+	(void)close(err[1]);
+	while (!strchr(said, '\n')) {
+		ssize_t k = read(w->err, said + n, sizeof(said) - 1 - n);
+
+		cr_assert_gt(k, 0, "the watcher ended: %s", said);
+		n += (size_t)k;
+	}
+	expect_has(said, "watching");
+}
+
+/* The last line of the invocation, when it has come: owned by the watcher's text. */
+static const char *last_line(const struct watcher *w, const char *id)
+{
+	for (const char *line = w->text; line && *line; line = strchr(line, '\n') + 1) {
+		const char *end = strchr(line, '\n');
+		cleanup_free char *one = end ? strndup(line, (size_t)(end - line)) : NULL;
+
+		if (!end)
+			break;
+		if (strstr(one, id) &&
+		    (strstr(one, "\"event\":\"end\"") || strstr(one, "\"event\":\"gone\"") ||
+		     strstr(one, "  end ") || strstr(one, "  gone: ")))
+			return line;
+	}
+	return NULL;
+}
+
+/* What was said of one invocation, until its end: lines, to be freed. */
+static char *watcher_see(struct watcher *w, const char *id)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f;
+
+	while (!last_line(w, id))
+		cr_assert(watcher_read(w), "no end of %s in: %s", id, w->text ? w->text : "");
+	f = open_memstream(&text, &size);
+	for (const char *line = w->text, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+		cleanup_free char *one = strndup(line, (size_t)(end - line));
+
+		if (strstr(one, id))
+			(void)fprintf(f, "%s\n", one);
+	}
+	cr_assert_eq(fclose(f), 0);
+	return text;
+}
+
+static size_t count_of(const char *text, const char *part)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, part)); text += strlen(part))
+		n++;
+	return n;
+}
+
+static int64_t int_of(const char *line, const char *key)
+{
+	json_t *o = json_loads(line, JSON_DISABLE_EOF_CHECK, NULL);
+	int64_t n = json_integer_value(json_object_get(o, key));
+
+	cr_assert(json_is_integer(json_object_get(o, key)), "%s in %s", key, line);
+	json_decref(o);
+	return n;
+}
+
+Test(trace_live, sees_a_run_of_another_process)
+{
+	cleanup_watcher struct watcher w = NO_WATCHER;
+	cleanup_run struct run run = { 0 };
+	cleanup_free char *seen = NULL;
+	const char *id, *end;
+
+	watcher_start(&w, "json");
+	RUN_CLOCHE(&run, "-q", "--name", "busy", "--", BUSY);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	id = report_text(&run, "request_id");
+	cr_assert(json_is_null(report_get(&run, "trace")), "the caller asked for none");
+	seen = watcher_see(&w, id);
+	end = last_line(&w, id);
+	cr_assert_eq(count_of(seen, "\"event\":\"start\",\"function\":\"busy\""), 1, "%s", seen);
+	expect_has(seen, "\"event\":\"exec\"");
+	expect_has(seen, "\"event\":\"fork\"");
+	expect_has(seen, "\"syscall\":\"unshare\"");
+	expect_has(seen, "\"event\":\"exit\"");
+	expect_has(end, "\"verdict\":\"ok\"");
+	cr_assert_eq(int_of(end, "lost"), 0);
+	cr_assert_eq(int_of(end, "wall_ns"), report_int(&run, "time.wall_ns"));
+	cr_assert_eq(int_of(end, "events"), (int64_t)count_of(seen, "\"at_ns\""));
+}
+
+/* While it happens, not afterwards: the function goes on only when it was seen. */
+Test(trace_live, sees_it_while_it_runs)
+{
+	cleanup_watcher struct watcher w = NO_WATCHER;
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC), gate = -1;
+	char fifo[300], bind[600], script[400];
+	const char *const argv[] = { env_need("CLOCHE"),
+				     "run",
+				     "-q",
+				     "-t",
+				     "30s",
+				     "-b",
+				     bind,
+				     "--",
+				     "sh",
+				     "-c",
+				     script,
+				     NULL };
+	pid_t pid;
+
+	(void)snprintf(fifo, sizeof(fifo), "%s/gate", dir);
+	(void)snprintf(bind, sizeof(bind), "%s", dir);
+	(void)snprintf(script, sizeof(script), "uname >/dev/null; read x <%s; exit 7", fifo);
+	cr_assert_eq(mkfifo(fifo, 0666), 0);
+	cr_assert_eq(chmod(dir, 0755), 0);
+	watcher_start(&w, "text");
+	pid = spawn(argv, null, null);
+	while (!w.text || !strstr(w.text, " exec /usr/bin/uname"))
+		cr_assert(watcher_read(&w), "%s", w.text ? w.text : "");
+	cr_assert_eq(waitpid(pid, NULL, WNOHANG), 0);
+	gate = open(fifo, O_WRONLY | O_CLOEXEC);
+	fd_close(&gate);
+	cr_assert_eq(end_of(pid), 7);
+}
+
+Test(trace_live, text_is_aligned_escaped_and_plain)
+{
+	cleanup_watcher struct watcher w = NO_WATCHER;
+	cleanup_run struct run run = { 0 };
+	cleanup_free char *seen = NULL;
+	char id[9];
+
+	watcher_start(&w, "text");
+	RUN_CLOCHE(&run, "-q", "--", "sh", "-c", "true \"$1\"; uname \"$1\" 2>/dev/null", "x",
+		   "\033[2J\n\xe2\x80\xae");
+	(void)snprintf(id, sizeof(id), "%s", report_text(&run, "request_id"));
+	seen = watcher_see(&w, id);
+	cr_assert_null(strchr(w.text, '\033'));
+	cr_assert_null(strstr(w.text, "\xe2\x80\xae"));
+	/* In the command of the start, and in the execs of sh and uname. */
+	cr_assert_eq(count_of(seen, "\\x1b[2J\\x0a\\xe2\\x80\\xae"), 3, "%s", seen);
+	for (const char *line = seen, *end; (end = strchr(line, '\n')); line = end + 1) {
+		cr_assert_eq(strncmp(line, id, 8), 0, "%s", seen);
+		cr_assert(end - line > 51 && line[50] == ' ' && line[51] != ' ', "%s", line);
+	}
+}
+
+Test(trace_live, several_watchers_and_invocations)
+{
+	cleanup_watcher struct watcher one = NO_WATCHER, two = NO_WATCHER;
+	cleanup_run struct run run = { 0 };
+
+	watcher_start(&one, "json");
+	watcher_start(&two, "json");
+	RUN_CLOCHE(&run, "-q", "--repeat", "3", "--", "true");
+	cr_assert_eq(json_array_size(run.reports), 3);
+	for (size_t i = 0; i < 3; i++) {
+		json_t *o = json_array_get(run.reports, i);
+		const char *id = json_string_value(json_object_get(o, "request_id"));
+		cleanup_free char *a = watcher_see(&one, id), *b = watcher_see(&two, id);
+
+		cr_assert_str_eq(a, b);
+		expect_has(a, "\"event\":\"exec\"");
+	}
+}
+
+Test(trace_live, without_the_meter_start_and_end)
+{
+	cleanup_watcher struct watcher w = NO_WATCHER;
+	cleanup_run struct run run = { 0 };
+	cleanup_free char *seen = NULL;
+
+	watcher_start(&w, "json");
+	RUN_CLOCHE(&run, "-q", "--meter", "off", "--", "false");
+	seen = watcher_see(&w, report_text(&run, "request_id"));
+	cr_assert_eq(count_of(seen, "\n"), 2, "%s", seen);
+	expect_has(seen, "\"event\":\"start\"");
+	expect_has(seen, "\"verdict\":\"error\"");
+}
+
+static bool has_socket(pid_t pid)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/run/cloche/watch/%d", pid);
+	return access(path, F_OK) == 0;
+}
+
+Test(trace_live, ends_by_a_signal_and_leaves_nothing)
+{
+	static const int signals[] = { SIGINT, SIGTERM };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct watcher w;
+
+		watcher_start(&w, "text");
+		cr_assert(has_socket(w.pid));
+		cr_assert_eq(kill(w.pid, signals[i]), 0);
+		cr_assert_eq(end_of(w.pid), 0);
+		cr_assert_not(has_socket(w.pid));
+		w.pid = 0;
+		watcher_end(&w);
+	}
+}
+
+Test(trace_live, ends_after_its_time)
+{
+	cleanup_run struct run run = { 0 };
+
+	CLOCHE(&run, "trace", "--for", "10ms");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_not(run.timed_out);
+}
+
+/* Its socket stays. Runs pass over it, the next watcher takes it away. */
+Test(trace_live, killed_between_two_runs)
+{
+	cleanup_watcher struct watcher next = NO_WATCHER;
+	cleanup_run struct run run = { 0 };
+	cleanup_free char *seen = NULL;
+	cleanup_watcher struct watcher w = NO_WATCHER;
+	pid_t pid;
+
+	watcher_start(&w, "json");
+	pid = w.pid;
+	watcher_kill(&w, SIGKILL);
+	cr_assert(has_socket(pid));
+	RUN_CLOCHE(&run, "--", "true");
+	cr_assert_eq(run.status, 0);
+	cr_assert_eq(count_of(run.err, "\n"), 1, "no more than the REPORT line: %s", run.err);
+	run_free(&run);
+	watcher_start(&next, "json");
+	cr_assert_not(has_socket(pid));
+	RUN_CLOCHE(&run, "-q", "--", "true");
+	seen = watcher_see(&next, report_text(&run, "request_id"));
+	expect_has(seen, "\"event\":\"exec\"");
+}
+
+/* A run that goes on, from the line on that shows that it does. */
+static pid_t run_until_seen(struct watcher *w, const char *report, char id[static 37])
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const char *const argv[] = { env_need("CLOCHE"),
+				     "run",
+				     "-q",
+				     "--report",
+				     report,
+				     "--name",
+				     "goes-on",
+				     "--",
+				     "sh",
+				     "-c",
+				     "uname >/dev/null; sleep 0.3; unshare -U true; exit 5",
+				     NULL };
+	const char *mark = "\",\"event\":\"start\",\"function\":\"goes-on\"";
+	pid_t pid = spawn(argv, null, null);
+
+	while (!w->text || !strstr(w->text, mark) || !strstr(w->text, "/usr/bin/uname"))
+		cr_assert(watcher_read(w), "%s", w->text ? w->text : "");
+	(void)snprintf(id, 37, "%s", strstr(w->text, mark) - 36);
+	return pid;
+}
+
+Test(trace_live, killed_in_the_midst_of_a_run)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_watcher struct watcher w = NO_WATCHER;
+	cleanup_run struct run sweep = { 0 };
+	cleanup_free char *text = NULL;
+	char path[300], id[37];
+	pid_t pid;
+
+	(void)snprintf(path, sizeof(path), "%s/report", dir);
+	watcher_start(&w, "json");
+	pid = run_until_seen(&w, path, id);
+	watcher_kill(&w, SIGKILL);
+	cr_assert_eq(end_of(pid), 5);
+	text = contents(path);
+	expect_has(text, "\"verdict\":\"error\"");
+	CLOCHE(&sweep, "trace", "--for", "1ms");
+	cr_assert_eq(sweep.status, 0, "%s", sweep.err);
+}
+
+Test(trace_live, tells_when_the_run_is_killed)
+{
+	cleanup_watcher struct watcher w = NO_WATCHER;
+	cleanup_free char *seen = NULL;
+	char id[37];
+	pid_t pid;
+
+	watcher_start(&w, "json");
+	pid = run_until_seen(&w, "/dev/null", id);
+	(void)kill(pid, SIGKILL);
+	cr_assert_eq(end_of(pid), 128 + SIGKILL);
+	seen = watcher_see(&w, id);
+	expect_has(seen, "\"event\":\"gone\"");
+}
+
+/* More than a socket holds, while nobody reads: were a send to wait, the run would never end. */
+Test(trace_live, one_that_sleeps_delays_nothing_and_is_told_what_it_lost, .timeout = 60)
+{
+	cleanup_watcher struct watcher w = NO_WATCHER;
+	cleanup_run struct run run = { 0 };
+	cleanup_free char *seen = NULL;
+	int64_t lost, unseen;
+	const char *id;
+
+	watcher_start(&w, "json");
+	cr_assert_eq(kill(w.pid, SIGSTOP), 0);
+	RUN_CLOCHE(&run, "-q", "-t", "20s", "--trace", "/dev/null", "--", "sh", "-c",
+		   "i=0; while [ $i -lt 20000 ]; do : >/tmp/a; i=$((i + 1)); done");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_not(run.timed_out);
+	cr_assert_str_eq(report_text(&run, "verdict"), "ok");
+	id = report_text(&run, "request_id");
+	cr_assert_eq(kill(w.pid, SIGCONT), 0);
+	seen = watcher_see(&w, id);
+	lost = int_of(last_line(&w, id), "lost");
+	unseen = report_int(&run, "trace.events") - (int64_t)count_of(seen, "\"at_ns\"");
+	cr_assert_gt(unseen, 0, "the socket held all: too few events for this test");
+	cr_assert_eq(lost, unseen + report_int(&run, "trace.lost"));
+}
