@@ -1178,7 +1178,10 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 		 */
 		if (ret < 0 && ret != -4 && ret > -512)
 			event_denied(slot, s, regs, ret);
-		return 0;
+		/* What went well was not denied: its sys_enter was passed over, as happens to a
+		 * program that is running already on this CPU. */
+		if (ret < 0)
+			return 0;
 	}
 	if (nr == NR_connect || nr == NR_bind) {
 		event_unix(slot, s, regs->si, regs->dx, nr == NR_bind, ret);

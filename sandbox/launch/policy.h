@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct cloche_err;
 
@@ -55,6 +56,11 @@ void policy_report(struct policy *policy);
 /* Takes that back, where the kernel has no listener to give. Of the policy only the filter changes,
  * so this can be done between clone and exec. */
 void policy_unreport(const struct policy *policy);
+
+/* What the filter answers to a call (SECCOMP_RET_*): policy_answer.c. Its instruction_pointer is
+ * looked at by no filter of ours. */
+struct seccomp_data;
+uint32_t policy_answer(const struct policy *policy, const struct seccomp_data *call);
 
 /* A profile's text, found as policy_load finds it but neither parsed nor compiled. */
 struct policy_text {

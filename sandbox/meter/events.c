@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -124,20 +123,6 @@ int meter_events_read(struct meter_events *e,
 	return 0;
 }
 
-/*
- * Pid 1 of a context, born after the lock was taken and staying for the next invocation, has its
- * descriptor, too: to close ours alone would leave the lock held, and whoever traces next, this
- * process included, would wait for it for ever.
- */
-static void trace_off(struct meter_events *e)
-{
-	cleanup_fd int same = fcntl(e->tracing, F_DUPFD_CLOEXEC, 3);
-
-	meter_trace_off(&e->meter, &e->tracing);
-	if (same >= 0)
-		(void)flock(same, LOCK_UN);
-}
-
 struct meter_events *meter_events_free(struct meter_events *e)
 {
 	if (!e)
@@ -145,7 +130,7 @@ struct meter_events *meter_events_free(struct meter_events *e)
 	if (e->meter.rings >= 0)
 		(void)bpf_map_delete_elem(e->meter.rings, &e->slot);
 	if (e->meter.dir >= 0)
-		trace_off(e);
+		meter_trace_off(&e->meter, &e->tracing);
 	ring_buffer__free(e->ring);
 	fd_close(&e->meter.rings);
 	fd_close(&e->meter.dir);

@@ -24,6 +24,9 @@ struct trace_recorder {
 	struct trace_live *live;
 	char request_id[40], started_at[CLOCK_ISO_LEN];
 	bool began; /* the first exec was seen */
+	trace_may_deny *may_deny;
+	const void *may_deny_arg;
+	uint64_t unseen;
 	uint64_t written;
 	uint64_t kept_max, kept_n; /* bytes, events */
 	struct trace_close how;
@@ -74,6 +77,12 @@ static int on_event(const struct meter_event *ev, size_t size, void *arg)
 	r->began |= ev->type == METER_EV_EXEC;
 	if (!r->began)
 		return 0;
+	/* 0: with SIGSYS, and nothing else sends that. */
+	if (ev->type == METER_EV_DENIED && ev->value && r->may_deny &&
+	    !r->may_deny((const void *)ev, r->may_deny_arg)) {
+		r->unseen++;
+		return 0;
+	}
 	if (ev->type == METER_EV_DENIED)
 		count_denied(r, (const void *)ev);
 	if (!r->f && !r->kept && !r->live)
@@ -133,6 +142,17 @@ void trace_recorder_tell(struct trace_recorder *r, const char *function, const c
 {
 	r->how.function = function;
 	r->how.verdict = verdict;
+}
+
+void trace_recorder_check(struct trace_recorder *r, trace_may_deny *may_deny, const void *arg)
+{
+	r->may_deny = may_deny;
+	r->may_deny_arg = arg;
+}
+
+uint64_t trace_recorder_unseen(const struct trace_recorder *r)
+{
+	return r->unseen;
 }
 
 int trace_recorder_fd(const struct trace_recorder *r)

@@ -2,12 +2,14 @@
 #ifndef CLOCHE_METER_TRACE_RECORD_H
 #define CLOCHE_METER_TRACE_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 struct cloche_err;
 struct meter;
+struct meter_event_denied;
 struct meter_usage;
 struct trace_live;
 struct trace_recorder;
@@ -44,6 +46,15 @@ int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint
  * for its owner to see, after trace_recorder_close. */
 void trace_recorder_keep(struct trace_recorder *r, FILE *f, uint64_t max_bytes);
 void trace_recorder_show(struct trace_recorder *r, struct trace_live *live);
+
+/*
+ * Whether a call that seems denied can be: the kernel may hide that a call was begun, and then one
+ * that failed by itself looks like it. What cannot be is left out and counted as unseen. To be
+ * named before the first drain; without it everything that seems so is written.
+ */
+typedef bool trace_may_deny(const struct meter_event_denied *call, const void *arg);
+void trace_recorder_check(struct trace_recorder *r, trace_may_deny *may_deny, const void *arg);
+uint64_t trace_recorder_unseen(const struct trace_recorder *r);
 
 /* For the end, which trace_recorder_close writes: either may be NULL, both are borrowed. */
 void trace_recorder_tell(struct trace_recorder *r, const char *function, const char *verdict);

@@ -43,7 +43,8 @@ struct meter_usage {
 	uint64_t events;
 	uint64_t lost;
 	int killed_call; /* number of the call that the policy answered with SIGSYS; -1: none */
-	uint64_t missed; /* switches that the kernel hid, made up from its CPU clock */
+	uint64_t missed; /* switches that the kernel hid, made up from its CPU clock; with a trace,
+			    also calls of which it hid one side */
 };
 
 /* Moves a copy of a slot forward to at_ns, as its next event would; returns the date, which is the

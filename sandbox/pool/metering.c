@@ -4,12 +4,19 @@
 
 #include "base/err.h"
 #include "launch/launcher.h"
+#include "launch/policy.h"
 #include "meter/trace_record.h"
 #include "meter/trace_store.h"
 
 #include <errno.h>
+#include <linux/audit.h>
+#include <linux/bpf.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+
+#include "bpf/meter_abi.h"
 
 /* In mode auto an error is a reason. */
 static int settle(struct metering *m, int r, const struct cloche_err *why)
@@ -57,6 +64,7 @@ int metering_arm(struct metering *m, const struct context *ctx, struct cloche_er
 	else
 		r = meter_arm(&m->slot, &m->meter, ctx->slot.n, st.st_ino, err);
 	m->armed = r == 0;
+	m->policy = &ctx->plan.policy;
 	return settle(m, r, err);
 }
 
@@ -65,6 +73,19 @@ void metering_disarm(struct metering *m)
 	if (m->armed)
 		(void)meter_disarm(&m->slot, NULL);
 	m->armed = false;
+}
+
+/* By our policy, or with the errors of a filter that this whole host's session is under. */
+static bool may_deny(const struct meter_event_denied *d, const void *arg)
+{
+	struct seccomp_data call = { .nr = (int)d->ev.arg, .arch = AUDIT_ARCH_X86_64 };
+	uint32_t error = (uint32_t)(0 - d->ev.value), answer;
+
+	memcpy(call.args, d->args, sizeof(call.args));
+	answer = policy_answer(arg, &call);
+	return error == EPERM || error == ENOSYS ||
+	       ((answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO &&
+		(answer & SECCOMP_RET_DATA) == error);
 }
 
 static int record(struct metering *m, const struct metering_trace *to, const char *request_id,
@@ -79,6 +100,7 @@ static int record(struct metering *m, const struct metering_trace *to, const cha
 	/* Nobody who watches may harm what is watched. */
 	if (r < 0)
 		return to->file || to->kept ? r : 0;
+	trace_recorder_check(m->recorder, may_deny, m->policy);
 	m->filed = to->file != NULL;
 	m->function = to->function;
 	if (to->kept)
@@ -142,6 +164,8 @@ void metering_finish(struct metering *m, const char *verdict, struct metered *re
 
 	if (!m->recorder)
 		return;
+	(void)trace_recorder_drain(m->recorder, NULL);
+	ret->usage.missed += trace_recorder_unseen(m->recorder);
 	trace_recorder_tell(m->recorder, m->function, verdict);
 	r = trace_recorder_close(m->recorder, ret->why ? NULL : &ret->usage, &ret->events, NULL);
 	ret->traced = r == 0 && m->filed;

@@ -34,7 +34,8 @@ struct metering {
 	struct meter meter;
 	struct meter_context slot;
 	struct trace_recorder *recorder;
-	const char *function; /* of the recording */
+	const struct policy *policy; /* of the armed context */
+	const char *function;	     /* of the recording */
 	bool opened, armed, begun, filed;
 	char why[160]; /* why nothing is metered; "" while it is */
 };

@@ -35,6 +35,7 @@ static uint32_t simulate(const struct policy *policy, const struct seccomp_data 
 	uint32_t action = 0;
 
 	cr_assert(bpf_sim_run(&policy->prog, data, &action), "the kernel would refuse the filter");
+	cr_assert_eq(policy_answer(policy, data), action);
 	return action;
 }
 
