@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/quote.h"
 #include "base/uuid.h"
 #include "launch/launcher.h"
@@ -65,9 +66,11 @@ static void open_report(struct run *run)
 	if (!path)
 		return;
 	if (strcmp(path, "-") != 0) {
-		run->report_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-		if (run->report_fd < 0)
+		run->report_fd = file_make_output(path);
+		if (run->report_fd < 0) {
+			errno = -run->report_fd;
 			report_lost("open", path);
+		}
 	}
 }
 
@@ -96,7 +99,7 @@ static void tell(struct run *run, const struct invocation *inv)
 			    .context = &run->rc,
 			    .prices = run->opt->prices.name,
 			    .function = run->opt->name,
-			    .code_sha256 = code };
+			    .code_sha256 = run->opt->ledger ? code : NULL };
 
 	if (inv->ran && !inv->metered.why)
 		use.contention_ns = (int64_t)inv->metered.usage.contention_ns;

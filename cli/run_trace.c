@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/quote.h"
 #include "cli/ledger_args.h"
 #include "cli/run_options.h"
@@ -24,6 +25,7 @@ static FILE *open_file(struct run_trace *t, const struct run_options *opt)
 	const char *path = opt->trace;
 	char shown[QUOTE_LEN];
 	FILE *f;
+	int fd;
 
 	if (!path)
 		return NULL;
@@ -32,10 +34,12 @@ static FILE *open_file(struct run_trace *t, const struct run_options *opt)
 			return NULL;
 		path = numbered;
 	}
-	f = fopen(path, "we");
+	fd = file_make_output(path);
+	f = fd < 0 ? NULL : fdopen(fd, "w");
+	t->opened = f != NULL;
 	if (!f)
 		fprintf(stderr, "cloche run: open %s: %s; there is no trace\n", quote(shown, path),
-			strerror(errno));
+			strerror(fd < 0 ? -fd : errno));
 	return f;
 }
 
@@ -92,7 +96,13 @@ static void end_kept(struct run_trace *trace, struct invocation *inv)
 
 void run_trace_end(struct run_trace *trace, const struct run_options *opt, struct invocation *inv)
 {
+	bool filed = inv->metered.traced;
+
 	end_kept(trace, inv);
+	if (opt->trace && trace->opened && inv->ran && !filed)
+		fprintf(stderr, "cloche run: the trace could not be written to %s%s%s\n",
+			opt->trace, inv->metered.why ? ": " : "",
+			inv->metered.why ? inv->metered.why : "");
 	inv->metered.trace_lost = (opt->trace || opt->keep_trace) && !inv->metered.traced;
 }
 

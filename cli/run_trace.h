@@ -21,7 +21,9 @@ struct run_trace {
 	int store;
 	struct trace_store_file kept;
 	struct trace_live *live;
-	bool said; /* that something is not kept */
+	bool said;
+	bool opened; /* the file of --trace, for the invocation that runs */ /* that something is
+										not kept */
 };
 
 /* *ret is for invocation_run. run_fd: of HOST_RUN_DIR. */

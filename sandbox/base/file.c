@@ -107,6 +107,16 @@ int file_load(int dirfd, const char *path, size_t max, char **ret, size_t *ret_l
 	return file_load_fd(fd, path, max, ret, ret_len, err);
 }
 
+int file_make_output(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return -errno;
+	(void)fcntl(fd, F_SETFL, 0);
+	return fd;
+}
+
 int file_write_text(int dirfd, const char *path, const char *text, struct cloche_err *err)
 {
 	cleanup_fd int fd = file_open(dirfd, path, O_WRONLY, err);

@@ -25,6 +25,10 @@ int file_load(int dirfd, const char *path, size_t max, char **ret, size_t *ret_l
 int file_load_fd(int fd, const char *name, size_t max, char **ret, size_t *ret_len,
 		 struct cloche_err *err);
 
+/* Makes or empties a file that the user named for what we say, mode 0644; -errno. A FIFO that
+ * nobody reads is -ENXIO at once and not waited for. */
+int file_make_output(const char *path);
+
 /* Writes text to a control file in one write(2), as the kernel wants it. Allocates nothing. */
 int file_write_text(int dirfd, const char *path, const char *text, struct cloche_err *err);
 int file_write_u64(int dirfd, const char *path, uint64_t value, struct cloche_err *err);

@@ -167,13 +167,13 @@ static int enter_workdir(const struct plan *p, struct cloche_err *err)
 /* For the record: the file that is going to be executed, before the function could touch it. */
 static int try_open_code(const struct plan *p, struct cloche_err *err)
 {
-	struct stat st;
+	struct stat *st = &p->shared->code_stat;
 
 	(void)err;
 	for (int i = 0; p->candidates[i] && p->shared->code < 0; i++) {
 		int fd = open(p->candidates[i], O_PATH | O_CLOEXEC);
 
-		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode)) {
 			p->shared->code = fd;
 			p->shared->code_path = i;
 		} else if (fd >= 0) {

@@ -57,6 +57,24 @@ static void say(const struct plan *p, const struct init_msg *m)
 		_exit(EXIT_FAILURE); /* the launcher is gone; with pid 1 goes the context */
 }
 
+/*
+ * Whether what was opened is what was executed: the name led to it before and does so after. Who
+ * puts another file there for the moment between must move the first one back, which its ctime
+ * tells.
+ */
+static bool code_is_executed(const struct plan *p)
+{
+	const char *path = p->candidates[p->shared->code_path];
+	cleanup_fd int dir = open(p->spec->workdir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct stat *was = &p->shared->code_stat;
+	struct stat st;
+
+	return p->shared->code_path == p->shared->exec_path && fstatat(dir, path, &st, 0) == 0 &&
+	       st.st_dev == was->st_dev && st.st_ino == was->st_ino &&
+	       st.st_ctim.tv_sec == was->st_ctim.tv_sec &&
+	       st.st_ctim.tv_nsec == was->st_ctim.tv_nsec;
+}
+
 /* With what pid 1 has of the function process: m->fds says which descriptors, in this order. */
 static void say_started(const struct plan *p, struct init_msg *m)
 {
@@ -73,7 +91,7 @@ static void say_started(const struct plan *p, struct init_msg *m)
 		m->fds |= INIT_FD_LISTENER;
 		fds[n++] = p->shared->listener;
 	}
-	if (p->shared->code >= 0 && p->shared->code_path == p->shared->exec_path) {
+	if (p->shared->code >= 0 && code_is_executed(p)) {
 		m->fds |= INIT_FD_CODE;
 		fds[n++] = p->shared->code;
 	}

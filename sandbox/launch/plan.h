@@ -10,6 +10,7 @@
 #include "launch/slot.h"
 
 #include <sched.h>
+#include <sys/stat.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -57,6 +58,7 @@ struct shared {
 	int code;	       /* likewise what it executes, O_PATH; -1: unknown */
 	int code_path;	       /* which of plan.candidates that is */
 	int exec_path;	       /* which of them was executed */
+	struct stat code_stat; /* of code, before it could run */
 	uint32_t lacks;	       /* enum lack */
 	bool ending;	       /* the launcher kills all: pid 1 has nothing to reap for it */
 };

@@ -11,7 +11,10 @@ struct context;
 
 /*
  * What an invocation executed, for its record: the SHA-256 of the file at the command's name when
- * execve(2) was called. Of a script that is the script, not its interpreter.
+ * execve(2) was called. Of a script that is the script, not its interpreter. The name must lead to
+ * it before and after: who can rename in its path twice within a launch could still have another
+ * file named (execveat(2) by descriptor would not, but takes the script from its interpreter and the
+ * name from the process).
  *
  * A file is read once: HOST_RUN_DIR/code remembers the hashes of files by device, inode, size,
  * mtime and ctime, which nobody can set, and of an image's files by image and inode. Not those that
@@ -20,11 +23,11 @@ struct context;
  */
 struct code {
 	bool known;
-	struct stat seen; /* when it was started */
+	struct stat seen; /* before it was executed */
 };
 
-/* Cannot fail; fd may be -1. */
-void code_see(int fd, struct code *ret);
+/* Cannot fail. */
+void code_see(const struct context *ctx, struct code *ret);
 
 /*
  * After the invocation. "" when it is not known: nothing was executed, the file changed while it

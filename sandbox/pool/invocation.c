@@ -172,7 +172,7 @@ static void on_started(struct watch *w, const struct init_msg *m)
 	w->launch_cpu_ns = (uint64_t)m->cpu_ns;
 	w->inv->ran = true;
 	w->fds[WATCH_DENIED].fd = w->ctx->listener;
-	code_see(w->ctx->code, &w->inv->code);
+	code_see(w->ctx, &w->inv->code);
 	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - w->start_ns);
 	w->deadline_ns = w->start_ns + w->spec->timeout_ns;
 	set_timer(w, WATCH_WALL, w->deadline_ns);

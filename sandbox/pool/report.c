@@ -332,6 +332,9 @@ static json_t *degraded(const struct report *r)
 		degrade(list, "trace",
 			r->inv->metered.trace_lost ? "it could not be recorded or written"
 						   : "not asked for, see --trace and --keep-trace");
+	if (r->inv->ran && r->code_sha256 && !*r->code_sha256)
+		degrade(list, "code_sha256",
+			"the file was replaced or changed while it ran, or cannot be read");
 	degrade_lacks(list, r);
 	if (!r->inv->told)
 		degrade_untold(list, m);

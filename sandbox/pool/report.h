@@ -28,7 +28,7 @@ struct report {
 	const struct prices_charge *charge; /* NULL: nothing ran */
 	const char *prices;		    /* the list's name */
 	const char *function;		    /* its name, or NULL */
-	const char *code_sha256;	    /* for the record; "" or NULL: unknown */
+	const char *code_sha256;	    /* for the record; "": unknown; NULL: nobody asked */
 	const char *unrecorded; /* why the ledger has no safe record of it; NULL: all is well */
 };
 

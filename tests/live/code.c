@@ -13,9 +13,13 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct place {
@@ -141,6 +145,71 @@ Test(code, of_a_script_that_changes_itself_is_not_known)
 	write_script(p.file, "#!/bin/sh\necho '#!/bin/true' >/opt/code/f\nexit 0\n");
 	(void)usleep(20000); /* its time shall not be that of the change */
 	expect_code(&p, "", "/opt/code/f");
+}
+
+/* As fast as it can: its first act is done before anybody heard that it was started. */
+Test(code, of_a_script_that_changes_itself_at_once_is_not_known)
+{
+	cleanup_place struct place p = place_make();
+	cleanup_run struct run run = { 0 };
+	char code[HASH_HEX_LEN];
+	bool said = false;
+	json_t *why;
+	size_t i;
+
+	for (int n = 0; n < 10; n++) {
+		write_script(p.file, "#!/bin/sh\necho '#1' >>/opt/code/f\nexec sleep 0.03\n");
+		(void)usleep(20000);
+		run_free(&run);
+		RUN_CLOCHE(&run, "--ledger", p.ledger, "--bind", p.bind, "--", "/opt/code/f");
+		cr_assert_eq(run.status, 0, "%s", run.err);
+		last_code(p.ledger, code);
+		cr_assert_str_empty(code);
+	}
+	json_array_foreach (report_get(&run, "degraded"), i, why)
+		said |= strcmp(json_string_value(json_object_get(why, "what")), "code_sha256") == 0;
+	cr_assert(said);
+}
+
+/* A link in its path swapped to and fro while it is launched: true is never called false, though
+ * neither file changes. */
+Test(code, of_a_file_that_is_swapped_is_right_or_not_known, .timeout = 60)
+{
+	cleanup_place struct place p = place_make();
+	cleanup_run struct run run = { 0 };
+	char good[HASH_HEX_LEN], bad[HASH_HEX_LEN], command[1200];
+	json_t *list, *r;
+	size_t i;
+	pid_t swapper;
+
+	hash_file("/usr/bin/true", good);
+	hash_file("/usr/bin/false", bad);
+	(void)snprintf(command, sizeof(command),
+		       "cd '%s' && mkdir a b && cp /usr/bin/true a/f && cp /usr/bin/false b/f && "
+		       "chmod 755 a b && while ln -sfn a t && mv -T t f && ln -sfn b t && "
+		       "mv -T t f; do :; done",
+		       p.dir);
+	swapper = fork();
+	if (swapper == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	while (access(p.file, F_OK) != 0)
+		(void)usleep(1000);
+	RUN_CLOCHE(&run, "--ledger", p.ledger, "--bind", p.bind, "--repeat", "300", "--",
+		   "/opt/code/f/f");
+	cr_assert_eq(kill(swapper, SIGKILL), 0);
+	cr_assert_eq(waitpid(swapper, NULL, 0), swapper);
+	list = records_read(p.ledger);
+	json_array_foreach (list, i, r) {
+		bool ok = strcmp(record_text(r, "verdict"), "ok") == 0;
+		const char *code = json_string_value(json_object_get(r, "code_sha256"));
+
+		cr_assert(!code || strcmp(code, ok ? good : bad) == 0, "%s: %s",
+			  ok ? "ok" : "error", code);
+	}
+	json_decref(list);
 }
 
 Test(code, of_what_was_not_executed_is_not_known)
