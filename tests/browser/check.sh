@@ -61,7 +61,7 @@ record() {
 			cat "$tmp/$name.out" >&2
 			return 1
 		fi
-		tail -n 1 "$tmp/$name.jsonl" | grep -q '"lost":0,"complete":true}$' && return
+		tail -n 1 "$tmp/$name.jsonl" | grep -q '"lost":0,"complete":true[,}]' && return
 	done
 	echo "  browser/$name: 8 runs, no whole trace" >&2
 	return 1
