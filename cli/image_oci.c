@@ -24,7 +24,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #define JSON_MAX      (4U << 20)
 #define INDEX_DEPTH   4
@@ -51,17 +50,16 @@ static int bad(struct cloche_err *err, const char *what)
 /* A regular file of the layout, by a path that must stay inside of it. */
 static int layout_open(const struct oci *o, const char *path, struct cloche_err *err)
 {
-	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-				.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
-	cleanup_fd int fd = (int)syscall(SYS_openat2, o->dir, path, &how, sizeof(how));
+	cleanup_fd int fd = file_open_beneath(o->dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+					      RESOLVE_NO_MAGICLINKS);
 	char shown[QUOTE_LEN];
 	struct stat st;
 
-	if (fd < 0 && errno == EXDEV)
+	if (fd == -EXDEV)
 		return cloche_err_set(err, EPERM, "%s leads out of the image: refused",
 				      quote(shown, path));
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return cloche_err_sys(err, errno, "%s", quote(shown, path));
+		return cloche_err_sys(err, fd < 0 ? -fd : errno, "%s", quote(shown, path));
 	if (!S_ISREG(st.st_mode))
 		return cloche_err_set(err, EBADMSG, "%s is no regular file", quote(shown, path));
 	return TAKE_FD(fd);

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #define LINKS_MAX 40
 #define DEPTH_MAX 1024
@@ -128,8 +128,6 @@ static int path_split(const char *path, struct walk *w, char name[static NAME_MA
 int tree_parent(int tree, const char *path, int *ret_dir, char ret_name[static NAME_MAX + 1],
 		struct cloche_err *err)
 {
-	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
 	struct walk w = { .tree = tree };
 	char name[NAME_MAX + 1] = "";
 	int r = path_split(path, &w, ret_name, err);
@@ -145,9 +143,10 @@ int tree_parent(int tree, const char *path, int *ret_dir, char ret_name[static N
 	if (r < 0)
 		return r;
 	/* The kernel holds the walk to what it found. */
-	r = (int)syscall(SYS_openat2, tree, w.done[0] ? w.done : ".", &how, sizeof(how));
+	r = file_open_beneath(tree, w.done[0] ? w.done : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+			      RESOLVE_NO_SYMLINKS);
 	if (r < 0)
-		return cloche_err_sys(err, errno, "open its directory");
+		return cloche_err_sys(err, -r, "open its directory");
 	*ret_dir = r;
 	return 0;
 }

@@ -10,7 +10,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -105,6 +107,17 @@ int file_load(int dirfd, const char *path, size_t max, char **ret, size_t *ret_l
 	if (fd < 0)
 		return fd;
 	return file_load_fd(fd, path, max, ret, ret_len, err);
+}
+
+int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve)
+{
+	struct open_how how = { .flags = (uint64_t)flags, .resolve = resolve | RESOLVE_BENEATH };
+	long fd = -1;
+
+	/* Bounded: somebody may do nothing but rename. */
+	for (unsigned i = 0; i < 10000 && fd < 0 && (i == 0 || errno == EAGAIN); i++)
+		fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	return fd < 0 ? -errno : (int)fd;
 }
 
 int file_make_output(const char *path)

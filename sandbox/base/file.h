@@ -25,6 +25,12 @@ int file_load(int dirfd, const char *path, size_t max, char **ret, size_t *ret_l
 int file_load_fd(int fd, const char *name, size_t max, char **ret, size_t *ret_len,
 		 struct cloche_err *err);
 
+/*
+ * openat2(2) with RESOLVE_BENEATH among resolve; -errno. It is -EAGAIN there when anybody on the host
+ * renames or mounts something while the path has a "..": asked again, as the manual says.
+ */
+int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve);
+
 /* Makes or empties a file that the user named for what we say, mode 0644; -errno. A FIFO that
  * nobody reads is -ENXIO at once and not waited for. */
 int file_make_output(const char *path);

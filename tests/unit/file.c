@@ -3,6 +3,9 @@
 #include "base/file.h"
 
 #include <criterion/criterion.h>
+#include <sys/wait.h>
+#include <sys/prctl.h>
+#include <signal.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -142,4 +145,32 @@ Test(file, control_files_report_the_kernels_answer)
 	cr_expect_eq(file_write_text(AT_FDCWD, "/dev/full", "x", &err), -ENOSPC);
 	cr_expect_eq(file_read_text(AT_FDCWD, "/dev/null", tiny, 1, &err), 0);
 	cr_expect_str_eq(tiny, "");
+}
+
+/* The kernel gives up on a ".." whenever anybody renames anything: no reason for us to. */
+Test(file, beneath_is_found_while_others_rename)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_fd int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pid_t renamer;
+
+	cr_assert_eq(mkdirat(at, "a", 0755), 0);
+	cr_assert_eq(mkdirat(at, "b", 0755), 0);
+	renamer = fork();
+	if (renamer == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)mkdirat(at, "x", 0755);
+		while (renameat(at, "x", at, "y") == 0 && renameat(at, "y", at, "x") == 0)
+			;
+		_exit(1);
+	}
+	for (int i = 0; i < 5000; i++) {
+		int fd = file_open_beneath(at, "a/../b/../a", O_PATH | O_CLOEXEC, 0);
+
+		cr_assert_geq(fd, 0, "%s", strerror(-fd));
+		close(fd);
+	}
+	cr_assert_eq(file_open_beneath(at, "a/../..", O_PATH | O_CLOEXEC, 0), -EXDEV);
+	cr_assert_eq(kill(renamer, SIGKILL), 0);
+	cr_assert_eq(waitpid(renamer, NULL, 0), renamer);
 }
