@@ -26,8 +26,8 @@ int file_load_fd(int fd, const char *name, size_t max, char **ret, size_t *ret_l
 		 struct cloche_err *err);
 
 /*
- * openat2(2) with RESOLVE_BENEATH among resolve; -errno. It is -EAGAIN there when anybody on the host
- * renames or mounts something while the path has a "..": asked again, as the manual says.
+ * openat2(2) with RESOLVE_BENEATH among resolve; -errno. It is -EAGAIN there when anybody on the
+ * host renames or mounts something while the path has a "..": asked again, as the manual says.
  */
 int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve);
 
