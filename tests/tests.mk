@@ -58,9 +58,11 @@ check-live: tests ## run the tests that make real contexts, as root
 	@$(SUDO) env $(LIVE_ENV) sh tests/run.sh live $(LIVE)
 
 # With SAN: what runs under sanitizers. Not there: tests that trace the program (ptrace and the leak
-# checker exclude each other), that weigh its memory or time, and ledger_run, whose test library leaks.
+# checker exclude each other; so do trace_live, which ends and stops watchers at any moment, and the
+# checker that runs at their exit), that weigh its memory or time, and ledger_run, whose test library
+# leaks.
 SAN_LIVE = $(patsubst %,$(B)/tests/%,escape/escape $(addprefix live/,abuse bad_input doctor image \
-	image_import learn ledger_cli outcomes policy run trace_cli trace_live tune))
+	image_import learn ledger_cli outcomes policy run trace_cli tune))
 
 .PHONY: check-san
 check-san: check-unit ## with SAN=address,undefined: the tests that can run under sanitizers
