@@ -54,7 +54,7 @@ static void report_lost(const char *doing, const char *path)
 	char shown[QUOTE_LEN];
 
 	fprintf(stderr, "cloche run: %s %s: %s; the report goes to standard error\n", doing,
-		quote(shown, path), strerror(code));
+		quote(shown, path), file_output_why(code));
 }
 
 /* Opened before anything runs, so that a wrong path is known early; yet it never costs the run. */

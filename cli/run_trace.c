@@ -39,7 +39,7 @@ static FILE *open_file(struct run_trace *t, const struct run_options *opt)
 	t->opened = f != NULL;
 	if (!f)
 		fprintf(stderr, "cloche run: open %s: %s; there is no trace\n", quote(shown, path),
-			strerror(fd < 0 ? -fd : errno));
+			file_output_why(fd < 0 ? -fd : errno));
 	return f;
 }
 

@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -128,6 +128,11 @@ int file_make_output(const char *path)
 		return -errno;
 	(void)fcntl(fd, F_SETFL, 0);
 	return fd;
+}
+
+const char *file_output_why(int code)
+{
+	return code == ENXIO ? "nobody reads from it" : strerror(code);
 }
 
 int file_write_text(int dirfd, const char *path, const char *text, struct cloche_err *err)

@@ -32,8 +32,9 @@ int file_load_fd(int fd, const char *name, size_t max, char **ret, size_t *ret_l
 int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve);
 
 /* Makes or empties a file that the user named for what we say, mode 0644; -errno. A FIFO that
- * nobody reads is -ENXIO at once and not waited for. */
+ * nobody reads is -ENXIO at once and not waited for. The other says what such an errno means. */
 int file_make_output(const char *path);
+const char *file_output_why(int code);
 
 /* Writes text to a control file in one write(2), as the kernel wants it. Allocates nothing. */
 int file_write_text(int dirfd, const char *path, const char *text, struct cloche_err *err);

@@ -273,6 +273,36 @@ Test(bad_input, a_command_is_missing)
 }
 
 /* A control character in a name must not end up as one on a terminal or break the line. */
+/* What cannot be written costs the output, is said in one line, and never the run or its end. */
+Test(bad_input, outputs_that_cannot_be_written, .timeout = 30)
+{
+	static const struct {
+		const char *option, *file, *says;
+	} outputs[] = {
+		{ "--report", "fifo", "nobody reads from it; the report goes to standard error" },
+		{ "--trace", "fifo", "nobody reads from it; there is no trace" },
+		{ "--report", "none/r", "No such file or directory; the report goes" },
+		{ "--trace", "none/t", "No such file or directory; there is no trace" },
+		{ "--report", "/dev/full", "No space left on device; the report goes" },
+		{ "--trace", "/dev/full", "the trace could not be written to /dev/full" },
+	};
+	cleanup_tmpdir char *dir = tmpdir_make();
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/fifo", dir);
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
+		cleanup_run struct run run = { 0 };
+
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, outputs[i].file);
+		RUN(&run, env_need("CLOCHE"), "run", "-q", "--no-ledger", outputs[i].option,
+		    *outputs[i].file == '/' ? outputs[i].file : path, "--", "echo", "done");
+		cr_expect_eq(run.status, 0, "%s %s: %s", outputs[i].option, path, run.err);
+		cr_expect_str_eq(run.out, "done\n");
+		cr_expect(strstr(run.err, outputs[i].says), "%s", run.err);
+	}
+}
+
 Test(bad_input, a_newline_in_a_value)
 {
 	expect_refused(&(struct bad){ { "-m", "6\n4" }, "memory" }, 2);
