@@ -86,8 +86,8 @@ static bool was_throttled(const struct trace_event *queued, const struct trace_e
 	return on->arg || (queued && queued->arg == METER_OFF_THROTTLED);
 }
 
-/* One thread's events, in order of time. */
-static void thread_spans(struct spans *s, const struct trace_event *const *e, size_t n)
+/* One thread's events, in order of time; whether its birth is on record, too. */
+static void thread_spans(struct spans *s, const struct trace_event *const *e, size_t n, bool born)
 {
 	const struct trace_event *on = NULL, *queued = NULL;
 
@@ -100,8 +100,9 @@ static void thread_spans(struct spans *s, const struct trace_event *const *e, si
 			on = e[i];
 			queued = NULL;
 		} else if (e[i]->type == METER_EV_OFF) {
-			/* The first that is seen of who was running when it all began. */
-			if (on || i == 0)
+			/* The first that is seen of who was running when it all began; of who was
+			 * born later, an ON was not reported, and nothing says since when. */
+			if (on || (i == 0 && !born))
 				span_add(s, e[i], SPAN_RUNNING, on ? on->at_ns : s->t->begin_ns,
 					 e[i]->at_ns);
 			on = NULL;
@@ -109,8 +110,11 @@ static void thread_spans(struct spans *s, const struct trace_event *const *e, si
 				e[i]->arg == METER_OFF_PREEMPTED || e[i]->arg == METER_OFF_THROTTLED
 					? e[i]
 					: NULL;
-		} else if (e[i]->type == METER_EV_EXEC && !on && i == 0) {
-			on = e[i]; /* it execs, so it runs: the beginning cut its slice in two */
+		} else if (e[i]->type == METER_EV_EXEC && !on) {
+			/* It execs, so it runs: the beginning cut its slice in two, or the ON was
+			 * not reported. */
+			on = e[i];
+			queued = NULL;
 		}
 	}
 	if (on)
@@ -130,28 +134,44 @@ static int by_thread(const void *a, const void *b)
 	return (x > y) - (x < y); /* they lie in one array, in order of time */
 }
 
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 int trace_spans(const struct trace *t, struct trace_span **ret, size_t *ret_n)
 {
 	const struct trace_event **order = calloc(t->n + 1, sizeof(void *));
+	uint32_t *born = calloc(t->n + 1, sizeof(*born));
 	struct spans s = { .t = t, .v = calloc(3 * t->n + 1, sizeof(*s.v)) };
-	size_t n = 0;
+	size_t n = 0, born_n = 0;
 
-	if (!order || !s.v) {
+	if (!order || !born || !s.v) {
 		free(order);
+		free(born);
 		free(s.v);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < t->n; i++)
-		if (t->events[i].type == METER_EV_ON || t->events[i].type == METER_EV_OFF ||
-		    t->events[i].type == METER_EV_EXEC)
+	for (size_t i = 0; i < t->n; i++) {
+		uint32_t type = t->events[i].type;
+
+		if (type == METER_EV_ON || type == METER_EV_OFF || type == METER_EV_EXEC)
 			order[n++] = &t->events[i];
+		else if (type == METER_EV_FORK)
+			born[born_n++] = t->events[i].arg;
+	}
 	qsort(order, n, sizeof(void *), by_thread);
+	qsort(born, born_n, sizeof(*born), by_number);
 	for (size_t i = 0, next; i < n; i = next) {
 		for (next = i + 1; next < n && order[next]->tid == order[i]->tid; next++)
 			;
-		thread_spans(&s, order + i, next - i);
+		thread_spans(&s, order + i, next - i,
+			     bsearch(&order[i]->tid, born, born_n, sizeof(*born), by_number));
 	}
 	free(order);
+	free(born);
 	*ret = s.v;
 	*ret_n = s.n;
 	return 0;

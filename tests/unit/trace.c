@@ -459,3 +459,27 @@ Test(trace, losses_leave_gaps)
 	free(s);
 	trace_free(&t);
 }
+
+/* Who was born after the beginning was not running since then, though its first ON is lost; who
+ * execs runs. */
+Test(trace, an_unseen_start_is_not_the_beginning)
+{
+	struct trace_span *s;
+	struct trace t = { .ended = true, .begin_ns = 0, .end_ns = 1000 * US };
+	size_t n;
+
+	add_plain(&t, 50, METER_EV_OFF, 9, METER_OFF_SLEEP, 0); /* running since the beginning */
+	add_plain(&t, 100, METER_EV_FORK, 9, 20, 0);
+	add_exec(&t, 400, "/bin/sh", "sh", 3); /* thread 10, after an OFF: its ON is lost */
+	add_plain(&t, 300, METER_EV_OFF, 10, METER_OFF_PREEMPTED, 0);
+	add_plain(&t, 500, METER_EV_OFF, 10, METER_OFF_DEAD, 0);
+	add_plain(&t, 600, METER_EV_OFF, 20, METER_OFF_DEAD, 0); /* its ON is lost */
+	trace_sort(&t);
+	cr_assert_eq(trace_spans(&t, &s, &n), 0);
+	cr_assert_eq(n, 3);
+	cr_assert(s[0].tid == 9 && s[0].from_ns == 0 && s[0].to_ns == 50 * US);
+	cr_assert(s[1].tid == 10 && s[1].from_ns == 0 && s[1].to_ns == 300 * US);
+	cr_assert(s[2].tid == 10 && s[2].from_ns == 400 * US && s[2].to_ns == 500 * US);
+	free(s);
+	trace_free(&t);
+}
