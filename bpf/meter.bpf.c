@@ -420,7 +420,8 @@ static __always_inline void event_emit(__u32 slot, struct meter_slot *s, const s
  * same, the lengths say so. */
 static __always_inline void event_emit_exec(__u32 slot, struct meter_slot *s,
 					    const struct meter_ctl *c, __u64 at,
-					    struct task_struct *t, struct linux_binprm *bprm)
+					    struct task_struct *t, __u32 old_pid,
+					    struct linux_binprm *bprm)
 {
 	struct meter_event_exec *e;
 	__u64 start, len;
@@ -431,7 +432,7 @@ static __always_inline void event_emit_exec(__u32 slot, struct meter_slot *s,
 	e = event_reserve(slot, s, sizeof(*e));
 	if (!e)
 		return;
-	event_fill(&e->ev, s, at, METER_EV_EXEC, t, 0, 0);
+	event_fill(&e->ev, s, at, METER_EV_EXEC, t, old_pid, 0);
 	e->pad = 0;
 	n = bpf_probe_read_kernel_str(e->path, sizeof(e->path), bprm->filename);
 	e->path_len = n > 0 ? n : 0;
@@ -747,7 +748,7 @@ int BPF_PROG(meter_exec, struct task_struct *t, pid_t old_pid, struct linux_binp
 	}
 	bpf_spin_unlock(&s->lock);
 	if (live)
-		event_emit_exec(slot, s, c, at, t, bprm);
+		event_emit_exec(slot, s, c, at, t, old_pid, bprm);
 	return 0;
 }
 

@@ -103,12 +103,12 @@ struct meter_target {
 
 enum meter_event_type {
 	METER_EV_FORK = 1, /* arg: new thread's id, value: 1 when it is a thread only */
-	METER_EV_EXEC,	   /* a struct meter_event_exec */
-	METER_EV_EXIT,	   /* arg: wait status of the thread */
-	METER_EV_SIGNAL,   /* arg: number; value: si_code in the upper half, sender's pid below */
-	METER_EV_OOM,	   /* seen when the victim exits */
-	METER_EV_ON,	   /* arg: 1 when it had been throttled; value: runnable since, 0 unknown */
-	METER_EV_OFF,	   /* arg: enum meter_off */
+	METER_EV_EXEC,	 /* a struct meter_event_exec. arg: the number that the thread had before */
+	METER_EV_EXIT,	 /* arg: wait status of the thread */
+	METER_EV_SIGNAL, /* arg: number; value: si_code in the upper half, sender's pid below */
+	METER_EV_OOM,	 /* seen when the victim exits */
+	METER_EV_ON,	 /* arg: 1 when it had been throttled; value: runnable since, 0 unknown */
+	METER_EV_OFF,	 /* arg: enum meter_off */
 	METER_EV_UNTHROTTLE,
 	METER_EV_OPEN,	  /* for writing; a struct meter_event_open. value: what it returned */
 	METER_EV_CONNECT, /* a struct meter_event_addr; tried, whatever came of it */

@@ -49,7 +49,7 @@ static void put_exec(FILE *f, const struct trace_event *e)
 			(void)putc_unlocked(',', f);
 		trace_json_string(f, e->argv[i]);
 	}
-	(void)fprintf(f, "],\"cut\":%s", e->cut ? "true" : "false");
+	(void)fprintf(f, "],\"cut\":%s,\"old_tid\":%u", e->cut ? "true" : "false", e->arg);
 }
 
 static void put_denied(FILE *f, const struct trace_event *e)
@@ -314,6 +314,8 @@ static void get_rest(struct reader *r, const json_t *o, struct trace_event *e)
 	case METER_EV_EXEC:
 		e->text = get_text(r, o, "path");
 		get_argv(r, o, e);
+		/* Traces from before this was recorded do not have it. */
+		e->arg = json_object_get(o, "old_tid") ? get_u32(r, o, "old_tid") : e->tid;
 		break;
 	case METER_EV_EXIT:
 		e->arg = get_u32(r, o, "status");

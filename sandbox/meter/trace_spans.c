@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "meter/trace.h"
+#include "meter/trace_threads.h"
 #include "bpf/meter_abi.h"
 
 const char *span_state_text(enum span_state state)
@@ -86,12 +87,12 @@ static bool was_throttled(const struct trace_event *queued, const struct trace_e
 	return on->arg || (queued && queued->arg == METER_OFF_THROTTLED);
 }
 
-/* One thread's events, in order of time; whether its birth is on record, too. */
-static void thread_spans(struct spans *s, const struct trace_event *const *e, size_t n, bool born)
+static void thread_spans(struct spans *s, const struct trace_thread *thread,
+			 const struct trace_event *const *e)
 {
 	const struct trace_event *on = NULL, *queued = NULL;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < thread->n; i++) {
 		if (e[i]->type == METER_EV_ON) {
 			uint64_t since = queued ? queued->at_ns : e[i]->value;
 
@@ -102,76 +103,54 @@ static void thread_spans(struct spans *s, const struct trace_event *const *e, si
 		} else if (e[i]->type == METER_EV_OFF) {
 			/* The first that is seen of who was running when it all began; of who was
 			 * born later, an ON was not reported, and nothing says since when. */
-			if (on || (i == 0 && !born))
-				span_add(s, e[i], SPAN_RUNNING, on ? on->at_ns : s->t->begin_ns,
-					 e[i]->at_ns);
+			if (on || (i == 0 && !thread->born))
+				span_add(s, on ? on : e[i], SPAN_RUNNING,
+					 on ? on->at_ns : s->t->begin_ns, e[i]->at_ns);
 			on = NULL;
 			queued =
 				e[i]->arg == METER_OFF_PREEMPTED || e[i]->arg == METER_OFF_THROTTLED
 					? e[i]
 					: NULL;
-		} else if (e[i]->type == METER_EV_EXEC && !on) {
+		} else if (!on || on->tid != e[i]->tid) {
 			/* It execs, so it runs: the beginning cut its slice in two, or the ON was
-			 * not reported. */
+			 * not reported. And it may have got another number. */
+			if (on)
+				span_add(s, on, SPAN_RUNNING, on->at_ns, e[i]->at_ns);
 			on = e[i];
 			queued = NULL;
 		}
 	}
 	if (on)
-		span_add(s, on, SPAN_RUNNING, on->at_ns, s->t->end_ns);
+		span_add(s, on, SPAN_RUNNING, on->at_ns, thread->end_ns);
 	else if (queued)
 		wait_add(s, queued, queued->arg == METER_OFF_THROTTLED, queued->at_ns,
-			 s->t->end_ns);
+			 thread->end_ns);
 }
 
 static int by_thread(const void *a, const void *b)
 {
-	const struct trace_event *x = *(const struct trace_event *const *)a;
-	const struct trace_event *y = *(const struct trace_event *const *)b;
+	const struct trace_span *x = a, *y = b;
 
 	if (x->tid != y->tid)
 		return x->tid < y->tid ? -1 : 1;
-	return (x > y) - (x < y); /* they lie in one array, in order of time */
-}
-
-static int by_number(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
+	return (x->from_ns > y->from_ns) - (x->from_ns < y->from_ns);
 }
 
 int trace_spans(const struct trace *t, struct trace_span **ret, size_t *ret_n)
 {
-	const struct trace_event **order = calloc(t->n + 1, sizeof(void *));
-	uint32_t *born = calloc(t->n + 1, sizeof(*born));
+	/* An event closes three spans at most: a running one, or a throttled and a waiting one,
+	 * and there may be one more at its thread's end. */
 	struct spans s = { .t = t, .v = calloc(3 * t->n + 1, sizeof(*s.v)) };
-	size_t n = 0, born_n = 0;
+	cleanup_threads struct trace_threads threads;
+	int r = trace_threads(t, &threads);
 
-	if (!order || !born || !s.v) {
-		free(order);
-		free(born);
+	if (r < 0 || !s.v) {
 		free(s.v);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < t->n; i++) {
-		uint32_t type = t->events[i].type;
-
-		if (type == METER_EV_ON || type == METER_EV_OFF || type == METER_EV_EXEC)
-			order[n++] = &t->events[i];
-		else if (type == METER_EV_FORK)
-			born[born_n++] = t->events[i].arg;
-	}
-	qsort(order, n, sizeof(void *), by_thread);
-	qsort(born, born_n, sizeof(*born), by_number);
-	for (size_t i = 0, next; i < n; i = next) {
-		for (next = i + 1; next < n && order[next]->tid == order[i]->tid; next++)
-			;
-		thread_spans(&s, order + i, next - i,
-			     bsearch(&order[i]->tid, born, born_n, sizeof(*born), by_number));
-	}
-	free(order);
-	free(born);
+	for (size_t i = 0; i < threads.n; i++)
+		thread_spans(&s, &threads.v[i], threads.events + threads.v[i].first);
+	qsort(s.v, s.n, sizeof(*s.v), by_thread);
 	*ret = s.v;
 	*ret_n = s.n;
 	return 0;

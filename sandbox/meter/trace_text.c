@@ -119,6 +119,8 @@ const char *trace_text_event(const struct trace_event *e, char *buf, size_t size
 			put_word(&t, e->argv[i]);
 		if (e->cut)
 			put(&t, " ...");
+		if (e->arg && e->arg != e->tid)
+			put(&t, ", called by thread %u", e->arg);
 		break;
 	case METER_EV_EXIT:
 		put_exit(&t, e->arg);

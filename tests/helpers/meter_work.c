@@ -2,7 +2,7 @@
 /*
  * Something for the meter to count: run inside an armed cgroup with a list of things to do.
  *   burn MS | touch MIB | fork N (N children at once) | threads N | kill SIG (itself, blocked) |
- *   exec (this program again with the rest of the list)
+ *   exec (this program again with the rest of the list), thread-exec (the same, by a second thread)
  *   write PATH | read PATH | udp PORT (binds to it and connects to itself) | mount N (times, with
  *   1, 2, 3 for addresses: to be denied) | flood N (the same, from two processes, half each) |
  *   unix PATH (binds to it and connects to it; '@' begins an abstract name)
@@ -90,6 +90,24 @@ static void thread_many(long n)
 	for (long i = 0; i < n; i++)
 		if (pthread_create(&t, NULL, nothing, NULL) || pthread_join(t, NULL))
 			exit(3);
+}
+
+/* Takes the whole process over: the leader dies in its join, this thread gets its number. */
+static void *exec_rest(void *arg)
+{
+	char **argv = arg;
+
+	(void)execv(argv[0], argv);
+	exit(3);
+}
+
+static void exec_in_thread(char **argv)
+{
+	pthread_t t;
+
+	if (!pthread_create(&t, NULL, exec_rest, argv))
+		pthread_join(t, NULL);
+	exit(3);
 }
 
 static void kill_self(int sig)
@@ -180,6 +198,10 @@ int main(int argc, char **argv)
 			argv[i] = argv[0];
 			execv(argv[0], argv + i);
 			return 3;
+		}
+		if (strcmp(what, "thread-exec") == 0) {
+			argv[i] = argv[0];
+			exec_in_thread(argv + i);
 		}
 		if (strcmp(what, "burn") == 0)
 			burn(n);

@@ -174,10 +174,8 @@ Test(meter_trace, tells_what_was_done)
 }
 
 /* The events of a complete trace draw exactly what the kernel added up. */
-Test(meter_trace, the_picture_is_the_sum)
+static void check_picture(uint32_t slot, char **argv)
 {
-	char *argv[] = { (char *)helper(), "burn", "5",	   "fork", "20",
-			 "threads",	   "20",   "burn", "5",	   NULL };
 	uint64_t sum[PARTS] = { 0 }, on_cpu = 0;
 	struct recording rec = { 0 };
 	struct trace_span *s;
@@ -185,8 +183,8 @@ Test(meter_trace, the_picture_is_the_sum)
 	struct rig r;
 	size_t n, m;
 
-	rig_open(&r, 601, 0);
-	record(&r, 601, 0, argv, &rec);
+	rig_open(&r, slot, 0);
+	record(&r, slot, 0, argv, &rec);
 	cr_assert_eq(rec.usage.lost, 0);
 	cr_assert_eq(rec.trace.complete, !rec.usage.missed);
 	cr_assert(!trace_spans(&rec.trace, &s, &n));
@@ -209,6 +207,24 @@ Test(meter_trace, the_picture_is_the_sum)
 	free(s);
 	recording_free(&rec);
 	rig_close(&r);
+}
+
+Test(meter_trace, the_picture_is_the_sum)
+{
+	char *argv[] = { (char *)helper(), "burn", "5",	   "fork", "20",
+			 "threads",	   "20",   "burn", "5",	   NULL };
+
+	check_picture(601, argv);
+}
+
+/* A second thread's execve(2) ends the first one and takes its number: two numbers, three threads.
+ */
+Test(meter_trace, the_picture_survives_an_exec_by_a_thread)
+{
+	char *argv[] = { (char *)helper(), "burn", "2",		  "thread-exec", "burn", "2",
+			 "fork",	   "3",	   "thread-exec", "burn",	 "2",	 NULL };
+
+	check_picture(603, argv);
 }
 
 /* Whoever traces switches the watching of system calls on; the last one to leave, off. */

@@ -51,7 +51,7 @@ static void add_plain(struct trace *t, uint64_t us, uint32_t type, uint32_t tid,
 
 static void add_exec(struct trace *t, uint64_t us, const char *path, const char *args, size_t len)
 {
-	struct meter_event_exec x = { .ev = plain(us, METER_EV_EXEC, 10, 0, 0) };
+	struct meter_event_exec x = { .ev = plain(us, METER_EV_EXEC, 10, 10, 0) };
 
 	(void)snprintf(x.path, sizeof(x.path), "%s", path);
 	x.path_len = (uint32_t)strlen(x.path) + 1;
@@ -482,4 +482,91 @@ Test(trace, an_unseen_start_is_not_the_beginning)
 	cr_assert(s[2].tid == 10 && s[2].from_ns == 400 * US && s[2].to_ns == 500 * US);
 	free(s);
 	trace_free(&t);
+}
+
+static void add_exec_by(struct trace *t, uint64_t us, uint32_t old_tid)
+{
+	struct meter_event_exec x = { .ev = plain(us, METER_EV_EXEC, 10, old_tid, 0) };
+
+	add(t, &x);
+}
+
+static void check_spans(struct trace *t, const struct trace_span *want, size_t want_n)
+{
+	struct trace_span *s;
+	size_t n;
+
+	trace_sort(t);
+	cr_assert_eq(trace_spans(t, &s, &n), 0);
+	cr_assert_eq(n, want_n, "%zu", n);
+	for (size_t i = 0; i < n; i++) {
+		cr_assert_eq(s[i].tid, want[i].tid, "span %zu", i);
+		cr_assert_eq(s[i].from_ns, want[i].from_ns, "span %zu", i);
+		cr_assert_eq(s[i].to_ns, want[i].to_ns, "span %zu", i);
+		cr_assert_eq(s[i].state, want[i].state, "span %zu", i);
+	}
+	free(s);
+	trace_free(t);
+}
+
+/* Thread 11 execs: the leader 10 dies, and 11 goes on under its number. */
+Test(trace, an_exec_by_a_thread_hands_the_number_on)
+{
+	const struct trace_span seen[] = {
+		{ 0, 250 * US, 10, 10, 1, SPAN_RUNNING },	 /* the leader */
+		{ 300 * US, 350 * US, 10, 10, 1, SPAN_RUNNING }, /* the caller, on its way */
+		{ 350 * US, 400 * US, 10, 10, 1, SPAN_WAITING },
+		{ 400 * US, 600 * US, 10, 10, 1, SPAN_RUNNING },
+		{ 100 * US, 280 * US, 11, 11, 1, SPAN_RUNNING },
+		{ 800 * US, 900 * US, 11, 11, 1, SPAN_RUNNING }, /* another one of this number */
+	};
+	const struct trace_span unseen[] = {
+		{ 0, 500 * US, 10, 10, 1, SPAN_RUNNING },
+		{ 500 * US, 600 * US, 10, 10, 1, SPAN_RUNNING },
+		{ 100 * US, 280 * US, 11, 11, 1, SPAN_RUNNING },
+	};
+	struct trace t = { .ended = true, .begin_ns = 0, .end_ns = 1000 * US };
+
+	add_plain(&t, 50, METER_EV_FORK, 10, 11, 1);
+	add_plain(&t, 100, METER_EV_ON, 11, 0, 0);
+	add_plain(&t, 250, METER_EV_OFF, 10, METER_OFF_DEAD, 0);
+	add_plain(&t, 280, METER_EV_OFF, 11, METER_OFF_SLEEP, 0);
+	add_plain(&t, 300, METER_EV_ON, 10, 0, 0);
+	add_plain(&t, 350, METER_EV_OFF, 10, METER_OFF_PREEMPTED, 0);
+	add_plain(&t, 400, METER_EV_ON, 10, 0, 350 * US);
+	add_exec_by(&t, 500, 11);
+	add_plain(&t, 600, METER_EV_OFF, 10, METER_OFF_SLEEP, 0);
+	add_plain(&t, 700, METER_EV_FORK, 10, 11, 1);
+	add_plain(&t, 800, METER_EV_ON, 11, 0, 0);
+	add_plain(&t, 900, METER_EV_OFF, 11, METER_OFF_DEAD, 0);
+	check_spans(&t, seen, sizeof(seen) / sizeof(*seen));
+
+	/* The leader's death is on record under the caller's number, which it got first. */
+	t = (struct trace){ .ended = true, .begin_ns = 0, .end_ns = 1000 * US };
+	add_plain(&t, 0, METER_EV_ON, 10, 0, 0);
+	add_plain(&t, 50, METER_EV_FORK, 10, 11, 1);
+	add_plain(&t, 100, METER_EV_ON, 11, 0, 0);
+	add_plain(&t, 280, METER_EV_OFF, 11, METER_OFF_DEAD, 0);
+	add_exec_by(&t, 500, 11);
+	add_plain(&t, 600, METER_EV_OFF, 10, METER_OFF_SLEEP, 0);
+	check_spans(&t, unseen, sizeof(unseen) / sizeof(*unseen));
+}
+
+/* A number that is given out twice is two threads: the second was not running in between. */
+Test(trace, a_number_given_out_again_is_another_thread)
+{
+	const struct trace_span want[] = {
+		{ 100 * US, 200 * US, 11, 11, 1, SPAN_RUNNING },
+		{ 500 * US, 600 * US, 11, 11, 1, SPAN_RUNNING },
+	};
+	struct trace t = { .ended = true, .begin_ns = 0, .end_ns = 1000 * US };
+
+	add_plain(&t, 50, METER_EV_FORK, 10, 11, 1);
+	add_plain(&t, 100, METER_EV_ON, 11, 0, 0);
+	add_plain(&t, 200, METER_EV_OFF, 11, METER_OFF_DEAD, 0);
+	add_plain(&t, 300, METER_EV_FORK, 10, 11, 1);
+	add_plain(&t, 400, METER_EV_OFF, 11, METER_OFF_SLEEP, 0); /* its ON is lost */
+	add_plain(&t, 500, METER_EV_ON, 11, 0, 0);
+	add_plain(&t, 600, METER_EV_OFF, 11, METER_OFF_DEAD, 0);
+	check_spans(&t, want, sizeof(want) / sizeof(*want));
 }
