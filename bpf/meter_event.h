@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_METER_EVENT_H
+#define CLOCHE_METER_EVENT_H
+
+/*
+ * Events of a trace: from the kernel's structures and the function's memory into the slot's ring,
+ * each counted, be it that it found room or that it did not. For meter.bpf.c. Needs vmlinux.h and
+ * libbpf's headers before it.
+ */
+#include "meter_state.h"
+
+#define AF_UNIX	     1
+#define SUN_PATH_MAX 108
+#define S_IFMT	     0170000
+#define S_IFSOCK     0140000
+
+static __always_inline void event_fill(struct meter_event *e, struct meter_slot *s, __u64 at,
+				       __u32 type, struct task_struct *t, __u32 arg, __u64 value)
+{
+	e->at_ns = at;
+	e->type = type;
+	e->epoch = s->epoch;
+	e->pid = t ? t->pid : 0;
+	e->tgid = t ? t->tgid : 0;
+	e->cpu = bpf_get_smp_processor_id();
+	e->arg = arg;
+	e->value = value;
+	__builtin_memset(e->comm, 0, sizeof(e->comm));
+	if (t)
+		bpf_probe_read_kernel_str(e->comm, sizeof(e->comm), t->comm);
+}
+
+/* Room in the slot's ring, counted as an event; NULL: counted as lost. */
+static __always_inline void *event_reserve(__u32 slot, struct meter_slot *s, __u64 size)
+{
+	void *ring = bpf_map_lookup_elem(&rings, &slot), *e = NULL;
+
+	if (ring)
+		e = bpf_ringbuf_reserve(ring, size, 0);
+	/* One test of e only, here and where this is inlined: 6.1's verifier forgets the first at
+	 * the second. */
+	if (!e) {
+		__sync_fetch_and_add(&s->now.lost, 1);
+		return NULL;
+	}
+	__sync_fetch_and_add(&s->now.events, 1);
+	return e;
+}
+
+static __always_inline void event_emit(__u32 slot, struct meter_slot *s, const struct meter_ctl *c,
+				       __u64 at, __u32 type, struct task_struct *t, __u32 arg,
+				       __u64 value)
+{
+	struct meter_event *e;
+
+	if (!(c->flags & METER_TRACE))
+		return;
+	e = event_reserve(slot, s, sizeof(*e));
+	if (!e)
+		return;
+	event_fill(e, s, at, type, t, arg, value);
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* The strings lie in user memory that the kernel wrote a moment ago; should they be gone all the
+ * same, the lengths say so. */
+static __always_inline void event_emit_exec(__u32 slot, struct meter_slot *s,
+					    const struct meter_ctl *c, __u64 at,
+					    struct task_struct *t, __u32 old_pid,
+					    struct linux_binprm *bprm)
+{
+	struct meter_event_exec *e;
+	__u64 start, len;
+	long n;
+
+	if (!(c->flags & METER_TRACE))
+		return;
+	e = event_reserve(slot, s, sizeof(*e));
+	if (!e)
+		return;
+	event_fill(&e->ev, s, at, METER_EV_EXEC, t, old_pid, 0);
+	e->pad = 0;
+	n = bpf_probe_read_kernel_str(e->path, sizeof(e->path), bprm->filename);
+	e->path_len = n > 0 ? n : 0;
+	start = t->mm->arg_start;
+	len = t->mm->arg_end - start;
+	e->args_all = len > 0xffffffffU ? 0xffffffffU : len;
+	e->args_len = 0;
+	if (len > METER_ARGS_MAX)
+		len = METER_ARGS_MAX;
+	if (len > 0 && len <= METER_ARGS_MAX && !bpf_probe_read_user(e->args, len, (void *)start))
+		e->args_len = len;
+	bpf_ringbuf_submit(e, 0);
+}
+
+static __always_inline void event_head(struct meter_event *e, struct meter_slot *s, __u32 type)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	e->at_ns = bpf_ktime_get_ns();
+	e->type = type;
+	e->epoch = s->epoch;
+	e->pid = (__u32)id;
+	e->tgid = id >> 32;
+	e->cpu = bpf_get_smp_processor_id();
+	e->arg = 0;
+	e->value = 0;
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+}
+
+static __always_inline void event_denied(__u32 slot, struct meter_slot *s, struct pt_regs *regs,
+					 long ret)
+{
+	struct meter_event_denied *e = event_reserve(slot, s, sizeof(*e));
+
+	if (!e)
+		return;
+	event_head(&e->ev, s, METER_EV_DENIED);
+	e->ev.arg = (__u32)regs->orig_ax;
+	e->ev.value = ret;
+	e->args[0] = regs->di;
+	e->args[1] = regs->si;
+	e->args[2] = regs->dx;
+	e->args[3] = regs->r10;
+	e->args[4] = regs->r8;
+	e->args[5] = regs->r9;
+	bpf_ringbuf_submit(e, 0);
+}
+
+static __always_inline void event_open(__u32 slot, struct meter_slot *s, __u64 path, __u64 flags,
+				       long ret)
+{
+	struct meter_event_open *e = event_reserve(slot, s, sizeof(*e));
+	long n;
+
+	if (!e)
+		return;
+	event_head(&e->ev, s, METER_EV_OPEN);
+	e->ev.value = ret;
+	e->flags = (__u32)flags;
+	n = bpf_probe_read_user_str(e->path, sizeof(e->path), (void *)path);
+	e->path_len = n > 0 ? n : 0;
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* What is behind the family of a Unix socket's address. Another thread may have changed it since
+ * the kernel read it. */
+static __always_inline void event_unix(__u32 slot, struct meter_slot *s, __u64 addr, __u64 len,
+				       bool bind, long ret)
+{
+	struct meter_event_open *e;
+	__u16 family = 0;
+
+	if (bpf_probe_read_user(&family, sizeof(family), (void *)addr) || family != AF_UNIX)
+		return;
+	e = event_reserve(slot, s, sizeof(*e));
+	if (!e)
+		return;
+	event_head(&e->ev, s, METER_EV_UNIX);
+	e->ev.value = ret;
+	e->flags = bind;
+	e->path_len = 0;
+	/* Compared as it is used: the verifier knows no other form of it to be bounded. */
+	len -= sizeof(family);
+	barrier_var(len);
+	if (len <= SUN_PATH_MAX &&
+	    !bpf_probe_read_user(e->path, len, (void *)(addr + sizeof(family))))
+		e->path_len = len;
+	bpf_ringbuf_submit(e, 0);
+}
+
+#endif

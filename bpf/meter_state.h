@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_METER_STATE_H
+#define CLOCHE_METER_STATE_H
+
+/*
+ * What the meter's programs remember: a slot for each armed cgroup, a record for each of its
+ * threads, and the moves between asleep, queued and running that keep the slot's sums. meter.bpf.c
+ * says how it all works; it includes this file, and nobody else does. Needs vmlinux.h and libbpf's
+ * headers before it.
+ */
+#include "core_fixes.h"
+#include "meter_abi.h"
+#include "meter_slice.h"
+
+#define TASKS_MAX 32768
+#define MMS_MAX	  16384
+#define NEAR_SIZE 16384
+
+enum thread_state { ASLEEP, QUEUED, RUNNING };
+
+/* One thread. Written by that thread's own events only. */
+struct record {
+	__u64 gen;
+	__u32 slot;
+	__u32 state;
+	__u32 leader;
+	__u32 throttled; /* while QUEUED, and only with the right epoch: see meter_slot */
+	__u32 throttle_epoch;
+	__u32 entered; /* while traced: inside a system call that the filter let pass */
+	__u64 queued_ns;
+	__u64 in_ns;	    /* since when RUNNING */
+	__u64 runtime;	    /* at the last switch in or out that was seen */
+	__u64 faults_minor; /* what has been booked of the task's own counters */
+	__u64 faults_major;
+	__u64 read_bytes;
+	__u64 write_bytes;
+};
+
+struct mm_record {
+	__u64 gen;
+	__u32 slot;
+	__u32 pad;
+	__s64 pages;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, METER_SLOTS);
+	__type(key, __u32);
+	__type(value, struct meter_slot);
+} slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, METER_SLOTS);
+	__type(key, __u32);
+	__type(value, struct meter_ctl);
+} ctl SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * METER_SLOTS);
+	__type(key, __u64);
+	__type(value, struct meter_target);
+} by_cgroup SEC(".maps");
+
+/* Records live where near_index says, one an entry, since a look into a hash costs 60 ns and there
+ * are three in a switch. Who finds the entry taken goes into the hash behind it. */
+struct front {
+	struct bpf_spin_lock lock; /* for claiming */
+	__u32 pad;
+	__u64 task; /* 0: free */
+	struct record r;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NEAR_SIZE);
+	__type(key, __u32);
+	__type(value, struct front);
+} fronts SEC(".maps");
+
+/* Keyed by the kernel address: it is the only name that execve(2) by a second thread keeps. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TASKS_MAX);
+	__type(key, __u64);
+	__type(value, struct record);
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MMS_MAX);
+	__type(key, __u64);
+	__type(value, struct mm_record);
+} mms SEC(".maps");
+
+/* hrtimer's address → slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * METER_SLOTS);
+	__type(key, __u64);
+	__type(value, __u32);
+} timers SEC(".maps");
+
+/* A ring buffer for each slot that is being traced, made by who reads it. */
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, METER_SLOTS);
+	__type(key, __u32);
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+__u32 near_task[NEAR_SIZE];
+__u32 throttles_pending; /* slots with throttled threads; an over-count costs a look-up */
+
+/* ---- small things ------------------------------------------------------------------------- */
+
+/* By the task's stack canary: a random number that a thread keeps from fork to its last switch,
+ * while its pid is traded by an execve(2) in a second thread, and which, unlike the task's address,
+ * the verifier lets us compute with. A kernel without canaries uses one entry: slower, still right.
+ */
+static __always_inline __u32 near_index(const struct task_struct *t)
+{
+	if (!bpf_core_field_exists(t->stack_canary))
+		return 0;
+	return t->stack_canary >> 20 & (NEAR_SIZE - 1);
+}
+
+static __always_inline bool task_is_near(const struct task_struct *t)
+{
+	return *(volatile __u32 *)&near_task[near_index(t)] != 0;
+}
+
+static __always_inline struct record *task_record(const struct task_struct *t)
+{
+	__u32 i = near_index(t);
+	__u64 key = (__u64)t;
+	struct front *f;
+
+	/* What the verifier knows of i is gone once its address was taken: near_index again. */
+	if (!task_is_near(t))
+		return NULL;
+	f = bpf_map_lookup_elem(&fronts, &i);
+	if (f && f->task == key)
+		return &f->r;
+	return bpf_map_lookup_elem(&tasks, &key);
+}
+
+/* For a newborn, before its first wake-up looks for it. */
+static __always_inline bool task_remember(const struct task_struct *t, const struct record *r)
+{
+	__u32 i = near_index(t);
+	__u64 key = (__u64)t;
+	bool mine = false;
+	struct front *f;
+
+	__sync_fetch_and_add(&near_task[near_index(t)], 1);
+	f = bpf_map_lookup_elem(&fronts, &i);
+	if (f) {
+		bpf_spin_lock(&f->lock);
+		if (!f->task) {
+			f->r = *r;
+			f->task = key;
+			mine = true;
+		}
+		bpf_spin_unlock(&f->lock);
+	}
+	if (mine || !bpf_map_update_elem(&tasks, &key, r, BPF_NOEXIST))
+		return true;
+	__sync_fetch_and_add(&near_task[near_index(t)], -1);
+	return false;
+}
+
+/* At its last switch. */
+static __always_inline void task_forget(const struct task_struct *t)
+{
+	__u32 i = near_index(t);
+	__u64 key = (__u64)t;
+	struct front *f = bpf_map_lookup_elem(&fronts, &i);
+
+	if (f && f->task == key)
+		*(volatile __u64 *)&f->task = 0;
+	else if (bpf_map_delete_elem(&tasks, &key))
+		return;
+	__sync_fetch_and_add(&near_task[near_index(t)], -1);
+}
+
+static __always_inline __u64 task_cgroup_id(struct task_struct *t)
+{
+	return t->cgroups->dfl_cgrp->kn->id;
+}
+
+/* The group's own quota holds this thread; a parent's quota does not count, it is not ours. */
+static __always_inline bool task_is_throttled(struct task_struct *t)
+{
+	struct cfs_rq *rq;
+
+	if (task_throttles_itself() && !BPF_CORE_READ((struct task_struct___618 *)t, throttled))
+		return false;
+	rq = t->se.cfs_rq;
+	return rq && cfs_rq_is_throttled(rq);
+}
+
+/* ---- the slot's state: all of it under the lock ------------------------------------------- */
+
+/* Books the time since the last change and returns the date of this event. */
+static __always_inline __u64 slot_settle(struct meter_slot *s, const struct meter_ctl *c, __u64 at)
+{
+	__u64 floor = *(volatile const __u64 *)&c->floor_ns;
+	__u32 epoch = *(volatile const __u32 *)&c->epoch;
+	__u64 d;
+
+	if (at < floor)
+		at = floor;
+	if (at < s->last_ns)
+		at = s->last_ns;
+	d = at - s->last_ns;
+	if (s->running)
+		s->now.busy_ns += d;
+	else if (!s->queued)
+		s->now.idle_ns += d;
+	else if (s->throttled == s->queued)
+		s->now.quota_ns += d;
+	else
+		s->now.contention_ns += d;
+	s->now.on_cpu_ns += d * s->running;
+	s->now.runnable_ns += d * s->queued;
+	s->last_ns = at;
+	if (s->epoch != epoch) {
+		s->epoch = epoch;
+		s->processes_peak = s->processes;
+		s->rss_peak_pages = s->rss_pages;
+		s->killed_call = 0;
+	}
+	return at;
+}
+
+static __always_inline void slot_count_throttles(struct meter_slot *s, __u32 before)
+{
+	if (!before && s->throttled)
+		__sync_fetch_and_add(&throttles_pending, 1);
+	else if (before && !s->throttled)
+		__sync_fetch_and_add(&throttles_pending, -1);
+}
+
+/* Moves a thread from its state to another one; *was_throttled for the trace. */
+static __always_inline void slot_move(struct meter_slot *s, struct record *r, __u32 state,
+				      bool throttled)
+{
+	if (r->state == RUNNING && s->running && !--s->running)
+		s->busy_until_ns = s->last_ns;
+	if (r->state == QUEUED) {
+		__u32 mark =
+			r->throttle_epoch == s->throttle_epoch ? r->throttled : s->throttle_all;
+
+		if (mark && s->throttled)
+			s->throttled--;
+		if (s->queued)
+			s->queued--;
+		r->throttled = mark;
+	}
+	if (state == RUNNING)
+		s->running++;
+	if (state == QUEUED) {
+		s->queued++;
+		s->throttled += throttled;
+		r->throttled = throttled;
+		r->throttle_epoch = s->throttle_epoch;
+	}
+	r->state = state;
+}
+
+/* The end of a slice. The edge is where this invocation began, by user space's word or at its exec.
+ */
+static __always_inline void slot_book_slice(struct meter_slot *s, const struct record *r,
+					    const struct meter_ctl *c, __u64 at, __u64 runtime)
+{
+	__u64 edge = *(volatile const __u64 *)&c->epoch_ns;
+
+	if (s->base_epoch == s->epoch && s->base_ns > edge)
+		edge = s->base_ns;
+	s->now.stolen_ns += slice_stolen(r->in_ns, edge, at, runtime - r->runtime);
+}
+
+/*
+ * A thread leaves a CPU that we did not see it enter: a tracepoint is not always reported (the
+ * kernel passes over a program that is running already; some hosts hide the switches of processes
+ * of their own). Its CPU clock says how long it was there, which is this one slice. The partition
+ * is put right as far as nobody else was on a CPU; for this the thread had been waiting (or, with
+ * the wake-up missed too, asleep, and nothing is known).
+ */
+static __always_inline void slot_book_unseen(struct meter_slot *s, const struct record *r,
+					     const struct meter_ctl *c, __u64 at, __u64 runtime)
+{
+	__u64 floor = *(volatile const __u64 *)&c->floor_ns;
+	__u64 ran = runtime - r->runtime, start = at - ran;
+
+	if (start < floor)
+		start = floor;
+	if (r->state == QUEUED && start < r->queued_ns)
+		start = r->queued_ns;
+	if (start >= at)
+		return;
+	s->now.missed++;
+	s->now.on_cpu_ns += at - start;
+	if (r->state != QUEUED)
+		return;
+	s->now.runnable_ns -= at - start;
+	if (start < s->busy_until_ns)
+		start = s->busy_until_ns;
+	if (s->running || s->throttled || start >= at)
+		return;
+	s->now.busy_ns += at - start;
+	s->now.contention_ns -= at - start;
+}
+
+/* All queued threads become throttled, or free, at once. */
+static __always_inline void slot_mark_all(struct meter_slot *s, bool throttled)
+{
+	s->throttle_epoch++;
+	s->throttle_all = throttled;
+	s->throttled = throttled ? s->queued : 0;
+}
+
+/* Takes over what the task's own counters have gained since it was last booked. */
+static __always_inline void slot_book_task(struct meter_slot *s, struct record *r, __u64 minor,
+					   __u64 major, __u64 rd, __u64 wr)
+{
+	s->now.faults_minor += minor - r->faults_minor;
+	s->now.faults_major += major - r->faults_major;
+	s->now.read_bytes += rd - r->read_bytes;
+	s->now.write_bytes += wr - r->write_bytes;
+	r->faults_minor = minor;
+	r->faults_major = major;
+	r->read_bytes = rd;
+	r->write_bytes = wr;
+}
+
+#endif
