@@ -639,6 +639,16 @@ int meter_bind6(struct bpf_sock_addr *ctx)
 	return trace_address(ctx, METER_EV_BIND, true);
 }
 
+/* Numbers of x86-64. */
+enum {
+	NR_open = 2,
+	NR_connect = 42,
+	NR_bind = 49,
+	NR_creat = 85,
+	NR_openat = 257,
+	NR_openat2 = 437
+};
+
 /*
  * These two are attached for as long as somebody traces: they make every system call of the host
  * take the slow way. A call that the seccomp filter answers is left before sys_enter and shows at
@@ -649,20 +659,13 @@ int BPF_PROG(trace_enter, struct pt_regs *regs, long id)
 {
 	struct record *r = task_record(bpf_get_current_task_btf());
 
-	if (r)
-		r->entered = 1;
+	if (!r)
+		return 0;
+	r->entered = ENTERED;
+	if ((id == NR_connect || id == NR_bind) && fd_may_be_unix((__u32)regs->di))
+		r->entered |= ENTERED_UNIX;
 	return 0;
 }
-
-/* Numbers of x86-64. */
-enum {
-	NR_open = 2,
-	NR_connect = 42,
-	NR_bind = 49,
-	NR_creat = 85,
-	NR_openat = 257,
-	NR_openat2 = 437
-};
 
 #define WRITES 01103 /* O_WRONLY, O_RDWR, O_CREAT, O_TRUNC */
 
@@ -694,6 +697,8 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 			return 0;
 	}
 	if (nr == NR_connect || nr == NR_bind) {
+		if (!(entered & ENTERED_UNIX) && !fd_may_be_unix((__u32)regs->di))
+			return 0;
 		event_unix(slot, s, regs->si, regs->dx, nr == NR_bind, ret);
 		return 0;
 	}
@@ -707,7 +712,9 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 	} else if (nr != NR_open) {
 		return 0;
 	}
-	if (flags & WRITES)
+	/* What openat2 was asked for lies in the function's memory, which another thread may have
+	 * changed while it ran: all of its calls go on record. */
+	if (flags & WRITES || nr == NR_openat2)
 		event_open(slot, s, path, flags, ret);
 	return 0;
 }

@@ -143,16 +143,35 @@ static __always_inline void event_open(__u32 slot, struct meter_slot *s, __u64 p
 	bpf_ringbuf_submit(e, 0);
 }
 
+/* By the kernel's own structures: the family in an address is only what the function's memory says
+ * by now. Also true when it cannot be told, the descriptor being gone. */
+static __always_inline bool fd_may_be_unix(__u32 fd)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct fdtable *table = BPF_CORE_READ(t, files, fdt);
+	struct file **at = BPF_CORE_READ(table, fd), *file = NULL;
+	struct socket *sock;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return false;
+	bpf_probe_read_kernel(&file, sizeof(file), at + fd);
+	if (!file)
+		return true;
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return false;
+	sock = BPF_CORE_READ(file, private_data);
+	return sock && BPF_CORE_READ(sock, sk, __sk_common.skc_family) == AF_UNIX;
+}
+
 /* What is behind the family of a Unix socket's address. Another thread may have changed it since
- * the kernel read it. */
+ * the kernel read it: an address that is none any more is empty. */
 static __always_inline void event_unix(__u32 slot, struct meter_slot *s, __u64 addr, __u64 len,
 				       bool bind, long ret)
 {
 	struct meter_event_open *e;
 	__u16 family = 0;
 
-	if (bpf_probe_read_user(&family, sizeof(family), (void *)addr) || family != AF_UNIX)
-		return;
+	bpf_probe_read_user(&family, sizeof(family), (void *)addr);
 	e = event_reserve(slot, s, sizeof(*e));
 	if (!e)
 		return;
@@ -163,7 +182,7 @@ static __always_inline void event_unix(__u32 slot, struct meter_slot *s, __u64 a
 	/* Compared as it is used: the verifier knows no other form of it to be bounded. */
 	len -= sizeof(family);
 	barrier_var(len);
-	if (len <= SUN_PATH_MAX &&
+	if (len <= SUN_PATH_MAX && family == AF_UNIX &&
 	    !bpf_probe_read_user(e->path, len, (void *)(addr + sizeof(family))))
 		e->path_len = len;
 	bpf_ringbuf_submit(e, 0);

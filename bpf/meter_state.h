@@ -16,6 +16,8 @@
 #define MMS_MAX	  16384
 #define NEAR_SIZE 16384
 
+enum { ENTERED = 1, ENTERED_UNIX = 2 /* connect or bind, of what may be a Unix socket */ };
+
 enum thread_state { ASLEEP, QUEUED, RUNNING };
 
 /* One thread. Written by that thread's own events only. */
@@ -26,7 +28,7 @@ struct record {
 	__u32 leader;
 	__u32 throttled; /* while QUEUED, and only with the right epoch: see meter_slot */
 	__u32 throttle_epoch;
-	__u32 entered; /* while traced: inside a system call that the filter let pass */
+	__u32 entered; /* while traced: inside a system call that the filter let pass; ENTERED_* */
 	__u64 queued_ns;
 	__u64 in_ns;	    /* since when RUNNING */
 	__u64 runtime;	    /* at the last switch in or out that was seen */

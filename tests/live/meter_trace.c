@@ -52,14 +52,19 @@ struct recording {
 	char *text;
 };
 
-static const char *helper(void)
+static const char *helper_named(const char *name)
 {
 	static char path[512];
 	const char *dir = getenv("HELPERS");
 
-	(void)snprintf(path, sizeof(path), "%s/meter_work", dir ? dir : "build/helpers");
+	(void)snprintf(path, sizeof(path), "%s/%s", dir ? dir : "build/helpers", name);
 	cr_assert(!access(path, X_OK), "no '%s': make tests", path);
 	return path;
+}
+
+static const char *helper(void)
+{
+	return helper_named("meter_work");
 }
 
 static void drain_until_end(struct trace_recorder *rec, struct child *c)
@@ -280,6 +285,36 @@ Test(meter_trace, a_flood_is_counted_to_the_event, .timeout = 120)
 	cr_assert_eq(rec.trace.complete, !rec.usage.lost && !rec.usage.missed);
 	recording_free(&rec);
 	rig_close(&r);
+}
+
+/* Memory that another thread rewrites while the call waits hides nothing: what the call did is on
+ * record, if without the address that it had. */
+Test(meter_trace, a_rewritten_argument_hides_no_call)
+{
+	static const uint32_t types[] = { METER_EV_OPEN, METER_EV_CONNECT };
+	static char *const what[] = { "open", "connect" };
+	char path[64];
+	char *argv[] = { (char *)helper_named("liar"), NULL, path, NULL };
+	struct rig r;
+
+	(void)snprintf(path, sizeof(path), "/tmp/cloche-meter-liar-%d", (int)getpid());
+	for (int i = 0; i < 2; i++) {
+		struct recording rec = { 0 };
+		const struct trace_event *e;
+		unsigned n = 0;
+
+		argv[1] = what[i];
+		rig_open(&r, 604 + (uint32_t)i, 0);
+		record(&r, 604 + (uint32_t)i, 0, argv, &rec);
+		cr_assert_eq(unlink(path), 0);
+		while (nth(&rec.trace, types[i], n))
+			n++;
+		cr_assert_eq(n, i + 1U, "%s: %u", what[i], n);
+		e = nth(&rec.trace, types[i], 0);
+		cr_assert(strstr(e->text, path) && (int64_t)e->value >= 0);
+		recording_free(&rec);
+		rig_close(&r);
+	}
 }
 
 /* Unix sockets, by path and by abstract name. */
