@@ -2,6 +2,8 @@
 /* The program's entry: from the first word to the verb. Nothing else is decided here. */
 #include "cli/cli.h"
 
+#include "base/err.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -55,7 +57,7 @@ static int fill_standard_fds(void)
 	return 0;
 }
 
-int main(int argc, char **argv)
+static int run_verb(int argc, char **argv)
 {
 	if (fill_standard_fds() < 0)
 		return EXIT_LAUNCH;
@@ -73,4 +75,18 @@ int main(int argc, char **argv)
 			return verbs[i].run(argc - 1, argv + 1);
 	fprintf(stderr, "cloche: unknown verb '%.64s'; see 'cloche --help'\n", argv[1]);
 	return EXIT_USAGE;
+}
+
+/* What could not be written is no success: a full disk shows when the last of it is. */
+int main(int argc, char **argv)
+{
+	int status = run_verb(argc, argv);
+	struct cloche_err err;
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	(void)cloche_err_sys(&err, errno ? errno : EIO, "write to standard output");
+	if (status == 0)
+		fprintf(stderr, "cloche: %s\n", err.text);
+	return status ? status : 1;
 }

@@ -10,6 +10,7 @@
 #include "launch/policy_diff.h"
 #include "launch/policy_words.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -252,17 +253,23 @@ static int print_json(const struct diff *d, bool same)
 static int show(struct diff *d, bool json)
 {
 	bool same;
+	int rc = 0;
 
 	find_calls(d);
 	find_extras(d);
 	same = d->n == 0;
 	for (int i = 0; i < N_EXTRAS; i++)
 		same &= !extra_differs(&d->extras[i]);
-	if (json && print_json(d, same) != 0)
-		return TROUBLE;
-	if (!json && !same)
+	if (json)
+		rc = print_json(d, same);
+	else if (!same)
 		print_all(d);
-	return same ? SAME : DIFFERENT;
+	if (fflush(stdout) || ferror(stdout)) {
+		(void)fprintf(stderr, "cloche policy: write to standard output: %s\n",
+			      strerror(errno));
+		return TROUBLE;
+	}
+	return rc ? TROUBLE : same ? SAME : DIFFERENT;
 }
 
 int policy_diff(const char *a, const char *b, bool json)

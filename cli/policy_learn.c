@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/quote.h"
 #include "cli/cli.h"
 #include "cli/ledger_args.h"
@@ -177,19 +178,6 @@ static int file_check(const struct lesson *l, struct cloche_err *err)
 	return 0;
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		text += n > 0 ? n : 0;
-		len -= n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
 /* Complete or not at all: under another name first. What came to be there meanwhile stays, unless
  * the file was named. */
 static int file_replace(const struct lesson *l, const struct policy_learned *p)
@@ -205,7 +193,7 @@ static int file_replace(const struct lesson *l, const struct policy_learned *p)
 	fd = mkostemp(temp, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, p->text, p->len);
+	r = file_write_all(fd, p->text, p->len);
 	if (r == 0 && fchmod(fd, 0644 & ~mask) < 0)
 		r = -errno;
 	if (r == 0 &&
@@ -224,14 +212,14 @@ static int file_write(const struct lesson *l, const struct policy_learned *p,
 	int r;
 
 	if (strcmp(l->file, "-") == 0) {
-		r = write_all(STDOUT_FILENO, p->text, p->len);
+		r = file_write_all(STDOUT_FILENO, p->text, p->len);
 		return r < 0 ? cloche_err_sys(err, -r, "write the profile to standard output") : 0;
 	}
 	/* A device or a pipe is written to. */
 	if (stat(l->file, &st) == 0 && !S_ISREG(st.st_mode)) {
 		cleanup_fd int fd = open(l->file, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 
-		r = fd < 0 ? -errno : write_all(fd, p->text, p->len);
+		r = fd < 0 ? -errno : file_write_all(fd, p->text, p->len);
 	} else {
 		r = file_replace(l, p);
 	}

@@ -142,7 +142,7 @@ int policy_print_json(json_t *value)
 
 	if (rc == 0)
 		(void)putchar('\n');
-	else
+	else if (!ferror(stdout)) /* who writes too little says so at the end */
 		(void)fprintf(stderr, "cloche policy: out of memory\n");
 	json_decref(value);
 	return rc == 0 ? 0 : 1;

@@ -38,6 +38,8 @@ struct run {
 	struct metering metering;
 	struct context_options how;
 	int report_fd;
+	int stream_flags[3]; /* as they were; -1: not known */
+	bool cancelled;
 	const char *replaced;
 	struct run_trace trace;
 	struct run_ledger ledger;
@@ -79,11 +81,28 @@ static void write_report(struct run *run, const char *line)
 	size_t len = strlen(line);
 
 	if (run->report_fd >= 0) {
-		if (write(run->report_fd, line, len) == (ssize_t)len)
+		int r = file_write_all(run->report_fd, line, len);
+
+		if (r == 0)
 			return;
+		errno = -r;
 		report_lost("write", run->opt->report);
 	}
-	fputs(line, stderr);
+	(void)file_write_all(STDERR_FILENO, line, len);
+}
+
+/* In one piece, and however full the pipe is. */
+static void tell_line(const struct report *r)
+{
+	cleanup_free char *line = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&line, &len);
+
+	if (!f)
+		return;
+	report_line(r, f);
+	if (fclose(f) == 0)
+		(void)file_write_all(STDERR_FILENO, line, len);
 }
 
 static void tell(struct run *run, const struct invocation *inv)
@@ -117,7 +136,7 @@ static void tell(struct run *run, const struct invocation *inv)
 	if (inv->verdict == VERDICT_LAUNCH_ERROR)
 		complain(inv->err.text);
 	else if (!run->opt->quiet)
-		report_line(&r, stderr);
+		tell_line(&r);
 	if (run->opt->report) {
 		cleanup_free char *line = report_json(&r);
 
@@ -128,9 +147,37 @@ static void tell(struct run *run, const struct invocation *inv)
 	}
 }
 
-/* Ctrl-C and the like end the invocation, not this program, which has a report to give. */
+/* The function has the caller's streams and may change what is common to all who have them; what
+ * it made non-blocking would lose the next one's output, and the report. */
+static void keep_streams(struct run *run)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		run->stream_flags[fd] = fcntl(fd, F_GETFL);
+}
+
+static void restore_streams(const struct run *run)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (run->stream_flags[fd] >= 0 && fcntl(fd, F_GETFL) != run->stream_flags[fd])
+			(void)fcntl(fd, F_SETFL, run->stream_flags[fd]);
+}
+
+/* nohup(1) and a shell's background: these three stay ignored. */
+static bool is_ignored(int sig)
+{
+	struct sigaction old;
+
+	return (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT) &&
+	       sigaction(sig, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
+}
+
+/* Whatever would end this program ends the invocation instead: there is a report to give, and a
+ * record to write. */
 static int open_cancel(int *ret, struct cloche_err *err)
 {
+	static const int ends[] = { SIGINT,  SIGTERM, SIGHUP,	SIGQUIT, SIGUSR1,
+				    SIGUSR2, SIGALRM, SIGPROF,	SIGPOLL, SIGVTALRM,
+				    SIGXCPU, SIGPWR,  SIGSTKFLT };
 	sigset_t set;
 
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -139,14 +186,26 @@ static int open_cancel(int *ret, struct cloche_err *err)
 	(void)signal(SIGCHLD, SIG_DFL);
 	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (!is_ignored(ends[i]))
+			(void)sigaddset(&set, ends[i]);
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+		(void)sigaddset(&set, sig);
 	/* Blocked, they would be lost without it. */
-	*ret = signalfd(-1, &set, SFD_CLOEXEC);
+	*ret = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (*ret < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return cloche_err_sys(err, errno, "watch for signals");
 	return 0;
+}
+
+static int cancel_status(struct run *run)
+{
+	struct signalfd_siginfo info;
+
+	run->cancelled = true;
+	return read(run->io.cancel_fd, &info, sizeof(info)) == sizeof(info)
+		       ? 128 + (int)info.ssi_signo
+		       : 128 + SIGTERM;
 }
 
 /* Where the function's output goes: with an output limit, it passes through here. */
@@ -242,6 +301,7 @@ static int run_one(struct run *run, int64_t requested_ns)
 		run->rc.invocation++;
 		run_trace_begin(&run->trace, run->opt, run->launcher.run_fd, &run->io.trace);
 		invocation_run(&run->ctx, &run->opt->spec, &run->io, requested_ns, &inv);
+		restore_streams(run);
 		run_trace_end(&run->trace, run->opt, &inv);
 	}
 	tell(run, &inv);
@@ -251,7 +311,7 @@ static int run_one(struct run *run, int64_t requested_ns)
 		destroy(run);
 	else if (r == 0 && run->opt->repeat > 1)
 		keep_or_replace(run, &inv);
-	return invocation_exit_status(&inv);
+	return inv.verdict == VERDICT_CANCELLED ? cancel_status(run) : invocation_exit_status(&inv);
 }
 
 static int run_all(struct run *run, int64_t started_ns)
@@ -271,11 +331,12 @@ static int run_all(struct run *run, int64_t started_ns)
 		return EXIT_LAUNCH;
 	}
 	open_report(run);
+	keep_streams(run);
 	for (unsigned i = 0; i < run->opt->repeat; i++) {
 		int s = run_one(run, i == 0 ? started_ns : clock_now_ns());
 
 		status = status ? status : s;
-		if (s == EXIT_LAUNCH || s == 128 + SIGINT)
+		if (s == EXIT_LAUNCH || run->cancelled)
 			break;
 	}
 	metering_close(&run->metering);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char help[] =
 	"Usage: cloche run [OPTIONS] [--] COMMAND [ARG…]\n\n"
@@ -61,9 +62,10 @@ static const char help[] =
 	"Other:\n"
 	"      --help             this text\n\n"
 	"Sizes: 64, 64M, 1G, 512K (MiB when bare). Times: 250ms, 3s, 2m (seconds when\n"
-	"bare). Exit status: the command's own; 128+N when signal N ended it; 124\n"
-	"timeout; 125 it could not be run; 126 not executable; 127 not found; 137 out\n"
-	"of memory; 153 output limit; 159 killed by the policy; 2 usage.\n\n"
+	"bare). Exit status: the command's own; 128+N when signal N ended it, or came\n"
+	"to cloche and cancelled it; 124 timeout; 125 it could not be run; 126 not\n"
+	"executable; 127 not found; 137 out of memory; 153 output limit; 159 killed by\n"
+	"the policy; 2 usage.\n\n"
 	"Examples:\n"
 	"  cloche run -- python3 -c 'print(6 * 7)'\n"
 	"  cloche run -m 128M -t 500ms -- sort <words.txt\n"
@@ -376,11 +378,13 @@ int run_options_set(struct run_options *o, int opt, const char *arg, struct cloc
 		o->spec.policy = arg;
 		return 0;
 	case OPT_REPORT:
+		if (!*arg)
+			return cloche_err_set(err, EINVAL, "--report '': expected a file, or '-'");
 		o->report = arg;
 		return 0;
 	case OPT_TRACE:
-		if (!*arg)
-			return cloche_err_set(err, EINVAL, "--trace '': expected a file");
+		if (!*arg || strcmp(arg, "-") == 0)
+			return cloche_err_set(err, EINVAL, "--trace '%s': expected a file", arg);
 		o->trace = arg;
 		return 0;
 	case OPT_KEEP_TRACE:
@@ -462,10 +466,27 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct clo
 	return run_options_command(ret, argc, argv, err);
 }
 
+/* The report is one line, put where the other one was written; --repeat numbers the traces. */
+static bool is_one_file(const struct run_options *o)
+{
+	struct stat a, b;
+
+	if (!o->report || !o->trace || o->repeat > 1)
+		return false;
+	return strcmp(o->report, o->trace) == 0 ||
+	       (stat(o->report, &a) == 0 && stat(o->trace, &b) == 0 && S_ISREG(a.st_mode) &&
+		a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+}
+
 int run_options_check(struct run_options *o, struct cloche_err *err)
 {
 	struct spec_host host;
-	int r = prices_find(o->price_list, &o->prices, err);
+	int r;
+
+	if (is_one_file(o))
+		return cloche_err_set(err, EINVAL,
+				      "--report and --trace name one file: give each its own");
+	r = prices_find(o->price_list, &o->prices, err);
 
 	if (r == 0)
 		r = prices_check_memory(&o->prices, o->spec.memory_bytes, err);

@@ -97,12 +97,17 @@ static void end_kept(struct run_trace *trace, struct invocation *inv)
 void run_trace_end(struct run_trace *trace, const struct run_options *opt, struct invocation *inv)
 {
 	bool filed = inv->metered.traced;
+	char shown[QUOTE_LEN];
 
 	end_kept(trace, inv);
-	if (opt->trace && trace->opened && inv->ran && !filed)
-		fprintf(stderr, "cloche run: the trace could not be written to %s%s%s\n",
-			opt->trace, inv->metered.why ? ": " : "",
-			inv->metered.why ? inv->metered.why : "");
+	if (opt->trace && trace->opened && inv->ran && !filed) {
+		const char *why = inv->metered.why	    ? inv->metered.why
+				  : inv->metered.trace_code ? strerror(inv->metered.trace_code)
+							    : "nothing was recorded";
+
+		fprintf(stderr, "cloche run: the trace could not be written to %s: %s\n",
+			quote(shown, opt->trace), why);
+	}
 	inv->metered.trace_lost = (opt->trace || opt->keep_trace) && !inv->metered.traced;
 }
 

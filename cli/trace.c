@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/parse.h"
 #include "base/quote.h"
 #include "cli/ledger_args.h"
@@ -18,6 +19,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -139,19 +141,18 @@ static int write_trace(const struct trace_args *a, const struct trace *t, FILE *
 	return r ? cloche_err_sys(err, -r, "write the trace") : 0;
 }
 
-static int show(const struct trace_args *a, FILE *out, struct cloche_err *err)
+static int read_trace(const struct trace_args *a, struct trace *ret, struct cloche_err *err)
 {
-	cleanup_trace struct trace t = { 0 };
 	char name[4200];
 	FILE *in = open_source(a, name, sizeof(name), err);
 	int r;
 
 	if (!in)
 		return -err->code;
-	r = trace_json_read(in, name, &t, err);
+	r = trace_json_read(in, name, ret, err);
 	if (in != stdin)
 		(void)fclose(in);
-	return r ? r : write_trace(a, &t, out, err);
+	return r;
 }
 
 /* ---- the list ----------------------------------------------------------------------------- */
@@ -254,27 +255,43 @@ static int watch(const struct trace_args *a, FILE *out, struct cloche_err *err)
 	return trace_watch(&opt, err);
 }
 
-static int trace(const struct trace_args *a)
+static FILE *open_output(const struct trace_args *a, struct cloche_err *err)
 {
-	struct cloche_err err = { 0 };
 	char shown[QUOTE_LEN];
-	FILE *out = a->output ? fopen(a->output, "we") : stdout;
-	int r;
+	int fd = a->output ? file_make_output(a->output) : -1;
+	FILE *f = !a->output ? stdout : fd < 0 ? NULL : fdopen(fd, "w");
 
-	if (!out) {
-		(void)cloche_err_sys(&err, errno, "open %s", quote(shown, a->output));
-		return args_failed("trace", &err);
-	}
+	if (!f)
+		(void)cloche_err_set(err, fd < 0 ? -fd : errno, "open %s: %s",
+				     quote(shown, a->output),
+				     file_output_why(fd < 0 ? -fd : errno));
+	return f;
+}
+
+/* What is shown is read before the output is opened: it may be the same file, and what cannot be
+ * read costs nobody the file that is there. */
+static int trace(const struct trace_args *a, struct cloche_err *err)
+{
+	cleanup_trace struct trace t = { 0 };
+	char shown[QUOTE_LEN];
+	FILE *out;
+	int r = a->source ? read_trace(a, &t, err) : 0;
+
+	if (r < 0)
+		return r;
+	out = open_output(a, err);
+	if (!out)
+		return -err->code;
 	if (a->list)
-		r = list(a, out, &err);
+		r = list(a, out, err);
 	else if (a->source)
-		r = show(a, out, &err);
+		r = write_trace(a, &t, out, err);
 	else
-		r = watch(a, out, &err);
+		r = watch(a, out, err);
 	if ((out == stdout ? fflush(out) : fclose(out)) && !r)
-		r = cloche_err_sys(&err, errno, "write %s",
+		r = cloche_err_sys(err, errno, "write %s",
 				   a->output ? quote(shown, a->output) : "standard output");
-	return r ? args_failed("trace", &err) : 0;
+	return r;
 }
 
 static int format_find(const char *text)
@@ -359,11 +376,20 @@ static int parse(int argc, char **argv, struct trace_args *a)
 int cmd_trace(int argc, char **argv)
 {
 	struct trace_args a = { .format = TEXT };
+	struct cloche_err err = { 0 };
 	int r;
 
 	opterr = 0;
 	r = parse(argc, argv, &a);
 	if (r < 0)
 		return fputs(help, stdout) < 0;
-	return r ? r : trace(&a);
+	if (r)
+		return r;
+	r = trace(&a, &err);
+	/* Watching ignores SIGPIPE; the end is the one that other verbs come to. */
+	if (r == -EPIPE) {
+		(void)signal(SIGPIPE, SIG_DFL);
+		(void)raise(SIGPIPE);
+	}
+	return r ? args_failed("trace", &err) : 0;
 }

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/host.h"
+#include "meter/meter.h"
 #include "meter/trace.h"
 #include "meter/trace_json.h"
 #include "meter/trace_live.h"
@@ -45,6 +46,8 @@ struct run {
 struct watch {
 	const struct trace_watch_options *opt;
 	struct trace_listener listener;
+	struct meter meter;
+	int tracing;
 	struct run *runs;
 	struct pollfd *fds; /* FIRST_RUN + n: of runs[n] */
 	size_t n, room;
@@ -340,6 +343,14 @@ static void try_allow_fds(void)
 	}
 }
 
+/* What looks at system calls stays attached meanwhile: each run would otherwise attach it for
+ * itself, and wait 10 ms when another one just detached it. They do without, if they must. */
+static void try_hold_tracing(struct watch *w)
+{
+	if (meter_open(&w->meter, METER_NAME, NULL) == 0)
+		w->tracing = meter_trace_on(&w->meter, NULL);
+}
+
 static int open_watch(struct watch *w, int run_fd, struct cloche_err *err)
 {
 	int r = open_signals(err);
@@ -354,6 +365,7 @@ static int open_watch(struct watch *w, int run_fd, struct cloche_err *err)
 	r = trace_listener_open(run_fd, &w->listener, err);
 	if (r < 0)
 		return r;
+	try_hold_tracing(w);
 	w->fds[WAKE] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
 	w->fds[LISTENER] = (struct pollfd){ .fd = w->listener.fd };
 	(void)fprintf(stderr, w->opt->for_ns ? "cloche trace: watching\n"
@@ -375,6 +387,8 @@ int trace_watch(const struct trace_watch_options *opt, struct cloche_err *err)
 				  : cloche_err_sys(err, ENOMEM, "watch");
 	w->opt = opt;
 	w->listener = (struct trace_listener){ .fd = -1, .dir = -1 };
+	w->meter = (struct meter)METER_INIT;
+	w->tracing = -1;
 	r = open_watch(w, run_fd, err);
 	if (r == 0)
 		r = loop(w, err);
@@ -382,6 +396,8 @@ int trace_watch(const struct trace_watch_options *opt, struct cloche_err *err)
 		trace_listener_close(run_fd, &w->listener);
 	for (size_t i = 0; i < w->n; i++)
 		fd_close(&w->runs[i].fd);
+	meter_trace_off(&w->meter, &w->tracing);
+	meter_close(&w->meter);
 	fd_close(&wake_fd);
 	free(w->runs);
 	free(w->fds);

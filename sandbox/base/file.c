@@ -9,10 +9,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/openat2.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -120,10 +123,26 @@ int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+/* As fs.protected_symlinks has it, and for every directory: who planted a link where root writes
+ * would say what root overwrites. */
+static bool is_our_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) &&
+	       (st.st_uid == 0 || st.st_uid == geteuid());
+}
+
 int file_make_output(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0644);
+	int flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
+	int fd = open(path, flags | O_NOFOLLOW, 0644);
 
+	if (fd < 0 && errno == ELOOP) {
+		if (!is_our_link(path))
+			return -ELOOP;
+		fd = open(path, flags, 0644);
+	}
 	if (fd < 0)
 		return -errno;
 	(void)fcntl(fd, F_SETFL, 0);
@@ -132,7 +151,27 @@ int file_make_output(const char *path)
 
 const char *file_output_why(int code)
 {
-	return code == ENXIO ? "nobody reads from it" : strerror(code);
+	if (code == ENXIO)
+		return "nobody reads from it";
+	return code == ELOOP ? "it is a symbolic link of another user" : strerror(code);
+}
+
+int file_write_all(int fd, const char *text, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, text, len);
+		struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+		if (n < 0 && errno == EAGAIN)
+			(void)poll(&p, 1, -1);
+		else if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
 }
 
 int file_write_text(int dirfd, const char *path, const char *text, struct cloche_err *err)

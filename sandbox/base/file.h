@@ -32,9 +32,13 @@ int file_load_fd(int fd, const char *name, size_t max, char **ret, size_t *ret_l
 int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve);
 
 /* Makes or empties a file that the user named for what we say, mode 0644; -errno. A FIFO that
- * nobody reads is -ENXIO at once and not waited for. The other says what such an errno means. */
+ * nobody reads is -ENXIO at once and not waited for; a symbolic link that somebody else than root
+ * or the caller made is -ELOOP. The other says what such an errno means. */
 int file_make_output(const char *path);
 const char *file_output_why(int code);
+
+/* Writes all of it, and waits where a non-blocking descriptor would not; -errno. */
+int file_write_all(int fd, const char *text, size_t len);
 
 /* Writes text to a control file in one write(2), as the kernel wants it. Allocates nothing. */
 int file_write_text(int dirfd, const char *path, const char *text, struct cloche_err *err);

@@ -2,6 +2,10 @@
 /*
  * One ring buffer for each traced slot, made here and hung into the programs' array of maps, so
  * that what is not traced costs no memory and two traces never read each other's events.
+ *
+ * To hang one in or take it out is to wait until no program looks at the array any more (RCU, 10 to
+ * 30 ms). So the usual ring of the first few slots stays, pinned beside the meter: whoever traces
+ * there next finds it. The slot is its user's alone, so the ring is, too.
  */
 #include "meter/events.h"
 
@@ -9,6 +13,8 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,6 +29,8 @@ struct meter_events {
 	int tracing;
 	int map;
 	uint32_t slot;
+	bool stays;
+	unsigned left; /* to be read yet; 0: no bound */
 	int (*fn)(const struct meter_event *ev, size_t size, void *arg);
 	void *arg;
 };
@@ -51,9 +59,59 @@ static int on_event(void *arg, void *data, size_t size)
 	struct meter_events *e = arg;
 	const struct meter_event *ev = data;
 
+	int r;
+
 	if (size < sizeof(*ev) || size < event_size(ev->type))
 		return -EPROTO;
-	return e->fn(ev, event_size(ev->type), e->arg);
+	r = e->fn(ev, event_size(ev->type), e->arg);
+	/* This one counts as read: libbpf moves on before it calls. */
+	return r == 0 && e->left && --e->left == 0 ? -ECANCELED : r;
+}
+
+static int nothing(const struct meter_event *ev, size_t size, void *arg)
+{
+	(void)ev;
+	(void)size;
+	(void)arg;
+	return 0;
+}
+
+static const char *ring_pin(const struct meter_events *e, char path[static 160])
+{
+	(void)snprintf(path, 160, "%s/ring_%u", e->meter.path, e->slot);
+	return path;
+}
+
+/* The ring that stayed and is in its place. */
+static bool find_ring(struct meter_events *e)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info), id = 0;
+	char path[160];
+
+	e->map = bpf_obj_get(ring_pin(e, path));
+	if (e->map < 0)
+		return false;
+	if (!bpf_obj_get_info_by_fd(e->map, &info, &len) && info.type == BPF_MAP_TYPE_RINGBUF &&
+	    !bpf_map_lookup_elem(e->meter.rings, &e->slot, &id) && id == info.id)
+		return true;
+	(void)unlink(path);
+	fd_close(&e->map);
+	return false;
+}
+
+static int make_ring(struct meter_events *e, size_t size, struct cloche_err *err)
+{
+	char path[160];
+
+	e->map = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "cloche_ring", 0, 0, (uint32_t)size, NULL);
+	if (e->map < 0)
+		return cloche_err_sys(err, errno, "make a ring buffer of %zu bytes", size);
+	if (bpf_map_update_elem(e->meter.rings, &e->slot, &e->map, BPF_ANY))
+		return cloche_err_sys(err, errno, "trace slot %u", e->slot);
+	/* Not pinned, it goes at the end like the others. */
+	e->stays = e->stays && !bpf_obj_pin(e->map, ring_pin(e, path));
+	return 0;
 }
 
 int meter_events_open(struct meter_events **ret, const struct meter *m, uint32_t slot, size_t bytes,
@@ -72,31 +130,29 @@ int meter_events_open(struct meter_events **ret, const struct meter *m, uint32_t
 	e->tracing = -1;
 	e->meter = *m;
 	e->meter.dir = e->meter.rings = -1;
-	e->map = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "cloche_ring", 0, 0, (uint32_t)size, NULL);
-	if (e->map < 0) {
-		r = cloche_err_sys(err, errno, "make a ring buffer of %zu bytes", size);
-		goto fail;
-	}
-	e->ring = ring_buffer__new(e->map, on_event, e, NULL);
-	if (!e->ring) {
-		r = cloche_err_sys(err, errno, "map a ring buffer of %zu bytes", size);
-		goto fail;
-	}
+	e->map = -1;
+	e->stays = size == METER_RING_BYTES && slot < METER_RINGS_STAY;
 	e->meter.dir = fcntl(m->dir, F_DUPFD_CLOEXEC, 3);
 	e->meter.rings = fcntl(m->rings, F_DUPFD_CLOEXEC, 3);
 	if (e->meter.dir < 0 || e->meter.rings < 0) {
 		r = cloche_err_sys(err, errno, "trace slot %u", slot);
 		goto fail;
 	}
+	r = e->stays && find_ring(e) ? 0 : make_ring(e, size, err);
+	if (r < 0)
+		goto fail;
+	e->ring = ring_buffer__new(e->map, on_event, e, NULL);
+	if (!e->ring) {
+		r = cloche_err_sys(err, errno, "map a ring buffer of %zu bytes", size);
+		goto fail;
+	}
 	e->tracing = meter_trace_on(&e->meter, err);
-	if (e->tracing < 0) {
-		r = e->tracing;
+	r = e->tracing < 0 ? e->tracing : 0;
+	/* What somebody left who was killed while he traced. */
+	if (r == 0)
+		r = meter_events_read(e, 0, nothing, NULL, err);
+	if (r < 0)
 		goto fail;
-	}
-	if (bpf_map_update_elem(m->rings, &slot, &e->map, BPF_ANY)) {
-		r = cloche_err_sys(err, errno, "trace slot %u", slot);
-		goto fail;
-	}
 	*ret = e;
 	return 0;
 fail:
@@ -109,7 +165,7 @@ int meter_events_fd(const struct meter_events *e)
 	return ring_buffer__epoll_fd(e->ring);
 }
 
-int meter_events_read(struct meter_events *e,
+int meter_events_read(struct meter_events *e, unsigned max,
 		      int (*fn)(const struct meter_event *ev, size_t size, void *arg), void *arg,
 		      struct cloche_err *err)
 {
@@ -117,7 +173,10 @@ int meter_events_read(struct meter_events *e,
 
 	e->fn = fn;
 	e->arg = arg;
+	e->left = max;
 	r = ring_buffer__consume(e->ring);
+	if (r == -ECANCELED && max)
+		return 1;
 	if (r < 0)
 		return cloche_err_sys(err, -r, "read the trace of slot %u", e->slot);
 	return 0;
@@ -127,15 +186,14 @@ struct meter_events *meter_events_free(struct meter_events *e)
 {
 	if (!e)
 		return NULL;
-	if (e->meter.rings >= 0)
+	if (e->meter.rings >= 0 && !e->stays)
 		(void)bpf_map_delete_elem(e->meter.rings, &e->slot);
 	if (e->meter.dir >= 0)
 		meter_trace_off(&e->meter, &e->tracing);
 	ring_buffer__free(e->ring);
 	fd_close(&e->meter.rings);
 	fd_close(&e->meter.dir);
-	if (e->map >= 0)
-		(void)close(e->map);
+	fd_close(&e->map);
 	free(e);
 	return NULL;
 }

@@ -53,7 +53,9 @@ void meter_close(struct meter *m);
 int meter_watch_network(struct meter *m, int cgroup_fd, struct cloche_err *err);
 
 /* Looks at system calls, of the whole host, for as long as somebody holds the descriptor that this
- * returns; every call of every process then costs more. For events.h, which gives it back. */
+ * returns; every call of every process then costs more. events.h does it for each trace; whoever
+ * knows of several to come holds it meanwhile, since going on right after off waits (RCU, 10 ms).
+ */
 int meter_trace_on(const struct meter *m, struct cloche_err *err);
 void meter_trace_off(const struct meter *m, int *lock);
 

@@ -297,14 +297,15 @@ static bool is_beginning(const char *name)
 	return name[0] == '.' && (pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH);
 }
 
-/* Of watchers that were killed. */
-static void sweep(int dir)
+/* Removes those of watchers that were killed; how many are left, this one among them. */
+static int sweep(int dir)
 {
 	cleanup_fd int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	int n = 0;
 
 	if (!d)
-		return;
+		return 0;
 	(void)TAKE_FD(fd);
 	for (const struct dirent *e; (e = readdir(d));) {
 		cleanup_fd int s = -1;
@@ -314,8 +315,11 @@ static void sweep(int dir)
 		s = connect_to(e->d_name);
 		if (s == -ECONNREFUSED)
 			(void)unlinkat(dir, e->d_name, 0);
+		else
+			n += e->d_name[0] != '.';
 	}
 	(void)closedir(d);
+	return n;
 }
 
 /* The directory may go with the last of the other watchers at any time. */
@@ -341,6 +345,14 @@ static int bind_in(int run_fd, int fd, const char *name, int *ret_dir)
 	return 0;
 }
 
+void trace_listener_close(int run_fd, struct trace_listener *l)
+{
+	(void)unlinkat(l->dir, l->name, 0);
+	(void)unlinkat(run_fd, TRACE_LIVE_DIR, AT_REMOVEDIR);
+	fd_close(&l->dir);
+	fd_close(&l->fd);
+}
+
 int trace_listener_open(int run_fd, struct trace_listener *ret, struct cloche_err *err)
 {
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -354,16 +366,12 @@ int trace_listener_open(int run_fd, struct trace_listener *ret, struct cloche_er
 		r = bind_in(run_fd, fd, l.name, &l.dir);
 	if (r < 0)
 		return cloche_err_sys(err, -r, "listen in '%s'", HOST_RUN_DIR "/" TRACE_LIVE_DIR);
-	sweep(l.dir);
 	l.fd = TAKE_FD(fd);
+	if (sweep(l.dir) > TRACE_LIVE_MAX) {
+		trace_listener_close(run_fd, &l);
+		return cloche_err_set(err, EUSERS, "%d watch already, and no more can",
+				      TRACE_LIVE_MAX);
+	}
 	*ret = l;
 	return 0;
-}
-
-void trace_listener_close(int run_fd, struct trace_listener *l)
-{
-	(void)unlinkat(l->dir, l->name, 0);
-	(void)unlinkat(run_fd, TRACE_LIVE_DIR, AT_REMOVEDIR);
-	fd_close(&l->dir);
-	fd_close(&l->fd);
 }

@@ -21,7 +21,7 @@ struct trace_live;
  * removes it.
  */
 #define TRACE_LIVE_DIR	 "watch"
-#define TRACE_LIVE_MAX	 8	    /* watchers; further ones are not seen */
+#define TRACE_LIVE_MAX	 8	    /* watchers; further ones are refused */
 #define TRACE_LIVE_BYTES (64 << 10) /* no message is longer */
 
 /* ---- whoever runs ------------------------------------------------------------------------- */
@@ -51,7 +51,7 @@ struct trace_listener {
 	char name[24];
 };
 
-/* A listening socket for accept4(2). */
+/* A listening socket for accept4(2). -EUSERS: TRACE_LIVE_MAX watch already. */
 int trace_listener_open(int run_fd, struct trace_listener *ret, struct cloche_err *err);
 void trace_listener_close(int run_fd, struct trace_listener *l);
 

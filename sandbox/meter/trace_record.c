@@ -17,10 +17,16 @@
 #include "meter/trace_live.h"
 #include "meter/usage.h"
 
+/* A place for lines: the whole trace or as much as its bound allows. */
+struct sink {
+	FILE *f; /* NULL: none */
+	uint64_t max_bytes, written, cut;
+};
+
 struct trace_recorder {
 	struct meter_events *events;
-	FILE *f;
-	FILE *kept;
+	struct sink file; /* owned */
+	struct sink kept; /* borrowed */
 	struct trace_live *live;
 	char request_id[40], started_at[CLOCK_ISO_LEN];
 	bool began; /* the first exec was seen */
@@ -28,7 +34,6 @@ struct trace_recorder {
 	const void *may_deny_arg;
 	uint64_t unseen;
 	uint64_t written;
-	uint64_t kept_max, kept_n; /* bytes, events */
 	struct trace_close how;
 	uint64_t denied_more;
 	size_t denied_n;
@@ -58,14 +63,16 @@ static void count_denied(struct trace_recorder *r, const struct meter_event_deni
 }
 
 /* A look at the size now and then is exact enough for a bound and costs nothing. */
-static void keep(struct trace_recorder *r, const struct trace_event *e)
+static void sink_put(struct sink *s, const struct trace_event *e)
 {
-	if (r->kept_n % 256 == 0 && (uint64_t)ftello(r->kept) > r->kept_max) {
-		r->how.cut++;
+	if (!s->f)
+		return;
+	if (s->cut || (s->written % 256 == 255 && (uint64_t)ftello(s->f) > s->max_bytes)) {
+		s->cut++;
 		return;
 	}
-	trace_json_event(r->kept, e);
-	r->kept_n++;
+	trace_json_event(s->f, e);
+	s->written++;
 }
 
 static int on_event(const struct meter_event *ev, size_t size, void *arg)
@@ -85,15 +92,13 @@ static int on_event(const struct meter_event *ev, size_t size, void *arg)
 	}
 	if (ev->type == METER_EV_DENIED)
 		count_denied(r, (const void *)ev);
-	if (!r->f && !r->kept && !r->live)
+	if (!r->file.f && !r->kept.f && !r->live)
 		return 0;
 	e2 = trace_event_of(ev, &e);
 	if (e2)
 		return e2;
-	if (r->f)
-		trace_json_event(r->f, &e);
-	if (r->kept)
-		keep(r, &e);
+	sink_put(&r->file, &e);
+	sink_put(&r->kept, &e);
 	if (r->live)
 		trace_live_event(r->live, &e);
 	trace_event_free(&e);
@@ -112,8 +117,8 @@ int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint
 			(void)fclose(f);
 		return cloche_err_sys(err, ENOMEM, "trace slot %u", slot);
 	}
-	r->f = f;
-	e = meter_events_open(&r->events, m, slot, ring_bytes ? ring_bytes : TRACE_RING_BYTES, err);
+	r->file = (struct sink){ .f = f, .max_bytes = TRACE_FILE_BYTES };
+	e = meter_events_open(&r->events, m, slot, ring_bytes ? ring_bytes : METER_RING_BYTES, err);
 	if (e) {
 		(void)trace_recorder_close(r, NULL, NULL, NULL);
 		return e;
@@ -128,8 +133,7 @@ int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint
 
 void trace_recorder_keep(struct trace_recorder *r, FILE *f, uint64_t max_bytes)
 {
-	r->kept = f;
-	r->kept_max = max_bytes;
+	r->kept = (struct sink){ .f = f, .max_bytes = max_bytes };
 	trace_json_head(f, r->request_id, r->started_at);
 }
 
@@ -160,9 +164,9 @@ int trace_recorder_fd(const struct trace_recorder *r)
 	return meter_events_fd(r->events);
 }
 
-int trace_recorder_drain(struct trace_recorder *r, struct cloche_err *err)
+int trace_recorder_drain(struct trace_recorder *r, unsigned max, struct cloche_err *err)
 {
-	int e = meter_events_read(r->events, on_event, r, err);
+	int e = meter_events_read(r->events, max, on_event, r, err);
 
 	if (r->live)
 		trace_live_flush(r->live);
@@ -177,17 +181,15 @@ const struct trace_denied *trace_recorder_denied(const struct trace_recorder *r,
 	return r->denied;
 }
 
-static void write_ends(const struct trace_recorder *r, const struct meter_usage *u)
+static void sink_end(const struct sink *s, const struct trace_recorder *r,
+		     const struct meter_usage *u)
 {
-	struct trace_close whole = r->how, kept = r->how;
+	struct trace_close how = r->how;
 
-	whole.written = r->written;
-	whole.cut = 0;
-	kept.written = r->kept_n;
-	if (r->f)
-		trace_json_end(r->f, u, &whole);
-	if (r->kept)
-		trace_json_end(r->kept, u, &kept);
+	how.written = s->written;
+	how.cut = s->cut;
+	if (s->f)
+		trace_json_end(s->f, u, &how);
 }
 
 int trace_recorder_close(struct trace_recorder *r, const struct meter_usage *u,
@@ -198,13 +200,15 @@ int trace_recorder_close(struct trace_recorder *r, const struct meter_usage *u,
 	if (!r)
 		return 0;
 	if (r->events)
-		e = trace_recorder_drain(r, err);
-	if (u && !e)
-		write_ends(r, u);
-	if (r->f) {
-		bool failed = ferror(r->f);
+		e = trace_recorder_drain(r, 0, err);
+	if (u && !e) {
+		sink_end(&r->file, r, u);
+		sink_end(&r->kept, r, u);
+	}
+	if (r->file.f) {
+		bool failed = ferror(r->file.f);
 
-		if ((fclose(r->f) || failed) && !e)
+		if ((fclose(r->file.f) || failed) && !e)
 			e = cloche_err_sys(err, errno ? errno : EIO, "write the trace");
 	}
 	if (ret_events)

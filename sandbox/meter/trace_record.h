@@ -35,9 +35,11 @@ struct trace_denied {
  * watches the invocation drains. What comes faster than that is counted as lost.
  */
 
+/* A hostile function makes 200 MB a second of trace; what is beyond this counts as lost. */
+#define TRACE_FILE_BYTES (1ULL << 30)
+
 /* f: where the lines go, owned by the recorder from here on also when this fails; NULL: nowhere,
- * only denials are counted. ring_bytes: 0 for TRACE_RING_BYTES. */
-#define TRACE_RING_BYTES (4 << 20)
+ * only denials are counted. ring_bytes: 0 for METER_RING_BYTES of events.h. */
 int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint32_t slot, FILE *f,
 			const char *request_id, size_t ring_bytes, struct cloche_err *err);
 
@@ -60,7 +62,8 @@ uint64_t trace_recorder_unseen(const struct trace_recorder *r);
 void trace_recorder_tell(struct trace_recorder *r, const char *function, const char *verdict);
 
 int trace_recorder_fd(const struct trace_recorder *r);
-int trace_recorder_drain(struct trace_recorder *r, struct cloche_err *err);
+/* max: as meter_events_read has it. */
+int trace_recorder_drain(struct trace_recorder *r, unsigned max, struct cloche_err *err);
 
 /* In the order in which they were first seen. *ret_more: calls beyond the table. */
 const struct trace_denied *trace_recorder_denied(const struct trace_recorder *r, size_t *ret_n,

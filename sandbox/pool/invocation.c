@@ -11,11 +11,13 @@
 #include "launch/launcher.h"
 #include "launch/spec.h"
 #include "meter/trace_live.h"
+#include "pool/output.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -66,8 +68,11 @@ struct watch {
 	struct pollfd fds[WATCH_N];
 	int64_t start_ns, deadline_ns;
 	unsigned waits; /* deadlines that came before the exec was done */
-	uint64_t cpu_base_ns, output_bytes;
+	uint64_t cpu_base_ns, output_room;
+	struct output *copies; /* of the two streams; NULL: they are the caller's own */
+	int cancel_fd;
 	uint64_t launch_cpu_ns; /* what the function process had used before its exec: ours */
+	bool more;		/* events to be drained at once */
 	bool first, traced, ended, killed, prompt;
 	cpu_set_t cpus;	    /* where prompt: ours, as usual */
 	enum verdict cause; /* why it was killed */
@@ -139,8 +144,8 @@ static void try_be_prompt(struct watch *w)
 	struct sched_param p = { .sched_priority = 1 };
 	cpu_set_t other;
 
-	w->prompt = w->fds[WATCH_OUT].fd < 0 && !w->traced &&
-		    sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
+	w->prompt =
+		!w->copies && !w->traced && sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
 	if (!w->prompt)
 		return;
 	(void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &p);
@@ -213,48 +218,27 @@ static void on_message(struct watch *w)
 	}
 }
 
-static bool write_all(int fd, const char *buf, size_t n)
+static void on_moved(struct watch *w, int r, const struct cloche_err *err)
 {
-	while (n > 0) {
-		ssize_t k = write(fd, buf, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return false;
-		buf += k;
-		n -= (size_t)k;
+	if (r > 0)
+		kill_for(w, VERDICT_OUTPUT_LIMIT);
+	if (r < 0 && !w->killed) {
+		w->inv->err = *err;
+		give_up(w, 0, NULL);
 	}
-	return true;
 }
 
-/* Returns false at the end of the stream. */
-static bool copy_output(struct watch *w, int which)
+static void move_output(struct watch *w)
 {
-	char buf[65536];
-	ssize_t n = read(w->fds[which].fd, buf, sizeof(buf));
-	uint64_t room = w->spec->output_bytes - w->output_bytes;
+	for (int i = 0; i < 2; i++) {
+		struct pollfd *p = &w->fds[WATCH_OUT + i];
+		struct cloche_err err = { 0 };
 
-	if (n <= 0) {
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			return errno == EINTR;
-		if (n < 0)
-			give_up(w, errno, "read the function's output");
-		return false;
+		if (p->fd >= 0 && p->revents)
+			on_moved(w, output_move(&w->copies[i], &w->output_room, &err), &err);
+		if (w->copies)
+			*p = output_wait(&w->copies[i]);
 	}
-	if ((uint64_t)n > room) {
-		kill_for(w, VERDICT_OUTPUT_LIMIT);
-		n = (ssize_t)room;
-	}
-	w->output_bytes += (uint64_t)n;
-	if (write_all(which == WATCH_OUT ? STDOUT_FILENO : STDERR_FILENO, buf, (size_t)n))
-		return true;
-	/* A reader that went away ends the copy, not the run: as a pipe of its own would. */
-	if (errno != EPIPE)
-		give_up(w, errno,
-			which == WATCH_OUT ? "write to standard output"
-					   : "write to standard error");
-	return errno == EPIPE;
 }
 
 static void on_denied(struct watch *w)
@@ -300,10 +284,10 @@ static void watch_once(struct watch *w)
 {
 	uint64_t expirations;
 
-	int n = poll(w->fds, WATCH_N, w->traced ? TRACE_PERIOD_MS : -1);
+	int n = poll(w->fds, WATCH_N, w->more ? 0 : w->traced ? TRACE_PERIOD_MS : -1);
 
 	if (w->traced)
-		metering_drain(w->metering);
+		w->more = metering_drain(w->metering);
 	if (n < 0)
 		return;
 	/* The end first: what ended before its deadline was looked at did not time out. */
@@ -321,9 +305,7 @@ static void watch_once(struct watch *w)
 		w->fds[WATCH_CANCEL].fd = -1;
 		kill_for(w, VERDICT_CANCELLED);
 	}
-	for (int i = WATCH_OUT; i <= WATCH_ERR; i++)
-		if (w->fds[i].fd >= 0 && w->fds[i].revents && !copy_output(w, i))
-			w->fds[i].fd = -1;
+	move_output(w);
 }
 
 /* Nothing survives: processes that the function left behind end with it. */
@@ -341,11 +323,13 @@ static int64_t end_all(struct watch *w)
 	return clock_now_ns();
 }
 
-static void drain_output(struct watch *w)
+static void flush_output(struct watch *w)
 {
-	for (int i = WATCH_OUT; i <= WATCH_ERR; i++)
-		while (w->fds[i].fd >= 0 && copy_output(w, i))
-			;
+	for (int i = 0; w->copies && i < 2; i++) {
+		struct cloche_err err = { 0 };
+
+		on_moved(w, output_flush(&w->copies[i], &w->output_room, w->cancel_fd, &err), &err);
+	}
 }
 
 static uint64_t minus(uint64_t now, uint64_t base)
@@ -432,7 +416,7 @@ static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_r
 	inv->peak_known = inv->usage.memory_peak != UINT64_MAX &&
 			  (peak_reset || inv->usage.memory_peak > base->memory_peak);
 	usage_since(&inv->usage, base, w->launch_cpu_ns);
-	drain_output(w);
+	flush_output(w);
 	/* Where it was ended together with pid 1, nobody was left to tell how. */
 	inv->told = w->end.type == INIT_ENDED;
 	inv->status = inv->told ? w->end.status : SIGKILL;
@@ -465,6 +449,20 @@ static int begin(struct watch *w, const struct metering_trace *trace)
 	return r;
 }
 
+static int open_copies(struct watch *w, const struct invocation_io *io)
+{
+	if (io->out < 0)
+		return 0;
+	w->copies = calloc(2, sizeof(*w->copies));
+	if (!w->copies)
+		return cloche_err_sys(&w->inv->err, ENOMEM, "copy the output");
+	output_init(&w->copies[0], io->out, STDOUT_FILENO);
+	output_init(&w->copies[1], io->err, STDERR_FILENO);
+	for (int i = 0; i < 2; i++)
+		w->fds[WATCH_OUT + i] = output_wait(&w->copies[i]);
+	return 0;
+}
+
 void invocation_run(struct context *ctx, const struct spec *spec, const struct invocation_io *io,
 		    int64_t requested_ns, struct invocation *ret)
 {
@@ -473,6 +471,8 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 			   .inv = ret,
 			   .metering = io->metering,
 			   .live = io->trace.live,
+			   .output_room = spec->output_bytes,
+			   .cancel_fd = io->cancel_fd,
 			   .first = ctx->pid1 < 0 };
 	struct cgroup_usage base = { 0 };
 	bool peak_reset;
@@ -484,8 +484,6 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 	if (spec->cpu_time_ns)
 		w.fds[WATCH_CPU].fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	w.fds[WATCH_CANCEL].fd = io->cancel_fd;
-	w.fds[WATCH_OUT].fd = io->out;
-	w.fds[WATCH_ERR].fd = io->err;
 
 	if (!w.first)
 		cgroup_read(&ctx->plan.cgroup, &base);
@@ -493,13 +491,15 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 	peak_reset = w.first || cgroup_reset_peak(&ctx->plan.cgroup);
 	if (w.fds[WATCH_WALL].fd < 0 || (spec->cpu_time_ns && w.fds[WATCH_CPU].fd < 0))
 		(void)cloche_err_sys(&ret->err, errno, "timerfd_create");
-	else if (uuid_v4(ret->request_id, &ret->err) == 0 && begin(&w, &io->trace) == 0)
+	else if (uuid_v4(ret->request_id, &ret->err) == 0 && open_copies(&w, io) == 0 &&
+		 begin(&w, &io->trace) == 0)
 		while (!w.ended)
 			watch_once(&w);
 	settle(&w, &base, peak_reset);
 	ret->launch_ns = ret->ran ? w.start_ns - requested_ns : clock_now_ns() - requested_ns;
 	fd_close(&w.fds[WATCH_WALL].fd);
 	fd_close(&w.fds[WATCH_CPU].fd);
+	free(w.copies);
 }
 
 int invocation_exit_status(const struct invocation *inv)

@@ -31,7 +31,7 @@ int metering_open(struct metering *m, enum metering_mode mode, int parent, struc
 {
 	int r;
 
-	*m = (struct metering){ .mode = mode, .meter = METER_INIT };
+	*m = (struct metering){ .mode = mode, .meter = METER_INIT, .tracing = -1 };
 	if (mode == METERING_OFF) {
 		(void)snprintf(m->why, sizeof(m->why), "--meter off");
 		return 0;
@@ -47,8 +47,10 @@ int metering_open(struct metering *m, enum metering_mode mode, int parent, struc
 void metering_close(struct metering *m)
 {
 	metering_disarm(m);
-	if (m->opened)
+	if (m->opened) {
+		meter_trace_off(&m->meter, &m->tracing);
 		meter_close(&m->meter);
+	}
 	m->opened = false;
 }
 
@@ -93,8 +95,13 @@ static int record(struct metering *m, const struct metering_trace *to, const cha
 {
 	int r;
 
-	if (!to->file && !to->kept && !to->live)
+	if (!to->file && !to->kept && !to->live) {
+		meter_trace_off(&m->meter, &m->tracing);
 		return 0;
+	}
+	/* To attach what looks at system calls right after it was detached takes 10 ms. */
+	if (m->tracing < 0)
+		m->tracing = meter_trace_on(&m->meter, NULL);
 	r = trace_recorder_open(&m->recorder, &m->meter, m->slot.slot, to->file, request_id, 0,
 				err);
 	/* Nobody who watches may harm what is watched. */
@@ -132,11 +139,13 @@ int metering_begin(struct metering *m, const struct metering_trace *to, const ch
 	return settle(m, r, err);
 }
 
-void metering_drain(struct metering *m)
+/* A few at a time: the function can make them faster than they are written. */
+#define DRAIN_MAX 256
+
+bool metering_drain(struct metering *m)
 {
 	/* What cannot be written shows at the end, when the file is closed. */
-	if (m->recorder)
-		(void)trace_recorder_drain(m->recorder, NULL);
+	return m->recorder && trace_recorder_drain(m->recorder, DRAIN_MAX, NULL) > 0;
 }
 
 int metering_now(struct metering *m, struct meter_usage *ret)
@@ -164,10 +173,11 @@ void metering_finish(struct metering *m, const char *verdict, struct metered *re
 
 	if (!m->recorder)
 		return;
-	(void)trace_recorder_drain(m->recorder, NULL);
+	(void)trace_recorder_drain(m->recorder, 0, NULL);
 	ret->usage.missed += trace_recorder_unseen(m->recorder);
 	trace_recorder_tell(m->recorder, m->function, verdict);
 	r = trace_recorder_close(m->recorder, ret->why ? NULL : &ret->usage, &ret->events, NULL);
 	ret->traced = r == 0 && m->filed;
+	ret->trace_code = -r;
 	m->recorder = NULL;
 }

@@ -36,6 +36,7 @@ struct metering {
 	struct trace_recorder *recorder;
 	const struct policy *policy; /* of the armed context */
 	const char *function;	     /* of the recording */
+	int tracing;		     /* held from one traced invocation to the next; -1 */
 	bool opened, armed, begun, filed;
 	char why[160]; /* why nothing is metered; "" while it is */
 };
@@ -45,6 +46,7 @@ struct metered {
 	const char *why; /* why there are no figures; NULL: they are in usage */
 	struct meter_usage usage;
 	bool traced;	 /* to a file */
+	int trace_code;	 /* the errno for which it was not */
 	bool trace_lost; /* asked for, and is not there: for the report */
 	uint64_t events; /* written to the trace */
 };
@@ -68,8 +70,9 @@ struct metering_trace {
 int metering_begin(struct metering *m, const struct metering_trace *to, const char *request_id,
 		   struct cloche_err *err);
 
-/* Writes the events that are there; to be called every few milliseconds. */
-void metering_drain(struct metering *m);
+/* Writes some of the events that are there; to be called every few milliseconds, and at once when
+ * this says that there are more. Takes a millisecond at most. */
+bool metering_drain(struct metering *m);
 
 /* What it used until now: 1; 0: it has not come to its first instruction yet; -errno: not known. */
 int metering_now(struct metering *m, struct meter_usage *ret);

@@ -177,6 +177,45 @@ static int word_deny(const char *arg)
 	return 0;
 }
 
+/* Failing opens with a long name, for ever, from ARG processes. */
+static int word_events(const char *arg)
+{
+	char name[256];
+
+	memset(name, 1, sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	for (int n = atoi(arg); n > 1; n--)
+		if (fork() == 0)
+			break;
+	for (;;)
+		(void)syscall(SYS_openat, -1, name, O_WRONLY, 0);
+}
+
+/* Makes the descriptor ARG non-blocking and fills what is behind it. */
+static int word_choke(const char *arg)
+{
+	static char page[4096];
+	int fd = atoi(arg);
+
+	memset(page, 'A', sizeof(page));
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+		return 98;
+	while (write(fd, page, sizeof(page)) > 0)
+		;
+	while (write(fd, page, 1) > 0)
+		;
+	return 0;
+}
+
+/* Says whether the descriptor ARG blocks, and makes it not to. */
+static int word_flags(const char *arg)
+{
+	int fd = atoi(arg), flags = fcntl(fd, F_GETFL);
+
+	puts(flags & O_NONBLOCK ? "does not block" : "blocks");
+	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(const char *arg);
@@ -184,7 +223,8 @@ static const struct {
 	{ "exit", word_exit },	 { "signal", word_signal },	{ "eat", word_eat },
 	{ "fill", word_fill },	 { "fork", word_fork },		{ "open", word_open },
 	{ "write", word_write }, { "loopback", word_loopback }, { "leave", word_leave },
-	{ "deny", word_deny },
+	{ "deny", word_deny },	 { "events", word_events },	{ "choke", word_choke },
+	{ "flags", word_flags },
 };
 
 int main(int argc, char **argv)

@@ -174,6 +174,10 @@ Test(bad_input, counts_and_words)
 		{ { "--cpu", "100000" }, "cpu" },
 		{ { "--net", "host" }, "host" },
 		{ { "--net", "" }, "net" },
+		{ { "--report", "" }, "--report ''" },
+		{ { "--trace", "" }, "--trace ''" },
+		{ { "--trace", "-" }, "--trace '-'" },
+		{ { "--report", "/dev/null", "--trace", "/dev/null" }, "one file" },
 		{ { "-w", "tmp" }, "tmp" },
 		{ { "-w", "/tmp/../etc" }, ".." },
 		{ { "--no-such-option" }, "--no-such-option" },
@@ -284,7 +288,8 @@ Test(bad_input, outputs_that_cannot_be_written, .timeout = 30)
 		{ "--report", "none/r", "No such file or directory; the report goes" },
 		{ "--trace", "none/t", "No such file or directory; there is no trace" },
 		{ "--report", "/dev/full", "No space left on device; the report goes" },
-		{ "--trace", "/dev/full", "the trace could not be written to /dev/full" },
+		{ "--trace", "/dev/full",
+		  "the trace could not be written to '/dev/full': No space left on device" },
 	};
 	cleanup_tmpdir char *dir = tmpdir_make();
 	char path[300];
@@ -301,6 +306,33 @@ Test(bad_input, outputs_that_cannot_be_written, .timeout = 30)
 		cr_expect_str_eq(run.out, "done\n");
 		cr_expect(strstr(run.err, outputs[i].says), "%s", run.err);
 	}
+}
+
+/* What another user planted where root writes is not followed; root's own links are. */
+Test(bad_input, outputs_through_the_links_of_others)
+{
+	static const char *const options[] = { "--report", "--trace" };
+	cleanup_tmpdir char *dir = tmpdir_make();
+	char link[300], target[300];
+
+	(void)snprintf(link, sizeof(link), "%s/link", dir);
+	(void)snprintf(target, sizeof(target), "%s/target", dir);
+	for (int own = 0; own < 2; own++)
+		for (int i = 0; i < 2; i++) {
+			cleanup_run struct run run = { 0 };
+
+			cr_assert_eq(symlink("target", link), 0);
+			cr_assert_eq(lchown(link, own ? 0 : 65534, 0), 0);
+			RUN(&run, env_need("CLOCHE"), "run", "-q", "--no-ledger", options[i], link,
+			    "--", "echo", "done");
+			cr_expect_eq(run.status, 0, "%s", run.err);
+			cr_expect_str_eq(run.out, "done\n");
+			cr_expect_eq(access(target, F_OK) == 0, own, "%s: %s", options[i], run.err);
+			cr_expect(own || strstr(run.err, "symbolic link of another user"), "%s",
+				  run.err);
+			cr_assert_eq(unlink(link), 0);
+			cr_assert(unlink(target) == 0 || !own);
+		}
 }
 
 Test(bad_input, a_newline_in_a_value)

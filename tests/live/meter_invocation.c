@@ -281,7 +281,7 @@ Test(meter_invocation, oom_kills_are_counted)
 	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	u = rig_end(&r);
 	cr_assert_eq(u.oom_kills, 1);
-	cr_assert(!meter_events_read(e, on_event, &s, &err), "%s", err.text);
+	cr_assert(!meter_events_read(e, 0, on_event, &s, &err), "%s", err.text);
 	cr_assert_eq(s.n[METER_EV_OOM], 1);
 	meter_events_free(e);
 	rig_close(&r);
@@ -345,7 +345,7 @@ Test(meter_invocation, trace_tells_what_happened)
 	cr_assert(!meter_events_open(&e, &r.meter, 305, 1 << 20, &err), "%s", err.text);
 	(void)run(&r, argv, true, NULL);
 	u = rig_end_last(&r);
-	cr_assert(!meter_events_read(e, on_event, &s, &err), "%s", err.text);
+	cr_assert(!meter_events_read(e, 0, on_event, &s, &err), "%s", err.text);
 	cr_assert_eq(s.n[METER_EV_EXEC], 2);
 	cr_assert_eq(s.n[METER_EV_FORK], 4);
 	cr_assert_eq(s.n[METER_EV_EXIT], 4);
@@ -380,7 +380,7 @@ Test(meter_invocation, every_loss_is_counted)
 	cr_assert(!meter_events_open(&e, &r.meter, 306, 16 << 20, &err), "%s", err.text);
 	(void)run(&r, argv, true, NULL);
 	u = rig_end_last(&r);
-	cr_assert(!meter_events_read(e, on_event, &s, &err), "%s", err.text);
+	cr_assert(!meter_events_read(e, 0, on_event, &s, &err), "%s", err.text);
 	births = s.n[METER_EV_FORK];
 	deaths = s.n[METER_EV_EXIT];
 	cr_assert_eq(births, 2001);
@@ -395,7 +395,7 @@ Test(meter_invocation, every_loss_is_counted)
 	c = rig_spawn(&r, exec_helper, argv);
 	cr_assert(!rig_reap(&c, NULL));
 	u = rig_end_last(&r);
-	cr_assert(!meter_events_read(e, on_event, &s, &err), "%s", err.text);
+	cr_assert(!meter_events_read(e, 0, on_event, &s, &err), "%s", err.text);
 	cr_assert_eq(s.all, u.events);
 	cr_assert_gt(u.lost, 0);
 	/* Known for certain: births, deaths, one exec, an OFF for each switch and an ON before it.

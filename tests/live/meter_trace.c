@@ -76,7 +76,7 @@ static void drain_until_end(struct trace_recorder *rec, struct child *c)
 	while (!fds[1].revents) {
 		cr_assert(poll(fds, 2, -1) > 0);
 		if (fds[0].revents)
-			cr_assert(!trace_recorder_drain(rec, &err), "%s", err.text);
+			cr_assert(!trace_recorder_drain(rec, 0, &err), "%s", err.text);
 	}
 }
 

@@ -833,6 +833,38 @@ Test(run_cancel, before_the_start)
 	cr_expect_str_eq(run.out, "");
 }
 
+/* Whatever signal it is, there is a report, and the status names it. */
+Test(run_cancel, by_any_signal)
+{
+	static const int signals[] = { SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGALRM };
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		cleanup_run struct run run = { 0 };
+		char line[300];
+
+		(void)snprintf(line, sizeof(line),
+			       "import os, signal, sys\n"
+			       "signal.pthread_sigmask(signal.SIG_BLOCK, [%d])\n"
+			       "os.kill(os.getpid(), %d)\n"
+			       "os.execv(sys.argv[1], sys.argv[1:])",
+			       signals[i], signals[i]);
+		RUN(&run, "python3", "-c", line, env_need("CLOCHE"), "run", "-q", "--report", "-",
+		    "-t", "20s", "--", "sleep", "5");
+		cr_expect_eq(run.status, 128 + signals[i], "status %d: %s", run.status, run.err);
+		cr_expect_not_null(strstr(run.err, "\"verdict\":\"cancelled\""), "%s", run.err);
+	}
+}
+
+/* What was to be ignored stays so: nohup(1). */
+Test(run_cancel, not_by_what_is_ignored)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN(&run, "sh", "-c",
+	    "trap '' HUP; (sleep 0.3; kill -HUP $$) & exec $CLOCHE run -q -- sleep 1");
+	cr_expect_eq(run.status, 0, "status %d: %s", run.status, run.err);
+}
+
 /* ---- the host afterwards ---- */
 
 Test(run_host, no_cgroup_is_left)

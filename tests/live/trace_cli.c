@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CLOCHE(run, ...) RUN((run), env_need("CLOCHE"), __VA_ARGS__)
@@ -147,6 +148,54 @@ Test(trace_cli, refusals_are_one_line)
 		cr_assert_eq(run.out_len, 0);
 		cr_assert_eq(strchr(run.err, '\n'), run.err + run.err_len - 1, "row %zu: %s", i,
 			     run.err);
+	}
+}
+
+/* What is read is read before what is written is emptied. */
+Test(trace_cli, the_output_may_be_the_input)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 }, shown = { 0 };
+	char path[300];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/trace", dir);
+	RUN_CLOCHE(&run, "-q", "--trace", path, "--", "true");
+	CLOCHE(&shown, "trace", "-o", path, path);
+	cr_expect_eq(shown.status, 0, "%s", shown.err);
+	cr_assert(stat(path, &st) == 0 && st.st_size > 0, "it is empty");
+	run_free(&shown);
+	CLOCHE(&shown, "trace", "-o", path, "/nonexistent/trace");
+	cr_expect_eq(shown.status, 1);
+	cr_assert(stat(path, &st) == 0 && st.st_size > 0, "it was emptied for nothing");
+}
+
+/* A full disk is no success, whichever verb it is. */
+Test(trace_cli, what_cannot_be_written_is_said)
+{
+	static const struct {
+		const char *line;
+		int status;
+	} table[] = {
+		{ "policy show default", 1 },
+		{ "policy list --json", 1 },
+		{ "policy explain default read", 1 },
+		{ "policy diff default strict", 2 },
+		{ "policy diff --json default strict", 2 },
+		{ "--version", 1 },
+		{ "run --help", 1 },
+		{ "cost --memory 128M --duration 1s", 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		cleanup_run struct run run = { 0 };
+		char line[200];
+
+		(void)snprintf(line, sizeof(line), "exec $CLOCHE %s >/dev/full", table[i].line);
+		RUN(&run, "sh", "-c", line);
+		cr_expect_eq(run.status, table[i].status, "%s: %d", table[i].line, run.status);
+		cr_expect_not_null(strstr(run.err, "o space left on device"), "%s: %s",
+				   table[i].line, run.err);
 	}
 }
 

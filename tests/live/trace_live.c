@@ -510,6 +510,34 @@ Test(trace_live, several_watchers_and_invocations)
 	}
 }
 
+/* Nobody is told that he watches when he does not. */
+Test(trace_live, the_ninth_watcher_is_refused)
+{
+	struct watcher w[8];
+	cleanup_run struct run ninth = { 0 };
+
+	for (int i = 0; i < 8; i++)
+		watcher_start(&w[i], "json");
+	CLOCHE(&ninth, "trace", "--for", "1s");
+	cr_expect_eq(ninth.status, 1);
+	cr_expect_str_eq(ninth.err, "cloche trace: 8 watch already, and no more can\n");
+	for (int i = 0; i < 8; i++)
+		watcher_end(&w[i]);
+	run_free(&ninth);
+	CLOCHE(&ninth, "trace", "--for", "100ms");
+	cr_expect_eq(ninth.status, 0, "%s", ninth.err);
+}
+
+/* As of any other program, whose reader left. */
+Test(trace_live, a_reader_who_left_ends_it_quietly)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN(&run, "bash", "-c", "$CLOCHE trace --for 5s | head -1; echo ${PIPESTATUS[0]}");
+	cr_expect_not_null(strstr(run.out, "\n141\n"), "%s", run.out);
+	cr_expect_str_eq(run.err, "cloche trace: watching\n");
+}
+
 Test(trace_live, without_the_meter_start_and_end)
 {
 	cleanup_watcher struct watcher w = NO_WATCHER;

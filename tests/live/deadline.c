@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who holds up the supervisor holds up no deadline: a reader of the function's output who sleeps, a
+ * function that makes events faster than they are written, streams that it makes non-blocking. What
+ * would hang here ends by the test's own limit. Needs root, CLOCHE and HELPERS.
+ */
+#include "tests/lib/env.h"
+#include "tests/lib/run.h"
+#include "tests/lib/tmpdir.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define PATIENCE_MS 20000
+
+static pid_t spawn(const char *const argv[], int out, int err)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		(void)dup2(null, STDIN_FILENO);
+		(void)dup2(out >= 0 ? out : null, STDOUT_FILENO);
+		(void)dup2(err >= 0 ? err : null, STDERR_FILENO);
+		execv(argv[0], (char **)(uintptr_t)argv);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* Its wait status; -1: it did not end. */
+static int end_of(pid_t pid)
+{
+	cleanup_fd int fd = pidfd_open(pid, 0);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int status = -1;
+
+	if (poll(&p, 1, PATIENCE_MS) <= 0)
+		(void)kill(pid, SIGKILL);
+	else
+		return waitpid(pid, &status, 0) == pid ? status : -1;
+	(void)waitpid(pid, NULL, 0);
+	return -1;
+}
+
+static bool comes_to_its_end(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char c;
+
+	while (poll(&p, 1, PATIENCE_MS) > 0)
+		if (read(fd, &c, 1) <= 0)
+			return true;
+	return false;
+}
+
+/* write(2) to standard error, as proc_pid_syscall(5) shows it; false: it ended instead. */
+static bool waits_in_write(pid_t pid)
+{
+	siginfo_t ended = { 0 };
+	char path[64], text[128];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
+	for (int i = 0; i < PATIENCE_MS; i++) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+		if (fd >= 0)
+			(void)close(fd);
+		if (n > 6 && memcmp(text, "1 0x2 ", 6) == 0)
+			return true;
+		if (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		    ended.si_pid)
+			return false;
+		(void)poll(NULL, 0, 1);
+	}
+	return false;
+}
+
+static json_t *report_of(const char *path)
+{
+	json_t *o = json_load_file(path, JSON_DISABLE_EOF_CHECK, NULL);
+
+	cr_assert_not_null(o, "%s is no report", path);
+	return o;
+}
+
+/* The function is dead at its deadline, though what it wrote is read by nobody yet. */
+Test(deadline, a_reader_who_sleeps, .timeout = 60)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	char fifo[128], bind[160], report[128];
+	const char *argv[] = { env_need("CLOCHE"),
+			       "run",
+			       "-q",
+			       "-t",
+			       "300ms",
+			       "--output-limit",
+			       "100M",
+			       "--report",
+			       report,
+			       "-b",
+			       bind,
+			       "--",
+			       "sh",
+			       "-c",
+			       "exec 3>/mnt/alive; exec yes",
+			       NULL };
+	int out[2], status, alive;
+	json_t *o;
+	pid_t pid;
+
+	(void)snprintf(fifo, sizeof(fifo), "%s/alive", dir);
+	(void)snprintf(bind, sizeof(bind), "%s:/mnt/alive:rw", fifo);
+	(void)snprintf(report, sizeof(report), "%s/report", dir);
+	cr_assert(mkfifo(fifo, 0666) == 0 && chmod(fifo, 0666) == 0 && chmod(dir, 0755) == 0);
+	cr_assert_eq(pipe2(out, O_CLOEXEC), 0);
+	pid = spawn(argv, out[1], -1);
+	(void)close(out[1]);
+	alive = open(fifo, O_RDONLY | O_CLOEXEC);
+	cr_expect(comes_to_its_end(alive), "the function lives on");
+	cr_expect_eq(waitpid(pid, NULL, WNOHANG), 0, "what it wrote was not waited for");
+	cr_expect(comes_to_its_end(out[0]), "the output has no end");
+	status = end_of(pid);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 124, "%x", (unsigned)status);
+	o = report_of(report);
+	cr_expect_str_eq(json_string_value(json_object_get(o, "verdict")), "timeout");
+	json_decref(o);
+	(void)close(alive);
+	(void)close(out[0]);
+}
+
+/* The caller's wish is not held up either. */
+Test(deadline, a_reader_who_sleeps_and_a_caller_who_left, .timeout = 60)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	char fifo[128], bind[160];
+	const char *argv[] = { env_need("CLOCHE"),
+			       "run",
+			       "-q",
+			       "-t",
+			       "60s",
+			       "--output-limit",
+			       "100M",
+			       "-b",
+			       bind,
+			       "--",
+			       "sh",
+			       "-c",
+			       "yes & exec 3>/mnt/alive; exec yes",
+			       NULL };
+	int out[2], status, alive;
+	pid_t pid;
+
+	(void)snprintf(fifo, sizeof(fifo), "%s/alive", dir);
+	(void)snprintf(bind, sizeof(bind), "%s:/mnt/alive:rw", fifo);
+	cr_assert(mkfifo(fifo, 0666) == 0 && chmod(fifo, 0666) == 0 && chmod(dir, 0755) == 0);
+	cr_assert_eq(pipe2(out, O_CLOEXEC), 0);
+	pid = spawn(argv, out[1], -1);
+	alive = open(fifo, O_RDONLY | O_CLOEXEC); /* it runs */
+	cr_assert_eq(kill(pid, SIGTERM), 0);
+	status = end_of(pid);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGTERM, "%x",
+		  (unsigned)status);
+	(void)close(alive);
+	(void)close(out[0]);
+	(void)close(out[1]);
+}
+
+/* Two processes that make events faster than a trace of them can be written. */
+Test(deadline, a_flood_of_events, .timeout = 90)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { .timeout_ms = PATIENCE_MS };
+	const char *const watch[] = { env_need("CLOCHE"), "trace", "--format", "json", NULL };
+	char trace[128], helpers[4200], said[64] = "";
+	int err[2];
+	pid_t watcher;
+
+	(void)snprintf(trace, sizeof(trace), "%s/trace", dir);
+	(void)snprintf(helpers, sizeof(helpers), "%s:/opt/helpers", env_need("HELPERS"));
+	cr_assert_eq(pipe2(err, O_CLOEXEC), 0);
+	watcher = spawn(watch, -1, err[1]);
+	cr_assert(read(err[0], said, sizeof(said) - 1) > 0 && strstr(said, "watching"), "%s", said);
+	for (int i = 0; i < 2; i++) {
+		run.timeout_ms = PATIENCE_MS;
+		if (i == 0)
+			RUN_CLOCHE(&run, "-q", "--cpu", "2", "-t", "300ms", "-b", helpers, "--",
+				   "/opt/helpers/inside", "events", "2");
+		else
+			RUN_CLOCHE(&run, "-q", "--cpu", "2", "-t", "300ms", "--trace", trace, "-b",
+				   helpers, "--", "/opt/helpers/inside", "events", "2");
+		cr_expect(!run.timed_out, "%s: the deadline is forgotten", i ? "file" : "watched");
+		if (!run.timed_out)
+			cr_expect_str_eq(report_text(&run, "verdict"), "timeout");
+		run_free(&run);
+	}
+	(void)kill(watcher, SIGTERM);
+	(void)waitpid(watcher, NULL, 0);
+	(void)close(err[0]);
+	(void)close(err[1]);
+}
+
+/* Standard error is the caller's, with all its flags: the function fills it and makes it
+ * non-blocking, and the report and the line come all the same. */
+Test(deadline, a_full_standard_error_loses_no_report, .timeout = 60)
+{
+	char helpers[4200], *text = calloc(1, 1 << 20);
+	const char *argv[] = { env_need("CLOCHE"),    "run",   "--report", "-", "-b", helpers, "--",
+			       "/opt/helpers/inside", "choke", "2",	   NULL };
+	size_t n = 0;
+	int err[2], status;
+	ssize_t k;
+	pid_t pid;
+
+	(void)snprintf(helpers, sizeof(helpers), "%s:/opt/helpers", env_need("HELPERS"));
+	cr_assert_eq(pipe2(err, O_CLOEXEC), 0);
+	pid = spawn(argv, -1, err[1]);
+	(void)close(err[1]);
+	/* Nothing is read before the report waits for it. */
+	cr_expect(waits_in_write(pid), "it did not wait for room");
+	for (n = 0; n < (1 << 20) - 1 && (k = read(err[0], text + n, (1 << 20) - 1 - n)) > 0;)
+		n += (size_t)k;
+	status = end_of(pid);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%x", (unsigned)status);
+	cr_expect_not_null(strstr(text, "REPORT RequestId"), "no line");
+	cr_expect_not_null(strstr(text, "\"schema\":\"cloche.report/1\""), "no report");
+	(void)close(err[0]);
+	free(text);
+}
+
+/* And the next invocation finds its streams as the first one did. */
+Test(deadline, flags_of_a_stream_are_not_handed_on)
+{
+	cleanup_run struct run run = { .input = "abc" };
+	char helpers[4200];
+
+	(void)snprintf(helpers, sizeof(helpers), "%s:/opt/helpers", env_need("HELPERS"));
+	RUN_CLOCHE(&run, "-q", "--repeat", "3", "-b", helpers, "--", "/opt/helpers/inside", "flags",
+		   "0");
+	cr_expect_str_eq(run.out, "blocks\nblocks\nblocks\n");
+}
