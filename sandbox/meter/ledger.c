@@ -228,6 +228,16 @@ static int segment_next(struct ledger *l, uint64_t *ret_cut, struct cloche_err *
 	return r;
 }
 
+/* Before anything is written: is the key that is to sign one that signs? */
+static int key_check(const struct ledger *l, struct cloche_err *err)
+{
+	if (l->key_file)
+		return ledger_key_check(AT_FDCWD, l->key_file, err);
+	if (faccessat(l->dirfd, LEDGER_KEY_NAME, F_OK, 0) < 0)
+		return 0;
+	return ledger_key_check(l->dirfd, LEDGER_KEY_NAME, err);
+}
+
 static int segment_seal(struct ledger *l, struct cloche_err *err)
 {
 	struct frame_seal seal = {
@@ -259,8 +269,10 @@ static int segment_rotate(struct ledger *l, struct cloche_err *err)
 	char name[SEGMENT_NAME_LEN];
 	cleanup_fd int fd = -1;
 	uint64_t cut = 0;
-	int r;
+	int r = key_check(l, err);
 
+	if (r < 0)
+		return r;
 	ledger_segment_name(l->head.segment + 1, name);
 	fd = l->io->openat(l->dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	r = fd < 0 ? -errno : reserve(l, fd, RESERVE_LEAST);
@@ -502,7 +514,9 @@ int ledger_open(const char *dir, const struct ledger_options *options, struct le
 	l->key_file = options->key_file ? strdup(options->key_file) : NULL;
 	if (!l->dir || (options->key_file && !l->key_file))
 		return cloche_err_sys(err, ENOMEM, "open ledger '%.200s'", dir);
-	r = dir_open(l, options->create, err);
+	r = l->key_file ? key_check(l, err) : 0;
+	if (r == 0)
+		r = dir_open(l, options->create, err);
 	if (r == 0)
 		r = chain_lock(l, err);
 	if (r < 0)

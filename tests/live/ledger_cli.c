@@ -204,6 +204,15 @@ Test(ledger_cli, verify_says_intact_or_names_the_record)
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	expect_has(run.out, "1 sealed, 1 signed");
 	run_free(&run);
+	CLOCHE(&run, "audit", "verify", "--key", key, "--ledger", dir);
+	cr_assert_eq(run.status, 1);
+	expect_has(run.err, "is the secret one");
+	cr_assert_str_eq(run.out, "");
+	run_free(&run);
+	CLOCHE(&run, "audit", "seal", "--key", pub, "--ledger", dir);
+	cr_assert_eq(run.status, 1);
+	expect_has(run.err, "is a public key");
+	run_free(&run);
 
 	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
 	fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -11,6 +11,7 @@
 #include "meter/ledger_key.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -773,6 +774,102 @@ Test(ledger, seals_are_signed_and_checked)
 	cr_assert(f.broken && strstr(f.text, "not signed"), "%s", f.text);
 	cr_assert_eq(f.segment, 2);
 	cr_assert(!ledgers_verify(dir).broken);
+}
+
+/* The first line of the file at path, without its newline, to be freed. */
+static char *line_of(const char *path)
+{
+	char *text;
+	size_t len;
+
+	cr_assert_eq(file_load(AT_FDCWD, path, 1000, &text, &len, NULL), 0);
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+static void line_write(const char *path, const char *line)
+{
+	cleanup_file FILE *f = fopen(path, "we");
+
+	cr_assert(f && fprintf(f, "%s\n", line) > 0);
+}
+
+static size_t count_files(const char *dir)
+{
+	struct dirent **list;
+	int n = scandir(dir, &list, NULL, NULL);
+
+	cr_assert_geq(n, 0);
+	for (int i = 0; i < n; i++)
+		free(list[i]);
+	free(list);
+	return (size_t)n;
+}
+
+/* A ledger with something to seal: nothing is written when the key is not one that signs. */
+static void expect_no_signer(const char *dir, const char *key, const char *says)
+{
+	const struct ledger_options options = { .key_file = key };
+	struct ledger_finding before = ledgers_verify(dir), after;
+	size_t files = count_files(dir);
+	struct cloche_err err = { 0 };
+	struct ledger *l = NULL;
+
+	cr_assert_eq(ledger_open(dir, &options, &l, &err), -EINVAL, "%s: '%s'", key, err.text);
+	cr_assert(strstr(err.text, says), "'%s' lacks '%s'", err.text, says);
+	after = ledgers_verify(dir);
+	cr_assert_eq(after.frames, before.frames);
+	cr_assert_eq(count_files(dir), files);
+}
+
+Test(ledger, the_two_halves_of_a_key_are_told_apart)
+{
+	cleanup_tmpdir char *dir = tmpdir_make(), *keys = tmpdir_make();
+	struct ledger *l = ledgers_open(dir, 0, false);
+	char key[512], pub[520], own[512];
+	struct ledger_options options = { .key_file = key };
+	cleanup_free char *secret = NULL, *public = NULL;
+	unsigned char bytes[32];
+	struct cloche_err err = { 0 };
+	size_t files;
+
+	ledgers_append(l, 0, 3);
+	(void)ledger_close(TAKE_PTR(l));
+	cr_assert_eq(ledger_key_make(path_in(key, keys, "k"), &err), 0, "%s", err.text);
+	(void)snprintf(pub, sizeof(pub), "%s.pub", key);
+	secret = line_of(key);
+	public = line_of(pub);
+	cr_assert_eq(strncmp(secret, "cloche-seal-secret-1 ", 21), 0, "%s", secret);
+	cr_assert_eq(strncmp(public, "cloche-seal-public-1 ", 21), 0, "%s", public);
+	expect_no_signer(dir, pub, "is a public key");
+	cr_assert_eq(ledger_key_public(key, bytes, &err), -EINVAL);
+	cr_assert(strstr(err.text, "is the secret one") && strstr(err.text, "k.pub'"), "%s",
+		  err.text);
+
+	/* The ledger's own key file: nothing is begun with the wrong half. */
+	line_write(path_in(own, dir, LEDGER_KEY_NAME), public);
+	l = ledgers_open(dir, 0, false);
+	files = count_files(dir);
+	cr_assert_eq(ledger_seal(l, &err), -EINVAL);
+	cr_assert(strstr(err.text, "is a public key"), "%s", err.text);
+	cr_assert_eq(count_files(dir), files);
+	(void)ledger_close(TAKE_PTR(l));
+	cr_assert_eq(unlink(own), 0);
+
+	/* Files of before, without the word: alone they may be either. */
+	line_write(pub, public + 21);
+	expect_no_signer(dir, pub, "write 'cloche-seal-secret-1 '");
+	cr_assert_eq(ledger_key_public(pub, bytes, &err), -EINVAL);
+	cr_assert(strstr(err.text, "write 'cloche-seal-public-1 '"), "%s", err.text);
+	cr_assert_eq(unlink(pub), 0);
+	line_write(key, secret + 21);
+	expect_no_signer(dir, key, "write 'cloche-seal-secret-1 '");
+	/* The secret one with its public half beside it cannot be the other. */
+	line_write(pub, public + 21);
+	cr_assert_eq(ledger_open(dir, &options, &l, &err), 0, "%s", err.text);
+	cr_assert_eq(ledger_seal(l, &err), 0, "%s", err.text);
+	(void)ledger_close(l);
+	cr_assert_eq(ledgers_verify(dir).with_signature, 1);
 }
 
 /* Who changes a seal and makes all hashes right again still lacks the key. */
