@@ -29,7 +29,8 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  verify   check every record; status 1 and the first broken one when it is not\n"
-	"           what was written. A record torn by a crash at the very end is named,\n"
+	"           what was written, and where records are missing that a writer found\n"
+	"           gone and noted. A record torn by a crash at the very end is named,\n"
 	"           cut off by the next append, and no failure.\n"
 	"  show     the records: root's all, everybody else's own\n"
 	"  seal     end the segment with a seal, signed when there is a key\n"
@@ -63,6 +64,7 @@ struct audit_args {
 	const char *ledger, *key, *request, *file;
 	bool json;
 	uint64_t shown;
+	json_t *lost; /* what the chain says is missing, and where */
 };
 
 static int out_of_memory(void)
@@ -73,19 +75,55 @@ static int out_of_memory(void)
 	return args_failed("audit", &err);
 }
 
-static int verify_json(const struct ledger_finding *f)
+/* Records that were there are gone: nobody can tell whether the power took them or a hand. */
+static int lost_take(const struct ledger_entry *e, void *arg)
+{
+	struct audit_args *a = arg;
+	char noted[CLOCK_ISO_LEN];
+	struct frame_repair note;
+
+	if (e->frame->type != FRAME_REPAIR)
+		return 0;
+	memcpy(&note, e->frame->body, sizeof(note));
+	if (!note.lost_frames)
+		return 0;
+	clock_format_iso(note.time_ns, noted);
+	if (json_array_append_new(a->lost,
+				  json_pack("{sI sI sI ss}", "before", (json_int_t)e->frame->number,
+					    "segment", (json_int_t)e->segment, "entries",
+					    (json_int_t)note.lost_frames, "noted_at", noted)) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static void lost_print(const struct audit_args *a)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach (a->lost, i, one)
+		(void)printf("missing: %" JSON_INTEGER_FORMAT
+			     " records before record %" JSON_INTEGER_FORMAT
+			     " (segment %" JSON_INTEGER_FORMAT "), as noted at %s\n",
+			     json_integer_value(json_object_get(one, "entries")),
+			     json_integer_value(json_object_get(one, "before")),
+			     json_integer_value(json_object_get(one, "segment")),
+			     json_string_value(json_object_get(one, "noted_at")));
+}
+
+static int verify_json(const struct audit_args *a, const struct ledger_finding *f)
 {
 	char hash[2 * FRAME_HASH + 1];
 	json_t *o;
 
 	(void)sodium_bin2hex(hash, sizeof(hash), f->end.hash, FRAME_HASH);
-	o = json_pack("{ss sb sI sI sI sI sI sI sI sI sI ss}", "schema", "cloche.audit/1", "intact",
-		      !f->broken, "entries", (json_int_t)f->frames, "records",
-		      (json_int_t)f->records, "segments", (json_int_t)f->segments, "sealed",
-		      (json_int_t)f->sealed, "signed", (json_int_t)f->with_signature,
+	o = json_pack("{ss sb sI sI sI sI sI sI sI sI sI sO ss}", "schema", "cloche.audit/1",
+		      "intact", !f->broken && !f->lost_frames, "entries", (json_int_t)f->frames,
+		      "records", (json_int_t)f->records, "segments", (json_int_t)f->segments,
+		      "sealed", (json_int_t)f->sealed, "signed", (json_int_t)f->with_signature,
 		      "signed_by_key", (json_int_t)f->signer_known, "torn_bytes",
 		      (json_int_t)f->torn_bytes, "repairs", (json_int_t)f->repairs, "lost_entries",
-		      (json_int_t)f->lost_frames, "last_sha256", hash);
+		      (json_int_t)f->lost_frames, "lost", a->lost, "last_sha256", hash);
 	if (o && f->broken)
 		(void)json_object_set_new(o, "broken",
 					  json_pack("{sI sI sI ss}", "number",
@@ -98,7 +136,7 @@ static int verify_json(const struct ledger_finding *f)
 	}
 	json_decref(o);
 	(void)putchar('\n');
-	return f->broken;
+	return f->broken || f->lost_frames;
 }
 
 static int verify_text(const struct audit_args *a, const struct ledger_finding *f)
@@ -107,38 +145,47 @@ static int verify_text(const struct audit_args *a, const struct ledger_finding *
 		(void)printf("broken at record %" PRIu64 " (segment %" PRIu64 ", byte %" PRIu64
 			     "): %s\n%" PRIu64 " records before it are as they were written\n",
 			     f->number, f->segment, f->offset, f->text, f->number - 1);
+		lost_print(a);
 		return 1;
 	}
-	(void)printf("intact: %" PRIu64 " records (%" PRIu64 " invocations) in %" PRIu64
+	if (f->lost_frames)
+		(void)printf("not whole: %" PRIu64 " records are missing, lost with the power or "
+			     "removed; what is left is as it was written:",
+			     f->lost_frames);
+	else
+		(void)printf("intact:");
+	(void)printf(" %" PRIu64 " records (%" PRIu64 " invocations) in %" PRIu64
 		     " segments, %" PRIu64 " sealed, %" PRIu64 " signed\n",
 		     f->frames, f->records, f->segments, f->sealed, f->with_signature);
+	lost_print(a);
 	if (f->with_signature && !a->key)
 		(void)printf("note: whose signatures these are was not checked; --key FILE.pub "
 			     "does\n");
 	if (f->torn_bytes)
 		(void)printf("torn: %s\n", f->text);
-	if (f->lost_frames)
-		(void)printf("note: %" PRIu64 " records had been lost with the power, or were cut "
-			     "off, before a writer went on ('cloche audit show' tells where)\n",
-			     f->lost_frames);
-	return 0;
+	return f->lost_frames > 0;
 }
 
 static int audit_verify(struct audit_args *a)
 {
-	struct ledger_walk walk = { 0 };
+	struct ledger_walk walk = { .each = lost_take, .arg = a };
 	struct ledger_finding f;
 	struct cloche_err err = { 0 };
 	unsigned char key[32];
+	int status;
 
 	if (a->key) {
 		if (ledger_key_public(a->key, key, &err) < 0)
 			return args_failed("audit", &err);
 		walk.public_key = key;
 	}
+	a->lost = json_array();
 	if (ledger_verify(a->ledger, &walk, &f, &err) < 0)
-		return args_failed("audit", &err);
-	return a->json ? verify_json(&f) : verify_text(a, &f);
+		status = args_failed("audit", &err);
+	else
+		status = a->json ? verify_json(a, &f) : verify_text(a, &f);
+	json_decref(a->lost);
+	return status;
 }
 
 /* Openings, seals and repairs: root's view of the chain itself. */
@@ -227,6 +274,8 @@ static int audit_seal(struct audit_args *a)
 
 	if (r == 0)
 		r = ledger_seal(l, &err);
+	if (l)
+		args_lost("audit", a->ledger, ledger_repaired(l).lost_frames);
 	(void)ledger_close(l);
 	return r < 0 ? args_failed("audit", &err) : 0;
 }

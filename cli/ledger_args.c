@@ -10,6 +10,7 @@
 #include "meter/trace_store.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,18 @@ int args_failed(const char *verb, const struct cloche_err *err)
 {
 	(void)fprintf(stderr, "cloche %s: %s\n", verb, err->text);
 	return 1;
+}
+
+void args_lost(const char *verb, const char *ledger, uint64_t records)
+{
+	char word[QUOTE_LEN];
+
+	if (records)
+		(void)fprintf(stderr,
+			      "cloche %s: ledger %s: %" PRIu64 " records were missing at its end, "
+			      "lost with the power or removed; this is noted in it ('cloche audit "
+			      "verify') and it goes on\n",
+			      verb, quote(word, ledger), records);
 }
 
 static int instant_bad(const char *text, struct cloche_err *err)

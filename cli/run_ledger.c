@@ -6,12 +6,22 @@
  */
 #include "cli/run_ledger.h"
 
+#include "cli/ledger_args.h"
 #include "cli/run_options.h"
 #include "meter/ledger.h"
 #include "meter/ledger_record.h"
 #include "pool/record.h"
 
 #include <stdio.h>
+
+/* Also to who asked for quiet: what was answered for before is not there any more. */
+static void say_lost(struct run_ledger *run, const struct run_options *opt)
+{
+	uint64_t lost = run->ledger ? ledger_repaired(run->ledger).lost_frames : 0;
+
+	args_lost("run", opt->ledger, lost - run->lost_said);
+	run->lost_said = lost;
+}
 
 int run_ledger_ready(struct run_ledger *run, const struct run_options *opt, struct cloche_err *err)
 {
@@ -25,6 +35,7 @@ int run_ledger_ready(struct run_ledger *run, const struct run_options *opt, stru
 		r = ledger_open(opt->ledger, &options, &run->ledger, &run->err);
 	if (r == 0)
 		r = ledger_ready(run->ledger, &run->err);
+	say_lost(run, opt);
 	if (r == 0 || opt->ledger_continue)
 		return 0;
 	run->refused = true;
@@ -41,9 +52,13 @@ const char *run_ledger_append(struct run_ledger *run, const struct run_options *
 	if (!opt->ledger || run->refused)
 		return NULL;
 	if (run->ledger) {
+		int r;
+
 		record_make(report, &opt->prices, &record);
 		/* Also when there seemed to be no room: there may be by now. */
-		if (ledger_append(run->ledger, &record, NULL, &run->err) == 0)
+		r = ledger_append(run->ledger, &record, NULL, &run->err);
+		say_lost(run, opt);
+		if (r == 0)
 			return NULL;
 	}
 	if (!run->said)

@@ -5,6 +5,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct ledger;
 struct report;
@@ -18,6 +19,7 @@ struct run_ledger {
 	struct ledger *ledger; /* opened when it is first asked for */
 	bool refused;
 	bool said;
+	uint64_t lost_said;    /* records found missing that were told of */
 	struct cloche_err err; /* why there is no safe record; code 0: there is */
 };
 

@@ -322,11 +322,15 @@ static int note_repair(struct ledger *l, const struct ledger_repair *repair, str
 		.lost_frames = repair->lost_frames,
 		.time_ns = clock_real_ns(),
 	};
+	int r;
 
+	memcpy(l->buf + FRAME_HEAD, &note, sizeof(note));
+	r = frame_put(l, FRAME_REPAIR, sizeof(note), err);
+	if (r < 0)
+		return r;
 	l->repaired.cut_bytes += repair->cut_bytes;
 	l->repaired.lost_frames += repair->lost_frames;
-	memcpy(l->buf + FRAME_HEAD, &note, sizeof(note));
-	return frame_put(l, FRAME_REPAIR, sizeof(note), err);
+	return 0;
 }
 
 /* head is missing, behind or ahead of the segment: finds the end, mends it and says so. */

@@ -56,7 +56,8 @@ struct ledger_options {
 	const struct ledger_io *io; /* NULL: the system's */
 };
 
-/* What a writer had to mend when it came. */
+/* What a writer had to mend when it came. Lost frames may have been answered for: whoever finds
+ * them gone must tell somebody. */
 struct ledger_repair {
 	uint64_t cut_bytes;   /* of a torn last record */
 	uint64_t lost_frames; /* that head knew: lost with the power, or cut off by somebody */

@@ -376,10 +376,50 @@ Test(ledger_run, a_torn_end_is_mended_by_the_next_run)
 	cr_assert_eq(truncate(path, st.st_size - 40), 0);
 	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
 	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.err, "1 records were missing at its end");
 	run_free(&run);
 	expect_intact(dir, 3);
+}
+
+/* Whole records are gone, as after a power failure: runs go on, and it is said by the run that
+ * finds it and from then on by every audit. */
+Test(ledger_run, records_that_vanished_are_told_of_and_never_forgotten)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char path[512];
+
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--repeat", "5", "--", "true");
+	run_free(&run);
+	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
+	cr_assert_eq(truncate(path, 0), 0);
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--repeat", "2", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.err, "6 records were missing at its end");
+	cr_assert_eq(count_lines(run.err), 1, "%s", run.err);
+	run_free(&run);
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_str_eq(run.err, "");
+	run_free(&run);
 	CLOCHE(&run, "audit", "verify", "--ledger", dir);
-	expect_has(run.out, "1 records had been lost");
+	cr_assert_eq(run.status, 1, "%s", run.out);
+	cr_assert(!strstr(run.out, "intact"), "%s", run.out);
+	expect_has(run.out, "not whole: 6 records are missing");
+	expect_has(run.out, " 5 records (3 invocations) in 1 segments");
+	expect_has(run.out, "\nmissing: 6 records before record 2 (segment 1), as noted at 2");
+	run_free(&run);
+	CLOCHE(&run, "audit", "verify", "--json", "--ledger", dir);
+	cr_assert_eq(run.status, 1, "%s", run.out);
+	expect_has(run.out, "\"intact\":false");
+	expect_has(run.out, "\"lost_entries\":6");
+	expect_has(run.out, "\"lost\":[{\"before\":2,\"segment\":1,\"entries\":6,\"noted_at\":\"2");
+	run_free(&run);
+	/* Whoever else writes first tells of it too. */
+	cr_assert_eq(truncate(path, 0), 0);
+	CLOCHE(&run, "audit", "seal", "--ledger", dir);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.err, "records were missing at its end");
 }
 
 Test(ledger_run, a_broken_ledger_takes_no_new_work)
