@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -162,6 +163,24 @@ static int reserve(struct ledger *l, int fd, uint64_t to)
 	if (fstatvfs(fd, &fs) == 0 && fs.f_bavail * fs.f_frsize >= RESERVE_LEAST)
 		return 0;
 	return -ENOSPC;
+}
+
+/*
+ * A reservation beyond the file's size is not held against the caller's limit on file sizes
+ * (RLIMIT_FSIZE, `ulimit -f`): only the write is. So it is asked for as much as is reserved, which
+ * is room for this record and for those that others append meanwhile.
+ */
+static int check_limit(const struct ledger *l, struct cloche_err *err)
+{
+	uint64_t need = l->head.end + RESERVE_LEAST;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur >= need)
+		return 0;
+	return cloche_err_set(err, EFBIG,
+			      "ledger '%.200s' has no room for another record: the limit on file "
+			      "sizes (ulimit -f) is %" PRIu64 " bytes, its segment needs %" PRIu64,
+			      l->dir, (uint64_t)limit.rlim_cur, need);
 }
 
 static int broken(struct ledger *l, uint64_t number, const char *why, struct cloche_err *err)
@@ -562,8 +581,9 @@ static int ready_locked(struct ledger *l, struct cloche_err *err)
 		if (r < 0)
 			return r;
 	}
-	if (l->head.end + RESERVE_LEAST <= l->head.reserved)
-		return 0;
+	r = check_limit(l, err);
+	if (r < 0 || l->head.end + RESERVE_LEAST <= l->head.reserved)
+		return r;
 	to = l->head.end + RESERVE_STEP;
 	r = reserve(l, l->segfd, to);
 	if (r < 0)

@@ -80,7 +80,8 @@ static inline void ledger_closep(struct ledger **ledger)
 /*
  * To be asked before an invocation starts: is there room for its record? Reserves space on the
  * disk ahead of the end (some 600 records), so that a disk that fills up later does not stop the
- * append. -ENOSPC: refuse the work, or go on and say so.
+ * append, and sees whether the process may write files so long. -ENOSPC, -EFBIG: refuse the work,
+ * or go on and say so.
  */
 int ledger_ready(struct ledger *ledger, struct cloche_err *err);
 

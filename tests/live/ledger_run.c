@@ -627,6 +627,40 @@ Test(ledger_run, continue_goes_on_and_says_so, .fini = disk_unmount)
 	expect_intact(disk_ledger(), 1);
 }
 
+/* A limit on file sizes that the caller set is no room either. */
+Test(ledger_run, a_limit_on_file_sizes_refuses_work)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char command[2048];
+
+	for (int blocks = 1; blocks >= 0; blocks--) {
+		run_free(&run);
+		(void)snprintf(command, sizeof(command),
+			       "'%s' run -q --ledger '%s' -- true || exit 1; ulimit -f %d; "
+			       "'%s' run -q --ledger '%s' -- echo ran",
+			       env_need("CLOCHE"), dir, blocks, env_need("CLOCHE"), dir);
+		RUN(&run, "sh", "-c", command);
+		cr_assert_eq(run.status, 125, "%s", run.err);
+		cr_assert_str_eq(run.out, "");
+		expect_has(run.err, "refused, nothing was run");
+		expect_has(run.err, "the limit on file sizes");
+		cr_assert_eq(count_lines(run.err), 1, "%s", run.err);
+	}
+	run_free(&run);
+	expect_intact(dir, 2);
+	(void)snprintf(command, sizeof(command),
+		       "ulimit -f 1; '%s' run -q --ledger '%s' --ledger-full continue -- sh -c "
+		       "'echo ran'",
+		       env_need("CLOCHE"), dir);
+	RUN(&run, "sh", "-c", command);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_str_eq(run.out, "ran\n");
+	expect_has(run.err, "no safe record of this invocation");
+	cr_assert_eq(count_lines(run.err), 1, "%s", run.err);
+	expect_intact(dir, 2);
+}
+
 Test(ledger_run, a_read_only_ledger_refuses_work_and_can_be_read, .fini = disk_unmount,
      .timeout = 60)
 {

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -471,6 +472,32 @@ Test(ledger, a_full_disk_harms_nothing_and_is_refused_beforehand)
 	cr_assert_eq(ledger_ready(l, &err), 0, "%s", err.text);
 	(void)ledger_close(l);
 	expect_whole(dir, 6);
+}
+
+/* As the caller's shell may have set it: the write is refused then, whatever was reserved. */
+Test(ledger, a_limit_on_file_sizes_is_met_beforehand)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_ledger struct ledger *l = ledgers_open(dir, 0, false);
+	const struct rlimit tight = { .rlim_cur = 1024, .rlim_max = RLIM_INFINITY };
+	const struct rlimit roomy = { .rlim_cur = 1 << 20, .rlim_max = RLIM_INFINITY };
+	struct cloche_err err = { 0 };
+	struct ledger_finding f;
+
+	cr_assert_eq(ledger_ready(l, &err), 0, "%s", err.text);
+	ledgers_append(l, 0, 1);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &tight), 0, "%m");
+	/* What is reserved already does not count. */
+	cr_assert_eq(ledger_ready(l, &err), -EFBIG);
+	cr_assert(strstr(err.text, "file sizes (ulimit -f) is 1024 bytes"), "%s", err.text);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &roomy), 0, "%m");
+	/* Whatever ready lets pass can be written. */
+	for (uint64_t n = 1; ledger_ready(l, &err) == 0; n++)
+		ledgers_append(l, n, n + 1);
+	cr_assert_eq(err.code, EFBIG, "%s", err.text);
+	f = ledgers_verify(dir);
+	cr_assert_gt(f.records, 1000);
+	expect_whole(dir, f.records);
 }
 
 /* ---- many at a time ---- */
