@@ -61,6 +61,15 @@ void args_lost(const char *verb, const char *ledger, uint64_t records)
 			      verb, quote(word, ledger), records);
 }
 
+void args_incomplete(const char *verb, uint64_t records)
+{
+	if (records)
+		(void)fprintf(stderr,
+			      "cloche %s: %" PRIu64 " records are missing from this ledger and not "
+			      "counted here; 'cloche audit verify' tells where\n",
+			      verb, records);
+}
+
 static int instant_bad(const char *text, struct cloche_err *err)
 {
 	char word[QUOTE_LEN];

@@ -21,6 +21,9 @@ int args_failed(const char *verb, const struct cloche_err *err);
 /* One line on standard error that a writer found so many records gone (none: nothing is said). */
 void args_lost(const char *verb, const char *ledger, uint64_t records);
 
+/* The same where sums are shown of a ledger that says itself that so many records are missing. */
+void args_incomplete(const char *verb, uint64_t records);
+
 /* An instant: 2026-01-02, 2026-01-02T03:04[:05][Z] (UTC), @SECONDS since 1970, or so long ago:
  * 7d, 24h, 90m. */
 int args_instant(const char *text, int64_t now_ns, int64_t *ret_ns, struct cloche_err *err);

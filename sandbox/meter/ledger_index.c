@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INDEX_VERSION "1"
+#define INDEX_VERSION "2"
 
 #define KEYS "hour, uid, owner, function, verdict, memory, prices"
 #define SUMS                                                                                      \
@@ -27,7 +27,8 @@
 	"charge_lo, request_hi, request_lo, fair_hi, fair_lo"
 
 static const char schema[] =
-	"CREATE TABLE meta (head BLOB NOT NULL);"
+	"CREATE TABLE meta (head BLOB NOT NULL, lost INT NOT NULL);"
+	"CREATE TABLE segments (number INTEGER PRIMARY KEY, size INT NOT NULL);"
 	"CREATE TABLE raw (hour INT, number INT, started_ns INT, uid INT, owner TEXT,"
 	" function TEXT, verdict TEXT, memory INT, prices TEXT, n INT, cold INT, billed_ms INT,"
 	" duration_ns INT, contention_ns INT, unmeasured INT, gbs_hi INT, gbs_lo INT,"
@@ -73,6 +74,7 @@ static int sql_exec(sqlite3 *db, const char *sql, struct cloche_err *err)
 struct filler {
 	sqlite3 *db;
 	sqlite3_stmt *insert;
+	sqlite3_stmt *segment;
 	int64_t first_hour;
 	struct cloche_err *err;
 };
@@ -81,6 +83,19 @@ static void bind_money(sqlite3_stmt *s, int at, money_t amount)
 {
 	(void)sqlite3_bind_int64(s, at, (int64_t)(amount / 1000000000));
 	(void)sqlite3_bind_int64(s, at + 1, (int64_t)(amount % 1000000000));
+}
+
+/* A seal ends its segment, which is so long from then on. */
+static int segment_add(const struct ledger_entry *entry, struct filler *f)
+{
+	sqlite3_stmt *s = f->segment;
+
+	(void)sqlite3_bind_int64(s, 1, (int64_t)entry->segment);
+	(void)sqlite3_bind_int64(s, 2, (int64_t)(entry->offset + entry->frame->size));
+	if (sqlite3_step(s) != SQLITE_DONE)
+		return sql_failed(f->db, f->err);
+	(void)sqlite3_reset(s);
+	return 0;
 }
 
 static int row_add(const struct ledger_entry *entry, void *arg)
@@ -92,6 +107,8 @@ static int row_add(const struct ledger_entry *entry, void *arg)
 	sqlite3_stmt *s = f->insert;
 	int64_t hour;
 
+	if (entry->frame->type == FRAME_SEAL)
+		return segment_add(entry, f);
 	if (!r)
 		return 0;
 	if (r->charge > most || r->request > most || r->fair > most)
@@ -126,31 +143,33 @@ static int row_add(const struct ledger_entry *entry, void *arg)
 	return 0;
 }
 
-/* Where the index has come to; false when it has not begun. */
-static bool head_load(sqlite3 *db, struct ledger_head *ret)
+/* Where the index has come to, and the losses noted until there; false when it has not begun. */
+static bool mark_load(sqlite3 *db, struct ledger_head *ret, uint64_t *ret_lost)
 {
 	sqlite3_stmt *s = NULL;
 	bool ok = false;
 
-	if (sqlite3_prepare_v2(db, "SELECT head FROM meta", -1, &s, NULL) == SQLITE_OK &&
+	if (sqlite3_prepare_v2(db, "SELECT head, lost FROM meta", -1, &s, NULL) == SQLITE_OK &&
 	    sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == (int)sizeof(*ret)) {
 		memcpy(ret, sqlite3_column_blob(s, 0), sizeof(*ret));
+		*ret_lost = (uint64_t)sqlite3_column_int64(s, 1);
 		ok = true;
 	}
 	(void)sqlite3_finalize(s);
 	return ok;
 }
 
-static int head_save(sqlite3 *db, const struct ledger_head *head, struct cloche_err *err)
+static int mark_save(sqlite3 *db, const struct ledger_head *head, uint64_t lost,
+		     struct cloche_err *err)
 {
 	sqlite3_stmt *s = NULL;
 	int r = sql_exec(db, "DELETE FROM meta", err);
 
 	if (r < 0)
 		return r;
-	if (sqlite3_prepare_v2(db, "INSERT INTO meta VALUES (?1)", -1, &s, NULL) != SQLITE_OK ||
+	if (sqlite3_prepare_v2(db, "INSERT INTO meta VALUES (?1, ?2)", -1, &s, NULL) != SQLITE_OK ||
 	    sqlite3_bind_blob(s, 1, head, sizeof(*head), SQLITE_STATIC) != SQLITE_OK ||
-	    sqlite3_step(s) != SQLITE_DONE)
+	    sqlite3_bind_int64(s, 2, (int64_t)lost) != SQLITE_OK || sqlite3_step(s) != SQLITE_DONE)
 		r = sql_failed(db, err);
 	(void)sqlite3_finalize(s);
 	return r;
@@ -169,47 +188,123 @@ static int rows_roll_up(sqlite3 *db, int64_t first_hour, uint64_t after, struct 
 	return r;
 }
 
-/* Takes in what the ledger has behind `from`; *ret_broken when the chain does not go on there. */
-static int fill(sqlite3 *db, const char *dir, const struct ledger_head *from,
-		struct ledger_finding *ret, struct cloche_err *err)
+/* One segment that was taken in: is it as long as it was, or at least, while it is open? */
+static int segment_check(int dirfd, uint64_t number, uint64_t size, bool open,
+			 struct ledger_finding *ret, struct cloche_err *err)
 {
-	struct filler f = { .db = db, .first_hour = INT64_MAX, .err = err };
-	struct ledger_walk walk = { .each = row_add, .arg = &f, .from = from };
-	int r;
+	char name[SEGMENT_NAME_LEN];
+	const char *how = NULL;
+	struct stat st;
 
-	if (sqlite3_prepare_v2(db, insert_raw, -1, &f.insert, NULL) != SQLITE_OK)
-		return sql_failed(db, err);
-	r = ledger_verify(dir, &walk, ret, err);
-	(void)sqlite3_finalize(f.insert);
-	if (r < 0 || ret->broken)
+	ledger_segment_name(number, name);
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT)
+			return cloche_err_sys(err, errno, "look at segment %" PRIu64, number);
+		how = "is missing";
+	} else if ((uint64_t)st.st_size < size) {
+		how = "is shorter than it was";
+	} else if (!open && (uint64_t)st.st_size > size) {
+		how = "is longer than when it was sealed";
+	}
+	if (!how)
+		return 0;
+	ret->broken = true;
+	ret->segment = number;
+	(void)snprintf(ret->text, sizeof(ret->text), "segment %" PRIu64 " %s", number, how);
+	return 0;
+}
+
+/* All segments up to where the index has come; *ret is broken at the first that is not as it was.
+ * What is in them is not read: that is what an audit is for. */
+static int segments_check(sqlite3 *db, const char *dir, const struct ledger_head *head,
+			  struct ledger_finding *ret, struct cloche_err *err)
+{
+	cleanup_fd int fd = ledger_dir_open(dir, err);
+	sqlite3_stmt *s = NULL;
+	int r = fd < 0 ? fd : 0, step = SQLITE_DONE;
+
+	if (r < 0)
 		return r;
-	if (ret->records)
-		r = rows_roll_up(db, f.first_hour, from ? from->number : 0, err);
-	if (r == 0)
-		r = head_save(db, &ret->end, err);
+	if (sqlite3_prepare_v2(db, "SELECT number, size FROM segments ORDER BY number", -1, &s,
+			       NULL) != SQLITE_OK)
+		r = sql_failed(db, err);
+	while (r == 0 && !ret->broken && (step = sqlite3_step(s)) == SQLITE_ROW)
+		r = segment_check(fd, (uint64_t)sqlite3_column_int64(s, 0),
+				  (uint64_t)sqlite3_column_int64(s, 1), false, ret, err);
+	if (r == 0 && !ret->broken && step != SQLITE_DONE)
+		r = sql_failed(db, err);
+	(void)sqlite3_finalize(s);
+	if (r == 0 && !ret->broken && !head->sealed)
+		r = segment_check(fd, head->segment, head->end, true, ret, err);
 	return r;
 }
 
-static int build(sqlite3 *db, const char *dir, bool anew, struct ledger_finding *ret,
-		 struct cloche_err *err)
-{
+/* Where an index has come to. */
+struct mark {
 	struct ledger_head head;
+	uint64_t lost;
+};
+
+/* Takes in what the ledger has behind `from` (NULL: all); *ret is broken when the chain does not
+ * go on there. */
+static int fill(sqlite3 *db, const char *dir, const struct mark *from, uint64_t *ret_lost,
+		struct ledger_finding *ret, struct cloche_err *err)
+{
+	struct filler f = { .db = db, .first_hour = INT64_MAX, .err = err };
+	struct ledger_walk walk = { .each = row_add, .arg = &f, .from = from ? &from->head : NULL };
+	int r;
+
+	if (sqlite3_prepare_v2(db, insert_raw, -1, &f.insert, NULL) != SQLITE_OK ||
+	    sqlite3_prepare_v2(db, "INSERT INTO segments VALUES (?1, ?2)", -1, &f.segment, NULL) !=
+		    SQLITE_OK)
+		r = sql_failed(db, err);
+	else
+		r = ledger_verify(dir, &walk, ret, err);
+	(void)sqlite3_finalize(f.insert);
+	(void)sqlite3_finalize(f.segment);
+	if (r < 0 || ret->broken)
+		return r;
+	*ret_lost = ret->lost_frames + (from ? from->lost : 0);
+	if (ret->records)
+		r = rows_roll_up(db, f.first_hour, from ? from->head.number : 0, err);
+	if (r == 0)
+		r = mark_save(db, &ret->end, *ret_lost, err);
+	return r;
+}
+
+/* What an index knows that no longer agrees with the ledger. */
+struct doubt {
+	bool is;
+	struct mark mark;
+	char text[128];
+};
+
+static int build(sqlite3 *db, const char *dir, bool anew, struct doubt *doubt, uint64_t *ret_lost,
+		 struct ledger_finding *ret, struct cloche_err *err)
+{
+	struct mark mark;
 	int r;
 
 	r = sql_exec(db, "BEGIN IMMEDIATE", err);
 	if (r < 0)
 		return r;
-	if (!anew && head_load(db, &head)) {
-		r = fill(db, dir, &head, ret, err);
+	if (!anew && mark_load(db, &mark.head, &mark.lost)) {
+		r = segments_check(db, dir, &mark.head, ret, err);
+		if (r == 0 && !ret->broken)
+			r = fill(db, dir, &mark, ret_lost, ret, err);
+		if (r == 0 && ret->broken) {
+			*doubt = (struct doubt){ .is = true, .mark = mark };
+			(void)snprintf(doubt->text, sizeof(doubt->text), "%.120s", ret->text);
+		}
 	} else {
 		r = sql_exec(db,
 			     "DROP TABLE IF EXISTS meta; DROP TABLE IF EXISTS raw; "
-			     "DROP TABLE IF EXISTS rollup",
+			     "DROP TABLE IF EXISTS rollup; DROP TABLE IF EXISTS segments",
 			     err);
 		if (r == 0)
 			r = sql_exec(db, schema, err);
 		if (r == 0)
-			r = fill(db, dir, NULL, ret, err);
+			r = fill(db, dir, NULL, ret_lost, ret, err);
 	}
 	if (r == 0 && !ret->broken)
 		return sql_exec(db, "COMMIT", err);
@@ -246,9 +341,17 @@ static int db_open(const char *path, sqlite3 **ret)
 	return 0;
 }
 
-/* One attempt: -EAGAIN when another one, from nothing, may do better. */
-static int attempt(const char *dir, const char *path, bool anew, struct ledger_index *ret,
-		   struct cloche_err *err)
+static int broken(const char *dir, const struct ledger_finding *f, struct cloche_err *err)
+{
+	return cloche_err_set(err, EBADMSG,
+			      "ledger '%.150s' is broken at record %" PRIu64 ": %.150s; "
+			      "'cloche audit verify' shows more",
+			      dir, f->number, f->text);
+}
+
+/* One attempt; *doubt is filled in when the index there and the ledger do not agree. */
+static int attempt(const char *dir, const char *path, bool anew, struct doubt *doubt,
+		   struct ledger_index *ret, struct cloche_err *err)
 {
 	struct ledger_finding finding = { 0 };
 	sqlite3 *db;
@@ -257,12 +360,9 @@ static int attempt(const char *dir, const char *path, bool anew, struct ledger_i
 	if (db_open(path, &db) < 0)
 		return cloche_err_set(err, EIO, "open ledger index '%.200s'", path);
 	anew = anew || !is_usable(db);
-	r = build(db, dir, anew, &finding, err);
+	r = build(db, dir, anew, doubt, &ret->lost, &finding, err);
 	if (r == 0 && finding.broken)
-		r = cloche_err_set(err, EBADMSG,
-				   "ledger '%.150s' is broken at record %" PRIu64 ": %.150s; "
-				   "'cloche audit verify' shows more",
-				   dir, finding.number, finding.text);
+		r = broken(dir, &finding, err);
 	if (r < 0) {
 		(void)sqlite3_close(db);
 		return r;
@@ -270,6 +370,31 @@ static int attempt(const char *dir, const char *path, bool anew, struct ledger_i
 	ret->db = db;
 	ret->rebuilt = anew;
 	return 0;
+}
+
+/*
+ * The index has come further than the ledger goes, or elsewhere. 0: it may be thrown away, since it
+ * is another ledger's, or the ledger says itself that records are missing. Else the ledger was cut
+ * or put back, and an index that is made anew would hide that.
+ */
+static int doubt_settle(const char *dir, const struct doubt *doubt, struct cloche_err *err)
+{
+	const struct ledger_head *was = &doubt->mark.head;
+	struct ledger_finding f;
+	int r = ledger_verify(dir, &(struct ledger_walk){ 0 }, &f, err);
+
+	if (r < 0)
+		return r;
+	if (f.broken)
+		return broken(dir, &f, err);
+	if (memcmp(f.end.ledger_id, was->ledger_id, sizeof(was->ledger_id)) != 0 ||
+	    f.lost_frames > doubt->mark.lost)
+		return 0;
+	return cloche_err_set(err, ESTALE,
+			      "ledger '%.150s' lacks records that its index has taken in, up to "
+			      "record %" PRIu64 ": %.120s; if it was put back on purpose, 'cloche "
+			      "audit index' goes by what is there",
+			      dir, was->number, doubt->text);
 }
 
 /* A directory that is no ledger must not get an index, nor lose a file of that name. */
@@ -294,6 +419,7 @@ static int expect_ledger(const char *dir, struct cloche_err *err)
 int ledger_index_open(const char *dir, bool rebuild, struct ledger_index *ret,
 		      struct cloche_err *err)
 {
+	struct doubt doubt = { 0 };
 	char path[PATH_MAX];
 	struct stat st;
 	int r;
@@ -308,16 +434,18 @@ int ledger_index_open(const char *dir, bool rebuild, struct ledger_index *ret,
 	/* SQLite would follow a link; only the ledger's owner keeps an index in it. */
 	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && access(dir, W_OK) == 0) {
 		if (!rebuild)
-			r = attempt(dir, path, false, ret, err);
+			r = attempt(dir, path, false, &doubt, ret, err);
+		if (doubt.is && doubt_settle(dir, &doubt, err) < 0)
+			return -err->code;
 		if (r < 0 && r != -ENOENT) {
 			(void)unlink(path);
-			r = attempt(dir, path, true, ret, err);
+			r = attempt(dir, path, true, &doubt, ret, err);
 		}
 		if (r == 0 || r == -EBADMSG || r == -ENOENT)
 			return r;
 	}
 	ret->in_memory = true;
-	return attempt(dir, ":memory:", true, ret, err);
+	return attempt(dir, ":memory:", true, &doubt, ret, err);
 }
 
 void ledger_index_close(struct ledger_index *index)

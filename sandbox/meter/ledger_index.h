@@ -3,6 +3,7 @@
 #define CLOCHE_METER_LEDGER_INDEX_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct cloche_err;
 struct sqlite3;
@@ -13,8 +14,15 @@ struct sqlite3;
  * and built anew when it is missing, damaged, of another version or of another ledger. Where it
  * cannot be written (a ledger that is somebody else's, a read-only disk) it is built in memory.
  *
- *	raw	one row per invocation, by hour
- *	rollup	their sums by hour, owner, function, verdict, memory and price list
+ * It is also a witness: what it has taken in must still be there. Each time, the size of every
+ * segment is compared with what it was. Where one is gone or differs, all of the ledger is proven
+ * anew, and nothing is answered from one that lacks records without saying so itself: that is an
+ * error until the index is built anew by order (`rebuild`).
+ *
+ *	raw		one row per invocation, by hour
+ *	rollup		their sums by hour, owner, function, verdict, memory and price list
+ *	segments	the sealed ones and their sizes
+ *	meta		how far it has come
  *
  * Amounts are two integers, x_hi × 10⁹ + x_lo, so that SQLite's 64-bit sums stay exact (it refuses
  * to wrap); GB-seconds the same.
@@ -25,10 +33,11 @@ struct ledger_index {
 	struct sqlite3 *db;
 	bool in_memory;
 	bool rebuilt;
+	uint64_t lost; /* records that the ledger itself says are missing from it */
 };
 
-/* -EBADMSG when the ledger is broken: there is no bill of what cannot be proven. rebuild: throws
- * away what is there first. */
+/* -EBADMSG when the ledger is broken: there is no bill of what cannot be proven. -ESTALE when it
+ * has less than the index had taken in. rebuild: throws away what is there first. */
 int ledger_index_open(const char *dir, bool rebuild, struct ledger_index *ret,
 		      struct cloche_err *err);
 void ledger_index_close(struct ledger_index *index);

@@ -415,6 +415,10 @@ Test(ledger_run, records_that_vanished_are_told_of_and_never_forgotten)
 	expect_has(run.out, "\"lost_entries\":6");
 	expect_has(run.out, "\"lost\":[{\"before\":2,\"segment\":1,\"entries\":6,\"noted_at\":\"2");
 	run_free(&run);
+	CLOCHE(&run, "bill", "--ledger", dir);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.err, "6 records are missing from this ledger and not counted here");
+	run_free(&run);
 	/* Whoever else writes first tells of it too. */
 	cr_assert_eq(truncate(path, 0), 0);
 	CLOCHE(&run, "audit", "seal", "--ledger", dir);
@@ -764,6 +768,38 @@ Test(ledger_run, the_bill_is_the_sum_of_all_that_was_reported)
 	expect_has(bill.out, "\"oom\",1,1,");
 	expect_has(bill.out, "\"error\",1,1,");
 	expect_has(bill.out, "\"launch_error\",1,1,");
+}
+
+/* The index is no substitute for the ledger. */
+Test(ledger_run, no_bill_of_a_ledger_that_lost_a_segment)
+{
+	static const char *const verbs[][4] = { { "bill" }, { "cost", "--function", "f" } };
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char path[512];
+
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--name", "f", "--repeat", "2", "--", "true");
+	run_free(&run);
+	CLOCHE(&run, "audit", "seal", "--ledger", dir);
+	run_free(&run);
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
+	run_free(&run);
+	CLOCHE(&run, "bill", "--ledger", dir);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(setenv("CLOCHE_LEDGER", dir, 1), 0);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		const char *argv[6] = { env_need("CLOCHE") };
+
+		run_free(&run);
+		memcpy(argv + 1, verbs[i], sizeof(verbs[i]));
+		run_argv(&run, argv);
+		cr_assert_eq(run.status, 1, "%s", run.out);
+		cr_assert_str_eq(run.out, "");
+		expect_has(run.err, "segment 1 is missing");
+		cr_assert_eq(count_lines(run.err), 1, "%s", run.err);
+	}
 }
 
 /* `cloche cost` from what `cloche run` measured at two sizes. */

@@ -2,6 +2,7 @@
 /* Bills against sums made straight from the ledger, and the index's ways of coming back. */
 #include "base/err.h"
 #include "meter/bill.h"
+#include "meter/ledger_head.h"
 #include "meter/ledger_index.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/tmpdir.h"
@@ -207,15 +208,111 @@ Test(bill, a_lost_damaged_old_or_foreign_index_is_built_anew)
 	/* Another ledger's, which is further on. */
 	cr_assert_eq(rename(head, path), 0);
 	expect_sum(dir, &q, 500);
-	/* One that was ahead: the ledger was put back to an older copy. */
-	(void)snprintf(command, sizeof(command), "cp -r '%s' '%s/old'", dir, other);
+}
+
+static void copy_ledger(const char *from, const char *to)
+{
+	char command[1200];
+
+	(void)snprintf(command, sizeof(command), "cp '%s/head' '%s/'*.seg '%s'", from, from, to);
 	cr_assert_eq(system(command), 0);
+}
+
+static void expect_no_bill(const char *dir, int code, const char *says)
+{
+	struct ledger_index index = { 0 };
+	struct cloche_err err = { 0 };
+
+	/* Not the second time either. */
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(ledger_index_open(dir, false, &index, &err), -code, "%s", err.text);
+		cr_assert(strstr(err.text, says), "'%s' lacks '%s'", err.text, says);
+		cr_assert(!index.db);
+	}
+}
+
+/* Which the index knows, even where nothing else does. */
+Test(bill, a_ledger_that_was_put_back_is_told_of)
+{
+	cleanup_tmpdir char *dir = tmpdir_make(), *old = tmpdir_make();
+	const struct bill_query q = all(BILL_BY_OWNER);
+	struct ledger_index index;
+	struct cloche_err err = { 0 };
+
+	append(dir, 0, 500);
+	copy_ledger(dir, old);
 	append(dir, 500, 600);
 	expect_sum(dir, &q, 600);
-	(void)snprintf(command, sizeof(command), "cp '%s/old/head' '%s/old/'*.seg '%s'", other,
-		       other, dir);
-	cr_assert_eq(system(command), 0);
+	copy_ledger(old, dir);
+	expect_no_bill(dir, ESTALE, "lacks records that its index has taken in, up to record");
+	/* By order it is taken as it is. */
+	cr_assert_eq(ledger_index_open(dir, true, &index, &err), 0, "%s", err.text);
+	ledger_index_close(&index);
 	expect_sum(dir, &q, 500);
+}
+
+static char *segment_path(char buf[static 512], const char *dir, uint64_t segment)
+{
+	char name[SEGMENT_NAME_LEN];
+
+	ledger_segment_name(segment, name);
+	(void)snprintf(buf, 512, "%s/%s", dir, name);
+	return buf;
+}
+
+/* Any segment: gone, shorter, longer. 500 records in segments of 100,000 bytes are three. */
+Test(bill, a_segment_that_is_not_as_it_was_is_noticed)
+{
+	const struct bill_query q = all(BILL_BY_OWNER);
+
+	for (uint64_t n = 1; n <= 3; n++)
+		for (int how = 0; how < 3; how++) {
+			cleanup_tmpdir char *dir = tmpdir_make();
+			char path[512], head[512];
+			struct stat st;
+
+			append(dir, 0, 500);
+			expect_sum(dir, &q, 500);
+			cr_assert_eq(ledgers_verify(dir).segments, 3);
+			cr_assert_eq(stat(segment_path(path, dir, n), &st), 0);
+			/* The witness that the ledger itself has, removed too. */
+			(void)snprintf(head, sizeof(head), "%s/head", dir);
+			cr_assert_eq(unlink(head), 0);
+			if (how == 0)
+				cr_assert_eq(unlink(path), 0);
+			else
+				cr_assert_eq(truncate(path, st.st_size + (how == 1 ? -1 : 1)), 0);
+			/* Behind the end of the open one, it is a torn write. */
+			if (n == 3 && how == 2)
+				expect_sum(dir, &q, 500);
+			else if (n == 3)
+				expect_no_bill(dir, ESTALE, how ? "shorter" : "is missing");
+			else
+				expect_no_bill(dir, EBADMSG, "is broken at record");
+		}
+}
+
+/* A loss that the ledger tells of itself is no reason to refuse: the sum says what it lacks. */
+Test(bill, records_that_the_chain_says_are_lost_are_counted)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	const struct bill_query q = all(BILL_BY_OWNER);
+	cleanup_ledger_index struct ledger_index index = { 0 };
+	struct cloche_err err = { 0 };
+	char path[512];
+	struct stat st;
+
+	append(dir, 0, 50);
+	expect_sum(dir, &q, 50);
+	cr_assert_eq(stat(segment_path(path, dir, 1), &st), 0);
+	cr_assert_eq(truncate(path, st.st_size - 1), 0);
+	expect_no_bill(dir, EBADMSG, "removed, or lost with the power");
+	append(dir, 50, 60);
+	expect_sum(dir, &q, 59);
+	append(dir, 60, 61);
+	cr_assert_eq(ledger_index_open(dir, false, &index, &err), 0, "%s", err.text);
+	cr_assert(!index.rebuilt);
+	cr_assert_eq(index.lost, 1);
 }
 
 Test(bill, there_is_no_bill_of_a_broken_ledger)
