@@ -257,8 +257,7 @@ static int option_take(int opt, struct bill_args *a, struct cloche_err *err)
 	case OPT_UNTIL:
 		return args_instant(optarg, clock_real_ns(), &a->query.until_ns, err);
 	case OPT_FUNCTION:
-		a->query.function = optarg;
-		break;
+		return args_function(optarg, &a->query.function, err);
 	case OPT_OWNER:
 		r = parse_count(optarg, 0, UINT32_MAX, &uid, err);
 		if (r == 0 && args_owner() >= 0 && (int64_t)uid != args_owner())

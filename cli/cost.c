@@ -409,8 +409,7 @@ static int option_take(int opt, struct cost_args *a, struct cloche_err *err)
 		a->prices = optarg;
 		return 0;
 	case OPT_FUNCTION:
-		a->function = optarg;
-		return 0;
+		return args_function(optarg, &a->function, err);
 	case OPT_LEDGER:
 		a->ledger = optarg;
 		return 0;

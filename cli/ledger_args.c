@@ -141,6 +141,15 @@ int args_instant(const char *text, int64_t now_ns, int64_t *ret_ns, struct cloch
 	return 0;
 }
 
+int args_function(const char *text, const char **ret, struct cloche_err *err)
+{
+	if (!*text)
+		return cloche_err_set(err, EINVAL,
+				      "'': expected a name, as 'cloche run --name' gives");
+	*ret = text;
+	return 0;
+}
+
 static const struct {
 	const char *names[4];
 	uint64_t seconds;

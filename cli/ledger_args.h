@@ -28,6 +28,9 @@ void args_incomplete(const char *verb, uint64_t records);
  * 7d, 24h, 90m. */
 int args_instant(const char *text, int64_t now_ns, int64_t *ret_ns, struct cloche_err *err);
 
+/* A function's name to look for. The empty one, which would mean all that have none, is refused. */
+int args_function(const char *text, const char **ret, struct cloche_err *err);
+
 /* "50/min", "2/s", "1000/day": calls in so many seconds. */
 int args_rate(const char *text, uint64_t *ret_calls, uint64_t *ret_seconds, struct cloche_err *err);
 

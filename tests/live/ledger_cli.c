@@ -243,6 +243,8 @@ static const struct {
 	{ { "cost", "-m", "4G", "--duration", "1", "--prices", "lambda-2019" }, 1, "3008 MB" },
 	{ { "cost", "-m", "1", "--duration", "1", "--prices", "nope" }, 1, "no price list 'nope'" },
 	{ { "cost", "--function", "f", "--duration", "1" }, 2, "leave out" },
+	{ { "cost", "--function", "" }, 2, "--function: ''" },
+	{ { "bill", "--function", "" }, 2, "--function: ''" },
 	{ { "bill", "--by", "moon" }, 2, "'moon'" },
 	{ { "bill", "--since", "2026-02-31" }, 2, "'2026-02-31'" },
 	{ { "bill", "--since", "" }, 2, "--since" },
