@@ -43,9 +43,10 @@ static const char help[] =
 	"--env, --env-file, --bind, --rootfs, --workdir, --net, --policy, --name, --prices,\n"
 	"--ledger, --no-ledger, --ledger-full, --ledger-sync.\n\n"
 	"A size ends at its first run that fails; it is shown with the verdict and without\n"
-	"a price. Time and price are those of the median run. Standard input is given to\n"
-	"every run anew (a pipe is read to its end first), standard output is thrown\n"
-	"away. Every run is in the ledger.\n"
+	"a price. Time and price are those of the median run (of an even number, of the\n"
+	"mean of the two in the middle). Standard input is given to every run anew (a\n"
+	"pipe is read to its end first), standard output is thrown away. Every run is in\n"
+	"the ledger.\n"
 	"Exit status: 0 when a size succeeded, 1 when none did, 130 when interrupted, 2\n"
 	"usage; 125, 126 and 127 as for 'cloche run'.\n\n"
 	"Examples:\n"
@@ -318,8 +319,7 @@ static void take(const struct report *r, void *arg)
 	if (r->inv->ran && r->inv->peak_known && r->inv->usage.memory_peak > s->peak_bytes)
 		s->peak_bytes = r->inv->usage.memory_peak;
 	if (r->inv->verdict == VERDICT_OK && r->charge) {
-		s->times_ns[s->n] = r->charge->duration_ns;
-		s->charges[s->n++] = *r->charge;
+		s->times_ns[s->n++] = r->charge->duration_ns;
 		return;
 	}
 	s->failed = true;
@@ -377,23 +377,34 @@ static int run_all(struct job *job)
 	return 0;
 }
 
+/* The median run and its price; of an even number of runs it lies between two of them. */
+static int summarize(const struct tune *t, struct tune_size *s, struct sizing *ret,
+		     struct cloche_err *err)
+{
+	struct prices_use use = { .memory_bytes = s->memory_bytes, .contention_ns = -1 };
+	int r;
+
+	*ret = (struct sizing){ .memory_bytes = s->memory_bytes, .ok = !s->failed };
+	if (s->failed)
+		return 0;
+	s->median_ns = use.wall_ns = sizing_median(s->times_ns, s->n);
+	r = prices_charge(&t->prices, &use, &s->charge, err);
+	ret->time_ns = s->median_ns;
+	ret->cost = s->charge.charge + s->charge.request;
+	return r;
+}
+
 static int tell(struct job *job)
 {
 	struct sizing sizes[TUNE_SIZES_MAX] = { 0 };
 	struct tune *t = &job->tune;
 	const char *no_colour = getenv("NO_COLOR");
+	struct cloche_err err = { 0 };
 	int r = 0;
 
-	for (size_t i = 0; i < t->n; i++) {
-		struct tune_size *s = &t->sizes[i];
-
-		sizes[i] = (struct sizing){ .memory_bytes = s->memory_bytes, .ok = !s->failed };
-		if (s->failed)
-			continue;
-		s->median = sizing_median(s->times_ns, s->n);
-		sizes[i].time_ns = s->times_ns[s->median];
-		sizes[i].cost = s->charges[s->median].charge + s->charges[s->median].request;
-	}
+	for (size_t i = 0; i < t->n; i++)
+		if (summarize(t, &t->sizes[i], &sizes[i], &err) < 0)
+			return args_failed("tune", &err);
 	t->choice = sizing_choose(sizes, t->n);
 	if (job->json)
 		r = tune_json(t);
@@ -413,16 +424,8 @@ static int tune_run(struct job *job)
 {
 	struct cloche_err err = { 0 };
 	struct run_options first;
-	int r = 0;
+	int r = options_at(job, job->tune.sizes[0].memory_bytes, &first, &err);
 
-	for (size_t i = 0; r == 0 && i < job->tune.n; i++) {
-		job->tune.sizes[i].charges =
-			calloc(job->tune.runs, sizeof(*job->tune.sizes[i].charges));
-		if (!job->tune.sizes[i].charges)
-			r = cloche_err_sys(&err, ENOMEM, "keep the results");
-	}
-	if (r == 0)
-		r = options_at(job, job->tune.sizes[0].memory_bytes, &first, &err);
 	if (r == 0)
 		r = input_open(job, &err);
 	if (r == 0)
@@ -439,8 +442,6 @@ static int tune_run(struct job *job)
 
 static void job_free(struct job *job)
 {
-	for (size_t i = 0; i < job->tune.n; i++)
-		free(job->tune.sizes[i].charges);
 	fd_close(&job->opt.out_fd);
 	fd_close(&job->opt.err_fd);
 	run_options_free(&job->opt);

@@ -19,13 +19,14 @@ struct tune_size {
 	uint64_t vcpu_micro; /* 0: not known, since nothing could be launched */
 	unsigned n;	     /* successful runs */
 	int64_t times_ns[TUNE_RUNS_MAX];
-	struct prices_charge *charges; /* of each; owned */
-	uint64_t peak_bytes;	       /* the largest that was measured; 0: none was */
+	uint64_t peak_bytes; /* the largest that was measured; 0: none was */
 	bool failed;
 	enum verdict verdict; /* of the run that failed */
 	int status;	      /* what its exit status would have been */
 	char why[200];	      /* what it said last, on one line */
-	size_t median;	      /* of the successful ones */
+	/* unless it failed: */
+	int64_t median_ns;
+	struct prices_charge charge; /* of a run that takes the median */
 };
 
 struct tune {

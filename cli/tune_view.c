@@ -29,7 +29,7 @@ static bool has_mark(const struct tune *t, size_t i, int mark)
 
 static money_t call_cost(const struct tune_size *s)
 {
-	return s->charges[s->median].charge + s->charges[s->median].request;
+	return s->charge.charge + s->charge.request;
 }
 
 struct text {
@@ -113,8 +113,8 @@ static void print_row(const struct tune *t, const struct tune_size *s)
 	if (s->peak_bytes)
 		(void)snprintf(peak.s, sizeof(peak.s), "%" PRIu64,
 			       (s->peak_bytes + (1 << 20) - 1) >> 20);
-	(void)printf("  %11s  %11s  %11s  %7s  %13s\n", ms_text(s->times_ns[s->median]).s,
-		     ms_text(least).s, ms_text(most).s, peak.s, million_text(s).s);
+	(void)printf("  %11s  %11s  %11s  %7s  %13s\n", ms_text(s->median_ns).s, ms_text(least).s,
+		     ms_text(most).s, peak.s, million_text(s).s);
 }
 
 static void print_bar(__int128 value, __int128 most, int width, const char *sgr)
@@ -135,8 +135,8 @@ static void print_picture(const struct tune *t, bool colour)
 
 		if (s->failed)
 			continue;
-		if (s->times_ns[s->median] > slowest)
-			slowest = s->times_ns[s->median];
+		if (s->median_ns > slowest)
+			slowest = s->median_ns;
 		if (call_cost(s) > dearest)
 			dearest = call_cost(s);
 	}
@@ -150,7 +150,7 @@ static void print_picture(const struct tune *t, bool colour)
 			(void)printf("  %s\n", verdict_text(s->verdict));
 			continue;
 		}
-		print_bar(s->times_ns[s->median], slowest, BAR, colour ? "\033[36m" : NULL);
+		print_bar(s->median_ns, slowest, BAR, colour ? "\033[36m" : NULL);
 		print_bar(call_cost(s), dearest, marked ? BAR : 0, colour ? "\033[32m" : NULL);
 		print_marks(t, i, colour);
 		(void)putchar('\n');
@@ -184,8 +184,7 @@ static void print_choice(const struct tune *t)
 			continue;
 		(void)printf("%s: %s; against %s: ", marks[m].name, size_text(s->memory_bytes).s,
 			     size_text(base->memory_bytes).s);
-		print_change(base->times_ns[base->median], s->times_ns[s->median], "faster",
-			     "slower", "as fast");
+		print_change(base->median_ns, s->median_ns, "faster", "slower", "as fast");
 		(void)fputs(", ", stdout);
 		print_change(call_cost(base), call_cost(s), "cheaper", "dearer", "same price");
 		(void)putchar('\n');
@@ -217,7 +216,7 @@ static json_t *usd_json(money_t amount)
 static json_t *size_json(const struct tune *t, size_t at)
 {
 	const struct tune_size *s = &t->sizes[at];
-	const struct prices_charge *c = s->failed ? NULL : &s->charges[s->median];
+	const struct prices_charge *c = s->failed ? NULL : &s->charge;
 	json_t *o = json_object(), *times = json_array(), *list = json_array();
 
 	for (unsigned i = 0; i < s->n; i++)
@@ -236,9 +235,9 @@ static json_t *size_json(const struct tune *t, size_t at)
 			  s->peak_bytes ? json_integer((json_int_t)s->peak_bytes) : json_null()));
 	(void)json_object_update_new(
 		o, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "median_ns",
-			     c ? json_integer((json_int_t)s->times_ns[s->median]) : json_null(),
-			     "billed_ms", c ? json_integer((json_int_t)c->billed_ms) : json_null(),
-			     "gb_seconds", c ? json_string(c->gb_seconds) : json_null(), "usd",
+			     c ? json_integer((json_int_t)s->median_ns) : json_null(), "billed_ms",
+			     c ? json_integer((json_int_t)c->billed_ms) : json_null(), "gb_seconds",
+			     c ? json_string(c->gb_seconds) : json_null(), "usd",
 			     c ? usd_json(c->charge) : json_null(), "request_usd",
 			     c ? usd_json(c->request) : json_null(), "usd_a_call",
 			     c ? usd_json(call_cost(s)) : json_null(), "marks", list));

@@ -63,17 +63,24 @@ struct sizing_choice sizing_choose(const struct sizing *sizes, size_t n)
 	return c;
 }
 
-size_t sizing_median(const int64_t *times_ns, size_t n)
+/* The one with so many below it in the order; of equals the first one comes first. */
+static int64_t time_ranked(const int64_t *times_ns, size_t n, size_t rank)
 {
 	for (size_t i = 0; i < n; i++) {
 		size_t below = 0;
 
-		/* Its place in the order, of equals the first one first. */
 		for (size_t j = 0; j < n; j++)
 			if (times_ns[j] < times_ns[i] + (j < i))
 				below++;
-		if (below == (n - 1) / 2)
-			return i;
+		if (below == rank)
+			return times_ns[i];
 	}
 	return 0;
+}
+
+int64_t sizing_median(const int64_t *times_ns, size_t n)
+{
+	int64_t low = time_ranked(times_ns, n, (n - 1) / 2);
+
+	return low + (time_ranked(times_ns, n, n / 2) - low) / 2;
 }

@@ -37,7 +37,8 @@ struct sizing_choice {
 /* sizes in ascending order of memory. */
 struct sizing_choice sizing_choose(const struct sizing *sizes, size_t n);
 
-/* The lower median of n times (> 0): the index of a run that was really there. */
-size_t sizing_median(const int64_t *times_ns, size_t n);
+/* The median of n times (n > 0, none negative); of an even number the mean of the two in the
+ * middle, rounded down. */
+int64_t sizing_median(const int64_t *times_ns, size_t n);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "base/fd.h"
 #include "meter/money.h"
+#include "meter/prices.h"
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/run.h"
@@ -123,6 +124,35 @@ Test(tune, marks_follow_from_the_times_and_prices)
 	json_decref(tune);
 	/* Nine runs, nine records. */
 	cr_expect_eq(ledgers_verify(dir).records, 9);
+}
+
+/* Also in the price: that of a run that takes so long. */
+Test(tune, the_median_of_two_runs_lies_between_them)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	struct prices_use use = { .memory_bytes = 128 << 20, .contention_ns = -1 };
+	struct prices_charge charge;
+	struct prices prices;
+	json_t *tune, *size, *times;
+	int64_t a, b;
+
+	TUNE(&run, dir, "--sizes", "128", "--runs", "2", "--json", "--", "sh", "-c", SH_BURN);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	tune = json_loads(run.out, JSON_REJECT_DUPLICATES, NULL);
+	cr_assert(tune, "%s", run.out);
+	size = size_at(tune, 0);
+	times = json_object_get(size, "times_ns");
+	cr_assert_eq(json_array_size(times), 2);
+	a = json_integer_value(json_array_get(times, 0));
+	b = json_integer_value(json_array_get(times, 1));
+	cr_expect_eq(number_of(size, "median_ns"), (a + b) / 2);
+	use.wall_ns = (a + b) / 2;
+	cr_assert_eq(prices_find("lambda", &prices, NULL), 0);
+	cr_assert_eq(prices_charge(&prices, &use, &charge, NULL), 0);
+	cr_expect_eq(number_of(size, "billed_ms"), charge.billed_ms);
+	cr_expect_eq(money_of(size, "usd"), charge.charge);
+	json_decref(tune);
 }
 
 Test(tune, the_table_is_aligned_and_without_colours_in_a_pipe)

@@ -85,11 +85,16 @@ Test(sizing, choices)
 	}
 }
 
-Test(sizing, the_median_is_a_run_that_was_there)
+Test(sizing, the_median_of_an_even_number_is_the_mean_of_the_middle_two)
 {
-	cr_expect_eq(sizing_median((const int64_t[]){ 5 }, 1), 0);
-	cr_expect_eq(sizing_median((const int64_t[]){ 9, 1 }, 2), 1);
-	cr_expect_eq(sizing_median((const int64_t[]){ 9, 1, 5 }, 3), 2);
-	cr_expect_eq(sizing_median((const int64_t[]){ 4, 3, 2, 1 }, 4), 2);
-	cr_expect_eq(sizing_median((const int64_t[]){ 7, 7, 7, 7 }, 4), 1);
+	const int64_t far = INT64_MAX - 1;
+
+	cr_expect_eq(sizing_median((const int64_t[]){ 5 }, 1), 5);
+	cr_expect_eq(sizing_median((const int64_t[]){ 9, 1 }, 2), 5);
+	cr_expect_eq(sizing_median((const int64_t[]){ 1, 4 }, 2), 2);
+	cr_expect_eq(sizing_median((const int64_t[]){ 9, 1, 5 }, 3), 5);
+	cr_expect_eq(sizing_median((const int64_t[]){ 10, 30, 20, 900 }, 4), 25);
+	cr_expect_eq(sizing_median((const int64_t[]){ 7, 7, 7, 7 }, 4), 7);
+	cr_expect_eq(sizing_median((const int64_t[]){ 3, 8, 3, 8, 3, 8 }, 6), 5);
+	cr_expect_eq(sizing_median((const int64_t[]){ far, far - 2 }, 2), far - 1);
 }
