@@ -266,10 +266,11 @@ static int option_take(int opt, struct bill_args *a, struct cloche_err *err)
 			a->query.owner_uid = (int64_t)uid;
 		break;
 	case OPT_JSON:
-		a->form = FORM_JSON;
-		break;
 	case OPT_CSV:
-		a->form = FORM_CSV;
+		if (a->form != FORM_TABLE && (a->form == FORM_JSON) != (opt == OPT_JSON))
+			return cloche_err_set(err, EINVAL, "not together with --%s",
+					      opt == OPT_JSON ? "csv" : "json");
+		a->form = opt == OPT_JSON ? FORM_JSON : FORM_CSV;
 		break;
 	case OPT_LEDGER:
 		a->ledger = optarg;

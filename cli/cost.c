@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/parse.h"
 #include "cli/ledger_args.h"
+#include "launch/spec.h"
 #include "meter/bill.h"
 #include "meter/ledger.h"
 #include "meter/ledger_index.h"
@@ -52,11 +53,13 @@ static const char help[] =
 #define MONTH_S 2592000u
 
 struct cost_args {
+	bool memory_given;
 	uint64_t memory_bytes;	 /* 0: not given */
 	int64_t duration_ns;	 /* -1: not given */
 	uint64_t calls, seconds; /* the rate; calls 0: not given */
 	int64_t since_ns;
-	const char *prices, *function, *ledger;
+	const char *price_list, *function, *ledger;
+	struct prices prices;
 	bool json;
 };
 
@@ -96,7 +99,6 @@ static const struct {
 #define N_SPANS (sizeof(spans) / sizeof(spans[0]))
 
 struct cost {
-	struct prices prices;
 	struct prices_charge charge;
 	money_t call;
 	money_t span[N_SPANS];
@@ -115,7 +117,7 @@ static int month_tiered(struct cost *c, const struct cost_args *a, money_t *ret)
 {
 	unsigned __int128 gbs = (unsigned __int128)c->charge.gbs_nano * a->calls * MONTH_S;
 	money_t requests = 0;
-	int r = prices_volume(&c->prices, gbs / a->seconds, ret);
+	int r = prices_volume(&a->prices, gbs / a->seconds, ret);
 
 	if (r == 0)
 		r = times_rate(c->charge.request, a, MONTH_S, &requests);
@@ -132,13 +134,11 @@ static int cost_make(const struct cost_args *a, struct cost *c, struct cloche_er
 	int r;
 
 	memset(c, 0, sizeof(*c));
-	r = prices_find(a->prices ? a->prices : "lambda", &c->prices, err);
-	if (r == 0)
-		r = prices_charge(&c->prices, &use, &c->charge, err);
+	r = prices_charge(&a->prices, &use, &c->charge, err);
 	if (r < 0)
 		return r;
 	c->call = c->charge.charge + c->charge.request;
-	c->tiered = c->prices.n_tiers > 0;
+	c->tiered = a->prices.n_tiers > 0;
 	for (size_t i = 0; i < N_SPANS && a->calls && r == 0; i++)
 		r = c->tiered && spans[i].seconds == MONTH_S
 			    ? month_tiered(c, a, &c->span[i])
@@ -175,7 +175,7 @@ static void cost_text(const struct cost_args *a, const struct cost *c)
 	money_format(c->charge.request, request);
 	(void)printf("a call: %" PRIu64
 		     " ms billed, %s GB-seconds: duration $%s, request $%s (%s)\n",
-		     c->charge.billed_ms, c->charge.gb_seconds, usd, request, c->prices.name);
+		     c->charge.billed_ms, c->charge.gb_seconds, usd, request, a->prices.name);
 }
 
 static json_t *usd_json(money_t amount)
@@ -203,7 +203,7 @@ static int cost_json(const struct cost_args *a, const struct cost *c)
 {
 	json_t *o =
 		json_pack("{ss ss sI sI ss so so so}", "schema", "cloche.cost/1", "prices",
-			  c->prices.name, "memory_bytes", (json_int_t)a->memory_bytes, "billed_ms",
+			  a->prices.name, "memory_bytes", (json_int_t)a->memory_bytes, "billed_ms",
 			  (json_int_t)c->charge.billed_ms, "gb_seconds", c->charge.gb_seconds,
 			  "duration_usd", usd_json(c->charge.charge), "request_usd",
 			  usd_json(c->charge.request), "usd_a_call", usd_json(c->call));
@@ -394,10 +394,31 @@ static int history_show(const struct cost_args *a)
 	return history_print(a, &bill, &lists, base);
 }
 
+/* In the words of 'cloche run', but that this host's memory is no limit to a question. */
+static int memory_check(const struct cost_args *a)
+{
+	bool whole = a->memory_bytes >> 20 && a->memory_bytes % (1 << 20) == 0;
+
+	if (!a->memory_given || a->memory_bytes >= SPEC_MEMORY_MIN)
+		return 0;
+	return args_usage("cost", "--memory %" PRIu64 "%s: from %lluM",
+			  whole ? a->memory_bytes >> 20 : a->memory_bytes, whole ? "M" : " bytes",
+			  SPEC_MEMORY_MIN >> 20);
+}
+
+/* Usage errors, as for 'cloche run'. */
+static int prices_take(struct cost_args *a, struct cloche_err *err)
+{
+	int r = prices_find(a->price_list ? a->price_list : "lambda", &a->prices, err);
+
+	return r < 0 ? r : prices_check_memory(&a->prices, a->memory_bytes, err);
+}
+
 static int option_take(int opt, struct cost_args *a, struct cloche_err *err)
 {
 	switch (opt) {
 	case 'm':
+		a->memory_given = true;
 		return parse_size(optarg, &a->memory_bytes, err);
 	case OPT_DURATION:
 		return parse_duration(optarg, &a->duration_ns, err);
@@ -406,7 +427,7 @@ static int option_take(int opt, struct cost_args *a, struct cloche_err *err)
 	case OPT_SINCE:
 		return args_instant(optarg, clock_real_ns(), &a->since_ns, err);
 	case OPT_PRICES:
-		a->prices = optarg;
+		a->price_list = optarg;
 		return 0;
 	case OPT_FUNCTION:
 		return args_function(optarg, &a->function, err);
@@ -444,7 +465,9 @@ int cmd_cost(int argc, char **argv)
 	}
 	if (optind < argc)
 		return args_usage("cost", "unexpected argument '%.80s'", argv[optind]);
-	if (a.function && (a.duration_ns >= 0 || a.prices))
+	if (memory_check(&a))
+		return 2;
+	if (a.function && (a.duration_ns >= 0 || a.price_list))
 		return args_usage("cost", "--function takes durations and prices from the ledger: "
 					  "leave out --duration and --prices");
 	if (a.function)
@@ -453,5 +476,7 @@ int cmd_cost(int argc, char **argv)
 		return args_usage("cost", "--since goes with --function");
 	if (!a.memory_bytes || a.duration_ns < 0)
 		return args_usage("cost", "give --memory and --duration, or --function");
+	if (prices_take(&a, &err) < 0)
+		return args_usage("cost", "--prices: %s", err.text);
 	return cost_show(&a);
 }

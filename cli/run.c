@@ -45,9 +45,9 @@ struct run {
 	struct run_ledger ledger;
 };
 
-static void complain(const char *text)
+static void complain(const struct run *run, const char *text)
 {
-	fprintf(stderr, "cloche run: %s\n", text);
+	fprintf(stderr, "cloche %s: %s\n", run->opt->verb, text);
 }
 
 static void report_lost(const char *doing, const char *path)
@@ -134,7 +134,7 @@ static void tell(struct run *run, const struct invocation *inv)
 		return;
 	}
 	if (inv->verdict == VERDICT_LAUNCH_ERROR)
-		complain(inv->err.text);
+		complain(run, inv->err.text);
 	else if (!run->opt->quiet)
 		tell_line(&r);
 	if (run->opt->report) {
@@ -143,7 +143,7 @@ static void tell(struct run *run, const struct invocation *inv)
 		if (line)
 			write_report(run, line);
 		else
-			complain("no memory for the report");
+			complain(run, "no memory for the report");
 	}
 }
 
@@ -235,7 +235,7 @@ static void destroy(struct run *run)
 
 	metering_disarm(&run->metering);
 	if (run->have_context && context_destroy(&run->launcher, &run->ctx, &err) < 0)
-		complain(err.text);
+		complain(run, err.text);
 	run->have_context = false;
 }
 
@@ -327,7 +327,7 @@ static int run_all(struct run *run, int64_t started_ns)
 	if (r == 0)
 		r = metering_open(&run->metering, run->opt->meter, run->launcher.layout.v2, &err);
 	if (r < 0) {
-		complain(err.text);
+		complain(run, err.text);
 		return EXIT_LAUNCH;
 	}
 	open_report(run);
@@ -341,7 +341,7 @@ static int run_all(struct run *run, int64_t started_ns)
 	}
 	metering_close(&run->metering);
 	if (run->have_context && context_leave(&run->launcher, &run->ctx, &err) < 0)
-		complain(err.text);
+		complain(run, err.text);
 	launcher_close(&run->launcher);
 	return status;
 }

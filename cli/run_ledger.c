@@ -19,7 +19,7 @@ static void say_lost(struct run_ledger *run, const struct run_options *opt)
 {
 	uint64_t lost = run->ledger ? ledger_repaired(run->ledger).lost_frames : 0;
 
-	args_lost("run", opt->ledger, lost - run->lost_said);
+	args_lost(opt->verb, opt->ledger, lost - run->lost_said);
 	run->lost_said = lost;
 }
 
@@ -62,7 +62,7 @@ const char *run_ledger_append(struct run_ledger *run, const struct run_options *
 			return NULL;
 	}
 	if (!run->said)
-		fprintf(stderr, "cloche run: no safe record of this invocation: %s\n",
+		fprintf(stderr, "cloche %s: no safe record of this invocation: %s\n", opt->verb,
 			run->err.text);
 	run->said = true;
 	return run->err.text;

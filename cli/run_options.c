@@ -422,7 +422,8 @@ int run_options_set(struct run_options *o, int opt, const char *arg, struct cloc
 
 void run_options_init(struct run_options *ret)
 {
-	*ret = (struct run_options){ .repeat = 1,
+	*ret = (struct run_options){ .verb = "run",
+				     .repeat = 1,
 				     .price_list = "lambda",
 				     .out_fd = -1,
 				     .err_fd = -1,

@@ -14,6 +14,7 @@ struct report;
 
 /* The command line of `cloche run`. Owns what spec points to. */
 struct run_options {
+	const char *verb; /* who speaks on standard error: "run", or what runs it */
 	struct spec spec;
 	const char *report; /* path, "-": standard error, NULL: none */
 	const char *trace;  /* path; NULL: none */

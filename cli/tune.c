@@ -459,6 +459,7 @@ int cmd_tune(int argc, char **argv)
 		return args_failed("tune", &err);
 	}
 	run_options_init(&job->opt);
+	job->opt.verb = "tune";
 	job->opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
 	job->tune.runs = 5;
 	r = options_parse(job, argc, argv, &err);

@@ -238,6 +238,26 @@ Test(tune, what_cannot_be_launched_ends_at_once)
 	cr_expect_eq(count_text(run.err, "\n"), 1);
 }
 
+/* It is tune that speaks, also where the code of run does. */
+Test(tune, another_user_is_told_by_tune)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char command[2048];
+
+	if (geteuid() != 0)
+		test_skip("needs root, to be another user");
+	(void)snprintf(command, sizeof(command),
+		       "cp '%s' '%s/cloche' && chmod 755 '%s' '%s/cloche' && cd '%s' && setpriv "
+		       "--reuid 1001 --clear-groups ./cloche tune --no-ledger -- true",
+		       env_need("CLOCHE"), dir, dir, dir, dir);
+	RUN(&run, "sh", "-c", command);
+	cr_assert_eq(run.status, 125, "%s", run.err);
+	cr_expect_eq(strncmp(run.err, "cloche tune: ", 13), 0, "%s", run.err);
+	cr_expect_eq(count_text(run.err, "\n"), 1, "%s", run.err);
+	cr_expect(!strstr(run.err, "cloche run"), "%s", run.err);
+}
+
 /* Each run reads all of standard input, whether it is a file or a pipe. */
 Test(tune, every_run_reads_the_same_input)
 {
