@@ -691,14 +691,14 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 		 */
 		if (ret < 0 && ret != -4 && ret > -512)
 			event_denied(slot, s, regs, ret);
-		/* What went well was not denied: its sys_enter was passed over, as happens to a
-		 * program that is running already on this CPU. */
 		if (ret < 0)
 			return 0;
 	}
 	if (nr == NR_connect || nr == NR_bind) {
 		if (!(entered & ENTERED_UNIX) && !fd_may_be_unix((__u32)regs->di))
 			return 0;
+		if (!entered)
+			__sync_fetch_and_add(&s->now.missed, 1);
 		event_unix(slot, s, regs->si, regs->dx, nr == NR_bind, ret);
 		return 0;
 	}
@@ -714,7 +714,12 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 	}
 	/* What openat2 was asked for lies in the function's memory, which another thread may have
 	 * changed while it ran: all of its calls go on record. */
-	if (flags & WRITES || nr == NR_openat2)
-		event_open(slot, s, path, flags, ret);
+	if (!(flags & WRITES) && nr != NR_openat2)
+		return 0;
+	/* Without a sys_enter it was passed over, as happens to a program that is running already
+	 * on this CPU, or a filter of the function's own has answered and nothing was opened. */
+	if (!entered)
+		__sync_fetch_and_add(&s->now.missed, 1);
+	event_open(slot, s, path, flags, ret);
 	return 0;
 }

@@ -77,8 +77,12 @@ static int make_dirs(const struct layout *l, struct cgroup *cg, struct cloche_er
 	return 0;
 }
 
+/* Of the memory limit, on top of it. */
+#define SOCKETS_SHARE 8
+
 /* Memory without swap. Absent files mean a kernel without swap accounting; then swapping is off. */
-static int limit_memory(const struct cgroup *cg, uint64_t bytes, struct cloche_err *err)
+static int limit_memory(const struct cgroup *cg, uint64_t bytes, bool sockets,
+			struct cloche_err *err)
 {
 	int dir = dir_of(cg, CONTROLLER_MEMORY);
 	int r;
@@ -93,22 +97,31 @@ static int limit_memory(const struct cgroup *cg, uint64_t bytes, struct cloche_e
 	r = file_write_u64(dir, "memory.limit_in_bytes", bytes, err);
 	if (r < 0)
 		return r;
+	/* On v1 what waits in sockets is counted beside the rest, and only where it has a limit of
+	 * its own (cgroup-v1/memory.rst, 2.7.2). */
+	if (sockets) {
+		r = file_write_u64(dir, "memory.kmem.tcp.limit_in_bytes", bytes / SOCKETS_SHARE,
+				   NULL);
+		if (r < 0 && r != -ENOENT)
+			return cloche_err_sys(err, -r, "limit the memory of sockets");
+	}
 	r = file_write_u64(dir, "memory.memsw.limit_in_bytes", bytes, NULL);
 	if (r == -ENOENT)
 		return file_write_text(dir, "memory.swappiness", "0", err);
 	return r < 0 ? cloche_err_sys(err, -r, "limit memory and swap") : 0;
 }
 
-static int limit_all(const struct cgroup *cg, uint64_t memory, uint64_t pids,
-		     const struct cpu_limits *cpu, struct cloche_err *err)
+static int limit_all(const struct cgroup *cg, const struct cgroup_limits *limits,
+		     struct cloche_err *err)
 {
+	const struct cpu_limits *cpu = limits->cpu;
 	bool v1 = on_v1(cg, CONTROLLER_CPU);
 	int r;
 
-	r = limit_memory(cg, memory, err);
+	r = limit_memory(cg, limits->memory_bytes, limits->sockets, err);
 	if (r < 0)
 		return r;
-	r = file_write_u64(dir_of(cg, CONTROLLER_PIDS), "pids.max", pids, err);
+	r = file_write_u64(dir_of(cg, CONTROLLER_PIDS), "pids.max", limits->pids, err);
 	if (r < 0)
 		return r;
 	r = file_write_u64(dir_of(cg, CONTROLLER_CPU), v1 ? "cpu.shares" : "cpu.weight",
@@ -118,8 +131,8 @@ static int limit_all(const struct cgroup *cg, uint64_t memory, uint64_t pids,
 	return file_write_u64(cg->ctl[CONTROLLER_CPU], "cpu.cfs_period_us", cpu->period_us, err);
 }
 
-int cgroup_create(const struct layout *layout, unsigned slot, uint64_t memory, uint64_t pids,
-		  const struct cpu_limits *cpu, struct cgroup *ret, struct cloche_err *err)
+int cgroup_create(const struct layout *layout, unsigned slot, const struct cgroup_limits *limits,
+		  struct cgroup *ret, struct cloche_err *err)
 {
 	struct cgroup cg = CGROUP_NONE;
 	int r;
@@ -127,7 +140,7 @@ int cgroup_create(const struct layout *layout, unsigned slot, uint64_t memory, u
 	(void)snprintf(cg.name, sizeof(cg.name), "%u", slot);
 	r = make_dirs(layout, &cg, err);
 	if (r == 0)
-		r = limit_all(&cg, memory, pids, cpu, err);
+		r = limit_all(&cg, limits, err);
 	if (r < 0) {
 		(void)cgroup_destroy(layout, &cg, NULL);
 		return r;

@@ -35,9 +35,17 @@ struct cgroup_usage {
 	uint64_t memory_peak, oom_kills, pids_denied, pids_peak;
 };
 
+/* What the context gets, but for its CPU quota. */
+struct cgroup_limits {
+	uint64_t memory_bytes;
+	uint64_t pids;
+	bool sockets; /* it can send itself something over IP */
+	const struct cpu_limits *cpu;
+};
+
 /* Makes the leaves and sets all limits but the CPU quota. */
-int cgroup_create(const struct layout *layout, unsigned slot, uint64_t memory, uint64_t pids,
-		  const struct cpu_limits *cpu, struct cgroup *ret, struct cloche_err *err);
+int cgroup_create(const struct layout *layout, unsigned slot, const struct cgroup_limits *limits,
+		  struct cgroup *ret, struct cloche_err *err);
 
 /* Sets the quota: once, right before the function starts. Writing it again would refill it. */
 int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err);

@@ -30,6 +30,7 @@ enum init_dirt {
 	DIRT_SYSV,
 	DIRT_MQUEUE,
 	DIRT_KEYRING,
+	DIRT_NETWORK,
 	DIRT_KILLED,  /* the launcher killed what ran: pid 1 is not asked */
 	DIRT_UNKNOWN, /* the proof itself failed: counts as dirty */
 };

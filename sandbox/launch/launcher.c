@@ -82,6 +82,7 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 		     struct cloche_err *err)
 {
 	struct plan *plan = &ctx->plan;
+	struct cgroup_limits limits;
 	struct spec_host host;
 	int r;
 
@@ -103,8 +104,11 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	r = plan_paths(plan, spec, err);
 	if (r < 0)
 		return r;
-	r = cgroup_create(&l->layout, ctx->slot.n, spec->memory_bytes, spec->pids, &plan->cpu,
-			  &plan->cgroup, err);
+	limits = (struct cgroup_limits){ .memory_bytes = spec->memory_bytes,
+					 .pids = spec->pids,
+					 .sockets = spec->net != NET_NONE,
+					 .cpu = &plan->cpu };
+	r = cgroup_create(&l->layout, ctx->slot.n, &limits, &plan->cgroup, err);
 	if (r < 0)
 		return r;
 	r = rootfs_prepare(l->run_fd, spec, &plan->cgroup, plan->uid, &plan->rootfs, err);

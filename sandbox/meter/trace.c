@@ -127,7 +127,7 @@ static int exec_of(const struct meter_event_exec *x, struct trace_event *ret)
 		return -ENOMEM;
 	for (const char *p = s; p < end; p++)
 		argc += !*p || p + 1 == end;
-	ret->cut = x->args_all > x->args_len;
+	ret->cut = x->args_all > x->args_len || x->path_len == sizeof(x->path);
 	ret->argv = calloc(argc + 1, sizeof(*ret->argv));
 	if (!ret->argv)
 		return -ENOMEM;
@@ -208,6 +208,7 @@ int trace_event_of(const struct meter_event *ev, struct trace_event *ret)
 
 		ret->arg = o->flags;
 		ret->text = trace_clean(o->path, o->path_len ? o->path_len - 1 : 0);
+		ret->cut = o->path_len == sizeof(o->path); /* if it is not just that long */
 		r = ret->text ? 0 : -ENOMEM;
 	} else if (ev->type == METER_EV_CONNECT || ev->type == METER_EV_BIND) {
 		r = addr_of((const void *)ev, ret);

@@ -29,7 +29,7 @@ struct trace_event {
 	char *text;	  /* exec, open: path; connect, bind: address; denied: the call's name */
 	char **argv;	  /* exec */
 	size_t argc;
-	bool cut; /* exec: there was more */
+	bool cut; /* exec, open: there may be more of the path, exec: of the arguments */
 };
 
 struct trace {

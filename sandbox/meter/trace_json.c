@@ -91,7 +91,8 @@ static void put_rest(FILE *f, const struct trace_event *e)
 		break;
 	case METER_EV_OPEN:
 		put_text(f, "path", e->text);
-		(void)fprintf(f, ",\"flags\":%u,\"result\":%" PRId64, e->arg, (int64_t)e->value);
+		(void)fprintf(f, ",\"cut\":%s,\"flags\":%u,\"result\":%" PRId64,
+			      e->cut ? "true" : "false", e->arg, (int64_t)e->value);
 		break;
 	case METER_EV_CONNECT:
 	case METER_EV_BIND:
@@ -334,6 +335,7 @@ static void get_rest(struct reader *r, const json_t *o, struct trace_event *e)
 		break;
 	case METER_EV_OPEN:
 		e->text = get_text(r, o, "path");
+		e->cut = json_is_true(json_object_get(o, "cut")); /* not in older traces */
 		e->arg = get_u32(r, o, "flags");
 		e->value = (uint64_t)get_int(r, o, "result", INT64_MIN, INT64_MAX);
 		break;

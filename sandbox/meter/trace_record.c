@@ -84,10 +84,10 @@ static int on_event(const struct meter_event *ev, size_t size, void *arg)
 	r->began |= ev->type == METER_EV_EXEC;
 	if (!r->began)
 		return 0;
-	/* 0: with SIGSYS, and nothing else sends that. */
-	if (ev->type == METER_EV_DENIED && ev->value && r->may_deny &&
+	if (ev->type == METER_EV_DENIED && r->may_deny &&
 	    !r->may_deny((const void *)ev, r->may_deny_arg)) {
-		r->unseen++;
+		/* 0: it only looked like one, and the signal is on record. */
+		r->unseen += ev->value != 0;
 		return 0;
 	}
 	if (ev->type == METER_EV_DENIED)

@@ -3,6 +3,7 @@
 #include "meter/trace_text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/bpf.h>
 #include <stdarg.h>
@@ -87,7 +88,12 @@ static void put_open(struct text *t, const struct trace_event *e)
 {
 	put(t, "open");
 	put_word(t, e->text);
-	put(t, e->arg & 0100 ? " to create or write" : " to write");
+	if (e->cut)
+		put(t, "...");
+	/* openat2 is on record whatever its flags, which the function may have rewritten. */
+	put(t, e->arg & O_CREAT			? " to create or write"
+	       : e->arg & (O_ACCMODE | O_TRUNC) ? " to write"
+						: " by openat2");
 	put_result(t, (int64_t)e->value);
 }
 

@@ -85,6 +85,11 @@ static bool may_deny(const struct meter_event_denied *d, const void *arg)
 
 	memcpy(call.args, d->args, sizeof(call.args));
 	answer = policy_answer(arg, &call);
+	/* With SIGSYS: a process can send itself one that looks like the policy's. */
+	if (!d->ev.value)
+		return (answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRAP ||
+		       (answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_KILL_THREAD ||
+		       (answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_KILL_PROCESS;
 	return error == EPERM || error == ENOSYS ||
 	       ((answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO &&
 		(answer & SECCOMP_RET_DATA) == error);

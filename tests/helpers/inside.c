@@ -120,34 +120,6 @@ static int word_write(const char *arg)
 	return 0;
 }
 
-/* Leaves something behind that the next invocation of this context must not find. */
-static int word_leave(const char *what)
-{
-	if (strcmp(what, "nothing") == 0)
-		return 0;
-	if (strcmp(what, "file") == 0)
-		return symlink("nowhere", "/tmp/left") < 0;
-	if (strcmp(what, "hidden") == 0)
-		return mkdir("/tmp/.left", 0700) < 0;
-	if (strcmp(what, "shm") == 0)
-		return shm_open("/left", O_CREAT | O_RDWR, 0600) < 0;
-	if (strcmp(what, "sysv") == 0)
-		return shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600) < 0;
-	if (strcmp(what, "mqueue") == 0)
-		return mq_open("/left", O_CREAT | O_RDWR, 0600, NULL) == (mqd_t)-1;
-	if (strcmp(what, "process") == 0) {
-		pid_t pid = fork();
-
-		if (pid == 0) {
-			(void)setsid();
-			for (;;)
-				(void)pause();
-		}
-		return pid < 0;
-	}
-	return 97;
-}
-
 /* A connection to oneself over 127.0.0.1. */
 static int word_loopback(const char *arg)
 {
@@ -166,6 +138,36 @@ static int word_loopback(const char *arg)
 	return 0;
 }
 
+/* Fills ARG connections over 127.0.0.1 whose other ends are never read; says how much is in them.
+ */
+static int word_queue(const char *arg)
+{
+	static char page[65536];
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	socklen_t len = sizeof(at);
+	int server = socket(AF_INET, SOCK_STREAM, 0), big = 4 << 20;
+	long long queued = 0;
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	(void)setsockopt(server, SOL_SOCKET, SO_RCVBUF, &big, sizeof(big));
+	if (bind(server, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(server, 1) < 0 ||
+	    getsockname(server, (struct sockaddr *)&at, &len) < 0)
+		return 98;
+	for (int n = atoi(arg); n > 0; n--) {
+		int client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		ssize_t k;
+
+		(void)setsockopt(client, SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
+		(void)connect(client, (struct sockaddr *)&at, len);
+		if (accept(server, NULL, NULL) < 0)
+			return 98;
+		while ((k = write(client, page, sizeof(page))) > 0)
+			queued += k;
+	}
+	printf("%lld MiB\n", queued >> 20);
+	return 0;
+}
+
 /* A call that every shipped policy denies, so often. */
 static int word_deny(const char *arg)
 {
@@ -175,6 +177,36 @@ static int word_deny(const char *arg)
 		if (syscall(SYS_mount, 1, 2, 3, 4, 5) == 0 || errno != EPERM)
 			return 1;
 	return 0;
+}
+
+/* Leaves something behind that the next invocation of this context must not find. */
+static int word_leave(const char *what)
+{
+	if (strcmp(what, "nothing") == 0)
+		return 0;
+	if (strcmp(what, "file") == 0)
+		return symlink("nowhere", "/tmp/left") < 0;
+	if (strcmp(what, "hidden") == 0)
+		return mkdir("/tmp/.left", 0700) < 0;
+	if (strcmp(what, "shm") == 0)
+		return shm_open("/left", O_CREAT | O_RDWR, 0600) < 0;
+	if (strcmp(what, "sysv") == 0)
+		return shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600) < 0;
+	if (strcmp(what, "mqueue") == 0)
+		return mq_open("/left", O_CREAT | O_RDWR, 0600, NULL) == (mqd_t)-1;
+	if (strcmp(what, "connection") == 0)
+		return word_loopback(""); /* closed in a moment: TIME_WAIT */
+	if (strcmp(what, "process") == 0) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			(void)setsid();
+			for (;;)
+				(void)pause();
+		}
+		return pid < 0;
+	}
+	return 97;
 }
 
 /* Failing opens with a long name, for ever, from ARG processes. */
@@ -187,8 +219,9 @@ static int word_events(const char *arg)
 	for (int n = atoi(arg); n > 1; n--)
 		if (fork() == 0)
 			break;
-	for (;;)
+	while (name[0])
 		(void)syscall(SYS_openat, -1, name, O_WRONLY, 0);
+	return 0;
 }
 
 /* Makes the descriptor ARG non-blocking and fills what is behind it. */
@@ -224,7 +257,7 @@ static const struct {
 	{ "fill", word_fill },	 { "fork", word_fork },		{ "open", word_open },
 	{ "write", word_write }, { "loopback", word_loopback }, { "leave", word_leave },
 	{ "deny", word_deny },	 { "events", word_events },	{ "choke", word_choke },
-	{ "flags", word_flags },
+	{ "flags", word_flags }, { "queue", word_queue },
 };
 
 int main(int argc, char **argv)

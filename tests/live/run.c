@@ -796,6 +796,22 @@ Test(run_repeat, a_message_queue_costs_the_context)
 	expect_replaced("mqueue", "message queue");
 }
 
+/* It stands in the next one's /proc/net/tcp, and holds its port. */
+Test(run_repeat, a_connection_costs_the_context)
+{
+	static const char *const leaves[] = { "connection", "nothing" };
+
+	test_needs("fsopen");
+	for (int i = 0; i < 2; i++) {
+		cleanup_run struct run run = { 0 };
+
+		RUN_INSIDE(&run, "--net", "loopback", "--repeat", "2", INSIDE, "leave", leaves[i]);
+		expect(&run, 0, "ok");
+		cr_expect_str_eq(context_text(&run, 1, "start"), i ? "warm" : "cold");
+		cr_expect(i || strstr(context_text(&run, 1, "replaced"), "TCP connection"));
+	}
+}
+
 Test(run_repeat, a_process_costs_the_context)
 {
 	expect_replaced("process", "process");
