@@ -6,39 +6,10 @@
  */
 #include "base/quote.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The length of the well-formed UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates,
- * nothing above U+10FFFF, and no C1 control character, which terminals obey); 0 if there is none.
- */
-static size_t utf8_sequence(const unsigned char *p, size_t left)
-{
-	static const struct {
-		unsigned char mask, lead;
-		unsigned int min;
-	} forms[] = { { 0xe0, 0xc0, 0xa0 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
-	size_t i, n;
-
-	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		unsigned int c = p[0] & (unsigned char)~forms[i].mask;
-
-		if ((p[0] & forms[i].mask) != forms[i].lead)
-			continue;
-		if (left < i + 2)
-			return 0;
-		for (n = 1; n < i + 2; n++) {
-			if ((p[n] & 0xc0) != 0x80)
-				return 0;
-			c = c << 6 | (p[n] & 0x3f);
-		}
-		if (c < forms[i].min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-			return 0;
-		return i + 2;
-	}
-	return 0;
-}
+#include "base/utf8.h"
 
 /* One character of the text as it is shown, into out; returns how many bytes of text it took. */
 static size_t show_char(char out[static 8], const unsigned char *p, size_t left)
@@ -53,11 +24,7 @@ static size_t show_char(char out[static 8], const unsigned char *p, size_t left)
 		(void)snprintf(out, 8, "\\%c", p[0]);
 		return 1;
 	}
-	if (p[0] >= 0x20 && p[0] < 0x7f) {
-		(void)snprintf(out, 8, "%c", p[0]);
-		return 1;
-	}
-	n = utf8_sequence(p, left);
+	n = utf8_harmless((const char *)p, left);
 	if (n) {
 		memcpy(out, p, n);
 		out[n] = '\0';
@@ -98,11 +65,11 @@ const char *quote(char buf[static QUOTE_LEN], const char *text)
 
 void quote_field(char *to, size_t size, const char *text)
 {
-	const unsigned char *p = (const unsigned char *)text;
+	const char *p = text;
 	size_t left = strlen(text), used = 0;
 
 	while (left) {
-		size_t n = *p >= 0x80 ? utf8_sequence(p, left) : *p >= 0x20 && *p != 0x7f;
+		size_t n = utf8_harmless(p, left);
 		size_t took = n ? n : 1;
 
 		if (used + took >= size)

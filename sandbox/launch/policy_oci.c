@@ -7,6 +7,7 @@
 #include "launch/policy_oci.h"
 
 #include "base/err.h"
+#include "base/quote.h"
 #include "launch/policy_json.h"
 #include "launch/policy_words.h"
 
@@ -34,13 +35,11 @@ struct reader {
 
 static void report(struct reader *r, struct json_place at, const char *text)
 {
-	char line[600];
+	char raw[600], line[600];
 
-	(void)snprintf(line, sizeof(line), "%s:%u:%u: %s", r->source, at.line, at.column, text);
+	(void)snprintf(raw, sizeof(raw), "%s:%u:%u: %s", r->source, at.line, at.column, text);
 	/* The text may quote the file, which may hold anything: one line, no terminal codes. */
-	for (char *p = line; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	quote_field(line, sizeof(line), raw);
 	if (r->n_problems++ == 0)
 		(void)cloche_err_set(r->err, EINVAL, "%s", line);
 	if (r->problem)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "bpf/meter_abi.h"
 
 static const char *const types[METER_EV_TYPES] = {
@@ -51,56 +52,26 @@ const char *trace_off_text(uint32_t why)
 
 /* ---- clean text --------------------------------------------------------------------------- */
 
-/* Bytes of the valid UTF-8 character at s, and which it is; 0 when it is none. RFC 3629. */
-static size_t utf8_char(const unsigned char *s, size_t len, uint32_t *ret)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : 4;
-	uint32_t c = n == 1 ? s[0] : s[0] & (0x7fU >> n);
-
-	if ((n == 4 && s[0] >> 3 != 30) || n > len)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if (s[i] >> 6 != 2)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	*ret = c;
-	return n;
-}
-
-/* Controls, line ends and what turns the direction of the text that follows. */
-static bool is_harmless(uint32_t c)
-{
-	if (c < 0x20 || (c >= 0x7f && c < 0xa0))
-		return false;
-	return !(c >= 0x200b && c <= 0x200f) && !(c >= 0x2028 && c <= 0x202e) &&
-	       !(c >= 0x2066 && c <= 0x2069) && c != 0xfeff;
-}
-
-static size_t clean_into(char *out, const char *bytes, size_t len)
+static size_t clean_into(char *out, const char *s, size_t len)
 {
 	static const char hex[] = "0123456789abcdef";
-	const unsigned char *s = (const unsigned char *)bytes;
 	char *o = out;
 
 	while (len) {
-		uint32_t c = 0;
-		size_t n = utf8_char(s, len, &c);
-		bool keep = n && is_harmless(c);
+		size_t n = utf8_harmless(s, len);
 
-		for (n += !n; n; n--, s++, len--) {
-			if (keep) {
-				*o++ = (char)*s;
-				continue;
-			}
+		if (n) {
+			memcpy(o, s, n);
+			o += n;
+		} else {
 			*o++ = '\\';
 			*o++ = 'x';
-			*o++ = hex[*s >> 4];
+			*o++ = hex[(unsigned char)*s >> 4];
 			*o++ = hex[*s & 15];
+			n = 1;
 		}
+		s += n;
+		len -= n;
 	}
 	*o = 0;
 	return (size_t)(o - out);

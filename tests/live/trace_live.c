@@ -551,6 +551,7 @@ Test(trace_live, a_reader_who_left_ends_it_quietly)
 {
 	cleanup_run struct run run = { 0 };
 
+	hold_watching(LOCK_SH);
 	RUN(&run, "bash", "-c", "$CLOCHE trace --for 5s | head -1; echo ${PIPESTATUS[0]}");
 	cr_expect_not_null(strstr(run.out, "\n141\n"), "%s", run.out);
 	cr_expect_str_eq(run.err, "cloche trace: watching\n");
@@ -599,6 +600,7 @@ Test(trace_live, ends_after_its_time)
 {
 	cleanup_run struct run run = { 0 };
 
+	hold_watching(LOCK_SH);
 	CLOCHE(&run, "trace", "--for", "10ms");
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	cr_assert_not(run.timed_out);

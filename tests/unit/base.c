@@ -87,6 +87,7 @@ Test(quote, shows_any_text_on_one_line)
 		{ "\xed\xa0\x80", "'\\xed\\xa0\\x80'" },	  /* a surrogate */
 		{ "\xf4\x90\x80\x80", "'\\xf4\\x90\\x80\\x80'" }, /* above U+10FFFF */
 		{ "\xc2\x9b", "'\\xc2\\x9b'" },			  /* C1: CSI in one character */
+		{ "a\xe2\x80\xae", "'a\\xe2\\x80\\xae'" },	  /* U+202E turns what follows */
 	};
 	char buf[QUOTE_LEN];
 	size_t i;
