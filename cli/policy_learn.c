@@ -388,6 +388,7 @@ int policy_learn(int argc, char **argv)
 	int r;
 
 	run_options_init(&l.opt);
+	l.opt.verb = "policy learn";
 	l.opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
 	r = options_parse(&l, argc, argv, &err);
 	if (r == 0)

@@ -266,6 +266,12 @@ static void add_limits(json_t *j, const struct report *r)
 					      r->charge->gb_seconds, "usd", r->charge->usd,
 					      "prices", r->prices, "contention_ns",
 					      number(m ? m->contention_ns : NONE)));
+	else if (!r->inv->ran) /* it costs nothing, as its record says */
+		json_object_set_new(j, "bill",
+				    json_pack("{s:i, s:i, s:s, s:s, s:s, s:n}", "duration_ns", 0,
+					      "billed_ms", 0, "gb_seconds", "0.000000000", "usd",
+					      "0.000000000000", "prices", r->prices,
+					      "contention_ns"));
 	else
 		json_object_set_new(j, "bill", json_null());
 	json_object_set_new(j, "policy",
@@ -317,11 +323,16 @@ static json_t *degraded(const struct report *r)
 		"cpu.clocks.bpf_ns", "memory.rss_peak_bytes", "io",	      "network",
 		"processes.started", "bill.contention_ns"
 	};
+	static const char *const groups[] = { "time",	   "cpu",     "memory",
+					      "io",	   "network", "bill.contention_ns",
+					      "processes", "denied",  "trace" };
 	const struct meter_usage *m = metered(r->inv);
 	json_t *list = json_array();
 
 	if (r->unrecorded)
 		degrade(list, "ledger", r->unrecorded);
+	for (size_t i = 0; !r->inv->ran && i < sizeof(groups) / sizeof(groups[0]); i++)
+		degrade(list, groups[i], "nothing was run");
 	if (!r->inv->ran)
 		return list;
 	for (size_t i = 0; !m && i < sizeof(meter) / sizeof(meter[0]); i++)

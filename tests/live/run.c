@@ -585,6 +585,25 @@ Test(run_report, a_null_figure_is_named)
 			  is_null(&run, figures[i]) ? "null and not" : "known and yet");
 }
 
+/* Also of what never ran, which costs nothing. */
+Test(run_report, what_never_ran_says_so)
+{
+	static const char *const groups[] = {
+		"time.wall_ns",	      "cpu.on_cpu_ns",	  "memory.peak_bytes",
+		"io.read_bytes",      "network.rx_bytes", "processes.started",
+		"bill.contention_ns", "denied",		  "trace"
+	};
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "-q", "--", "/nonexistent");
+	expect(&run, 127, "launch_error");
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		cr_expect(is_null(&run, groups[i]) && named_in_degraded(&run, groups[i]), "%s",
+			  groups[i]);
+	cr_expect_eq(report_int(&run, "bill.billed_ms"), 0);
+	cr_expect_str_eq(report_text(&run, "bill.usd"), "0.000000000000");
+}
+
 /* By name, arguments and number of times; asked of who came last in a reused context too. */
 Test(run_report, denied_calls_are_named)
 {
