@@ -3,9 +3,29 @@
 #define CLOCHE_METER_SLICE_H
 
 /*
- * How much of a slice a thread did not have, for the programs and for the test of the arithmetic.
- * Needs the __u types, like meter_abi.h.
+ * Arithmetic that the programs and user space must do alike: what the time since a slot's last
+ * change was spent on, and how much of a slice a thread did not have. Needs the __u types and
+ * meter_abi.h.
  */
+
+/* Books the time up to at_ns, which is not before the last change, by what the counts of threads
+ * have said since then. */
+static inline void slot_book_until(struct meter_slot *s, __u64 at_ns)
+{
+	__u64 d = at_ns - s->last_ns;
+
+	if (s->running)
+		s->now.busy_ns += d;
+	else if (!s->queued)
+		s->now.idle_ns += d;
+	else if (s->throttled == s->queued)
+		s->now.quota_ns += d;
+	else
+		s->now.contention_ns += d;
+	s->now.on_cpu_ns += d * s->running;
+	s->now.runnable_ns += d * s->queued;
+	s->last_ns = at_ns;
+}
 
 /* v * part / whole without overflow for part <= whole, to the microsecond or so. */
 static inline __u64 slice_share(__u64 v, __u64 part, __u64 whole)

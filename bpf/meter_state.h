@@ -216,24 +216,12 @@ static __always_inline __u64 slot_settle(struct meter_slot *s, const struct mete
 {
 	__u64 floor = *(volatile const __u64 *)&c->floor_ns;
 	__u32 epoch = *(volatile const __u32 *)&c->epoch;
-	__u64 d;
 
 	if (at < floor)
 		at = floor;
 	if (at < s->last_ns)
 		at = s->last_ns;
-	d = at - s->last_ns;
-	if (s->running)
-		s->now.busy_ns += d;
-	else if (!s->queued)
-		s->now.idle_ns += d;
-	else if (s->throttled == s->queued)
-		s->now.quota_ns += d;
-	else
-		s->now.contention_ns += d;
-	s->now.on_cpu_ns += d * s->running;
-	s->now.runnable_ns += d * s->queued;
-	s->last_ns = at;
+	slot_book_until(s, at);
 	if (s->epoch != epoch) {
 		s->epoch = epoch;
 		s->processes_peak = s->processes;

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "cli/ledger_args.h"
 #include "meter/page.h"
 #include "meter/trace.h"
@@ -11,9 +12,11 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SCHEMA "cloche.report/1"
 
@@ -135,13 +138,24 @@ static int read_source(struct sources *s, const char *name, struct cloche_err *e
 	return r;
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
 static int write_page(const struct sources *s, const char *path, struct cloche_err *err)
 {
-	FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	bool is_stdout = strcmp(path, "-") == 0;
+	int fd = is_stdout ? -1 : file_make_output(path);
+	FILE *out = is_stdout ? stdout : fd < 0 ? NULL : fdopen(fd, "w");
 	int r;
 
 	if (!out)
-		return cloche_err_sys(err, errno, "open '%.200s'", path);
+		return cloche_err_set(err, fd < 0 ? -fd : errno, "open '%.200s': %s", path,
+				      file_output_why(fd < 0 ? -fd : errno));
 	r = page_write(out, s->reports, s->n_reports, s->traces, s->n_traces);
 	if (r)
 		(void)cloche_err_sys(err, -r, "write '%.200s'", path);
@@ -169,6 +183,12 @@ int cmd_report(int argc, char **argv)
 		return args_usage("report", "say which FILE");
 	if (!html)
 		return args_usage("report", "say where to: --html OUT");
+	for (int i = optind; i < argc; i++)
+		if (is_same_file(argv[i], html))
+			return args_usage("report",
+					  "--html '%.200s': that is read, and would be "
+					  "lost",
+					  html);
 	for (int i = optind; i < argc && !r; i++)
 		r = read_source(&s, argv[i], &err);
 	if (!r)

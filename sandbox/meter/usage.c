@@ -9,25 +9,13 @@
 #include <string.h>
 
 #include "bpf/meter_abi.h"
+#include "bpf/meter_slice.h"
 
 uint64_t usage_settle(struct meter_slot *s, uint64_t at_ns)
 {
-	uint64_t d;
-
 	if (at_ns < s->last_ns)
 		at_ns = s->last_ns;
-	d = at_ns - s->last_ns;
-	if (s->running)
-		s->now.busy_ns += d;
-	else if (!s->queued)
-		s->now.idle_ns += d;
-	else if (s->throttled == s->queued)
-		s->now.quota_ns += d;
-	else
-		s->now.contention_ns += d;
-	s->now.on_cpu_ns += d * s->running;
-	s->now.runnable_ns += d * s->queued;
-	s->last_ns = at_ns;
+	slot_book_until(s, at_ns);
 	return at_ns;
 }
 

@@ -168,6 +168,10 @@ Test(trace_cli, the_output_may_be_the_input)
 	CLOCHE(&shown, "trace", "-o", path, "/nonexistent/trace");
 	cr_expect_eq(shown.status, 1);
 	cr_assert(stat(path, &st) == 0 && st.st_size > 0, "it was emptied for nothing");
+	run_free(&shown);
+	CLOCHE(&shown, "report", path, "--html", path);
+	cr_expect_eq(shown.status, 2);
+	cr_expect_not_null(strstr(shown.err, "that is read, and would be lost"), "%s", shown.err);
 }
 
 /* A full disk is no success, whichever verb it is. */
