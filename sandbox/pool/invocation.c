@@ -73,6 +73,7 @@ struct watch {
 	int cancel_fd;
 	uint64_t launch_cpu_ns; /* what the function process had used before its exec: ours */
 	bool more;		/* events to be drained at once */
+	bool cut;		/* there was more output than the limit lets through */
 	bool first, traced, ended, killed, prompt;
 	cpu_set_t cpus;	    /* where prompt: ours, as usual */
 	enum verdict cause; /* why it was killed */
@@ -220,8 +221,10 @@ static void on_message(struct watch *w)
 
 static void on_moved(struct watch *w, int r, const struct cloche_err *err)
 {
-	if (r > 0)
+	if (r > 0) {
+		w->cut = true; /* what came at the very end, too */
 		kill_for(w, VERDICT_OUTPUT_LIMIT);
+	}
 	if (r < 0 && !w->killed) {
 		w->inv->err = *err;
 		give_up(w, 0, NULL);
@@ -382,6 +385,8 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 		return w->cause;
 	if (!inv->ran)
 		return VERDICT_LAUNCH_ERROR;
+	if (w->cut)
+		return VERDICT_OUTPUT_LIMIT;
 	if (failed && counted(inv->usage.oom_kills))
 		return VERDICT_OOM;
 	if (failed && counted(inv->usage.pids_denied))

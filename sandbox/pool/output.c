@@ -86,7 +86,9 @@ int output_flush(struct output *o, uint64_t *room, int cancel_fd, struct cloche_
 			struct pollfd p[] = { output_wait(o),
 					      { .fd = cancel_fd, .events = POLLIN } };
 
-			if (poll(p, 2, -1) > 0 && !p[0].revents)
+			if (poll(p, 2, -1) < 0)
+				continue;
+			if (!p[0].revents)
 				return 0;
 		}
 		r = output_move(o, room, err);

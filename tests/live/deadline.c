@@ -89,6 +89,45 @@ static bool waits_in_write(pid_t pid)
 	return false;
 }
 
+static void proc_text(pid_t pid, const char *file, char text[static 512])
+{
+	char path[96];
+	ssize_t n;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, text, 511);
+	text[n > 0 ? n : 0] = '\0';
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static pid_t child_of(pid_t pid)
+{
+	char file[64], text[512];
+
+	(void)snprintf(file, sizeof(file), "task/%d/children", (int)pid);
+	proc_text(pid, file, text);
+	return (pid_t)atoi(text);
+}
+
+/* pid 1 of the context has buried the function and told so: it sleeps again. */
+static bool pid_1_has_told(pid_t supervisor)
+{
+	pid_t init = child_of(supervisor);
+	char text[512], *state;
+
+	for (int i = 0; init > 0 && i < PATIENCE_MS; i++) {
+		proc_text(init, "stat", text);
+		state = strrchr(text, ')');
+		if (child_of(init) == 0 && state && strncmp(state, ") S", 3) == 0)
+			return true;
+		(void)poll(NULL, 0, 1);
+	}
+	return false;
+}
+
 static json_t *report_of(const char *path)
 {
 	json_t *o = json_load_file(path, JSON_DISABLE_EOF_CHECK, NULL);
@@ -177,6 +216,59 @@ Test(deadline, a_reader_who_sleeps_and_a_caller_who_left, .timeout = 60)
 	(void)close(alive);
 	(void)close(out[0]);
 	(void)close(out[1]);
+}
+
+/* Output beyond the limit is the verdict, also when it and the function's end are seen at once. */
+Test(deadline, what_is_cut_at_the_end_is_said, .timeout = 60)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	char alive_path[128], go_path[128], alive_bind[160], go_bind[160], report[128];
+	const char *argv[] = { env_need("CLOCHE"),
+			       "run",
+			       "-q",
+			       "-t",
+			       "60s",
+			       "--output-limit",
+			       "1K",
+			       "--report",
+			       report,
+			       "-b",
+			       alive_bind,
+			       "-b",
+			       go_bind,
+			       "--",
+			       "sh",
+			       "-c",
+			       "exec 3>/mnt/alive; read x </mnt/go; head -c 3000 /dev/zero",
+			       NULL };
+	int status, alive, go;
+	json_t *o;
+	pid_t pid;
+
+	(void)snprintf(alive_path, sizeof(alive_path), "%s/alive", dir);
+	(void)snprintf(go_path, sizeof(go_path), "%s/go", dir);
+	(void)snprintf(alive_bind, sizeof(alive_bind), "%s:/mnt/alive:rw", alive_path);
+	(void)snprintf(go_bind, sizeof(go_bind), "%s:/mnt/go:rw", go_path);
+	(void)snprintf(report, sizeof(report), "%s/report", dir);
+	cr_assert(chmod(dir, 0755) == 0 && mkfifo(alive_path, 0666) == 0 &&
+		  mkfifo(go_path, 0666) == 0 && chmod(alive_path, 0666) == 0 &&
+		  chmod(go_path, 0666) == 0);
+	pid = spawn(argv, -1, -1);
+	alive = open(alive_path, O_RDONLY | O_CLOEXEC);
+	go = open(go_path, O_WRONLY | O_CLOEXEC);
+	cr_assert_eq(kill(pid, SIGSTOP), 0);
+	cr_assert_eq(write(go, "\n", 1), 1);
+	cr_expect(comes_to_its_end(alive));
+	cr_expect(pid_1_has_told(pid));
+	cr_assert_eq(kill(pid, SIGCONT), 0);
+	status = end_of(pid);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGXFSZ, "%x",
+		  (unsigned)status);
+	o = report_of(report);
+	cr_expect_str_eq(json_string_value(json_object_get(o, "verdict")), "output_limit");
+	json_decref(o);
+	(void)close(alive);
+	(void)close(go);
 }
 
 /* Two processes that make events faster than a trace of them can be written. */
