@@ -409,10 +409,12 @@ int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_str
 	/* From itself, by its policy: the registers are still those of the call. */
 	if (sig == SIGSYS && code == SYS_SECCOMP && t == bpf_get_current_task_btf()) {
 		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(t);
+		__u32 arch = call_arch();
 
 		bpf_spin_lock(&s->lock);
 		slot_settle(s, c, s->last_ns);
-		s->killed_call = 1 + (__u32)regs->orig_ax;
+		s->killed_arch = arch;
+		s->killed_call = (__u32)regs->orig_ax;
 		bpf_spin_unlock(&s->lock);
 		if (c->flags & METER_TRACE)
 			event_denied(slot, s, regs, 0);
@@ -646,7 +648,8 @@ enum {
 	NR_bind = 49,
 	NR_creat = 85,
 	NR_openat = 257,
-	NR_openat2 = 437
+	NR_openat2 = 437,
+	NR_X32 = 0x40000000
 };
 
 /*
@@ -662,7 +665,8 @@ int BPF_PROG(trace_enter, struct pt_regs *regs, long id)
 	if (!r)
 		return 0;
 	r->entered = ENTERED;
-	if ((id == NR_connect || id == NR_bind) && fd_may_be_unix((__u32)regs->di))
+	if (call_arch() == ARCH_X86_64 && (id == NR_connect || id == NR_bind) &&
+	    fd_may_be_unix((__u32)regs->di))
 		r->entered |= ENTERED_UNIX;
 	return 0;
 }
@@ -693,6 +697,11 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 			event_denied(slot, s, regs, ret);
 		if (ret < 0)
 			return 0;
+	}
+	/* No policy of ours lets a call of the other two tables pass. */
+	if (call_arch() != ARCH_X86_64 || (nr & NR_X32)) {
+		__sync_fetch_and_add(&s->now.missed, 1);
+		return 0;
 	}
 	if (nr == NR_connect || nr == NR_bind) {
 		if (!(entered & ENTERED_UNIX) && !fd_may_be_unix((__u32)regs->di))

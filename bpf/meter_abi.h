@@ -81,7 +81,10 @@ struct meter_slot {
 	__u64 throttled_rq;
 	__u64 base_ns; /* the beginning by exec, valid when base_epoch is ctl's epoch */
 	__u32 base_epoch;
-	__u32 killed_call; /* 1 + the call that the policy killed for in this epoch; 0: none */
+	__u32 killed_arch; /* AUDIT_ARCH_* of the call that the policy killed for in this epoch; 0:
+			      there was none */
+	__u32 killed_call;
+	__u32 pad;
 	struct meter_counters now;
 	struct meter_counters base;
 };
@@ -162,17 +165,19 @@ struct meter_event_addr {
 
 struct meter_event_denied {
 	struct meter_event ev;
+	__u32 arch; /* AUDIT_ARCH_*: which table the number is of */
+	__u32 pad;
 	__u64 args[6];
 };
 
 _Static_assert(sizeof(struct meter_counters) == 184, "meter_counters has padding");
-_Static_assert(sizeof(struct meter_slot) == 136 + 2 * 184, "meter_slot has padding");
+_Static_assert(sizeof(struct meter_slot) == 144 + 2 * 184, "meter_slot has padding");
 _Static_assert(sizeof(struct meter_ctl) == 24, "meter_ctl has padding");
 _Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
 _Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");
 _Static_assert(sizeof(struct meter_event_open) == 64 + 256, "meter_event_open has padding");
 _Static_assert(sizeof(struct meter_event_addr) == 80, "meter_event_addr has padding");
-_Static_assert(sizeof(struct meter_event_denied) == 104, "meter_event_denied has padding");
+_Static_assert(sizeof(struct meter_event_denied) == 112, "meter_event_denied has padding");
 _Static_assert(sizeof(struct meter_event_exec) == 72 + 256 + 1024, "meter_event_exec has padding");
 
 #endif

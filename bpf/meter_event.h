@@ -108,6 +108,18 @@ static __always_inline void event_head(struct meter_event *e, struct meter_slot 
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 }
 
+/* linux/audit.h */
+#define ARCH_X86_64 0xc000003eU
+#define ARCH_I386   0x40000003U
+#define TS_COMPAT   0x2 /* arch/x86/include/asm/thread_info.h: in a call of the i386 table */
+
+static __always_inline __u32 call_arch(void)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+
+	return t->thread_info.status & TS_COMPAT ? ARCH_I386 : ARCH_X86_64;
+}
+
 static __always_inline void event_denied(__u32 slot, struct meter_slot *s, struct pt_regs *regs,
 					 long ret)
 {
@@ -118,12 +130,23 @@ static __always_inline void event_denied(__u32 slot, struct meter_slot *s, struc
 	event_head(&e->ev, s, METER_EV_DENIED);
 	e->ev.arg = (__u32)regs->orig_ax;
 	e->ev.value = ret;
-	e->args[0] = regs->di;
-	e->args[1] = regs->si;
-	e->args[2] = regs->dx;
-	e->args[3] = regs->r10;
-	e->args[4] = regs->r8;
-	e->args[5] = regs->r9;
+	e->arch = call_arch();
+	e->pad = 0;
+	if (e->arch == ARCH_I386) {
+		e->args[0] = (__u32)regs->bx;
+		e->args[1] = (__u32)regs->cx;
+		e->args[2] = (__u32)regs->dx;
+		e->args[3] = (__u32)regs->si;
+		e->args[4] = (__u32)regs->di;
+		e->args[5] = (__u32)regs->bp;
+	} else {
+		e->args[0] = regs->di;
+		e->args[1] = regs->si;
+		e->args[2] = regs->dx;
+		e->args[3] = regs->r10;
+		e->args[4] = regs->r8;
+		e->args[5] = regs->r9;
+	}
 	bpf_ringbuf_submit(e, 0);
 }
 

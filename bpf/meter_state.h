@@ -226,7 +226,7 @@ static __always_inline __u64 slot_settle(struct meter_slot *s, const struct mete
 		s->epoch = epoch;
 		s->processes_peak = s->processes;
 		s->rss_peak_pages = s->rss_pages;
-		s->killed_call = 0;
+		s->killed_arch = 0;
 	}
 	return at;
 }

@@ -164,25 +164,6 @@ static int enter_workdir(const struct plan *p, struct cloche_err *err)
 	return 0;
 }
 
-/* For the record: the file that is going to be executed, before the function could touch it. */
-static int try_open_code(const struct plan *p, struct cloche_err *err)
-{
-	struct stat *st = &p->shared->code_stat;
-
-	(void)err;
-	for (int i = 0; p->candidates[i] && p->shared->code < 0; i++) {
-		int fd = open(p->candidates[i], O_PATH | O_CLOEXEC);
-
-		if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode)) {
-			p->shared->code = fd;
-			p->shared->code_path = i;
-		} else if (fd >= 0) {
-			close(fd);
-		}
-	}
-	return 0;
-}
-
 /* Everything but standard input, output and error closes at exec. The limit may be lower than what
  * is open now, and so comes when nothing is to be opened any more. */
 static int close_fds(const struct plan *p, struct cloche_err *err)
@@ -261,7 +242,6 @@ static const struct {
 	{ "user", become_user, "needs the host's capabilities" },
 	{ "user namespace", own_user_namespace, "owned by that user; the host's capabilities end" },
 	{ "workdir", enter_workdir, "with the function's rights" },
-	{ "code", try_open_code, "where it will be looked for, and before the limit of fds" },
 	{ "fds", close_fds, "nothing is opened after this" },
 	{ "capabilities", drop_capabilities, "none is needed any more" },
 	{ "seccomp", load_policy, "last: only exec comes after it" },

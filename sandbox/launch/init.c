@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "launch/child.h"
+#include "launch/lookup.h"
 #include "launch/network.h"
 #include "launch/plan.h"
 #include "launch/spawn.h"
@@ -32,6 +33,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 const char *init_dirt_text(enum init_dirt dirt)
@@ -58,26 +60,67 @@ static void say(const struct plan *p, const struct init_msg *m)
 		_exit(EXIT_FAILURE); /* the launcher is gone; with pid 1 goes the context */
 }
 
-/*
- * Whether what was opened is what was executed: the name led to it before and does so after. Who
- * puts another file there for the moment between must move the first one back, which its ctime
- * tells.
- */
-static bool code_is_executed(const struct plan *p)
-{
-	const char *path = p->candidates[p->shared->code_path];
-	cleanup_fd int dir = open(p->spec->workdir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const struct stat *was = &p->shared->code_stat;
-	struct stat st;
+/* For the record: the file that a command leads to. */
+struct code {
+	int dir; /* the working directory */
+	int fd;	 /* O_PATH; -1: unknown */
+	int candidate;
+	struct lookup way;
+};
 
-	return p->shared->code_path == p->shared->exec_path && fstatat(dir, path, &st, 0) == 0 &&
-	       st.st_dev == was->st_dev && st.st_ino == was->st_ino &&
-	       st.st_ctim.tv_sec == was->st_ctim.tv_sec &&
-	       st.st_ctim.tv_nsec == was->st_ctim.tv_nsec;
+/* A tick is 1 to 10 ms: the file was just written, as by a compiler. */
+static void wait_until_settled(const struct lookup *way)
+{
+	for (int i = 0; i < 10 && !lookup_settled(way); i++)
+		(void)nanosleep(&(struct timespec){ .tv_nsec = NSEC_PER_MSEC }, NULL);
+}
+
+static bool look_at(struct code *c, const char *path)
+{
+	fd_close(&c->fd);
+	c->fd = lookup(c->dir, path, &c->way);
+	return c->fd >= 0 && S_ISREG(c->way.file.st_mode);
+}
+
+/* Before the function process is there. */
+static void code_find(const struct plan *p, struct code *ret)
+{
+	char *const *path = p->candidates;
+
+	ret->dir = open(p->spec->workdir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	while (*path && !look_at(ret, *path))
+		path++;
+	if (*path && !lookup_settled(&ret->way)) {
+		wait_until_settled(&ret->way);
+		if (!look_at(ret, *path) || !lookup_settled(&ret->way))
+			fd_close(&ret->fd);
+	}
+	if (!*path)
+		fd_close(&ret->fd);
+	ret->candidate = (int)(path - p->candidates);
+	p->shared->code_stat = ret->way.file;
+}
+
+/* Whether it was that file that the kernel executed. See lookup.h. */
+static bool code_is_executed(const struct plan *p, const struct code *c)
+{
+	cleanup_fd int fd = -1;
+	struct lookup now;
+
+	if (c->fd < 0 || c->candidate != p->shared->exec_path)
+		return false;
+	fd = lookup(c->dir, p->candidates[c->candidate], &now);
+	return fd >= 0 && lookup_same(&c->way, &now);
+}
+
+static void code_forget(struct code *c)
+{
+	fd_close(&c->dir);
+	fd_close(&c->fd);
 }
 
 /* With what pid 1 has of the function process: m->fds says which descriptors, in this order. */
-static void say_started(const struct plan *p, struct init_msg *m)
+static void say_started(const struct plan *p, const struct code *code, struct init_msg *m)
 {
 	int fds[INIT_FDS];
 	unsigned n = 0;
@@ -92,9 +135,9 @@ static void say_started(const struct plan *p, struct init_msg *m)
 		m->fds |= INIT_FD_LISTENER;
 		fds[n++] = p->shared->listener;
 	}
-	if (p->shared->code >= 0 && code_is_executed(p)) {
+	if (code_is_executed(p, code)) {
 		m->fds |= INIT_FD_CODE;
-		fds[n++] = p->shared->code;
+		fds[n++] = code->fd;
 	}
 	if (n == 0) {
 		say(p, m);
@@ -186,12 +229,13 @@ static int reap_function(const struct plan *p, pid_t pid, struct init_msg *m)
 static void run_function(const struct plan *p)
 {
 	struct init_msg m = { .type = INIT_STARTED };
+	struct code code = { .fd = -1 };
 	pid_t pid;
 
 	p->shared->err.code = 0;
 	p->shared->listener = -1;
-	p->shared->code = -1;
 	p->shared->exec_ns = 0;
+	code_find(p, &code);
 	pid = spawn(p->cgroup.v2, child_main, p);
 	m.at_ns = p->shared->exec_ns;
 	m.cpu_ns = p->shared->exec_cpu_ns;
@@ -205,10 +249,10 @@ static void run_function(const struct plan *p)
 				     "the command");
 		(void)cloche_err_stage(&p->shared->err, "set-up");
 	} else if (p->shared->err.code == 0) {
-		say_started(p, &m);
+		say_started(p, &code, &m);
 	}
 	fd_close(&p->shared->listener);
-	fd_close(&p->shared->code);
+	code_forget(&code);
 	if (pid > 0 && reap_function(p, pid, &m) < 0)
 		_exit(EXIT_FAILURE);
 	m.type = p->shared->err.code ? INIT_FAILED : INIT_ENDED;

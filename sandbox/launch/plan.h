@@ -55,10 +55,8 @@ struct shared {
 	int64_t exec_ns;       /* CLOCK_MONOTONIC at which it called execve */
 	int64_t exec_cpu_ns;   /* the CPU time that it had used until then */
 	int listener;	       /* of its policy, in pid 1's table of descriptors; -1: none */
-	int code;	       /* likewise what it executes, O_PATH; -1: unknown */
-	int code_path;	       /* which of plan.candidates that is */
-	int exec_path;	       /* which of them was executed */
-	struct stat code_stat; /* of code, before it could run */
+	int exec_path;	       /* which of plan.candidates was executed */
+	struct stat code_stat; /* of what it executes, from before */
 	uint32_t lacks;	       /* enum lack */
 	bool ending;	       /* the launcher kills all: pid 1 has nothing to reap for it */
 };

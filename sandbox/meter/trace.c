@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/audit.h>
 #include <linux/bpf.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -150,8 +151,9 @@ static int unix_of(const struct meter_event_open *o, struct trace_event *ret)
 
 static int denied_of(const struct meter_event_denied *d, struct trace_event *ret)
 {
-	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)d->ev.arg);
+	char *name = seccomp_syscall_resolve_num_arch(d->arch, (int)d->ev.arg);
 
+	ret->i386 = d->arch == AUDIT_ARCH_I386;
 	memcpy(ret->args, d->args, sizeof(ret->args));
 	if (name)
 		ret->text = name;

@@ -29,6 +29,7 @@ struct trace_event {
 	char *text;	  /* exec, open: path; connect, bind: address; denied: the call's name */
 	char **argv;	  /* exec */
 	size_t argc;
+	bool i386; /* denied: a call of that table */
 	bool cut; /* exec, open: there may be more of the path, exec: of the arguments */
 };
 

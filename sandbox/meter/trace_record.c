@@ -35,32 +35,7 @@ struct trace_recorder {
 	uint64_t unseen;
 	uint64_t written;
 	struct trace_close how;
-	uint64_t denied_more;
-	size_t denied_n;
-	struct trace_denied denied[TRACE_DENIED_MAX];
 };
-
-static void count_denied(struct trace_recorder *r, const struct meter_event_denied *d)
-{
-	struct trace_denied *t;
-
-	for (size_t i = 0; i < r->denied_n; i++) {
-		t = &r->denied[i];
-		if (t->number == d->ev.arg && t->result == (int64_t)d->ev.value) {
-			t->count++;
-			return;
-		}
-	}
-	if (r->denied_n == TRACE_DENIED_MAX) {
-		r->denied_more++;
-		return;
-	}
-	t = &r->denied[r->denied_n++];
-	*t = (struct trace_denied){ .number = d->ev.arg,
-				    .result = (int64_t)d->ev.value,
-				    .count = 1 };
-	memcpy(t->args, d->args, sizeof(t->args));
-}
 
 /* A look at the size now and then is exact enough for a bound and costs nothing. */
 static void sink_put(struct sink *s, const struct trace_event *e)
@@ -90,8 +65,6 @@ static int on_event(const struct meter_event *ev, size_t size, void *arg)
 		r->unseen += ev->value != 0;
 		return 0;
 	}
-	if (ev->type == METER_EV_DENIED)
-		count_denied(r, (const void *)ev);
 	if (!r->file.f && !r->kept.f && !r->live)
 		return 0;
 	e2 = trace_event_of(ev, &e);
@@ -171,14 +144,6 @@ int trace_recorder_drain(struct trace_recorder *r, unsigned max, struct cloche_e
 	if (r->live)
 		trace_live_flush(r->live);
 	return e;
-}
-
-const struct trace_denied *trace_recorder_denied(const struct trace_recorder *r, size_t *ret_n,
-						 uint64_t *ret_more)
-{
-	*ret_n = r->denied_n;
-	*ret_more = r->denied_more;
-	return r->denied;
 }
 
 static void sink_end(const struct sink *s, const struct trace_recorder *r,

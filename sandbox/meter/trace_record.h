@@ -14,18 +14,6 @@ struct meter_usage;
 struct trace_live;
 struct trace_recorder;
 
-/* A denied call, all its repeats in one. */
-struct trace_denied {
-	uint32_t number;
-	int64_t result;
-	uint64_t args[6]; /* of the first */
-	uint64_t count;
-};
-
-#define TRACE_DENIED_MAX                                                        \
-	64 /* different ones; the rest are in trace_recorder_denied's *ret_more \
-	    */
-
 /*
  * From the kernel's ring buffer into a file, while the invocation runs:
  *
@@ -64,10 +52,6 @@ void trace_recorder_tell(struct trace_recorder *r, const char *function, const c
 int trace_recorder_fd(const struct trace_recorder *r);
 /* max: as meter_events_read has it. */
 int trace_recorder_drain(struct trace_recorder *r, unsigned max, struct cloche_err *err);
-
-/* In the order in which they were first seen. *ret_more: calls beyond the table. */
-const struct trace_denied *trace_recorder_denied(const struct trace_recorder *r, size_t *ret_n,
-						 uint64_t *ret_more);
 
 /* Drains, writes the end and closes the file. u: NULL when the invocation has no figures, then the
  * file has no end. *ret_events (may be NULL): how many were written. Frees r in any case. */

@@ -70,7 +70,8 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	ret->complete = b->untracked == begin->now.untracked;
 	/* Without an event in this epoch the peaks are still those of an earlier one. */
 	ret->peak = end->epoch == epoch ? end->processes_peak : end->processes;
-	ret->killed_call = end->epoch == epoch && end->killed_call ? (int)end->killed_call - 1 : -1;
+	ret->killed_arch = end->epoch == epoch ? end->killed_arch : 0;
+	ret->killed_call = end->killed_call;
 	pages = end->epoch == epoch ? end->rss_peak_pages : end->rss_pages;
 	ret->rss_peak_bytes = pages > 0 ? (uint64_t)pages * page_bytes : 0;
 }

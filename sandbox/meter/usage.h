@@ -42,7 +42,8 @@ struct meter_usage {
 	uint64_t rss_peak_bytes;
 	uint64_t events;
 	uint64_t lost;
-	int killed_call; /* number of the call that the policy answered with SIGSYS; -1: none */
+	uint32_t killed_arch; /* of the call that the policy answered with SIGSYS; 0: none */
+	uint32_t killed_call;
 	uint64_t missed; /* switches that the kernel hid, made up from its CPU clock; with a trace,
 			    also calls of which it hid one side */
 };

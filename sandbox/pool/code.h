@@ -11,10 +11,10 @@ struct context;
 
 /*
  * What an invocation executed, for its record: the SHA-256 of the file at the command's name when
- * execve(2) was called. Of a script that is the script, not its interpreter. The name must lead to
- * it before and after: who can rename in its path twice within a launch could still have another
- * file named (execveat(2) by descriptor would not, but takes the script from its interpreter and
- * the name from the process).
+ * execve(2) was called. Of a script that is the script, not its interpreter, which opens it once
+ * more by its name. The name must lead to it before and after, by a way on which nothing was
+ * renamed (launch/lookup.h): to execute the file that was opened, by execveat(2), would take the
+ * script from its interpreter and the name from the process.
  *
  * A file is read once: HOST_RUN_DIR/code remembers the hashes of files by device, inode, size,
  * mtime and ctime, which nobody can set, and of an image's files by image and inode. Not those that

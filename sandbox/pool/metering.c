@@ -80,7 +80,7 @@ void metering_disarm(struct metering *m)
 /* By our policy, or with the errors of a filter that this whole host's session is under. */
 static bool may_deny(const struct meter_event_denied *d, const void *arg)
 {
-	struct seccomp_data call = { .nr = (int)d->ev.arg, .arch = AUDIT_ARCH_X86_64 };
+	struct seccomp_data call = { .nr = (int)d->ev.arg, .arch = d->arch };
 	uint32_t error = (uint32_t)(0 - d->ev.value), answer;
 
 	memcpy(call.args, d->args, sizeof(call.args));

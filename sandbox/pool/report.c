@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <linux/audit.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -48,15 +49,17 @@ static json_t *owner(void)
 /* The meter has seen which call it was. */
 static json_t *killed_for(const struct invocation *inv)
 {
-	int nr = inv->metered.why ? -1 : inv->metered.usage.killed_call;
+	uint32_t arch = inv->metered.why ? 0 : inv->metered.usage.killed_arch;
+	uint32_t nr = inv->metered.usage.killed_call;
 	cleanup_free char *name =
-		nr < 0 ? NULL : seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+		arch ? seccomp_syscall_resolve_num_arch(arch, (int)nr) : NULL;
+	const char *of = arch == AUDIT_ARCH_I386 ? " of i386" : "";
 
-	if (nr < 0)
+	if (!arch)
 		return json_string("the policy killed it for a denied system call");
 	if (!name)
-		return json_sprintf("the policy killed it for system call %d", nr);
-	return json_sprintf("the policy killed it for calling %s", name);
+		return json_sprintf("the policy killed it for system call %u%s", nr, of);
+	return json_sprintf("the policy killed it for calling %s%s", name, of);
 }
 
 static json_t *message(const struct invocation *inv, const struct spec *spec)
@@ -345,7 +348,8 @@ static json_t *degraded(const struct report *r)
 						   : "not asked for, see --trace and --keep-trace");
 	if (r->inv->ran && r->code_sha256 && !*r->code_sha256)
 		degrade(list, "code_sha256",
-			"the file was replaced or changed while it ran, or cannot be read");
+			"the file or the way to it changed while it was started or ran, or "
+			"cannot be told by its times, or cannot be read");
 	degrade_lacks(list, r);
 	if (!r->inv->told)
 		degrade_untold(list, m);

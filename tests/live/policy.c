@@ -182,3 +182,25 @@ Test(policy_live, the_call_that_killed_is_named)
 	cr_assert(strstr(run.out, "denied mount(0x1, 0x2, 0x3, 0x4, 0x5"), "%s", run.out);
 	cr_assert(strstr(run.out, "with SIGSYS"), "%s", run.out);
 }
+
+/* By the table that it is of: number 20 is getpid there and writev in x86-64's. */
+Test(policy_live, a_denied_call_is_named_by_its_own_table)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char bind[4200], trace[300];
+
+	(void)snprintf(trace, sizeof(trace), "%s/t.jsonl", dir);
+	(void)snprintf(bind, sizeof(bind), "%s:/opt", env_need("HELPERS"));
+	RUN_CLOCHE(&run, "--trace", trace, "-b", bind, "--", "/opt/try-syscall", "i386:20", "1",
+		   "2");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_str_eq(run.out, "ENOSYS\n");
+	run_free(&run);
+	RUN(&run, env_need("CLOCHE"), "trace", trace);
+	cr_assert(strstr(run.out, "denied i386 getpid(0x1, 0x2, "), "%s", run.out);
+	run_free(&run);
+	RUN(&run, env_need("CLOCHE"), "trace", "--format", "json", trace);
+	cr_assert(strstr(run.out, "\"syscall\":\"getpid\",\"arch\":\"i386\",\"number\":20,"),
+		  "%s", run.out);
+}
