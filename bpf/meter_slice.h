@@ -4,8 +4,8 @@
 
 /*
  * Arithmetic that the programs and user space must do alike: what the time since a slot's last
- * change was spent on, and how much of a slice a thread did not have. Needs the __u types and
- * meter_abi.h.
+ * change was spent on, and how much of a slice a thread did not have. Needs the __u types, bool
+ * and meter_abi.h.
  */
 
 /* Books the time up to at_ns, which is not before the last change, by what the counts of threads
@@ -27,6 +27,36 @@ static inline void slot_book_until(struct meter_slot *s, __u64 at_ns)
 	s->last_ns = at_ns;
 }
 
+/*
+ * A thread turns out to have been on a CPU from start_ns to the last change, at_ns, after that time
+ * was booked without it: as its waiting or, when its wake-up was missed too, as sleep, of which
+ * nothing is known. The partition is put right as far as nobody else was on a CPU, and no figure of
+ * the invocation falls below zero.
+ */
+static inline void slot_book_late(struct meter_slot *s, __u64 start_ns, __u64 at_ns, bool waited)
+{
+	__u64 booked;
+
+	if (start_ns >= at_ns)
+		return;
+	s->now.missed++;
+	s->now.on_cpu_ns += at_ns - start_ns;
+	if (!waited)
+		return;
+	s->now.runnable_ns -= at_ns - start_ns;
+	if (start_ns < s->busy_until_ns)
+		start_ns = s->busy_until_ns;
+	if (s->running || s->throttled || start_ns >= at_ns)
+		return;
+	booked = s->now.contention_ns;
+	if (s->base_epoch == s->epoch)
+		booked -= s->base.contention_ns;
+	if (booked > at_ns - start_ns)
+		booked = at_ns - start_ns;
+	s->now.busy_ns += booked;
+	s->now.contention_ns -= booked;
+}
+
 /* v * part / whole without overflow for part <= whole, to the microsecond or so. */
 static inline __u64 slice_share(__u64 v, __u64 part, __u64 whole)
 {
@@ -40,9 +70,11 @@ static inline __u64 slice_share(__u64 v, __u64 part, __u64 whole)
 /*
  * A slice from in_ns to at_ns on the monotonic clock, of which the kernel's CPU clock booked
  * runtime_ns: the difference is what a hypervisor or interrupts had (signed: the two clocks are
- * read some 100 ns apart). Of a slice across the edge of an invocation only the part after the edge
- * is booked, and the CPU clock is silent on which side the theft was: it is shared out evenly.
- * Charging it to one side would take from an invocation what was lost before it began.
+ * read some 100 ns apart, or much more when a hypervisor comes between the two readings at the
+ * slice's beginning: then the CPU clock has more than there was). Of a slice across the edge of an
+ * invocation only the part after the edge is booked, and the CPU clock is silent on which side the
+ * theft was: it is shared out evenly. Charging it to one side would take from an invocation what was
+ * lost before it began. What was too much at the beginning was so before the edge.
  */
 static inline __s64 slice_stolen(__u64 in_ns, __u64 edge_ns, __u64 at_ns, __u64 runtime_ns)
 {
@@ -53,7 +85,7 @@ static inline __s64 slice_stolen(__u64 in_ns, __u64 edge_ns, __u64 at_ns, __u64 
 		return 0;
 	if (held >= runtime_ns)
 		return (__s64)slice_share(held - runtime_ns, part, held);
-	return -(__s64)slice_share(runtime_ns - held, part, held);
+	return in_ns < edge_ns ? 0 : -(__s64)(runtime_ns - held);
 }
 
 #endif

@@ -266,48 +266,40 @@ static __always_inline void slot_move(struct meter_slot *s, struct record *r, __
 	r->state = state;
 }
 
-/* The end of a slice. The edge is where this invocation began, by user space's word or at its exec.
- */
-static __always_inline void slot_book_slice(struct meter_slot *s, const struct record *r,
-					    const struct meter_ctl *c, __u64 at, __u64 runtime)
+/* Where this invocation began: by user space's word, or at its exec. */
+static __always_inline __u64 slot_edge(const struct meter_slot *s, const struct meter_ctl *c)
 {
 	__u64 edge = *(volatile const __u64 *)&c->epoch_ns;
 
-	if (s->base_epoch == s->epoch && s->base_ns > edge)
-		edge = s->base_ns;
-	s->now.stolen_ns += slice_stolen(r->in_ns, edge, at, runtime - r->runtime);
+	return s->base_epoch == s->epoch && s->base_ns > edge ? s->base_ns : edge;
+}
+
+/* The end of a slice. */
+static __always_inline void slot_book_slice(struct meter_slot *s, const struct record *r,
+					    const struct meter_ctl *c, __u64 at, __u64 runtime)
+{
+	s->now.stolen_ns += slice_stolen(r->in_ns, slot_edge(s, c), at, runtime - r->runtime);
 }
 
 /*
  * A thread leaves a CPU that we did not see it enter: a tracepoint is not always reported (the
  * kernel passes over a program that is running already; some hosts hide the switches of processes
- * of their own). Its CPU clock says how long it was there, which is this one slice. The partition
- * is put right as far as nobody else was on a CPU; for this the thread had been waiting (or, with
- * the wake-up missed too, asleep, and nothing is known).
+ * of their own). Its CPU clock says how long it was there, which is this one slice. Of one that
+ * began before the invocation did, the launch's figures stay as they were: nobody reports those.
  */
 static __always_inline void slot_book_unseen(struct meter_slot *s, const struct record *r,
 					     const struct meter_ctl *c, __u64 at, __u64 runtime)
 {
-	__u64 floor = *(volatile const __u64 *)&c->floor_ns;
-	__u64 ran = runtime - r->runtime, start = at - ran;
+	__u64 floor = *(volatile const __u64 *)&c->floor_ns, edge = slot_edge(s, c);
+	__u64 start = at - (runtime - r->runtime);
 
 	if (start < floor)
 		start = floor;
+	if (start < edge)
+		start = edge;
 	if (r->state == QUEUED && start < r->queued_ns)
 		start = r->queued_ns;
-	if (start >= at)
-		return;
-	s->now.missed++;
-	s->now.on_cpu_ns += at - start;
-	if (r->state != QUEUED)
-		return;
-	s->now.runnable_ns -= at - start;
-	if (start < s->busy_until_ns)
-		start = s->busy_until_ns;
-	if (s->running || s->throttled || start >= at)
-		return;
-	s->now.busy_ns += at - start;
-	s->now.contention_ns -= at - start;
+	slot_book_late(s, start, at, r->state == QUEUED);
 }
 
 /* All queued threads become throttled, or free, at once. */

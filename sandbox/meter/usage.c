@@ -6,6 +6,7 @@
 #include "meter/usage.h"
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "bpf/meter_abi.h"

@@ -3,6 +3,7 @@
  */
 #include <criterion/criterion.h>
 #include <linux/bpf.h>
+#include <stdbool.h>
 
 #include "bpf/meter_abi.h"
 #include "bpf/meter_slice.h"
@@ -141,6 +142,45 @@ Test(usage, untracked_threads_make_it_incomplete)
 	cr_assert(!u.complete);
 }
 
+/* A switch that the kernel did not report: the thread was booked as waiting from 1000 to 1500. */
+Test(usage, what_went_unseen_is_put_right)
+{
+	const struct {
+		uint32_t running, throttled;
+		uint64_t busy_until, base; /* contention that was there before the invocation */
+		bool waited;
+		uint64_t start, busy, contention, on_cpu, runnable;
+	} rows[] = {
+		{ 0, 0, 0, 0, true, 1000, 500, 0, 500, 0 },
+		{ 0, 0, 0, 0, true, 1200, 300, 200, 300, 200 },
+		{ 0, 0, 1300, 0, true, 1200, 200, 300, 300, 200 },
+		{ 1, 0, 0, 0, true, 1200, 0, 500, 300, 200 },
+		{ 0, 1, 0, 0, true, 1200, 0, 500, 300, 200 },
+		{ 0, 0, 0, 0, false, 1200, 0, 500, 300, 500 },
+		{ 0, 0, 0, 0, true, 1500, 0, 500, 0, 500 },
+		{ 0, 0, 0, 400, true, 1000, 100, 400, 500, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct meter_slot s = armed();
+
+		s.queued = 1;
+		s.base_epoch = s.epoch;
+		s.base.contention_ns = rows[i].base;
+		cr_assert_eq(usage_settle(&s, 1500), 1500);
+		s.running = rows[i].running;
+		s.throttled = rows[i].throttled;
+		s.busy_until_ns = rows[i].busy_until;
+		slot_book_late(&s, rows[i].start, 1500, rows[i].waited);
+		cr_expect_eq(s.now.busy_ns, rows[i].busy, "row %zu", i);
+		cr_expect_eq(s.now.contention_ns, rows[i].contention, "row %zu", i);
+		cr_expect_eq(s.now.on_cpu_ns, rows[i].on_cpu, "row %zu", i);
+		cr_expect_eq(s.now.runnable_ns, rows[i].runnable, "row %zu", i);
+		cr_expect_eq(s.now.missed, rows[i].start < 1500, "row %zu", i);
+	}
+}
+
+
 /* A slice across the beginning: what was stolen is shared out, so that nothing that was lost before
  * the beginning is taken from what came after it. */
 Test(usage, theft_is_shared_at_an_edge)
@@ -157,6 +197,7 @@ Test(usage, theft_is_shared_at_an_edge)
 	cr_assert_leq(slice_stolen(0, 300 * ms, 302 * ms, 0), 2 * (int64_t)ms);
 	/* The CPU clock ahead of ours. */
 	cr_assert_eq(slice_stolen(5 * ms, 0, 15 * ms, 11 * ms), -(int64_t)ms);
+	cr_assert_eq(slice_stolen(0, 5 * ms, 15 * ms, 16 * ms), 0);
 	cr_assert_eq(slice_stolen(0, 20 * ms, 15 * ms, ms), 0);
 	cr_assert_eq(slice_stolen(7, 7, 7, 0), 0);
 	/* A quarter of an hour without a switch does not overflow. */
