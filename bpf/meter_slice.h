@@ -73,8 +73,8 @@ static inline __u64 slice_share(__u64 v, __u64 part, __u64 whole)
  * read some 100 ns apart, or much more when a hypervisor comes between the two readings at the
  * slice's beginning: then the CPU clock has more than there was). Of a slice across the edge of an
  * invocation only the part after the edge is booked, and the CPU clock is silent on which side the
- * theft was: it is shared out evenly. Charging it to one side would take from an invocation what was
- * lost before it began. What was too much at the beginning was so before the edge.
+ * theft was: it is shared out evenly. Charging it to one side would take from an invocation what
+ * was lost before it began. What was too much at the beginning was so before the edge.
  */
 static inline __s64 slice_stolen(__u64 in_ns, __u64 edge_ns, __u64 at_ns, __u64 runtime_ns)
 {

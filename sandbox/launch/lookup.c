@@ -68,8 +68,7 @@ static int note(struct walk *w, int fd)
 	l->steps[l->n++] = (struct lookup_step){ .dev = st->st_dev,
 						 .ino = st->st_ino,
 						 .ctime_ns = timespec_ns(st->st_ctim),
-						 .roots = S_ISDIR(st->st_mode) &&
-							  st->st_uid == 0 &&
+						 .roots = S_ISDIR(st->st_mode) && st->st_uid == 0 &&
 							  !(st->st_mode & (S_IWGRP | S_IWOTH)) };
 	return 0;
 }

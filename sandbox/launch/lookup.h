@@ -14,8 +14,8 @@
  *
  * That holds when the first lookup was later than those times: ctimes are those of the kernel's
  * last tick (CLOCK_REALTIME_COARSE; or finer, since 6.13), and two changes in one tick look like
- * one. And it holds on file systems whose times the kernel itself makes: not on network ones, not on
- * FUSE.
+ * one. And it holds on file systems whose times the kernel itself makes: not on network ones, not
+ * on FUSE.
  */
 struct lookup {
 	unsigned n;
@@ -23,7 +23,7 @@ struct lookup {
 		uint64_t dev, ino;
 		int64_t ctime_ns;
 		bool roots; /* a directory in which only root renames */
-	} steps[48]; /* the directories in turn, last the file */
+	} steps[48];	    /* the directories in turn, last the file */
 	struct stat file;
 };
 

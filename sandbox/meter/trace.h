@@ -30,7 +30,7 @@ struct trace_event {
 	char **argv;	  /* exec */
 	size_t argc;
 	bool i386; /* denied: a call of that table */
-	bool cut; /* exec, open: there may be more of the path, exec: of the arguments */
+	bool cut;  /* exec, open: there may be more of the path, exec: of the arguments */
 };
 
 struct trace {

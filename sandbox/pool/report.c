@@ -51,8 +51,7 @@ static json_t *killed_for(const struct invocation *inv)
 {
 	uint32_t arch = inv->metered.why ? 0 : inv->metered.usage.killed_arch;
 	uint32_t nr = inv->metered.usage.killed_call;
-	cleanup_free char *name =
-		arch ? seccomp_syscall_resolve_num_arch(arch, (int)nr) : NULL;
+	cleanup_free char *name = arch ? seccomp_syscall_resolve_num_arch(arch, (int)nr) : NULL;
 	const char *of = arch == AUDIT_ARCH_I386 ? " of i386" : "";
 
 	if (!arch)

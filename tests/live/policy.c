@@ -201,6 +201,6 @@ Test(policy_live, a_denied_call_is_named_by_its_own_table)
 	cr_assert(strstr(run.out, "denied i386 getpid(0x1, 0x2, "), "%s", run.out);
 	run_free(&run);
 	RUN(&run, env_need("CLOCHE"), "trace", "--format", "json", trace);
-	cr_assert(strstr(run.out, "\"syscall\":\"getpid\",\"arch\":\"i386\",\"number\":20,"),
-		  "%s", run.out);
+	cr_assert(strstr(run.out, "\"syscall\":\"getpid\",\"arch\":\"i386\",\"number\":20,"), "%s",
+		  run.out);
 }

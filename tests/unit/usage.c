@@ -180,7 +180,6 @@ Test(usage, what_went_unseen_is_put_right)
 	}
 }
 
-
 /* A slice across the beginning: what was stolen is shared out, so that nothing that was lost before
  * the beginning is taken from what came after it. */
 Test(usage, theft_is_shared_at_an_edge)
