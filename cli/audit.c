@@ -43,20 +43,20 @@ static const char help[] =
 	"  --json          one JSON object (verify) or one for each record (show)\n"
 	"  --ledger DIR    the ledger (default: $CLOCHE_LEDGER, else\n"
 	"                  " LEDGER_DIR ")\n"
-	"  --help          this text\n"
+	"  -h, --help      this text\n"
 	"\n"
 	"Examples:\n"
 	"  cloche audit verify --key auditor.pub\n"
 	"  cloche audit show --json | jq -r .usd\n";
 
-enum { OPT_KEY = 256, OPT_REQUEST, OPT_JSON, OPT_LEDGER, OPT_HELP };
+enum { OPT_KEY = 256, OPT_REQUEST, OPT_JSON, OPT_LEDGER };
 
 static const struct option options[] = {
 	{ "key", required_argument, NULL, OPT_KEY },
 	{ "request", required_argument, NULL, OPT_REQUEST },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "ledger", required_argument, NULL, OPT_LEDGER },
-	{ "help", no_argument, NULL, OPT_HELP },
+	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
@@ -341,8 +341,8 @@ int cmd_audit(int argc, char **argv)
 	int opt, status;
 
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-		if (opt == OPT_HELP)
+	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (opt == 'h')
 			return fputs(help, stdout) < 0;
 		if (opt == OPT_KEY)
 			a.key = optarg;

@@ -34,7 +34,7 @@ static const char help[] =
 	"  --csv             comma-separated values with a header line\n"
 	"  --ledger DIR      the ledger (default: $CLOCHE_LEDGER, else\n"
 	"                    " LEDGER_DIR ")\n"
-	"  --help            this text\n"
+	"  -h, --help        this text\n"
 	"\n"
 	"USD is the duration charge, REQUESTS the charge per request, TOTAL both. FAIR is\n"
 	"the total with the time taken off that functions waited for others.\n"
@@ -59,8 +59,7 @@ enum {
 	OPT_OWNER,
 	OPT_JSON,
 	OPT_CSV,
-	OPT_LEDGER,
-	OPT_HELP
+	OPT_LEDGER
 };
 
 static const struct option options[] = {
@@ -72,7 +71,7 @@ static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "csv", no_argument, NULL, OPT_CSV },
 	{ "ledger", required_argument, NULL, OPT_LEDGER },
-	{ "help", no_argument, NULL, OPT_HELP },
+	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
@@ -314,8 +313,8 @@ int cmd_bill(int argc, char **argv)
 	int opt;
 
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-		if (opt == OPT_HELP)
+	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (opt == 'h')
 			return fputs(help, stdout) < 0;
 		if (opt == '?' || opt == ':')
 			return args_refused("bill", argv, opt);

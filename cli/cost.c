@@ -44,7 +44,7 @@ static const char help[] =
 	"Both:\n"
 	"  --rate N/PERIOD     calls per s, min, hour, day, week or month (30 days)\n"
 	"  --json              one JSON object\n"
-	"  --help              this text\n"
+	"  -h, --help          this text\n"
 	"\n"
 	"Examples:\n"
 	"  cloche cost --memory 2432 --duration 3m --rate 50/min --prices lambda-2019\n"
@@ -70,8 +70,7 @@ enum {
 	OPT_SINCE,
 	OPT_LEDGER,
 	OPT_RATE,
-	OPT_JSON,
-	OPT_HELP
+	OPT_JSON
 };
 
 static const struct option options[] = {
@@ -83,7 +82,7 @@ static const struct option options[] = {
 	{ "ledger", required_argument, NULL, OPT_LEDGER },
 	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "json", no_argument, NULL, OPT_JSON },
-	{ "help", no_argument, NULL, OPT_HELP },
+	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
@@ -455,8 +454,8 @@ int cmd_cost(int argc, char **argv)
 	int opt;
 
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":m:", options, NULL)) != -1) {
-		if (opt == OPT_HELP)
+	while ((opt = getopt_long(argc, argv, ":hm:", options, NULL)) != -1) {
+		if (opt == 'h')
 			return fputs(help, stdout) < 0;
 		if (opt == '?' || opt == ':')
 			return args_refused("cost", argv, opt);

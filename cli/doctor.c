@@ -26,8 +26,8 @@ static const char help[] =
 	"the loaded meter, which `cloche run` would load too.\n"
 	"\n"
 	"Options:\n"
-	"  --json   one JSON object\n"
-	"  --help   this text\n"
+	"      --json   one JSON object\n"
+	"  -h, --help   this text\n"
 	"\n"
 	"Colours only on a terminal, and not when NO_COLOR is set.\n"
 	"\n"
@@ -38,11 +38,11 @@ static const char help[] =
 	"  sudo cloche doctor\n"
 	"  cloche doctor --json | jq -r '.checks[] | select(.ok | not) | .mend'\n";
 
-enum { OPT_JSON = 256, OPT_HELP };
+enum { OPT_JSON = 256 };
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
-	{ "help", no_argument, NULL, OPT_HELP },
+	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
@@ -62,7 +62,7 @@ static int args_parse(int argc, char **argv, bool *json)
 	while ((c = getopt_long(argc, argv, "+:h", options, NULL)) >= 0) {
 		if (c == OPT_JSON)
 			*json = true;
-		else if (c == OPT_HELP || c == 'h')
+		else if (c == 'h')
 			return 1;
 		else
 			return usage("unknown option", argv[optind - 1]);

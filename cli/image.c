@@ -43,7 +43,7 @@ static const char help[] =
 	"      --dir DIR      build from what is in a directory\n"
 	"      --ref REF      which image of several: its tag or digest\n"
 	"      --json         JSON, for list one object a line\n"
-	"      --help         this text\n\n"
+	"  -h, --help         this text\n\n"
 	"Images are kept in /var/lib/cloche/images, or where CLOCHE_IMAGES says.\n"
 	"Exit status: 0, 1 when it could not be done, 2 usage, 130 interrupted.\n\n"
 	"Examples:\n"
@@ -51,12 +51,12 @@ static const char help[] =
 	"  cloche run --rootfs python3 -- python3 -c 'print(6 * 7)'\n"
 	"  docker save alpine | cloche image import - alpine\n";
 
-enum { OPT_RECIPE = 256, OPT_DIR, OPT_REF, OPT_JSON, OPT_HELP };
+enum { OPT_RECIPE = 256, OPT_DIR, OPT_REF, OPT_JSON };
 
 static const struct option table[] = {
 	{ "recipe", 1, NULL, OPT_RECIPE }, { "dir", 1, NULL, OPT_DIR },
 	{ "ref", 1, NULL, OPT_REF },	   { "json", 0, NULL, OPT_JSON },
-	{ "help", 0, NULL, OPT_HELP },	   { 0 },
+	{ "help", 0, NULL, 'h' },	   { 0 },
 };
 
 struct args {
@@ -400,7 +400,7 @@ static int args_parse(int argc, char **argv, const struct word *w, struct args *
 	while ((c = getopt_long(argc, argv, ":h", table, NULL)) >= 0) {
 		char letter = c == OPT_RECIPE ? 'r' : c == OPT_DIR ? 'd' : c == OPT_REF ? 'R' : 'j';
 
-		if (c == OPT_HELP || c == 'h')
+		if (c == 'h')
 			return 1;
 		if (c == ':')
 			return usage("option %s needs a value", quote(shown, argv[optind - 1]));

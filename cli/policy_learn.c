@@ -41,7 +41,7 @@ static const char help[] =
 	"                         output, and the command's goes to standard error\n"
 	"      --base NAME|FILE   the policy that it runs under (default); nothing is\n"
 	"                         learned that this does not allow\n"
-	"      --help             this text\n"
+	"  -h, --help             this text\n"
 	"  -t, --timeout TIME     of the run (60s)\n"
 	"And of 'cloche run': --memory, --cpu-time, --cpu, --pids, --nofile, --fsize,\n"
 	"--tmp-size, --env, --env-file, --bind, --rootfs, --workdir, --net, --meter,\n"
@@ -124,18 +124,18 @@ static int options_parse(struct lesson *l, int argc, char **argv, struct cloche_
 {
 	struct option options[64];
 	char shown[QUOTE_LEN];
-	int opt, index = 0, r;
+	int opt, r;
 
 	options_join(options, sizeof(options) / sizeof(options[0]));
 	opterr = 0;
 	optind = 1;
-	while ((opt = getopt_long(argc, argv, "+:m:t:e:b:w:o:", options, &index)) != -1) {
+	while ((opt = getopt_long(argc, argv, "+:hm:t:e:b:w:o:", options, NULL)) != -1) {
 		if (opt == '?' || opt == ':')
 			return cloche_err_set(err, EINVAL,
 					      opt == '?' ? "unknown option %s"
 							 : "option %s needs a value",
 					      quote(shown, argv[optind - 1]));
-		if (opt >= 256 && strcmp(options[index].name, "help") == 0) {
+		if (opt == 'h') {
 			(void)fputs(help, stdout);
 			return 1;
 		}

@@ -29,17 +29,17 @@ static const char help[] =
 	"  FILE          what 'cloche run' wrote by --report or --trace, in any order; a\n"
 	"                report and a trace of the same request become one section\n"
 	"  --html OUT    the page; '-' is standard output\n"
-	"  --help        this text\n"
+	"  -h, --help    this text\n"
 	"\n"
 	"Examples:\n"
 	"  cloche run --report r.json --trace t.jsonl -- ./work\n"
 	"  cloche report r.json t.jsonl --html work.html\n";
 
-enum { OPT_HTML = 256, OPT_HELP };
+enum { OPT_HTML = 256 };
 
 static const struct option options[] = {
 	{ "html", required_argument, NULL, OPT_HTML },
-	{ "help", no_argument, NULL, OPT_HELP },
+	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
@@ -172,8 +172,8 @@ int cmd_report(int argc, char **argv)
 	int opt, r = 0;
 
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-		if (opt == OPT_HELP)
+	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (opt == 'h')
 			return fputs(help, stdout) < 0;
 		if (opt != OPT_HTML)
 			return args_refused("report", argv, opt);

@@ -60,7 +60,7 @@ static const char help[] =
 	"                         (default) runs nothing; continue runs, and says so\n"
 	"      --ledger-sync      records survive power loss, at the cost of a disk write\n\n"
 	"Other:\n"
-	"      --help             this text\n\n"
+	"  -h, --help             this text\n\n"
 	"Sizes: 64, 64M, 1G, 512K (MiB when bare). Times: 250ms, 3s, 2m (seconds when\n"
 	"bare). Exit status: the command's own; 128+N when signal N ended it, or came\n"
 	"to cloche and cancelled it; 124 timeout; 125 it could not be run; 126 not\n"
@@ -93,8 +93,7 @@ enum {
 	OPT_LEDGER,
 	OPT_NO_LEDGER,
 	OPT_LEDGER_FULL,
-	OPT_LEDGER_SYNC,
-	OPT_HELP
+	OPT_LEDGER_SYNC
 };
 
 const struct option run_options_table[] = {
@@ -126,7 +125,7 @@ const struct option run_options_table[] = {
 	{ "no-ledger", 0, NULL, OPT_NO_LEDGER },
 	{ "ledger-full", 1, NULL, OPT_LEDGER_FULL },
 	{ "ledger-sync", 0, NULL, OPT_LEDGER_SYNC },
-	{ "help", 0, NULL, OPT_HELP },
+	{ "help", 0, NULL, 'h' },
 	{ 0 },
 };
 
@@ -450,7 +449,7 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct clo
 	run_options_init(ret);
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, RUN_OPTIONS_SHORT, run_options_table, NULL)) != -1) {
-		if (opt == OPT_HELP) {
+		if (opt == 'h') {
 			fputs(help, stdout);
 			return 1;
 		}

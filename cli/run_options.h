@@ -50,7 +50,7 @@ void run_options_free(struct run_options *options);
 
 /* For verbs that run commands by the same options, with their own beside them: the short ones, the
  * long ones up to a zero, and what getopt_long returned for one of these. */
-#define RUN_OPTIONS_SHORT "+:m:t:e:b:w:q"
+#define RUN_OPTIONS_SHORT "+:hm:t:e:b:w:q"
 extern const struct option run_options_table[];
 void run_options_init(struct run_options *ret);
 int run_options_set(struct run_options *options, int opt, const char *arg, struct cloche_err *err);

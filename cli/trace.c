@@ -47,7 +47,7 @@ static const char help[] =
 	"                    ui.perfetto.dev and chrome://tracing; not live)\n"
 	"  --cpu             text: also each stretch on a CPU and each wait; not live\n"
 	"  -o, --output FILE write there instead of standard output\n"
-	"  --help            this text\n"
+	"  -h, --help        this text\n"
 	"\n"
 	"A live line begins with the first eight characters of the request's id. To read\n"
 	"slowly delays no invocation: its last line says how many events were lost.\n"
@@ -59,7 +59,7 @@ static const char help[] =
 	"  cloche trace --format json run.jsonl | jq 'select(.event == \"denied\")'\n"
 	"  cloche trace --for 10s\n";
 
-enum { OPT_FORMAT = 256, OPT_CPU, OPT_DIR, OPT_LIST, OPT_FOR, OPT_HELP };
+enum { OPT_FORMAT = 256, OPT_CPU, OPT_DIR, OPT_LIST, OPT_FOR };
 
 static const struct option options[] = {
 	{ "format", required_argument, NULL, OPT_FORMAT },
@@ -68,7 +68,7 @@ static const struct option options[] = {
 	{ "list", no_argument, NULL, OPT_LIST },
 	{ "for", required_argument, NULL, OPT_FOR },
 	{ "output", required_argument, NULL, 'o' },
-	{ "help", no_argument, NULL, OPT_HELP },
+	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
@@ -335,7 +335,7 @@ static int parse(int argc, char **argv, struct trace_args *a)
 	struct cloche_err err = { 0 };
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, ":o:", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":ho:", options, NULL)) != -1) {
 		switch (opt) {
 		case OPT_FORMAT:
 			a->format = format_find(optarg);
@@ -361,7 +361,7 @@ static int parse(int argc, char **argv, struct trace_args *a)
 		case 'o':
 			a->output = optarg;
 			break;
-		case OPT_HELP:
+		case 'h':
 			return -1;
 		default:
 			return args_refused("trace", argv, opt);

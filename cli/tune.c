@@ -37,7 +37,7 @@ static const char help[] =
 	"                         this host and the price list have them)\n"
 	"      --runs N           runs at each size, the sizes taking turns (5)\n"
 	"      --json             one JSON object\n"
-	"      --help             this text\n"
+	"  -h, --help             this text\n"
 	"  -t, --timeout TIME     of one run (60s)\n"
 	"And of 'cloche run': --cpu-time, --cpu, --pids, --nofile, --fsize, --tmp-size,\n"
 	"--env, --env-file, --bind, --rootfs, --workdir, --net, --policy, --name, --prices,\n"
@@ -161,17 +161,17 @@ static int options_parse(struct job *job, int argc, char **argv, struct cloche_e
 {
 	struct option options[64];
 	char shown[QUOTE_LEN];
-	int opt, index = 0, r;
+	int opt, r;
 
 	options_join(options, sizeof(options) / sizeof(options[0]));
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:t:e:b:w:", options, &index)) != -1) {
+	while ((opt = getopt_long(argc, argv, "+:ht:e:b:w:", options, NULL)) != -1) {
 		if (opt == '?' || opt == ':')
 			return cloche_err_set(err, EINVAL,
 					      opt == '?' ? "unknown option %s"
 							 : "option %s needs a value",
 					      quote(shown, argv[optind - 1]));
-		if (opt >= 256 && strcmp(options[index].name, "help") == 0) {
+		if (opt == 'h') {
 			(void)fputs(help, stdout);
 			return 1;
 		}
