@@ -54,7 +54,8 @@ struct meter_counters {
 	__u64 events;	 /* put into the ring buffer */
 	__u64 lost;	 /* did not fit into it */
 	__u64 missed;	 /* switches that the kernel did not report; made up from its CPU clock */
-	__u64 untracked; /* threads that found no room in the task table: the figures are short */
+	__u64 untracked; /* threads that found no room in the task table, and slices of which
+			    nothing was seen but the end: the figures are short */
 };
 
 /* Map "slots". Written by the programs under the lock; user space reads and resets it with

@@ -29,32 +29,36 @@ static inline void slot_book_until(struct meter_slot *s, __u64 at_ns)
 
 /*
  * A thread turns out to have been on a CPU from start_ns to the last change, at_ns, after that time
- * was booked without it: as its waiting or, when its wake-up was missed too, as sleep, of which
- * nothing is known. The partition is put right as far as nobody else was on a CPU, and no figure of
- * the invocation falls below zero.
+ * was booked without it: as its waiting or, when its wake-up was missed too, as sleep (how long it
+ * waited for the CPU is lost then). The partition is put right as far as nobody else was on a CPU,
+ * and no figure of the invocation falls below zero.
  */
 static inline void slot_book_late(struct meter_slot *s, __u64 start_ns, __u64 at_ns, bool waited)
 {
-	__u64 booked;
+	__u64 *from = waited ? &s->now.contention_ns : &s->now.idle_ns, booked;
 
 	if (start_ns >= at_ns)
 		return;
 	s->now.missed++;
 	s->now.on_cpu_ns += at_ns - start_ns;
-	if (!waited)
-		return;
-	s->now.runnable_ns -= at_ns - start_ns;
+	if (waited)
+		s->now.runnable_ns -= at_ns - start_ns;
 	if (start_ns < s->busy_until_ns)
 		start_ns = s->busy_until_ns;
-	if (s->running || s->throttled || start_ns >= at_ns)
+	if (s->running || start_ns >= at_ns)
 		return;
-	booked = s->now.contention_ns;
+	/* Others in the queue: since when they waited is not known, and so not what was booked. */
+	if (waited ? s->throttled : s->queued) {
+		__sync_fetch_and_add(&s->now.untracked, 1);
+		return;
+	}
+	booked = *from;
 	if (s->base_epoch == s->epoch)
-		booked -= s->base.contention_ns;
+		booked -= waited ? s->base.contention_ns : s->base.idle_ns;
 	if (booked > at_ns - start_ns)
 		booked = at_ns - start_ns;
 	s->now.busy_ns += booked;
-	s->now.contention_ns -= booked;
+	*from -= booked;
 }
 
 /* v * part / whole without overflow for part <= whole, to the microsecond or so. */

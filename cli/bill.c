@@ -51,16 +51,7 @@ struct bill_args {
 	enum form form;
 };
 
-enum {
-	OPT_BY = 256,
-	OPT_SINCE,
-	OPT_UNTIL,
-	OPT_FUNCTION,
-	OPT_OWNER,
-	OPT_JSON,
-	OPT_CSV,
-	OPT_LEDGER
-};
+enum { OPT_BY = 256, OPT_SINCE, OPT_UNTIL, OPT_FUNCTION, OPT_OWNER, OPT_JSON, OPT_CSV, OPT_LEDGER };
 
 static const struct option options[] = {
 	{ "by", required_argument, NULL, OPT_BY },

@@ -63,15 +63,7 @@ struct cost_args {
 	bool json;
 };
 
-enum {
-	OPT_DURATION = 256,
-	OPT_PRICES,
-	OPT_FUNCTION,
-	OPT_SINCE,
-	OPT_LEDGER,
-	OPT_RATE,
-	OPT_JSON
-};
+enum { OPT_DURATION = 256, OPT_PRICES, OPT_FUNCTION, OPT_SINCE, OPT_LEDGER, OPT_RATE, OPT_JSON };
 
 static const struct option options[] = {
 	{ "memory", required_argument, NULL, 'm' },

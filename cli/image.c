@@ -54,9 +54,8 @@ static const char help[] =
 enum { OPT_RECIPE = 256, OPT_DIR, OPT_REF, OPT_JSON };
 
 static const struct option table[] = {
-	{ "recipe", 1, NULL, OPT_RECIPE }, { "dir", 1, NULL, OPT_DIR },
-	{ "ref", 1, NULL, OPT_REF },	   { "json", 0, NULL, OPT_JSON },
-	{ "help", 0, NULL, 'h' },	   { 0 },
+	{ "recipe", 1, NULL, OPT_RECIPE }, { "dir", 1, NULL, OPT_DIR }, { "ref", 1, NULL, OPT_REF },
+	{ "json", 0, NULL, OPT_JSON },	   { "help", 0, NULL, 'h' },	{ 0 },
 };
 
 struct args {

@@ -400,8 +400,8 @@ Test(bad_input, a_link_to_the_root)
 
 Test(bad_input, help)
 {
-	static const char *const verbs[] = { "run",   "image",	"policy", "doctor", "bill", "cost",
-					     "trace", "report", "tune",	  "audit" };
+	static const char *const verbs[] = { "run",  "image", "policy", "doctor", "bill",
+					     "cost", "trace", "report", "tune",	  "audit" };
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		cleanup_run struct run run = { 0 }, brief = { 0 };

@@ -142,41 +142,52 @@ Test(usage, untracked_threads_make_it_incomplete)
 	cr_assert(!u.complete);
 }
 
-/* A switch that the kernel did not report: the thread was booked as waiting from 1000 to 1500. */
+/* A switch that the kernel did not report: the thread was booked as waiting, or asleep, from 1000
+ * to 1500. */
 Test(usage, what_went_unseen_is_put_right)
 {
 	const struct {
-		uint32_t running, throttled;
-		uint64_t busy_until, base; /* contention that was there before the invocation */
+		uint32_t running, throttled, others;
+		uint64_t busy_until, base; /* what was there before the invocation */
 		bool waited;
-		uint64_t start, busy, contention, on_cpu, runnable;
+		uint64_t start, busy, on_cpu;
+		bool known;
 	} rows[] = {
-		{ 0, 0, 0, 0, true, 1000, 500, 0, 500, 0 },
-		{ 0, 0, 0, 0, true, 1200, 300, 200, 300, 200 },
-		{ 0, 0, 1300, 0, true, 1200, 200, 300, 300, 200 },
-		{ 1, 0, 0, 0, true, 1200, 0, 500, 300, 200 },
-		{ 0, 1, 0, 0, true, 1200, 0, 500, 300, 200 },
-		{ 0, 0, 0, 0, false, 1200, 0, 500, 300, 500 },
-		{ 0, 0, 0, 0, true, 1500, 0, 500, 0, 500 },
-		{ 0, 0, 0, 400, true, 1000, 100, 400, 500, 0 },
+		{ 0, 0, 0, 0, 0, true, 1000, 500, 500, true },
+		{ 0, 0, 0, 0, 0, true, 1200, 300, 300, true },
+		{ 0, 0, 0, 1300, 0, true, 1200, 200, 300, true },
+		{ 0, 0, 0, 0, 400, true, 1000, 100, 500, true },
+		{ 0, 0, 0, 0, 0, true, 1500, 0, 0, true },
+		{ 1, 0, 0, 0, 0, true, 1200, 0, 300, true },
+		{ 0, 1, 0, 0, 0, true, 1200, 0, 300, false },
+		{ 0, 0, 1, 0, 0, true, 1200, 300, 300, true },
+		{ 0, 0, 0, 0, 0, false, 1200, 300, 300, true },
+		{ 0, 0, 0, 1300, 0, false, 1200, 200, 300, true },
+		{ 0, 0, 0, 0, 400, false, 1000, 100, 500, true },
+		{ 1, 0, 0, 0, 0, false, 1200, 0, 300, true },
+		{ 0, 0, 1, 0, 0, false, 1200, 0, 300, false },
 	};
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct meter_slot s = armed();
+		__u64 *from = rows[i].waited ? &s.now.contention_ns : &s.now.idle_ns;
 
-		s.queued = 1;
+		s.queued = rows[i].waited;
 		s.base_epoch = s.epoch;
-		s.base.contention_ns = rows[i].base;
+		s.base.contention_ns = s.base.idle_ns = rows[i].base;
 		cr_assert_eq(usage_settle(&s, 1500), 1500);
 		s.running = rows[i].running;
 		s.throttled = rows[i].throttled;
+		s.queued += rows[i].others;
 		s.busy_until_ns = rows[i].busy_until;
 		slot_book_late(&s, rows[i].start, 1500, rows[i].waited);
 		cr_expect_eq(s.now.busy_ns, rows[i].busy, "row %zu", i);
-		cr_expect_eq(s.now.contention_ns, rows[i].contention, "row %zu", i);
+		cr_expect_eq(*from, 500 - rows[i].busy, "row %zu", i);
 		cr_expect_eq(s.now.on_cpu_ns, rows[i].on_cpu, "row %zu", i);
-		cr_expect_eq(s.now.runnable_ns, rows[i].runnable, "row %zu", i);
+		cr_expect_eq(s.now.runnable_ns, rows[i].waited ? 500 - rows[i].on_cpu : 0,
+			     "row %zu", i);
 		cr_expect_eq(s.now.missed, rows[i].start < 1500, "row %zu", i);
+		cr_expect_eq(s.now.untracked, !rows[i].known, "row %zu", i);
 	}
 }
 
