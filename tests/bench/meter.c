@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the meter costs: a context switch with no meter, with two empty programs on the meter's
- * hooks (the floor: what the kernel takes for calling them), with the meter but outside any
- * context, and inside one; a system call while somebody traces; and what a run pays for finding the
- * meter, arming, beginning and ending.
+ * What the meter costs: a context switch with no meter, with an empty program on sched_switch alone
+ * and with two on the meter's two hooks (the floor: what the kernel takes for calling them), with
+ * the meter but outside any context, and inside one; a system call while somebody traces; and what
+ * a run pays for finding the meter, arming, beginning and ending.
  *
  * The switch is a byte going back and forth between two processes on one CPU, the cheapest switch
  * that user space can make and so the hardest on the meter. The three are measured in turns, round
@@ -38,7 +38,7 @@
 #define ROUNDS_MAX 1000
 #define SLOT	   500
 
-enum { NONE, FLOOR, OUTSIDE, INSIDE, KINDS };
+enum { NONE, FLOOR_SWITCH, FLOOR, OUTSIDE, INSIDE, KINDS };
 
 static void fail(const char *what, const struct cloche_err *err)
 {
@@ -204,12 +204,15 @@ static void remove_meter(void)
 		fail("remove", &err);
 }
 
-static double with_floor(void)
+static double with_floor(bool wakeup)
 {
-	struct floor_bpf *b = floor_bpf__open_and_load();
+	struct floor_bpf *b = floor_bpf__open();
 	double ns;
 
-	if (!b || floor_bpf__attach(b))
+	if (!b)
+		fail("open the empty programs", NULL);
+	(void)bpf_program__set_autoload(b->progs.floor_wakeup, wakeup);
+	if (floor_bpf__load(b) || floor_bpf__attach(b))
 		fail("load the empty programs", NULL);
 	ns = ping_pong(-1);
 	floor_bpf__destroy(b);
@@ -227,7 +230,8 @@ static void bench_switches(unsigned rounds, int leaf, uint64_t id)
 	for (unsigned i = 0; i < rounds; i++) {
 		v[NONE][i] = ping_pong(-1);
 		again[i] = ping_pong(-1);
-		v[FLOOR][i] = with_floor();
+		v[FLOOR_SWITCH][i] = with_floor(false);
+		v[FLOOR][i] = with_floor(true);
 		m = (struct meter)METER_INIT;
 		if (meter_open(&m, NAME, &err) || meter_arm(&c, &m, SLOT, id, &err) ||
 		    meter_begin(&c, false, false, &err))
@@ -245,6 +249,7 @@ static void bench_switches(unsigned rounds, int leaf, uint64_t id)
 	printf("context switch (pipe, one CPU), %u rounds in turns\n", rounds);
 	row("no meter", v[NONE], NULL, rounds);
 	row("no meter, again", again, v[NONE], rounds);
+	row("one empty program", v[FLOOR_SWITCH], v[NONE], rounds);
 	row("two empty programs", v[FLOOR], v[NONE], rounds);
 	row("meter, outside", v[OUTSIDE], v[NONE], rounds);
 	row("meter, inside", v[INSIDE], v[NONE], rounds);
