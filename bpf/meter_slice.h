@@ -35,30 +35,39 @@ static inline void slot_book_until(struct meter_slot *s, __u64 at_ns)
  */
 static inline void slot_book_late(struct meter_slot *s, __u64 start_ns, __u64 at_ns, bool waited)
 {
-	__u64 *from = waited ? &s->now.contention_ns : &s->now.idle_ns, booked;
+	struct meter_counters *now = &s->now;
+	bool based = s->base_epoch == s->epoch;
+	__u64 *from = &now->idle_ns, most;
 
 	if (start_ns >= at_ns)
 		return;
-	s->now.missed++;
-	s->now.on_cpu_ns += at_ns - start_ns;
+	now->missed++;
+	now->on_cpu_ns += at_ns - start_ns;
 	if (waited)
-		s->now.runnable_ns -= at_ns - start_ns;
+		now->runnable_ns -= at_ns - start_ns;
 	if (start_ns < s->busy_until_ns)
 		start_ns = s->busy_until_ns;
 	if (s->running || start_ns >= at_ns)
 		return;
 	/* Others in the queue: since when they waited is not known, and so not what was booked. */
-	if (waited ? s->throttled : s->queued) {
-		__sync_fetch_and_add(&s->now.untracked, 1);
+	if (!waited && s->queued) {
+		__sync_fetch_and_add(&now->untracked, 1);
 		return;
 	}
-	booked = *from;
-	if (s->base_epoch == s->epoch)
-		booked -= waited ? s->base.contention_ns : s->base.idle_ns;
-	if (booked > at_ns - start_ns)
-		booked = at_ns - start_ns;
-	s->now.busy_ns += booked;
-	*from -= booked;
+	if (!waited) {
+		most = now->idle_ns - (based ? s->base.idle_ns : 0);
+	} else if (s->throttled == s->queued) {
+		/* That the quota let it go was missed as well. */
+		from = &now->quota_ns;
+		most = now->quota_ns - (based ? s->base.quota_ns : 0);
+	} else {
+		from = &now->contention_ns;
+		most = now->contention_ns - (based ? s->base.contention_ns : 0);
+	}
+	if (most > at_ns - start_ns)
+		most = at_ns - start_ns;
+	now->busy_ns += most;
+	*from -= most;
 }
 
 /* v * part / whole without overflow for part <= whole, to the microsecond or so. */

@@ -159,7 +159,9 @@ Test(usage, what_went_unseen_is_put_right)
 		{ 0, 0, 0, 0, 400, true, 1000, 100, 500, true },
 		{ 0, 0, 0, 0, 0, true, 1500, 0, 0, true },
 		{ 1, 0, 0, 0, 0, true, 1200, 0, 300, true },
-		{ 0, 1, 0, 0, 0, true, 1200, 0, 300, false },
+		{ 0, 1, 0, 0, 0, true, 1200, 300, 300, true },
+		{ 0, 1, 0, 0, 400, true, 1000, 100, 500, true },
+		{ 0, 1, 1, 0, 0, true, 1200, 300, 300, true },
 		{ 0, 0, 1, 0, 0, true, 1200, 300, 300, true },
 		{ 0, 0, 0, 0, 0, false, 1200, 300, 300, true },
 		{ 0, 0, 0, 1300, 0, false, 1200, 200, 300, true },
@@ -170,24 +172,26 @@ Test(usage, what_went_unseen_is_put_right)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct meter_slot s = armed();
-		__u64 *from = rows[i].waited ? &s.now.contention_ns : &s.now.idle_ns;
+		struct meter_counters *n = &s.now;
 
-		s.queued = rows[i].waited;
-		s.base_epoch = s.epoch;
-		s.base.contention_ns = s.base.idle_ns = rows[i].base;
-		cr_assert_eq(usage_settle(&s, 1500), 1500);
-		s.running = rows[i].running;
+		s.queued = rows[i].waited ? 1 + rows[i].others : 0;
 		s.throttled = rows[i].throttled;
-		s.queued += rows[i].others;
+		s.base_epoch = s.epoch;
+		s.base.contention_ns = s.base.quota_ns = s.base.idle_ns = rows[i].base;
+		cr_assert_eq(usage_settle(&s, 1500), 1500);
+		s.queued = rows[i].waited + rows[i].others;
+		s.running = rows[i].running;
 		s.busy_until_ns = rows[i].busy_until;
 		slot_book_late(&s, rows[i].start, 1500, rows[i].waited);
-		cr_expect_eq(s.now.busy_ns, rows[i].busy, "row %zu", i);
-		cr_expect_eq(*from, 500 - rows[i].busy, "row %zu", i);
-		cr_expect_eq(s.now.on_cpu_ns, rows[i].on_cpu, "row %zu", i);
-		cr_expect_eq(s.now.runnable_ns, rows[i].waited ? 500 - rows[i].on_cpu : 0,
+		cr_expect_eq(n->busy_ns, rows[i].busy, "row %zu", i);
+		cr_expect_eq(n->contention_ns + n->quota_ns + n->idle_ns, 500 - rows[i].busy,
 			     "row %zu", i);
-		cr_expect_eq(s.now.missed, rows[i].start < 1500, "row %zu", i);
-		cr_expect_eq(s.now.untracked, !rows[i].known, "row %zu", i);
+		cr_expect_eq(n->on_cpu_ns, rows[i].on_cpu, "row %zu", i);
+		if (rows[i].waited)
+			cr_expect_eq(n->runnable_ns, 500 * (1 + rows[i].others) - rows[i].on_cpu,
+				     "row %zu", i);
+		cr_expect_eq(n->missed, rows[i].start < 1500, "row %zu", i);
+		cr_expect_eq(n->untracked, !rows[i].known, "row %zu", i);
 	}
 }
 
