@@ -79,7 +79,7 @@ $(B)/gen/%.o: $(B)/gen/%.c
 
 # The shipped profiles are part of the program: their names always resolve, their hash is known.
 POLICIES := $(sort $(wildcard policies/*.json))
-$(B)/gen/policies_builtin.c: policies/embed.sh $(POLICIES)
+$(B)/gen/policies_builtin.c: policies/embed.sh $(POLICIES) $(POLICIES:.json=.table)
 	$(call say,GEN,$@)
 	@mkdir -p $(@D)
 	$(Q)sh policies/embed.sh $(POLICIES) > $@.tmp && mv $@.tmp $@

@@ -17,7 +17,7 @@ static const struct verb {
 } verbs[] = {
 	{ "run", cmd_run, "run one command as an isolated function" },
 	{ "image", cmd_image, "build, import, list, show and remove function images" },
-	{ "policy", cmd_policy, "list, show, check and explain seccomp profiles" },
+	{ "policy", cmd_policy, "list, explain, test, compare and learn seccomp profiles" },
 	{ "doctor", cmd_doctor, "what this host offers, what is missing, how to mend it" },
 	{ "bill", cmd_bill, "what was used and what it costs" },
 	{ "cost", cmd_cost, "what it would cost" },

@@ -9,6 +9,7 @@
 #include "cli/policy_diff.h"
 #include "cli/policy_explain.h"
 #include "cli/policy_learn.h"
+#include "cli/policy_test.h"
 #include "cli/policy_view.h"
 #include "launch/policy_builtin.h"
 #include "launch/policy_compile.h"
@@ -29,6 +30,7 @@ static const char help_text[] =
 	"       cloche policy show NAME|FILE\n"
 	"       cloche policy check NAME|FILE...\n"
 	"       cloche policy explain [--json] NAME|FILE [SYSCALL [ARG...]]\n"
+	"       cloche policy test [--json] NAME|FILE [TABLE]\n"
 	"       cloche policy diff [--json] NAME|FILE NAME|FILE\n"
 	"       cloche policy learn [OPTIONS] [--] COMMAND [ARG...]\n"
 	"\n"
@@ -42,13 +44,18 @@ static const char help_text[] =
 	"  check     is it valid? one line for each mistake, with its place\n"
 	"  explain   what the profile does, or what it does with one call, and by\n"
 	"            which rule; arguments are numbers (0x10, 16, -1), 0 when left out\n"
+	"  test      does it answer as a table expects? A line each where it does not.\n"
+	"            TABLE is a file ('-': standard input) of lines 'VERDICT CALL...', as\n"
+	"            'EPERM mount clone(0x10000000)'; without it: NAME.table beside the\n"
+	"            profile. Verdicts: ALLOW, LOG, TRAP, KILL_THREAD, KILL_PROCESS and\n"
+	"            the names of errnos\n"
 	"  diff      what the one allows and the other does not (-, +), and what they\n"
 	"            allow or refuse in another way (~); nothing when they do the same\n"
 	"  learn     the smallest profile under which the command runs, from running it;\n"
 	"            see 'cloche policy learn --help'\n"
 	"\n"
 	"Options:\n"
-	"      --json   list, explain, diff: print JSON\n"
+	"      --json   list, explain, test, diff: print JSON\n"
 	"  -h, --help   this text\n"
 	"\n"
 	"What decides, in this order: a call of another ABI (32-bit, x32) is refused; a\n"
@@ -59,12 +66,14 @@ static const char help_text[] =
 	"In a profile that kills, raising SIGSYS by oneself answers EPERM, so that death\n"
 	"by SIGSYS is always the policy's doing.\n"
 	"\n"
-	"Exit status: 0 fine, 1 a profile is not valid or not there, 2 usage; diff: 0\n"
-	"they do the same, 1 they do not, 2 trouble; learn: the command's.\n"
+	"Exit status: 0 fine, 1 a profile is not valid or not there, 2 usage; test: 0 as\n"
+	"expected, 1 not, 2 trouble; diff: 0 they do the same, 1 they do not, 2 trouble;\n"
+	"learn: the command's.\n"
 	"\n"
 	"Examples:\n"
 	"  cloche policy explain default\n"
 	"  cloche policy explain default clone 0x10000000\n"
+	"  echo 'EPERM mount bpf ptrace' | cloche policy test default -\n"
 	"  cloche policy diff default strict\n"
 	"  cloche policy learn -o ./mine.json -- python3 app.py\n"
 	"  cloche policy check ./mine.json && cloche run --policy ./mine.json id\n";
@@ -310,9 +319,9 @@ static int dispatch(char **words, size_t n, bool json)
 	int rc = 0;
 
 	if (n == 0)
-		return usage("expected list, show, check, explain, diff or learn");
+		return usage("expected list, show, check, explain, test, diff or learn");
 	if (json && strcmp(verb, "list") != 0 && strcmp(verb, "explain") != 0 &&
-	    strcmp(verb, "diff") != 0)
+	    strcmp(verb, "test") != 0 && strcmp(verb, "diff") != 0)
 		return usage("'%s' has no --json", verb);
 	if (strcmp(verb, "list") == 0)
 		return n == 1 ? policy_list(json) : usage("list: unexpected '%s'", words[1]);
@@ -326,6 +335,10 @@ static int dispatch(char **words, size_t n, bool json)
 	if (strcmp(verb, "explain") == 0)
 		return n >= 2 && n <= 9 ? policy_explain(words + 1, n - 1, json)
 					: usage("explain: expected NAME [SYSCALL [ARG...]]");
+	if (strcmp(verb, "test") == 0)
+		return n == 2 || n == 3
+			       ? policy_test(words[1], n == 3 ? words[2] : NULL, json)
+			       : usage("test: expected NAME or FILE, then at most a TABLE");
 	if (strcmp(verb, "diff") == 0)
 		return n == 3 ? policy_diff(words[1], words[2], json)
 			      : usage("diff: expected two of NAME or FILE");

@@ -45,33 +45,12 @@ static const char *rule_comment(const struct policy_view *v, int rule)
 	return rule >= 0 && v->profile.rules[rule].comment ? v->profile.rules[rule].comment : "";
 }
 
-static void rule_place(const struct policy_view *v, int rule, char *buf, size_t size)
-{
-	switch (rule) {
-	case POLICY_RULE_GUARD:
-		(void)snprintf(buf, size, "guard");
-		break;
-	case POLICY_RULE_DEFAULT:
-		(void)snprintf(buf, size, "default");
-		break;
-	case POLICY_RULE_NEWER:
-		(void)snprintf(buf, size, "newer");
-		break;
-	case POLICY_RULE_FOREIGN:
-		(void)snprintf(buf, size, "ABI");
-		break;
-	default:
-		(void)snprintf(buf, size, "line %u",
-			       policy_rule_line(v->text.text, v->text.len, (size_t)rule));
-	}
-}
-
 static void print_entry(const struct policy_view *v, const struct policy_entry *e,
 			const struct policy_style *s)
 {
 	char place[24], word[24], when[512];
 
-	rule_place(v, e->rule, place, sizeof(place));
+	policy_rule_place(v, e->rule, place, sizeof(place));
 	policy_action_word(e->action, word, sizeof(word));
 	policy_condition_text(e, when, sizeof(when));
 	(void)printf("  %-9s %s%-12s%s %s%s", place, policy_action_colour(s, e->action), word,
@@ -115,7 +94,7 @@ int policy_explain_call(const struct policy_view *v, const struct policy_call *c
 		(void)printf("%s%s%s (%d): depends on its arguments\n", s.bold, c->name, s.off,
 			     c->nr);
 	} else {
-		rule_place(v, rule, place, sizeof(place));
+		policy_rule_place(v, rule, place, sizeof(place));
 		(void)printf("%s%s(%s)%s (%d) %s%s%s, by: %s\n", s.bold, c->name, args, s.off,
 			     c->nr, policy_action_colour(&s, action),
 			     action_sentence(action, buf, sizeof(buf)), s.off, place);
@@ -128,7 +107,7 @@ static json_t *entry_json(const struct policy_view *v, const struct policy_entry
 {
 	char place[24], word[24], when[512];
 
-	rule_place(v, e->rule, place, sizeof(place));
+	policy_rule_place(v, e->rule, place, sizeof(place));
 	policy_action_word(e->action, word, sizeof(word));
 	policy_condition_text(e, when, sizeof(when));
 	return json_pack("{s:s,s:s,s:s,s:s}", "by", place, "action", word, "when", when, "comment",
@@ -145,7 +124,7 @@ int policy_explain_call_json(const struct policy_view *v, const struct policy_ca
 
 	policy_action_word(policy_table_decide(&v->table, c->nr, c->args, &rule), word,
 			   sizeof(word));
-	rule_place(v, rule, place, sizeof(place));
+	policy_rule_place(v, rule, place, sizeof(place));
 	for (size_t i = 0; i < n; i++)
 		(void)json_array_append_new(rules, entry_json(v, &e[i]));
 	for (size_t i = 0; i < c->n_args; i++) {

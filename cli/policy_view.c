@@ -80,24 +80,25 @@ const char *policy_action_colour(const struct policy_style *s, uint32_t action)
 	return policy_action_passes(action) ? s->good : s->bad;
 }
 
-void policy_action_word(uint32_t action, char *buf, size_t size)
+void policy_rule_place(const struct policy_view *v, int rule, char *buf, size_t size)
 {
-	int code = (int)(action & 0xffff);
-
-	if (action == SCMP_ACT_ALLOW)
-		(void)snprintf(buf, size, "ALLOW");
-	else if (action == SCMP_ACT_LOG)
-		(void)snprintf(buf, size, "ALLOW+LOG");
-	else if (action == SCMP_ACT_KILL_PROCESS)
-		(void)snprintf(buf, size, "KILL_PROCESS");
-	else if (action == SCMP_ACT_KILL_THREAD)
-		(void)snprintf(buf, size, "KILL_THREAD");
-	else if (action == SCMP_ACT_TRAP)
-		(void)snprintf(buf, size, "TRAP");
-	else if (strerrorname_np(code))
-		(void)snprintf(buf, size, "%s", strerrorname_np(code));
-	else
-		(void)snprintf(buf, size, "errno %d", code);
+	switch (rule) {
+	case POLICY_RULE_GUARD:
+		(void)snprintf(buf, size, "guard");
+		break;
+	case POLICY_RULE_DEFAULT:
+		(void)snprintf(buf, size, "default");
+		break;
+	case POLICY_RULE_NEWER:
+		(void)snprintf(buf, size, "newer");
+		break;
+	case POLICY_RULE_FOREIGN:
+		(void)snprintf(buf, size, "ABI");
+		break;
+	default:
+		(void)snprintf(buf, size, "line %u",
+			       policy_rule_line(v->text.text, v->text.len, (size_t)rule));
+	}
 }
 
 size_t policy_append(char *buf, size_t size, size_t at, const char *fmt, ...)

@@ -5,6 +5,7 @@
 #include "launch/policy.h"
 #include "launch/policy_oci.h"
 #include "launch/policy_rules.h"
+#include "launch/policy_words.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -33,8 +34,8 @@ struct policy_style {
 struct policy_style policy_style_pick(void);
 const char *policy_action_colour(const struct policy_style *s, uint32_t action);
 
-/* "ALLOW", "EPERM", "KILL_PROCESS"… */
-void policy_action_word(uint32_t action, char *buf, size_t size);
+/* Which rule (an index or POLICY_RULE_*): "line 12", "default"… */
+void policy_rule_place(const struct policy_view *v, int rule, char *buf, size_t size);
 /* "(arg0 & 0x7e020000) == 0 and arg2 == 0x6"; empty without conditions. */
 void policy_condition_text(const struct policy_entry *e, char *buf, size_t size);
 /* Appends at buf[at], cutting what does not fit; returns where the text ends now. */

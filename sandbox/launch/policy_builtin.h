@@ -13,6 +13,8 @@ struct policy_builtin {
 	const char *text; /* JSON, NUL-terminated */
 	size_t len;	  /* without the NUL */
 	const char *sha256;
+	const char *table; /* what is expected of it (launch/policy_expect.h), NUL-terminated */
+	size_t table_len;  /* without the NUL */
 };
 
 extern const struct policy_builtin policy_builtins[];

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#define ERRNO_END 4096 /* MAX_ERRNO of the kernel, and one */
+
 const struct policy_word policy_action_words[] = {
 	{ "SCMP_ACT_ALLOW", SCMP_ACT_ALLOW },
 	{ "SCMP_ACT_LOG", SCMP_ACT_LOG },
@@ -149,6 +151,52 @@ const struct policy_word policy_cap_words[] = {
 	{ 0 },
 #undef CAP
 };
+
+/* SCMP_ACT_* are the kernel's SECCOMP_RET_*. */
+static const struct policy_word verdict_words[] = {
+	{ "ALLOW", SCMP_ACT_ALLOW },
+	{ "ALLOW+LOG", SCMP_ACT_LOG },
+	{ "LOG", SCMP_ACT_LOG },
+	{ "TRAP", SCMP_ACT_TRAP },
+	{ "KILL_THREAD", SCMP_ACT_KILL_THREAD },
+	{ "KILL_PROCESS", SCMP_ACT_KILL_PROCESS },
+	{ 0 },
+};
+
+void policy_action_word(uint32_t action, char *buf, size_t size)
+{
+	int code = (int)(action & SECCOMP_RET_DATA);
+
+	for (const struct policy_word *w = verdict_words; w->text; w++) {
+		if (w->value == action) {
+			(void)snprintf(buf, size, "%s", w->text);
+			return;
+		}
+	}
+	if (strerrorname_np(code))
+		(void)snprintf(buf, size, "%s", strerrorname_np(code));
+	else
+		(void)snprintf(buf, size, "errno %d", code);
+}
+
+bool policy_action_read(const char *word, uint32_t *ret)
+{
+	const struct policy_word *w = policy_word_find(verdict_words, word);
+
+	if (w) {
+		*ret = w->value;
+		return true;
+	}
+	for (int code = 1; code < ERRNO_END; code++) {
+		const char *name = strerrorname_np(code);
+
+		if (name && strcmp(name, word) == 0) {
+			*ret = SCMP_ACT_ERRNO((uint32_t)code);
+			return true;
+		}
+	}
+	return false;
+}
 
 const struct policy_word *policy_word_find(const struct policy_word *words, const char *text)
 {

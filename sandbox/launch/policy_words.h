@@ -2,6 +2,8 @@
 #ifndef CLOCHE_LAUNCH_POLICY_WORDS_H
 #define CLOCHE_LAUNCH_POLICY_WORDS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The words of the profile format and what libseccomp and the kernel call them. */
@@ -21,6 +23,13 @@ extern const struct policy_word policy_cap_words[];  /* capability numbers */
 /* NULL when the list does not have it. */
 const struct policy_word *policy_word_find(const struct policy_word *words, const char *text);
 const char *policy_word_name(const struct policy_word *words, uint32_t value);
+
+/*
+ * What a call meets, in a word: "ALLOW", "ALLOW+LOG", "EPERM", "KILL_PROCESS"...; "errno 4000"
+ * where it has no name. read takes these words but the last, and LOG; false: it is none of them.
+ */
+void policy_action_word(uint32_t action, char *buf, size_t size);
+bool policy_action_read(const char *word, uint32_t *ret);
 
 /* The running kernel, for minKernel and for the cache's key. */
 struct policy_kernel {

@@ -2,7 +2,7 @@
 /*
  * `cloche policy learn`: what a command is seen to call is enough for it to run again, and not
  * more; what the base denies is named; the file, the output and the exit status are where a user
- * looks for them. And `cloche policy diff` on shipped and learned profiles.
+ * looks for them.
  */
 #include "lib/env.h"
 #include "lib/run.h"
@@ -465,43 +465,4 @@ Test(learn, a_policy_without_clock_gettime_does_not_hang)
 	json_decref(profile);
 	free(file);
 	free(other);
-}
-
-/* ---- diff ---- */
-
-Test(policy_diff_cli, default_against_strict)
-{
-	cleanup_run struct run run = { 0 }, same = { 0 }, none = { 0 }, json = { 0 };
-	const char *cloche = env_need("CLOCHE");
-	json_t *all, *call;
-	size_t i;
-	bool found = false;
-
-	RUN(&run, cloche, "policy", "diff", "default", "strict");
-	cr_expect_eq(run.status, 1);
-	cr_expect_not_null(strstr(run.out, "\n- vfork                    ALLOW -> EPERM\n"), "%s",
-			   run.out);
-	cr_expect_not_null(
-		strstr(run.out, "\n~ clone\n    - ALLOW when (arg0 & 0x7e020000) == 0\n"), "%s",
-		run.out);
-	cr_expect_not_null(strstr(run.out, "\n~ (otherwise)              EPERM -> KILL_PROCESS\n"),
-			   "%s", run.out);
-	RUN(&same, cloche, "policy", "diff", "strict", "strict");
-	cr_expect_eq(same.status, 0);
-	cr_expect_str_eq(same.out, "");
-	RUN(&none, cloche, "policy", "diff", "default", "/no/such.json");
-	cr_expect_eq(none.status, 2);
-	RUN(&json, cloche, "policy", "diff", "--json", "strict", "default");
-	cr_expect_eq(json.status, 1);
-	all = json_loads(json.out, 0, NULL);
-	cr_assert_not_null(all);
-	cr_expect(json_is_false(json_object_get(all, "same")));
-	json_array_foreach (json_object_get(all, "calls"), i, call)
-		if (strcmp(json_string_value(json_object_get(call, "name")), "vfork") == 0) {
-			found = true;
-			cr_expect_str_eq(json_string_value(json_object_get(call, "change")),
-					 "only_b");
-		}
-	cr_expect(found, "vfork is in the list");
-	json_decref(all);
 }

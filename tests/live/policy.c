@@ -48,7 +48,7 @@ static void helper_path(char path[static PATH_MAX])
 }
 
 /* Where arguments matter in some row of a call, a row without them means zeroes. */
-static bool arguments_matter(const struct verdict_table *table, int nr)
+static bool arguments_matter(const struct policy_expects *table, int nr)
 {
 	for (size_t i = 0; i < table->n; i++)
 		if (table->rows[i].data.nr == nr && strchr(table->rows[i].call, '('))
@@ -56,8 +56,8 @@ static bool arguments_matter(const struct verdict_table *table, int nr)
 	return false;
 }
 
-static void child_run(const struct policy *policy, const char *helper, const struct verdict *row,
-		      int n, int out)
+static void child_run(const struct policy *policy, const char *helper,
+		      const struct policy_expect *row, int n, int out)
 {
 	char words[7][32], *argv[9] = { (char *)helper };
 
@@ -80,8 +80,8 @@ static void child_run(const struct policy *policy, const char *helper, const str
 }
 
 /* The helper's word, or "signal N" when the call killed the helper itself. */
-static void try_row(const struct policy *policy, const char *helper, const struct verdict *row,
-		    int n_args, char word[static 32])
+static void try_row(const struct policy *policy, const char *helper,
+		    const struct policy_expect *row, int n_args, char word[static 32])
 {
 	int out[2], status;
 	ssize_t n;
@@ -116,7 +116,7 @@ static void expect_table(const char *name)
 	static const struct policy_dirs dirs = { "/nonexistent", NULL };
 	struct cloche_err err = { 0 };
 	struct policy policy;
-	struct verdict_table table;
+	struct policy_expects table;
 	char path[64], helper[PATH_MAX], want[32], found[32], bare[32];
 
 	helper_path(helper);
@@ -124,7 +124,7 @@ static void expect_table(const char *name)
 	cr_assert_eq(policy_load_from(&dirs, name, &policy, &err), 0, "%s", err.text);
 	table = verdict_table_read(path);
 	for (size_t i = 0; i < table.n; i++) {
-		const struct verdict *row = &table.rows[i];
+		const struct policy_expect *row = &table.rows[i];
 		int n_args = arguments_matter(&table, row->data.nr) ? 6 : 0;
 
 		(void)snprintf(want, sizeof(want), "%s", verdict_name(row->action));
@@ -142,7 +142,7 @@ static void expect_table(const char *name)
 		cr_expect_str_eq(found, bare, "%s:%u: %s: %s, but %s without the filter", path,
 				 row->line, row->call, found, bare);
 	}
-	verdict_table_free(&table);
+	policy_expects_free(&table);
 	policy_free(&policy);
 }
 

@@ -40,7 +40,7 @@ static uint32_t simulate(const struct policy *policy, const struct seccomp_data 
 }
 
 /* One call of a table or the whole known set: is each known call in the table? */
-static void expect_complete(const char *name, const struct verdict_table *table)
+static void expect_complete(const char *name, const struct policy_expects *table)
 {
 	for (int nr = 0; nr <= 450; nr++) {
 		char *call = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, nr);
@@ -58,13 +58,13 @@ static void expect_table(const char *name)
 {
 	char path[64];
 	struct policy policy = load(name);
-	struct verdict_table table;
+	struct policy_expects table;
 
 	(void)snprintf(path, sizeof(path), "policies/%s.table", name);
 	table = verdict_table_read(path);
 	cr_assert_gt(table.n, 300);
 	for (size_t i = 0; i < table.n; i++) {
-		const struct verdict *row = &table.rows[i];
+		const struct policy_expect *row = &table.rows[i];
 		uint32_t found = simulate(&policy, &row->data);
 		char want[32];
 
@@ -73,7 +73,7 @@ static void expect_table(const char *name)
 			     row->line, row->call, want, verdict_name(found));
 	}
 	expect_complete(name, &table);
-	verdict_table_free(&table);
+	policy_expects_free(&table);
 	policy_free(&policy);
 }
 
