@@ -154,9 +154,10 @@ static int verify_text(const struct audit_args *a, const struct ledger_finding *
 			     f->lost_frames);
 	else
 		(void)printf("intact:");
-	(void)printf(" %" PRIu64 " records (%" PRIu64 " invocations) in %" PRIu64
-		     " segments, %" PRIu64 " sealed, %" PRIu64 " signed\n",
-		     f->frames, f->records, f->segments, f->sealed, f->with_signature);
+	(void)printf(" %" PRIu64 " records (%" PRIu64 " invocations) in %" PRIu64 " %s, %" PRIu64
+		     " sealed, %" PRIu64 " signed\n",
+		     f->frames, f->records, f->segments, f->segments == 1 ? "segment" : "segments",
+		     f->sealed, f->with_signature);
 	lost_print(a);
 	if (f->with_signature && !a->key)
 		(void)printf("note: whose signatures these are was not checked; --key FILE.pub "

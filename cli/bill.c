@@ -16,6 +16,8 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 static const char help[] =
 	"Usage: cloche bill [OPTIONS]\n"
@@ -170,69 +172,126 @@ static void show_csv(const struct bill *bill, const struct bill_query *q)
 	}
 }
 
-#define COLUMNS 10
-#define BAR	10
+/* ---- the table ---- */
 
-static void row_texts(const struct bill_row *r, struct text t[static COLUMNS - 1])
+enum { KEY, CALLS, COLD, GB_SECONDS, BILLED, USED, USD, REQUESTS, TOTAL, FAIR, BARS, COLUMNS };
+#define BAR 10
+
+static const char *const heads[COLUMNS] = { "",		"CALLS",  "COLD", "GB-SECONDS",
+					    "BILLED s", "USED s", "USD",  "REQUESTS",
+					    "TOTAL",	"FAIR",	  "bars" };
+
+/* How wide each column is; 0: it is left out. */
+struct layout {
+	int width[COLUMNS];
+};
+
+static void row_texts(const struct bill_row *r, struct text t[static COLUMNS])
 {
-	(void)snprintf(t[0].s, sizeof(t[0].s), "%" PRId64, r->invocations);
-	(void)snprintf(t[1].s, sizeof(t[1].s), "%" PRId64, r->cold);
-	t[2] = nano(r->gbs_nano);
-	t[3] = seconds(r->billed_ms * NSEC_PER_MSEC);
-	t[4] = seconds(r->duration_ns);
-	t[5] = usd(r->charge);
-	t[6] = usd(r->request);
-	t[7] = usd(r->total);
-	t[8] = usd(r->fair);
+	(void)snprintf(t[CALLS].s, sizeof(t[0].s), "%" PRId64, r->invocations);
+	(void)snprintf(t[COLD].s, sizeof(t[0].s), "%" PRId64, r->cold);
+	t[GB_SECONDS] = nano(r->gbs_nano);
+	t[BILLED] = seconds(r->billed_ms * NSEC_PER_MSEC);
+	t[USED] = seconds(r->duration_ns);
+	t[USD] = usd(r->charge);
+	t[REQUESTS] = usd(r->request);
+	t[TOTAL] = usd(r->total);
+	t[FAIR] = usd(r->fair);
 }
 
-static void row_print(const char *key, const struct bill_row *r, const int *width, money_t most)
+static int layout_width(const struct layout *l)
 {
-	struct text t[COLUMNS - 1];
+	int sum = l->width[KEY];
+
+	for (int i = KEY + 1; i < COLUMNS; i++)
+		sum += l->width[i] ? l->width[i] + 2 : 0;
+	return sum;
+}
+
+/* On a terminal a row is one line: what can best be done without goes first. */
+static void layout_fit(struct layout *l)
+{
+	static const int spared[] = { BARS, REQUESTS, USD, USED, COLD, GB_SECONDS };
+	struct winsize size = { 0 };
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+		return;
+	for (size_t i = 0; i < sizeof(spared) / sizeof(spared[0]); i++)
+		if (layout_width(l) > size.ws_col)
+			l->width[spared[i]] = 0;
+}
+
+static struct layout layout_make(const struct bill *bill)
+{
+	struct layout l = { .width = { [KEY] = 8, [BARS] = BAR } };
+	struct text t[COLUMNS];
+
+	row_texts(&bill->sum, t);
+	for (int i = KEY + 1; i < BARS; i++) {
+		size_t head = strlen(heads[i]), figure = strlen(t[i].s);
+
+		l.width[i] = (int)(head > figure ? head : figure);
+	}
+	for (size_t i = 0; i < bill->n; i++)
+		if ((int)strlen(bill->rows[i].key) > l.width[KEY])
+			l.width[KEY] = (int)strlen(bill->rows[i].key);
+	layout_fit(&l);
+	return l;
+}
+
+static void row_print(const char *key, const struct bill_row *r, const struct layout *l,
+		      money_t most)
+{
+	struct text t[COLUMNS];
 	int bar = most ? (int)((r->total * BAR + most - 1) / most) : 0;
 
 	row_texts(r, t);
-	(void)printf("%-*s", width[0], key);
-	for (int i = 1; i < COLUMNS; i++)
-		(void)printf("  %*s", width[i], t[i - 1].s);
-	if (bar)
+	(void)printf("%-*s", l->width[KEY], key);
+	for (int i = KEY + 1; i < BARS; i++)
+		if (l->width[i])
+			(void)printf("  %*s", l->width[i], t[i].s);
+	if (bar && l->width[BARS])
 		(void)printf("  %.*s", bar, "##########");
 	(void)putchar('\n');
 }
 
+static void spared_print(const struct layout *l)
+{
+	const char *before = "no room for: ";
+
+	for (int i = KEY + 1; i < COLUMNS; i++)
+		if (!l->width[i]) {
+			(void)printf("%s%s", before, heads[i]);
+			before = ", ";
+		}
+	if (before[0] == ',')
+		(void)putchar('\n');
+}
+
 static void show_table(const struct bill *bill, const struct bill_query *q)
 {
-	static const char *const heads[COLUMNS - 1] = { "CALLS",    "COLD",   "GB-SECONDS",
-							"BILLED s", "USED s", "USD",
-							"REQUESTS", "TOTAL",  "FAIR" };
-	int width[COLUMNS] = { 8 };
-	struct text t[COLUMNS - 1];
+	struct layout l = layout_make(bill);
 	money_t most = 0;
 
-	row_texts(&bill->sum, t);
-	for (int i = 1; i < COLUMNS; i++) {
-		size_t head = strlen(heads[i - 1]), figure = strlen(t[i - 1].s);
-
-		width[i] = (int)(head > figure ? head : figure);
-	}
-	for (size_t i = 0; i < bill->n; i++) {
-		if ((int)strlen(bill->rows[i].key) > width[0])
-			width[0] = (int)strlen(bill->rows[i].key);
+	for (size_t i = 0; i < bill->n; i++)
 		if (bill->rows[i].total > most)
 			most = bill->rows[i].total;
-	}
-	(void)printf("%-*s", width[0], bill_by_text(q->by));
-	for (int i = 1; i < COLUMNS; i++)
-		(void)printf("  %*s", width[i], heads[i - 1]);
+	(void)printf("%-*s", l.width[KEY], bill_by_text(q->by));
+	for (int i = KEY + 1; i < BARS; i++)
+		if (l.width[i])
+			(void)printf("  %*s", l.width[i], heads[i]);
 	(void)putchar('\n');
 	for (size_t i = 0; i < bill->n; i++)
-		row_print(bill->rows[i].key, &bill->rows[i], width, most);
-	row_print("total", &bill->sum, width, 0);
+		row_print(bill->rows[i].key, &bill->rows[i], &l, most);
+	row_print("total", &bill->sum, &l, 0);
+	spared_print(&l);
 	if (bill->sum.unmeasured)
 		(void)printf("contention was not measured in %" PRId64 " of %" PRId64
 			     " invocations: FAIR takes nothing off these\n",
 			     bill->sum.unmeasured, bill->sum.invocations);
 }
+
+/* ---- the command line ---- */
 
 static int option_take(int opt, struct bill_args *a, struct cloche_err *err)
 {

@@ -11,10 +11,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CLOCHE(run, ...) RUN((run), env_need("CLOCHE"), __VA_ARGS__)
@@ -134,6 +137,53 @@ Test(ledger_cli, the_bill_is_the_sum_of_the_records)
 	CLOCHE(&run, "bill", "--by", "owner", "--ledger", dir);
 	expect_has(run.out, text);
 	expect_has(run.out, "contention was not measured in 389 of 777");
+}
+
+/* What `cloche bill` prints on a terminal of so many columns. */
+static void bill_on_terminal(const char *dir, unsigned short columns, char *out, size_t size)
+{
+	struct winsize w = { .ws_row = 24, .ws_col = columns };
+	size_t len = 0;
+	ssize_t n;
+	int fd, status;
+	pid_t pid = forkpty(&fd, NULL, NULL, &w);
+
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		(void)execl(env_need("CLOCHE"), "cloche", "bill", "--ledger", dir, NULL);
+		_exit(127);
+	}
+	/* EIO is a terminal's end of file. */
+	while (len + 1 < size && (n = read(fd, out + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	out[len] = '\0';
+	(void)close(fd);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert_eq(status, 0, "%s", out);
+}
+
+Test(ledger_cli, a_terminal_gets_whole_lines)
+{
+	static const struct {
+		unsigned short columns;
+		const char *last;
+	} rows[] = { { 200, "contention was not" },
+		     { 125, "no room for: bars\r\n" },
+		     { 100, "no room for: USD, REQUESTS, bars\r\n" },
+		     { 80, "no room for: COLD, USED s, USD, REQUESTS, bars\r\n" } };
+	cleanup_tmpdir char *dir = tmpdir_make();
+	char out[8192];
+
+	append(dir, 0, 30);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bill_on_terminal(dir, rows[i].columns, out, sizeof(out));
+		expect_has(out, " TOTAL ");
+		expect_has(out, rows[i].last);
+		cr_expect_eq(strstr(out, "##") != NULL, rows[i].columns == 200, "%s", out);
+		for (char *at = out, *end; (end = strstr(at, "\r\n")); at = end + 2)
+			if (strncmp(at, "contention", 10) != 0)
+				cr_expect_leq(end - at, rows[i].columns, "%s", out);
+	}
 }
 
 Test(ledger_cli, csv_quotes_what_users_named)

@@ -406,7 +406,7 @@ Test(ledger_run, records_that_vanished_are_told_of_and_never_forgotten)
 	cr_assert_eq(run.status, 1, "%s", run.out);
 	cr_assert(!strstr(run.out, "intact"), "%s", run.out);
 	expect_has(run.out, "not whole: 6 records are missing");
-	expect_has(run.out, " 5 records (3 invocations) in 1 segments");
+	expect_has(run.out, " 5 records (3 invocations) in 1 segment, ");
 	expect_has(run.out, "\nmissing: 6 records before record 2 (segment 1), as noted at 2");
 	run_free(&run);
 	CLOCHE(&run, "audit", "verify", "--json", "--ledger", dir);
