@@ -60,10 +60,11 @@ check-live: tests ## run the tests that make real contexts, as root
 # With SAN: what runs under sanitizers. Not there: tests that fail the program's calls (the sanitizer's
 # own are among them), and that weigh its memory or time. Without the leak checker: trace_live, which
 # stops and ends watchers at any moment (the checker at their exit would wait for the stopped ones by
-# ptrace), and ledger_run, whose test library leaks.
+# ptrace), and the ledger_*, whose test library leaks.
 SAN_LIVE = $(patsubst %,$(B)/tests/%,escape/escape $(addprefix live/,abuse bad_input code doctor \
-	image image_import learn ledger_cli outcomes policy run trace_cli tune))
-SAN_LIVE_LEAKY = $(patsubst %,$(B)/tests/live/%,ledger_run trace_live)
+	image image_import learn ledger_cli limits outcomes policy policy_cli repeat report run trace_cli \
+	tune))
+SAN_LIVE_LEAKY = $(patsubst %,$(B)/tests/live/%,ledger_disk ledger_run trace_live)
 
 .PHONY: check-san
 check-san: check-unit ## with SAN=address,undefined: the tests that can run under sanitizers

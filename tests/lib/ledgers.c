@@ -86,3 +86,12 @@ struct ledger_finding ledgers_verify(const char *dir)
 	cr_assert_eq(ledger_verify(dir, &(struct ledger_walk){ 0 }, &f, &err), 0, "%s", err.text);
 	return f;
 }
+
+void ledgers_expect_whole(const char *dir, uint64_t records)
+{
+	struct ledger_finding f = ledgers_verify(dir);
+
+	cr_assert(!f.broken, "record %" PRIu64 ": %s", f.number, f.text);
+	cr_assert_eq(f.torn_bytes, 0);
+	cr_assert_eq(f.records, records, "%" PRIu64 " instead of %" PRIu64, f.records, records);
+}

@@ -20,4 +20,7 @@ void ledgers_append(struct ledger *ledger, uint64_t from, uint64_t to);
 /* Walks it; asserts that it could be read. */
 struct ledger_finding ledgers_verify(const char *dir);
 
+/* Asserts that it is whole and holds so many invocations. */
+void ledgers_expect_whole(const char *dir, uint64_t records);
+
 #endif

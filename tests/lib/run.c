@@ -238,3 +238,37 @@ void run_free(struct run *run)
 			     .no_report = run->no_report,
 			     .without = run->without };
 }
+
+bool report_is_null(const struct run *run, const char *path)
+{
+	return json_is_null(report_get(run, path));
+}
+
+void expect_end(const struct run *run, int status, const char *verdict)
+{
+	cr_expect(run->status == status, "status %d, expected %d; standard error: %s", run->status,
+		  status, run->err);
+	cr_expect_str_eq(report_text(run, "verdict"), verdict);
+}
+
+void expect_has(const char *text, const char *part)
+{
+	cr_assert(text && strstr(text, part), "'%s' lacks '%s'", text ? text : "", part);
+}
+
+const char *helpers_bind(void)
+{
+	static char bind[4200];
+
+	(void)snprintf(bind, sizeof(bind), "%s:/opt", env_need("HELPERS"));
+	return bind;
+}
+
+size_t count_lines(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
+}

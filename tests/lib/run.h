@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tests/lib/env.h"
+
 /*
  * Runs a program as a user would and keeps all that it said. Fill in what comes first (zeroes are
  * good defaults), call RUN() or RUN_CLOCHE(), look at the rest, call run_free():
@@ -40,7 +42,16 @@ struct run {
 #define RUN_TIMEOUT_MS 30000
 
 #define RUN(run, ...)	     run_argv((run), (const char *const[]){ __VA_ARGS__, NULL })
+#define CLOCHE(run, ...)     RUN((run), env_need("CLOCHE"), __VA_ARGS__)
 #define RUN_CLOCHE(run, ...) run_cloche((run), (const char *const[]){ __VA_ARGS__, NULL })
+/* With the helper programs in /opt. */
+#define RUN_INSIDE(run, ...) RUN_CLOCHE(run, "-b", helpers_bind(), __VA_ARGS__)
+
+/* The helper that does what it is told. */
+#define INSIDE "/opt/inside"
+/* Options where memory is the matter: a small one buys so little CPU that a slow host takes
+ * minutes. */
+#define ROOMY "--cpu", "1", "-t", "60s"
 
 /* Runs argv[0], found along PATH, to its end. */
 void run_argv(struct run *run, const char *const argv[]);
@@ -53,6 +64,18 @@ void run_cloche(struct run *run, const char *const args[]);
 json_t *report_get(const struct run *run, const char *path);
 const char *report_text(const struct run *run, const char *path);
 int64_t report_int(const struct run *run, const char *path);
+bool report_is_null(const struct run *run, const char *path);
+
+/* How a run of RUN_CLOCHE ended; shows its standard error where it is otherwise. */
+void expect_end(const struct run *run, int status, const char *verdict);
+
+/* Ends the test where the text, which may be NULL, lacks the part. */
+void expect_has(const char *text, const char *part);
+
+size_t count_lines(const char *text);
+
+/* HELPERS:/opt, for --bind; static. */
+const char *helpers_bind(void);
 
 /* Frees what run holds and makes it ready for the next program. */
 void run_free(struct run *run);

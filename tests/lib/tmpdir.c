@@ -31,3 +31,9 @@ void tmpdir_free(char **path)
 	free(*path);
 	*path = NULL;
 }
+
+char *tmpdir_path(char buf[static 512], const char *dir, const char *name)
+{
+	cr_assert_lt(snprintf(buf, 512, "%s/%s", dir, name), 512);
+	return buf;
+}

@@ -12,6 +12,9 @@ char *tmpdir_make(void);
 /* Removes the directory with all in it (staying on its file system) and frees *path. */
 void tmpdir_free(char **path);
 
+/* "dir/name" in buf, which is returned. */
+char *tmpdir_path(char buf[static 512], const char *dir, const char *name);
+
 #define cleanup_tmpdir __attribute__((cleanup(tmpdir_free)))
 
 #endif

@@ -10,7 +10,6 @@
 
 #include <criterion/criterion.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +17,6 @@
 #include <unistd.h>
 
 #define MAX_ARGS 24
-
-static const char *helpers_bind(void)
-{
-	static char bind[4200];
-
-	(void)snprintf(bind, sizeof(bind), "%s:/opt", env_need("HELPERS"));
-	return bind;
-}
 
 /* `cloche policy learn -o FILE OPTIONS… -- COMMAND…`; rest is NULL-terminated. */
 static void learn(struct run *run, const char *file, const char *const rest[])

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The verbs bill, cost and audit as users see them: what they print, and their exit status. */
 #include "meter/bill.h"
-#include "meter/ledger_key.h"
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/run.h"
 #include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <pty.h>
@@ -16,22 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define CLOCHE(run, ...) RUN((run), env_need("CLOCHE"), __VA_ARGS__)
 
 static void append(const char *dir, uint64_t from, uint64_t to)
 {
 	cleanup_ledger struct ledger *l = ledgers_open(dir, 0, false);
 
 	ledgers_append(l, from, to);
-}
-
-static void expect_has(const char *text, const char *part)
-{
-	cr_assert(strstr(text, part), "'%s' lacks '%s'", text, part);
 }
 
 Test(ledger_cli, the_worked_example_of_2019)

@@ -13,8 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CLOCHE(run, ...) RUN((run), env_need("CLOCHE"), __VA_ARGS__)
-
 #define ID "12345678-1234-4234-8234-123456789abc"
 
 static const char trace[] =
@@ -43,11 +41,6 @@ static const char *file_in(const char *dir, const char *name, const char *text)
 	f = fopen(p, "we");
 	cr_assert(f && fputs(text, f) >= 0 && fclose(f) == 0);
 	return p;
-}
-
-static void expect_has(const char *text, const char *part)
-{
-	cr_assert(strstr(text, part), "'%s' lacks '%s'", text, part);
 }
 
 Test(trace_cli, text_by_file_and_by_request)

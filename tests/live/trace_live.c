@@ -26,15 +26,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 
-#define CLOCHE(run, ...) RUN((run), env_need("CLOCHE"), __VA_ARGS__)
-
 /* What is seen of all this: an exec, a denied call, a fork, an exit. */
 #define BUSY "sh", "-c", "unshare -U true 2>/dev/null; exit 0"
-
-static void expect_has(const char *text, const char *part)
-{
-	cr_assert(strstr(text, part), "'%s' lacks '%s'", text, part);
-}
 
 static char *store_make(void)
 {

@@ -4,7 +4,6 @@
  * ledger holds afterwards. Needs root. No test asserts a time: what is cheapest and fastest is
  * compared with the times and prices that tune itself reports.
  */
-#include "base/fd.h"
 #include "meter/money.h"
 #include "meter/prices.h"
 #include "tests/lib/env.h"
@@ -23,14 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CLOCHE(run, ...)    RUN((run), env_need("CLOCHE"), __VA_ARGS__)
 #define TUNE(run, dir, ...) CLOCHE((run), "tune", "--ledger", (dir), __VA_ARGS__)
 #define SH_BURN		    "i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); done"
-
-static void expect_has(const char *text, const char *part)
-{
-	cr_assert(text && strstr(text, part), "'%s' lacks '%s'", text ? text : "", part);
-}
 
 static json_t *size_at(const json_t *tune, size_t i)
 {

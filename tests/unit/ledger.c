@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ledger under everything that can befall it: deaths at every write, full disks, writers at the
- * same time, and changes by hand, down to every single byte.
+ * The ledger under everything that can befall it: deaths at every write, full disks, and writers at
+ * the same time.
  */
 #include "base/err.h"
-#include "base/fd.h"
-#include "base/file.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/tmpdir.h"
-#include "meter/ledger_key.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,7 +15,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,21 +22,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char *path_in(char buf[static 512], const char *dir, const char *name)
-{
-	(void)snprintf(buf, 512, "%s/%s", dir, name);
-	return buf;
-}
-
-static void expect_whole(const char *dir, uint64_t records)
-{
-	struct ledger_finding f = ledgers_verify(dir);
-
-	cr_assert(!f.broken, "record %" PRIu64 ": %s", f.number, f.text);
-	cr_assert_eq(f.torn_bytes, 0);
-	cr_assert_eq(f.records, records, "%" PRIu64 " instead of %" PRIu64, f.records, records);
-}
 
 Test(ledger, records_come_back_in_order_over_segments_and_reopening)
 {
@@ -53,7 +33,7 @@ Test(ledger, records_come_back_in_order_over_segments_and_reopening)
 
 		ledgers_append(l, n, n + 10);
 	}
-	expect_whole(dir, 100);
+	ledgers_expect_whole(dir, 100);
 	f = ledgers_verify(dir);
 	cr_assert_gt(f.segments, 5);
 	cr_assert_eq(f.sealed, f.segments - 1);
@@ -136,7 +116,7 @@ Test(ledger, malformed_records_are_refused_and_not_written)
 	cr_assert_eq(ledger_append(l, &record, NULL, &err), -EINVAL);
 	record.charge = -MONEY_USD;
 	cr_assert_eq(ledger_append(l, &record, NULL, &err), -EINVAL);
-	expect_whole(dir, 0);
+	ledgers_expect_whole(dir, 0);
 }
 
 Test(ledger, every_truncation_of_a_record_is_refused)
@@ -382,7 +362,7 @@ Test(ledger, a_torn_end_is_named_then_cut_off_and_noted)
 
 	ledgers_append(l, 0, 3);
 	(void)ledger_close(l);
-	fd = open(path_in(path, dir, "000000000001.seg"), O_RDWR | O_CLOEXEC);
+	fd = open(tmpdir_path(path, dir, "000000000001.seg"), O_RDWR | O_CLOEXEC);
 	cr_assert_eq(fstat(fd, &st), 0);
 	whole = st.st_size;
 	/* The first 77 bytes of the next record, as a writer would have begun it. */
@@ -407,7 +387,7 @@ Test(ledger, a_torn_end_is_named_then_cut_off_and_noted)
 	cr_assert_eq(ledger_repaired(l).lost_frames, 0);
 	ledgers_append(l, 3, 4);
 	(void)ledger_close(l);
-	expect_whole(dir, 4);
+	ledgers_expect_whole(dir, 4);
 	cr_assert_eq(ledgers_verify(dir).repairs, 1);
 	(void)close(fd);
 }
@@ -455,14 +435,14 @@ Test(ledger, a_full_disk_harms_nothing_and_is_refused_beforehand)
 		ledgers_record(5, &record);
 		cr_assert_lt(ledger_append(l, &record, NULL, &err), 0, "%d bytes", room);
 		cr_assert(strstr(err.text, "disk"), "%s", err.text);
-		expect_whole(dir, 5);
+		ledgers_expect_whole(dir, 5);
 	}
 	full_after = -1;
 	ledgers_append(l, 5, 6);
 	full_after = 0;
 	/* Room was reserved before: that lasts; a ledger without any is refused. */
 	(void)ledger_close(l);
-	cr_assert_eq(unlinkat(AT_FDCWD, path_in((char[512]){ 0 }, dir, "head"), 0), 0);
+	cr_assert_eq(unlinkat(AT_FDCWD, tmpdir_path((char[512]){ 0 }, dir, "head"), 0), 0);
 	full_after = -1;
 	cr_assert_eq(ledger_open(dir, &options, &l, &err), 0, "%s", err.text);
 	full_after = 0;
@@ -471,7 +451,7 @@ Test(ledger, a_full_disk_harms_nothing_and_is_refused_beforehand)
 	full_after = -1;
 	cr_assert_eq(ledger_ready(l, &err), 0, "%s", err.text);
 	(void)ledger_close(l);
-	expect_whole(dir, 6);
+	ledgers_expect_whole(dir, 6);
 }
 
 /* As the caller's shell may have set it: the write is refused then, whatever was reserved. */
@@ -497,7 +477,7 @@ Test(ledger, a_limit_on_file_sizes_is_met_beforehand)
 	cr_assert_eq(err.code, EFBIG, "%s", err.text);
 	f = ledgers_verify(dir);
 	cr_assert_gt(f.records, 1000);
-	expect_whole(dir, f.records);
+	ledgers_expect_whole(dir, f.records);
 }
 
 /* ---- many at a time ---- */
@@ -536,406 +516,8 @@ Test(ledger, processes_and_threads_append_at_the_same_time, .timeout = 30)
 		cr_assert_eq(waitpid(pids[i], &status, 0), pids[i]);
 		cr_assert_eq(status, 0);
 	}
-	expect_whole(dir, 6 * 3 * 50);
+	ledgers_expect_whole(dir, 6 * 3 * 50);
 	cr_assert_eq(ledgers_verify(dir).repairs, 0);
-}
-
-/* ---- changes by hand ---- */
-
-/* Every byte of 1,000 records, each changed to one other value; those of the first two frames and
- * of the last to all 255, and with CLOCHE_TEST_ALL=1 (a quarter of an hour) those of all. */
-Test(ledger, a_change_of_any_byte_is_found_at_its_record)
-{
-	cleanup_tmpdir char *dir = tmpdir_make();
-	struct ledger *l = ledgers_open(dir, 0, false);
-	const struct ledger_walk walk = { 0 };
-	struct ledger_finding f = { 0 };
-	struct ledger_head head = { .segment = 1 };
-	char path[512];
-	char *buf;
-	size_t len, at = 0;
-	unsigned state = 1;
-	bool each = getenv("CLOCHE_TEST_ALL");
-
-	ledgers_append(l, 0, 1000);
-	(void)ledger_close(l);
-	cr_assert_eq(file_load(AT_FDCWD, path_in(path, dir, "000000000001.seg"), 1 << 20, &buf,
-			       &len, NULL),
-		     0);
-	/* Each byte in turn; the walk begins at the record that the byte is in, with what it has
-	 * proven until there, as it does when it begins at the first. */
-	while (at < len) {
-		unsigned char *p = (unsigned char *)buf + at;
-		struct ledger_head next = head;
-		struct frame frame;
-		const char *why;
-
-		cr_assert_eq(frame_check(p, len - at, head.number + 1, head.hash, &frame, &why),
-			     FRAME_OK);
-		cr_assert_eq(ledger_head_advance(&next, &frame, &why), 0);
-		for (size_t i = 0; i < frame.size; i++) {
-			bool all = each || frame.number <= 2 || frame.number == 1001;
-			unsigned char was = p[i];
-
-			for (unsigned x = 1; x < (all ? 256 : 2); x++) {
-				struct ledger_head from = head;
-
-				state = state * 1103515245 + 12345;
-				p[i] = (unsigned char)(was ^ (all ? x : 1 + (state >> 16) % 255));
-				memset(&f, 0, sizeof(f));
-				(void)ledger_verify_bytes(p, len - at, true, &walk, &from, &f);
-				cr_assert(f.broken && f.number == head.number + 1 && f.offset == at,
-					  "byte %zu ^ %u of record %" PRIu64
-					  ": broken %d, number %" PRIu64,
-					  i, p[i] ^ was, head.number + 1, f.broken, f.number);
-			}
-			p[i] = was;
-		}
-		head = next;
-		at += frame.size;
-	}
-	cr_assert_eq(head.number, 1001);
-	free(buf);
-}
-
-/* Through the files, not the buffer: every byte of an opening and two records, to 51 other values
- * at the beginning and at the end, where a change might look like a torn write, and to 5 between.
- */
-Test(ledger, changes_of_any_byte_of_the_files_are_found)
-{
-	cleanup_tmpdir char *dir = tmpdir_make();
-	struct ledger *l = ledgers_open(dir, 0, false);
-	char path[512];
-	unsigned char byte, other;
-	off_t second = FRAME_HEAD + sizeof(struct frame_open) + FRAME_HASH, third;
-	uint16_t body_len;
-	struct stat st;
-	int fd;
-
-	ledgers_append(l, 0, 2);
-	(void)ledger_close(l);
-	fd = open(path_in(path, dir, "000000000001.seg"), O_RDWR | O_CLOEXEC);
-	cr_assert_eq(fstat(fd, &st), 0);
-	cr_assert_eq(pread(fd, &body_len, 2, second + 6), 2);
-	third = second + FRAME_HEAD + body_len + FRAME_HASH;
-	for (off_t at = 0; at < st.st_size; at++) {
-		uint64_t record = at < second ? 1 : at < third ? 2 : 3;
-		int step = at > 130 && at < st.st_size - 130 ? 51 : 5;
-
-		cr_assert_eq(pread(fd, &byte, 1, at), 1);
-		for (int x = 1; x < 256; x += step) {
-			struct ledger_finding f;
-
-			other = (unsigned char)(byte ^ x);
-			cr_assert_eq(pwrite(fd, &other, 1, at), 1);
-			f = ledgers_verify(dir);
-			cr_assert(f.broken && f.number == record,
-				  "byte %ld ^ %d: broken %d at %" PRIu64 ", not %" PRIu64, (long)at,
-				  x, f.broken, f.number, record);
-		}
-		cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
-	}
-	expect_whole(dir, 2);
-	(void)close(fd);
-}
-
-static char *make_segments(void)
-{
-	char *dir = tmpdir_make();
-	struct ledger *l = ledgers_open(dir, 2000, false);
-
-	ledgers_append(l, 0, 20);
-	(void)ledger_close(l);
-	cr_assert_geq(ledgers_verify(dir).segments, 5);
-	return dir;
-}
-
-static void expect_broken(const char *dir, uint64_t segment, const char *says)
-{
-	struct ledger_finding f = ledgers_verify(dir);
-
-	cr_assert(f.broken);
-	cr_assert_eq(f.segment, segment, "segment %" PRIu64 ": %s", f.segment, f.text);
-	cr_assert(strstr(f.text, says), "'%s' lacks '%s'", f.text, says);
-}
-
-Test(ledger, deleted_segments_are_named)
-{
-	for (uint64_t gone = 1; gone <= 5; gone++) {
-		cleanup_tmpdir char *dir = make_segments();
-		struct ledger_finding f = ledgers_verify(dir);
-		uint64_t n = gone < 5 ? gone : f.segments;
-		char name[SEGMENT_NAME_LEN], path[512];
-
-		ledger_segment_name(n, name);
-		cr_assert_eq(unlink(path_in(path, dir, name)), 0);
-		if (gone < 5)
-			expect_broken(dir, n, "is missing");
-		else
-			expect_broken(dir, n - 1, "missing");
-	}
-}
-
-Test(ledger, swapped_and_foreign_segments_are_named)
-{
-	cleanup_tmpdir char *dir = make_segments();
-	cleanup_tmpdir char *other = make_segments();
-	char a[512], b[512], c[512];
-
-	(void)path_in(a, dir, "000000000002.seg");
-	(void)path_in(b, dir, "000000000003.seg");
-	cr_assert_eq(renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE), 0);
-	expect_broken(dir, 2, "another record's number");
-	cr_assert_eq(renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE), 0);
-	cr_assert(!ledgers_verify(dir).broken);
-	cr_assert_eq(renameat2(AT_FDCWD, a, AT_FDCWD, path_in(c, other, "000000000002.seg"),
-			       RENAME_EXCHANGE),
-		     0);
-	expect_broken(dir, 2, "hash of the record before");
-}
-
-Test(ledger, records_cut_off_the_end_are_named_and_noted)
-{
-	cleanup_tmpdir char *dir = tmpdir_make();
-	struct ledger *l = ledgers_open(dir, 0, false);
-	struct ledger_finding f;
-	struct stat st;
-	char path[512];
-
-	ledgers_append(l, 0, 10);
-	(void)ledger_close(l);
-	cr_assert_eq(stat(path_in(path, dir, "000000000001.seg"), &st), 0);
-	cr_assert_eq(truncate(path, st.st_size - 3 * (st.st_size - 120) / 10), 0);
-	f = ledgers_verify(dir);
-	cr_assert(f.broken);
-	cr_assert_eq(f.number, 9);
-	cr_assert(strstr(f.text, "3 records behind record 8"), "%s", f.text);
-	/* A writer goes on, but the chain tells for ever. */
-	l = ledgers_open(dir, 0, false);
-	cr_assert_eq(ledger_repaired(l).lost_frames, 3);
-	(void)ledger_close(l);
-	f = ledgers_verify(dir);
-	cr_assert(!f.broken, "%s", f.text);
-	cr_assert_eq(f.lost_frames, 3);
-	cr_assert_eq(f.records, 7);
-}
-
-Test(ledger, a_broken_end_is_never_written_on)
-{
-	cleanup_tmpdir char *dir = tmpdir_make();
-	struct ledger *l = ledgers_open(dir, 0, false);
-	struct cloche_err err = { 0 };
-	char path[512];
-	int fd;
-
-	ledgers_append(l, 0, 3);
-	(void)ledger_close(l);
-	fd = open(path_in(path, dir, "000000000001.seg"), O_WRONLY | O_CLOEXEC);
-	cr_assert_eq(pwrite(fd, "x", 1, 200), 1);
-	(void)close(fd);
-	cr_assert_eq(unlink(path_in(path, dir, "head")), 0);
-	cr_assert_eq(ledger_open(dir, &(struct ledger_options){ .create = true }, &l, &err),
-		     -EBADMSG);
-	cr_assert(strstr(err.text, "broken at record 2"), "%s", err.text);
-}
-
-Test(ledger, a_lost_or_torn_head_is_made_anew)
-{
-	for (int how = 0; how < 4; how++) {
-		cleanup_tmpdir char *dir = make_segments();
-		struct ledger *l;
-		char path[512];
-
-		(void)path_in(path, dir, "head");
-		if (how == 0)
-			cr_assert_eq(unlink(path), 0);
-		else
-			cr_assert_eq(truncate(path, how == 1 ? 0 : how == 2 ? 60 : 119), 0);
-		l = ledgers_open(dir, 2000, false);
-		ledgers_append(l, 20, 30);
-		(void)ledger_close(l);
-		expect_whole(dir, 30);
-		cr_assert_eq(ledgers_verify(dir).repairs, 0);
-	}
-}
-
-/* ---- signatures ---- */
-
-Test(ledger, seals_are_signed_and_checked)
-{
-	cleanup_tmpdir char *dir = tmpdir_make();
-	cleanup_tmpdir char *keys = tmpdir_make();
-	struct ledger_options options = { .create = true };
-	unsigned char pub[32], other[32];
-	struct ledger_walk walk = { .public_key = pub };
-	struct cloche_err err = { 0 };
-	struct ledger_finding f;
-	struct ledger *l;
-	char a[512], b[512], path[512];
-
-	options.key_file = path_in(a, keys, "a");
-	cr_assert_eq(ledger_key_make(a, &err), 0, "%s", err.text);
-	cr_assert_eq(ledger_key_make(a, &err), -EEXIST);
-	cr_assert_eq(ledger_key_make(path_in(b, keys, "b"), &err), 0);
-	cr_assert_eq(ledger_key_public(path_in(path, keys, "a.pub"), pub, &err), 0, "%s", err.text);
-	cr_assert_eq(ledger_key_public(path_in(path, keys, "b.pub"), other, &err), 0);
-	cr_assert_eq(ledger_open(dir, &options, &l, &err), 0, "%s", err.text);
-	ledgers_append(l, 0, 3);
-	cr_assert_eq(ledger_seal(l, &err), 0, "%s", err.text);
-	ledgers_append(l, 3, 5);
-	(void)ledger_close(l);
-
-	cr_assert_eq(ledger_verify(dir, &walk, &f, &err), 0);
-	cr_assert(!f.broken, "%s", f.text);
-	cr_assert_eq(f.signer_known, 1);
-	walk.public_key = other;
-	cr_assert_eq(ledger_verify(dir, &walk, &f, &err), 0);
-	cr_assert(f.broken && strstr(f.text, "another key"), "%s", f.text);
-
-	/* A seal without a signature, where one is asked for. */
-	l = ledgers_open(dir, 0, false);
-	cr_assert_eq(ledger_seal(l, &err), 0, "%s", err.text);
-	(void)ledger_close(l);
-	walk.public_key = pub;
-	cr_assert_eq(ledger_verify(dir, &walk, &f, &err), 0);
-	cr_assert(f.broken && strstr(f.text, "not signed"), "%s", f.text);
-	cr_assert_eq(f.segment, 2);
-	cr_assert(!ledgers_verify(dir).broken);
-}
-
-/* The first line of the file at path, without its newline, to be freed. */
-static char *line_of(const char *path)
-{
-	char *text;
-	size_t len;
-
-	cr_assert_eq(file_load(AT_FDCWD, path, 1000, &text, &len, NULL), 0);
-	text[strcspn(text, "\n")] = '\0';
-	return text;
-}
-
-static void line_write(const char *path, const char *line)
-{
-	cleanup_file FILE *f = fopen(path, "we");
-
-	cr_assert(f && fprintf(f, "%s\n", line) > 0);
-}
-
-static size_t count_files(const char *dir)
-{
-	struct dirent **list;
-	int n = scandir(dir, &list, NULL, NULL);
-
-	cr_assert_geq(n, 0);
-	for (int i = 0; i < n; i++)
-		free(list[i]);
-	free(list);
-	return (size_t)n;
-}
-
-/* A ledger with something to seal: nothing is written when the key is not one that signs. */
-static void expect_no_signer(const char *dir, const char *key, const char *says)
-{
-	const struct ledger_options options = { .key_file = key };
-	struct ledger_finding before = ledgers_verify(dir), after;
-	size_t files = count_files(dir);
-	struct cloche_err err = { 0 };
-	struct ledger *l = NULL;
-
-	cr_assert_eq(ledger_open(dir, &options, &l, &err), -EINVAL, "%s: '%s'", key, err.text);
-	cr_assert(strstr(err.text, says), "'%s' lacks '%s'", err.text, says);
-	after = ledgers_verify(dir);
-	cr_assert_eq(after.frames, before.frames);
-	cr_assert_eq(count_files(dir), files);
-}
-
-Test(ledger, the_two_halves_of_a_key_are_told_apart)
-{
-	cleanup_tmpdir char *dir = tmpdir_make(), *keys = tmpdir_make();
-	struct ledger *l = ledgers_open(dir, 0, false);
-	char key[512], pub[520], own[512];
-	struct ledger_options options = { .key_file = key };
-	cleanup_free char *secret = NULL, *public = NULL;
-	unsigned char bytes[32];
-	struct cloche_err err = { 0 };
-	size_t files;
-
-	ledgers_append(l, 0, 3);
-	(void)ledger_close(TAKE_PTR(l));
-	cr_assert_eq(ledger_key_make(path_in(key, keys, "k"), &err), 0, "%s", err.text);
-	(void)snprintf(pub, sizeof(pub), "%s.pub", key);
-	secret = line_of(key);
-	public = line_of(pub);
-	cr_assert_eq(strncmp(secret, "cloche-seal-secret-1 ", 21), 0, "%s", secret);
-	cr_assert_eq(strncmp(public, "cloche-seal-public-1 ", 21), 0, "%s", public);
-	expect_no_signer(dir, pub, "is a public key");
-	cr_assert_eq(ledger_key_public(key, bytes, &err), -EINVAL);
-	cr_assert(strstr(err.text, "is the secret one") && strstr(err.text, "k.pub'"), "%s",
-		  err.text);
-
-	/* The ledger's own key file: nothing is begun with the wrong half. */
-	line_write(path_in(own, dir, LEDGER_KEY_NAME), public);
-	l = ledgers_open(dir, 0, false);
-	files = count_files(dir);
-	cr_assert_eq(ledger_seal(l, &err), -EINVAL);
-	cr_assert(strstr(err.text, "is a public key"), "%s", err.text);
-	cr_assert_eq(count_files(dir), files);
-	(void)ledger_close(TAKE_PTR(l));
-	cr_assert_eq(unlink(own), 0);
-
-	/* Files of before, without the word: alone they may be either. */
-	line_write(pub, public + 21);
-	expect_no_signer(dir, pub, "write 'cloche-seal-secret-1 '");
-	cr_assert_eq(ledger_key_public(pub, bytes, &err), -EINVAL);
-	cr_assert(strstr(err.text, "write 'cloche-seal-public-1 '"), "%s", err.text);
-	cr_assert_eq(unlink(pub), 0);
-	line_write(key, secret + 21);
-	expect_no_signer(dir, key, "write 'cloche-seal-secret-1 '");
-	/* The secret one with its public half beside it cannot be the other. */
-	line_write(pub, public + 21);
-	cr_assert_eq(ledger_open(dir, &options, &l, &err), 0, "%s", err.text);
-	cr_assert_eq(ledger_seal(l, &err), 0, "%s", err.text);
-	(void)ledger_close(l);
-	cr_assert_eq(ledgers_verify(dir).with_signature, 1);
-}
-
-/* Who changes a seal and makes all hashes right again still lacks the key. */
-Test(ledger, a_seal_that_was_made_again_without_the_key_is_found)
-{
-	cleanup_tmpdir char *dir = tmpdir_make(), *keys = tmpdir_make();
-	struct ledger_options options = { .create = true };
-	const struct ledger_walk walk = { 0 };
-	struct cloche_err err = { 0 };
-	char key[512], path[512];
-	unsigned char *buf;
-	struct ledger *l;
-	size_t len, body = sizeof(struct frame_seal), at;
-
-	options.key_file = path_in(key, keys, "key");
-	cr_assert_eq(ledger_key_make(key, &err), 0, "%s", err.text);
-	cr_assert_eq(ledger_open(dir, &options, &l, &err), 0, "%s", err.text);
-	ledgers_append(l, 0, 3);
-	cr_assert_eq(ledger_seal(l, &err), 0, "%s", err.text);
-	(void)ledger_close(l);
-	cr_assert_eq(file_load(AT_FDCWD, path_in(path, dir, "000000000001.seg"), 1 << 20,
-			       (char **)&buf, &len, &err),
-		     0);
-	at = len - FRAME_HEAD - body - FRAME_HASH;
-	/* Each part in turn: the time, the public key, the signature. */
-	for (size_t part = 24; part < body; part += 8) {
-		struct ledger_head head = { .segment = 1 };
-		struct ledger_finding f = { 0 };
-		unsigned char prev[FRAME_HASH];
-
-		memcpy(prev, buf + at + 24, FRAME_HASH);
-		buf[at + FRAME_HEAD + part] ^= 1;
-		(void)frame_finish(buf + at, FRAME_SEAL, 5, prev, body);
-		cr_assert_eq(ledger_verify_bytes(buf, len, true, &walk, &head, &f), 0);
-		cr_assert(f.broken && f.number == 5, "byte %zu of the seal", part);
-		cr_assert(strstr(f.text, "signature"), "%s", f.text);
-		buf[at + FRAME_HEAD + part] ^= 1;
-	}
-	free(buf);
 }
 
 Test(ledger, what_is_no_ledger_is_refused)
@@ -955,5 +537,5 @@ Test(ledger, what_is_no_ledger_is_refused)
 	cr_assert_eq(chmod(dir, 0777), 0);
 	cr_assert_eq(ledger_open(dir, &options, &l, &err), -EPERM);
 	cr_assert(strstr(err.text, "other users"), "%s", err.text);
-	cr_assert_eq(ledger_open(path_in(path, dir, "a/b/c"), &options, &l, &err), -ENOENT);
+	cr_assert_eq(ledger_open(tmpdir_path(path, dir, "a/b/c"), &options, &l, &err), -ENOENT);
 }
