@@ -70,6 +70,7 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 	__u32 state = t->__state;
 	bool runnable = preempt || !state, dead = state & STATE_DEAD && !preempt, live;
 	bool throttled = runnable && task_is_throttled(t);
+	__u64 early = 0;
 	__u32 before;
 
 	if (!s || !c)
@@ -82,7 +83,7 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 		at = slot_settle(s, c, at);
 		before = s->throttled;
 		if (r->state == RUNNING)
-			slot_book_slice(s, r, c, at, runtime);
+			early = slot_book_slice(s, r, c, at, runtime);
 		else
 			slot_book_unseen(s, r, c, at, runtime);
 		r->runtime = runtime;
@@ -101,13 +102,14 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 	}
 	bpf_spin_unlock(&s->lock);
 	r->queued_ns = runnable ? at : 0;
+	r->slept_alone = false;
 	if (live)
 		event_emit(slot, s, c, at, METER_EV_OFF, t,
 			   dead	       ? METER_OFF_DEAD
 			   : throttled ? METER_OFF_THROTTLED
 			   : runnable  ? METER_OFF_PREEMPTED
 				       : METER_OFF_SLEEP,
-			   0);
+			   early);
 	if (dead)
 		task_forget(t);
 }
@@ -128,6 +130,7 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 	if (live) {
 		at = slot_settle(s, c, at);
 		before = s->throttled;
+		r->alone_ns = s->running ? at : s->busy_until_ns;
 		slot_move(s, r, RUNNING, false);
 		r->in_ns = at;
 		r->runtime = runtime;
@@ -188,6 +191,7 @@ static __always_inline int wakeup(struct task_struct *t)
 	if (s->gen == r->gen) {
 		at = slot_settle(s, c, at);
 		before = s->throttled;
+		r->slept_alone = !s->running && !s->queued;
 		slot_move(s, r, QUEUED, throttled);
 		slot_count_throttles(s, before);
 	}
@@ -267,6 +271,10 @@ int BPF_PROG(meter_fork, struct task_struct *parent, struct task_struct *child)
 	r.gen = target->gen;
 	r.slot = slot = target->slot;
 	r.leader = child->pid == child->tgid;
+	if (r.leader) {
+		id = (__u64)child->signal;
+		bpf_map_delete_elem(&gone, &id);
+	}
 	s = bpf_map_lookup_elem(&slots, &slot);
 	c = bpf_map_lookup_elem(&ctl, &slot);
 	if (!s || !c)
@@ -321,10 +329,7 @@ int BPF_PROG(meter_exec, struct task_struct *t, pid_t old_pid, struct linux_binp
 		at = slot_settle(s, c, at);
 		slot_book_task(s, r, minor, major, rd, wr);
 		/* A second thread that calls execve(2) becomes the leader; the old one died. */
-		if (!r->leader) {
-			r->leader = 1;
-			s->processes++;
-		}
+		r->leader = 1;
 		if (c->flags & METER_BEGIN_AT_EXEC && s->base_epoch != s->epoch) {
 			s->base_epoch = s->epoch;
 			s->base_ns = at;
@@ -345,11 +350,11 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(meter_exit, struct task_struct *t)
 {
 	struct record *r = task_record(t);
+	bool live, oom, last;
 	struct meter_slot *s;
 	struct meter_ctl *c;
-	bool live, oom;
-	__u32 slot;
-	__u64 at;
+	__u32 slot, one = 1;
+	__u64 at, signal;
 
 	if (!r)
 		return 0;
@@ -359,14 +364,19 @@ int BPF_PROG(meter_exit, struct task_struct *t)
 	c = bpf_map_lookup_elem(&ctl, &slot);
 	if (!s || !c)
 		return 0;
+	/* The process ends with its last thread, which need not be its first. -EEXIST: another saw
+	 * it. */
+	signal = (__u64)t->signal;
+	last = t->signal->live.counter == 0 &&
+	       bpf_map_update_elem(&gone, &signal, &one, BPF_NOEXIST) != -17;
 	/* mark_victim's argument is a task on new kernels and a bare number on old ones; what it
 	 * leaves behind is the same on both, and names the victim for certain. */
-	oom = r->leader && t->signal->oom_mm;
+	oom = last && t->signal->oom_mm;
 	bpf_spin_lock(&s->lock);
 	live = s->gen == r->gen;
 	if (live) {
 		at = slot_settle(s, c, at);
-		if (r->leader && s->processes)
+		if (last && s->processes)
 			s->processes--;
 		s->now.oom_kills += oom;
 	}
@@ -410,9 +420,13 @@ int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_str
 	if (sig == SIGSYS && code == SYS_SECCOMP && t == bpf_get_current_task_btf()) {
 		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(t);
 		__u32 arch = call_arch();
+		__u64 args[6];
 
+		call_args(regs, arch, args);
 		bpf_spin_lock(&s->lock);
 		slot_settle(s, c, s->last_ns);
+		s->now.policy_kills++;
+		__builtin_memcpy(s->killed_args, args, sizeof(args));
 		s->killed_arch = arch;
 		s->killed_call = (__u32)regs->orig_ax;
 		bpf_spin_unlock(&s->lock);
@@ -598,10 +612,14 @@ static __always_inline int trace_address(struct bpf_sock_addr *ctx, __u32 type, 
 	struct meter_event_addr *e;
 	struct meter_slot *s;
 	__u32 slot, *addr;
+	struct record *r;
 
 	s = traced_slot(&slot, &c);
 	if (!s)
 		return 1;
+	r = task_record(bpf_get_current_task_btf());
+	if (r)
+		r->entered |= HOOKED;
 	e = event_reserve(slot, s, sizeof(*e));
 	if (!e)
 		return 1;
@@ -665,10 +683,30 @@ int BPF_PROG(trace_enter, struct pt_regs *regs, long id)
 	if (!r)
 		return 0;
 	r->entered = ENTERED;
-	if (call_arch() == ARCH_X86_64 && (id == NR_connect || id == NR_bind) &&
-	    fd_may_be_unix((__u32)regs->di))
-		r->entered |= ENTERED_UNIX;
+	if (call_arch() == ARCH_X86_64 && ((__u32)id == NR_connect || (__u32)id == NR_bind))
+		r->entered |= fd_kind((__u32)regs->di);
 	return 0;
+}
+
+#define ENOTSOCK 88
+#define EBADF	 9
+
+/* connect(2) and bind(2), where no hook of the Internet's families was asked. Another thread may
+ * have put another socket in the descriptor's place and have taken it away again. */
+static __always_inline void trace_socket(__u32 slot, struct meter_slot *s, struct pt_regs *regs,
+					 __u32 entered, bool bind, long ret)
+{
+	__u32 kinds = (entered & FD_ALL) | fd_kind((__u32)regs->di);
+	bool reached = ret != -ENOTSOCK && ret != -EBADF;
+
+	if (kinds & FD_UNIX)
+		event_unix(slot, s, regs->si, (__u32)regs->dx, bind, ret);
+	/* Of what was no socket or of several kinds, and yet was one for this call: which is not
+	 * known. An Internet socket says "connected" without a hook at the second asking only. */
+	else if (!(entered & HOOKED) &&
+		 ((kinds == FD_INET && ret == 0) ||
+		  ((kinds & FD_FILE || kinds == (FD_INET | FD_OTHER)) && reached)))
+		__sync_fetch_and_add(&s->now.missed, 1);
 }
 
 #define WRITES 01103 /* O_WRONLY, O_RDWR, O_CREAT, O_TRUNC */
@@ -677,7 +715,8 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 {
 	struct record *r = task_record(bpf_get_current_task_btf());
-	__u64 nr = regs->orig_ax, path = regs->di, flags = regs->si;
+	__u64 path = regs->di, flags = regs->si;
+	__u32 nr = regs->orig_ax; /* the kernel looks at these bits only */
 	const struct meter_ctl *c;
 	struct meter_slot *s;
 	__u32 slot, entered;
@@ -689,26 +728,26 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 	s = traced_slot(&slot, &c);
 	if (!s)
 		return 0;
+	/* A newborn returns from a call that it never made, with 0. A signal may come before the
+	 * answer does: then there is none, and the call comes again or fails with EINTR. */
 	if (!entered) {
-		/* A newborn returns from a call that it never made, with 0; who slept in a call
-		 * when the tracing began returns from it, perhaps by a signal (EINTR, ERESTART…).
-		 */
-		if (ret < 0 && ret != -4 && ret > -512)
+		if (ret < 0) {
 			event_denied(slot, s, regs, ret);
-		if (ret < 0)
 			return 0;
+		}
 	}
+	/* After rt_sigreturn(2) there is no number. */
+	if ((__s32)nr < 0)
+		return 0;
 	/* No policy of ours lets a call of the other two tables pass. */
 	if (call_arch() != ARCH_X86_64 || (nr & NR_X32)) {
 		__sync_fetch_and_add(&s->now.missed, 1);
 		return 0;
 	}
 	if (nr == NR_connect || nr == NR_bind) {
-		if (!(entered & ENTERED_UNIX) && !fd_may_be_unix((__u32)regs->di))
-			return 0;
 		if (!entered)
 			__sync_fetch_and_add(&s->now.missed, 1);
-		event_unix(slot, s, regs->si, regs->dx, nr == NR_bind, ret);
+		trace_socket(slot, s, regs, entered, nr == NR_bind, ret);
 		return 0;
 	}
 	if (nr == NR_creat) {

@@ -48,7 +48,8 @@ struct meter_counters {
 	__u64 read_bytes; /* from storage, as task I/O accounting has it */
 	__u64 write_bytes;
 	__u64 oom_kills;
-	__u64 rx_bytes; /* without the loopback device */
+	__u64 policy_kills; /* calls that the policy answered with SIGSYS */
+	__u64 rx_bytes;	    /* without the loopback device */
 	__u64 tx_bytes;
 	__u64 lo_bytes;
 	__u64 events;	 /* put into the ring buffer */
@@ -86,6 +87,7 @@ struct meter_slot {
 			      there was none */
 	__u32 killed_call;
 	__u32 pad;
+	__u64 killed_args[6];
 	struct meter_counters now;
 	struct meter_counters base;
 };
@@ -112,7 +114,8 @@ enum meter_event_type {
 	METER_EV_SIGNAL, /* arg: number; value: si_code in the upper half, sender's pid below */
 	METER_EV_OOM,	 /* seen when the victim exits */
 	METER_EV_ON,	 /* arg: 1 when it had been throttled; value: runnable since, 0 unknown */
-	METER_EV_OFF,	 /* arg: enum meter_off */
+	METER_EV_OFF,	 /* arg: enum meter_off; value: how much before its ON the slice began,
+			    in the kernel's book */
 	METER_EV_UNTHROTTLE,
 	METER_EV_OPEN,	  /* for writing; a struct meter_event_open. value: what it returned */
 	METER_EV_CONNECT, /* a struct meter_event_addr; tried, whatever came of it */
@@ -171,8 +174,8 @@ struct meter_event_denied {
 	__u64 args[6];
 };
 
-_Static_assert(sizeof(struct meter_counters) == 184, "meter_counters has padding");
-_Static_assert(sizeof(struct meter_slot) == 144 + 2 * 184, "meter_slot has padding");
+_Static_assert(sizeof(struct meter_counters) == 192, "meter_counters has padding");
+_Static_assert(sizeof(struct meter_slot) == 192 + 2 * 192, "meter_slot has padding");
 _Static_assert(sizeof(struct meter_ctl) == 24, "meter_ctl has padding");
 _Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
 _Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");

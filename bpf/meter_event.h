@@ -10,6 +10,8 @@
 #include "meter_state.h"
 
 #define AF_UNIX	     1
+#define AF_INET	     2
+#define AF_INET6     10
 #define SUN_PATH_MAX 108
 #define S_IFMT	     0170000
 #define S_IFSOCK     0140000
@@ -120,6 +122,26 @@ static __always_inline __u32 call_arch(void)
 	return t->thread_info.status & TS_COMPAT ? ARCH_I386 : ARCH_X86_64;
 }
 
+/* What the kernel took for the call's arguments. */
+static __always_inline void call_args(const struct pt_regs *regs, __u32 arch, __u64 ret[6])
+{
+	if (arch == ARCH_I386) {
+		ret[0] = (__u32)regs->bx;
+		ret[1] = (__u32)regs->cx;
+		ret[2] = (__u32)regs->dx;
+		ret[3] = (__u32)regs->si;
+		ret[4] = (__u32)regs->di;
+		ret[5] = (__u32)regs->bp;
+	} else {
+		ret[0] = regs->di;
+		ret[1] = regs->si;
+		ret[2] = regs->dx;
+		ret[3] = regs->r10;
+		ret[4] = regs->r8;
+		ret[5] = regs->r9;
+	}
+}
+
 static __always_inline void event_denied(__u32 slot, struct meter_slot *s, struct pt_regs *regs,
 					 long ret)
 {
@@ -132,21 +154,7 @@ static __always_inline void event_denied(__u32 slot, struct meter_slot *s, struc
 	e->ev.value = ret;
 	e->arch = call_arch();
 	e->pad = 0;
-	if (e->arch == ARCH_I386) {
-		e->args[0] = (__u32)regs->bx;
-		e->args[1] = (__u32)regs->cx;
-		e->args[2] = (__u32)regs->dx;
-		e->args[3] = (__u32)regs->si;
-		e->args[4] = (__u32)regs->di;
-		e->args[5] = (__u32)regs->bp;
-	} else {
-		e->args[0] = regs->di;
-		e->args[1] = regs->si;
-		e->args[2] = regs->dx;
-		e->args[3] = regs->r10;
-		e->args[4] = regs->r8;
-		e->args[5] = regs->r9;
-	}
+	call_args(regs, e->arch, e->args);
 	bpf_ringbuf_submit(e, 0);
 }
 
@@ -167,23 +175,29 @@ static __always_inline void event_open(__u32 slot, struct meter_slot *s, __u64 p
 }
 
 /* By the kernel's own structures: the family in an address is only what the function's memory says
- * by now. Also true when it cannot be told, the descriptor being gone. */
-static __always_inline bool fd_may_be_unix(__u32 fd)
+ * by now. */
+static __always_inline __u32 fd_kind(__u32 fd)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct fdtable *table = BPF_CORE_READ(t, files, fdt);
 	struct file **at = BPF_CORE_READ(table, fd), *file = NULL;
 	struct socket *sock;
+	__u16 family;
 
 	if (fd >= BPF_CORE_READ(table, max_fds))
-		return false;
+		return FD_FILE;
 	bpf_probe_read_kernel(&file, sizeof(file), at + fd);
 	if (!file)
-		return true;
+		return FD_UNIX;
 	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return false;
+		return FD_FILE;
 	sock = BPF_CORE_READ(file, private_data);
-	return sock && BPF_CORE_READ(sock, sk, __sk_common.skc_family) == AF_UNIX;
+	if (!sock)
+		return FD_OTHER;
+	family = BPF_CORE_READ(sock, sk, __sk_common.skc_family);
+	return family == AF_UNIX			 ? FD_UNIX
+	       : family == AF_INET || family == AF_INET6 ? FD_INET
+							 : FD_OTHER;
 }
 
 /* What is behind the family of a Unix socket's address. Another thread may have changed it since

@@ -70,6 +70,43 @@ static inline void slot_book_late(struct meter_slot *s, __u64 start_ns, __u64 at
 	*from -= most;
 }
 
+/*
+ * A slice that began at in_ns did so early_ns before in the kernel's book. Returns how much of that
+ * was moved to the CPU time, of the thread and of the slot: from its waiting, since queued_ns, as
+ * far as nobody was on a CPU, since alone_ns; and from the sleep before, where it slept alone.
+ */
+static inline __u64 slot_book_early(struct meter_slot *s, __u64 queued_ns, __u64 alone_ns,
+				    __u64 in_ns, __u64 early_ns, bool slept_alone)
+{
+	struct meter_counters *now = &s->now;
+	bool based = s->base_epoch == s->epoch;
+	__u64 waited = in_ns > queued_ns ? in_ns - queued_ns : 0;
+	__u64 part = early_ns < waited ? early_ns : waited, moved = part;
+	__u64 alone = in_ns > alone_ns ? in_ns - alone_ns : 0, most;
+
+	now->runnable_ns -= part;
+	if (part > alone)
+		part = alone;
+	most = now->contention_ns - (based ? s->base.contention_ns : 0);
+	if (part > most)
+		part = most;
+	now->contention_ns -= part;
+	now->busy_ns += part;
+	if (slept_alone && early_ns > waited && alone > waited) {
+		part = early_ns - waited;
+		if (part > alone - waited)
+			part = alone - waited;
+		most = now->idle_ns - (based ? s->base.idle_ns : 0);
+		if (part > most)
+			part = most;
+		now->idle_ns -= part;
+		now->busy_ns += part;
+		moved += part;
+	}
+	now->on_cpu_ns += moved;
+	return moved;
+}
+
 /* v * part / whole without overflow for part <= whole, to the microsecond or so. */
 static inline __u64 slice_share(__u64 v, __u64 part, __u64 whole)
 {

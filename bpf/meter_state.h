@@ -16,7 +16,17 @@
 #define MMS_MAX	  16384
 #define NEAR_SIZE 16384
 
-enum { ENTERED = 1, ENTERED_UNIX = 2 /* connect or bind, of what may be a Unix socket */ };
+/* Inside a system call that the filter let pass; of connect and bind also what the descriptor was
+ * when it began, and whether the kernel has asked the hook that knows Internet addresses. */
+enum {
+	ENTERED = 1,
+	FD_UNIX = 2, /* or gone, and so unknown */
+	FD_INET = 4,
+	FD_OTHER = 8, /* a socket of another family */
+	FD_FILE = 16, /* no socket */
+	FD_ALL = FD_UNIX | FD_INET | FD_OTHER | FD_FILE,
+	HOOKED = 32
+};
 
 enum thread_state { ASLEEP, QUEUED, RUNNING };
 
@@ -28,9 +38,12 @@ struct record {
 	__u32 leader;
 	__u32 throttled; /* while QUEUED, and only with the right epoch: see meter_slot */
 	__u32 throttle_epoch;
-	__u32 entered; /* while traced: inside a system call that the filter let pass; ENTERED_* */
+	__u32 entered;	   /* while traced: ENTERED, FD_*, HOOKED */
+	__u32 slept_alone; /* when it woke up nobody else ran or waited */
+	__u32 pad;
 	__u64 queued_ns;
 	__u64 in_ns;	    /* since when RUNNING */
+	__u64 alone_ns;	    /* since when nobody else was, before that; in_ns when somebody was */
 	__u64 runtime;	    /* at the last switch in or out that was seen */
 	__u64 faults_minor; /* what has been booked of the task's own counters */
 	__u64 faults_major;
@@ -89,6 +102,16 @@ struct {
 	__type(key, __u64);
 	__type(value, struct record);
 } tasks SEC(".maps");
+
+/* Processes whose last thread is at its end, by their signal_struct: several threads may see that
+ * they are all at their end, and the process is gone once. Deleted when the address is born again.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TASKS_MAX);
+	__type(key, __u64);
+	__type(value, __u32);
+} gone SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -274,11 +297,26 @@ static __always_inline __u64 slot_edge(const struct meter_slot *s, const struct 
 	return s->base_epoch == s->epoch && s->base_ns > edge ? s->base_ns : edge;
 }
 
-/* The end of a slice. */
-static __always_inline void slot_book_slice(struct meter_slot *s, const struct record *r,
-					    const struct meter_ctl *c, __u64 at, __u64 runtime)
+/*
+ * The end of a slice. A CPU that a wake-up finds idle reads its clock when it is woken and not
+ * again until the thread is on it (the kernel's rq_clock_skip_update): the 15 us or so that this
+ * takes, the kernel has booked as the thread's CPU time, and so do we.
+ */
+static __always_inline __u64 slot_book_slice(struct meter_slot *s, const struct record *r,
+					     const struct meter_ctl *c, __u64 at, __u64 runtime)
 {
-	s->now.stolen_ns += slice_stolen(r->in_ns, slot_edge(s, c), at, runtime - r->runtime);
+	__u64 used = runtime - r->runtime, edge = slot_edge(s, c), held = at - r->in_ns;
+	__u64 queued = r->queued_ns, alone = r->alone_ns, early = 0;
+
+	if (used > held && r->in_ns > edge && queued) {
+		if (queued < edge)
+			queued = edge;
+		if (alone < edge)
+			alone = edge;
+		early = slot_book_early(s, queued, alone, r->in_ns, used - held, r->slept_alone);
+	}
+	s->now.stolen_ns += slice_stolen(r->in_ns - early, edge, at, used);
+	return early;
 }
 
 /*

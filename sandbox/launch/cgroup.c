@@ -284,6 +284,18 @@ uint64_t cgroup_cpu_ns(const struct cgroup *cg)
 	return us == UINT64_MAX ? 0 : us * 1000;
 }
 
+void cgroup_read_throttled(const struct cgroup *cg, struct cgroup_usage *ret)
+{
+	bool v1 = on_v1(cg, CONTROLLER_CPU);
+	char text[2048];
+
+	if (file_read_text(dir_of(cg, CONTROLLER_CPU), "cpu.stat", text, sizeof(text), NULL) < 0)
+		text[0] = '\0';
+	ret->throttled_ns =
+		v1 ? keyed(text, "throttled_time") : scaled(keyed(text, "throttled_usec"), 1000);
+	ret->throttled_periods = keyed(text, "nr_throttled");
+}
+
 void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret)
 {
 	int memory = dir_of(cg, CONTROLLER_MEMORY);
@@ -294,14 +306,7 @@ void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret)
 	ret->cpu_ns = scaled(keyed(text, "usage_usec"), 1000);
 	ret->user_ns = scaled(keyed(text, "user_usec"), 1000);
 	ret->system_ns = scaled(keyed(text, "system_usec"), 1000);
-	ret->throttled_ns = scaled(keyed(text, "throttled_usec"), 1000);
-	if (on_v1(cg, CONTROLLER_CPU)) {
-		if (file_read_text(cg->ctl[CONTROLLER_CPU], "cpu.stat", text, sizeof(text), NULL) <
-		    0)
-			text[0] = '\0';
-		ret->throttled_ns = keyed(text, "throttled_time");
-	}
-	ret->throttled_periods = keyed(text, "nr_throttled");
+	cgroup_read_throttled(cg, ret);
 	if (on_v1(cg, CONTROLLER_MEMORY)) {
 		ret->memory_peak = read_number(memory, "memory.max_usage_in_bytes");
 		ret->oom_kills = read_keyed(memory, "memory.oom_control", "oom_kill");

@@ -55,6 +55,9 @@ int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, stru
  * error, -ENOENT before 5.14, means that it has no cgroup.kill and nothing was ended. */
 int cgroup_kill(const struct cgroup *cg);
 
+/* The two of cgroup_read that its quota causes. */
+void cgroup_read_throttled(const struct cgroup *cg, struct cgroup_usage *ret);
+
 /* Whether any process is in the leaf: 1, 0, or a negative errno. */
 int cgroup_populated(const struct cgroup *cg);
 

@@ -209,6 +209,26 @@ static const struct {
 
 /* ---- one function process ---- */
 
+static void time_add(struct timeval *to, const struct timeval *by)
+{
+	to->tv_sec += by->tv_sec;
+	to->tv_usec += by->tv_usec;
+	if (to->tv_usec >= 1000000) {
+		to->tv_sec++;
+		to->tv_usec -= 1000000;
+	}
+}
+
+static void rusage_add(struct rusage *to, const struct rusage *by)
+{
+	time_add(&to->ru_utime, &by->ru_utime);
+	time_add(&to->ru_stime, &by->ru_stime);
+	to->ru_minflt += by->ru_minflt;
+	to->ru_majflt += by->ru_majflt;
+	to->ru_nvcsw += by->ru_nvcsw;
+	to->ru_nivcsw += by->ru_nivcsw;
+}
+
 /*
  * Orphans of the function come to pid 1; all are reaped, the function's own end is what counts. Not
  * while all are being killed: to wake for each of a crowd takes the CPU that they need for dying.
@@ -217,8 +237,11 @@ static int reap_function(const struct plan *p, pid_t pid, struct init_msg *m)
 {
 	for (;;) {
 		bool all = !__atomic_load_n(&p->shared->ending, __ATOMIC_RELAXED);
-		pid_t got = wait4(all ? -1 : pid, &m->status, 0, &m->usage);
+		struct rusage usage;
+		pid_t got = wait4(all ? -1 : pid, &m->status, 0, &usage);
 
+		if (got > 0)
+			rusage_add(&m->usage, &usage);
 		if (got == pid)
 			return 0;
 		if (got < 0 && errno != EINTR)

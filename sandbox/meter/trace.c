@@ -162,6 +162,16 @@ static int denied_of(const struct meter_event_denied *d, struct trace_event *ret
 	return ret->text ? 0 : -ENOMEM;
 }
 
+#define ERESTARTSYS   512 /* include/linux/errno.h */
+#define ERESTART_LAST 516
+
+bool trace_is_restart(uint64_t result)
+{
+	int64_t r = (int64_t)result;
+
+	return r <= -ERESTARTSYS && r >= -ERESTART_LAST;
+}
+
 int trace_event_of(const struct meter_event *ev, struct trace_event *ret)
 {
 	int r = 0;
@@ -174,6 +184,9 @@ int trace_event_of(const struct meter_event *ev, struct trace_event *ret)
 				     .arg = ev->arg,
 				     .value = ev->value };
 	(void)clean_into(ret->comm, ev->comm, strnlen(ev->comm, METER_COMM_LEN - 1));
+	if ((ev->type == METER_EV_OPEN || ev->type == METER_EV_DENIED) &&
+	    trace_is_restart(ev->value))
+		ret->value = (uint64_t)-EINTR;
 	if (ev->type == METER_EV_EXEC) {
 		r = exec_of((const void *)ev, ret);
 	} else if (ev->type == METER_EV_OPEN) {

@@ -61,6 +61,10 @@ const char *trace_off_text(uint32_t why);
 /* A clean copy of the bytes, on the heap. NULL: out of memory. */
 char *trace_clean(const char *bytes, size_t len);
 
+/* One of the kernel's own results of a call that a signal interrupts (ERESTARTSYS...): user space
+ * sees EINTR, or the call made again. In a trace they are EINTR. */
+bool trace_is_restart(uint64_t result);
+
 /* The kernel's event as one of ours, which trace_event_free frees. -ENOMEM. */
 int trace_event_of(const struct meter_event *ev, struct trace_event *ret);
 void trace_event_free(struct trace_event *ev);

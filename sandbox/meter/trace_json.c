@@ -88,6 +88,8 @@ static void put_rest(FILE *f, const struct trace_event *e)
 	case METER_EV_OFF:
 		why = trace_off_text(e->arg);
 		put_text(f, "why", why ? why : "?");
+		if (e->value)
+			(void)fprintf(f, ",\"early_ns\":%" PRIu64, e->value);
 		break;
 	case METER_EV_OPEN:
 		put_text(f, "path", e->text);
@@ -335,6 +337,7 @@ static void get_rest(struct reader *r, const json_t *o, struct trace_event *e)
 		break;
 	case METER_EV_OFF:
 		e->arg = off_find(r, o);
+		e->value = json_object_get(o, "early_ns") ? get_ns(r, o, "early_ns") : 0;
 		break;
 	case METER_EV_OPEN:
 		e->text = get_text(r, o, "path");

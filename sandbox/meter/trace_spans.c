@@ -87,17 +87,30 @@ static bool was_throttled(const struct trace_event *queued, const struct trace_e
 	return on->arg || (queued && queued->arg == METER_OFF_THROTTLED);
 }
 
+/* When the slice of an ON began in the kernel's book, which the OFF at its end tells. */
+static uint64_t slice_start(const struct trace_event *const *on,
+			    const struct trace_event *const *end)
+{
+	const struct trace_event *const *e = on + 1;
+
+	while (e < end && (*e)->type != METER_EV_ON && (*e)->type != METER_EV_OFF)
+		e++;
+	return (*on)->at_ns - (e < end && (*e)->type == METER_EV_OFF ? (*e)->value : 0);
+}
+
 static void thread_spans(struct spans *s, const struct trace_thread *thread,
 			 const struct trace_event *const *e)
 {
 	const struct trace_event *on = NULL, *queued = NULL;
+	uint64_t on_ns = 0;
 
 	for (size_t i = 0; i < thread->n; i++) {
 		if (e[i]->type == METER_EV_ON) {
 			uint64_t since = queued ? queued->at_ns : e[i]->value;
 
+			on_ns = slice_start(e + i, e + thread->n);
 			if (since && !on)
-				wait_add(s, e[i], was_throttled(queued, e[i]), since, e[i]->at_ns);
+				wait_add(s, e[i], was_throttled(queued, e[i]), since, on_ns);
 			on = e[i];
 			queued = NULL;
 		} else if (e[i]->type == METER_EV_OFF) {
@@ -105,7 +118,7 @@ static void thread_spans(struct spans *s, const struct trace_thread *thread,
 			 * born later, an ON was not reported, and nothing says since when. */
 			if (on || (i == 0 && !thread->born))
 				span_add(s, on ? on : e[i], SPAN_RUNNING,
-					 on ? on->at_ns : s->t->begin_ns, e[i]->at_ns);
+					 on ? on_ns : s->t->begin_ns, e[i]->at_ns);
 			on = NULL;
 			queued =
 				e[i]->arg == METER_OFF_PREEMPTED || e[i]->arg == METER_OFF_THROTTLED
@@ -115,13 +128,14 @@ static void thread_spans(struct spans *s, const struct trace_thread *thread,
 			/* It execs, so it runs: the beginning cut its slice in two, or the ON was
 			 * not reported. And it may have got another number. */
 			if (on)
-				span_add(s, on, SPAN_RUNNING, on->at_ns, e[i]->at_ns);
+				span_add(s, on, SPAN_RUNNING, on_ns, e[i]->at_ns);
 			on = e[i];
+			on_ns = on->at_ns;
 			queued = NULL;
 		}
 	}
 	if (on)
-		span_add(s, on, SPAN_RUNNING, on->at_ns, thread->end_ns);
+		span_add(s, on, SPAN_RUNNING, on_ns, thread->end_ns);
 	else if (queued)
 		wait_add(s, queued, queued->arg == METER_OFF_THROTTLED, queued->at_ns,
 			 thread->end_ns);

@@ -73,6 +73,9 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	ret->peak = end->epoch == epoch ? end->processes_peak : end->processes;
 	ret->killed_arch = end->epoch == epoch ? end->killed_arch : 0;
 	ret->killed_call = end->killed_call;
+	for (int i = 0; i < 6; i++)
+		ret->killed_args[i] = end->killed_args[i];
+	ret->policy_kills = b->policy_kills - a->policy_kills;
 	pages = end->epoch == epoch ? end->rss_peak_pages : end->rss_pages;
 	ret->rss_peak_bytes = pages > 0 ? (uint64_t)pages * page_bytes : 0;
 }

@@ -44,6 +44,8 @@ struct meter_usage {
 	uint64_t lost;
 	uint32_t killed_arch; /* of the call that the policy answered with SIGSYS; 0: none */
 	uint32_t killed_call;
+	uint64_t killed_args[6];
+	uint64_t policy_kills; /* such calls; the one above is the last */
 	uint64_t missed; /* switches that the kernel hid, made up from its CPU clock; with a trace,
 			    also calls of which it hid one side */
 };

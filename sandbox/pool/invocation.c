@@ -78,6 +78,7 @@ struct watch {
 	cpu_set_t cpus;	    /* where prompt: ours, as usual */
 	enum verdict cause; /* why it was killed */
 	struct init_msg end;
+	struct cgroup_usage *base; /* what the cgroup had counted before */
 };
 
 static void kill_for(struct watch *w, enum verdict cause)
@@ -172,6 +173,10 @@ static void on_started(struct watch *w, const struct init_msg *m)
 	 * quota would stretch it to seconds. */
 	if (w->first && cgroup_set_quota(&w->ctx->plan.cgroup, &w->ctx->plan.cpu, &w->inv->err) < 0)
 		give_up(w, 0, NULL);
+	/* The quota that the invocation before had used up held the launch: that is not this one's.
+	 */
+	if (!w->first)
+		cgroup_read_throttled(&w->ctx->plan.cgroup, w->base);
 	/* The call of execve: pid 1 may be told before the new image is in place (the kernel ends a
 	 * vfork early in the exec), and so before the meter sees the first instruction. */
 	w->start_ns = m->at_ns;
@@ -409,7 +414,7 @@ static void finish_trace(const struct watch *w)
 			       inv->metered.why ? NULL : &inv->metered.usage);
 }
 
-static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_reset)
+static void settle(struct watch *w, bool peak_reset)
 {
 	struct invocation *inv = w->inv;
 	int64_t dead_ns = end_all(w);
@@ -419,8 +424,8 @@ static void settle(struct watch *w, const struct cgroup_usage *base, bool peak_r
 	cgroup_read(&w->ctx->plan.cgroup, &inv->usage);
 	/* Where the peak cannot be reset it is this invocation's only when it has grown. */
 	inv->peak_known = inv->usage.memory_peak != UINT64_MAX &&
-			  (peak_reset || inv->usage.memory_peak > base->memory_peak);
-	usage_since(&inv->usage, base, w->launch_cpu_ns);
+			  (peak_reset || inv->usage.memory_peak > w->base->memory_peak);
+	usage_since(&inv->usage, w->base, w->launch_cpu_ns);
 	flush_output(w);
 	/* Where it was ended together with pid 1, nobody was left to tell how. */
 	inv->told = w->end.type == INIT_ENDED;
@@ -471,6 +476,7 @@ static int open_copies(struct watch *w, const struct invocation_io *io)
 void invocation_run(struct context *ctx, const struct spec *spec, const struct invocation_io *io,
 		    int64_t requested_ns, struct invocation *ret)
 {
+	struct cgroup_usage base = { 0 };
 	struct watch w = { .ctx = ctx,
 			   .spec = spec,
 			   .inv = ret,
@@ -478,8 +484,8 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 			   .live = io->trace.live,
 			   .output_room = spec->output_bytes,
 			   .cancel_fd = io->cancel_fd,
-			   .first = ctx->pid1 < 0 };
-	struct cgroup_usage base = { 0 };
+			   .first = ctx->pid1 < 0,
+			   .base = &base };
 	bool peak_reset;
 
 	*ret = (struct invocation){ .overshoot_ns = -1, .started_real_ns = clock_real_ns() };
@@ -500,7 +506,7 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 		 begin(&w, &io->trace) == 0)
 		while (!w.ended)
 			watch_once(&w);
-	settle(&w, &base, peak_reset);
+	settle(&w, peak_reset);
 	ret->launch_ns = ret->ran ? w.start_ns - requested_ns : clock_now_ns() - requested_ns;
 	fd_close(&w.fds[WATCH_WALL].fd);
 	fd_close(&w.fds[WATCH_CPU].fd);

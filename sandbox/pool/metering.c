@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "launch/launcher.h"
 #include "launch/policy.h"
+#include "meter/trace.h"
 #include "meter/trace_record.h"
 #include "meter/trace_store.h"
 
@@ -90,6 +91,9 @@ static bool may_deny(const struct meter_event_denied *d, const void *arg)
 		return (answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRAP ||
 		       (answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_KILL_THREAD ||
 		       (answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_KILL_PROCESS;
+	/* A signal came before the listener's answer. */
+	if (error == EINTR || trace_is_restart(d->ev.value))
+		return (answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF;
 	return error == EPERM || error == ENOSYS ||
 	       ((answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO &&
 		(answer & SECCOMP_RET_DATA) == error);

@@ -22,6 +22,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 /* A figure that was not measured. */
@@ -122,26 +123,43 @@ static bool reports_denied(const struct report *r)
 	return r->inv->ran && r->ctx && r->ctx->plan.policy.reports && !lacks(r, LACK_LISTENER);
 }
 
+static const struct meter_usage *metered(const struct invocation *inv)
+{
+	return inv->ran && !inv->metered.why ? &inv->metered.usage : NULL;
+}
+
+static json_t *denied_one(uint32_t arch, uint32_t nr, const uint64_t args[6], uint64_t count,
+			  const char *answer)
+{
+	cleanup_free char *name = seccomp_syscall_resolve_num_arch(arch, (int)nr);
+	json_t *list = json_array();
+
+	for (int a = 0; a < 6; a++)
+		json_array_append_new(list, json_sprintf("0x%" PRIx64, args[a]));
+	return json_pack("{s:o, s:o, s:I, s:s}", "syscall",
+			 name ? json_string(name) : json_sprintf("%u", nr), "args", list, "count",
+			 (json_int_t)count, "errno", answer);
+}
+
 static json_t *denied(const struct report *r)
 {
+	const struct meter_usage *m = metered(r->inv);
+	bool killed = m && m->policy_kills && m->killed_arch;
 	json_t *list;
 
-	if (!reports_denied(r))
+	if (!reports_denied(r) && !killed)
 		return json_null();
 	list = json_array();
 	for (size_t i = 0; i < r->inv->denials.n; i++) {
 		const struct denial *d = &r->inv->denials.kinds[i];
-		cleanup_free char *name = seccomp_syscall_resolve_num_arch(d->arch, d->nr);
-		json_t *args = json_array();
 
-		for (int a = 0; a < 6; a++)
-			json_array_append_new(args, json_sprintf("0x%" PRIx64, d->args[a]));
 		json_array_append_new(
-			list,
-			json_pack("{s:o, s:o, s:I, s:s}", "syscall",
-				  name ? json_string(name) : json_sprintf("%d", d->nr), "args",
-				  args, "count", (json_int_t)d->count, "errno", "EPERM"));
+			list, denied_one(d->arch, (uint32_t)d->nr, d->args, d->count, "EPERM"));
 	}
+	/* The signal in the errno's place: there was no answer. */
+	if (killed)
+		json_array_append_new(list, denied_one(m->killed_arch, m->killed_call,
+						       m->killed_args, 1, "SIGSYS"));
 	return list;
 }
 
@@ -150,9 +168,21 @@ static uint64_t processes_peak(const struct report *r)
 	return r->inv->ran && r->context->invocation == 1 ? r->inv->usage.pids_peak : NONE;
 }
 
-static const struct meter_usage *metered(const struct invocation *inv)
+/* A standard stream that is a socket of the host's: what goes through it belongs to the cgroup in
+ * which it was made. */
+static bool foreign_socket(const struct report *r)
 {
-	return inv->ran && !inv->metered.why ? &inv->metered.usage : NULL;
+	for (int fd = 0; fd < 3; fd++) {
+		int domain = AF_UNSPEC;
+		socklen_t len = sizeof(domain);
+
+		if (fd > 0 && r->spec->output_bytes)
+			continue;
+		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+		    (domain == AF_INET || domain == AF_INET6))
+			return true;
+	}
+	return false;
 }
 
 static void add_time(json_t *j, const struct invocation *inv)
@@ -168,6 +198,15 @@ static void add_time(json_t *j, const struct invocation *inv)
 			  number(m ? m->waiting_ns : NONE), "idle_ns",
 			  number(m ? m->idle_ns : NONE), "timeout_overshoot_ns",
 			  number(inv->overshoot_ns < 0 ? NONE : (uint64_t)inv->overshoot_ns)));
+}
+
+/* Processes that nobody waited for: they were killed at the end, and what they used is in no
+ * rusage. */
+static bool unwaited(const struct invocation *inv)
+{
+	const struct meter_usage *m = metered(inv);
+
+	return inv->left_processes || (inv->killed && m && m->started > 1);
 }
 
 static void add_cpu(json_t *j, const struct invocation *inv)
@@ -194,7 +233,8 @@ static void add_cpu(json_t *j, const struct invocation *inv)
 					  : NONE));
 	json_object_set_new(clocks, "bpf_ns", number(m ? m->on_cpu_ns : NONE));
 	json_object_set_new(clocks, "cgroup_ns", number(ran ? u->cpu_ns : NONE));
-	json_object_set_new(clocks, "rusage_ns", number(told ? inv->rusage_ns : NONE));
+	json_object_set_new(clocks, "rusage_ns",
+			    number(told && !unwaited(inv) ? inv->rusage_ns : NONE));
 	json_object_set_new(cpu, "clocks", clocks);
 	json_object_set_new(j, "cpu", cpu);
 }
@@ -225,7 +265,7 @@ static void add_figures(json_t *j, const struct report *r)
 {
 	const struct invocation *inv = r->inv;
 	const struct meter_usage *m = metered(inv);
-	bool ran = inv->ran;
+	bool ran = inv->ran, foreign = foreign_socket(r);
 
 	add_time(j, inv);
 	add_cpu(j, inv);
@@ -234,8 +274,10 @@ static void add_figures(json_t *j, const struct report *r)
 			    json_pack("{s:o, s:o}", "read_bytes", number(m ? m->read_bytes : NONE),
 				      "write_bytes", number(m ? m->write_bytes : NONE)));
 	json_object_set_new(j, "network",
-			    json_pack("{s:o, s:o}", "rx_bytes", number(m ? m->rx_bytes : NONE),
-				      "tx_bytes", number(m ? m->tx_bytes : NONE)));
+			    json_pack("{s:o, s:o, s:o}", "rx_bytes",
+				      number(m && !foreign ? m->rx_bytes : NONE), "tx_bytes",
+				      number(m && !foreign ? m->tx_bytes : NONE), "loopback_bytes",
+				      number(m ? m->lo_bytes : NONE)));
 	json_object_set_new(j, "processes",
 			    json_pack("{s:o, s:o, s:o}", "started", number(m ? m->started : NONE),
 				      "peak", number(m ? m->peak : processes_peak(r)), "denied",
@@ -339,12 +381,21 @@ static json_t *degraded(const struct report *r)
 		return list;
 	for (size_t i = 0; !m && i < sizeof(meter) / sizeof(meter[0]); i++)
 		degrade(list, meter[i], r->inv->metered.why);
+	if (m && foreign_socket(r))
+		degrade(list, "network",
+			"a standard stream is a socket of the host's, whose bytes "
+			"are not the function's");
 	if (m && !m->complete)
 		degrade(list, "meter", "a thread went unseen: the figures may be short");
 	if (!r->inv->metered.traced)
 		degrade(list, "trace",
 			r->inv->metered.trace_lost ? "it could not be recorded or written"
 						   : "not asked for, see --trace and --keep-trace");
+	else if (m && (m->lost || m->missed))
+		degrade(list, "trace",
+			m->lost ? "it is not complete: events found no room"
+				: "it is not complete: the kernel did not report a switch or a "
+				  "call");
 	if (r->inv->ran && r->code_sha256 && !*r->code_sha256)
 		degrade(list, "code_sha256",
 			"the file or the way to it changed while it was started or ran, or "
@@ -352,6 +403,9 @@ static json_t *degraded(const struct report *r)
 	degrade_lacks(list, r);
 	if (!r->inv->told)
 		degrade_untold(list, m);
+	else if (unwaited(r->inv))
+		degrade(list, "cpu.clocks.rusage_ns",
+			"processes that nobody had waited for were killed");
 	if (lacks(r, LACK_LISTENER))
 		degrade(list, "denied", "the kernel has no listener for the policy");
 	else if (!reports_denied(r))
@@ -360,6 +414,14 @@ static json_t *degraded(const struct report *r)
 			"launch itself, or --nofile is below 64");
 	if (r->inv->denials.unnamed)
 		degrade(list, "denied", "there were more kinds than the list holds");
+	if (m && m->policy_kills > 1)
+		degrade(list, "denied",
+			"of several calls that the policy answered with SIGSYS it "
+			"has the last");
+	if (!m && r->ctx && r->ctx->plan.policy.kills)
+		degrade(list, "denied",
+			"calls that the policy answers with SIGSYS are not in it "
+			"without the meter");
 	if (r->inv->usage.memory_peak == UINT64_MAX)
 		degrade(list, "memory.peak_bytes", "this kernel does not count it");
 	else if (!r->inv->peak_known)
