@@ -5,7 +5,10 @@
  *   exec (this program again with the rest of the list), thread-exec (the same, by a second thread)
  *   write PATH | read PATH | udp PORT (binds to it and connects to itself) | mount N (times, with
  *   1, 2, 3 for addresses: to be denied) | flood N (the same, from two processes, half each) |
- *   unix PATH (binds to it and connects to it; '@' begins an abstract name)
+ *   unix PATH (binds to it and connects to it; '@' begins an abstract name) |
+ *   wide PATH (write, by a number with dirt above its lower half) | handle SIG (sends it to itself
+ * and returns from a handler) | leaders N (children whose first threads leave, all at once) | nap N
+ *   (times 2 ms)
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -159,6 +162,72 @@ static void unix_both(const char *path)
 	close(from);
 }
 
+/* The kernel takes the lower half of the register for the number. */
+static void open_wide(const char *path)
+{
+	long fd = syscall(1L << 32 | SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT, 0600);
+
+	if (fd < 0)
+		exit(3);
+	close((int)fd);
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static void handle(int sig)
+{
+	if (signal(sig, on_signal) == SIG_ERR || raise(sig))
+		exit(3);
+}
+
+static void *wait_for_gate(void *arg)
+{
+	char b;
+
+	_exit(read(*(int *)arg, &b, 1) ? 1 : 0);
+}
+
+/* Like fork_many, but what waits is a second thread, the first one being gone. */
+static void leaders(long n)
+{
+	static int gate[2], ready[2];
+	pthread_t t;
+	char b;
+
+	if (pipe(gate) || pipe(ready))
+		exit(3);
+	for (long i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			exit(3);
+		if (pid)
+			continue;
+		close(gate[1]);
+		if (pthread_create(&t, NULL, wait_for_gate, &gate[0]) ||
+		    write(ready[1], "", 1) != 1)
+			_exit(3);
+		pthread_exit(NULL);
+	}
+	for (long i = 0; i < n; i++)
+		if (read(ready[0], &b, 1) != 1)
+			exit(3);
+	close(gate[1]);
+	while (wait(NULL) > 0)
+		;
+}
+
+static void nap(long n)
+{
+	struct timespec t = { .tv_nsec = 2000000 };
+
+	while (n-- > 0)
+		nanosleep(&t, NULL);
+}
+
 static void mounts(long n)
 {
 	while (n-- > 0)
@@ -183,6 +252,8 @@ static int is_file(const char *what, const char *path)
 		open_file(path, O_RDONLY);
 	else if (strcmp(what, "unix") == 0)
 		unix_both(path);
+	else if (strcmp(what, "wide") == 0)
+		open_wide(path);
 	else
 		return 0;
 	return 1;
@@ -219,6 +290,12 @@ int main(int argc, char **argv)
 			mounts(n);
 		else if (strcmp(what, "flood") == 0)
 			flood(n);
+		else if (strcmp(what, "handle") == 0)
+			handle((int)n);
+		else if (strcmp(what, "leaders") == 0)
+			leaders(n);
+		else if (strcmp(what, "nap") == 0)
+			nap(n);
 		else if (i + 1 < argc && is_file(what, argv[i + 1]))
 			continue;
 		else

@@ -147,6 +147,37 @@ Test(meter_invocation, processes_are_counted_anew)
 
 /* So many at once that some share an entry of the programs' table (two dozen pairs are to be
  * expected, none with a chance of one in a billion): they are found all the same. */
+Test(meter_invocation, a_process_lives_until_its_last_thread)
+{
+	struct meter_usage u;
+	struct rig r;
+
+	rig_open(&r, 310, 0);
+	for (int i = 0; i < 3; i++) {
+		u = RUN(&r, "leaders", "5");
+		cr_assert_eq(u.started, 6, "%llu", (unsigned long long)u.started);
+		cr_assert_eq(u.peak, 6, "%llu", (unsigned long long)u.peak);
+	}
+	u = RUN(&r, "thread-exec", "burn", "1");
+	cr_assert_eq(u.started, 1);
+	cr_assert_eq(u.peak, 1);
+	rig_close(&r);
+}
+
+/* What the kernel books as the thread's CPU time is none of its waiting as well. */
+Test(meter_invocation, waking_an_idle_cpu_is_no_waiting)
+{
+	struct meter_usage u;
+	struct rig r;
+
+	rig_open(&r, 311, 0);
+	u = RUN(&r, "nap", "100");
+	cr_assert_leq(u.on_cpu_ns, u.busy_ns + u.busy_ns / 50 + 100 * NSEC_PER_USEC,
+		      "on CPU %llu, busy %llu, waiting %llu", (unsigned long long)u.on_cpu_ns,
+		      (unsigned long long)u.busy_ns, (unsigned long long)u.waiting_ns);
+	rig_close(&r);
+}
+
 Test(meter_invocation, a_crowd_is_counted)
 {
 	char *argv[] = { (char *)helper(), "fork", "900", NULL };

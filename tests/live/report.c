@@ -138,6 +138,32 @@ Test(run_report, denied_calls_are_named)
 	}
 }
 
+/* Also of a child, where the run goes on. */
+Test(run_report, a_call_that_the_policy_kills_for_is_named)
+{
+	cleanup_run struct run run = { 0 };
+	json_t *call;
+
+	RUN_INSIDE(&run, "--policy", "strict", INSIDE, "deny", "1");
+	expect_end(&run, 159, "denied");
+	call = json_array_get(report_get(&run, "denied"), 0);
+	cr_expect_str_eq(json_string_value(json_object_get(call, "syscall")), "mount");
+	cr_expect_str_eq(json_string_value(json_object_get(call, "errno")), "SIGSYS");
+	cr_expect_str_eq(json_string_value(json_array_get(json_object_get(call, "args"), 4)),
+			 "0x5");
+}
+
+Test(run_report, rusage_that_misses_processes_is_null)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_INSIDE(&run, INSIDE, "leave", "process");
+	expect_end(&run, 0, "ok");
+	cr_expect(report_is_null(&run, "cpu.clocks.rusage_ns"));
+	cr_expect(named_in_degraded(&run, "cpu.clocks.rusage_ns"));
+	cr_expect_not(report_is_null(&run, "cpu.clocks.bpf_ns"));
+}
+
 Test(run_report, nothing_denied_is_an_empty_list)
 {
 	cleanup_run struct run run = { 0 };

@@ -195,6 +195,49 @@ Test(usage, what_went_unseen_is_put_right)
 	}
 }
 
+/* The thread slept from 1000 on, waited from 1300 and was seen on a CPU from 1500 on. */
+Test(usage, a_slice_began_when_the_kernel_says)
+{
+	const struct {
+		uint64_t alone, base, early;
+		bool slept_alone;
+		uint64_t moved, busy, contention, idle;
+	} rows[] = {
+		{ 1000, 0, 0, true, 0, 0, 200, 300 },
+		{ 1000, 0, 150, true, 150, 150, 50, 300 },
+		{ 1000, 0, 200, true, 200, 200, 0, 300 },
+		{ 1000, 0, 250, true, 250, 250, 0, 250 },
+		{ 1000, 0, 250, false, 200, 200, 0, 300 },
+		{ 1000, 0, 900, true, 500, 500, 0, 0 },
+		/* Somebody was on a CPU until 1400, or all the time. */
+		{ 1400, 0, 150, false, 150, 100, 100, 300 },
+		{ 1500, 0, 150, false, 150, 0, 200, 300 },
+		{ 1200, 0, 900, true, 300, 300, 0, 200 },
+		/* Most of it was before the invocation. */
+		{ 1000, 150, 250, true, 250, 100, 150, 250 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct meter_slot s = armed();
+		uint64_t moved;
+
+		s.base_epoch = s.epoch;
+		s.base.contention_ns = rows[i].base;
+		cr_assert_eq(usage_settle(&s, 1300), 1300);
+		s.queued = 1;
+		cr_assert_eq(usage_settle(&s, 1500), 1500);
+		moved = slot_book_early(&s, 1300, rows[i].alone, 1500, rows[i].early,
+					rows[i].slept_alone);
+		cr_expect_eq(moved, rows[i].moved, "row %zu: %lu", i, moved);
+		cr_expect_eq(s.now.busy_ns, rows[i].busy, "row %zu", i);
+		cr_expect_eq(s.now.contention_ns, rows[i].contention, "row %zu", i);
+		cr_expect_eq(s.now.idle_ns, rows[i].idle, "row %zu", i);
+		cr_expect_eq(s.now.on_cpu_ns, moved, "row %zu", i);
+		cr_expect_eq(s.now.runnable_ns, 200 - (rows[i].early < 200 ? rows[i].early : 200),
+			     "row %zu", i);
+	}
+}
+
 /* A slice across the beginning: what was stolen is shared out, so that nothing that was lost before
  * the beginning is taken from what came after it. */
 Test(usage, theft_is_shared_at_an_edge)
