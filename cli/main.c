@@ -23,28 +23,27 @@ static const struct verb {
 	{ "cost", cmd_cost, "what it would cost" },
 	{ "trace", cmd_trace, "the timeline of an invocation" },
 	{ "report", cmd_report, "a report and its trace as one self-contained page" },
-
 	{ "tune", cmd_tune, "time and cost at several memory sizes" },
 	{ "audit", cmd_audit, "check the ledger's chain; show records" },
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
-static int usage(FILE *f, int status)
+static int help(void)
 {
 	fputs("Usage: cloche VERB [OPTIONS] …\n\n"
 	      "Runs functions as isolated processes, with limits, a verdict and a bill.\n\n"
 	      "Verbs:\n",
-	      f);
+	      stdout);
 	for (size_t i = 0; i < N_VERBS; i++)
-		fprintf(f, "  %-9s %s\n", verbs[i].name, verbs[i].text);
+		printf("  %-9s %s\n", verbs[i].name, verbs[i].text);
 	fputs("\n'cloche VERB --help' tells more.\n\n"
 	      "Examples:\n"
 	      "  cloche run -- python3 -c 'print(6 * 7)'\n"
 	      "  cloche run -m 128M -t 500ms --report - -- sort <words.txt\n"
 	      "  cloche doctor\n",
-	      f);
-	return status;
+	      stdout);
+	return 0;
 }
 
 /* Were one of the three closed, the next file opened would get its number, and whatever is said to
@@ -61,11 +60,14 @@ static int run_verb(int argc, char **argv)
 {
 	if (fill_standard_fds() < 0)
 		return EXIT_LAUNCH;
-	if (argc < 2)
-		return usage(stderr, EXIT_USAGE);
+	if (argc < 2) {
+		fprintf(stderr,
+			"cloche: expected a verb, as in 'cloche run'; see 'cloche --help'\n");
+		return EXIT_USAGE;
+	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0)
-		return usage(stdout, 0);
+		return help();
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("cloche " CLOCHE_VERSION);
 		return 0;

@@ -20,12 +20,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct run {
@@ -216,6 +218,7 @@ static int open_outputs(struct run *run, struct cloche_err *err)
 
 	run->how.out = opt->out_fd;
 	run->how.err = opt->err_fd;
+	run->how.far[0] = run->how.far[1] = -1;
 	if (opt->spec.output_bytes == 0 || opt->out_fd >= 0)
 		return 0;
 	if (pipe2(o, O_CLOEXEC) < 0 || pipe2(e, O_CLOEXEC) < 0)
@@ -223,9 +226,15 @@ static int open_outputs(struct run *run, struct cloche_err *err)
 	if (fcntl(o[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(e[0], F_SETFL, O_NONBLOCK) < 0)
 		return cloche_err_sys(err, errno, "make a pipe non-blocking");
 	run->io.out = o[0];
-	run->io.err = e[0];
-	run->how.out = o[1];
-	run->how.err = e[1];
+	run->how.out = run->how.err = o[1];
+	run->io.err = -1;
+	/* Both to one place (2>&1): through one pipe, so that their order stays. */
+	if (syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, STDOUT_FILENO, STDERR_FILENO) != 0) {
+		run->io.err = e[0];
+		run->how.err = e[1];
+	}
+	run->how.far[0] = o[0];
+	run->how.far[1] = e[0];
 	return 0;
 }
 
@@ -307,11 +316,18 @@ static int run_one(struct run *run, int64_t requested_ns)
 	tell(run, &inv);
 	run->rc.start = "warm";
 	run->rc.replaced = NULL;
+	if (inv.output_err.code)
+		complain(run, inv.output_err.text);
 	if (r == 0 && inv.verdict == VERDICT_LAUNCH_ERROR)
 		destroy(run);
 	else if (r == 0 && run->opt->repeat > 1)
 		keep_or_replace(run, &inv);
-	return inv.verdict == VERDICT_CANCELLED ? cancel_status(run) : invocation_exit_status(&inv);
+	if (inv.verdict == VERDICT_CANCELLED)
+		return cancel_status(run);
+	/* What was written and got lost is no success of anybody. */
+	if (inv.verdict == VERDICT_OK && inv.output_err.code)
+		return EXIT_LAUNCH;
+	return invocation_exit_status(&inv);
 }
 
 static int run_all(struct run *run, int64_t started_ns)

@@ -44,10 +44,10 @@ static const char help[] =
 	"      --report FILE      JSON report; '-' is standard error\n"
 	"      --trace FILE       what it did and when, for 'cloche trace'; with --repeat\n"
 	"                         FILE.1, FILE.2 and so on\n"
-	"      --keep-trace       keep it for 'cloche trace REQUEST_ID', in $CLOCHE_TRACES or\n"
-	"                         " TRACE_STORE_DIR "\n"
-	"      --meter MODE       auto (default): the BPF meter where it can be had; required:\n"
-	"                         nothing is run without it; off\n"
+	"      --keep-trace       keep it for 'cloche trace REQUEST_ID', in\n"
+	"                         $CLOCHE_TRACES or " TRACE_STORE_DIR "\n"
+	"      --meter MODE       auto (default): the BPF meter where it can be had;\n"
+	"                         required: nothing is run without it; off\n"
 	"  -q, --quiet            no REPORT line\n"
 	"      --repeat N         N invocations in one reused context\n"
 	"      --name NAME        what bill and cost call it (letters, digits, - and _)\n"
@@ -271,7 +271,7 @@ static int set_number(struct run_options *o, int opt, const char *arg, struct cl
 	case OPT_CPU_TIME:
 		r = parse_duration(arg, &s->cpu_time_ns, err);
 		if (r == 0 && s->cpu_time_ns == 0)
-			return cloche_err_set(err, ERANGE, "from 1ms to 57600s");
+			return cloche_err_set(err, ERANGE, "'%.32s': from 1ms to 57600s", arg);
 		return r;
 	case OPT_PIDS:
 		return parse_count(arg, 1, 4194304, &s->pids, err);
@@ -282,12 +282,12 @@ static int set_number(struct run_options *o, int opt, const char *arg, struct cl
 	case OPT_TMP_SIZE:
 		r = parse_size(arg, &s->tmp_bytes, err);
 		if (r == 0 && s->tmp_bytes < 4096)
-			return cloche_err_set(err, ERANGE, "at least 4K");
+			return cloche_err_set(err, ERANGE, "'%.32s': at least 4K", arg);
 		return r;
 	case OPT_OUTPUT_LIMIT:
 		r = parse_size(arg, &s->output_bytes, err);
 		if (r == 0 && s->output_bytes == 0)
-			return cloche_err_set(err, ERANGE, "at least 1K");
+			return cloche_err_set(err, ERANGE, "'%.32s': at least 1K", arg);
 		return r;
 	default:
 		r = parse_count(arg, 1, 1000000, &n, err);
@@ -485,7 +485,9 @@ int run_options_check(struct run_options *o, struct cloche_err *err)
 
 	if (is_one_file(o))
 		return cloche_err_set(err, EINVAL,
-				      "--report and --trace name one file: give each its own");
+				      "--report and --trace name one file, '%.200s': give each "
+				      "its own",
+				      o->report);
 	r = prices_find(o->price_list, &o->prices, err);
 
 	if (r == 0)

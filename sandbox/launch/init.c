@@ -157,6 +157,10 @@ static int take_output(const struct plan *p, struct cloche_err *err)
 	if ((p->out >= 0 && dup2(p->out, STDOUT_FILENO) < 0) ||
 	    (p->err >= 0 && dup2(p->err, STDERR_FILENO) < 0))
 		return cloche_err_sys(err, errno, "take standard output and error");
+	/* Else the function would write for a reader that is there no more. */
+	for (int i = 0; i < 2; i++)
+		if (p->far[i] >= 0)
+			(void)close(p->far[i]);
 	return 0;
 }
 

@@ -38,6 +38,7 @@ struct plan {
 	const struct layout *layout; /* with slot: for pid 1 when it is the last to leave */
 	struct slot slot;
 	int out, err; /* its standard output and error; -1: the caller's */
+	int far[2];   /* the other ends of these; -1: none */
 	struct shared *shared;
 };
 

@@ -48,14 +48,17 @@ uint64_t spec_shm_bytes(const struct spec *spec)
 static int check_memory(struct spec *s, const struct spec_host *host, struct cloche_err *err)
 {
 	uint64_t most = s->memory_bytes / 4 * 3;
-	bool whole = s->memory_bytes >= MIB && s->memory_bytes % MIB == 0;
+	uint64_t unit = s->memory_bytes % MIB == 0 ? MIB : s->memory_bytes % 1024 == 0 ? 1024 : 1;
 
 	if (s->memory_bytes < SPEC_MEMORY_MIN || s->memory_bytes > host->memory_bytes)
 		return cloche_err_set(err, ERANGE,
 				      "--memory %" PRIu64 "%s: from 4M to %" PRIu64
 				      "M, the memory of this host",
-				      (uint64_t)(whole ? s->memory_bytes / MIB : s->memory_bytes),
-				      whole ? "M" : " bytes", (uint64_t)(host->memory_bytes / MIB));
+				      (uint64_t)(s->memory_bytes / unit),
+				      unit == 1	     ? " bytes"
+				      : unit == 1024 ? "K"
+						     : "M",
+				      (uint64_t)(host->memory_bytes / MIB));
 	if (s->tmp_bytes == 0) {
 		s->tmp_bytes = s->memory_bytes / 2;
 		if (s->tmp_bytes > 512 * MIB)
@@ -138,6 +141,15 @@ static int check_env(const struct spec *s, struct cloche_err *err)
 	return 0;
 }
 
+static int refuse_time(const char *option, int64_t ns, const char *most, struct cloche_err *err)
+{
+	const char *unit = ns % 1000000000 == 0 ? "s" : ns % 1000000 == 0 ? "ms" : "ns";
+	int64_t per = *unit == 's' ? 1000000000 : *unit == 'm' ? 1000000 : 1;
+
+	return cloche_err_set(err, ERANGE, "%s %" PRId64 "%s: from 1ms to %s", option, ns / per,
+			      unit, most);
+}
+
 int spec_check(struct spec *s, const struct spec_host *host, struct cloche_err *err)
 {
 	int r;
@@ -146,14 +158,17 @@ int spec_check(struct spec *s, const struct spec_host *host, struct cloche_err *
 	if (r < 0)
 		return r;
 	if (s->timeout_ns < SPEC_TIMEOUT_MIN || s->timeout_ns > SPEC_TIMEOUT_MAX)
-		return cloche_err_set(err, ERANGE, "--timeout: from 1ms to 900s");
+		return refuse_time("--timeout", s->timeout_ns, "900s", err);
 	if (s->cpu_time_ns != 0 &&
 	    (s->cpu_time_ns < SPEC_TIMEOUT_MIN || s->cpu_time_ns > SPEC_TIMEOUT_MAX * 64))
-		return cloche_err_set(err, ERANGE, "--cpu-time: from 1ms to 57600s");
+		return refuse_time("--cpu-time", s->cpu_time_ns, "57600s", err);
 	if (s->cpu_mode == CPU_FIXED &&
 	    (s->cpu_milli < 1 || s->cpu_milli > (uint64_t)host->cpus * 1000))
-		return cloche_err_set(err, ERANGE, "--cpu: from 0.001 to %u, the CPUs of this host",
-				      host->cpus);
+		return cloche_err_set(
+			err, ERANGE,
+			"--cpu %" PRIu64 ".%03" PRIu64 ": from 0.001 to %u, the CPUs of "
+			"this host",
+			(uint64_t)s->cpu_milli / 1000, (uint64_t)s->cpu_milli % 1000, host->cpus);
 	if (s->pids < 1 || s->pids > 4194304)
 		return cloche_err_set(err, ERANGE, "--pids: from 1 to 4194304");
 	if (s->nofile < 3 || s->nofile > 1048576)

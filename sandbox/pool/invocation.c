@@ -230,10 +230,8 @@ static void on_moved(struct watch *w, int r, const struct cloche_err *err)
 		w->cut = true; /* what came at the very end, too */
 		kill_for(w, VERDICT_OUTPUT_LIMIT);
 	}
-	if (r < 0 && !w->killed) {
-		w->inv->err = *err;
-		give_up(w, 0, NULL);
-	}
+	if (r < 0 && !w->inv->output_err.code)
+		w->inv->output_err = *err;
 }
 
 static void move_output(struct watch *w)

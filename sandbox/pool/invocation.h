@@ -45,9 +45,10 @@ struct invocation {
 	int64_t overshoot_ns;	 /* deadline to the last process's end; -1: no deadline was hit */
 	int status;		 /* as wait4(2); meaningless for VERDICT_LAUNCH_ERROR */
 	bool ran;
-	bool left_processes; /* some outlived the function's own end and were killed */
-	bool killed;	     /* by a limit or the caller's wish: by way of its cgroup */
-	bool told;	     /* pid 1 has told its status and rusage; else SIGKILL and nothing */
+	struct cloche_err output_err; /* some of the output could not be passed on */
+	bool left_processes;	      /* some outlived the function's own end and were killed */
+	bool killed;		      /* by a limit or the caller's wish: by way of its cgroup */
+	bool told; /* pid 1 has told its status and rusage; else SIGKILL and nothing */
 	struct rusage rusage;
 	struct cgroup_usage usage; /* of this invocation alone, without our steps before exec */
 	bool peak_known;

@@ -3,8 +3,10 @@
 #include "pool/output.h"
 
 #include "base/err.h"
+#include "base/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
@@ -52,8 +54,22 @@ static int fill(struct output *o, uint64_t *room, struct cloche_err *err)
 	return over;
 }
 
+/* Whoever writes into the pipe from now on is told: SIGPIPE, as with a pipe of their own. The
+ * number stays the owner's. */
+static void hang_up(struct output *o)
+{
+	cleanup_fd int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)dup3(fd, o->in, O_CLOEXEC);
+	o->in = -1;
+	o->len = 0;
+}
+
 static int empty(struct output *o, struct cloche_err *err)
 {
+	int code;
+
 	ssize_t n = write(o->to, o->buf + o->from, o->len < o->chunk ? o->len : o->chunk);
 
 	if (n >= 0) {
@@ -61,13 +77,15 @@ static int empty(struct output *o, struct cloche_err *err)
 		o->len -= (size_t)n;
 		return 0;
 	}
-	if (is_later(errno))
+	code = errno;
+	if (is_later(code))
 		return 0;
+	if (o->in >= 0)
+		hang_up(o);
 	o->len = 0;
-	if (errno == EPIPE)
+	if (code == EPIPE)
 		return 0;
-	o->in = -1;
-	return cloche_err_sys(err, errno,
+	return cloche_err_sys(err, code,
 			      o->to == STDOUT_FILENO ? "write to standard output"
 						     : "write to standard error");
 }

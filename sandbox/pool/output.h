@@ -30,8 +30,9 @@ struct pollfd output_wait(const struct output *o);
 /*
  * To be called when poll(2) returned anything for it. *room: how much all streams may still write,
  * taken down here. 0; 1: the function wrote more than that, and only what fits is passed on; -errno
- * when reading or writing fails, and then this stream is over. A reader that went away is no
- * failure: what is for him is dropped, as with a pipe of his own.
+ * when reading or writing fails, and then this stream is over: in becomes a descriptor of nothing,
+ * so that the function's next write fails, with SIGPIPE. A reader that went away is no failure of
+ * ours.
  */
 int output_move(struct output *o, uint64_t *room, struct cloche_err *err);
 

@@ -375,6 +375,8 @@ static json_t *degraded(const struct report *r)
 
 	if (r->unrecorded)
 		degrade(list, "ledger", r->unrecorded);
+	if (r->inv->output_err.code)
+		degrade(list, "output", r->inv->output_err.text);
 	for (size_t i = 0; !r->inv->ran && i < sizeof(groups) / sizeof(groups[0]); i++)
 		degrade(list, groups[i], "nothing was run");
 	if (!r->inv->ran)

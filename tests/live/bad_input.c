@@ -398,6 +398,18 @@ Test(bad_input, a_link_to_the_root)
 	cr_expect_eq(lines(run.err), 1, "%s", run.err);
 }
 
+/* In characters, not bytes. */
+static size_t widest(const char *text)
+{
+	size_t most = 0, n = 0;
+
+	for (; *text; text++) {
+		n = *text == '\n' ? 0 : n + ((*text & 0xc0) != 0x80);
+		most = n > most ? n : most;
+	}
+	return most;
+}
+
 Test(bad_input, help)
 {
 	static const char *const verbs[] = { "run",  "image", "policy", "doctor", "bill",
@@ -410,6 +422,7 @@ Test(bad_input, help)
 		cr_expect_eq(run.status, 0, "%s", verbs[i]);
 		cr_expect_eq(run.err_len, 0, "%s", run.err);
 		cr_expect(strstr(run.out, "Usage: cloche"), "%s", run.out);
+		cr_expect_leq(widest(run.out), 80, "%s", verbs[i]);
 		RUN(&brief, env_need("CLOCHE"), verbs[i], "-h");
 		cr_expect_eq(brief.status, 0, "%s", brief.err);
 		cr_expect_str_eq(brief.out, run.out);
