@@ -4,6 +4,7 @@
 
 #include "base/envfile.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/parse.h"
 #include "base/quote.h"
 #include "cli/ledger_args.h"
@@ -315,6 +316,8 @@ static int set_name(struct run_options *o, const char *text, struct cloche_err *
 	if (len == 0 || len > 64 || strspn(text, allowed) != len)
 		return cloche_err_set(err, EINVAL, "%s: 1 to 64 letters, digits, '-' or '_'",
 				      quote(shown, text));
+	if (strcmp(text, "-") == 0)
+		return cloche_err_set(err, EINVAL, "'-' is what runs without a name are called");
 	o->name = text;
 	return 0;
 }
@@ -466,6 +469,30 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct clo
 	return run_options_command(ret, argc, argv, err);
 }
 
+static const char *base_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static bool stat_folder(const char *path, struct stat *ret)
+{
+	cleanup_free char *dir = strdup(path);
+	char *slash = dir ? strrchr(dir, '/') : NULL;
+
+	if (!dir)
+		return false;
+	if (slash)
+		slash[1] = '\0';
+	return stat(slash ? dir : ".", ret) == 0;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 /* The report is one line, put where the other one was written; --repeat numbers the traces. */
 static bool is_one_file(const struct run_options *o)
 {
@@ -473,9 +500,13 @@ static bool is_one_file(const struct run_options *o)
 
 	if (!o->report || !o->trace || o->repeat > 1)
 		return false;
-	return strcmp(o->report, o->trace) == 0 ||
-	       (stat(o->report, &a) == 0 && stat(o->trace, &b) == 0 && S_ISREG(a.st_mode) &&
-		a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+	if (strcmp(o->report, o->trace) == 0)
+		return true;
+	if (stat(o->report, &a) == 0)
+		return stat(o->trace, &b) == 0 && S_ISREG(a.st_mode) && is_same(&a, &b);
+	/* Not there yet: the same name in the same folder. */
+	return strcmp(base_of(o->report), base_of(o->trace)) == 0 && stat_folder(o->report, &a) &&
+	       stat_folder(o->trace, &b) && is_same(&a, &b);
 }
 
 int run_options_check(struct run_options *o, struct cloche_err *err)

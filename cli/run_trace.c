@@ -18,18 +18,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static FILE *open_file(struct run_trace *t, const struct run_options *opt)
 {
 	cleanup_free char *numbered = NULL;
 	const char *path = opt->trace;
 	char shown[QUOTE_LEN];
+	struct stat st;
 	FILE *f;
 	int fd;
 
 	if (!path)
 		return NULL;
-	if (opt->repeat > 1) {
+	/* A device or pipe takes them all. */
+	if (opt->repeat > 1 && (stat(path, &st) < 0 || S_ISREG(st.st_mode))) {
 		if (asprintf(&numbered, "%s.%u", path, ++t->files) < 0)
 			return NULL;
 		path = numbered;

@@ -171,7 +171,11 @@ static int discover(int run_fd, struct layout *ret, struct cloche_err *err)
 
 	/* Its own one writes to standard output, which is the command's. */
 	cgroup_set_logger(say_nothing, CGROUP_LOG_ERROR, NULL);
+	errno = 0;
 	r = cgroup_init();
+	/* Its number for "see errno" may come without one. */
+	if (r == ECGOTHER)
+		return cloche_err_sys(err, errno ? errno : EIO, "read the cgroup hierarchies");
 	if (r != 0)
 		return cloche_err_set(err, EIO, "read the cgroup hierarchies: %s",
 				      cgroup_strerror(r));

@@ -9,10 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const search[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
-				      "/usr/bin",	 "/sbin",	   "/bin" };
-#define N_SEARCH (sizeof(search) / sizeof(search[0]))
-
 /* Nothing of the caller's environment gets in. */
 static const char *const standard_env[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp",
@@ -36,9 +32,19 @@ void plan_free(struct plan *plan)
 	policy_free(&plan->policy);
 }
 
+/* Along the PATH that the function gets, as env(1) does; an empty element is the working directory.
+ */
 static int make_candidates(struct plan *plan, const char *name)
 {
-	plan->candidates = calloc(N_SEARCH + 1, sizeof(char *));
+	const char *path = "";
+	size_t n = 1;
+
+	for (char **e = plan->env; *e; e++)
+		if (strncmp(*e, "PATH=", 5) == 0)
+			path = *e + 5;
+	for (const char *at = path; *at; at++)
+		n += *at == ':';
+	plan->candidates = calloc(n + 1, sizeof(char *));
 	if (!plan->candidates)
 		return -ENOMEM;
 	/* An empty name is no file; along the search path it would name the directories. */
@@ -46,11 +52,16 @@ static int make_candidates(struct plan *plan, const char *name)
 		plan->candidates[0] = strdup(name);
 		return plan->candidates[0] ? 0 : -ENOMEM;
 	}
-	for (size_t i = 0; i < N_SEARCH; i++)
-		if (asprintf(&plan->candidates[i], "%s/%s", search[i], name) < 0) {
+	for (size_t i = 0; i < n; i++) {
+		int len = (int)strcspn(path, ":");
+
+		if (asprintf(&plan->candidates[i], "%.*s/%s", len ? len : 1, len ? path : ".",
+			     name) < 0) {
 			plan->candidates[i] = NULL;
 			return -ENOMEM;
 		}
+		path += len + (path[len] == ':');
+	}
 	return 0;
 }
 
@@ -88,7 +99,7 @@ static int make_env(struct plan *plan, char *const *user)
 
 int plan_paths(struct plan *plan, const struct spec *spec, struct cloche_err *err)
 {
-	if (make_candidates(plan, spec->argv[0]) < 0 || make_env(plan, spec->env) < 0)
+	if (make_env(plan, spec->env) < 0 || make_candidates(plan, spec->argv[0]) < 0)
 		return cloche_err_sys(err, ENOMEM, "plan the launch");
 	(void)snprintf(plan->id_map, sizeof(plan->id_map), "%d %u 1", PLAN_INNER_ID, plan->uid);
 	return 0;

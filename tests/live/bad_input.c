@@ -178,6 +178,16 @@ Test(bad_input, counts_and_words)
 		{ { "--trace", "" }, "--trace ''" },
 		{ { "--trace", "-" }, "--trace '-'" },
 		{ { "--report", "/dev/null", "--trace", "/dev/null" }, "one file" },
+		{ { "--report", "/tmp/cloche-no-such", "--trace", "/tmp/./cloche-no-such" },
+		  "one file" },
+		{ { "--name", "-" }, "--name" },
+		{ { "-t", "901" }, "--timeout 901s" },
+		{ { "-t", "900001ms" }, "--timeout 900001ms" },
+		{ { "--cpu-time", "0" }, "'0'" },
+		{ { "--tmp-size", "1"
+				  "K" },
+		  "'1K'" },
+		{ { "-m", "4095K" }, "--memory 4095K" },
 		{ { "-w", "tmp" }, "tmp" },
 		{ { "-w", "/tmp/../etc" }, ".." },
 		{ { "--no-such-option" }, "--no-such-option" },
@@ -427,6 +437,17 @@ Test(bad_input, help)
 		cr_expect_eq(brief.status, 0, "%s", brief.err);
 		cr_expect_str_eq(brief.out, run.out);
 	}
+}
+
+Test(bad_input, no_verb)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN(&run, env_need("CLOCHE"));
+	cr_expect_eq(run.status, 2);
+	cr_expect_eq(run.out_len, 0);
+	cr_expect_eq(lines(run.err), 1, "%s", run.err);
+	cr_expect(strstr(run.err, "--help"));
 }
 
 Test(bad_input, help_of_run_has_examples)

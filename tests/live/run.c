@@ -192,6 +192,20 @@ Test(run_env, from_a_file)
 	cr_expect_str_eq(run.out, "yes and no\n");
 }
 
+/* As by env(1): where the command is looked for is where its own children would be. */
+Test(run_env, path_is_where_the_command_is)
+{
+	cleanup_run struct run given = { 0 }, nowhere = { 0 }, here = { 0 };
+
+	RUN_INSIDE(&given, "-q", "-e", "PATH=/nonexistent:/opt", "--", "inside", "exit", "7");
+	cr_expect_eq(given.status, 7, "%s", given.err);
+	RUN_INSIDE(&nowhere, "-q", "-e", "PATH=/opt", "--", "true");
+	cr_expect_eq(nowhere.status, 127, "%s", nowhere.err);
+	RUN_INSIDE(&here, "-q", "-w", "/opt", "-e", "PATH=/nonexistent:", "--", "inside", "exit",
+		   "8");
+	cr_expect_eq(here.status, 8, "%s", here.err);
+}
+
 Test(run_files, workdir)
 {
 	cleanup_run struct run run = { 0 };
