@@ -288,6 +288,8 @@ static int look_through(int fd, const char *diff_id, struct cloche_err *err)
 	return s;
 }
 
+/* Directories of the layer's own are made on the way: one that takes the place of a link or a file
+ * has nothing below it, and a whiteout in it must not follow that link. */
 static int whiteouts_apply(int tree, int fd, struct cloche_err *err)
 {
 	cleanup_reader struct reader *r = NULL;
@@ -296,10 +298,17 @@ static int whiteouts_apply(int tree, int fd, struct cloche_err *err)
 
 	if (!r)
 		return s;
-	while ((s = reader_next(r, &e, err)) > 0)
-		if (is_whiteout(archive_entry_pathname(e)) &&
-		    whiteout_apply(tree, archive_entry_pathname(e), err) < 0)
+	while ((s = reader_next(r, &e, err)) > 0) {
+		const char *path = archive_entry_pathname(e);
+		int done = 0;
+
+		if (is_whiteout(path))
+			done = whiteout_apply(tree, path, err);
+		else if (!archive_entry_hardlink(e) && archive_entry_filetype(e) == AE_IFDIR)
+			done = entry_unpack(r, tree, e, err);
+		if (done < 0)
 			return wrap_path(e, err);
+	}
 	return s;
 }
 

@@ -134,6 +134,40 @@ Test(image_import, later_layers_change_earlier_ones)
 			     0);
 }
 
+/* What the layer replaces has nothing of the layers below in it, wherever a link of theirs led. */
+Test(image_import, whiteouts_follow_no_link_that_their_layer_replaces)
+{
+	cleanup_store struct store s = store_make();
+	const struct entry below[] = {
+		unique(&s),
+		{ ENTRY_DIR, "usr/lib", NULL },
+		{ ENTRY_FILE, "usr/lib/kept", "1" },
+		{ ENTRY_LINK, "lib", "usr/lib" },
+		{ ENTRY_LINK, "lib64", "usr/lib" },
+		{ ENTRY_LINK, "stays", "usr/lib" },
+		{ ENTRY_FILE, "usr/lib/gone", "1" },
+		{ ENTRY_FILE, "sub", "1" },
+		{ 0 },
+	};
+	static const struct entry above[] = {
+		{ ENTRY_DIR, "lib", NULL },	      { ENTRY_FILE, "lib/.wh..wh..opq", "" },
+		{ ENTRY_FILE, "lib/new", "2" },	      { ENTRY_DIR, "lib64", NULL },
+		{ ENTRY_FILE, "lib64/.wh.kept", "" }, { ENTRY_FILE, "stays/.wh.gone", "" },
+		{ ENTRY_DIR, "sub", NULL },	      { ENTRY_FILE, "sub/.wh..wh..opq", "" },
+		{ ENTRY_FILE, "sub/new", "2" },	      { 0 },
+	};
+	const char *dir = store_file(&s, "oci");
+	cleanup_fd int root = -1;
+
+	oci_make(dir, LAYERS(below, above));
+	root = import_open(dir);
+	expect_text(root, "usr/lib/kept", "1");
+	expect_text(root, "lib/new", "2");
+	expect_text(root, "sub/new", "2");
+	expect_gone(root, "lib/kept");
+	expect_gone(root, "usr/lib/gone");
+}
+
 Test(image_import, a_function_runs_in_it)
 {
 	cleanup_store struct store s = store_make();
