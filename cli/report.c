@@ -72,28 +72,31 @@ static int add_report(struct sources *s, json_t *report, struct cloche_err *err)
 	return 0;
 }
 
+/* The next that is no blank, which stays to be read; EOF. */
+static int peek(FILE *f)
+{
+	int c;
+
+	while ((c = getc(f)) != EOF && strchr(" \t\r\n", c))
+		;
+	return c == EOF ? EOF : ungetc(c, f);
+}
+
 static int read_reports(struct sources *s, FILE *f, const char *name, struct cloche_err *err)
 {
-	cleanup_free char *line = NULL;
 	unsigned long number = 0;
 	json_error_t why;
-	size_t room = 0;
-	ssize_t len;
 
-	while ((len = getline(&line, &room, f)) >= 0) {
-		const char *schema;
-		json_t *o;
+	while (peek(f) != EOF) {
+		json_t *o = json_loadf(f, JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &why);
+		const char *schema = json_string_value(json_object_get(o, "schema"));
 		int r;
 
 		number++;
-		if (strspn(line, " \t\r\n") == (size_t)len)
-			continue;
-		o = json_loadb(line, (size_t)len, JSON_REJECT_DUPLICATES, &why);
-		schema = json_string_value(json_object_get(o, "schema"));
 		if (!o || !schema || strcmp(schema, SCHEMA) != 0) {
 			json_decref(o);
 			return cloche_err_set(err, EPROTO,
-					      "'%.200s' line %lu: neither a report (%s) nor a "
+					      "'%.200s' object %lu: neither a report (%s) nor a "
 					      "trace (" TRACE_SCHEMA ")",
 					      name, number, SCHEMA);
 		}
@@ -119,21 +122,28 @@ static int read_trace(struct sources *s, FILE *f, const char *name, struct cloch
 	return trace_json_read(f, name, &s->traces[s->n_traces++], err);
 }
 
+/* Whoever wrote it, and with whatever blanks: by the schema of its first object. */
+static bool is_trace(FILE *f)
+{
+	json_t *o = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
+	const char *schema = json_string_value(json_object_get(o, "schema"));
+	bool is = schema && strcmp(schema, TRACE_SCHEMA) == 0;
+
+	json_decref(o);
+	return is;
+}
+
 static int read_source(struct sources *s, const char *name, struct cloche_err *err)
 {
-	char start[sizeof("{\"schema\":\"" TRACE_SCHEMA "\"")];
 	FILE *f = fopen(name, "re");
-	size_t len;
+	bool trace;
 	int r;
 
 	if (!f)
 		return cloche_err_sys(err, errno, "open '%.200s'", name);
-	len = fread(start, 1, sizeof(start) - 1, f);
+	trace = is_trace(f);
 	rewind(f);
-	if (trace_json_is_head(start, len))
-		r = read_trace(s, f, name, err);
-	else
-		r = read_reports(s, f, name, err);
+	r = trace ? read_trace(s, f, name, err) : read_reports(s, f, name, err);
 	(void)fclose(f);
 	return r;
 }

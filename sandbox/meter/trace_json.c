@@ -475,13 +475,6 @@ static int read_line(struct reader *r, const char *line, size_t len)
 	return e;
 }
 
-int trace_json_is_head(const char *line, size_t len)
-{
-	static const char head[] = "{\"schema\":\"" TRACE_SCHEMA "\"";
-
-	return len >= sizeof(head) - 1 && memcmp(line, head, sizeof(head) - 1) == 0;
-}
-
 int trace_json_read(FILE *f, const char *name, struct trace *ret, struct cloche_err *err)
 {
 	struct reader r = { .name = name, .t = ret, .err = err };

@@ -39,9 +39,6 @@ void trace_json_write(FILE *f, const struct trace *t);
 /* Text between double quotes with what JSON asks to be escaped; it must be clean. */
 void trace_json_string(FILE *f, const char *clean);
 
-/* Whether it may be the head of a trace; the line needs no NUL. */
-int trace_json_is_head(const char *line, size_t len);
-
 /*
  * Reads a file, which name stands for in errors (with the line's number), and sorts it. A last line
  * that is cut off ends the trace as if it were not there. The caller frees *ret with trace_free

@@ -97,6 +97,30 @@ Test(trace_cli, a_page_of_both)
 	cr_assert_null(strstr(strstr(run.out, "<section>") + 1, "<section>"));
 }
 
+/* As jq(1) and others write JSON: blanks, newlines, several objects. */
+Test(trace_cli, a_page_of_what_another_tool_wrote)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	json_t *o = json_loads(report, 0, NULL);
+	char *pretty = json_dumps(o, JSON_INDENT(2)), *twice = NULL, *spaced = NULL;
+	const char *rest = strchr(trace, '\n');
+	json_t *head = json_loadb(trace, (size_t)(rest - trace), 0, NULL);
+	char *first = json_dumps(head, 0);
+
+	cr_assert(pretty && first && asprintf(&twice, "\n%s\n%s\n", pretty, pretty) > 0 &&
+		  asprintf(&spaced, "%s%s", first, rest) > 0);
+	CLOCHE(&run, "report", file_in(dir, "t", spaced), file_in(dir, "r", twice), "--html", "-");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "exec /bin/true");
+	json_decref(o);
+	json_decref(head);
+	free(pretty);
+	free(first);
+	free(twice);
+	free(spaced);
+}
+
 Test(trace_cli, refusals_are_one_line)
 {
 	cleanup_tmpdir char *dir = tmpdir_make();
