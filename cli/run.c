@@ -137,7 +137,7 @@ static void tell(struct run *run, const struct invocation *inv)
 	}
 	if (inv->verdict == VERDICT_LAUNCH_ERROR)
 		complain(run, inv->err.text);
-	else if (!run->opt->quiet)
+	else if (!run->opt->quiet && inv->ran)
 		tell_line(&r);
 	if (run->opt->report) {
 		cleanup_free char *line = report_json(&r);

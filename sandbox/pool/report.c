@@ -192,8 +192,8 @@ static void add_time(json_t *j, const struct invocation *inv)
 	json_object_set_new(
 		j, "time",
 		json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "launch_ns",
-			  (json_int_t)inv->launch_ns, "init_ns", number(0), "wall_ns",
-			  number(inv->ran ? (uint64_t)inv->wall_ns : NONE), "busy_ns",
+			  (json_int_t)inv->launch_ns, "init_ns", number(inv->ran ? 0 : NONE),
+			  "wall_ns", number(inv->ran ? (uint64_t)inv->wall_ns : NONE), "busy_ns",
 			  number(m ? m->busy_ns : NONE), "waiting_ns",
 			  number(m ? m->waiting_ns : NONE), "idle_ns",
 			  number(m ? m->idle_ns : NONE), "timeout_overshoot_ns",
@@ -312,7 +312,7 @@ static void add_limits(json_t *j, const struct report *r)
 					      number(m ? m->contention_ns : NONE)));
 	else if (!r->inv->ran) /* it costs nothing, as its record says */
 		json_object_set_new(j, "bill",
-				    json_pack("{s:i, s:i, s:s, s:s, s:s, s:n}", "duration_ns", 0,
+				    json_pack("{s:n, s:i, s:s, s:s, s:s, s:n}", "duration_ns",
 					      "billed_ms", 0, "gb_seconds", "0.000000000", "usd",
 					      "0.000000000000", "prices", r->prices,
 					      "contention_ns"));
@@ -367,9 +367,16 @@ static json_t *degraded(const struct report *r)
 		"cpu.clocks.bpf_ns", "memory.rss_peak_bytes", "io",	      "network",
 		"processes.started", "bill.contention_ns"
 	};
-	static const char *const groups[] = { "time",	   "cpu",     "memory",
-					      "io",	   "network", "bill.contention_ns",
-					      "processes", "denied",  "trace" };
+	static const char *const groups[] = { "time",
+					      "cpu",
+					      "memory",
+					      "io",
+					      "network",
+					      "bill.duration_ns",
+					      "bill.contention_ns",
+					      "processes",
+					      "denied",
+					      "trace" };
 	const struct meter_usage *m = metered(r->inv);
 	json_t *list = json_array();
 
