@@ -270,8 +270,9 @@ static void history_row(const struct bill_row *r, const struct bill_row *base, m
 		money_format_fixed(month, 2, usd);
 		(void)printf(", $%s a month of 30 days at this rate", usd);
 	}
-	(void)printf("; mean of %" PRId64 " invocations, %lld.%03lld ms", r->invocations,
-		     mean_ns / NSEC_PER_MSEC, mean_ns % NSEC_PER_MSEC / 1000);
+	(void)printf("; mean of %" PRId64 " invocation%s, %lld.%03lld ms", r->invocations,
+		     r->invocations == 1 ? "" : "s", mean_ns / NSEC_PER_MSEC,
+		     mean_ns % NSEC_PER_MSEC / 1000);
 	if (r != base) {
 		/* Means as cross products: nothing is rounded before it is compared. */
 		compare(faster, sizeof(faster), (__int128)base->duration_ns * r->invocations,
@@ -306,6 +307,20 @@ static void lists_print(const struct bill *lists)
 	for (size_t i = 0; i < lists->n; i++)
 		(void)printf("%s%s", i ? ", " : "", lists->rows[i].key);
 	(void)printf("), which the means mix\n");
+}
+
+/* What a call cost is its record's, at the list's first price: a volume is nobody's there. */
+static void tiers_print(const struct cost_args *a, const struct bill *lists)
+{
+	for (size_t i = 0; i < lists->n && a->calls; i++) {
+		struct prices p;
+
+		if (prices_find(lists->rows[i].key, &p, NULL) < 0)
+			(void)printf(
+				"note: a month is the mean times the calls; tiers that '%s' may "
+				"have are not applied\n",
+				lists->rows[i].key);
+	}
 }
 
 static json_t *lists_json(const struct bill *lists)
@@ -343,6 +358,7 @@ static int history_print(const struct cost_args *a, const struct bill *bill,
 					    "function", a->function, "prices", lists_json(lists),
 					    "sizes", rows));
 	lists_print(lists);
+	tiers_print(a, lists);
 	if (bill->n == 1)
 		(void)printf("the ledger has runs at this size only: what another would cost is "
 			     "not guessed\n");

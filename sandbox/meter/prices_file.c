@@ -19,10 +19,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <yaml.h>
 
 #define FILE_MAX  (64u << 10)
 #define MS_MAX	  3600000u
@@ -107,29 +109,76 @@ static void yaml_log_take(cyaml_log_t level, void *ctx, const char *fmt, va_list
 	}
 }
 
-/*
- * For a key that is unknown or repeated libcyaml names the key, but the line of the key before it.
- * The last line that has the key is the one to mend. buf is NUL-terminated.
- */
-static void yaml_log_mend(struct yaml_log *log, const char *buf)
+/* The last line that has the key of so many characters, which is the one to mend; 0: none. */
+static unsigned line_of(const char *buf, const char *key, size_t len)
 {
-	const char *key = strstr(log->text, "key: ");
-	unsigned line = 1;
-	size_t len;
+	unsigned line = 1, found = 0;
 
-	key = key ? key + 5 : strstr(log->text, "already seen: ");
-	if (!key || !buf)
-		return;
-	key += strncmp(key, "already seen: ", 14) ? 0 : 14;
-	len = strlen(key);
 	for (const char *p = buf; *p; p++) {
 		line += *p == '\n';
 		if (strncmp(p, key, len) != 0)
 			continue;
 		if (p[len + strspn(p + len, " \"'")] == ':' &&
 		    (p == buf || strchr(" \t\n{,-\"'", p[-1])))
-			log->line = line;
+			found = line;
 	}
+	return found;
+}
+
+/*
+ * For a key that is unknown or repeated libcyaml names the key, but the line of the key before it;
+ * of a word it does not say whose it is, nor which there are; and of an alias nothing at all.
+ */
+static void yaml_log_mend(struct yaml_log *log, cyaml_err_t yerr, const char *buf)
+{
+	const char *key = strstr(log->text, "key: ");
+	unsigned line;
+
+	if (strncmp(log->text, "Invalid ENUM value: ", 20) == 0) {
+		char word[40];
+
+		(void)snprintf(word, sizeof(word), "%.38s", log->text + 20);
+		(void)snprintf(log->text, sizeof(log->text), "init: '%s': expected billed or free",
+			       word);
+	} else if (strncmp(log->text, "Backtrace", 9) == 0) {
+		(void)snprintf(log->text, sizeof(log->text), "%s", cyaml_strerror(yerr));
+	}
+	key = key ? key + 5 : strstr(log->text, "already seen: ");
+	if (!key || !buf)
+		return;
+	key += strncmp(key, "already seen: ", 14) ? 0 : 14;
+	line = line_of(buf, key, strlen(key));
+	if (line)
+		log->line = line;
+}
+
+/* libcyaml reads the first document and leaves the others: no price may go unheard. */
+static int refuse_second(const char *buf, size_t len, const char *path, struct cloche_err *err)
+{
+	yaml_parser_t parser;
+	yaml_event_t event;
+	bool end = false;
+	unsigned documents = 0, line = 0;
+
+	if (!yaml_parser_initialize(&parser))
+		return cloche_err_sys(err, ENOMEM, "price list");
+	yaml_parser_set_input_string(&parser, (const unsigned char *)buf, len);
+	while (!end && documents < 2 && yaml_parser_parse(&parser, &event)) {
+		documents += event.type == YAML_DOCUMENT_START_EVENT;
+		line = (unsigned)event.start_mark.line + 1;
+		end = event.type == YAML_STREAM_END_EVENT;
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	if (!end)
+		return cloche_err_set(
+			err, EINVAL,
+			documents < 2 ? "price list '%.200s': something that cannot be read "
+					"behind line %u"
+				      : "price list '%.200s', line %u: a second document; a "
+					"price list is one",
+			path, line);
+	return 0;
 }
 
 /* A price list named by a user may be a FIFO or a device: opening it must not wait or act. */
@@ -278,6 +327,7 @@ int prices_file_load(const char *path, struct prices *ret, struct cloche_err *er
 	};
 	struct yaml_prices *y = NULL;
 	cyaml_err_t yerr;
+	unsigned line;
 	size_t len = 0;
 	int r;
 
@@ -286,7 +336,7 @@ int prices_file_load(const char *path, struct prices *ret, struct cloche_err *er
 		return r;
 	yerr = cyaml_load_data((const uint8_t *)buf, len, &config, &prices_schema,
 			       (cyaml_data_t **)&y, NULL);
-	yaml_log_mend(&log, buf);
+	yaml_log_mend(&log, yerr, buf);
 	if (yerr != CYAML_OK && !log.line)
 		return cloche_err_set(err, EINVAL, "price list '%.200s': %s", path,
 				      log.text[0] ? log.text : cyaml_strerror(yerr));
@@ -296,9 +346,15 @@ int prices_file_load(const char *path, struct prices *ret, struct cloche_err *er
 	if (!y)
 		return cloche_err_set(err, EINVAL,
 				      "price list '%.200s' is empty: gb_second is required", path);
-	r = prices_of(y, path, ret, err);
+	r = refuse_second(buf, len, path, err);
+	if (r == 0) {
+		r = prices_of(y, path, ret, err);
+		line = r < 0 ? line_of(buf, err->text, strcspn(err->text, ":")) : 0;
+		if (r < 0 && line)
+			(void)cloche_err_wrap(err, "price list '%.200s', line %u", path, line);
+		else if (r < 0)
+			(void)cloche_err_wrap(err, "price list '%.200s'", path);
+	}
 	(void)cyaml_free(&config, &prices_schema, y, 0);
-	if (r < 0)
-		return cloche_err_wrap(err, "price list '%.200s'", path);
-	return 0;
+	return r;
 }

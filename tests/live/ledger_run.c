@@ -526,7 +526,7 @@ Test(ledger_run, cost_knows_what_was_run)
 	CLOCHE(&run, "cost", "--function", "f", "--rate", "1/s", "--ledger", dir);
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	expect_has(run.out, "128 MB: $");
-	expect_has(run.out, "a month of 30 days at this rate; mean of 1 invocations");
+	expect_has(run.out, "a month of 30 days at this rate; mean of 1 invocation, ");
 	expect_has(run.out, "what another would cost is not guessed");
 	run_free(&run);
 	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--name", "f", "-m", "512M", "-t", "60s", "--",
