@@ -293,8 +293,6 @@ static void tell(struct lesson *l, const struct policy_learned *p)
 			      verdict_text(l->verdict));
 	if (p->nameless)
 		say("some calls are too new to have a name here: they are not in the profile");
-	if (seen->lost)
-		say("there were too many different calls: the profile is not complete");
 }
 
 /* What was written must be what was meant: it is read back before it goes out. */
@@ -339,6 +337,12 @@ static int finish(struct lesson *l, struct cloche_err *err)
 	struct policy_learned learned;
 	int r;
 
+	/* A profile that lacks what was called would deny it. */
+	if (l->observer.seen.lost)
+		return cloche_err_set(
+			err, E2BIG,
+			"there were more kinds of calls, by number, caller's name and "
+			"arguments, than can be counted: no profile is written");
 	quote_field(command, sizeof(command), slash ? slash + 1 : l->opt.spec.argv[0]);
 	quote_field(base, sizeof(base), l->view.text.name);
 	r = policy_emit(&lesson, &learned, err);

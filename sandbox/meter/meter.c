@@ -506,6 +506,17 @@ void meter_trace_off(const struct meter *m, int *lock)
 	fd_close(lock);
 }
 
+void meter_trace_sweep(const struct meter *m)
+{
+	int lock;
+
+	if (faccessat(m->dir, trace_links[0], F_OK, 0) &&
+	    faccessat(m->dir, trace_links[1], F_OK, 0))
+		return;
+	lock = openat(m->dir, TRACE_LOCK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	meter_trace_off(m, &lock);
+}
+
 /* ---- slots -------------------------------------------------------------------------------- */
 
 static int slot_read(const struct meter *m, uint32_t slot, struct meter_slot *ret,

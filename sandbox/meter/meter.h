@@ -59,6 +59,10 @@ int meter_watch_network(struct meter *m, int cgroup_fd, struct cloche_err *err);
 int meter_trace_on(const struct meter *m, struct cloche_err *err);
 void meter_trace_off(const struct meter *m, int *lock);
 
+/* Takes off what somebody who was killed has left on. When there is nothing, this costs one call.
+ */
+void meter_trace_sweep(const struct meter *m);
+
 /* Detaches and removes every version of that name that no process holds. */
 int meter_remove(const char *name, struct cloche_err *err);
 

@@ -40,6 +40,7 @@ int metering_open(struct metering *m, enum metering_mode mode, int parent, struc
 	r = meter_open(&m->meter, METER_NAME, err);
 	if (r == 0) {
 		m->opened = true;
+		meter_trace_sweep(&m->meter);
 		r = meter_watch_network(&m->meter, parent, err);
 	}
 	return settle(m, r, err);

@@ -240,11 +240,19 @@ Test(meter_trace, system_calls_are_watched_only_while_tracing)
 	cr_assert(b >= 0, "%s", err.text);
 	meter_trace_off(&m, &a);
 	cr_assert(!access(path, F_OK), "somebody still traces");
-	/* Killed: the lock goes, the links stay until the next one leaves. */
+	meter_trace_sweep(&m);
+	cr_assert(!access(path, F_OK), "somebody still traces");
+	/* Killed: the lock goes, the links stay until the next one leaves or looks. */
 	close(b);
 	a = meter_trace_on(&m, &err);
 	meter_trace_off(&m, &a);
 	cr_assert(access(path, F_OK));
+	a = meter_trace_on(&m, &err);
+	close(a);
+	cr_assert(!access(path, F_OK));
+	meter_trace_sweep(&m);
+	cr_assert(access(path, F_OK));
+	meter_trace_sweep(&m);
 	meter_close(&m);
 	cr_assert(!meter_remove("cloche-meter-test-watch", NULL));
 	cr_assert(access(m.path, F_OK));
