@@ -162,6 +162,11 @@ static int verify_text(const struct audit_args *a, const struct ledger_finding *
 	if (f->with_signature && !a->key)
 		(void)printf("note: whose signatures these are was not checked; --key FILE.pub "
 			     "does\n");
+	if (f->cut_bytes)
+		(void)printf("repaired: %" PRIu64
+			     " bytes of records that a crash had torn were cut "
+			     "off; 'cloche audit show' says where\n",
+			     f->cut_bytes);
 	if (f->torn_bytes)
 		(void)printf("torn: %s\n", f->text);
 	return f->lost_frames > 0;

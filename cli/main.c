@@ -56,7 +56,16 @@ static int fill_standard_fds(void)
 	return 0;
 }
 
-static int run_verb(int argc, char **argv)
+static int verb_run(const char *name, int argc, char **argv)
+{
+	for (size_t i = 0; i < N_VERBS; i++)
+		if (strcmp(name, verbs[i].name) == 0)
+			return verbs[i].run(argc, argv);
+	fprintf(stderr, "cloche: unknown verb '%.64s'; see 'cloche --help'\n", name);
+	return EXIT_USAGE;
+}
+
+static int dispatch(int argc, char **argv)
 {
 	if (fill_standard_fds() < 0)
 		return EXIT_LAUNCH;
@@ -65,6 +74,8 @@ static int run_verb(int argc, char **argv)
 			"cloche: expected a verb, as in 'cloche run'; see 'cloche --help'\n");
 		return EXIT_USAGE;
 	}
+	if (strcmp(argv[1], "help") == 0 && argc > 2)
+		return verb_run(argv[2], 2, (char *[]){ argv[2], "--help", NULL });
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0)
 		return help();
@@ -72,17 +83,13 @@ static int run_verb(int argc, char **argv)
 		puts("cloche " CLOCHE_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; i < N_VERBS; i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argc - 1, argv + 1);
-	fprintf(stderr, "cloche: unknown verb '%.64s'; see 'cloche --help'\n", argv[1]);
-	return EXIT_USAGE;
+	return verb_run(argv[1], argc - 1, argv + 1);
 }
 
 /* What could not be written is no success: a full disk shows when the last of it is. */
 int main(int argc, char **argv)
 {
-	int status = run_verb(argc, argv);
+	int status = dispatch(argc, argv);
 	struct cloche_err err;
 
 	if (fflush(stdout) == 0 && !ferror(stdout))

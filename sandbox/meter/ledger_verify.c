@@ -77,6 +77,7 @@ static int entry_take(const struct frame *frame, const struct ledger_head *befor
 		memcpy(&repair, frame->body, sizeof(repair));
 		f->repairs++;
 		f->lost_frames += repair.lost_frames;
+		f->cut_bytes += repair.cut_bytes;
 	}
 	if (*ret_why)
 		return 0;

@@ -30,6 +30,7 @@ struct ledger_finding {
 	uint64_t sealed; /* segments with a seal */
 	uint64_t with_signature;
 	uint64_t repairs;	/* notes that a torn end was cut off */
+	uint64_t cut_bytes;	/* of records that a crash had torn, by these notes */
 	uint64_t lost_frames;	/* that these notes say were lost with the power, or cut off */
 	uint64_t torn_bytes;	/* at the end, after a crash; the next writer cuts them off */
 	uint64_t signer_known;	/* seals signed by the key that the caller gave */

@@ -349,6 +349,8 @@ Test(ledger_run, a_torn_end_is_mended_by_the_next_run)
 	expect_has(run.err, "1 records were missing at its end");
 	run_free(&run);
 	ledgers_expect_whole(dir, 3);
+	RUN(&run, env_need("CLOCHE"), "audit", "verify", "--ledger", dir);
+	expect_has(run.out, "bytes of records that a crash had torn were cut off");
 }
 
 /* Whole records are gone, as after a power failure: runs go on, and it is said by the run that
