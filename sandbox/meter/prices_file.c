@@ -114,7 +114,7 @@ static unsigned line_of(const char *buf, const char *key, size_t len)
 {
 	unsigned line = 1, found = 0;
 
-	for (const char *p = buf; *p; p++) {
+	for (const char *p = buf; p && *p; p++) {
 		line += *p == '\n';
 		if (strncmp(p, key, len) != 0)
 			continue;
@@ -144,7 +144,7 @@ static void yaml_log_mend(struct yaml_log *log, cyaml_err_t yerr, const char *bu
 		(void)snprintf(log->text, sizeof(log->text), "%s", cyaml_strerror(yerr));
 	}
 	key = key ? key + 5 : strstr(log->text, "already seen: ");
-	if (!key || !buf)
+	if (!key)
 		return;
 	key += strncmp(key, "already seen: ", 14) ? 0 : 14;
 	line = line_of(buf, key, strlen(key));
