@@ -730,11 +730,9 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 		return 0;
 	/* A newborn returns from a call that it never made, with 0. A signal may come before the
 	 * answer does: then there is none, and the call comes again or fails with EINTR. */
-	if (!entered) {
-		if (ret < 0) {
-			event_denied(slot, s, regs, ret);
-			return 0;
-		}
+	if (!entered && ret < 0) {
+		event_denied(slot, s, regs, ret);
+		return 0;
 	}
 	/* After rt_sigreturn(2) there is no number. */
 	if ((__s32)nr < 0)

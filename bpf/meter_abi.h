@@ -114,8 +114,9 @@ enum meter_event_type {
 	METER_EV_SIGNAL, /* arg: number; value: si_code in the upper half, sender's pid below */
 	METER_EV_OOM,	 /* seen when the victim exits */
 	METER_EV_ON,	 /* arg: 1 when it had been throttled; value: runnable since, 0 unknown */
-	METER_EV_OFF,	 /* arg: enum meter_off; value: how much before its ON the slice began,
-			    in the kernel's book */
+	METER_EV_OFF,	 /* arg: enum meter_off; value, lower half: how much before its ON the
+			    slice began, in the kernel's book; upper half: how much of that, at its
+			    beginning, is the thread's CPU time and not the slot's */
 	METER_EV_UNTHROTTLE,
 	METER_EV_OPEN,	  /* for writing; a struct meter_event_open. value: what it returned */
 	METER_EV_CONNECT, /* a struct meter_event_addr; tried, whatever came of it */

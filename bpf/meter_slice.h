@@ -72,11 +72,13 @@ static inline void slot_book_late(struct meter_slot *s, __u64 start_ns, __u64 at
 
 /*
  * A slice that began at in_ns did so early_ns before in the kernel's book. Returns how much of that
- * was moved to the CPU time, of the thread and of the slot: from its waiting, since queued_ns, as
- * far as nobody was on a CPU, since alone_ns; and from the sleep before, where it slept alone.
+ * was moved to the thread's CPU time: from its waiting, since queued_ns, and from the sleep before,
+ * where it slept alone. So much of it is the slot's busy time as well as nobody else was on a CPU,
+ * since alone_ns; the rest, at its beginning, is *ret_beside.
  */
 static inline __u64 slot_book_early(struct meter_slot *s, __u64 queued_ns, __u64 alone_ns,
-				    __u64 in_ns, __u64 early_ns, bool slept_alone)
+				    __u64 in_ns, __u64 early_ns, bool slept_alone,
+				    __u64 *ret_beside)
 {
 	struct meter_counters *now = &s->now;
 	bool based = s->base_epoch == s->epoch;
@@ -92,7 +94,8 @@ static inline __u64 slot_book_early(struct meter_slot *s, __u64 queued_ns, __u64
 		part = most;
 	now->contention_ns -= part;
 	now->busy_ns += part;
-	if (slept_alone && early_ns > waited && alone > waited) {
+	*ret_beside = moved - part;
+	if (slept_alone && early_ns > waited && part == waited && alone > waited) {
 		part = early_ns - waited;
 		if (part > alone - waited)
 			part = alone - waited;

@@ -297,26 +297,30 @@ static __always_inline __u64 slot_edge(const struct meter_slot *s, const struct 
 	return s->base_epoch == s->epoch && s->base_ns > edge ? s->base_ns : edge;
 }
 
+#define EARLY_MAX 1000000000ULL
+
 /*
  * The end of a slice. A CPU that a wake-up finds idle reads its clock when it is woken and not
  * again until the thread is on it (the kernel's rq_clock_skip_update): the 15 us or so that this
- * takes, the kernel has booked as the thread's CPU time, and so do we.
+ * takes, the kernel has booked as the thread's CPU time, and so do we. Returns the value of its
+ * METER_EV_OFF.
  */
 static __always_inline __u64 slot_book_slice(struct meter_slot *s, const struct record *r,
 					     const struct meter_ctl *c, __u64 at, __u64 runtime)
 {
 	__u64 used = runtime - r->runtime, edge = slot_edge(s, c), held = at - r->in_ns;
-	__u64 queued = r->queued_ns, alone = r->alone_ns, early = 0;
+	__u64 queued = r->queued_ns, alone = r->alone_ns, early = 0, beside = 0;
 
 	if (used > held && r->in_ns > edge && queued) {
 		if (queued < edge)
 			queued = edge;
 		if (alone < edge)
 			alone = edge;
-		early = slot_book_early(s, queued, alone, r->in_ns, used - held, r->slept_alone);
+		early = used - held < EARLY_MAX ? used - held : EARLY_MAX;
+		early = slot_book_early(s, queued, alone, r->in_ns, early, r->slept_alone, &beside);
 	}
 	s->now.stolen_ns += slice_stolen(r->in_ns - early, edge, at, used);
-	return early;
+	return beside << 32 | early;
 }
 
 /*

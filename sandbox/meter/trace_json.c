@@ -89,7 +89,8 @@ static void put_rest(FILE *f, const struct trace_event *e)
 		why = trace_off_text(e->arg);
 		put_text(f, "why", why ? why : "?");
 		if (e->value)
-			(void)fprintf(f, ",\"early_ns\":%" PRIu64, e->value);
+			(void)fprintf(f, ",\"early_ns\":%u,\"beside_ns\":%u", (uint32_t)e->value,
+				      (uint32_t)(e->value >> 32));
 		break;
 	case METER_EV_OPEN:
 		put_text(f, "path", e->text);
@@ -337,7 +338,10 @@ static void get_rest(struct reader *r, const json_t *o, struct trace_event *e)
 		break;
 	case METER_EV_OFF:
 		e->arg = off_find(r, o);
-		e->value = json_object_get(o, "early_ns") ? get_ns(r, o, "early_ns") : 0;
+		/* Not in older traces, and only where there is something to say. */
+		if (json_object_get(o, "early_ns"))
+			e->value = (uint64_t)get_u32(r, o, "beside_ns") << 32 |
+				   get_u32(r, o, "early_ns");
 		break;
 	case METER_EV_OPEN:
 		e->text = get_text(r, o, "path");

@@ -52,6 +52,16 @@ static void span_add(struct spans *s, const struct trace_event *e, enum span_sta
 					    .state = state };
 }
 
+static void run_add(struct spans *s, const struct trace_event *e, uint64_t from_ns, uint64_t to_ns,
+		    uint32_t beside_ns)
+{
+	size_t n = s->n;
+
+	span_add(s, e, SPAN_RUNNING, from_ns, to_ns);
+	if (s->n > n)
+		s->v[n].beside_ns = beside_ns;
+}
+
 /* When the group's quota let go again; until_ns when it did not before. */
 static uint64_t freed_at(const struct trace *t, uint64_t from_ns, uint64_t until_ns)
 {
@@ -87,28 +97,31 @@ static bool was_throttled(const struct trace_event *queued, const struct trace_e
 	return on->arg || (queued && queued->arg == METER_OFF_THROTTLED);
 }
 
-/* When the slice of an ON began in the kernel's book, which the OFF at its end tells. */
-static uint64_t slice_start(const struct trace_event *const *on,
+/* How much before its ON a slice began, which the OFF at its end tells. */
+static uint64_t slice_early(const struct trace_event *const *on,
 			    const struct trace_event *const *end)
 {
 	const struct trace_event *const *e = on + 1;
 
 	while (e < end && (*e)->type != METER_EV_ON && (*e)->type != METER_EV_OFF)
 		e++;
-	return (*on)->at_ns - (e < end && (*e)->type == METER_EV_OFF ? (*e)->value : 0);
+	return e < end && (*e)->type == METER_EV_OFF ? (*e)->value : 0;
 }
 
 static void thread_spans(struct spans *s, const struct trace_thread *thread,
 			 const struct trace_event *const *e)
 {
 	const struct trace_event *on = NULL, *queued = NULL;
-	uint64_t on_ns = 0;
+	uint64_t on_ns = 0, early;
+	uint32_t beside = 0;
 
 	for (size_t i = 0; i < thread->n; i++) {
 		if (e[i]->type == METER_EV_ON) {
 			uint64_t since = queued ? queued->at_ns : e[i]->value;
 
-			on_ns = slice_start(e + i, e + thread->n);
+			early = slice_early(e + i, e + thread->n);
+			on_ns = e[i]->at_ns - (uint32_t)early;
+			beside = (uint32_t)(early >> 32);
 			if (since && !on)
 				wait_add(s, e[i], was_throttled(queued, e[i]), since, on_ns);
 			on = e[i];
@@ -117,8 +130,8 @@ static void thread_spans(struct spans *s, const struct trace_thread *thread,
 			/* The first that is seen of who was running when it all began; of who was
 			 * born later, an ON was not reported, and nothing says since when. */
 			if (on || (i == 0 && !thread->born))
-				span_add(s, on ? on : e[i], SPAN_RUNNING,
-					 on ? on_ns : s->t->begin_ns, e[i]->at_ns);
+				run_add(s, on ? on : e[i], on ? on_ns : s->t->begin_ns, e[i]->at_ns,
+					on ? beside : 0);
 			on = NULL;
 			queued =
 				e[i]->arg == METER_OFF_PREEMPTED || e[i]->arg == METER_OFF_THROTTLED
@@ -128,14 +141,15 @@ static void thread_spans(struct spans *s, const struct trace_thread *thread,
 			/* It execs, so it runs: the beginning cut its slice in two, or the ON was
 			 * not reported. And it may have got another number. */
 			if (on)
-				span_add(s, on, SPAN_RUNNING, on_ns, e[i]->at_ns);
+				run_add(s, on, on_ns, e[i]->at_ns, beside);
 			on = e[i];
 			on_ns = on->at_ns;
+			beside = 0;
 			queued = NULL;
 		}
 	}
 	if (on)
-		span_add(s, on, SPAN_RUNNING, on_ns, thread->end_ns);
+		run_add(s, on, on_ns, thread->end_ns, beside);
 	else if (queued)
 		wait_add(s, queued, queued->arg == METER_OFF_THROTTLED, queued->at_ns,
 			 thread->end_ns);
@@ -176,6 +190,7 @@ struct edge {
 	uint64_t at_ns;
 	enum span_state state;
 	int change;
+	enum span_state ends; /* another of the thread's ends here; SPAN_STATES: none */
 };
 
 static int by_edge(const void *a, const void *b)
@@ -197,11 +212,11 @@ static enum part part_of(const long count[SPAN_STATES])
 int trace_parts(const struct trace *t, const struct trace_span *spans, size_t n,
 		struct trace_part **ret, size_t *ret_n)
 {
-	struct trace_part *parts = calloc(2 * n + 2, sizeof(*parts));
-	struct edge *edges = calloc(2 * n + 1, sizeof(*edges));
+	struct trace_part *parts = calloc(3 * n + 2, sizeof(*parts));
+	struct edge *edges = calloc(3 * n + 1, sizeof(*edges));
 	long count[SPAN_STATES] = { 0 };
 	uint64_t from = t->begin_ns;
-	size_t m = 0;
+	size_t m = 0, k = 0;
 
 	if (!parts || !edges) {
 		free(parts);
@@ -209,12 +224,20 @@ int trace_parts(const struct trace *t, const struct trace_span *spans, size_t n,
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < n; i++) {
-		edges[2 * i] = (struct edge){ spans[i].from_ns, spans[i].state, 1 };
-		edges[2 * i + 1] = (struct edge){ spans[i].to_ns, spans[i].state, -1 };
+		uint64_t start = spans[i].from_ns, beside = spans[i].beside_ns;
+
+		/* Its CPU time, but it waited for all that could be seen. */
+		if (beside) {
+			edges[k++] = (struct edge){ start, SPAN_WAITING, 1, SPAN_STATES };
+			start += beside;
+		}
+		edges[k++] = (struct edge){ start, spans[i].state, 1,
+					    beside ? SPAN_WAITING : SPAN_STATES };
+		edges[k++] = (struct edge){ spans[i].to_ns, spans[i].state, -1, SPAN_STATES };
 	}
-	edges[2 * n] = (struct edge){ .at_ns = t->end_ns };
-	qsort(edges, 2 * n + 1, sizeof(*edges), by_edge);
-	for (size_t i = 0; i <= 2 * n; i++) {
+	edges[k++] = (struct edge){ .at_ns = t->end_ns, .ends = SPAN_STATES };
+	qsort(edges, k, sizeof(*edges), by_edge);
+	for (size_t i = 0; i < k; i++) {
 		enum part p = part_of(count);
 
 		if (edges[i].at_ns > from) {
@@ -225,6 +248,8 @@ int trace_parts(const struct trace *t, const struct trace_span *spans, size_t n,
 			from = edges[i].at_ns;
 		}
 		count[edges[i].state] += edges[i].change;
+		if (edges[i].ends != SPAN_STATES)
+			count[edges[i].ends]--;
 	}
 	free(edges);
 	*ret = parts;

@@ -20,6 +20,9 @@ struct trace_span {
 	uint32_t tid;
 	uint32_t cpu; /* SPAN_RUNNING */
 	enum span_state state;
+	/* SPAN_RUNNING: so much of its beginning is the thread's CPU time and not the invocation's
+	 * busy time: see METER_EV_OFF. */
+	uint32_t beside_ns;
 };
 
 /* "on CPU", "waiting", "throttled". */

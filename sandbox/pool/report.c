@@ -141,13 +141,22 @@ static json_t *denied_one(uint32_t arch, uint32_t nr, const uint64_t args[6], ui
 			 (json_int_t)count, "errno", answer);
 }
 
-static json_t *denied(const struct report *r)
+/* Where the policy has answered a call with SIGSYS. Under one that never does, whoever sends itself
+ * such a signal has only sent itself a signal. */
+static const struct meter_usage *policy_kills(const struct report *r)
 {
 	const struct meter_usage *m = metered(r->inv);
-	bool killed = m && m->policy_kills && m->killed_arch;
+
+	return m && m->policy_kills && m->killed_arch && r->ctx && r->ctx->plan.policy.kills ? m
+											     : NULL;
+}
+
+static json_t *denied(const struct report *r)
+{
+	const struct meter_usage *m = policy_kills(r);
 	json_t *list;
 
-	if (!reports_denied(r) && !killed)
+	if (!reports_denied(r) && !m)
 		return json_null();
 	list = json_array();
 	for (size_t i = 0; i < r->inv->denials.n; i++) {
@@ -157,7 +166,7 @@ static json_t *denied(const struct report *r)
 			list, denied_one(d->arch, (uint32_t)d->nr, d->args, d->count, "EPERM"));
 	}
 	/* The signal in the errno's place: there was no answer. */
-	if (killed)
+	if (m)
 		json_array_append_new(list, denied_one(m->killed_arch, m->killed_call,
 						       m->killed_args, 1, "SIGSYS"));
 	return list;
@@ -423,7 +432,7 @@ static json_t *degraded(const struct report *r)
 			"launch itself, or --nofile is below 64");
 	if (r->inv->denials.unnamed)
 		degrade(list, "denied", "there were more kinds than the list holds");
-	if (m && m->policy_kills > 1)
+	if (policy_kills(r) && m->policy_kills > 1)
 		degrade(list, "denied",
 			"of several calls that the policy answered with SIGSYS it "
 			"has the last");

@@ -381,13 +381,14 @@ Test(abuse_report, of_a_run_that_was_refused)
 
 /* ---- output that cannot be passed on ---- */
 
-/* With a limit it goes through the launcher, who alone knows that it was lost. */
+/* With a limit it goes through the supervisor, who alone knows why it was lost: the function is
+ * told by SIGPIPE, and the user in words. */
 Test(abuse_output, full_disk)
 {
 	cleanup_run struct run run = { 0 };
 
 	run_shell(&run, "$CLOCHE run -q -t 20s --output-limit 64M -- yes >/dev/full");
-	expect_line(&run, 125, "standard output");
+	expect_line(&run, 141, "standard output");
 	run_free(&run);
 	run_shell(&run, "$CLOCHE run -q --output-limit 1M -- yes | head -n 1");
 	cr_expect_str_eq(run.out, "y\n");

@@ -259,13 +259,13 @@ Test(trace, what_is_no_trace_is_refused_by_line)
 Test(trace, spans_and_parts)
 {
 	const struct trace_span want[] = {
-		{ 100 * US, 300 * US, 10, 10, 1, SPAN_RUNNING },
-		{ 300 * US, 350 * US, 10, 10, 1, SPAN_THROTTLED },
-		{ 350 * US, 500 * US, 10, 10, 1, SPAN_WAITING },
-		{ 500 * US, 600 * US, 10, 10, 1, SPAN_RUNNING },
-		{ 800 * US, 900 * US, 10, 10, 1, SPAN_RUNNING },
-		{ 350 * US, 400 * US, 20, 20, 1, SPAN_WAITING },
-		{ 400 * US, 450 * US, 20, 20, 1, SPAN_RUNNING },
+		{ 100 * US, 300 * US, 10, 10, 1, SPAN_RUNNING, 0 },
+		{ 300 * US, 350 * US, 10, 10, 1, SPAN_THROTTLED, 0 },
+		{ 350 * US, 500 * US, 10, 10, 1, SPAN_WAITING, 0 },
+		{ 500 * US, 600 * US, 10, 10, 1, SPAN_RUNNING, 0 },
+		{ 800 * US, 900 * US, 10, 10, 1, SPAN_RUNNING, 0 },
+		{ 350 * US, 400 * US, 20, 20, 1, SPAN_WAITING, 0 },
+		{ 400 * US, 450 * US, 20, 20, 1, SPAN_RUNNING, 0 },
 	};
 	const struct trace_part parts[] = {
 		{ 100 * US, 300 * US, PART_BUSY },	 { 300 * US, 350 * US, PART_QUOTA },
@@ -294,6 +294,53 @@ Test(trace, spans_and_parts)
 		cr_assert_eq(p[i].to_ns, parts[i].to_ns, "part %zu", i);
 		cr_assert_eq(p[i].part, parts[i].part, "part %zu", i);
 	}
+	free(p);
+	free(s);
+	trace_free(&t);
+}
+
+/* Two wake up on idle CPUs. By the kernel's book the one began 15 us before its ON; the other 20 us
+ * before its own, when the first was on a CPU already as far as anybody could see. */
+Test(trace, a_slice_begins_before_its_on)
+{
+	static const char text[] =
+		"{\"schema\":\"cloche.trace/1\",\"request_id\":\"x\",\"started_at\":\"y\"}\n"
+#define EVENT(what, at, tid, rest)                                                               \
+	"{\"event\":\"" what "\",\"at_ns\":" #at ",\"pid\":" #tid ",\"tid\":" #tid ",\"cpu\":0," \
+	"\"comm\":\"c\"," rest "}\n"
+#define OFF "\"why\":\"sleep\",\"early_ns\":"
+		EVENT("on", 120, 1, "\"since_ns\":100,\"throttled\":false") EVENT(
+			"on", 122, 2,
+			"\"since_ns\":100,\"throttled\":false") EVENT("off", 150, 2,
+								      OFF "20,\"beside_ns\":20")
+			EVENT("off", 200, 1,
+			      OFF "15,\"beside_ns\":0") "{\"event\":\"end\",\"begin_ns\":90,\"end_"
+							"ns\":200,\"busy_ns\":95,\"quota_ns\":0,"
+							"\"contention_ns\":5,\"idle_ns\":10,\"on_"
+							"cpu_ns\":143,\"events\":4,\"lost\":0,"
+							"\"complete\":true}\n";
+	static const struct trace_part parts[] = { { 90, 100, PART_IDLE },
+						   { 100, 105, PART_CONTENTION },
+						   { 105, 200, PART_BUSY } };
+	struct cloche_err err = { 0 };
+	uint64_t on_cpu = 0;
+	struct trace_span *s;
+	struct trace_part *p;
+	struct trace t;
+	size_t n, m;
+
+	cr_assert_eq(read_text(text, sizeof(text) - 1, &t, &err), 0, "%s", err.text);
+	cr_assert_eq(trace_spans(&t, &s, &n), 0);
+	for (size_t i = 0; i < n; i++)
+		if (s[i].state == SPAN_RUNNING)
+			on_cpu += s[i].to_ns - s[i].from_ns;
+	cr_assert_eq(on_cpu, 95 + 48);
+	cr_assert_eq(trace_parts(&t, s, n, &p, &m), 0);
+	cr_assert_eq(m, 3, "%zu", m);
+	for (size_t i = 0; i < m; i++)
+		cr_assert(p[i].from_ns == parts[i].from_ns && p[i].to_ns == parts[i].to_ns &&
+				  p[i].part == parts[i].part,
+			  "part %zu", i);
 	free(p);
 	free(s);
 	trace_free(&t);
@@ -513,17 +560,17 @@ static void check_spans(struct trace *t, const struct trace_span *want, size_t w
 Test(trace, an_exec_by_a_thread_hands_the_number_on)
 {
 	const struct trace_span seen[] = {
-		{ 0, 250 * US, 10, 10, 1, SPAN_RUNNING },	 /* the leader */
-		{ 300 * US, 350 * US, 10, 10, 1, SPAN_RUNNING }, /* the caller, on its way */
-		{ 350 * US, 400 * US, 10, 10, 1, SPAN_WAITING },
-		{ 400 * US, 600 * US, 10, 10, 1, SPAN_RUNNING },
-		{ 100 * US, 280 * US, 11, 11, 1, SPAN_RUNNING },
-		{ 800 * US, 900 * US, 11, 11, 1, SPAN_RUNNING }, /* another one of this number */
+		{ 0, 250 * US, 10, 10, 1, SPAN_RUNNING, 0 },	    /* the leader */
+		{ 300 * US, 350 * US, 10, 10, 1, SPAN_RUNNING, 0 }, /* the caller, on its way */
+		{ 350 * US, 400 * US, 10, 10, 1, SPAN_WAITING, 0 },
+		{ 400 * US, 600 * US, 10, 10, 1, SPAN_RUNNING, 0 },
+		{ 100 * US, 280 * US, 11, 11, 1, SPAN_RUNNING, 0 },
+		{ 800 * US, 900 * US, 11, 11, 1, SPAN_RUNNING, 0 }, /* another one of this number */
 	};
 	const struct trace_span unseen[] = {
-		{ 0, 500 * US, 10, 10, 1, SPAN_RUNNING },
-		{ 500 * US, 600 * US, 10, 10, 1, SPAN_RUNNING },
-		{ 100 * US, 280 * US, 11, 11, 1, SPAN_RUNNING },
+		{ 0, 500 * US, 10, 10, 1, SPAN_RUNNING, 0 },
+		{ 500 * US, 600 * US, 10, 10, 1, SPAN_RUNNING, 0 },
+		{ 100 * US, 280 * US, 11, 11, 1, SPAN_RUNNING, 0 },
 	};
 	struct trace t = { .ended = true, .begin_ns = 0, .end_ns = 1000 * US };
 
@@ -556,8 +603,8 @@ Test(trace, an_exec_by_a_thread_hands_the_number_on)
 Test(trace, a_number_given_out_again_is_another_thread)
 {
 	const struct trace_span want[] = {
-		{ 100 * US, 200 * US, 11, 11, 1, SPAN_RUNNING },
-		{ 500 * US, 600 * US, 11, 11, 1, SPAN_RUNNING },
+		{ 100 * US, 200 * US, 11, 11, 1, SPAN_RUNNING, 0 },
+		{ 500 * US, 600 * US, 11, 11, 1, SPAN_RUNNING, 0 },
 	};
 	struct trace t = { .ended = true, .begin_ns = 0, .end_ns = 1000 * US };
 

@@ -214,12 +214,12 @@ Test(usage, a_slice_began_when_the_kernel_says)
 		{ 1500, 0, 150, false, 150, 0, 200, 300 },
 		{ 1200, 0, 900, true, 300, 300, 0, 200 },
 		/* Most of it was before the invocation. */
-		{ 1000, 150, 250, true, 250, 100, 150, 250 },
+		{ 1000, 150, 250, true, 200, 50, 150, 300 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct meter_slot s = armed();
-		uint64_t moved;
+		uint64_t moved, beside;
 
 		s.base_epoch = s.epoch;
 		s.base.contention_ns = rows[i].base;
@@ -227,7 +227,8 @@ Test(usage, a_slice_began_when_the_kernel_says)
 		s.queued = 1;
 		cr_assert_eq(usage_settle(&s, 1500), 1500);
 		moved = slot_book_early(&s, 1300, rows[i].alone, 1500, rows[i].early,
-					rows[i].slept_alone);
+					rows[i].slept_alone, &beside);
+		cr_expect_eq(beside, moved - rows[i].busy, "row %zu", i);
 		cr_expect_eq(moved, rows[i].moved, "row %zu: %lu", i, moved);
 		cr_expect_eq(s.now.busy_ns, rows[i].busy, "row %zu", i);
 		cr_expect_eq(s.now.contention_ns, rows[i].contention, "row %zu", i);
