@@ -312,6 +312,9 @@ static const char *judge_error(const struct setting *s, const struct tracing *t)
 		return "hung";
 	if (t->status == 0)
 		return judge_success(s, t);
+	/* What cannot be passed on is told to the function, whose next write then kills it. */
+	if (t->status == 128 + SIGPIPE && !launch && strstr(t->err, ": write to standard "))
+		return is_one_line(t->err) ? NULL : "no line";
 	if (t->status != 125 && !(launch && (t->status == 126 || t->status == 127)))
 		return "status";
 	/* Without its standard error it cannot complain. */

@@ -219,7 +219,8 @@ Test(usage, a_slice_began_when_the_kernel_says)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct meter_slot s = armed();
-		uint64_t moved, beside;
+		uint64_t moved;
+		__u64 beside;
 
 		s.base_epoch = s.epoch;
 		s.base.contention_ns = rows[i].base;
