@@ -131,6 +131,11 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 		at = slot_settle(s, c, at);
 		before = s->throttled;
 		r->alone_ns = s->running ? at : s->busy_until_ns;
+		/* Held to the last: that the quota let it go was not seen. */
+		if (s->throttled && s->throttled == s->queued)
+			r->free_ns = at;
+		else
+			r->free_ns = r->throttled ? s->freed_ns : 0;
 		slot_move(s, r, RUNNING, false);
 		r->in_ns = at;
 		r->runtime = runtime;

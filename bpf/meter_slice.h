@@ -70,32 +70,48 @@ static inline void slot_book_late(struct meter_slot *s, __u64 start_ns, __u64 at
 	*from -= most;
 }
 
+/* How a thread came to be on a CPU at in_ns. */
+struct arrival {
+	__u64 queued_ns; /* since when it waited */
+	__u64 free_ns;	 /* since when its quota did not hold it; in_ns when it did to the last */
+	__u64 alone_ns;	 /* since when nobody else was on a CPU; in_ns when somebody was */
+	__u64 in_ns;
+	bool slept_alone; /* when it woke up nobody else ran or waited */
+};
+
 /*
- * A slice that began at in_ns did so early_ns before in the kernel's book. Returns how much of that
- * was moved to the thread's CPU time: from its waiting, since queued_ns, and from the sleep before,
- * where it slept alone. So much of it is the slot's busy time as well as nobody else was on a CPU,
- * since alone_ns; the rest, at its beginning, is *ret_beside.
+ * A slice that began as a says did so early_ns before in the kernel's book. Returns how much of
+ * that was moved to the thread's CPU time: from its waiting, and from the sleep before, where it
+ * slept alone. So much of it is the slot's busy time as well as nobody else was on a CPU; the rest,
+ * at its beginning, is *ret_beside.
  */
-static inline __u64 slot_book_early(struct meter_slot *s, __u64 queued_ns, __u64 alone_ns,
-				    __u64 in_ns, __u64 early_ns, bool slept_alone,
+static inline __u64 slot_book_early(struct meter_slot *s, const struct arrival *a, __u64 early_ns,
 				    __u64 *ret_beside)
 {
 	struct meter_counters *now = &s->now;
 	bool based = s->base_epoch == s->epoch;
-	__u64 waited = in_ns > queued_ns ? in_ns - queued_ns : 0;
+	__u64 waited = a->in_ns > a->queued_ns ? a->in_ns - a->queued_ns : 0;
 	__u64 part = early_ns < waited ? early_ns : waited, moved = part;
-	__u64 alone = in_ns > alone_ns ? in_ns - alone_ns : 0, most;
+	__u64 alone = a->in_ns > a->alone_ns ? a->in_ns - a->alone_ns : 0, held, most;
+	__u64 free = a->in_ns > a->free_ns ? a->in_ns - a->free_ns : 0;
 
 	now->runnable_ns -= part;
 	if (part > alone)
 		part = alone;
+	held = part > free ? part - free : 0;
+	part -= held;
+	most = now->quota_ns - (based ? s->base.quota_ns : 0);
+	if (held > most)
+		held = most;
 	most = now->contention_ns - (based ? s->base.contention_ns : 0);
 	if (part > most)
 		part = most;
+	now->quota_ns -= held;
 	now->contention_ns -= part;
+	part += held;
 	now->busy_ns += part;
 	*ret_beside = moved - part;
-	if (slept_alone && early_ns > waited && part == waited && alone > waited) {
+	if (a->slept_alone && early_ns > waited && part == waited && alone > waited) {
 		part = early_ns - waited;
 		if (part > alone - waited)
 			part = alone - waited;

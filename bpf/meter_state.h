@@ -42,9 +42,10 @@ struct record {
 	__u32 slept_alone; /* when it woke up nobody else ran or waited */
 	__u32 pad;
 	__u64 queued_ns;
-	__u64 in_ns;	    /* since when RUNNING */
-	__u64 alone_ns;	    /* since when nobody else was, before that; in_ns when somebody was */
-	__u64 runtime;	    /* at the last switch in or out that was seen */
+	__u64 in_ns;	/* since when RUNNING */
+	__u64 alone_ns; /* since when nobody else was, before that; in_ns when somebody was */
+	__u64 free_ns;	/* since when the quota did not hold it, before that; in_ns when it did */
+	__u64 runtime;	/* at the last switch in or out that was seen */
 	__u64 faults_minor; /* what has been booked of the task's own counters */
 	__u64 faults_major;
 	__u64 read_bytes;
@@ -309,15 +310,17 @@ static __always_inline __u64 slot_book_slice(struct meter_slot *s, const struct 
 					     const struct meter_ctl *c, __u64 at, __u64 runtime)
 {
 	__u64 used = runtime - r->runtime, edge = slot_edge(s, c), held = at - r->in_ns;
-	__u64 queued = r->queued_ns, alone = r->alone_ns, early = 0, beside = 0;
+	__u64 early = 0, beside = 0;
 
-	if (used > held && r->in_ns > edge && queued) {
-		if (queued < edge)
-			queued = edge;
-		if (alone < edge)
-			alone = edge;
+	if (used > held && r->in_ns > edge && r->queued_ns) {
+		struct arrival a = { .queued_ns = r->queued_ns < edge ? edge : r->queued_ns,
+				     .free_ns = r->free_ns,
+				     .alone_ns = r->alone_ns < edge ? edge : r->alone_ns,
+				     .in_ns = r->in_ns,
+				     .slept_alone = r->slept_alone };
+
 		early = used - held < EARLY_MAX ? used - held : EARLY_MAX;
-		early = slot_book_early(s, queued, alone, r->in_ns, early, r->slept_alone, &beside);
+		early = slot_book_early(s, &a, early, &beside);
 	}
 	s->now.stolen_ns += slice_stolen(r->in_ns - early, edge, at, used);
 	return beside << 32 | early;
@@ -347,6 +350,8 @@ static __always_inline void slot_book_unseen(struct meter_slot *s, const struct 
 /* All queued threads become throttled, or free, at once. */
 static __always_inline void slot_mark_all(struct meter_slot *s, bool throttled)
 {
+	if (!throttled)
+		s->freed_ns = s->last_ns;
 	s->throttle_epoch++;
 	s->throttle_all = throttled;
 	s->throttled = throttled ? s->queued : 0;

@@ -3,7 +3,6 @@
  * crowd N: becomes N processes, evenly on all CPUs that it may use, each busy for three seconds at
  * most. N is a power of two, at most 64.
  */
-#define _GNU_SOURCE
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -199,39 +199,50 @@ Test(usage, what_went_unseen_is_put_right)
 Test(usage, a_slice_began_when_the_kernel_says)
 {
 	const struct {
-		uint64_t alone, base, early;
+		uint64_t alone, free, base, early;
 		bool slept_alone;
-		uint64_t moved, busy, contention, idle;
+		uint64_t moved, busy, quota, contention, idle;
 	} rows[] = {
-		{ 1000, 0, 0, true, 0, 0, 200, 300 },
-		{ 1000, 0, 150, true, 150, 150, 50, 300 },
-		{ 1000, 0, 200, true, 200, 200, 0, 300 },
-		{ 1000, 0, 250, true, 250, 250, 0, 250 },
-		{ 1000, 0, 250, false, 200, 200, 0, 300 },
-		{ 1000, 0, 900, true, 500, 500, 0, 0 },
+		{ 1000, 0, 0, 0, true, 0, 0, 0, 200, 300 },
+		{ 1000, 0, 0, 150, true, 150, 150, 0, 50, 300 },
+		{ 1000, 0, 0, 200, true, 200, 200, 0, 0, 300 },
+		{ 1000, 0, 0, 250, true, 250, 250, 0, 0, 250 },
+		{ 1000, 0, 0, 250, false, 200, 200, 0, 0, 300 },
+		{ 1000, 0, 0, 900, true, 500, 500, 0, 0, 0 },
 		/* Somebody was on a CPU until 1400, or all the time. */
-		{ 1400, 0, 150, false, 150, 100, 100, 300 },
-		{ 1500, 0, 150, false, 150, 0, 200, 300 },
-		{ 1200, 0, 900, true, 300, 300, 0, 200 },
+		{ 1400, 0, 0, 150, false, 150, 100, 0, 100, 300 },
+		{ 1500, 0, 0, 150, false, 150, 0, 0, 200, 300 },
+		{ 1200, 0, 0, 900, true, 300, 300, 0, 0, 200 },
 		/* Most of it was before the invocation. */
-		{ 1000, 150, 250, true, 200, 50, 150, 300 },
+		{ 1000, 0, 150, 250, true, 200, 50, 0, 150, 300 },
+		/* Its quota held it until 1400, or to the last. */
+		{ 1000, 1400, 0, 50, true, 50, 50, 100, 50, 300 },
+		{ 1000, 1400, 0, 150, true, 150, 150, 50, 0, 300 },
+		{ 1000, 1500, 0, 150, true, 150, 150, 50, 0, 300 },
+		{ 1450, 1500, 0, 150, true, 150, 50, 150, 0, 300 },
+		{ 1000, 1400, 50, 250, true, 200, 100, 50, 50, 300 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct arrival a = { 1300, rows[i].free, rows[i].alone, 1500,
+					   rows[i].slept_alone };
 		struct meter_slot s = armed();
 		uint64_t moved;
 		__u64 beside;
 
 		s.base_epoch = s.epoch;
-		s.base.contention_ns = rows[i].base;
+		s.base.contention_ns = s.base.quota_ns = rows[i].base;
 		cr_assert_eq(usage_settle(&s, 1300), 1300);
 		s.queued = 1;
+		s.throttled = rows[i].free > 1300;
+		(void)usage_settle(&s, rows[i].free > 1300 ? rows[i].free : 1300);
+		s.throttled = 0;
 		cr_assert_eq(usage_settle(&s, 1500), 1500);
-		moved = slot_book_early(&s, 1300, rows[i].alone, 1500, rows[i].early,
-					rows[i].slept_alone, &beside);
+		moved = slot_book_early(&s, &a, rows[i].early, &beside);
 		cr_expect_eq(beside, moved - rows[i].busy, "row %zu", i);
 		cr_expect_eq(moved, rows[i].moved, "row %zu: %lu", i, moved);
 		cr_expect_eq(s.now.busy_ns, rows[i].busy, "row %zu", i);
+		cr_expect_eq(s.now.quota_ns, rows[i].quota, "row %zu", i);
 		cr_expect_eq(s.now.contention_ns, rows[i].contention, "row %zu", i);
 		cr_expect_eq(s.now.idle_ns, rows[i].idle, "row %zu", i);
 		cr_expect_eq(s.now.on_cpu_ns, moved, "row %zu", i);
