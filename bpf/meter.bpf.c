@@ -69,7 +69,7 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 	 * or the run queue's lock). */
 	__u32 state = t->__state;
 	bool runnable = preempt || !state, dead = state & STATE_DEAD && !preempt, live;
-	bool throttled = runnable && task_is_throttled(t);
+	bool throttled = runnable && task_is_throttled(t), alone = task_throttles_itself();
 	__u64 early = 0;
 	__u32 before;
 
@@ -89,7 +89,7 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 		r->runtime = runtime;
 		slot_move(s, r, runnable ? QUEUED : ASLEEP, throttled);
 		/* Kernels that take off the whole queue: who waits there waits with it. */
-		if (throttled && !task_throttles_itself())
+		if (throttled && !alone)
 			slot_mark_all(s, true);
 		slot_count_throttles(s, before);
 		slot_book_task(s, r, minor, major, rd, wr);
@@ -105,10 +105,11 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 	r->slept_alone = false;
 	if (live)
 		event_emit(slot, s, c, at, METER_EV_OFF, t,
-			   dead	       ? METER_OFF_DEAD
-			   : throttled ? METER_OFF_THROTTLED
-			   : runnable  ? METER_OFF_PREEMPTED
-				       : METER_OFF_SLEEP,
+			   dead		? METER_OFF_DEAD
+			   : !runnable	? METER_OFF_SLEEP
+			   : !throttled ? METER_OFF_PREEMPTED
+			   : alone	? METER_OFF_THROTTLED
+					: METER_OFF_THROTTLED_ALL,
 			   early);
 	if (dead)
 		task_forget(t);
@@ -120,11 +121,12 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
 	struct meter_ctl *c = bpf_map_lookup_elem(&ctl, &slot);
 	__u64 runtime = t->se.sum_exec_runtime;
-	__u32 before;
+	__u32 before, began_held;
 	bool live;
 
 	if (!s || !c)
 		return;
+	began_held = r->state == QUEUED && r->throttled ? METER_ON_BEGAN_HELD : 0;
 	bpf_spin_lock(&s->lock);
 	live = s->gen == r->gen;
 	if (live) {
@@ -135,7 +137,7 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 		if (s->throttled && s->throttled == s->queued)
 			r->free_ns = at;
 		else
-			r->free_ns = r->throttled ? s->freed_ns : 0;
+			r->free_ns = r->throttled || !task_throttles_itself() ? s->freed_ns : 0;
 		slot_move(s, r, RUNNING, false);
 		r->in_ns = at;
 		r->runtime = runtime;
@@ -143,7 +145,8 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 	}
 	bpf_spin_unlock(&s->lock);
 	if (live)
-		event_emit(slot, s, c, at, METER_EV_ON, t, r->throttled, r->queued_ns);
+		event_emit(slot, s, c, at, METER_EV_ON, t,
+			   (r->throttled ? METER_ON_HELD : 0) | began_held, r->queued_ns);
 	r->throttled = 0;
 }
 

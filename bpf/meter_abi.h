@@ -114,7 +114,7 @@ enum meter_event_type {
 	METER_EV_EXIT,	 /* arg: wait status of the thread */
 	METER_EV_SIGNAL, /* arg: number; value: si_code in the upper half, sender's pid below */
 	METER_EV_OOM,	 /* seen when the victim exits */
-	METER_EV_ON,	 /* arg: 1 when it had been throttled; value: runnable since, 0 unknown */
+	METER_EV_ON,	 /* arg: METER_ON_*; value: runnable since, 0 unknown */
 	METER_EV_OFF,	 /* arg: enum meter_off; value, lower half: how much before its ON the
 			    slice began, in the kernel's book; upper half: how much of that, at its
 			    beginning, is the thread's CPU time and not the slot's */
@@ -129,7 +129,17 @@ enum meter_event_type {
 	METER_EV_TYPES
 };
 
-enum meter_off { METER_OFF_SLEEP, METER_OFF_PREEMPTED, METER_OFF_THROTTLED, METER_OFF_DEAD };
+/* Of the wait before it: the quota held the thread as it began, and to the last. */
+#define METER_ON_HELD	    1U
+#define METER_ON_BEGAN_HELD 2U
+
+enum meter_off {
+	METER_OFF_SLEEP,
+	METER_OFF_PREEMPTED,
+	METER_OFF_THROTTLED, /* it alone, others that wait may find out later */
+	METER_OFF_DEAD,
+	METER_OFF_THROTTLED_ALL /* and with it whoever waits, and wakes until METER_EV_UNTHROTTLE */
+};
 
 struct meter_event {
 	__u64 at_ns;

@@ -46,6 +46,7 @@ const char *trace_off_text(uint32_t why)
 		[METER_OFF_PREEMPTED] = "preempted",
 		[METER_OFF_THROTTLED] = "throttled",
 		[METER_OFF_DEAD] = "dead",
+		[METER_OFF_THROTTLED_ALL] = "throttled",
 	};
 
 	return why < sizeof(text) / sizeof(text[0]) ? text[why] : NULL;

@@ -83,11 +83,15 @@ static void put_rest(FILE *f, const struct trace_event *e)
 		break;
 	case METER_EV_ON:
 		(void)fprintf(f, ",\"since_ns\":%" PRIu64 ",\"throttled\":%s", e->value,
-			      e->arg ? "true" : "false");
+			      e->arg & METER_ON_HELD ? "true" : "false");
+		if (e->arg & METER_ON_BEGAN_HELD)
+			(void)fputs(",\"began_throttled\":true", f);
 		break;
 	case METER_EV_OFF:
 		why = trace_off_text(e->arg);
 		put_text(f, "why", why ? why : "?");
+		if (e->arg == METER_OFF_THROTTLED_ALL)
+			(void)fputs(",\"all\":true", f);
 		if (e->value)
 			(void)fprintf(f, ",\"early_ns\":%u,\"beside_ns\":%u", (uint32_t)e->value,
 				      (uint32_t)(e->value >> 32));
@@ -334,11 +338,15 @@ static void get_rest(struct reader *r, const json_t *o, struct trace_event *e)
 		break;
 	case METER_EV_ON:
 		e->value = get_ns(r, o, "since_ns");
-		e->arg = get_bool(r, o, "throttled");
+		e->arg = get_bool(r, o, "throttled") ? METER_ON_HELD : 0;
+		if (json_is_true(json_object_get(o, "began_throttled")))
+			e->arg |= METER_ON_BEGAN_HELD;
 		break;
 	case METER_EV_OFF:
 		e->arg = off_find(r, o);
 		/* Not in older traces, and only where there is something to say. */
+		if (e->arg == METER_OFF_THROTTLED && json_is_true(json_object_get(o, "all")))
+			e->arg = METER_OFF_THROTTLED_ALL;
 		if (json_object_get(o, "early_ns"))
 			e->value = (uint64_t)get_u32(r, o, "beside_ns") << 32 |
 				   get_u32(r, o, "early_ns");

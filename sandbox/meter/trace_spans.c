@@ -29,10 +29,19 @@ const char *part_text(enum part part)
 	return text[part];
 }
 
+/* The quota took all who wait, or let them go. */
+struct turn {
+	uint64_t at_ns;
+	bool held;
+};
+
 struct spans {
 	const struct trace *t;
+	struct turn *turns;
+	size_t n_turns;
 	struct trace_span *v;
-	size_t n;
+	size_t n, room;
+	bool failed; /* no memory */
 };
 
 static void span_add(struct spans *s, const struct trace_event *e, enum span_state state,
@@ -44,6 +53,16 @@ static void span_add(struct spans *s, const struct trace_event *e, enum span_sta
 		to_ns = s->t->end_ns;
 	if (from_ns >= to_ns)
 		return;
+	if (s->n == s->room) {
+		size_t room = s->room ? 2 * s->room : 256;
+		struct trace_span *v = reallocarray(s->v, room, sizeof(*v));
+
+		s->failed |= !v;
+		if (!v)
+			return;
+		s->v = v;
+		s->room = room;
+	}
 	s->v[s->n++] = (struct trace_span){ .from_ns = from_ns,
 					    .to_ns = to_ns,
 					    .pid = e->pid,
@@ -62,39 +81,67 @@ static void run_add(struct spans *s, const struct trace_event *e, uint64_t from_
 		s->v[n].beside_ns = beside_ns;
 }
 
-/* When the group's quota let go again; until_ns when it did not before. */
-static uint64_t freed_at(const struct trace *t, uint64_t from_ns, uint64_t until_ns)
+static bool is_turn(const struct trace_event *e)
 {
-	size_t low = 0, high = t->n;
+	return e->type == METER_EV_UNTHROTTLE ||
+	       (e->type == METER_EV_OFF && e->arg == METER_OFF_THROTTLED_ALL);
+}
+
+static int turns_find(struct spans *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->t->n; i++)
+		n += is_turn(&s->t->events[i]);
+	s->turns = calloc(n + 1, sizeof(*s->turns));
+	if (!s->turns)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->t->n; i++) {
+		const struct trace_event *e = &s->t->events[i];
+
+		if (is_turn(e))
+			s->turns[s->n_turns++] = (struct turn){ e->at_ns, e->type == METER_EV_OFF };
+	}
+	return 0;
+}
+
+/* The first turn after at_ns. */
+static size_t turn_after(const struct spans *s, uint64_t at_ns)
+{
+	size_t low = 0, high = s->n_turns;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (t->events[middle].at_ns < from_ns)
+		if (s->turns[middle].at_ns <= at_ns)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (; low < t->n && t->events[low].at_ns < until_ns; low++)
-		if (t->events[low].type == METER_EV_UNTHROTTLE)
-			return t->events[low].at_ns;
-	return until_ns;
+	return low;
 }
 
-static void wait_add(struct spans *s, const struct trace_event *e, bool throttled, uint64_t from_ns,
-		     uint64_t to_ns)
+/* Until to_ns, which is the ON's date or, where its slice began earlier, before that; or, without
+ * an ON, the thread's end. */
+static void wait_add(struct spans *s, const struct trace_event *queued,
+		     const struct trace_event *on, uint64_t from_ns, uint64_t to_ns)
 {
-	uint64_t freed = throttled ? freed_at(s->t, from_ns, to_ns) : from_ns;
+	const struct trace_event *e = on ? on : queued;
+	size_t k = turn_after(s, from_ns), end = turn_after(s, on ? on->at_ns - 1 : to_ns);
+	bool held = (queued && queued->arg != METER_OFF_PREEMPTED) ||
+		    (on && on->arg & METER_ON_BEGAN_HELD);
 
-	span_add(s, e, SPAN_THROTTLED, from_ns, freed);
-	span_add(s, e, SPAN_WAITING, freed, to_ns);
-}
-
-/* An ON says so only of who was throttled to the last; who had to wait on after the quota let go
- * left its CPU for it all the same. */
-static bool was_throttled(const struct trace_event *queued, const struct trace_event *on)
-{
-	return on->arg || (queued && queued->arg == METER_OFF_THROTTLED);
+	/* A turn of the same date as the beginning may have come before it or after. */
+	if (on && k >= end && !(end < s->n_turns && s->turns[end].at_ns == on->at_ns))
+		held = on->arg & METER_ON_HELD;
+	for (; k < end && s->turns[k].at_ns < to_ns; k++) {
+		if (held == s->turns[k].held)
+			continue;
+		span_add(s, e, held ? SPAN_THROTTLED : SPAN_WAITING, from_ns, s->turns[k].at_ns);
+		from_ns = s->turns[k].at_ns;
+		held = s->turns[k].held;
+	}
+	span_add(s, e, held ? SPAN_THROTTLED : SPAN_WAITING, from_ns, to_ns);
 }
 
 /* How much before its ON a slice began, which the OFF at its end tells. */
@@ -123,7 +170,7 @@ static void thread_spans(struct spans *s, const struct trace_thread *thread,
 			on_ns = e[i]->at_ns - (uint32_t)early;
 			beside = (uint32_t)(early >> 32);
 			if (since && !on)
-				wait_add(s, e[i], was_throttled(queued, e[i]), since, on_ns);
+				wait_add(s, queued, e[i], since, on_ns);
 			on = e[i];
 			queued = NULL;
 		} else if (e[i]->type == METER_EV_OFF) {
@@ -133,10 +180,8 @@ static void thread_spans(struct spans *s, const struct trace_thread *thread,
 				run_add(s, on ? on : e[i], on ? on_ns : s->t->begin_ns, e[i]->at_ns,
 					on ? beside : 0);
 			on = NULL;
-			queued =
-				e[i]->arg == METER_OFF_PREEMPTED || e[i]->arg == METER_OFF_THROTTLED
-					? e[i]
-					: NULL;
+			queued = e[i]->arg != METER_OFF_SLEEP && e[i]->arg != METER_OFF_DEAD ? e[i]
+											     : NULL;
 		} else if (!on || on->tid != e[i]->tid) {
 			/* It execs, so it runs: the beginning cut its slice in two, or the ON was
 			 * not reported. And it may have got another number. */
@@ -151,8 +196,7 @@ static void thread_spans(struct spans *s, const struct trace_thread *thread,
 	if (on)
 		run_add(s, on, on_ns, thread->end_ns, beside);
 	else if (queued)
-		wait_add(s, queued, queued->arg == METER_OFF_THROTTLED, queued->at_ns,
-			 thread->end_ns);
+		wait_add(s, queued, NULL, queued->at_ns, thread->end_ns);
 }
 
 static int by_thread(const void *a, const void *b)
@@ -166,19 +210,21 @@ static int by_thread(const void *a, const void *b)
 
 int trace_spans(const struct trace *t, struct trace_span **ret, size_t *ret_n)
 {
-	/* An event closes three spans at most: a running one, or a throttled and a waiting one,
-	 * and there may be one more at its thread's end. */
-	struct spans s = { .t = t, .v = calloc(3 * t->n + 1, sizeof(*s.v)) };
 	cleanup_threads struct trace_threads threads;
+	struct spans s = { .t = t };
 	int r = trace_threads(t, &threads);
 
-	if (r < 0 || !s.v) {
+	if (r == 0)
+		r = turns_find(&s);
+	for (size_t i = 0; r == 0 && i < threads.n; i++)
+		thread_spans(&s, &threads.v[i], threads.events + threads.v[i].first);
+	free(s.turns);
+	if (r < 0 || s.failed) {
 		free(s.v);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < threads.n; i++)
-		thread_spans(&s, &threads.v[i], threads.events + threads.v[i].first);
-	qsort(s.v, s.n, sizeof(*s.v), by_thread);
+	if (s.n)
+		qsort(s.v, s.n, sizeof(*s.v), by_thread);
 	*ret = s.v;
 	*ret_n = s.n;
 	return 0;

@@ -8,7 +8,7 @@
  *   unix PATH (binds to it and connects to it; '@' begins an abstract name) |
  *   wide PATH (write, by a number with dirt above its lower half) | handle SIG (sends it to itself
  * and returns from a handler) | leaders N (children whose first threads leave, all at once) | nap N
- *   (times 2 ms)
+ *   (times 2 ms) | crew N (threads that burn 3 ms and sleep 2 ms, five times)
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -93,6 +93,34 @@ static void thread_many(long n)
 	for (long i = 0; i < n; i++)
 		if (pthread_create(&t, NULL, nothing, NULL) || pthread_join(t, NULL))
 			exit(3);
+}
+
+static void *burn_and_sleep(void *arg)
+{
+	struct timespec t;
+
+	for (int i = 0; i < 5; i++) {
+		long long end;
+
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+		end = t.tv_sec * 1000000000LL + t.tv_nsec + 3000000;
+		do
+			clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+		while (t.tv_sec * 1000000000LL + t.tv_nsec < end);
+		nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+	}
+	return arg;
+}
+
+static void crew(long n)
+{
+	pthread_t t[16];
+
+	for (long i = 0; i < n; i++)
+		if (i == 16 || pthread_create(&t[i], NULL, burn_and_sleep, NULL))
+			exit(3);
+	for (long i = 0; i < n; i++)
+		pthread_join(t[i], NULL);
 }
 
 /* Takes the whole process over: the leader dies in its join, this thread gets its number. */
@@ -296,6 +324,8 @@ int main(int argc, char **argv)
 			leaders(n);
 		else if (strcmp(what, "nap") == 0)
 			nap(n);
+		else if (strcmp(what, "crew") == 0)
+			crew(n);
 		else if (i + 1 < argc && is_file(what, argv[i + 1]))
 			continue;
 		else

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/bpf.h>
 #include <poll.h>
 #include <sched.h>
@@ -170,7 +171,7 @@ Test(meter_trace, tells_what_was_done)
 }
 
 /* The events of a complete trace draw exactly what the kernel added up. */
-static void check_picture(uint32_t slot, char **argv)
+static void check_picture(uint32_t slot, unsigned quota_us, char **argv)
 {
 	uint64_t sum[PARTS] = { 0 }, on_cpu = 0;
 	struct recording rec = { 0 };
@@ -179,7 +180,7 @@ static void check_picture(uint32_t slot, char **argv)
 	struct rig r;
 	size_t n, m;
 
-	rig_open(&r, slot, 0);
+	rig_open(&r, slot, quota_us);
 	record(&r, slot, 0, argv, &rec);
 	cr_assert_eq(rec.usage.lost, 0);
 	cr_assert_eq(rec.trace.complete, !rec.usage.missed);
@@ -196,8 +197,10 @@ static void check_picture(uint32_t slot, char **argv)
 	if (rec.trace.complete) {
 		cr_assert_eq(sum[PART_BUSY], rec.usage.busy_ns);
 		cr_assert_eq(on_cpu, rec.usage.on_cpu_ns + (uint64_t)rec.usage.stolen_ns);
-		cr_assert_eq(sum[PART_QUOTA] + sum[PART_CONTENTION] + sum[PART_IDLE],
-			     rec.usage.waiting_ns + rec.usage.idle_ns);
+		cr_assert_eq(sum[PART_IDLE], rec.usage.idle_ns);
+		cr_assert_eq(sum[PART_QUOTA], rec.usage.quota_ns, "%" PRId64 " ns more",
+			     (int64_t)(sum[PART_QUOTA] - rec.usage.quota_ns));
+		cr_assert_eq(sum[PART_CONTENTION], rec.usage.contention_ns);
 	}
 	free(p);
 	free(s);
@@ -210,7 +213,7 @@ Test(meter_trace, the_picture_is_the_sum)
 	char *argv[] = { (char *)helper(), "burn", "5",	   "fork", "20",
 			 "threads",	   "20",   "burn", "5",	   NULL };
 
-	check_picture(601, argv);
+	check_picture(601, 0, argv);
 }
 
 /* A second thread's execve(2) ends the first one and takes its number: two numbers, three threads.
@@ -220,7 +223,15 @@ Test(meter_trace, the_picture_survives_an_exec_by_a_thread)
 	char *argv[] = { (char *)helper(), "burn", "2",		  "thread-exec", "burn", "2",
 			 "fork",	   "3",	   "thread-exec", "burn",	 "2",	 NULL };
 
-	check_picture(603, argv);
+	check_picture(603, 0, argv);
+}
+
+/* Some leave their CPU for it, some wait already, some wake up while it holds. */
+Test(meter_trace, the_picture_of_a_quota)
+{
+	char *argv[] = { (char *)helper(), "crew", "4", NULL };
+
+	check_picture(610, 5000, argv);
 }
 
 /* Whoever traces switches the watching of system calls on; the last one to leave, off. */

@@ -556,6 +556,58 @@ static void check_spans(struct trace *t, const struct trace_span *want, size_t w
 	trace_free(t);
 }
 
+/*
+ * A quota that takes the whole queue, as kernels before 6.18 have it; from 450 us on nobody saw
+ * that it let go:
+ *
+ * us:   100    200    300    400    450        550  580
+ * 10:   run    waits  held   410: run
+ * 20:          run    held   420: run, held         run
+ * 30:   sleeps          350  waits  held       run
+ */
+Test(trace, a_quota_takes_all_who_wait)
+{
+	const struct trace_span want[] = {
+		{ 100 * US, 200 * US, 10, 10, 1, SPAN_RUNNING, 0 },
+		{ 200 * US, 300 * US, 10, 10, 1, SPAN_WAITING, 0 },
+		{ 300 * US, 400 * US, 10, 10, 1, SPAN_THROTTLED, 0 },
+		{ 400 * US, 410 * US, 10, 10, 1, SPAN_WAITING, 0 },
+		{ 410 * US, 600 * US, 10, 10, 1, SPAN_RUNNING, 0 },
+		{ 200 * US, 300 * US, 20, 20, 1, SPAN_RUNNING, 0 },
+		{ 300 * US, 400 * US, 20, 20, 1, SPAN_THROTTLED, 0 },
+		{ 400 * US, 420 * US, 20, 20, 1, SPAN_WAITING, 0 },
+		{ 420 * US, 450 * US, 20, 20, 1, SPAN_RUNNING, 0 },
+		{ 450 * US, 580 * US, 20, 20, 1, SPAN_THROTTLED, 0 },
+		{ 580 * US, 600 * US, 20, 20, 1, SPAN_RUNNING, 0 },
+		{ 350 * US, 400 * US, 30, 30, 1, SPAN_THROTTLED, 0 },
+		{ 400 * US, 450 * US, 30, 30, 1, SPAN_WAITING, 0 },
+		{ 450 * US, 550 * US, 30, 30, 1, SPAN_THROTTLED, 0 },
+		{ 550 * US, 600 * US, 30, 30, 1, SPAN_RUNNING, 0 },
+	};
+	struct trace t = { .ended = true, .begin_ns = 100 * US, .end_ns = 600 * US }, back;
+	struct cloche_err err;
+	size_t len;
+	char *text;
+
+	add_plain(&t, 90, METER_EV_ON, 10, 0, 0);
+	add_plain(&t, 90, METER_EV_OFF, 30, METER_OFF_SLEEP, 0);
+	add_plain(&t, 200, METER_EV_OFF, 10, METER_OFF_PREEMPTED, 0);
+	add_plain(&t, 200, METER_EV_ON, 20, 0, 200 * US);
+	add_plain(&t, 300, METER_EV_OFF, 20, METER_OFF_THROTTLED_ALL, 0);
+	add_plain(&t, 400, METER_EV_UNTHROTTLE, 0, 0, 0);
+	add_plain(&t, 410, METER_EV_ON, 10, 0, 200 * US);
+	add_plain(&t, 420, METER_EV_ON, 20, 0, 300 * US);
+	add_plain(&t, 450, METER_EV_OFF, 20, METER_OFF_THROTTLED_ALL, 0);
+	add_plain(&t, 550, METER_EV_ON, 30, METER_ON_BEGAN_HELD | METER_ON_HELD, 350 * US);
+	add_plain(&t, 580, METER_EV_ON, 20, 1, 450 * US);
+	trace_sort(&t);
+	text = text_of(write_json, &t, &len);
+	cr_assert_eq(read_text(text, len, &back, &err), 0, "%s", err.text);
+	free(text);
+	trace_free(&t);
+	check_spans(&back, want, sizeof(want) / sizeof(*want));
+}
+
 /* Thread 11 execs: the leader 10 dies, and 11 goes on under its number. */
 Test(trace, an_exec_by_a_thread_hands_the_number_on)
 {
