@@ -68,14 +68,22 @@ static bool same(const struct call *a, const struct call *b)
 	return a->process == b->process && a->nr == b->nr && a->nth == b->nth;
 }
 
-/* The launch is what a process does until its last child is there, or until it executes. From then
- * on the function runs beside it. */
-static bool in_launch(const struct tracing *t, const struct call *c)
+/*
+ * The launch is what a process does until its last child is there, or until it executes. From then
+ * on the function runs beside it. A call that some runs make before that and not all, such as a
+ * second look at a file that was new, gives the number to another call, perhaps of afterwards: what
+ * was there when it was hit counts, too.
+ */
+static bool in_launch(const struct tracing *whole, const struct tracing *hit)
 {
-	size_t end = t->last_birth[c->process] ? t->last_birth[c->process] : t->n_calls;
+	const struct call *c = &hit->at;
+	size_t births = tracing_children(whole, c->process);
+	size_t end = births ? whole->last_birth[c->process] : whole->n_calls;
 
+	if (births && hit->hit && hit->children_at_hit >= births)
+		return false;
 	for (size_t i = 0; i < end; i++)
-		if (same(&t->calls[i], c))
+		if (same(&whole->calls[i], c))
 			return true;
 	return false;
 }
@@ -222,7 +230,7 @@ static void show(const struct setting *s, const struct tracing *t, const char *v
 	if (getenv("FAULT_SHOW"))
 		printf("%-10s %s, %s %u%s: %d %.*s\n", verdict,
 		       process_name(&s->whole, t->at.process), call_name(t->at.nr, name), t->at.nth,
-		       in_launch(&s->whole, &t->at) ? "" : " (after)", t->status,
+		       in_launch(&s->whole, t) ? "" : " (after)", t->status,
 		       (int)strcspn(t->err, "\n"), t->err);
 }
 
@@ -299,14 +307,14 @@ static const char *judge_success(const struct setting *s, const struct tracing *
 	if (!same_walls(s, t, report))
 		return "changed";
 	if (report == text && t->err[0] && !strstr(t->err, "no safe record") &&
-	    (in_launch(&s->whole, &t->at) || !is_one_line(t->err)))
+	    (in_launch(&s->whole, t) || !is_one_line(t->err)))
 		return "noisy";
 	return NULL;
 }
 
 static const char *judge_error(const struct setting *s, const struct tracing *t)
 {
-	bool launch = in_launch(&s->whole, &t->at);
+	bool launch = in_launch(&s->whole, t);
 
 	if (t->hung)
 		return "hung";
@@ -367,7 +375,7 @@ static void fail_one(struct setting *s, const struct call *at, int code)
 	cr_expect(!bad, "%s: %s: status %d: %s", what, bad, t.status, t.err);
 	if (t.slot >= 0)
 		left = leftover_of_slot(t.slot);
-	cr_expect(!left || !in_launch(&s->whole, at), "%s: %s is left", what, left);
+	cr_expect(!left || !in_launch(&s->whole, &t), "%s: %s is left", what, left);
 	show(s, &t, bad ? bad : left ? "left" : t.status ? "refused" : "goes on");
 	if (left)
 		expect_next_cleans(&t, what);
@@ -399,13 +407,14 @@ static void kill_one(struct setting *s, const struct call *at)
 {
 	cleanup_fd int gate = gate_enter();
 	cleanup_tracing struct tracing t = { .argv = s->argv, .at = *at, .fault = FAULT_KILL };
-	bool launch = in_launch(&s->whole, at);
 	cleanup_free char *left = NULL;
 	const char *bad = NULL;
 	char what[128], name[24];
+	bool launch;
 
 	if (!trace_until_hit(s, &t))
 		return;
+	launch = in_launch(&s->whole, &t);
 	(void)snprintf(what, sizeof(what), "%s is killed at its %s number %u",
 		       process_name(&s->whole, at->process), call_name(at->nr, name), at->nth);
 	if (t.hung)

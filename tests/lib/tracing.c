@@ -97,6 +97,15 @@ static void note_call(struct tracer *tr, const struct call *c)
 	t->calls[t->n_calls++] = *c;
 }
 
+size_t tracing_children(const struct tracing *t, unsigned process)
+{
+	size_t n = 0;
+
+	for (unsigned i = 1; i < t->n_processes; i++)
+		n += t->parent[i] == process;
+	return n;
+}
+
 static void at_entry(struct tracer *tr, unsigned i, const struct __ptrace_syscall_info *info)
 {
 	struct tracee *p = &tr->list[i];
@@ -112,6 +121,7 @@ static void at_entry(struct tracer *tr, unsigned i, const struct __ptrace_syscal
 	    t->at.nth != c.nth)
 		return;
 	tr->t->hit = true;
+	tr->t->children_at_hit = tracing_children(t, i);
 	if (t->fault == FAULT_KILL) {
 		(void)kill(p->pid, SIGKILL);
 		return;
