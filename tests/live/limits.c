@@ -100,8 +100,9 @@ Test(run_timeout, nothing_survives_the_end)
 /* The look for survivors sees a process that has the mark. */
 Test(run_timeout, survivors_would_be_seen)
 {
-	char *const argv[] = { "sleep", "60", NULL }, *const envp[] = { "CLOCHE_TEST_SEEN=1",
-									NULL };
+	/* Its environment is not there yet when execve(2) closes what it should: it says when. */
+	char *const argv[] = { "sh", "-c", "echo; kill -STOP $$", NULL };
+	char *const envp[] = { "CLOCHE_TEST_SEEN=1", NULL };
 	int ready[2];
 	pid_t pid;
 	char c;
@@ -110,11 +111,12 @@ Test(run_timeout, survivors_would_be_seen)
 	pid = fork();
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {
-		(void)execve("/bin/sleep", argv, envp);
+		(void)dup2(ready[1], STDOUT_FILENO);
+		(void)execve("/bin/sh", argv, envp);
 		_exit(1);
 	}
 	(void)close(ready[1]);
-	cr_assert_eq(read(ready[0], &c, 1), 0); /* closed by exec */
+	cr_assert_eq(read(ready[0], &c, 1), 1);
 	cr_expect_eq(leftover_processes("CLOCHE_TEST_SEEN=1"), 1);
 	(void)kill(pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
