@@ -121,20 +121,11 @@ static size_t turn_after(const struct spans *s, uint64_t at_ns)
 	return low;
 }
 
-/* Until to_ns, which is the ON's date or, where its slice began earlier, before that; or, without
- * an ON, the thread's end. */
-static void wait_add(struct spans *s, const struct trace_event *queued,
-		     const struct trace_event *on, uint64_t from_ns, uint64_t to_ns)
+/* Held back by the quota at first, or by others; the turns after that change which. */
+static void wait_add(struct spans *s, const struct trace_event *e, bool held, uint64_t from_ns,
+		     uint64_t to_ns)
 {
-	const struct trace_event *e = on ? on : queued;
-	size_t k = turn_after(s, from_ns), end = turn_after(s, on ? on->at_ns - 1 : to_ns);
-	bool held = (queued && queued->arg != METER_OFF_PREEMPTED) ||
-		    (on && on->arg & METER_ON_BEGAN_HELD);
-
-	/* A turn of the same date as the beginning may have come before it or after. */
-	if (on && k >= end && !(end < s->n_turns && s->turns[end].at_ns == on->at_ns))
-		held = on->arg & METER_ON_HELD;
-	for (; k < end && s->turns[k].at_ns < to_ns; k++) {
+	for (size_t k = turn_after(s, from_ns); k < s->n_turns && s->turns[k].at_ns < to_ns; k++) {
 		if (held == s->turns[k].held)
 			continue;
 		span_add(s, e, held ? SPAN_THROTTLED : SPAN_WAITING, from_ns, s->turns[k].at_ns);
@@ -142,6 +133,22 @@ static void wait_add(struct spans *s, const struct trace_event *queued,
 		held = s->turns[k].held;
 	}
 	span_add(s, e, held ? SPAN_THROTTLED : SPAN_WAITING, from_ns, to_ns);
+}
+
+static bool off_held(const struct trace_event *off)
+{
+	return off->arg == METER_OFF_THROTTLED || off->arg == METER_OFF_THROTTLED_ALL;
+}
+
+/* Did the quota hold the thread as its wait began, at since_ns with the event `queued`, if any? */
+static bool began_held(const struct spans *s, const struct trace_event *queued,
+		       const struct trace_event *on, uint64_t since_ns)
+{
+	/* Without a turn between the two, what is true of the end is so of the beginning; a turn of
+	 * the same date as the beginning may have come before it or after. */
+	if (turn_after(s, since_ns) == turn_after(s, on->at_ns))
+		return on->arg & METER_ON_HELD;
+	return on->arg & METER_ON_BEGAN_HELD || (queued && off_held(queued));
 }
 
 /* How much before its ON a slice began, which the OFF at its end tells. */
@@ -170,7 +177,7 @@ static void thread_spans(struct spans *s, const struct trace_thread *thread,
 			on_ns = e[i]->at_ns - (uint32_t)early;
 			beside = (uint32_t)(early >> 32);
 			if (since && !on)
-				wait_add(s, queued, e[i], since, on_ns);
+				wait_add(s, e[i], began_held(s, queued, e[i], since), since, on_ns);
 			on = e[i];
 			queued = NULL;
 		} else if (e[i]->type == METER_EV_OFF) {
@@ -180,8 +187,7 @@ static void thread_spans(struct spans *s, const struct trace_thread *thread,
 				run_add(s, on ? on : e[i], on ? on_ns : s->t->begin_ns, e[i]->at_ns,
 					on ? beside : 0);
 			on = NULL;
-			queued = e[i]->arg != METER_OFF_SLEEP && e[i]->arg != METER_OFF_DEAD ? e[i]
-											     : NULL;
+			queued = off_held(e[i]) || e[i]->arg == METER_OFF_PREEMPTED ? e[i] : NULL;
 		} else if (!on || on->tid != e[i]->tid) {
 			/* It execs, so it runs: the beginning cut its slice in two, or the ON was
 			 * not reported. And it may have got another number. */
@@ -196,7 +202,7 @@ static void thread_spans(struct spans *s, const struct trace_thread *thread,
 	if (on)
 		run_add(s, on, on_ns, thread->end_ns, beside);
 	else if (queued)
-		wait_add(s, queued, NULL, queued->at_ns, thread->end_ns);
+		wait_add(s, queued, off_held(queued), queued->at_ns, thread->end_ns);
 }
 
 static int by_thread(const void *a, const void *b)
