@@ -24,11 +24,20 @@ done
 }
 shift
 
-out=$(mktemp "${TMPDIR:-/tmp}/cloche-check-vm.XXXXXX")
-trap 'rm -f "$out" "$out.status"' EXIT
-trap 'exit 130' INT TERM
+out=$(mktemp -d "${TMPDIR:-/tmp}/cloche-check-vm.XXXXXX")
+pids=''
+# shellcheck disable=SC2317 # the traps call it
+finish() {
+	# shellcheck disable=SC2086 # a list
+	[ -z "$pids" ] || kill $pids 2>/dev/null || :
+	wait
+	rm -rf "$out"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
-# guest KERNEL PROGRAM...
+# guest KERNEL PROGRAM...: becomes the guest
 guest() {
 	name=$1
 	shift
@@ -42,26 +51,46 @@ guest() {
 		$add
 		tests/run.sh
 	END
-	VM_LIMIT=${VM_LIMIT:-1800} "$here/boot.sh" --workdir "$repo" "$@"
+	VM_LIMIT=${VM_LIMIT:-1800} exec "$here/boot.sh" --workdir "$repo" "$@"
 }
 
-failed=0
-names=${KERNELS:-$(awk 'NF && $1 !~ /^#/ { print $1 }' "$here/kernels")}
-for kernel in $names; do
-	{
-		status=0
-		guest "$kernel" "$@" || status=$?
-		echo "$status" >"$out.status"
-	} | tee "$out"
-	status=$(cat "$out.status")
-	counts=$(sed -n "s/^vm-$kernel: \([0-9]* passed, [0-9]* failed, [0-9]* skipped\)\$/\1/p" "$out")
-	if [ "$status" != 0 ]; then
+# Side by side, as an emulated guest keeps one CPU busy: as many as there are CPUs and memory for.
+side_by_side() {
+	awk -v cpus="$(nproc)" '/^MemAvailable:/ { n = int($2 / 5000000) }
+		END { if (n > cpus) n = cpus; print n < 1 ? 1 : n }' /proc/meminfo
+}
+
+# report KERNEL STATUS: what became of it
+report() {
+	counts=$(sed -n "s/^vm-$1: \([0-9]* passed, [0-9]* failed, [0-9]* skipped\)\$/\1/p" "$out/$1")
+	if [ "$2" != 0 ]; then
 		failed=1
-		echo "vm-$kernel: failed (status $status)" >&2
+		echo "vm-$1: failed (status $2)" >&2
 	elif [ -z "$counts" ]; then
 		failed=1
-		echo "vm-$kernel: no test was counted" >&2
+		echo "vm-$1: no test was counted" >&2
 	fi
 	[ -z "${COUNTS:-}" ] || echo "${counts:-0 passed, 1 failed, 0 skipped}" >>"$COUNTS"
+}
+
+# The output of the first is shown as it comes, of the next behind it.
+show() {
+	for name in $started; do
+		pid=${pids%% *} pids=${pids#* } status=0
+		tail -n +1 -s 0.2 -f --pid="$pid" "$out/$name"
+		wait "$pid" || status=$?
+		report "$name" "$status"
+	done
+	started='' n=0
+}
+
+failed=0 n=0 started=''
+names=${KERNELS:-$(awk 'NF && $1 !~ /^#/ { print $1 }' "$here/kernels")}
+jobs=${VM_JOBS:-$(side_by_side)}
+for kernel in $names; do
+	guest "$kernel" "$@" >"$out/$kernel" 2>&1 &
+	pids="$pids$! " started="$started $kernel" n=$((n + 1))
+	[ "$n" -lt "$jobs" ] || show
 done
+show
 exit "$failed"

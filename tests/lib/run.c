@@ -160,6 +160,14 @@ static void reports_read(struct run *run, const char *path)
 	run->report = json_array_get(run->reports, 0);
 }
 
+static bool asks_for_time(const char *const args[])
+{
+	for (size_t i = 0; args[i]; i++)
+		if (strcmp(args[i], "-t") == 0 || strncmp(args[i], "--timeout", 9) == 0)
+			return true;
+	return false;
+}
+
 void run_cloche(struct run *run, const char *const args[])
 {
 	cleanup_tmpdir char *dir = tmpdir_make();
@@ -169,7 +177,7 @@ void run_cloche(struct run *run, const char *const args[])
 
 	for (n = 0; args[n];)
 		n++;
-	argv = calloc(n + 10, sizeof(*argv));
+	argv = calloc(n + 12, sizeof(*argv));
 	cr_assert(argv && asprintf(&path, "%s/report.json", dir) > 0);
 	if (run->without) {
 		helper = env_helper("without");
@@ -182,6 +190,11 @@ void run_cloche(struct run *run, const char *const args[])
 	if (!run->no_report) {
 		argv[count++] = "--report";
 		argv[count++] = path;
+	}
+	/* Who does not ask for a limit is not about limits, and an emulated machine is slow. */
+	if (!asks_for_time(args)) {
+		argv[count++] = "-t";
+		argv[count++] = "50s";
 	}
 	/* An environment of the test's own does not lead to the test's ledger. */
 	if (run->envp && getenv("CLOCHE_LEDGER")) {

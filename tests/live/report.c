@@ -35,6 +35,16 @@ Test(run_report, line)
 		     (report_int(&run, "memory.peak_bytes") + (1 << 20) - 1) / (1 << 20));
 }
 
+Test(run_report, defaults)
+{
+	cleanup_run struct run run = { 0 };
+
+	CLOCHE(&run, "run", "-q", "--report", "-", "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.err, "\"limits\":{\"memory_bytes\":1854930944,\"vcpus\":1.0,"
+			    "\"timeout_ns\":3000000000,\"pids\":64}");
+}
+
 Test(run_report, bare_numbers_are_mib_and_seconds)
 {
 	cleanup_run struct run run = { 0 };

@@ -224,7 +224,7 @@ static int end_of(pid_t pid)
 }
 
 /* What has an id is whole, whenever its run was killed. */
-Test(trace_kept, a_crash_leaves_no_half, .timeout = 60)
+Test(trace_kept, a_crash_leaves_no_half, .timeout = 120)
 {
 	cleanup_tmpdir char *dir = store_make();
 	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -233,6 +233,8 @@ Test(trace_kept, a_crash_leaves_no_half, .timeout = 60)
 				     "run",
 				     "-q",
 				     "--keep-trace",
+				     "-t",
+				     "30s",
 				     "-b",
 				     bind,
 				     "--",
@@ -245,14 +247,17 @@ Test(trace_kept, a_crash_leaves_no_half, .timeout = 60)
 				     "5",
 				     NULL };
 	unsigned seed = (unsigned)getpid();
+	int64_t whole_ns = -clock_now_ns();
 	DIR *d;
 
 	(void)snprintf(bind, sizeof(bind), "%s", env_need("HELPERS"));
 	(void)snprintf(work, sizeof(work), "%s/meter_work", env_need("HELPERS"));
+	cr_assert_eq(end_of(spawn(argv, null, null)), 0);
+	whole_ns += clock_now_ns();
 	/* Until it came in the middle of a recording several times. */
 	for (int i = 0; i < 300 && count_in(dir, ".new-") < 5; i++) {
 		pid_t pid = spawn(argv, null, null);
-		struct timespec t = ns_timespec(rand_r(&seed) % (60 * NSEC_PER_MSEC));
+		struct timespec t = ns_timespec(rand_r(&seed) % whole_ns);
 
 		(void)nanosleep(&t, NULL);
 		(void)kill(pid, SIGKILL);
