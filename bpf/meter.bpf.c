@@ -133,11 +133,7 @@ static __always_inline void switch_in(struct task_struct *t, struct record *r, _
 		at = slot_settle(s, c, at);
 		before = s->throttled;
 		r->alone_ns = s->running ? at : s->busy_until_ns;
-		/* Held to the last: that the quota let it go was not seen. */
-		if (s->throttled && s->throttled == s->queued)
-			r->free_ns = at;
-		else
-			r->free_ns = r->throttled || !task_throttles_itself() ? s->freed_ns : 0;
+		r->free_ns = slot_free_since(s);
 		slot_move(s, r, RUNNING, false);
 		r->in_ns = at;
 		r->runtime = runtime;

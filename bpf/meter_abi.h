@@ -67,8 +67,9 @@ struct meter_slot {
 	__u64 gen; /* who armed it; 0: nobody. A thread of an earlier generation changes nothing */
 	__u64 cgroup_id;
 	__u64 last_ns;
-	__u64 busy_until_ns; /* when running last became 0 */
-	__u64 freed_ns;	     /* when the quota last let go */
+	__u64 busy_until_ns;	  /* when running last became 0 */
+	__u64 contended_since_ns; /* the last stretch of contention, */
+	__u64 contended_until_ns; /* as far as it has been booked */
 	__u32 running;
 	__u32 queued;
 	__u32 throttled;      /* of the queued ones */
@@ -187,7 +188,7 @@ struct meter_event_denied {
 };
 
 _Static_assert(sizeof(struct meter_counters) == 192, "meter_counters has padding");
-_Static_assert(sizeof(struct meter_slot) == 200 + 2 * 192, "meter_slot has padding");
+_Static_assert(sizeof(struct meter_slot) == 208 + 2 * 192, "meter_slot has padding");
 _Static_assert(sizeof(struct meter_ctl) == 24, "meter_ctl has padding");
 _Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
 _Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");

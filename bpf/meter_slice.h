@@ -20,11 +20,23 @@ static inline void slot_book_until(struct meter_slot *s, __u64 at_ns)
 		s->now.idle_ns += d;
 	else if (s->throttled == s->queued)
 		s->now.quota_ns += d;
-	else
+	else {
 		s->now.contention_ns += d;
+		if (s->contended_until_ns != s->last_ns)
+			s->contended_since_ns = s->last_ns;
+		s->contended_until_ns = at_ns;
+	}
 	s->now.on_cpu_ns += d * s->running;
 	s->now.runnable_ns += d * s->queued;
 	s->last_ns = at_ns;
+}
+
+/* Since when, without a break until the last change, not all who waited were held by the quota;
+ * that change itself when they were. Nobody who waits free is held again before somebody has run.
+ */
+static inline __u64 slot_free_since(const struct meter_slot *s)
+{
+	return s->contended_until_ns == s->last_ns ? s->contended_since_ns : s->last_ns;
 }
 
 /*
@@ -73,7 +85,8 @@ static inline void slot_book_late(struct meter_slot *s, __u64 start_ns, __u64 at
 /* How a thread came to be on a CPU at in_ns. */
 struct arrival {
 	__u64 queued_ns; /* since when it waited */
-	__u64 free_ns;	 /* since when its quota did not hold it; in_ns when it did to the last */
+	__u64 free_ns;	 /* since when the quota did not hold all who waited; in_ns: it did to the
+			    last */
 	__u64 alone_ns;	 /* since when nobody else was on a CPU; in_ns when somebody was */
 	__u64 in_ns;
 	bool slept_alone; /* when it woke up nobody else ran or waited */

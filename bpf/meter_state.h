@@ -42,10 +42,10 @@ struct record {
 	__u32 slept_alone; /* when it woke up nobody else ran or waited */
 	__u32 pad;
 	__u64 queued_ns;
-	__u64 in_ns;	/* since when RUNNING */
-	__u64 alone_ns; /* since when nobody else was, before that; in_ns when somebody was */
-	__u64 free_ns;	/* since when the quota did not hold it, before that; in_ns when it did */
-	__u64 runtime;	/* at the last switch in or out that was seen */
+	__u64 in_ns;	    /* since when RUNNING */
+	__u64 alone_ns;	    /* since when nobody else was, before that; in_ns when somebody was */
+	__u64 free_ns;	    /* slot_free_since at in_ns */
+	__u64 runtime;	    /* at the last switch in or out that was seen */
 	__u64 faults_minor; /* what has been booked of the task's own counters */
 	__u64 faults_major;
 	__u64 read_bytes;
@@ -350,8 +350,6 @@ static __always_inline void slot_book_unseen(struct meter_slot *s, const struct 
 /* All queued threads become throttled, or free, at once. */
 static __always_inline void slot_mark_all(struct meter_slot *s, bool throttled)
 {
-	if (!throttled)
-		s->freed_ns = s->last_ns;
 	s->throttle_epoch++;
 	s->throttle_all = throttled;
 	s->throttled = throttled ? s->queued : 0;

@@ -224,8 +224,7 @@ Test(usage, a_slice_began_when_the_kernel_says)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct arrival a = { 1300, rows[i].free, rows[i].alone, 1500,
-					   rows[i].slept_alone };
+		struct arrival a = { 1300, 0, rows[i].alone, 1500, rows[i].slept_alone };
 		struct meter_slot s = armed();
 		uint64_t moved;
 		__u64 beside;
@@ -237,7 +236,10 @@ Test(usage, a_slice_began_when_the_kernel_says)
 		s.throttled = rows[i].free > 1300;
 		(void)usage_settle(&s, rows[i].free > 1300 ? rows[i].free : 1300);
 		s.throttled = 0;
+		(void)usage_settle(&s, rows[i].free < 1450 ? 1450 : 1500);
 		cr_assert_eq(usage_settle(&s, 1500), 1500);
+		a.free_ns = slot_free_since(&s);
+		cr_expect_eq(a.free_ns, rows[i].free > 1300 ? rows[i].free : 1300, "row %zu", i);
 		moved = slot_book_early(&s, &a, rows[i].early, &beside);
 		cr_expect_eq(beside, moved - rows[i].busy, "row %zu", i);
 		cr_expect_eq(moved, rows[i].moved, "row %zu: %lu", i, moved);
