@@ -111,10 +111,13 @@ Test(run, reads_reports)
 
 	RUN_CLOCHE(&run, "--", "prog", "a b");
 	cr_expect_eq(run.status, 3);
-	cr_expect_str_eq(run.out, "-- prog a b\n");
+	cr_expect_str_eq(run.out, "-t 50s -- prog a b\n");
 	cr_expect_eq(json_array_size(run.reports), 2);
 	cr_expect_str_eq(report_text(&run, "verdict"), "ok");
 	cr_expect_eq(report_int(&run, "time.wall_ns"), 7);
+	run_free(&run);
+	RUN_CLOCHE(&run, "--timeout=1s", "prog");
+	cr_expect_str_eq(run.out, "--timeout=1s prog\n");
 }
 
 Test(run, sees_that_there_is_no_report)
