@@ -130,9 +130,9 @@ enum meter_event_type {
 	METER_EV_TYPES
 };
 
-/* Of the wait before it: the quota held the thread as it began, and to the last. */
-#define METER_ON_HELD	    1U
-#define METER_ON_BEGAN_HELD 2U
+/* Of the wait before it. */
+#define METER_ON_HELD	    1U /* the quota held the thread to the last */
+#define METER_ON_BEGAN_HELD 2U /* ... held it already when it woke up or left its CPU */
 
 enum meter_off {
 	METER_OFF_SLEEP,

@@ -15,6 +15,27 @@ struct trace_event;
  * The form of a trace on disk: one JSON object a line. First a head, {"schema":"cloche.trace/1",…},
  * then an event a line in the order in which the kernel gave them, at last {"event":"end",…} with
  * the figures and what was lost. A file without an end is of a recording that was killed.
+ *
+ * Each event has at_ns (CLOCK_MONOTONIC), event, pid and tid (the host's numbers), cpu and comm:
+ *
+ *	fork	child; thread: true when it is no process of its own
+ *	exec	path, argv; cut: there was more; old_tid: its number before
+ *	exit	status, as wait(2) has it
+ *	signal	signal; code: si_code; sender: pid
+ *	oom
+ *	on	since_ns: when it woke up or left its CPU, 0: not known;
+ *		throttled: its quota held it to the last;
+ *		began_throttled, only if so: and from the beginning
+ *	off	why: sleep, preempted, throttled or dead;
+ *		all, only if so: the quota took all who wait with it;
+ *		early_ns, only where the kernel books the slice from before its
+ *		"on": how much before; beside_ns: how much of that, at its
+ *		beginning, somebody else was on a CPU
+ *	unthrottle	the quota let go of all; tid is 0
+ *	open	(for writing) path, cut; flags of open(2); result: a number or -errno
+ *	connect, bind	address; port, 0 of a Unix one; tried, whatever came of it
+ *	denied	syscall, number, arch (x86_64, i386), args;
+ *		result: -errno, 0 when it was killed for it
  */
 #define TRACE_SCHEMA "cloche.trace/1"
 
