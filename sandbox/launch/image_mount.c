@@ -27,14 +27,20 @@
 #define LOOP_CTRL     makedev(10, 237) /* Documentation/admin-guide/devices.txt */
 #define LOOP_ATTEMPTS 64
 
-/* By content and store: to remove an image from one store shall not take another's mount away.
- * FNV-1a tells stores apart, it protects nothing. */
+/* By content and store: to remove an image from one store shall not take another's mount away. The
+ * store is the directory, however its path is spelled. FNV-1a tells stores apart, it protects
+ * nothing. */
 static void path_of(const char *sha256, char ret[static IMAGE_PATH_LEN])
 {
 	uint32_t store = 0x811c9dc5u;
+	struct stat st = { 0 };
+	uint64_t id[2];
 
-	for (const char *p = image_store_path(); *p; p++)
-		store = (store ^ (unsigned char)*p) * 0x01000193u;
+	(void)stat(image_store_path(), &st);
+	id[0] = st.st_dev;
+	id[1] = st.st_ino;
+	for (size_t i = 0; i < sizeof(id); i++)
+		store = (store ^ ((const unsigned char *)id)[i]) * 0x01000193u;
 	(void)snprintf(ret, IMAGE_PATH_LEN, MOUNTS "/%s-%08x", sha256, store);
 }
 

@@ -44,8 +44,8 @@ static const struct table tables[] = {
 		.rounds = 200,
 		.quick_rounds = 25,
 		.ids = { SUBJECT_BARE, SUBJECT_BWRAP, SUBJECT_BWRAP_SECCOMP, SUBJECT_CLOCHE,
-			 SUBJECT_CLOCHE_REPORT, SUBJECT_CRUN, SUBJECT_RUNC },
-		.n_ids = 7,
+			 SUBJECT_CLOCHE_REPORT, SUBJECT_CLOCHE_IMAGE, SUBJECT_CRUN, SUBJECT_RUNC },
+		.n_ids = 8,
 	},
 	{
 		.key = "noop_idle",
@@ -63,8 +63,8 @@ static const struct table tables[] = {
 		.work = WORK_PYTHON,
 		.rounds = 100,
 		.quick_rounds = 20,
-		.ids = { SUBJECT_BARE, SUBJECT_BWRAP, SUBJECT_CLOCHE },
-		.n_ids = 3,
+		.ids = { SUBJECT_BARE, SUBJECT_BWRAP, SUBJECT_CLOCHE, SUBJECT_CLOCHE_IMAGE },
+		.n_ids = 4,
 	},
 };
 
@@ -209,6 +209,10 @@ static int table_measure(struct bench *bench, const struct table *table, struct 
 		figures->bwrap_ns = turns_median(turns, table->n_ids, SUBJECT_BWRAP);
 		figures->cloche_ns = turns_median(turns, table->n_ids, SUBJECT_CLOCHE);
 		figures->runc_ns = turns_median(turns, table->n_ids, SUBJECT_RUNC);
+		figures->image_ns = turns_median(turns, table->n_ids, SUBJECT_CLOCHE_IMAGE);
+	} else if (r == 0 && table->work == WORK_PYTHON) {
+		figures->python_ns = turns_median(turns, table->n_ids, SUBJECT_CLOCHE);
+		figures->image_python_ns = turns_median(turns, table->n_ids, SUBJECT_CLOCHE_IMAGE);
 	} else if (r == 0 && table->idle_ns) {
 		figures->bwrap_idle_ns = turns_median(turns, table->n_ids, SUBJECT_BWRAP);
 		figures->cloche_idle_ns = turns_median(turns, table->n_ids, SUBJECT_CLOCHE);
@@ -259,11 +263,11 @@ static int repeat_measure(struct bench *bench, struct cloche_err *err)
 
 int latency_measure(struct bench *bench, struct figures *figures, struct cloche_err *err)
 {
-	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
-		int r = table_measure(bench, &tables[i], figures, err);
+	int r = 0;
 
-		if (r < 0)
-			return r;
-	}
-	return repeat_measure(bench, err);
+	stage_image_make(&bench->stage);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables) && r == 0; i++)
+		r = table_measure(bench, &tables[i], figures, err);
+	stage_image_remove(&bench->stage);
+	return r < 0 ? r : repeat_measure(bench, err);
 }

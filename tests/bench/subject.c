@@ -69,6 +69,12 @@ static const struct {
 		.argv = { "@cloche", "run", "-q", "--report", "@report", "-b",
 			  "@helpers:/opt/bench", "--", "@inside" },
 	},
+	[SUBJECT_CLOCHE_IMAGE] = {
+		.name = "cloche run --rootfs",
+		.tool = "@cloche",
+		.argv = { "@cloche", "run", "-q", "--rootfs", STAGE_IMAGE, "-b",
+			  "@helpers:/opt/bench", "--", "@inside" },
+	},
 	[SUBJECT_CLOCHE_REPEAT] = {
 		.name = "cloche run --repeat " STR(SUBJECT_REPEAT),
 		.tool = "@cloche",
@@ -112,6 +118,8 @@ const char *subject_missing(enum subject_id id, const struct stage *stage)
 		return NULL;
 	if (!strcmp(tool, "@cloche"))
 		tool = stage->cloche;
+	if (id == SUBJECT_CLOCHE_IMAGE && !stage->has_image)
+		return stage->no_image;
 	if (access(tool, X_OK) == 0)
 		return NULL;
 	snprintf(why, sizeof(why), "%s is not there", tool);

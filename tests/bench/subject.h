@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct cloche_err;
+#include "base/err.h"
 
 /* What is run inside. */
 enum work { WORK_NOOP, WORK_PYTHON, WORK_BURN, WORK_FORKBOMB, WORK_COUNT };
@@ -20,6 +20,7 @@ enum subject_id {
 	SUBJECT_BWRAP_SECCOMP,
 	SUBJECT_CLOCHE,
 	SUBJECT_CLOCHE_REPORT,
+	SUBJECT_CLOCHE_IMAGE,
 	SUBJECT_CLOCHE_REPEAT,
 	SUBJECT_CLOCHE_50MS,
 	SUBJECT_CLOCHE_1S,
@@ -51,7 +52,11 @@ struct stage {
 	char filter[96];	/* the profile, compiled */
 	char report[96];	/* where cloche writes its JSON report */
 	int null_fd, errors_fd; /* stdin and stdout; stderr of what is run */
+	bool has_image;		/* STAGE_IMAGE is in a store of the bench's own */
+	char no_image[sizeof(((struct cloche_err *)NULL)->text)]; /* why not */
 };
+
+#define STAGE_IMAGE "python3"
 
 #define STAGE_EMPTY                            \
 	{                                      \
@@ -63,6 +68,10 @@ struct stage {
 int stage_make(struct stage *stage, const char *helpers, const char *profile,
 	       struct cloche_err *err);
 void stage_remove(struct stage *stage);
+
+/* Builds the image and points CLOCHE_IMAGES to it; what hinders it is no error of the bench. */
+void stage_image_make(struct stage *stage);
+void stage_image_remove(struct stage *stage);
 
 #define COMMAND_ARGS 32
 

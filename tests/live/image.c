@@ -193,6 +193,25 @@ Test(image, the_mount_stays_while_a_name_needs_it)
 	cr_assert_eq(mounts_with(sha), 0);
 }
 
+/* A store is a directory: its path may be written in many ways. */
+Test(image, the_mount_goes_however_the_store_is_named)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+	char sha[65], other[1024];
+
+	build(&s, tree_make(&s, "tree"), "tiny", sha);
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(mounts_with(sha), 1);
+	run_free(&run);
+	(void)snprintf(other, sizeof(other), "%s/./", s.path);
+	cr_assert_eq(setenv(IMAGE_STORE_ENV, other, 1), 0);
+	RUN_IMAGE(&run, "remove", "tiny");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(mounts_with(sha), 0);
+}
+
 /* ---- bad images ------------------------------------------------------------------------------ */
 
 static void damage(const char *file, off_t at, const char *bytes)
