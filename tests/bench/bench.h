@@ -23,7 +23,7 @@ struct bench {
 /* The figures that targets are made of; 0: not measured. Filled by the parts as they run. */
 struct figures {
 	int64_t bwrap_ns, cloche_ns, runc_ns, bwrap_idle_ns, cloche_idle_ns;
-	int64_t image_ns, python_ns, image_python_ns;
+	int64_t host_noop_ns, image_noop_ns, host_python_ns, image_python_ns;
 	double parallel_ratio; /* 100 at a time, 500 mounts : 1 at a time, none */
 	int64_t overshoot_burn_p99_ns, overshoot_bomb_p99_ns;
 };
