@@ -28,19 +28,17 @@
 #define LOOP_ATTEMPTS 64
 
 /* By content and store: to remove an image from one store shall not take another's mount away. The
- * store is the directory, however its path is spelled. FNV-1a tells stores apart, it protects
- * nothing. */
+ * store is the directory, however its path is spelled. The hash (FNV's, of words) tells
+ * stores apart, it protects nothing. */
 static void path_of(const char *sha256, char ret[static IMAGE_PATH_LEN])
 {
 	uint32_t store = 0x811c9dc5u;
 	struct stat st = { 0 };
-	uint64_t id[2];
 
 	(void)stat(image_store_path(), &st);
-	id[0] = st.st_dev;
-	id[1] = st.st_ino;
-	for (size_t i = 0; i < sizeof(id); i++)
-		store = (store ^ ((const unsigned char *)id)[i]) * 0x01000193u;
+	store = (store ^ (uint32_t)st.st_dev) * 0x01000193u;
+	store = (store ^ (uint32_t)st.st_ino) * 0x01000193u;
+	store = (store ^ (uint32_t)(st.st_ino >> 32)) * 0x01000193u;
 	(void)snprintf(ret, IMAGE_PATH_LEN, MOUNTS "/%s-%08x", sha256, store);
 }
 
