@@ -142,7 +142,7 @@ if [ -z "$accel" ]; then
 fi
 
 # An emulated processor has no secrets to guard and no clock to calibrate (lpj: a tick of 4 ms at
-# 2.5 GHz), and its disks reach all memory (swiotlb would be cleared for nothing): these save a second.
+# 2.5 GHz), and its disks reach all memory (swiotlb would be cleared for nothing): they save most of a second.
 faster=''
 [ "$accel" = kvm ] ||
 	faster="mitigations=off cryptomgr.notests tsc=reliable lpj=10000000 no_timer_check nokaslr swiotlb=noforce"
