@@ -132,9 +132,12 @@ static int reader_digest(struct reader *r, char ret[static HASH_HEX_LEN], struct
 
 /* ---- entries --------------------------------------------------------------------------------- */
 
-static int file_write(struct reader *r, int dir, const char *name, mode_t mode,
-		      struct cloche_err *err)
+static int file_write(struct reader *r, struct archive_entry *e, int dir, const char *name,
+		      mode_t mode, struct cloche_err *err)
 {
+	/* One without a time has that of 1970, as from any other archive of the same content. */
+	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
+					   { .tv_sec = archive_entry_mtime(e) } };
 	cleanup_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	cleanup_free char *buf = malloc(CHUNK);
 	la_ssize_t n;
@@ -151,6 +154,8 @@ static int file_write(struct reader *r, int dir, const char *name, mode_t mode,
 		}
 	if (n < 0)
 		return broken(r->tar, err);
+	if (futimens(fd, times) < 0)
+		return cloche_err_sys(err, errno, "set the time");
 	return fchmod(fd, mode) < 0 ? cloche_err_sys(err, errno, "chmod") : 0;
 }
 
@@ -204,7 +209,7 @@ static int entry_unpack(struct reader *r, int tree, struct archive_entry *e, str
 	if (hard)
 		return link_make(tree, hard, dir, name, err);
 	if (type == AE_IFREG)
-		return file_write(r, dir, name, mode, err);
+		return file_write(r, e, dir, name, mode, err);
 	if (!soft || symlinkat(soft, dir, name) < 0)
 		return cloche_err_sys(err, soft ? errno : EBADMSG, "make a link");
 	return 0;

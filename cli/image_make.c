@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/quote.h"
 #include "cli/image_pack.h"
+#include "cli/image_times.h"
 #include "launch/image.h"
 
 #include <dirent.h>
@@ -31,6 +32,7 @@ struct maker {
 	const char *name, *kind;
 	image_filler *fill;
 	const void *arg;
+	int64_t latest; /* what the times of its files are bounded by */
 	int store;
 	int lock; /* the folder, locked */
 	char dir[PATH_MAX];
@@ -129,6 +131,7 @@ static int worker_make(struct maker *m, struct cloche_err *err)
 	cleanup_fd int tree_fd = -1;
 	cleanup_free char *text = NULL;
 	struct image_job job = { .dir = m->dir, .tree = "tree", .arg = m->arg };
+	int64_t newest = 0;
 	int r = worker_world(m, err);
 
 	if (r < 0)
@@ -143,10 +146,12 @@ static int worker_make(struct maker *m, struct cloche_err *err)
 	r = m->fill(&job, err);
 	if (r == 0)
 		r = image_points_make(tree_fd, err);
+	if (r == 0)
+		r = image_times_settle("tree", job.times_kept, m->latest, &newest, err);
 	if (r == 0) {
 		/* Sorted, so that the same content has the same text. */
 		text = json_dumps(job.meta, JSON_COMPACT | JSON_SORT_KEYS);
-		r = text ? image_pack("tree", "image", text, err)
+		r = text ? image_pack("tree", "image", newest, text, err)
 			 : cloche_err_sys(err, ENOMEM, "image");
 	}
 	json_decref(job.meta);
@@ -269,6 +274,8 @@ int image_make(const char *name, const char *kind, image_filler *fill, const voi
 	int r = image_name_check(name, err);
 
 	*ret_signal = 0;
+	if (r == 0)
+		r = image_times_bound(&m.latest, err);
 	if (r < 0)
 		return r;
 	if (geteuid() != 0)

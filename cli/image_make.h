@@ -3,6 +3,7 @@
 #define CLOCHE_CLI_IMAGE_MAKE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct cloche_err;
@@ -21,6 +22,8 @@ struct image_job {
 	const char *dir;  /* the maker's folder; the worker's current directory too */
 	const char *tree; /* the root of what is packed, empty at first: a folder in it */
 	int tree_fd;
+	/* From the filler: files keep their modification times, else all are of 1970. */
+	bool times_kept;
 	json_t *meta; /* gets "kind" and "arch" before; the filler adds what else is known */
 	const void *arg;
 };

@@ -511,6 +511,7 @@ int oci_fill(struct image_job *job, struct cloche_err *err)
 	char shown[QUOTE_LEN];
 	int r = 0;
 
+	job->times_kept = true;
 	/* Names in archives are UTF-8; libarchive converts them to the locale's. */
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		r = cloche_err_set(err, ENOENT, "there is no locale C.UTF-8");

@@ -171,6 +171,7 @@ int directory_fill(struct image_job *job, struct cloche_err *err)
 
 	if (asprintf(&from, "%s/.", (const char *)job->arg) < 0)
 		return cloche_err_sys(err, ENOMEM, "image");
+	job->times_kept = true;
 	image_say("copying");
 	return image_tool((const char *const[]){ "cp", "-a", "--one-file-system", "--reflink=auto",
 						 "--", from, job->tree, NULL },

@@ -31,7 +31,7 @@ static struct archive *writer(struct bytes *to, size_t *used)
 	return a;
 }
 
-static void entry_write(struct archive *a, const struct entry *at)
+static void entry_write(struct archive *a, const struct entry *at, time_t mtime)
 {
 	static const mode_t types[] = { 0, AE_IFREG, AE_IFDIR, AE_IFLNK, AE_IFREG, AE_IFIFO };
 	struct archive_entry *e = archive_entry_new();
@@ -41,6 +41,7 @@ static void entry_write(struct archive *a, const struct entry *at)
 	archive_entry_set_filetype(e, types[at->type]);
 	archive_entry_set_perm(e, at->type == ENTRY_FILE ? 04755 : 0755);
 	archive_entry_set_size(e, (la_int64_t)len);
+	archive_entry_set_mtime(e, mtime, 500000000);
 	if (at->type == ENTRY_LINK)
 		archive_entry_set_symlink(e, at->text);
 	if (at->type == ENTRY_HARD)
@@ -59,8 +60,8 @@ struct bytes tar_make(const struct entry *entries)
 	cr_assert(setlocale(LC_CTYPE, "C.UTF-8"));
 	cr_assert_eq(archive_write_set_format_pax_restricted(a), ARCHIVE_OK);
 	cr_assert_eq(archive_write_open_memory(a, out.data, ARCHIVE_MAX, &out.len), ARCHIVE_OK);
-	for (; entries->type != ENTRY_END; entries++)
-		entry_write(a, entries);
+	for (size_t i = 0; entries[i].type != ENTRY_END; i++)
+		entry_write(a, &entries[i], OCI_TIME + (time_t)i);
 	cr_assert_eq(archive_write_free(a), ARCHIVE_OK);
 	return out;
 }

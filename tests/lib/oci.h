@@ -22,7 +22,9 @@ struct bytes {
 	size_t len;
 };
 
-/* A tar archive of the entries up to ENTRY_END. */
+/* A tar archive of the entries up to ENTRY_END. The one with index i was modified half a second
+ * after OCI_TIME + i. */
+#define OCI_TIME 1500000000L
 struct bytes tar_make(const struct entry *entries);
 
 /* The same through gzip or zstd. */

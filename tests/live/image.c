@@ -34,6 +34,15 @@ static void build(const struct store *s, const char *dir, const char *name, char
 	cr_assert_eq(run.err_len, 0, "%s", run.err);
 }
 
+/* Sets the time of a file below the test's directory, each time with another part of a second. */
+static void touch(const struct store *s, const char *file, time_t sec)
+{
+	static long part;
+	struct timespec t[2] = { { .tv_sec = sec }, { .tv_sec = sec, .tv_nsec = ++part } };
+
+	cr_assert_eq(utimensat(AT_FDCWD, store_file(s, "%s", file), t, 0), 0, "%s: %m", file);
+}
+
 Test(image, a_function_runs_in_it)
 {
 	cleanup_store struct store s = store_make();
@@ -99,17 +108,24 @@ Test(image, the_same_content_gives_the_same_bytes)
 {
 	cleanup_store struct store s = store_make();
 	cleanup_run struct run run = { 0 }, other = { 0 };
-	struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
 	const char *a = tree_make(&s, "a"), *b = tree_make(&s, "b");
 	char sha_a[65], sha_b[65];
 
-	/* Made in another order, at another time, by another owner. */
+	/* Made in another order, at another time, by another owner; but the files are as old. */
 	PUT(store_file(&s, "a/one"), "1");
 	PUT(store_file(&s, "a/two"), "2");
 	PUT(store_file(&s, "b/two"), "2");
 	PUT(store_file(&s, "b/one"), "1");
-	cr_assert_eq(utimensat(AT_FDCWD, store_file(&s, "b/one"), old, 0), 0);
 	cr_assert_eq(chown(store_file(&s, "b/two"), 12, 34), 0);
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const names[] = { "one", "two", "noop", "whose" };
+		char path[16];
+
+		(void)snprintf(path, sizeof(path), "a/%s", names[i]);
+		touch(&s, path, 1600000000 + (time_t)i);
+		path[0] = 'b';
+		touch(&s, path, 1600000000 + (time_t)i);
+	}
 	build(&s, a, "a", sha_a);
 	build(&s, b, "b", sha_b);
 	cr_assert_str_eq(sha_a, sha_b);
@@ -124,6 +140,64 @@ Test(image, the_same_content_gives_the_same_bytes)
 	PUT(store_file(&s, "b/one"), "3");
 	build(&s, b, "b", sha_b);
 	cr_assert_str_neq(sha_a, sha_b);
+}
+
+/* The times of an image's file and of its root. */
+static void expect_times(const char *path, const char *file, time_t own, time_t root)
+{
+	cleanup_fd int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	cr_assert_eq(fstatat(dir, file, &st, 0), 0, "%s: %m", file);
+	cr_assert(st.st_mtim.tv_sec == own && st.st_mtim.tv_nsec == 0, "%s: %ld.%09ld, not %ld",
+		  file, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, own);
+	cr_assert_eq(fstat(dir, &st), 0);
+	cr_assert(st.st_mtim.tv_sec == root && st.st_mtim.tv_nsec == 0, "the root: %ld.%09ld",
+		  st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
+/* What was compiled before packing is told by the time of its source. */
+Test(image, files_keep_their_times)
+{
+	cleanup_store struct store s = store_make();
+	const char *tree = tree_make(&s, "tree");
+	char sha[65], path[IMAGE_PATH_LEN], other[IMAGE_PATH_LEN];
+	struct cloche_err err = { 0 };
+
+	PUT(store_file(&s, "tree/old"), "");
+	PUT(store_file(&s, "tree/ancient"), "");
+	touch(&s, "tree/noop", 1700000000);
+	touch(&s, "tree/whose", 1700000000);
+	touch(&s, "tree/old", 1600000000);
+	touch(&s, "tree/ancient", -5);
+	build(&s, tree, "kept", sha);
+	cr_assert_eq(image_mount("kept", path, &err), 0, "%s", err.text);
+	expect_times(path, "old", 1600000000, 1700000000);
+	expect_times(path, "noop", 1700000000, 1700000000);
+	expect_times(path, "ancient", 0, 1700000000);
+	/* A bound, as other tools that make things reproducible take it. */
+	cr_assert_eq(setenv("SOURCE_DATE_EPOCH", "1650000000", 1), 0);
+	build(&s, tree, "bounded", sha);
+	cr_assert_eq(image_mount("bounded", other, &err), 0, "%s", err.text);
+	cr_assert_str_neq(path, other);
+	expect_times(other, "old", 1600000000, 1650000000);
+	expect_times(other, "noop", 1650000000, 1650000000);
+}
+
+Test(image, a_bound_of_times_must_be_a_number)
+{
+	static const char *const wrong[] = { "", "yesterday", "-1", "1.5", "99999999999999999999" };
+	cleanup_store struct store s = store_make();
+	const char *tree = tree_make(&s, "tree");
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		cleanup_run struct run run = { 0 };
+
+		cr_assert_eq(setenv("SOURCE_DATE_EPOCH", wrong[i], 1), 0);
+		RUN_IMAGE(&run, "build", "--dir", tree, "tiny");
+		expect_refused(&run, 1, "SOURCE_DATE_EPOCH is '");
+		cr_assert_eq(store_count(&s), 0);
+	}
 }
 
 Test(image, list_and_show_say_what_there_is)

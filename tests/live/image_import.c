@@ -134,6 +134,41 @@ Test(image_import, later_layers_change_earlier_ones)
 			     0);
 }
 
+/* Python, for one, compiles again what seems to have changed since it was compiled. */
+Test(image_import, files_keep_the_times_of_their_layers)
+{
+	cleanup_store struct store s = store_make();
+	const struct entry below[] = {
+		unique(&s),
+		{ ENTRY_FILE, "dir/source", "1" },
+		{ ENTRY_FILE, "dir/changed", "1" },
+		{ ENTRY_HARD, "hard", "dir/source" },
+		{ 0 },
+	};
+	static const struct entry above[] = { { ENTRY_FILE, "dir/changed", "2" }, { 0 } };
+	static const struct {
+		const char *path;
+		time_t mtime;
+	} want[] = {
+		{ "whose", OCI_TIME },	     { "dir/source", OCI_TIME + 1 },
+		{ "dir/changed", OCI_TIME }, { "hard", OCI_TIME + 1 },
+		{ "dir", OCI_TIME + 1 },
+	};
+	const char *dir = store_file(&s, "oci");
+	cleanup_fd int root = -1;
+
+	oci_make(dir, LAYERS(below, above));
+	root = import_open(dir);
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		struct stat st;
+
+		cr_assert_eq(fstatat(root, want[i].path, &st, 0), 0, "%s: %m", want[i].path);
+		cr_expect(st.st_mtim.tv_sec == want[i].mtime && st.st_mtim.tv_nsec == 0,
+			  "%s: %ld.%09ld, not %ld", want[i].path, st.st_mtim.tv_sec,
+			  st.st_mtim.tv_nsec, want[i].mtime);
+	}
+}
+
 /* What the layer replaces has nothing of the layers below in it, wherever a link of theirs led. */
 Test(image_import, whiteouts_follow_no_link_that_their_layer_replaces)
 {

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Modification times in an image: see image_times.h. */
+#include "cli/image_times.h"
+
+#include "base/err.h"
+#include "base/quote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define VARIABLE "SOURCE_DATE_EPOCH"
+
+int image_times_bound(int64_t *ret, struct cloche_err *err)
+{
+	const char *text = getenv(VARIABLE);
+	char shown[QUOTE_LEN];
+
+	*ret = INT64_MAX;
+	if (!text)
+		return 0;
+	errno = 0;
+	*ret = strtoimax(text, NULL, 10);
+	if (!text[0] || text[strspn(text, "0123456789")] || errno)
+		return cloche_err_set(err, EINVAL,
+				      VARIABLE " is %s: set it to seconds since 1970, or unset it",
+				      quote(shown, text));
+	return 0;
+}
+
+/* ---- the tree -------------------------------------------------------------------------------- */
+
+static void tree_close(FTS **fts)
+{
+	if (*fts)
+		(void)fts_close(*fts);
+}
+
+#define cleanup_tree __attribute__((cleanup(tree_close)))
+
+static FTS *tree_open(const char *tree)
+{
+	char *const paths[] = { (char *)tree, NULL };
+
+	return fts_open(paths, FTS_PHYSICAL, NULL);
+}
+
+/* 1: there is an entry, directories on the way up only; 0: there are no more. */
+static int tree_next(FTS *fts, FTSENT **ret)
+{
+	errno = 0;
+	while ((*ret = fts_read(fts)))
+		switch ((*ret)->fts_info) {
+		case FTS_D:
+			break;
+		case FTS_DNR:
+		case FTS_ERR:
+		case FTS_NS:
+			return -(*ret)->fts_errno;
+		default:
+			return 1;
+		}
+	return -errno;
+}
+
+static int64_t within(int64_t t, int64_t latest)
+{
+	return t < 0 ? 0 : t > latest ? latest : t;
+}
+
+static int newest_find(const char *tree, int64_t latest, int64_t *ret)
+{
+	cleanup_tree FTS *fts = tree_open(tree);
+	FTSENT *e;
+	int r;
+
+	*ret = 0;
+	if (!fts)
+		return -errno;
+	while ((r = tree_next(fts, &e)) > 0) {
+		int64_t t = within(e->fts_statp->st_mtime, latest);
+
+		if (e->fts_info == FTS_F && t > *ret)
+			*ret = t;
+	}
+	return r;
+}
+
+static int times_set(const char *tree, bool keep, int64_t latest, int64_t newest)
+{
+	cleanup_tree FTS *fts = tree_open(tree);
+	FTSENT *e;
+	int r;
+
+	if (!fts)
+		return -errno;
+	while ((r = tree_next(fts, &e)) > 0) {
+		bool own = keep && e->fts_info == FTS_F;
+		struct timespec t[2] = { { .tv_nsec = UTIME_OMIT } };
+
+		t[1].tv_sec = own ? within(e->fts_statp->st_mtime, latest) : newest;
+		if (utimensat(AT_FDCWD, e->fts_accpath, t, AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+	}
+	return r;
+}
+
+int image_times_settle(const char *tree, bool keep, int64_t latest, int64_t *ret_newest,
+		       struct cloche_err *err)
+{
+	int r = 0;
+
+	*ret_newest = 0;
+	if (keep)
+		r = newest_find(tree, latest, ret_newest);
+	if (r == 0)
+		r = times_set(tree, keep, latest, *ret_newest);
+	return r < 0 ? cloche_err_sys(err, -r, "set the times in the image") : 0;
+}
