@@ -109,6 +109,39 @@ static int folder_make(struct maker *m, struct cloche_err *err)
 
 /* ---- the worker ------------------------------------------------------------------------------ */
 
+/* What is built must not depend on who builds it, where and when: the tools see nothing of the
+ * caller's environment but the way to the archive. (Python alone has a dozen variables that change
+ * what it compiles.) */
+static int worker_environment(const struct maker *m, struct cloche_err *err)
+{
+	static const char *const kept[] = { "http_proxy", "https_proxy", "ftp_proxy",	"all_proxy",
+					    "no_proxy",	  "HTTP_PROXY",	 "HTTPS_PROXY", "FTP_PROXY",
+					    "ALL_PROXY",  "NO_PROXY",	 "APT_CONFIG" };
+	const size_t n = sizeof(kept) / sizeof(kept[0]);
+	char *values[sizeof(kept) / sizeof(kept[0])] = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *value = getenv(kept[i]);
+
+		values[i] = value ? strdup(value) : NULL;
+		r |= value && !values[i];
+	}
+	r |= clearenv();
+	for (size_t i = 0; i < n; i++) {
+		if (values[i])
+			r |= setenv(kept[i], values[i], 1);
+		free(values[i]);
+	}
+	r |= setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	r |= setenv("SOURCE_DATE_EPOCH", "0", 1);
+	r |= setenv("LC_ALL", "C.UTF-8", 1);
+	r |= setenv("TZ", "UTC", 1);
+	r |= setenv("TMPDIR", m->dir, 1);
+	r |= setenv("HOME", m->dir, 1);
+	return r ? cloche_err_sys(err, ENOMEM, "set the environment of the build") : 0;
+}
+
 static int worker_world(struct maker *m, struct cloche_err *err)
 {
 	(void)setsid();
@@ -118,12 +151,7 @@ static int worker_world(struct maker *m, struct cloche_err *err)
 		return cloche_err_sys(err, errno, "set up the mounts of the build");
 	if (chdir(m->dir) < 0)
 		return cloche_err_sys(err, errno, "enter '%.200s'", m->dir);
-	/* What is built must not depend on who builds it, where and when. */
-	if (setenv("SOURCE_DATE_EPOCH", "0", 1) < 0 || setenv("LC_ALL", "C.UTF-8", 1) < 0 ||
-	    setenv("TZ", "UTC", 1) < 0 || setenv("TMPDIR", m->dir, 1) < 0 ||
-	    setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1) < 0)
-		return cloche_err_sys(err, errno, "set the environment of the build");
-	return 0;
+	return worker_environment(m, err);
 }
 
 static int worker_make(struct maker *m, struct cloche_err *err)

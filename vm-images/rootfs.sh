@@ -77,9 +77,10 @@ if [ -x usr/bin/busybox ]; then
 	done
 fi
 # Without it Python compiles its library anew in every read-only context. Not tied to the times of
-# the sources, which packing changes, and read without looking at the sources at all.
+# the sources, which packing changes, and read without looking at the sources at all. (-B: what the
+# compiler itself imports would be written first, the usual way, and then be passed over.)
 if [ -x usr/bin/python3 ]; then
-	PYTHONHASHSEED=0 chroot . /usr/bin/python3 -m compileall -q -j1 --invalidation-mode unchecked-hash \
+	PYTHONHASHSEED=0 chroot . /usr/bin/python3 -B -m compileall -q -j1 --invalidation-mode unchecked-hash \
 		"/usr/lib/$(readlink usr/bin/python3)" >&2
 fi
 chroot . /sbin/ldconfig

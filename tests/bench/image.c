@@ -33,8 +33,6 @@ void stage_image_make(struct stage *stage)
 
 	snprintf(store, sizeof(store), "%s/images", stage->dir);
 	r = stage_mkdir(store, &err);
-	if (r == 0 && setenv("CLOCHE_IMAGES", store, 1) < 0)
-		r = cloche_err_sys(&err, ENOMEM, "set CLOCHE_IMAGES");
 	if (r == 0) {
 		printf("\nbuilding the image '%s' ...\n", STAGE_IMAGE);
 		fflush(stdout);

@@ -21,9 +21,9 @@
 int run_start(struct command *command, const struct stage *stage, pid_t *ret,
 	      struct cloche_err *err)
 {
-	static char ledger[sizeof(stage->dir) + 32];
+	static char ledger[sizeof(stage->dir) + 32], images[sizeof(stage->dir) + 32];
 	static char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", ledger,
-				     NULL };
+				     images, NULL };
 	static unsigned serial;
 	posix_spawn_file_actions_t files;
 	int r;
@@ -31,8 +31,10 @@ int run_start(struct command *command, const struct stage *stage, pid_t *ret,
 	if (command->id_at >= 0)
 		snprintf(command->argv[command->id_at], 64, "cloche-bench-%d-%u", (int)getpid(),
 			 serial++);
-	/* What a run costs includes its record, but not in this host's own ledger. */
+	/* What a run costs includes its record, but not in this host's own ledger; and the host's own
+	 * images are not replaced by those that are measured. */
 	snprintf(ledger, sizeof(ledger), "CLOCHE_LEDGER=%s/ledger", stage->dir);
+	snprintf(images, sizeof(images), "CLOCHE_IMAGES=%s/images", stage->dir);
 	r = posix_spawn_file_actions_init(&files);
 	if (r)
 		return cloche_err_sys(err, r, "prepare '%s'", command->argv[0]);
