@@ -126,6 +126,8 @@ static void targets_say(struct bench *bench, const struct figures *f)
 		   (double)f->image_noop_ns / 1e6, 1.1 * (double)f->host_noop_ns / 1e6, " ms");
 	target_say(bench, "python3 in an image: 1.1 x the same in the host's /usr",
 		   (double)f->image_python_ns / 1e6, 1.1 * (double)f->host_python_ns / 1e6, " ms");
+	target_say(bench, "python3 of an image of DIR: 1.1 x the same in DIR",
+		   (double)f->tree_image_ns / 1e6, 1.1 * (double)f->tree_ns / 1e6, " ms");
 	target_say(bench, "100 at a time, 500 mounts: 1.5 x one at a time, none", f->parallel_ratio,
 		   1.5, "");
 	target_say(bench, "busy loop: 99 of 100 end within 2 ms of the limit",

@@ -24,7 +24,8 @@ struct bench {
 struct figures {
 	int64_t bwrap_ns, cloche_ns, runc_ns, bwrap_idle_ns, cloche_idle_ns;
 	int64_t host_noop_ns, image_noop_ns, host_python_ns, image_python_ns;
-	double parallel_ratio; /* 100 at a time, 500 mounts : 1 at a time, none */
+	int64_t tree_ns, tree_image_ns; /* of the same python3 */
+	double parallel_ratio;		/* 100 at a time, 500 mounts : 1 at a time, none */
 	int64_t overshoot_burn_p99_ns, overshoot_bomb_p99_ns;
 };
 

@@ -66,7 +66,7 @@ static const struct table tables[] = {
 		.ids = { SUBJECT_BARE, SUBJECT_BWRAP, SUBJECT_CLOCHE },
 		.n_ids = 3,
 	},
-	/* These two by themselves: beside others that run from the host's /usr, its pages are
+	/* In pairs by themselves: beside others that run from the host's /usr, its pages are
 	 * found in the processor's caches more often. */
 	{
 		.key = "image_noop",
@@ -84,6 +84,15 @@ static const struct table tables[] = {
 		.rounds = 100,
 		.quick_rounds = 20,
 		.ids = { SUBJECT_CLOCHE, SUBJECT_CLOCHE_IMAGE },
+		.n_ids = 2,
+	},
+	{
+		.key = "tree_python",
+		.title = "The host's python3 -c pass, in a directory DIR and in an image",
+		.work = WORK_PYTHON,
+		.rounds = 100,
+		.quick_rounds = 20,
+		.ids = { SUBJECT_CLOCHE_TREE, SUBJECT_CLOCHE_TREE_IMAGE },
 		.n_ids = 2,
 	},
 };
@@ -219,12 +228,17 @@ static void figures_take(const struct table *table, struct turn *turns, struct f
 {
 	int64_t cloche = turns_median(turns, table->n_ids, SUBJECT_CLOCHE);
 	int64_t image = turns_median(turns, table->n_ids, SUBJECT_CLOCHE_IMAGE);
+	int64_t tree = turns_median(turns, table->n_ids, SUBJECT_CLOCHE_TREE);
 
 	if (image) {
 		bool noop = table->work == WORK_NOOP;
 
 		*(noop ? &figures->host_noop_ns : &figures->host_python_ns) = cloche;
 		*(noop ? &figures->image_noop_ns : &figures->image_python_ns) = image;
+	} else if (tree) {
+		figures->tree_ns = tree;
+		figures->tree_image_ns =
+			turns_median(turns, table->n_ids, SUBJECT_CLOCHE_TREE_IMAGE);
 	} else if (table->idle_ns) {
 		figures->bwrap_idle_ns = turns_median(turns, table->n_ids, SUBJECT_BWRAP);
 		figures->cloche_idle_ns = cloche;
@@ -295,9 +309,9 @@ int latency_measure(struct bench *bench, struct figures *figures, struct cloche_
 {
 	int r = 0;
 
-	stage_image_make(&bench->stage);
+	stage_images_make(&bench->stage);
 	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables) && r == 0; i++)
 		r = table_measure(bench, &tables[i], figures, err);
-	stage_image_remove(&bench->stage);
+	stage_images_remove(&bench->stage);
 	return r < 0 ? r : repeat_measure(bench, err);
 }

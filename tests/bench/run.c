@@ -31,8 +31,8 @@ int run_start(struct command *command, const struct stage *stage, pid_t *ret,
 	if (command->id_at >= 0)
 		snprintf(command->argv[command->id_at], 64, "cloche-bench-%d-%u", (int)getpid(),
 			 serial++);
-	/* What a run costs includes its record, but not in this host's own ledger; and the host's own
-	 * images are not replaced by those that are measured. */
+	/* What a run costs includes its record, but not in this host's own ledger; and the host's
+	 * own images are not replaced by those that are measured. */
 	snprintf(ledger, sizeof(ledger), "CLOCHE_LEDGER=%s/ledger", stage->dir);
 	snprintf(images, sizeof(images), "CLOCHE_IMAGES=%s/images", stage->dir);
 	r = posix_spawn_file_actions_init(&files);

@@ -70,9 +70,21 @@ static const struct {
 			  "@helpers:/opt/bench", "--", "@inside" },
 	},
 	[SUBJECT_CLOCHE_IMAGE] = {
-		.name = "cloche run --rootfs",
+		.name = "--rootfs " STAGE_IMAGE,
 		.tool = "@cloche",
 		.argv = { "@cloche", "run", "-q", "--rootfs", STAGE_IMAGE, "-b",
+			  "@helpers:/opt/bench", "--", "@inside" },
+	},
+	[SUBJECT_CLOCHE_TREE] = {
+		.name = "--rootfs DIR",
+		.tool = "@cloche",
+		.argv = { "@cloche", "run", "-q", "--rootfs", "@tree", "-b",
+			  "@helpers:/opt/bench", "--", "@inside" },
+	},
+	[SUBJECT_CLOCHE_TREE_IMAGE] = {
+		.name = "--rootfs IMAGE of DIR",
+		.tool = "@cloche",
+		.argv = { "@cloche", "run", "-q", "--rootfs", STAGE_TREE_IMAGE, "-b",
 			  "@helpers:/opt/bench", "--", "@inside" },
 	},
 	[SUBJECT_CLOCHE_REPEAT] = {
@@ -118,8 +130,10 @@ const char *subject_missing(enum subject_id id, const struct stage *stage)
 		return NULL;
 	if (!strcmp(tool, "@cloche"))
 		tool = stage->cloche;
-	if (id == SUBJECT_CLOCHE_IMAGE && !stage->has_image)
+	if (id == SUBJECT_CLOCHE_IMAGE && stage->no_image[0])
 		return stage->no_image;
+	if ((id == SUBJECT_CLOCHE_TREE || id == SUBJECT_CLOCHE_TREE_IMAGE) && stage->no_tree[0])
+		return stage->no_tree;
 	if (access(tool, X_OK) == 0)
 		return NULL;
 	snprintf(why, sizeof(why), "%s is not there", tool);
@@ -144,7 +158,7 @@ static char *word_expand(const char *word, const struct stage *stage)
 	} places[] = {
 		{ "@cloche", stage->cloche }, { "@helpers", stage->helpers },
 		{ "@report", stage->report }, { "@bundle", stage->bundle },
-		{ "@state", stage->state },
+		{ "@state", stage->state },   { "@tree", stage->tree },
 	};
 	char *text;
 
@@ -284,6 +298,7 @@ int stage_make(struct stage *stage, const char *helpers, const char *profile,
 	}
 	snprintf(stage->bundle, sizeof(stage->bundle), "%s/bundle", stage->dir);
 	snprintf(stage->state, sizeof(stage->state), "%s/state", stage->dir);
+	snprintf(stage->tree, sizeof(stage->tree), "%s/tree", stage->dir);
 	snprintf(stage->filter, sizeof(stage->filter), "%s/filter.bpf", stage->dir);
 	snprintf(stage->report, sizeof(stage->report), "%s/report.json", stage->dir);
 	r = bundle_make(stage, err);

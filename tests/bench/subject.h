@@ -21,6 +21,8 @@ enum subject_id {
 	SUBJECT_CLOCHE,
 	SUBJECT_CLOCHE_REPORT,
 	SUBJECT_CLOCHE_IMAGE,
+	SUBJECT_CLOCHE_TREE,
+	SUBJECT_CLOCHE_TREE_IMAGE,
 	SUBJECT_CLOCHE_REPEAT,
 	SUBJECT_CLOCHE_50MS,
 	SUBJECT_CLOCHE_1S,
@@ -41,6 +43,8 @@ enum subject_id {
 /* The descriptor at which a runner that reads a compiled filter finds it. */
 #define FILTER_FD 9
 
+#define ERR_LEN sizeof(((struct cloche_err *)NULL)->text)
+
 /* Where the bench's things are; made by stage_make. Paths are absolute. */
 struct stage {
 	char dir[64];		/* our own, under /tmp; removed by stage_remove */
@@ -52,11 +56,14 @@ struct stage {
 	char filter[96];	/* the profile, compiled */
 	char report[96];	/* where cloche writes its JSON report */
 	int null_fd, errors_fd; /* stdin and stdout; stderr of what is run */
-	bool has_image;		/* STAGE_IMAGE is in a store of the bench's own */
-	char no_image[sizeof(((struct cloche_err *)NULL)->text)]; /* why not */
+	char tree[96];		/* the host's python3 and what it needs, as a root */
+	/* Why there is no STAGE_IMAGE, no tree or no STAGE_TREE_IMAGE; empty: there is. */
+	char no_image[ERR_LEN], no_tree[ERR_LEN];
 };
 
-#define STAGE_IMAGE "python3"
+/* In a store of the bench's own. */
+#define STAGE_IMAGE	 "python3"
+#define STAGE_TREE_IMAGE "tree"
 
 #define STAGE_EMPTY                            \
 	{                                      \
@@ -69,9 +76,9 @@ int stage_make(struct stage *stage, const char *helpers, const char *profile,
 	       struct cloche_err *err);
 void stage_remove(struct stage *stage);
 
-/* Builds the image and points CLOCHE_IMAGES to it; what hinders it is no error of the bench. */
-void stage_image_make(struct stage *stage);
-void stage_image_remove(struct stage *stage);
+/* Makes the tree and the images; what hinders it is no error of the bench. */
+void stage_images_make(struct stage *stage);
+void stage_images_remove(struct stage *stage);
 
 #define COMMAND_ARGS 32
 
