@@ -19,7 +19,7 @@ packages() {
 		mmdebstrap erofs-utils ;;
 	lint) echo clang-format clang-tidy cppcheck shellcheck ;;
 	bench) echo bubblewrap crun runc hyperfine ;;
-	vm) echo qemu-system-x86 cpio ;;
+	vm) echo qemu-system-x86 cpio lz4 xz-utils zstd ;;
 	browser) echo chromium chromium-driver python3 ;;
 	*)
 		echo "deps: unknown group '$1': expected build, test, lint, bench, vm or browser" >&2

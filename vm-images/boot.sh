@@ -141,16 +141,21 @@ if [ -z "$accel" ]; then
 	fi
 fi
 
-# An emulated processor has no secrets to guard and no clock to calibrate (lpj: a tick of 4 ms at
-# 2.5 GHz), and its disks reach all memory (swiotlb would be cleared for nothing): they save most of a second.
-faster=''
-[ "$accel" = kvm ] ||
-	faster="mitigations=off cryptomgr.notests tsc=reliable lpj=10000000 no_timer_check nokaslr swiotlb=noforce"
+# What an emulated processor does for nothing, a second in all: it has no secrets to guard, no clock to
+# calibrate (lpj: a tick of 4 ms at 2.5 GHz), no noise to measure (jent), and its disks reach all memory
+# (swiotlb would be cleared). With all that QEMU can emulate (max) the kernel patches itself in more
+# places and has eight times as much to save at each switch.
+cpu=max faster=''
+if [ "$accel" != kvm ]; then
+	cpu=qemu64,+rdrand,+rdtscp
+	faster="mitigations=off cryptomgr.notests initcall_blacklist=jent_mod_init tsc=reliable lpj=10000000"
+	faster="$faster no_timer_check init_on_alloc=0 swiotlb=noforce"
+fi
 
 # init.c knows the disks by these nsid.
-set -- -accel "$accel" -M q35,smm=off,usb=off,vmport=off -cpu max -smp "$VM_CPUS" -m "$VM_MEMORY" \
+set -- -accel "$accel" -M q35,smm=off,usb=off,vmport=off,i8042=off -cpu "$cpu" -smp "$VM_CPUS" -m "$VM_MEMORY" \
 	-nodefaults -no-user-config -display none -no-reboot \
-	-kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" \
+	-kernel "$kernel/vmlinux" -initrd "$kernel/initrd" \
 	-chardev "file,id=console,path=$work/console" -serial chardev:console \
 	-device isa-debug-exit,iobase=0xf4,iosize=4 \
 	-chardev "file,id=status,path=$work/status" -device isa-debugcon,iobase=0x502,chardev=status \
