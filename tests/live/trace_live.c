@@ -367,31 +367,45 @@ static void watcher_start(struct watcher *w, const char *format)
 	expect_has(said, "watching");
 }
 
-/* The last line of the invocation, when it has come: owned by the watcher's text. */
-static const char *last_line(const struct watcher *w, const char *id)
+static bool is_last(const char *line, const char *id)
 {
-	for (const char *line = w->text; line && *line; line = strchr(line, '\n') + 1) {
-		const char *end = strchr(line, '\n');
-		cleanup_free char *one = end ? strndup(line, (size_t)(end - line)) : NULL;
+	return strstr(line, id) &&
+	       (strstr(line, "\"event\":\"end\"") || strstr(line, "\"event\":\"gone\"") ||
+		strstr(line, "  end ") || strstr(line, "  gone: "));
+}
 
-		if (!end)
-			break;
-		if (strstr(one, id) &&
-		    (strstr(one, "\"event\":\"end\"") || strstr(one, "\"event\":\"gone\"") ||
-		     strstr(one, "  end ") || strstr(one, "  gone: ")))
+/* The last line of the invocation, when it has come: owned by the watcher's text. Looked for from
+ * *at on, which is moved behind the whole lines that are not it. */
+static const char *last_line_from(const struct watcher *w, const char *id, size_t *at)
+{
+	const char *line, *end;
+
+	for (; w->text && (end = strchr(line = w->text + *at, '\n'));
+	     *at += (size_t)(end - line) + 1) {
+		cleanup_free char *one = strndup(line, (size_t)(end - line));
+
+		if (is_last(one, id))
 			return line;
 	}
 	return NULL;
+}
+
+static const char *last_line(const struct watcher *w, const char *id)
+{
+	size_t at = 0;
+
+	return last_line_from(w, id, &at);
 }
 
 /* What was said of one invocation, until its end: lines, to be freed. */
 static char *watcher_see(struct watcher *w, const char *id)
 {
 	char *text = NULL;
-	size_t size;
+	size_t size, at = 0;
 	FILE *f;
 
-	while (!last_line(w, id))
+	/* What was looked at once is not again: there may be tens of thousands of lines. */
+	while (!last_line_from(w, id, &at))
 		cr_assert(watcher_read(w), "no end of %s in: %s", id, w->text ? w->text : "");
 	f = open_memstream(&text, &size);
 	for (const char *line = w->text, *end; line && (end = strchr(line, '\n')); line = end + 1) {
