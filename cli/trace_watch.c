@@ -22,6 +22,7 @@
 #include <linux/bpf.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -58,14 +59,24 @@ enum { WAKE, LISTENER, FIRST_RUN };
 
 static volatile sig_atomic_t stopped;
 static int wake_fd = -1;
+static timer_t prod;
 
+/* From then on a timer interrupts what may wait for a reader who sleeps: not only the write that
+ * the signal met, also one that begins just after it. */
 static void on_signal(int sig)
 {
+	static const struct itimerspec soon = { .it_value.tv_nsec = 10 * NSEC_PER_MSEC,
+						.it_interval.tv_nsec = 10 * NSEC_PER_MSEC };
 	int saved = errno;
 
 	stopped = 1;
 	(void)eventfd_write(wake_fd, 1);
+	(void)timer_settime(prod, 0, &soon, NULL);
 	errno = saved;
+}
+
+static void on_prod(int sig)
+{
 }
 
 /* ---- lines -------------------------------------------------------------------------------- */
@@ -238,7 +249,7 @@ static bool take_messages(struct watch *w, struct run *run)
 		if (n == 0)
 			return false;
 		w->buf[n] = 0;
-		while ((end = strchr(line, '\n'))) {
+		while (!stopped && (end = strchr(line, '\n'))) {
 			*end = 0;
 			take_line(w, run, line, (size_t)(end - line));
 			line = end + 1;
@@ -299,6 +310,11 @@ static void watch_once(struct watch *w, int timeout_ms)
 		accept_runs(w);
 }
 
+static int write_failed(struct cloche_err *err)
+{
+	return cloche_err_sys(err, errno ? errno : EIO, "write what is seen");
+}
+
 static int loop(struct watch *w, struct cloche_err *err)
 {
 	int64_t until_ns = clock_now_ns() + w->opt->for_ns;
@@ -313,20 +329,31 @@ static int loop(struct watch *w, struct cloche_err *err)
 			left = 86400 * NSEC_PER_SEC;
 		watch_once(w, w->opt->for_ns ? (int)(left / NSEC_PER_MSEC) + 1 : -1);
 		if ((fflush(w->opt->out) || ferror(w->opt->out)) && !stopped)
-			return cloche_err_sys(err, errno ? errno : EIO, "write what is seen");
+			return write_failed(err);
 	}
+	/* What nobody takes when it is told to end is dropped. */
+	if (stopped && fflush(w->opt->out)) {
+		if (errno != EINTR)
+			return write_failed(err);
+		__fpurge(w->opt->out);
+	}
+	if (stopped)
+		clearerr(w->opt->out);
 	return 0;
 }
 
 static int open_signals(struct cloche_err *err)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
-	/* No SA_RESTART: a write to a reader who sleeps ends, too. */
-	struct sigaction act = { .sa_handler = on_signal };
+	/* No SA_RESTART: they are to end a write. */
+	struct sigaction act = { .sa_handler = on_signal }, prodded = { .sa_handler = on_prod };
 
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (wake_fd < 0)
 		return cloche_err_sys(err, errno, "eventfd");
+	(void)sigaction(SIGALRM, &prodded, NULL);
+	if (timer_create(CLOCK_MONOTONIC, NULL, &prod) < 0)
+		return cloche_err_sys(err, errno, "timer_create");
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		(void)sigaction(ends[i], &act, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);

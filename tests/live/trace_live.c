@@ -569,6 +569,31 @@ Test(trace_live, a_reader_who_left_ends_it_quietly)
 	cr_expect_str_eq(run.err, "cloche trace: watching\n");
 }
 
+/* Its pipe is full and it waits for a reader who sleeps: a signal ends it all the same. */
+Test(trace_live, a_reader_who_sleeps_keeps_it_from_no_end)
+{
+	cleanup_watcher struct watcher w = NO_WATCHER;
+	cleanup_run struct run run = { 0 };
+	char path[64];
+	int status = 0;
+
+	watcher_start(&w, "json");
+	RUN_CLOCHE(&run, "-q", "--", "sh", "-c",
+		   "i=0; while [ $i -lt 5000 ]; do : >/tmp/a; i=$((i + 1)); done");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	/* "1 0x1 …": it waits in write(1, …). */
+	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", w.pid);
+	for (bool waits = false; !waits;) {
+		cleanup_free char *call = contents(path);
+
+		waits = strncmp(call, "1 0x1 ", 6) == 0;
+	}
+	(void)kill(w.pid, SIGTERM);
+	cr_assert_eq(waitpid(w.pid, &status, 0), w.pid);
+	w.pid = 0;
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
+}
+
 Test(trace_live, without_the_meter_start_and_end)
 {
 	cleanup_watcher struct watcher w = NO_WATCHER;
