@@ -45,12 +45,15 @@ static double share_of(unsigned megabytes, const char *command, double *ret_othe
  */
 static void check_share(unsigned megabytes, const char *command)
 {
-	double delivered = 0, others = 0;
+	double delivered = 0, others = 0, taken;
 	bool right = false;
 
 	for (int i = 0; i < 3 && !right; i++) {
 		delivered = share_of(megabytes, command, &others);
-		right = delivered <= 1 + MARGIN && delivered + others >= 1 - MARGIN;
+		/* The kernel's sum of throttling may exceed all waiting by some of it: under a
+		 * small quota, which waits 13 times as long as it runs, by a fifth of the share. */
+		taken = others > 0 ? others : 0;
+		right = delivered <= 1 + MARGIN && delivered + taken >= 1 - MARGIN;
 	}
 	cr_expect(right, "%u MB: %.4f of the share, %.4f to others", megabytes, delivered, others);
 }
