@@ -12,7 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <fts.h>
 #include <limits.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -40,15 +40,19 @@ struct maker {
 
 /* ---- the folder ------------------------------------------------------------------------------ */
 
-static int entry_remove(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)remove(path);
-	return 0;
-}
-
+/* Changes the directory on its way and back: the paths may be longer than any call takes. */
 static void tree_remove(const char *path)
 {
-	(void)nftw(path, entry_remove, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	char *const paths[] = { (char *)path, NULL };
+	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_XDEV, NULL);
+	FTSENT *e;
+
+	if (!fts)
+		return;
+	while ((e = fts_read(fts)))
+		if (e->fts_info != FTS_D)
+			(void)remove(e->fts_accpath);
+	(void)fts_close(fts);
 }
 
 /* Folders of makers that are dead: nobody holds their lock. */

@@ -30,6 +30,7 @@
 #include <sys/wait.h>
 
 #define TOOL_LOG_MAX (1U << 20)
+#define SHOWN_MAX    (QUOTE_LEN - 60) /* quotes and escapes take room */
 #define FULL_BYTES   (1U << 20)
 #define WATCH_MS     250
 #define WATCH_FULL   8 /* looks in a row: a disk may be full for a moment */
@@ -60,7 +61,9 @@ static const char *telling_line(char *log)
 			error = line;
 		last = line;
 	}
-	return error ? error : last;
+	last = error ? error : last;
+	/* Of a long one the end, where the reason is. */
+	return strlen(last) > SHOWN_MAX ? last + strlen(last) - SHOWN_MAX : last;
 }
 
 static _Noreturn void tool_exec(const char *const argv[], int log)

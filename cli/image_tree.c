@@ -16,7 +16,9 @@
 #include <sys/stat.h>
 
 #define LINKS_MAX 40
-#define DEPTH_MAX 1024
+
+/* Trees are cleared with two open directories a level; 1024 files may be open by default. */
+#define DEPTH_MAX 256
 
 /* A path on its way: done holds no link and no "..", left is what is still to be walked. */
 struct walk {
@@ -79,6 +81,15 @@ static int walk_link(struct walk *w, const char *path, struct cloche_err *err)
 	return 0;
 }
 
+static unsigned depth_of(const char *path)
+{
+	unsigned n = 1;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
 static int walk_into(struct walk *w, const char *name, struct cloche_err *err)
 {
 	char path[PATH_MAX + NAME_MAX + 2];
@@ -87,6 +98,9 @@ static int walk_into(struct walk *w, const char *name, struct cloche_err *err)
 	(void)snprintf(path, sizeof(path), "%s%s%s", w->done, w->done[0] ? "/" : "", name);
 	if (strlen(path) >= PATH_MAX)
 		return too_long(err);
+	if (depth_of(path) > DEPTH_MAX)
+		return cloche_err_set(err, ELOOP, "refused: it is more than %d directories deep",
+				      DEPTH_MAX);
 	if (fstatat(w->tree, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		if (errno != ENOENT || mkdirat(w->tree, path, 0755) < 0)
 			return cloche_err_sys(err, errno, "make its directory");

@@ -184,6 +184,33 @@ Test(image, files_keep_their_times)
 	expect_times(other, "noop", 1650000000, 1650000000);
 }
 
+/* Deeper than a path can say. */
+Test(image, a_tree_too_deep_leaves_nothing)
+{
+	cleanup_store struct store s = store_make();
+	const char *tree = tree_make(&s, "tree");
+	cleanup_run struct run run = { 0 }, gone = { 0 };
+	cleanup_fd int at = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[200];
+
+	memset(name, 'd', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	for (int i = 0; i < 40; i++) {
+		int below;
+
+		cr_assert_eq(mkdirat(at, name, 0755), 0, "%m");
+		below = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		cr_assert(below >= 0, "%m");
+		(void)close(at);
+		at = below;
+	}
+	RUN_IMAGE(&run, "build", "--dir", tree, "deep");
+	expect_refused(&run, 1, "File name too long");
+	cr_assert_eq(store_count(&s), 0);
+	RUN(&gone, "rm", "-r", tree);
+	cr_assert_eq(gone.status, 0, "%s", gone.err);
+}
+
 Test(image, a_bound_of_times_must_be_a_number)
 {
 	static const char *const wrong[] = { "", "yesterday", "-1", "1.5", "99999999999999999999" };

@@ -169,6 +169,20 @@ Test(image_import, files_keep_the_times_of_their_layers)
 	}
 }
 
+/* None that could be made and not removed again. */
+Test(image_import, what_is_too_deep_is_refused)
+{
+	cleanup_store struct store s = store_make();
+	const char *dir = store_file(&s, "oci");
+	char path[2001];
+
+	for (size_t i = 0; i + 1 < sizeof(path); i += 2)
+		memcpy(path + i, "d/", 3);
+	path[sizeof(path) - 2] = 0;
+	oci_make(dir, LAYERS(((const struct entry[]){ { ENTRY_FILE, path, "" }, { 0 } })));
+	import_refused(&s, dir, "it is more than 256 directories deep");
+}
+
 /* What the layer replaces has nothing of the layers below in it, wherever a link of theirs led. */
 Test(image_import, whiteouts_follow_no_link_that_their_layer_replaces)
 {
