@@ -40,7 +40,8 @@ static const char help[] =
 	"Options:\n"
 	"      --recipe FILE  build from this list of packages, one a line;\n"
 	"                     'include base' takes in a shipped recipe\n"
-	"      --dir DIR      build from what is in a directory\n"
+	"      --dir DIR      build from what is in a directory, without what is mounted\n"
+	"                     below it\n"
 	"      --ref REF      which image of several: its tag or digest\n"
 	"      --json         JSON, for list one object a line\n"
 	"  -h, --help         this text\n\n"
@@ -342,7 +343,7 @@ static int remove_one(int store, const char *name, struct cloche_err *err)
 	struct image image = { .fd = -1 };
 	int r = image_open(store, name, &image, err);
 
-	if (r < 0 && r != -EBADMSG)
+	if (r < 0 && r != -EBADMSG && r != -EPERM)
 		return r;
 	(void)snprintf(file, sizeof(file), "%s" IMAGE_SUFFIX, name);
 	if (unlinkat(store, file, 0) < 0 || fsync(store) < 0)
@@ -394,19 +395,21 @@ static const struct word *word_find(const char *name)
 static int args_parse(int argc, char **argv, const struct word *w, struct args *a)
 {
 	char shown[QUOTE_LEN];
-	int c;
+	int c, at = 0;
 
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":h", table, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, ":h", table, &at)) >= 0) {
 		char letter = c == OPT_RECIPE ? 'r' : c == OPT_DIR ? 'd' : c == OPT_REF ? 'R' : 'j';
 
 		if (c == 'h')
 			return 1;
 		if (c == ':')
 			return usage("option %s needs a value", quote(shown, argv[optind - 1]));
-		if (c == '?' || !strchr(w->options, letter))
+		if (c == '?')
 			return usage("%s: unknown option %s", w->name,
 				     quote(shown, argv[optind - 1]));
+		if (!strchr(w->options, letter))
+			return usage("%s: unknown option '--%s'", w->name, table[at].name);
 		if (c == OPT_RECIPE)
 			a->recipe = optarg;
 		else if (c == OPT_DIR)

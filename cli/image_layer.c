@@ -11,6 +11,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sodium/crypto_hash_sha256.h>
 #include <sodium/utils.h>
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define CHUNK		(256U << 10)
 #define WHITEOUT	".wh."
@@ -140,10 +142,19 @@ static int file_write(struct reader *r, struct archive_entry *e, int dir, const 
 					   { .tv_sec = archive_entry_mtime(e) } };
 	cleanup_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	cleanup_free char *buf = malloc(CHUNK);
+	int64_t size = archive_entry_size(e);
+	struct statvfs fs;
 	la_ssize_t n;
 
 	if (fd < 0 || !buf)
 		return cloche_err_sys(err, fd < 0 ? errno : ENOMEM, "make");
+	/* A sparse file of a few bytes in the archive may be of any size. */
+	if (fstatvfs(fd, &fs) == 0 && size > 0 &&
+	    (uint64_t)size / fs.f_frsize >= (uint64_t)fs.f_bavail)
+		return cloche_err_set(err, ENOSPC,
+				      "it is %" PRId64 " bytes, and the disk of the image store "
+				      "has %" PRIu64 " free",
+				      size, (uint64_t)fs.f_bavail * fs.f_frsize);
 	while ((n = archive_read_data(r->tar, buf, CHUNK)) > 0)
 		for (la_ssize_t done = 0; done < n;) {
 			ssize_t w = write(fd, buf + done, (size_t)(n - done));

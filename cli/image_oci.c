@@ -454,7 +454,7 @@ static int docker_import(struct oci *o, struct cloche_err *err)
 {
 	const json_t *image = NULL, *at, *tag;
 	json_t *list = NULL;
-	char names[256];
+	char names[256], shown[QUOTE_LEN];
 	size_t i, k, n = 0;
 	int r = json_file(o, "manifest.json", &list, err);
 
@@ -468,7 +468,12 @@ static int docker_import(struct oci *o, struct cloche_err *err)
 			n++;
 		}
 	}
-	if (r == 0 && n != 1)
+	if (r == 0 && json_array_size(list) == 0)
+		r = bad(err, "it holds no image");
+	else if (r == 0 && n == 0)
+		r = cloche_err_set(err, ENOENT, "it has no image %s; there is: %s",
+				   quote(shown, o->ref), keys_list(o->refs, names, sizeof(names)));
+	else if (r == 0 && n != 1)
 		r = cloche_err_set(err, EINVAL, "it holds %zu such images; say --ref, one of: %s",
 				   n, keys_list(o->refs, names, sizeof(names)));
 	if (r == 0)

@@ -90,7 +90,7 @@ static int recipe_read(const char *recipe, int depth, struct words *w, struct cl
 						   "include needs the name of a shipped recipe");
 			else
 				r = recipe_read(other, depth + 1, w, err);
-			more = NULL;
+			more = strtok_r(NULL, " \t\r", &save);
 		} else {
 			r = words_add(w, word, err);
 		}

@@ -151,6 +151,11 @@ int image_open(int store, const char *name, struct image *ret, struct cloche_err
 				      name);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return cloche_err_sys(err, errno, "open image '%s'", name);
+	if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 022))
+		return cloche_err_set(err, EPERM,
+				      "image '%s' can be written by others than root (uid %u, mode "
+				      "%03o): remove it, then build or import it again",
+				      name, st.st_uid, st.st_mode & 0777);
 	*ret = (struct image){ .fd = -1,
 			       .bytes = (uint64_t)st.st_size,
 			       .made_ns = timespec_ns(st.st_mtim) };

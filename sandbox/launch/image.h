@@ -55,7 +55,8 @@ const char *image_store_path(void);
  * somebody else may write to: root mounts what lies in it. */
 int image_store_open(bool make, struct cloche_err *err);
 
-/* Opens an image and reads its last block; the content is not looked at. -ENOENT names the mend. */
+/* Opens an image and reads its last block; the content is not looked at. -ENOENT names the mend;
+ * -EBADMSG: it is damaged; -EPERM: somebody else may write to it. */
 int image_open(int store, const char *name, struct image *ret, struct cloche_err *err);
 void image_close(struct image *image);
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -182,6 +183,79 @@ Test(image, files_keep_their_times)
 	cr_assert_str_neq(path, other);
 	expect_times(other, "old", 1600000000, 1650000000);
 	expect_times(other, "noop", 1650000000, 1650000000);
+}
+
+/* The bytes do not depend on how far the store's file system can count. */
+Test(image, no_time_is_later_than_2106)
+{
+	cleanup_store struct store s = store_make();
+	const char *tree = tree_make(&s, "tree");
+	char sha[65], path[IMAGE_PATH_LEN];
+	struct cloche_err err = { 0 };
+
+	touch(&s, "tree/whose", (time_t)UINT32_MAX + 5);
+	build(&s, tree, "tiny", sha);
+	cr_assert_eq(image_mount("tiny", path, &err), 0, "%s", err.text);
+	expect_times(path, "whose", UINT32_MAX, UINT32_MAX);
+}
+
+/* What mkfs.erofs cannot pack is named. */
+Test(image, a_name_too_long_is_named)
+{
+	cleanup_store struct store s = store_make();
+	const char *tree = tree_make(&s, "tree");
+	cleanup_run struct run run = { 0 };
+	char name[NAME_MAX + 1], sha[65];
+
+	memset(name, 'n', NAME_MAX);
+	name[NAME_MAX - 1] = 0;
+	PUT(store_file(&s, "tree/%s", name), "");
+	build(&s, tree, "tiny", sha);
+	memset(name, 'n', NAME_MAX);
+	name[NAME_MAX] = 0;
+	PUT(store_file(&s, "tree/%s", name), "");
+	RUN_IMAGE(&run, "build", "--dir", tree, "long");
+	expect_refused(&run, 1, "has 255 bytes, and may have 254 in an image: 'nnn");
+	cr_assert_eq(store_count(&s), 1);
+}
+
+/* Root mounts what is in it. */
+Test(image, one_that_others_may_write_to_is_refused)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+	const char *file;
+	char sha[65];
+
+	build(&s, tree_make(&s, "tree"), "tiny", sha);
+	file = store_file(&s, "store/tiny.erofs");
+	cr_assert_eq(chmod(file, 0666), 0);
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+	expect_refused(&run, 125, "image 'tiny' can be written by others than root");
+	run_free(&run);
+	cr_assert(chmod(file, 0644) == 0 && chown(file, 12, 0) == 0);
+	RUN_IMAGE(&run, "verify", "tiny");
+	expect_refused(&run, 1,
+		       "image 'tiny' can be written by others than root (uid 12, mode 644)");
+	run_free(&run);
+	cr_assert_eq(mounts_with(sha), 0);
+	RUN_IMAGE(&run, "remove", "tiny");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+}
+
+/* The word that is too much is named, not what follows it. */
+Test(image, words_too_many_are_refused)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+	const char *recipe = store_file(&s, "recipe");
+
+	RUN_IMAGE(&run, "import", "--dir", "tree", "x", "y");
+	expect_refused(&run, 2, "import: unknown option '--dir'");
+	run_free(&run);
+	PUT(recipe, "include base more\n");
+	RUN_IMAGE(&run, "build", "--recipe", recipe, "x");
+	expect_refused(&run, 1, "recipe, line 1: one package a line");
 }
 
 /* Deeper than a path can say. */

@@ -5,6 +5,7 @@
  */
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "launch/image.h"
 #include "tests/lib/env.h"
 #include "tests/lib/images.h"
@@ -491,6 +492,54 @@ Test(image_import, the_content_of_a_layer_is_checked_too)
 		      oci_blob(dir, tar.data, tar.len, "l"));
 	oci_index(dir, json_pack("[o]", oci_json(dir, m, "m")));
 	import_refused(&s, dir, "layer 1: damaged: the SHA-256 of its content is");
+	free(tar.data);
+}
+
+/* A file in GNU tar's old sparse form, of one byte here and 2^60 when unpacked. */
+static struct bytes tar_sparse(void)
+{
+	struct bytes tar = { calloc(1, 2048), 2048 };
+	unsigned char *h = tar.data;
+	unsigned sum = 0;
+
+	cr_assert_not_null(h);
+	memcpy(h, "big", 4);
+	memcpy(h + 100, "0000644", 8);
+	memcpy(h + 124, "00000000001", 12);
+	memcpy(h + 136, "00000000000", 12);
+	memset(h + 148, ' ', 8);
+	h[156] = 'S';
+	memcpy(h + 257, "ustar  ", 8);
+	memcpy(h + 386, "00000000000", 12);
+	memcpy(h + 398, "00000000001", 12);
+	h[483] = 0x80; /* binary, of 12 bytes */
+	h[483 + 4] = 0x10;
+	for (size_t i = 0; i < 512; i++)
+		sum += h[i];
+	(void)snprintf((char *)h + 148, 8, "%06o", sum);
+	h[512] = 'x';
+	return tar;
+}
+
+/* Told before the disk is full of it. */
+Test(image_import, a_hole_larger_than_the_disk_is_refused)
+{
+	cleanup_store struct store s = store_make();
+	const char *dir = store_file(&s, "oci");
+	struct bytes tar = tar_sparse();
+	char hex[HASH_HEX_LEN], id[HASH_HEX_LEN + 8];
+	json_t *config, *m;
+
+	oci_start(dir);
+	hash_sha256_hex(tar.data, tar.len, hex);
+	(void)snprintf(id, sizeof(id), "sha256:%s", hex);
+	config = json_pack("{s:s, s:s, s:{s:[s]}}", "architecture", IMAGE_ARCH, "os", "linux",
+			   "rootfs", "diff_ids", id);
+	m = json_pack("{s:o, s:[o]}", "config", oci_json(dir, config, "c"), "layers",
+		      oci_blob(dir, tar.data, tar.len, "l"));
+	oci_index(dir, json_pack("[o]", oci_json(dir, m, "m")));
+	import_refused(&s, dir,
+		       "'big': it is 1152921504606846976 bytes, and the disk of the image store");
 	free(tar.data);
 }
 
