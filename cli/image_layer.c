@@ -173,12 +173,12 @@ static int file_write(struct reader *r, struct archive_entry *e, int dir, const 
 static int link_make(int tree, const char *to, int dir, const char *name, struct cloche_err *err)
 {
 	cleanup_fd int from = -1;
-	char base[NAME_MAX + 1];
+	char base[NAME_MAX + 1], shown[QUOTE_LEN];
 	int r = tree_parent(tree, to, &from, base, err);
 
-	if (r < 0)
-		return r;
-	return linkat(from, base, dir, name, 0) < 0 ? cloche_err_sys(err, errno, "link") : 0;
+	if (r == 0 && linkat(from, base, dir, name, 0) < 0)
+		r = cloche_err_sys(err, errno, "a link to it cannot be made");
+	return r < 0 ? cloche_err_wrap(err, "%s", quote(shown, to)) : 0;
 }
 
 static int dir_make(int dir, const char *name, mode_t mode, struct cloche_err *err)

@@ -284,10 +284,13 @@ static int config_check(const json_t *config, size_t n_layers, struct cloche_err
 
 	if (!arch || !json_is_array(ids))
 		return bad(err, "its config is not that of a container image");
-	if (strcmp(arch, IMAGE_ARCH) != 0 || (os && strcmp(os, "linux") != 0))
+	if (os && strcmp(os, "linux") != 0)
+		return cloche_err_set(err, ENOEXEC, "it is for the system %s, this is Linux",
+				      quote(shown, os));
+	if (strcmp(arch, IMAGE_ARCH) != 0)
 		return cloche_err_set(err, ENOEXEC,
 				      "it is for %s: this program and machine are " IMAGE_ARCH,
-				      quote(shown, strcmp(arch, IMAGE_ARCH) != 0 ? arch : os));
+				      quote(shown, arch));
 	if (json_array_size(ids) != n_layers)
 		return cloche_err_set(err, EBADMSG, "it has %zu layers, its config says %zu",
 				      n_layers, json_array_size(ids));
@@ -535,5 +538,9 @@ int oci_fill(struct image_job *job, struct cloche_err *err)
 	json_decref(o.found);
 	json_decref(o.others);
 	json_decref(o.refs);
-	return r < 0 ? cloche_err_wrap(err, "import %s", quote(shown, source->path)) : 0;
+	if (r == 0)
+		return 0;
+	return strcmp(source->path, "/dev/stdin") == 0
+		       ? cloche_err_wrap(err, "import standard input")
+		       : cloche_err_wrap(err, "import %s", quote(shown, source->path));
 }
