@@ -75,7 +75,12 @@ static int64_t within(int64_t t, int64_t latest)
 	return t < 0 ? 0 : t > latest ? latest : t;
 }
 
-static int newest_find(const char *tree, int64_t latest, int64_t *ret)
+static int failed(int r, struct cloche_err *err)
+{
+	return cloche_err_sys(err, -r, "set the times in the image");
+}
+
+static int newest_find(const char *tree, int64_t latest, int64_t *ret, struct cloche_err *err)
 {
 	cleanup_tree FTS *fts = tree_open(tree);
 	FTSENT *e;
@@ -83,14 +88,14 @@ static int newest_find(const char *tree, int64_t latest, int64_t *ret)
 
 	*ret = 0;
 	if (!fts)
-		return -errno;
+		return failed(-errno, err);
 	while ((r = tree_next(fts, &e)) > 0) {
 		int64_t t = within(e->fts_statp->st_mtime, latest);
 
 		if (e->fts_info == FTS_F && t > *ret)
 			*ret = t;
 	}
-	return r;
+	return r < 0 ? failed(r, err) : 0;
 }
 
 /* mkfs.erofs takes one byte less than file systems do, and says something else about it. */
@@ -113,18 +118,19 @@ static int times_set(const char *tree, bool keep, int64_t latest, int64_t newest
 	int r;
 
 	if (!fts)
-		return -errno;
+		return failed(-errno, err);
 	while ((r = tree_next(fts, &e)) > 0) {
 		bool own = keep && e->fts_info == FTS_F;
 		struct timespec t[2] = { { .tv_nsec = UTIME_OMIT } };
 
-		if (name_check(e, err) < 0)
-			return -ENAMETOOLONG;
+		r = name_check(e, err);
+		if (r < 0)
+			return r;
 		t[1].tv_sec = own ? within(e->fts_statp->st_mtime, latest) : newest;
 		if (utimensat(AT_FDCWD, e->fts_accpath, t, AT_SYMLINK_NOFOLLOW) < 0)
-			return -errno;
+			return failed(-errno, err);
 	}
-	return r;
+	return r < 0 ? failed(r, err) : 0;
 }
 
 int image_times_settle(const char *tree, bool keep, int64_t latest, int64_t *ret_newest,
@@ -134,10 +140,8 @@ int image_times_settle(const char *tree, bool keep, int64_t latest, int64_t *ret
 
 	*ret_newest = 0;
 	if (keep)
-		r = newest_find(tree, latest, ret_newest);
+		r = newest_find(tree, latest, ret_newest, err);
 	if (r == 0)
 		r = times_set(tree, keep, latest, *ret_newest, err);
-	if (r < 0 && r != -ENAMETOOLONG)
-		return cloche_err_sys(err, -r, "set the times in the image");
 	return r;
 }

@@ -3,9 +3,8 @@
 # Build the real function images from the package archive and run a function in each:
 #   check-images.sh CLOCHE RECIPE...
 # Each is built twice, by two users as different as they may be, into two stores, and must come out the
-# same to the last bit. Says
-# "N passed, N failed, N skipped", and to COUNTS as tests/run.sh does. Skipped where the archive cannot
-# be reached; with CLOCHE_MUST_RUN=1 that is a failure.
+# same to the last bit. Says "N passed, N failed, N skipped", and to COUNTS as tests/run.sh does. Skipped
+# where the archive cannot be reached; with CLOCHE_MUST_RUN=1 that is a failure.
 set -u
 
 cloche=$1

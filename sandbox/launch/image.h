@@ -25,8 +25,8 @@ struct cloche_err;
  * Theory of operation. The first run from an image after a boot reads it all, compares the hash
  * and mounts it below /run/cloche/images; every context clones that one mount, so that the page
  * cache is shared. Nobody writes to a file of the store: images are replaced, and a replaced one
- *lives on for those that run in it. What the disk damages behind a mount is not seen until the next
- *one.
+ * lives on for those that run in it. What the disk damages behind a mount is not seen until the
+ * next one.
  */
 #define IMAGE_STORE	"/var/lib/cloche/images"
 #define IMAGE_STORE_ENV "CLOCHE_IMAGES" /* another place for the store */
