@@ -57,26 +57,39 @@ struct watch {
 
 enum { WAKE, LISTENER, FIRST_RUN };
 
+#define PROD_NS (10 * NSEC_PER_MSEC)
+
+/* What was seen in the time of --for is given to a reader who is only slow. */
+#define GRACE_NS NSEC_PER_SEC
+
 static volatile sig_atomic_t stopped;
 static int wake_fd = -1;
 static timer_t prod;
 
 /* From then on a timer interrupts what may wait for a reader who sleeps: not only the write that
- * the signal met, also one that begins just after it. */
+ * it meets first, also one that begins just after it. */
+static void prod_from(int64_t ns)
+{
+	const struct itimerspec t = { .it_value = { .tv_sec = ns / NSEC_PER_SEC,
+						    .tv_nsec = ns % NSEC_PER_SEC },
+				      .it_interval.tv_nsec = PROD_NS };
+
+	(void)timer_settime(prod, 0, &t, NULL);
+}
+
 static void on_signal(int sig)
 {
-	static const struct itimerspec soon = { .it_value.tv_nsec = 10 * NSEC_PER_MSEC,
-						.it_interval.tv_nsec = 10 * NSEC_PER_MSEC };
 	int saved = errno;
 
 	stopped = 1;
 	(void)eventfd_write(wake_fd, 1);
-	(void)timer_settime(prod, 0, &soon, NULL);
+	prod_from(PROD_NS);
 	errno = saved;
 }
 
 static void on_prod(int sig)
 {
+	stopped = 1;
 }
 
 /* ---- lines -------------------------------------------------------------------------------- */
@@ -342,7 +355,7 @@ static int loop(struct watch *w, struct cloche_err *err)
 	return 0;
 }
 
-static int open_signals(struct cloche_err *err)
+static int open_signals(int64_t for_ns, struct cloche_err *err)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
 	/* No SA_RESTART: they are to end a write. */
@@ -356,6 +369,8 @@ static int open_signals(struct cloche_err *err)
 		return cloche_err_sys(err, errno, "timer_create");
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		(void)sigaction(ends[i], &act, NULL);
+	if (for_ns)
+		prod_from(for_ns + GRACE_NS);
 	(void)signal(SIGPIPE, SIG_IGN);
 	return 0;
 }
@@ -380,7 +395,7 @@ static void try_hold_tracing(struct watch *w)
 
 static int open_watch(struct watch *w, int run_fd, struct cloche_err *err)
 {
-	int r = open_signals(err);
+	int r = open_signals(w->opt->for_ns, err);
 
 	if (r < 0)
 		return r;

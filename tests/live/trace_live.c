@@ -594,6 +594,26 @@ Test(trace_live, a_reader_who_sleeps_keeps_it_from_no_end)
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
 }
 
+Test(trace_live, a_reader_who_sleeps_keeps_it_no_longer_than_asked)
+{
+	const char *const argv[] = { env_need("CLOCHE"), "trace", "--for", "100ms", NULL };
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char page[4096] = "";
+	int out[2], status = 0;
+	pid_t pid;
+
+	hold_watching(LOCK_SH);
+	cr_assert_eq(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
+	while (write(out[1], page, sizeof(page)) > 0)
+		;
+	cr_assert_eq(fcntl(out[1], F_SETFL, 0), 0);
+	pid = spawn(argv, out[1], null);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
+	(void)close(out[0]);
+	(void)close(out[1]);
+}
+
 Test(trace_live, without_the_meter_start_and_end)
 {
 	cleanup_watcher struct watcher w = NO_WATCHER;
