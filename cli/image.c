@@ -337,22 +337,20 @@ static int image_verify_all(const struct args *a)
 	return status;
 }
 
-/* A damaged one can be removed too: then there is no hash to go by, and its mount stays. */
+/* A damaged one can be removed too. */
 static int remove_one(int store, const char *name, struct cloche_err *err)
 {
 	char file[IMAGE_NAME_MAX + sizeof(IMAGE_SUFFIX)];
 	struct image image = { .fd = -1 };
 	int r = image_open(store, name, &image, err);
 
+	image_close(&image);
 	if (r < 0 && r != -EBADMSG && r != -EPERM)
 		return r;
 	(void)snprintf(file, sizeof(file), "%s" IMAGE_SUFFIX, name);
 	if (unlinkat(store, file, 0) < 0 || fsync(store) < 0)
-		r = cloche_err_sys(err, errno, "remove image '%s'", name);
-	else
-		r = image.fd >= 0 ? image_unmount(store, image.sha256, err) : 0;
-	image_close(&image);
-	return r;
+		return cloche_err_sys(err, errno, "remove image '%s'", name);
+	return 0;
 }
 
 static int image_remove(const struct args *a)
@@ -369,6 +367,9 @@ static int image_remove(const struct args *a)
 	for (size_t i = 0; i < a->n; i++)
 		if (remove_one(store, a->names[i], &err) < 0)
 			status = failed(&err);
+	/* Also of one whose file somebody else removed, or is too damaged to say what it was. */
+	if (image_unmount_forsaken(store, &err) < 0)
+		status = failed(&err);
 	return status;
 }
 

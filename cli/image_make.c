@@ -269,21 +269,13 @@ static int worker_run(struct maker *m, const sigset_t *set, int *ret_signal, str
  */
 static int name_give(struct maker *m, struct cloche_err *err)
 {
-	struct image old = { .fd = -1 };
 	char file[IMAGE_NAME_MAX + sizeof(IMAGE_SUFFIX)];
-	bool replaced = image_open(m->store, m->name, &old, NULL) == 0;
 	struct cloche_err ignored;
 
 	(void)snprintf(file, sizeof(file), "%s" IMAGE_SUFFIX, m->name);
-	if (renameat(m->lock, "image", m->store, file) < 0 || fsync(m->store) < 0) {
-		int saved = errno;
-
-		image_close(&old);
-		return cloche_err_sys(err, saved, "put image '%s' in place", m->name);
-	}
-	if (replaced)
-		(void)image_unmount(m->store, old.sha256, &ignored);
-	image_close(&old);
+	if (renameat(m->lock, "image", m->store, file) < 0 || fsync(m->store) < 0)
+		return cloche_err_sys(err, errno, "put image '%s' in place", m->name);
+	(void)image_unmount_forsaken(m->store, &ignored);
 	return 0;
 }
 

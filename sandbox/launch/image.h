@@ -75,9 +75,9 @@ int image_mount(const char *name, char ret[static IMAGE_PATH_LEN], struct cloche
 /* Whether an image of this hash is mounted. */
 bool image_mounted(const char *sha256);
 
-/* Takes the mount of this hash away unless an image of the store still has it. Contexts that run in
- * it keep it. */
-int image_unmount(int store, const char *sha256, struct cloche_err *err);
+/* Takes away the mounts of what no image of the store has any more, whoever removed the files.
+ * Contexts that run in them keep them. */
+int image_unmount_forsaken(int store, struct cloche_err *err);
 
 /* All names of the store, sorted; *ret and its strings are freed by image_names_free(). */
 int image_names(int store, char ***ret, size_t *ret_n, struct cloche_err *err);

@@ -9,9 +9,11 @@
 #include "base/fd.h"
 #include "launch/host.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <linux/loop.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@
 #include <sys/vfs.h>
 
 #define MOUNTS	      HOST_RUN_DIR "/images"
+#define NAME_LEN      (sizeof("-01234567") + HASH_HEX_LEN)
 #define LOCK	      "images.lock"
 #define LOOP_CTRL     makedev(10, 237) /* Documentation/admin-guide/devices.txt */
 #define LOOP_ATTEMPTS 64
@@ -30,7 +33,7 @@
 /* By content and store: to remove an image from one store shall not take another's mount away. The
  * store is the directory, however its path is spelled. The hash (FNV's, of words) tells
  * stores apart, it protects nothing. */
-static void path_of(const char *sha256, char ret[static IMAGE_PATH_LEN])
+static void name_of(const char *sha256, char ret[static NAME_LEN])
 {
 	uint32_t store = 0x811c9dc5u;
 	struct stat st = { 0 };
@@ -39,7 +42,15 @@ static void path_of(const char *sha256, char ret[static IMAGE_PATH_LEN])
 	store = (store ^ (uint32_t)st.st_dev) * 0x01000193u;
 	store = (store ^ (uint32_t)st.st_ino) * 0x01000193u;
 	store = (store ^ (uint32_t)(st.st_ino >> 32)) * 0x01000193u;
-	(void)snprintf(ret, IMAGE_PATH_LEN, MOUNTS "/%s-%08x", sha256, store);
+	(void)snprintf(ret, NAME_LEN, "%s-%08x", sha256, store);
+}
+
+static void path_of(const char *sha256, char ret[static IMAGE_PATH_LEN])
+{
+	char name[NAME_LEN];
+
+	name_of(sha256, name);
+	(void)snprintf(ret, IMAGE_PATH_LEN, MOUNTS "/%s", name);
 }
 
 bool image_mounted(const char *sha256)
@@ -225,43 +236,60 @@ int image_mount(const char *name, char ret[static IMAGE_PATH_LEN], struct cloche
 	return r;
 }
 
-static bool still_named(int store, const char *sha256)
+/* Whether a directory of MOUNTS is of this store, and no image of the store has what lies in it. */
+static bool is_forsaken(const char *dir, int store, char *const *names, size_t n)
 {
-	char **names = NULL;
-	size_t n = 0;
-	bool found = false;
+	char sha256[HASH_HEX_LEN] = "", name[NAME_LEN];
+	bool named = false;
 
-	if (image_names(store, &names, &n, NULL) < 0)
-		return true;
-	for (size_t i = 0; i < n && !found; i++) {
+	memcpy(sha256, dir, strnlen(dir, HASH_HEX_LEN - 1));
+	name_of(sha256, name);
+	if (strcmp(dir, name) != 0)
+		return false;
+	for (size_t i = 0; i < n && !named; i++) {
 		struct image image = { .fd = -1 };
 
-		found = image_open(store, names[i], &image, NULL) == 0 &&
+		named = image_open(store, names[i], &image, NULL) == 0 &&
 			strcmp(image.sha256, sha256) == 0;
 		image_close(&image);
 	}
-	image_names_free(names, n);
-	return found;
+	return !named;
 }
 
-int image_unmount(int store, const char *sha256, struct cloche_err *err)
+static int forsaken_unmount(DIR *mounts, int store, struct cloche_err *err)
+{
+	char path[sizeof(MOUNTS) + NAME_MAX + 2];
+	char **names = NULL;
+	struct dirent *e;
+	size_t n = 0;
+	int r = image_names(store, &names, &n, err);
+
+	while (r == 0 && (e = readdir(mounts))) {
+		if (!is_forsaken(e->d_name, store, names, n))
+			continue;
+		(void)snprintf(path, sizeof(path), MOUNTS "/%s", e->d_name);
+		/* EINVAL: nothing is mounted there. */
+		if (umount2(path, MNT_DETACH) < 0 && errno != EINVAL)
+			r = cloche_err_sys(err, errno, "unmount '%s'", path);
+		else
+			(void)rmdir(path);
+	}
+	image_names_free(names, n);
+	return r;
+}
+
+int image_unmount_forsaken(int store, struct cloche_err *err)
 {
 	cleanup_fd int run = -1, lock = -1;
-	char path[IMAGE_PATH_LEN];
+	DIR *mounts = opendir(MOUNTS);
+	int r;
 
-	if (!image_mounted(sha256))
+	/* Nobody but root has mounted any, or can see. */
+	if (!mounts)
 		return 0;
 	run = host_run_dir(err);
-	if (run < 0)
-		return run;
-	lock = host_lock(run, LOCK, err);
-	if (lock < 0)
-		return lock;
-	path_of(sha256, path);
-	if (still_named(store, sha256) || !image_mounted(sha256))
-		return 0;
-	if (umount2(path, MNT_DETACH) < 0)
-		return cloche_err_sys(err, errno, "unmount '%s'", path);
-	(void)rmdir(path);
-	return 0;
+	lock = run < 0 ? run : host_lock(run, LOCK, err);
+	r = lock < 0 ? lock : forsaken_unmount(mounts, store, err);
+	(void)closedir(mounts);
+	return r;
 }

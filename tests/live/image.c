@@ -387,6 +387,31 @@ Test(image, the_mount_goes_however_the_store_is_named)
 	cr_assert_eq(mounts_with(sha), 0);
 }
 
+/* Whoever removed the file, and even when it no longer says what was in it. */
+Test(image, the_mount_goes_when_its_file_is_no_more)
+{
+	cleanup_store struct store s = store_make();
+	const char *file = store_file(&s, "store/tiny.erofs"), *tree = tree_make(&s, "tree");
+
+	for (int damaged = 0; damaged < 2; damaged++) {
+		cleanup_run struct run run = { 0 };
+		char sha[65];
+
+		build(&s, tree, "tiny", sha);
+		build(&s, tree, "other", sha);
+		RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
+		cr_assert_eq(run.status, 0, "%s", run.err);
+		run_free(&run);
+		RUN_IMAGE(&run, "remove", "other");
+		cr_assert_eq(mounts_with(sha), 1);
+		run_free(&run);
+		cr_assert_eq(damaged ? truncate(file, 8192) : unlink(file), 0);
+		RUN_IMAGE(&run, "remove", "tiny");
+		cr_expect_eq(run.status, damaged ? 0 : 1, "%s", run.err);
+		cr_expect_eq(mounts_with(sha), 0);
+	}
+}
+
 /* ---- bad images ------------------------------------------------------------------------------ */
 
 static void damage(const char *file, off_t at, const char *bytes)
