@@ -14,7 +14,7 @@ DEPS := build
 DEPS += $(if $(filter tests check check-% fuzz lint,$(GOALS)),test)
 DEPS += $(if $(filter lint format,$(GOALS)),lint)
 DEPS += $(if $(filter bench bench-%,$(GOALS)),bench)
-DEPS += $(if $(filter check check-vm bench-vm vm-shell,$(GOALS)),vm)
+DEPS += $(if $(filter check check-boot check-vm bench-vm vm-shell,$(GOALS)),vm)
 include $(patsubst %,build/deps/%.mk,$(strip $(DEPS)))
 # The browser may be missing: its tier says so. It is installed after the others, as apt has one lock.
 build/deps/browser.mk: | $(patsubst %,build/deps/%.mk,$(strip $(DEPS)))
@@ -41,7 +41,7 @@ deps: ## install the Debian packages that are missing (all groups)
 # Contexts need root; the build does not.
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=COUNTS,TEST_LIMIT,CLOCHE_MUST_RUN)
 LIVE_ENV = CLOCHE=$(abspath $(B)/cloche) HELPERS=$(abspath $(B)/helpers)
-VM_TIER = $(if $(shell grep -ls '^check-vm:' vm-images/*.mk tests/*.mk),check-vm)
+VM_TIER = $(if $(shell grep -ls '^check-vm:' vm-images/*.mk tests/*.mk),check-boot check-vm)
 
 .PHONY: check check-unit check-live
 check: tests ## build and run all tests that this machine can run

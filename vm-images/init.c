@@ -4,27 +4,36 @@
  * cgroup v2 with every controller, a session's own cgroup, shared mount propagation), runs the one
  * command that the host asked for, and tells the host how that ended.
  *
- * Where things meet: the host attaches one NVMe controller with three namespaces, told apart by
- * their UUIDs (the order in which the kernel finds them is anybody's guess since 6.12): the root
- * file system (ext4, since that is what hosts have: idmapped mounts and pivot_root work on it), the
- * kernel's modules, and the job. A job is strings that end in NUL:
- *   nonce, "pipe" or "tty", working directory, number of arguments, the arguments.
+ * Where things meet: the host attaches two disks, told apart by their serial (the order in which
+ * the kernel finds them is anybody's guess): the root file system (ext4, since that is what hosts
+ * have: idmapped mounts and pivot_root work on it) and the kernel's modules. The job comes through
+ * QEMU's firmware configuration device. It is strings that end in NUL:
+ *   nonce, time of day in ns, "pipe" or "tty", working directory, number of arguments, the
+ *   arguments.
  * Output goes to the host through I/O ports (QEMU's isa-debugcon), one each for standard output,
  * standard error and status: no driver, no interrupt, and what outsb has returned from has arrived.
- * The status line is "NONCE STATUS"; the host takes nothing else for an end. Without it (panic,
- * hang, power cut) the run has failed: there is no way to succeed by default.
+ * Of the lines of status the host takes none but "NONCE STATUS" for an end. Without it (panic,
+ * hang, power cut) the run has failed: there is no way to succeed by default. Before it come
+ *   "waiting"  if there was no job yet,
+ *   "user"     when user space has its job and begins,
+ *   "command"  when the command is about to start.
  *
- * As /init of the initial RAM disk it first loads what lies in /modules in the order of the names
- * (kernels with NVMe or ext4 as modules), mounts the root and executes itself from there.
+ * As /init of the initial RAM disk it first loads what lies in /modules in the order of the names,
+ * and waits for a job. There machine.sh takes its snapshot: whatever differs from guest to guest
+ * comes after it, the disks (/modules.late has the driver that looks at them), the time of day, the
+ * random numbers. Then it mounts the root and executes itself from there.
  */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,33 +55,19 @@ enum port {
 	PORT_OUT = 0x500,
 	PORT_ERR = 0x501,
 	PORT_STATUS = 0x502,
+	PORT_FW_SELECT = 0x510,
+	PORT_FW_DATA = 0x511,
 };
 
-#define NSID_ROOT    1
-#define NSID_MODULES 2
-#define NSID_JOB     3
-#define SESSION	     "/sys/fs/cgroup/session.slice"
+#define SESSION "/sys/fs/cgroup/session.slice"
 
 struct job {
-	char nonce[64];
+	char *nonce;
+	long long now_ns; /* CLOCK_REALTIME of the host when it made the job */
 	bool tty;
 	char *cwd;
 	char **argv;
 };
-
-static void port_write(enum port port, const char *buf, size_t len)
-{
-	__asm__ volatile("rep outsb" : "+S"(buf), "+c"(len) : "d"(port) : "memory");
-}
-
-/* QEMU ends at once; a kernel that ignores the port is powered off the slow way. */
-static _Noreturn void guest_end(void)
-{
-	outb(0x10, PORT_EXIT);
-	reboot(RB_POWER_OFF);
-	for (;;)
-		pause();
-}
 
 /* Standard error is the console until the job starts, so the host shows this line. */
 __attribute__((format(printf, 1, 2))) static _Noreturn void die(const char *fmt, ...)
@@ -91,6 +86,31 @@ __attribute__((format(printf, 1, 2))) static _Noreturn void die(const char *fmt,
 		pause();
 }
 
+static void port_write(enum port port, const char *buf, size_t len)
+{
+	__asm__ volatile("rep outsb" : "+S"(buf), "+c"(len) : "d"(port) : "memory");
+}
+
+static void status_write(const char *line)
+{
+	port_write(PORT_STATUS, line, strlen(line));
+}
+
+static void ports_open(int on)
+{
+	if (ioperm(PORT_EXIT, 4, on) || ioperm(PORT_OUT, 3, on) || ioperm(PORT_FW_SELECT, 2, on))
+		die("open the I/O ports");
+}
+
+/* QEMU ends at once; a kernel that ignores the port is powered off the slow way. */
+static _Noreturn void guest_end(void)
+{
+	outb(0x10, PORT_EXIT);
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}
+
 static void mount_or_die(const char *src, const char *dst, const char *type, unsigned long flags,
 			 const char *data)
 {
@@ -101,24 +121,151 @@ static void mount_or_die(const char *src, const char *dst, const char *type, uns
 		die("mount '%s' on '%s'", src, dst);
 }
 
-/* ---- disks ----------------------------------------------------------------------------------- */
+/* ---- the job ------------------------------------------------------------------------------- */
 
-static bool device_is(const char *name, int nsid)
+/* docs/specs/fw_cfg.rst of QEMU: what is selected is read byte by byte, numbers are big-endian. */
+#define FW_DIRECTORY 0x19
+#define FW_JOB	     "opt/cloche/job"
+
+struct fw_file {
+	uint32_t size;
+	uint16_t select;
+	uint16_t reserved;
+	char name[56];
+};
+
+static void fw_read(void *buf, size_t len)
 {
-	char path[512], found[16] = "";
+	__asm__ volatile("rep insb" : "+D"(buf), "+c"(len) : "d"(PORT_FW_DATA) : "memory");
+}
+
+static bool fw_find(const char *name, struct fw_file *file)
+{
+	uint32_t count;
+
+	outw(FW_DIRECTORY, PORT_FW_SELECT);
+	fw_read(&count, sizeof(count));
+	for (count = ntohl(count); count; count--) {
+		fw_read(file, sizeof(*file));
+		if (!strcmp(file->name, name))
+			return true;
+	}
+	return false;
+}
+
+static char *job_next(char **at, const char *end)
+{
+	char *start = *at;
+	char *nul = memchr(start, '\0', (size_t)(end - start));
+
+	if (!nul) {
+		errno = EBADMSG;
+		die("read the job");
+	}
+	*at = nul + 1;
+	return start;
+}
+
+/* False: there is none yet. */
+static bool job_read(struct job *job)
+{
+	struct fw_file file;
+	char *at, *end;
+	int argc;
+
+	/* Twice, as the first look may have begun before the snapshot, in another directory. */
+	if (!fw_find(FW_JOB, &file) || !fw_find(FW_JOB, &file))
+		return false;
+	at = malloc(ntohl(file.size));
+	if (!at)
+		die("read a job of %u bytes", ntohl(file.size));
+	end = at + ntohl(file.size);
+	outw(ntohs(file.select), PORT_FW_SELECT);
+	fw_read(at, (size_t)(end - at));
+	job->nonce = job_next(&at, end);
+	job->now_ns = atoll(job_next(&at, end));
+	job->tty = !strcmp(job_next(&at, end), "tty");
+	job->cwd = job_next(&at, end);
+	argc = atoi(job_next(&at, end));
+	job->argv = calloc((size_t)argc + 1, sizeof(*job->argv));
+	if (argc < 1 || !job->argv)
+		die("read %d arguments", argc);
+	for (int i = 0; i < argc; i++)
+		job->argv[i] = job_next(&at, end);
+	return true;
+}
+
+/*
+ * For a second the kernel measures its clock's rate against another clock, which QEMU stops at
+ * another moment when it takes a snapshot. Kernels without the processor's clock do nothing of it.
+ */
+static void clock_settle(void)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	char name[32] = "tsc-early";
 	int fd;
 
-	snprintf(path, sizeof(path), "/sys/block/%s/nsid", name);
+	for (int i = 0; i < 5000 && !strncmp(name, "tsc-early", 9); i++) {
+		nanosleep(&ms, NULL);
+		fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+			  O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || read(fd, name, sizeof(name)) < 0)
+			die("read the clock source");
+		close(fd);
+	}
+}
+
+static void job_wait(struct job *job)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
+	if (job_read(job))
+		return;
+	clock_settle();
+	status_write("waiting\n");
+	while (!job_read(job))
+		nanosleep(&ms, NULL);
+}
+
+/* What guests that go on from one snapshot would share: the time it was taken, and all randomness.
+ */
+static void snapshot_leave(const struct job *job)
+{
+	const struct timespec now = { .tv_sec = job->now_ns / 1000000000,
+				      .tv_nsec = job->now_ns % 1000000000 };
+	struct {
+		struct rand_pool_info head;
+		char seed[64];
+	} pool = { .head = { .entropy_count = 8 * sizeof(pool.seed),
+			     .buf_size = sizeof(pool.seed) } };
+	int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+
+	snprintf(pool.seed, sizeof(pool.seed), "%s", job->nonce);
+	if (clock_settime(CLOCK_REALTIME, &now))
+		die("set the clock to %lld ns", job->now_ns);
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) || ioctl(fd, RNDRESEEDCRNG))
+		die("seed '/dev/urandom'");
+	close(fd);
+}
+
+/* ---- disks ----------------------------------------------------------------------------------- */
+
+static bool device_is(const char *name, const char *serial)
+{
+	char path[512], found[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/serial", name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	if (read(fd, found, sizeof(found) - 1) < 0)
 		found[0] = '\0';
 	close(fd);
-	return atoi(found) == nsid;
+	return !strcmp(found, serial);
 }
 
-static bool device_find(int nsid, char *dev, size_t size)
+static bool device_find(const char *serial, char *dev, size_t size)
 {
 	DIR *dir = opendir("/sys/block");
 	struct dirent *entry;
@@ -126,7 +273,7 @@ static bool device_find(int nsid, char *dev, size_t size)
 
 	while (dir && !found && (entry = readdir(dir))) {
 		snprintf(dev, size, "/dev/%s", entry->d_name);
-		found = device_is(entry->d_name, nsid) && !access(dev, F_OK);
+		found = device_is(entry->d_name, serial) && !access(dev, F_OK);
 	}
 	if (dir)
 		closedir(dir);
@@ -134,14 +281,14 @@ static bool device_find(int nsid, char *dev, size_t size)
 }
 
 /* The driver finds its disks in its own time; nothing announces them without a uevent daemon. */
-static void device_wait(int nsid, char *dev, size_t size)
+static void device_wait(const char *serial, char *dev, size_t size)
 {
 	const struct timespec ms = { .tv_nsec = 1000000 };
 
-	for (int i = 0; !device_find(nsid, dev, size); i++) {
+	for (int i = 0; !device_find(serial, dev, size); i++) {
 		if (i == 20000) {
 			errno = ETIMEDOUT;
-			die("find disk %d", nsid);
+			die("find disk '%s'", serial);
 		}
 		nanosleep(&ms, NULL);
 	}
@@ -173,12 +320,17 @@ static void modules_load(const char *dir)
 
 static _Noreturn void root_enter(void)
 {
+	struct job job;
 	char dev[512];
 
 	mount_or_die("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=755");
 	mount_or_die("sysfs", "/sys", "sysfs", 0, NULL);
 	modules_load("/modules");
-	device_wait(NSID_ROOT, dev, sizeof(dev));
+	job_wait(&job);
+	status_write("user\n");
+	snapshot_leave(&job);
+	modules_load("/modules.late");
+	device_wait("root", dev, sizeof(dev));
 	mount_or_die(dev, "/root", "ext4", 0, "noinit_itable");
 	/* Left behind they would be hidden, but copied into every new mount namespace. */
 	if (umount("/sys") || umount2("/dev", MNT_DETACH))
@@ -220,7 +372,7 @@ static void mounts_make(void)
 	mount_or_die("bpf", "/sys/fs/bpf", "bpf", quiet, "mode=700");
 	mount_or_die("tracefs", "/sys/kernel/tracing", "tracefs", quiet, NULL);
 	mount_or_die("securityfs", "/sys/kernel/security", "securityfs", quiet, NULL);
-	device_wait(NSID_MODULES, dev, sizeof(dev));
+	device_wait("modules", dev, sizeof(dev));
 	mount_or_die(dev, "/usr/lib/modules", "ext4", MS_RDONLY, NULL);
 }
 
@@ -269,48 +421,7 @@ static void host_make(void)
 		die("set RLIMIT_NOFILE");
 }
 
-/* ---- the job --------------------------------------------------------------------------------- */
-
-static char *job_next(char **at, const char *end)
-{
-	char *start = *at;
-	char *nul = memchr(start, '\0', (size_t)(end - start));
-
-	if (!nul) {
-		errno = EBADMSG;
-		die("read the job");
-	}
-	*at = nul + 1;
-	return start;
-}
-
-static void job_read(struct job *job)
-{
-	static char buf[256 * 1024];
-	char *at = buf;
-	ssize_t len = 0, n;
-	char dev[512];
-	int argc, fd;
-
-	device_wait(NSID_JOB, dev, sizeof(dev));
-	fd = open(dev, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		die("open '%s'", dev);
-	while ((n = read(fd, buf + len, sizeof(buf) - (size_t)len)) > 0)
-		len += n;
-	if (n < 0)
-		die("read '%s'", dev);
-	close(fd);
-	snprintf(job->nonce, sizeof(job->nonce), "%s", job_next(&at, buf + len));
-	job->tty = !strcmp(job_next(&at, buf + len), "tty");
-	job->cwd = job_next(&at, buf + len);
-	argc = atoi(job_next(&at, buf + len));
-	job->argv = calloc((size_t)argc + 1, sizeof(*job->argv));
-	if (argc < 1 || !job->argv)
-		die("read %d arguments", argc);
-	for (int i = 0; i < argc; i++)
-		job->argv[i] = job_next(&at, buf + len);
-}
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static _Noreturn void job_exec(const struct job *job, int out, int err)
 {
@@ -321,8 +432,7 @@ static _Noreturn void job_exec(const struct job *job, int out, int err)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* The ports would be inherited, and a host's processes have none. */
-	ioperm(PORT_EXIT, 4, 0);
-	ioperm(PORT_OUT, 3, 0);
+	ports_open(0);
 	file_write(SESSION "/cgroup.procs", "0");
 	setsid();
 	dup2(out, STDOUT_FILENO);
@@ -430,36 +540,25 @@ static int job_run(const struct job *job)
 	return job_watch(pid, out[0], err[0]);
 }
 
-static long uptime_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 int main(void)
 {
-	struct job job = { 0 };
-	long user_ms;
+	struct job job;
 	char line[128];
-	int n;
+	int status;
 
 	if (getpid() != 1) {
 		fprintf(stderr, "guest init: only of use as the first process of a guest\n");
 		return 125;
 	}
+	ports_open(1);
 	if (!access("/modules", F_OK))
 		root_enter();
-	user_ms = uptime_ms();
 	host_make();
-	job_read(&job);
-	if (ioperm(PORT_EXIT, 4, 1) || ioperm(PORT_OUT, 3, 1))
-		die("open the I/O ports");
-	n = snprintf(line, sizeof(line), "up %ld %ld\n", user_ms, uptime_ms());
-	port_write(PORT_STATUS, line, (size_t)n);
-	n = job_run(&job);
-	n = snprintf(line, sizeof(line), "%s %d\n", job.nonce, n);
-	port_write(PORT_STATUS, line, (size_t)n);
+	if (!job_read(&job))
+		die("find the job");
+	status_write("command\n");
+	status = job_run(&job);
+	snprintf(line, sizeof(line), "%s %d\n", job.nonce, status);
+	status_write(line);
 	guest_end();
 }

@@ -4,6 +4,7 @@
 # that a change rebuilds its own layer only:
 #   kernel     one Debian kernel package: vmlinux, a disk of its modules, an initial RAM disk
 #   userland   a directory tree unpacked from Debian packages; nothing is installed, no script is run
+#   snapshot   that kernel booted, for guests that are emulated (machine.sh)
 #   root       userland + init + what was just built, as one ext4 file system
 # Sourced by boot.sh. Functions leave the path of what they made in the variable of their name. A
 # layer is made under another name and renamed when whole: an interrupted build leaves nothing usable.
@@ -145,6 +146,8 @@ userland() {
 		rm -rf "$VM_CACHE/new"
 		# shellcheck disable=SC2086
 		userland_make "$VM_CACHE/new" $packages
+		# Unpacking gave it the time of a package's folder, and prune goes by times.
+		touch "$VM_CACHE/new"
 		mv "$VM_CACHE/new" "$path"
 		prune userland
 	fi
@@ -153,18 +156,21 @@ userland() {
 
 # ---- kernel --------------------------------------------------------------------------------------
 
-# init, and the drivers of the root's disk for kernels that have them as modules (Debian's cloud
-# kernels do not).
+# init, and the drivers of the root's disk for kernels that have them as modules. The last comes after
+# the snapshot of the booted kernel (machine.sh), as it looks at the disks.
 initrd_make() {
 	dir=$1 release=$2
-	order=$(for module in nvme ext4 crc32c_generic; do
+	order=$(for module in virtio_pci ext4 crc32c_generic virtio_blk; do
 		in_tree usr/bin/kmod modprobe -d "$dir/tree" -S "$release" --show-depends "$module" ||
 			say NOTE "kernel $release has no $module"
 	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
-	mkdir -p "$dir/ram/modules"
+	mkdir -p "$dir/ram/modules" "$dir/ram/modules.late"
 	number=100
 	for module in $order; do
-		cp "$module" "$dir/ram/modules/$number-${module##*/}"
+		case $module in
+		*/virtio_blk.ko*) cp "$module" "$dir/ram/modules.late/" ;;
+		*) cp "$module" "$dir/ram/modules/$number-${module##*/}" ;;
+		esac
 		number=$((number + 1))
 	done
 	cp "$init" "$dir/ram/init"

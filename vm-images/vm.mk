@@ -4,7 +4,12 @@
 # What the test programs need beside them, at the same paths.
 VM_FILES = $(B)/cloche $(LIVE) $(HELPERS) $(wildcard policies)
 
-.PHONY: check-vm vm-shell bench-vm
+VM_KERNEL = $(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^\#/ { print $$1; exit }' vm-images/kernels))
+
+.PHONY: check-boot check-vm vm-shell bench-vm
+check-boot: ## what check-vm relies on: how guests end, and that a snapshot is as a boot (KERNEL=6.1)
+	@vm-images/check-boot.sh $(VM_KERNEL)
+
 check-vm: tests ## run the live, escape and fault tests under each kernel of vm-images/kernels
 	@CLOCHE=$(abspath $(B)/cloche) HELPERS=$(abspath $(B)/helpers) \
 		vm-images/check.sh $(VM_FILES) -- $(abspath $(LIVE))
@@ -12,7 +17,7 @@ check-vm: tests ## run the live, escape and fault tests under each kernel of vm-
 vm-shell: tests ## a root shell in such a machine (KERNEL=6.1, the first of the list)
 	@VM_LIMIT=$${VM_LIMIT:-86400} vm-images/boot.sh --tty --workdir '$(CURDIR)' \
 		$(patsubst %,--add %,$(VM_FILES) $(VM_ADD)) \
-		$(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^#/ { print $$1; exit }' vm-images/kernels)) -- bash -l
+		$(VM_KERNEL) -- bash -l
 
 # On one CPU whose clock counts instructions, a nanosecond each: what emulation makes dearer than it
 # is does not count, nor what else this machine does. VM_ICOUNT= (empty) takes the real clock.
@@ -21,6 +26,6 @@ VM_ICOUNT ?= 0
 bench-vm: all $(BENCH) $(HELPERS) ## the bench on unified cgroup v2, in such a machine (KERNEL=6.1)
 	@VM_LIMIT=$${VM_LIMIT:-1800} VM_ICOUNT='$(VM_ICOUNT)' VM_CPUS=$(if $(VM_ICOUNT),1,2) vm-images/boot.sh --workdir '$(CURDIR)' \
 		$(patsubst %,--add %,$(VM_FILES) $(BENCH)) \
-		$(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^\#/ { print $$1; exit }' vm-images/kernels)) -- \
+		$(VM_KERNEL) -- \
 		env CLOCHE='$(abspath $(B)/cloche)' BENCH_QUICK='$(BENCH_QUICK)' \
 		$(BENCH) --helpers $(B)/helpers $(BENCH_ARGS)

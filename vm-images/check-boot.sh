@@ -1,0 +1,98 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What the tests in guests rely on: how a guest ends is told as it was, and a guest that goes on from a
+# snapshot differs in nothing from one that has booted.
+#   check-boot.sh KERNEL
+# Says "N passed, N failed, 0 skipped", and to COUNTS as tests/run.sh does.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+repo=$(dirname "$here")
+kernel=$1
+: "${VM_CACHE:=$repo/build/vm}"
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/cloche-check-boot.XXXXXX") || exit 1
+mine=''
+trap 'rm -rf "$tmp" $mine' EXIT
+trap 'exit 130' INT TERM HUP
+passed=0 failed=0
+
+# guest COMMAND...: output and error go to $tmp/out and $tmp/err
+guest() {
+	VM_LIMIT=${VM_LIMIT:-60} "$here/boot.sh" -v "$kernel" -- "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+}
+
+tells_status_and_streams() {
+	guest sh -c 'echo to out; echo to err >&2; exit 7'
+	[ $? = 7 ] && [ "$(cat "$tmp/out")" = 'to out' ] && grep -qx 'to err' "$tmp/err"
+}
+
+panic_is_no_success() {
+	guest sh -c 'echo c >/proc/sysrq-trigger; sleep 60'
+	[ $? = 125 ] && grep -q 'Kernel panic' "$tmp/err"
+}
+
+hang_is_ended() {
+	VM_LIMIT=5 guest sleep 60
+	[ $? = 124 ] && grep -q 'no end after 5 s' "$tmp/err"
+}
+
+# The same, line by line, but for what no two boots have in common.
+facts='cat /proc/cmdline /sys/fs/cgroup/cgroup.controllers /proc/self/cgroup /proc/mounts
+nproc; ls /dev /sys/block; cut -d" " -f1 /proc/modules | sort
+ulimit -a; grep -E "^(Cap|Seccomp|NoNew)" /proc/self/status'
+
+snapshot_is_as_a_boot() {
+	guest sh -c "$facts" || return 1
+	if ! grep -q 'from its snapshot' "$tmp/err"; then
+		# As on a machine where kvm works.
+		grep -q '(kvm, cold)' "$tmp/err"
+		return
+	fi
+	cp "$tmp/out" "$tmp/snapshot"
+	VM_COLD=1 guest sh -c "$facts" || return 1
+	grep -q 'cold)' "$tmp/err" && diff "$tmp/snapshot" "$tmp/out" >"$tmp/err"
+}
+
+snapshot_has_time_and_randomness() {
+	unique='cat /proc/sys/kernel/random/boot_id; od -An -N16 -tx1 /dev/urandom'
+	for run in 1 2; do
+		begun=$(date +%s)
+		guest sh -c "date +%s; $unique" || return 1
+		now=$(head -n 1 "$tmp/out")
+		[ "$now" -ge "$begun" ] && [ "$now" -le "$(date +%s)" ] || return 1
+		tail -n +2 "$tmp/out" >"$tmp/$run"
+	done
+	[ "$(cat "$tmp/1" "$tmp/2" | sort -u | grep -c .)" = 4 ]
+}
+
+damaged_snapshot_is_made_anew() {
+	mine=$VM_CACHE.check
+	rm -rf "$mine"
+	cp -al "$VM_CACHE" "$mine" && rm -f "$mine"/snapshot-* || return 1
+	VM_CACHE=$mine
+	export VM_CACHE
+	guest true || return 1
+	grep -q 'from its snapshot' "$tmp/err" || return 0
+	truncate -s -1M "$mine/snapshot-$kernel"-*
+	guest true
+	[ $? = 125 ] && guest true && grep -q 'from its snapshot' "$tmp/err"
+}
+
+for check in tells_status_and_streams panic_is_no_success hang_is_ended snapshot_is_as_a_boot \
+	snapshot_has_time_and_randomness damaged_snapshot_is_made_anew; do
+	if $check; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		printf '  boot/%s: failed\n' "$check"
+		sed 's/^/    /' "$tmp/out" "$tmp/err"
+	fi
+done
+printf '  %-30s %d passed\n' "boot/$kernel" "$passed"
+line="$passed passed, $failed failed, 0 skipped"
+if [ -n "${COUNTS:-}" ]; then
+	echo "$line" >>"$COUNTS"
+	line="boot: $line"
+fi
+echo "$line"
+[ "$failed" = 0 ]
