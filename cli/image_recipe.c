@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SCRIPT_FILE  "rootfs.sh"
 #define LIST_FILE    "packages"
@@ -165,10 +166,28 @@ int recipe_fill(struct image_job *job, struct cloche_err *err)
 	return r < 0 ? r : packages_tell(job, err);
 }
 
+/* Copying would never end. A store that is mounted below the directory is not copied. */
+static bool holds_store(const char *dir, const struct image_job *job)
+{
+	size_t len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
+	struct stat outer, inner;
+
+	return strncmp(job->dir, dir, len) == 0 && job->dir[len] == '/' && stat(dir, &outer) == 0 &&
+	       stat(job->dir, &inner) == 0 && outer.st_dev == inner.st_dev;
+}
+
 int directory_fill(struct image_job *job, struct cloche_err *err)
 {
 	cleanup_free char *from = NULL;
+	char dir[QUOTE_LEN], store[QUOTE_LEN];
 
+	if (holds_store(job->arg, job))
+		return cloche_err_set(
+			err, ELOOP,
+			"--dir %s: the image store %s lies in it: set CLOCHE_IMAGES to a place "
+			"outside",
+			quote(dir, job->arg),
+			quote_n(store, job->dir, (size_t)(strrchr(job->dir, '/') - job->dir)));
 	if (asprintf(&from, "%s/.", (const char *)job->arg) < 0)
 		return cloche_err_sys(err, ENOMEM, "image");
 	job->times_kept = true;

@@ -11,9 +11,12 @@ WITHOUT      = $(B)/without/$(FEATURE)
 
 .PHONY: check-without
 check-without: tests ## run the live tests without FEATURE=NAME[,NAME...]; without one: list them
-	@test -n '$(FEATURE)' || { $(B)/helpers/without --list; exit 2; }
+ifeq ($(FEATURE),)
+	@$(B)/helpers/without --list
+else
 	@mkdir -p $(WITHOUT)
 	@printf '#!/bin/sh\nexec %s %s -- %s "$$@"\n' $(abspath $(B)/helpers/without) '$(FEATURE)' \
 		$(abspath $(B)/cloche) >$(WITHOUT)/cloche && chmod +x $(WITHOUT)/cloche
 	@$(SUDO) env $(LIVE_ENV) CLOCHE=$(abspath $(WITHOUT)/cloche) CLOCHE_WITHOUT='$(FEATURE)' \
 		sh tests/run.sh without $(WITHOUT_LIVE)
+endif

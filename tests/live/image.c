@@ -259,6 +259,20 @@ Test(image, words_too_many_are_refused)
 }
 
 /* Deeper than a path can say. */
+Test(image, a_directory_that_holds_the_store_is_refused)
+{
+	cleanup_store struct store s = store_make();
+	const char *const dirs[] = { s.dir, s.path };
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		cleanup_run struct run run = { 0 };
+
+		RUN_IMAGE(&run, "build", "--dir", dirs[i], "tiny");
+		expect_refused(&run, 1, s.path);
+		cr_assert_eq(store_count(&s), 0);
+	}
+}
+
 Test(image, a_tree_too_deep_leaves_nothing)
 {
 	cleanup_store struct store s = store_make();
