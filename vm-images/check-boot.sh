@@ -68,12 +68,15 @@ snapshot_has_time_and_randomness() {
 damaged_snapshot_is_made_anew() {
 	mine=$VM_CACHE.check
 	rm -rf "$mine"
-	cp -al "$VM_CACHE" "$mine" && rm -f "$mine"/snapshot-* || return 1
+	cp -al "$VM_CACHE" "$mine" || return 1
 	VM_CACHE=$mine
 	export VM_CACHE
 	guest true || return 1
 	grep -q 'from its snapshot' "$tmp/err" || return 0
-	truncate -s -1M "$mine/snapshot-$kernel"-*
+	for snapshot in "$mine/snapshot-$kernel"-*; do
+		head -c 100000000 "$snapshot" >"$snapshot.cut"
+		mv "$snapshot.cut" "$snapshot"
+	done
 	guest true
 	[ $? = 125 ] && guest true && grep -q 'from its snapshot' "$tmp/err"
 }

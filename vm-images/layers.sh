@@ -28,7 +28,8 @@ need() {
 	done
 }
 
-# The words that follow, and the recipe itself, as a short name.
+# The words that follow, and the recipe itself, as a short name. Layers go in by their own names: where
+# the cache lies does not matter.
 key_of() {
 	{
 		cat "$here/layers.sh"
@@ -220,7 +221,7 @@ kernel() {
 		fail "no kernel '$1' in vm-images/kernels, which has: $(kernel_names | tr '\n' ' ')"
 	packages=$(resolve "$wanted")
 	packages=$(echo "$packages" | grep '^linux-image-')
-	path=$VM_CACHE/kernel-$1-$(key_of "$packages" "$init")
+	path=$VM_CACHE/kernel-$1-$(key_of "$packages" "${init##*/}")
 	if [ ! -d "$path" ]; then
 		say UNPACK "kernel $1: $(echo "$packages" | tr '\n' ' ')"
 		rm -rf "$VM_CACHE/new"
@@ -270,7 +271,7 @@ root() {
 	case $libs in *missing*) fail "a library is missing here: ${libs##*missing }" ;; esac
 	everything=$(printf '%s\n%s\n' "$files" "$libs" | { grep . || :; } | sort -u)
 	sums=$(echo "$everything" | grep . | tr '\n' '\0' | xargs -0 -r sha256sum)
-	image=$VM_CACHE/root-$(key_of "$userland" "$sums" "$init" "$VM_DISK").img
+	image=$VM_CACHE/root-$(key_of "${userland##*/}" "$sums" "${init##*/}" "$VM_DISK").img
 	if [ ! -f "$image" ]; then
 		say IMAGE "root: $(echo "$everything" | grep -c .) files added"
 		stage=$VM_CACHE/new

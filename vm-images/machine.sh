@@ -69,7 +69,8 @@ machine() {
 # follows.
 snapshot_key() {
 	key_of "$(cat "$here/machine.sh" /proc/sys/kernel/random/boot_id)" \
-		"$(stat -L -c '%s %Y' "$(command -v qemu-system-x86_64)")" "$(machine 'printf %s\n')"
+		"$(stat -L -c '%s %Y' "$(command -v qemu-system-x86_64)")" \
+		"${kernel##*/}" "$(machine 'printf %s\n' | grep -vF "$kernel/")"
 }
 
 # snapshot_make FILE: boot the kernel until its user space waits for a job, and save it. QEMU takes
