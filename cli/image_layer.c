@@ -93,7 +93,7 @@ static int reader_open(int fd, struct reader **ret, struct cloche_err *err)
 	a = archive_read_next_header(r->raw, &entry);
 	if (a == ARCHIVE_EOF)
 		return cloche_err_set(err, EBADMSG, "the archive is empty");
-	if (a < ARCHIVE_WARN)
+	if (a != ARCHIVE_OK && a != ARCHIVE_WARN)
 		return broken(r->raw, err);
 	if (archive_read_support_format_tar(r->tar) != ARCHIVE_OK ||
 	    archive_read_open(r->tar, r, NULL, pass_on, NULL) != ARCHIVE_OK)
@@ -109,7 +109,8 @@ static int reader_next(struct reader *r, struct archive_entry **ret, struct cloc
 
 	if (a == ARCHIVE_EOF)
 		return 0;
-	if (a < ARCHIVE_WARN)
+	/* A reader that could go on with the next (RETRY) has left something out. */
+	if (a != ARCHIVE_OK && a != ARCHIVE_WARN)
 		return broken(r->tar, err);
 	if (!archive_entry_pathname(*ret))
 		return cloche_err_set(err, EBADMSG, "the archive has a path that is no UTF-8");

@@ -476,24 +476,33 @@ Test(image_import, the_right_one_of_several_is_taken)
 	expect_text(root, "file", "mine");
 }
 
+/* A layout of one layer, which it frees; the config says this of its content, NULL: the truth. */
+static void layout_make(const char *dir, struct bytes tar, const char *hash)
+{
+	char hex[HASH_HEX_LEN], id[HASH_HEX_LEN + 8];
+	json_t *config, *m;
+
+	oci_start(dir);
+	hash_sha256_hex(tar.data, tar.len, hex);
+	(void)snprintf(id, sizeof(id), "sha256:%s", hash ? hash : hex);
+	config = json_pack("{s:s, s:s, s:{s:[s]}}", "architecture", IMAGE_ARCH, "os", "linux",
+			   "rootfs", "diff_ids", id);
+	m = json_pack("{s:o, s:[o]}", "config", oci_json(dir, config, "c"), "layers",
+		      oci_blob(dir, tar.data, tar.len, "l"));
+	oci_index(dir, json_pack("[o]", oci_json(dir, m, "m")));
+	free(tar.data);
+}
+
 /* A layer whose blob is what the manifest says, but whose content is not what the config says. */
 Test(image_import, the_content_of_a_layer_is_checked_too)
 {
 	static const struct entry other[] = { { ENTRY_FILE, "other", "x" }, { 0 } };
 	cleanup_store struct store s = store_make();
 	const char *dir = store_file(&s, "oci");
-	struct bytes tar = tar_make(other);
-	json_t *config, *m;
 
-	oci_start(dir);
-	config = json_pack("{s:s, s:{s:[s]}}", "architecture", IMAGE_ARCH, "rootfs", "diff_ids",
-			   "sha256:"
-			   "0000000000000000000000000000000000000000000000000000000000000000");
-	m = json_pack("{s:o, s:[o]}", "config", oci_json(dir, config, "c"), "layers",
-		      oci_blob(dir, tar.data, tar.len, "l"));
-	oci_index(dir, json_pack("[o]", oci_json(dir, m, "m")));
+	layout_make(dir, tar_make(other),
+		    "0000000000000000000000000000000000000000000000000000000000000000");
 	import_refused(&s, dir, "layer 1: damaged: the SHA-256 of its content is");
-	free(tar.data);
 }
 
 /* A file in GNU tar's old sparse form, of one byte here and 2^60 when unpacked. */
@@ -527,21 +536,31 @@ Test(image_import, a_hole_larger_than_the_disk_is_refused)
 {
 	cleanup_store struct store s = store_make();
 	const char *dir = store_file(&s, "oci");
-	struct bytes tar = tar_sparse();
-	char hex[HASH_HEX_LEN], id[HASH_HEX_LEN + 8];
-	json_t *config, *m;
 
-	oci_start(dir);
-	hash_sha256_hex(tar.data, tar.len, hex);
-	(void)snprintf(id, sizeof(id), "sha256:%s", hex);
-	config = json_pack("{s:s, s:s, s:{s:[s]}}", "architecture", IMAGE_ARCH, "os", "linux",
-			   "rootfs", "diff_ids", id);
-	m = json_pack("{s:o, s:[o]}", "config", oci_json(dir, config, "c"), "layers",
-		      oci_blob(dir, tar.data, tar.len, "l"));
-	oci_index(dir, json_pack("[o]", oci_json(dir, m, "m")));
+	layout_make(dir, tar_sparse(), NULL);
 	import_refused(&s, dir,
 		       "'big': it is 1152921504606846976 bytes, and the disk of the image store");
-	free(tar.data);
+}
+
+/* Its layer has the right hashes: it was made so. Nothing of it is guessed. */
+Test(image_import, an_archive_that_is_wrong_is_refused)
+{
+	/* A name that is not ASCII has a header of its own in front, "11 path=…". */
+	static const struct entry entries[] = { { ENTRY_FILE, "\u00e4", "text" }, { 0 } };
+	static const struct {
+		size_t at;
+		const char *instead;
+	} bad[] = { { 512 + 3, "size" }, { 1024, "F" }, { 1024 + 148, "7" } };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		cleanup_store struct store s = store_make();
+		const char *dir = store_file(&s, "oci");
+		struct bytes tar = tar_make(entries);
+
+		memcpy((char *)tar.data + bad[i].at, bad[i].instead, strlen(bad[i].instead));
+		layout_make(dir, tar, NULL);
+		import_refused(&s, dir, "layer 1: the archive cannot be read: ");
+	}
 }
 
 /* A layout is no way to read the host's files: what is named must be a file in it. */
