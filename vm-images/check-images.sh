@@ -95,10 +95,4 @@ for name; do
 		result "$name" "failed: $out"
 	fi
 done
-line="$passed passed, $failed failed, $skipped skipped"
-if [ -n "${COUNTS:-}" ]; then
-	echo "$line" >>"$COUNTS"
-	line="images: $line"
-fi
-echo "$line"
-[ "$failed" = 0 ]
+sh "$(dirname "$0")/../tests/run.sh" --tell images "$passed" "$failed" "$skipped"

@@ -21,14 +21,8 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
 
-total() {
-	line="$1 passed, $2 failed, $3 skipped"
-	if [ -n "${COUNTS:-}" ]; then
-		echo "$line" >>"$COUNTS"
-		line="browser: $line"
-	fi
-	echo "$line"
-	[ "$2" = 0 ]
+tell() {
+	sh "$here/../run.sh" --tell browser "$@"
 }
 
 missing=
@@ -38,10 +32,10 @@ done
 if [ -n "$missing" ]; then
 	if [ "${CLOCHE_MUST_RUN:-}" = 1 ]; then
 		echo "  browser/chromium               failed: not there, and must be:$missing"
-		total 0 1 0
+		tell 0 1 0
 	else
 		echo "  browser/chromium               skipped: not there:$missing"
-		total 0 0 1
+		tell 0 0 1
 	fi
 	exit
 fi
@@ -72,7 +66,7 @@ record busy 0 --name hostile -m 256M -t 20s -b "$here/function.py:/var/task/func
 	python3 /var/task/function.py '<script>alert(1)</script>' &&
 	record late 124 -t 300ms -- sleep 10 && recorded=1
 if [ -z "$recorded" ]; then
-	total 0 1 0
+	tell 0 1 0
 	exit
 fi
 
@@ -87,4 +81,4 @@ if ! read -r passed failed skipped <"$tmp/counts"; then
 	echo "  browser/run.py: exit status $status, no counts"
 	passed=0 failed=1 skipped=0
 fi
-total "$passed" "$failed" "$skipped"
+tell "$passed" "$failed" "$skipped"
