@@ -33,11 +33,13 @@ the root file system, $VM_DISK), VM_LIMIT (seconds until a guest counts as hung,
 $VM_LIMIT), VM_ACCEL (kvm or tcg; default: kvm where it works),
 VM_APPEND (more kernel parameters), VM_CACHE (default build/vm), VM_ICOUNT (an
 emulated guest's clock counts instructions, each of 2^N ns, and no idle time is
-waited for: how fast this machine is and what else it does no longer matters),
+waited for: how fast this machine is and what else it does no longer matters;
+one CPU only),
 VM_COLD (1: boot; emulated guests else go on from a snapshot of a booted one).
 
-Exit status: COMMAND's; 124 when the guest hung; 125 when it could not be
-started or died without a status (its console is shown).
+Exit status: COMMAND's, which with its arguments has at most 256 KiB; 124 when
+the guest hung; 125 when it could not be started or died without a status (its
+console is shown).
 
   vm-images/boot.sh 6.1 -- cat /sys/fs/cgroup/cgroup.controllers
   vm-images/boot.sh -a build/cloche 6.12 -- "\$PWD/build/cloche" doctor
@@ -45,18 +47,25 @@ EOF
 }
 
 mode='pipe' verbose='' workdir=/ kernel_name=''
-# What runs left that were killed.
-find "$VM_CACHE" -maxdepth 1 -name 'guest.*' -mmin +1440 -exec rm -rf {} +
-work=$(mktemp -d "$VM_CACHE/guest.XXXXXX")
-qemu=''
+qemu='' begun=''
+machine_check
+work=$(mktemp -d "$VM_CACHE/guest.XXXXXX") || fail "no folder can be made in '$VM_CACHE'"
+# Until there is a guest whatever fails is a failure of this script.
 # shellcheck disable=SC2317 # the traps call it
 finish() {
+	code=$?
 	[ -z "$qemu" ] || kill "$qemu" 2>/dev/null || :
 	rm -rf "$work"
+	[ -n "$begun" ] || [ "$code" = 0 ] || [ "$code" -gt 128 ] || exit 125
 }
 trap finish EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'exit 143' TERM
+# What runs left that were killed: nobody holds their lock. A minute is for those who are about to.
+exec 3>"$work/alive"
+flock 3
+find "$VM_CACHE" -maxdepth 1 -name 'guest.*' -mmin +1 -exec flock -n '{}/alive' rm -rf '{}' \;
 added=$work/added
 : >"$added"
 
@@ -104,7 +113,7 @@ clock_ms() {
 }
 
 # Layers are built by one at a time; guests run side by side.
-begun=$(clock_ms)
+asked=$(clock_ms)
 machine_choose
 exec 9>"$VM_CACHE/lock"
 flock 9
@@ -116,11 +125,16 @@ set -- "$workdir" "$#" "$@"
 root "$added"
 # Links: another run may drop these from the cache before this guest has opened them.
 ln "$root" "$work/root.img"
-[ -z "$snapshot" ] || ln "$snapshot" "$work/snapshot"
+if [ -n "$snapshot" ] && ! ln "$snapshot" "$work/snapshot" 2>/dev/null; then
+	say NOTE "the snapshot of kernel $kernel_name is somebody else's: the guest boots"
+	snapshot=''
+fi
 exec 9>&-
 
 nonce=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-printf '%s\0' "$nonce" "$(date +%s%N)" "$mode" "$@" >"$work/job"
+# Of a terminal the guest is told its rows and columns.
+size=$(stty size 2>/dev/null) || size='0 0'
+printf '%s\0' "$nonce" "$(date +%s%N)" "$mode $size" "$@" >"$work/job"
 [ "$(stat -c %s "$work/job")" -le 262144 ] || fail "the command is longer than 256 KiB"
 
 set -- -chardev "file,id=console,path=$work/console" -chardev "file,id=status,path=$work/hear" \
@@ -134,12 +148,13 @@ export SNAPSHOT="$work/snapshot"
 # This shell holds the write ends of pipes too, until QEMU has ended: then the readers see the end of
 # file, also when QEMU never opened them.
 mkfifo "$work/hear" "$work/out" "$work/err"
+exec 9>&3
 # shellcheck disable=SC2094
 exec 3<>"$work/hear" 4<"$work/hear" 7<>"$work/out" 5<"$work/out" 8<>"$work/err" 6<"$work/err"
-started=$(clock_ms)
+begun=$(clock_ms)
 status=0
 while IFS= read -r line; do
-	echo "$(($(clock_ms) - started)) $line"
+	echo "$(($(clock_ms) - begun)) $line"
 done <&4 >"$work/status" 3>&- 7>&- 8>&- &
 if [ $mode = tty ]; then
 	(machine "timeout --foreground -k 5 $VM_LIMIT" "$@" \
@@ -174,11 +189,11 @@ since() {
 }
 
 if [ -n "$verbose" ]; then
-	user=$(since user) from=cold
+	user=$(since user) command=$(since command) from=cold
 	[ -z "$snapshot" ] || from='from its snapshot'
 	echo "vm-images: kernel $kernel_name ($accel, $from):" \
-		"layers $((started - begun)) ms, user space after ${user:-no}, command after" \
-		"$(since command), guest $(($(clock_ms) - started)) ms in all" >&2
+		"layers $((begun - asked)) ms, ${user:+user space after }${user:-no user space}," \
+		"${command:+command after }${command:-no command}, guest $(($(clock_ms) - begun)) ms in all" >&2
 fi
 if [ "$status" = 124 ] || [ "$status" = 137 ]; then
 	show "no end after $VM_LIMIT s"

@@ -36,6 +36,17 @@ hang_is_ended() {
 	[ $? = 124 ] && grep -q 'no end after 5 s' "$tmp/err"
 }
 
+# One line, and nothing was started: such a run cannot say whether a snapshot is damaged.
+wrong_use_starts_nothing() {
+	for wrong in VM_LIMIT=abc VM_LIMIT=0 VM_MEMORY=1 VM_CPUS=x VM_ACCEL=none VM_COLD=no \
+		'VM_ICOUNT=0 VM_CPUS=2' VM_CACHE=/proc/none "VM_CACHE=$tmp/a,b"; do
+		# shellcheck disable=SC2086 # words are meant
+		env $wrong "$here/boot.sh" "$kernel" -- true >"$tmp/out" 2>"$tmp/err"
+		[ $? = 125 ] && [ ! -s "$tmp/out" ] && [ "$(wc -l <"$tmp/err")" = 1 ] &&
+			grep -q '^vm-images: ' "$tmp/err" || return 1
+	done
+}
+
 # The same, line by line, but for what no two boots have in common.
 facts='cat /proc/cmdline /sys/fs/cgroup/cgroup.controllers /proc/self/cgroup /proc/mounts
 nproc; ls /dev /sys/block; cut -d" " -f1 /proc/modules | sort
@@ -81,7 +92,7 @@ damaged_snapshot_is_made_anew() {
 	[ $? = 125 ] && guest true && grep -q 'from its snapshot' "$tmp/err"
 }
 
-for check in tells_status_and_streams panic_is_no_success hang_is_ended snapshot_is_as_a_boot \
+for check in wrong_use_starts_nothing tells_status_and_streams panic_is_no_success hang_is_ended snapshot_is_as_a_boot \
 	snapshot_has_time_and_randomness damaged_snapshot_is_made_anew; do
 	if $check; then
 		passed=$((passed + 1))

@@ -8,8 +8,8 @@
  * the kernel finds them is anybody's guess): the root file system (ext4, since that is what hosts
  * have: idmapped mounts and pivot_root work on it) and the kernel's modules. The job comes through
  * QEMU's firmware configuration device. It is strings that end in NUL:
- *   nonce, time of day in ns, "pipe" or "tty", working directory, number of arguments, the
- *   arguments.
+ *   nonce, time of day in ns, "pipe" or "tty" with rows and columns, working directory, number of
+ *   arguments, the arguments.
  * Output goes to the host through I/O ports (QEMU's isa-debugcon), one each for standard output,
  * standard error and status: no driver, no interrupt, and what outsb has returned from has arrived.
  * Of the lines of status the host takes none but "NONCE STATUS" for an end. Without it (panic,
@@ -65,6 +65,7 @@ struct job {
 	char *nonce;
 	long long now_ns; /* CLOCK_REALTIME of the host when it made the job */
 	bool tty;
+	struct winsize size; /* all 0: not known */
 	char *cwd;
 	char **argv;
 };
@@ -170,7 +171,7 @@ static char *job_next(char **at, const char *end)
 static bool job_read(struct job *job)
 {
 	struct fw_file file;
-	char *at, *end;
+	char *at, *end, *mode;
 	int argc;
 
 	/* Twice, as the first look may have begun before the snapshot, in another directory. */
@@ -184,7 +185,10 @@ static bool job_read(struct job *job)
 	fw_read(at, (size_t)(end - at));
 	job->nonce = job_next(&at, end);
 	job->now_ns = atoll(job_next(&at, end));
-	job->tty = !strcmp(job_next(&at, end), "tty");
+	mode = job_next(&at, end);
+	job->tty = !strncmp(mode, "tty", 3);
+	job->size = (struct winsize){ 0 };
+	sscanf(mode, "%*s %hu %hu", &job->size.ws_row, &job->size.ws_col);
 	job->cwd = job_next(&at, end);
 	argc = atoi(job_next(&at, end));
 	job->argv = calloc((size_t)argc + 1, sizeof(*job->argv));
@@ -438,8 +442,10 @@ static _Noreturn void job_exec(const struct job *job, int out, int err)
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
 	dup2(job->tty ? out : open("/dev/null", O_RDONLY), STDIN_FILENO);
-	if (job->tty)
+	if (job->tty) {
 		ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+		ioctl(STDIN_FILENO, TIOCSWINSZ, &job->size);
+	}
 	close_range(3, ~0U, 0);
 	if (chdir(job->cwd)) {
 		dprintf(STDERR_FILENO, "guest init: enter '%s': %s\n", job->cwd, strerror(errno));

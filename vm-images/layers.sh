@@ -11,7 +11,6 @@
 
 : "${VM_CACHE:=$repo/build/vm}"
 PATH=$PATH:/usr/sbin:/sbin
-mkdir -p "$VM_CACHE"
 
 say() {
 	printf '  %-7s %s\n' "$1" "$2" >&2
@@ -21,6 +20,8 @@ fail() {
 	echo "vm-images: $*" >&2
 	exit 125
 }
+
+mkdir -p "$VM_CACHE" 2>/dev/null || fail "the cache '$VM_CACHE' cannot be made"
 
 need() {
 	for tool in "$@"; do
@@ -61,8 +62,8 @@ resolve() {
 	answer=$VM_CACHE/resolved-$(key_of "$lists" "$@")
 	if [ ! -s "$answer" ]; then
 		: >"$VM_CACHE/no-packages"
-		apt-get -o Dir::State::status="$VM_CACHE/no-packages" -o Debug::NoLocking=1 -s \
-			--no-install-recommends install "$@" >"$answer.log" 2>&1 ||
+		apt-get -o Dir::State::status="$VM_CACHE/no-packages" -o Debug::NoLocking=1 \
+			-o Dir::Log::Planner=/dev/null -s --no-install-recommends install "$@" >"$answer.log" 2>&1 ||
 			fail "apt cannot resolve '$*': $(grep '^E:' "$answer.log" | tail -n 1)"
 		sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1=\2/p' "$answer.log" | sort >"$answer.tmp"
 		rm -f "$answer.log"
@@ -81,7 +82,7 @@ unpack() {
 	(cd "$VM_CACHE/debs" && apt-get -q -o APT::Sandbox::User="$(id -un)" download "$@") \
 		>"$VM_CACHE/download.log" 2>&1 || {
 		tail -n 5 "$VM_CACHE/download.log" >&2
-		fail "download failed: run apt-get update, then again"
+		fail "download failed: apt-get update, or more space for the cache, may help"
 	}
 	for deb in "$VM_CACHE"/debs/*.deb; do
 		dpkg-deb --fsys-tarfile "$deb" | tar -x -p -C "$into" --keep-directory-symlink
@@ -244,8 +245,10 @@ kernel_names() {
 image_make() {
 	rm -f "$2"
 	as_root mke2fs -q -t ext4 -O '^has_journal,^resize_inode' -m 0 \
-		-E root_owner=0:0,lazy_itable_init=1 -d "$1" "$2" "$3" >/dev/null ||
-		fail "making the file system '$2' of $3 failed (a larger VM_DISK= may help)"
+		-E root_owner=0:0,lazy_itable_init=1 -d "$1" "$2" "$3" >/dev/null || {
+		rm -rf "$2" "$VM_CACHE/new"
+		fail "making a file system of $3 failed: a larger VM_DISK=, or more space for the cache, may help"
+	}
 }
 
 # The shared libraries of the dynamic programs among the files named on standard input.

@@ -3,7 +3,29 @@
 # The virtual machine that guests run in, and the snapshot of a booted one that emulated guests go on
 # from. Sourced by boot.sh, after layers.sh.
 
-: "${VM_MEMORY:=3456}" "${VM_CPUS:=2}" "${VM_ACCEL:=}" "${VM_ICOUNT:=}" "${VM_APPEND:=}" "${VM_COLD:=}"
+: "${VM_MEMORY:=3456}" "${VM_ACCEL:=}" "${VM_ICOUNT:=}" "${VM_APPEND:=}" "${VM_COLD:=}"
+: "${VM_CPUS:=${VM_ICOUNT:+1}}" "${VM_CPUS:=2}"
+
+# number NAME VALUE MIN MAX
+number() {
+	case $2 in
+	'' | *[!0-9]* | ????????*) ;;
+	*) if [ "$2" -ge "$3" ] && [ "$2" -le "$4" ]; then return 0; fi ;;
+	esac
+	fail "$1='$2': a number from $3 to $4"
+}
+
+# What is said of the machine, before anything is made for it.
+machine_check() {
+	number VM_MEMORY "$VM_MEMORY" 128 1048576
+	number VM_CPUS "$VM_CPUS" 1 64
+	number VM_LIMIT "$VM_LIMIT" 1 604800
+	[ -z "$VM_ICOUNT" ] || number VM_ICOUNT "$VM_ICOUNT" 0 10
+	[ -z "$VM_ICOUNT" ] || [ "$VM_CPUS" = 1 ] || fail 'VM_ICOUNT is for a guest of one CPU'
+	case $VM_ACCEL in '' | kvm | tcg) ;; *) fail "VM_ACCEL='$VM_ACCEL': kvm or tcg" ;; esac
+	case $VM_COLD in '' | 1) ;; *) fail "VM_COLD='$VM_COLD': 1 or nothing" ;; esac
+	case $VM_CACHE in *,*) fail "VM_CACHE='$VM_CACHE': QEMU takes no comma in a path" ;; esac
+}
 
 # That /dev/kvm opens does not say that it works, least of all inside another virtual machine. So a
 # machine is started whose firmware is three instructions at the reset vector, that end it.
@@ -115,7 +137,7 @@ snapshot() {
 	*) return 0 ;;
 	esac
 	path=$VM_CACHE/snapshot-$kernel_name-$(snapshot_key)
-	if [ ! -f "$path" ]; then
+	if [ ! -s "$path" ]; then
 		say BOOT "kernel $kernel_name: once, guests go on from there"
 		if ! snapshot_make "$path.tmp"; then
 			say NOTE "no snapshot of kernel $kernel_name, guests boot: $why"

@@ -24,7 +24,7 @@ vm-shell: tests ## a root shell in such a machine (KERNEL=6.1, the first of the 
 # BENCH_QUICK, BENCH_ARGS as for bench.
 VM_ICOUNT ?= 0
 bench-vm: all $(BENCH) $(HELPERS) ## the bench on unified cgroup v2, in such a machine (KERNEL=6.1)
-	@VM_LIMIT=$${VM_LIMIT:-1800} VM_ICOUNT='$(VM_ICOUNT)' VM_CPUS=$(if $(VM_ICOUNT),1,2) vm-images/boot.sh --workdir '$(CURDIR)' \
+	@VM_LIMIT=$${VM_LIMIT:-1800} VM_ICOUNT='$(VM_ICOUNT)' vm-images/boot.sh --workdir '$(CURDIR)' \
 		$(patsubst %,--add %,$(VM_FILES) $(BENCH)) \
 		$(VM_KERNEL) -- \
 		env CLOCHE='$(abspath $(B)/cloche)' BENCH_QUICK='$(BENCH_QUICK)' \
