@@ -47,15 +47,16 @@ EOF
 }
 
 mode='pipe' verbose='' workdir=/ kernel_name=''
-qemu='' begun=''
+qemu='' begun='' locked=''
 machine_check
-work=$(mktemp -d "$VM_CACHE/guest.XXXXXX") || fail "no folder can be made in '$VM_CACHE'"
+work=$(mktemp -d "$VM_CACHE/guest.XXXXXX" 2>/dev/null) || fail "no folder can be made in '$VM_CACHE'"
 # Until there is a guest whatever fails is a failure of this script.
 # shellcheck disable=SC2317 # the traps call it
 finish() {
 	code=$?
 	[ -z "$qemu" ] || kill "$qemu" 2>/dev/null || :
 	rm -rf "$work"
+	[ -z "$locked" ] || layers_abandon
 	[ -n "$begun" ] || [ "$code" = 0 ] || [ "$code" -gt 128 ] || exit 125
 }
 trap finish EXIT
@@ -117,6 +118,7 @@ asked=$(clock_ms)
 machine_choose
 exec 9>"$VM_CACHE/lock"
 flock 9
+locked=1
 init
 userland
 kernel "$kernel_name"
@@ -129,6 +131,7 @@ if [ -n "$snapshot" ] && ! ln "$snapshot" "$work/snapshot" 2>/dev/null; then
 	say NOTE "the snapshot of kernel $kernel_name is somebody else's: the guest boots"
 	snapshot=''
 fi
+locked=''
 exec 9>&-
 
 nonce=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')

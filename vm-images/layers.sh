@@ -7,7 +7,8 @@
 #   snapshot   that kernel booted, for guests that are emulated (machine.sh)
 #   root       userland + init + what was just built, as one ext4 file system
 # Sourced by boot.sh. Functions leave the path of what they made in the variable of their name. A
-# layer is made under another name and renamed when whole: an interrupted build leaves nothing usable.
+# layer is made under another name and renamed when whole: an interrupted build leaves nothing usable,
+# and layers_abandon removes it.
 
 : "${VM_CACHE:=$repo/build/vm}"
 PATH=$PATH:/usr/sbin:/sbin
@@ -85,7 +86,10 @@ unpack() {
 		fail "download failed: apt-get update, or more space for the cache, may help"
 	}
 	for deb in "$VM_CACHE"/debs/*.deb; do
-		dpkg-deb --fsys-tarfile "$deb" | tar -x -p -C "$into" --keep-directory-symlink
+		dpkg-deb --fsys-tarfile "$deb" |
+			tar -x -p -C "$into" --keep-directory-symlink 2>"$VM_CACHE/unpack.log" || {
+			fail "unpacking ${deb##*/} failed: $(head -n 1 "$VM_CACHE/unpack.log")"
+		}
 	done
 	rm -rf "$VM_CACHE/debs"
 }
@@ -108,6 +112,11 @@ init() {
 		mv "$init.tmp" "$init"
 		prune init
 	fi
+}
+
+# For those who hold the lock of the cache.
+layers_abandon() {
+	rm -rf "$VM_CACHE/new" "$VM_CACHE/new.img" "$VM_CACHE/debs"
 }
 
 # ---- userland ------------------------------------------------------------------------------------
@@ -245,10 +254,8 @@ kernel_names() {
 image_make() {
 	rm -f "$2"
 	as_root mke2fs -q -t ext4 -O '^has_journal,^resize_inode' -m 0 \
-		-E root_owner=0:0,lazy_itable_init=1 -d "$1" "$2" "$3" >/dev/null || {
-		rm -rf "$2" "$VM_CACHE/new"
+		-E root_owner=0:0,lazy_itable_init=1 -d "$1" "$2" "$3" >/dev/null ||
 		fail "making a file system of $3 failed: a larger VM_DISK=, or more space for the cache, may help"
-	}
 }
 
 # The shared libraries of the dynamic programs among the files named on standard input.
@@ -286,8 +293,8 @@ root() {
 			mkdir -p "$stage${file%/*}"
 			cp -L --remove-destination --preserve=mode "$file" "$stage$file"
 		done
-		image_make "$stage" "$image.tmp" "$VM_DISK"
-		mv "$image.tmp" "$image"
+		image_make "$stage" "$VM_CACHE/new.img" "$VM_DISK"
+		mv "$VM_CACHE/new.img" "$image"
 		rm -rf "$stage"
 		prune root 4
 	fi
