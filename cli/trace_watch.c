@@ -332,6 +332,8 @@ static int loop(struct watch *w, struct cloche_err *err)
 {
 	int64_t until_ns = clock_now_ns() + w->opt->for_ns;
 
+	if (w->opt->for_ns)
+		prod_from(w->opt->for_ns + GRACE_NS);
 	while (!stopped) {
 		int64_t left = w->opt->for_ns ? until_ns - clock_now_ns() : 0;
 
@@ -355,7 +357,7 @@ static int loop(struct watch *w, struct cloche_err *err)
 	return 0;
 }
 
-static int open_signals(int64_t for_ns, struct cloche_err *err)
+static int open_signals(struct cloche_err *err)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
 	/* No SA_RESTART: they are to end a write. */
@@ -369,8 +371,6 @@ static int open_signals(int64_t for_ns, struct cloche_err *err)
 		return cloche_err_sys(err, errno, "timer_create");
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		(void)sigaction(ends[i], &act, NULL);
-	if (for_ns)
-		prod_from(for_ns + GRACE_NS);
 	(void)signal(SIGPIPE, SIG_IGN);
 	return 0;
 }
@@ -395,7 +395,7 @@ static void try_hold_tracing(struct watch *w)
 
 static int open_watch(struct watch *w, int run_fd, struct cloche_err *err)
 {
-	int r = open_signals(w->opt->for_ns, err);
+	int r = open_signals(err);
 
 	if (r < 0)
 		return r;

@@ -66,7 +66,7 @@ trap 'exit 143' TERM
 # What runs left that were killed: nobody holds their lock. A minute is for those who are about to.
 exec 3>"$work/alive"
 flock 3
-find "$VM_CACHE" -maxdepth 1 -name 'guest.*' -mmin +1 -exec flock -n '{}/alive' rm -rf '{}' \;
+find "$VM_CACHE" -maxdepth 1 -name 'guest.*' -mmin +1 -exec flock -n '{}/alive' rm -rf '{}' \; 2>/dev/null
 added=$work/added
 : >"$added"
 
@@ -74,6 +74,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	-a | --add)
 		[ $# -gt 1 ] || fail "$1 needs a path"
+		[ -e "$2" ] || fail "'$2' does not exist"
 		case $(realpath -sm "$2") in
 		/dev/* | /proc/* | /run/* | /sys/*) fail "'$2' would be hidden in the guest" ;;
 		esac
@@ -105,6 +106,7 @@ while [ $# -gt 0 ]; do
 done
 { [ -n "$kernel_name" ] && [ $# -gt 0 ]; } ||
 	fail "KERNEL -- COMMAND is needed; see vm-images/boot.sh --help"
+kernel_package "$kernel_name" >/dev/null
 [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] ||
 	fail "the recipe is for Debian on amd64: it unpacks Debian's amd64 packages"
 need qemu-system-x86_64 mke2fs apt-get dpkg-deb ldconfig flock setpriv cpio ldd "${CC:-gcc}"

@@ -11,8 +11,8 @@ repo=$(dirname "$here")
 kernel=$1
 : "${VM_CACHE:=$repo/build/vm}"
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/cloche-check-boot.XXXXXX") || exit 1
-mine=''
-trap 'rm -rf "$tmp" $mine' EXIT
+mine=$VM_CACHE.check
+trap 'rm -rf "$tmp" "$mine"' EXIT
 trap 'exit 130' INT TERM HUP
 passed=0 failed=0
 
@@ -37,14 +37,25 @@ hang_is_ended() {
 }
 
 # One line, and nothing was started: such a run cannot say whether a snapshot is damaged.
+refused() {
+	env "$@" >"$tmp/out" 2>"$tmp/err"
+	[ $? = 125 ] && [ ! -s "$tmp/out" ] && [ "$(wc -l <"$tmp/err")" = 1 ] &&
+		grep -q '^vm-images: ' "$tmp/err"
+}
+
 wrong_use_starts_nothing() {
 	for wrong in VM_LIMIT=abc VM_LIMIT=0 VM_MEMORY=1 VM_CPUS=x VM_ACCEL=none VM_COLD=no \
-		'VM_ICOUNT=0 VM_CPUS=2' VM_CACHE=/proc/none "VM_CACHE=$tmp/a,b"; do
-		# shellcheck disable=SC2086 # words are meant
-		env $wrong "$here/boot.sh" "$kernel" -- true >"$tmp/out" 2>"$tmp/err"
-		[ $? = 125 ] && [ ! -s "$tmp/out" ] && [ "$(wc -l <"$tmp/err")" = 1 ] &&
-			grep -q '^vm-images: ' "$tmp/err" || return 1
+		VM_CACHE=/proc/none "VM_CACHE=$tmp/a,b"; do
+		refused "$wrong" "$here/boot.sh" "$kernel" -- true || return 1
 	done
+	refused VM_ICOUNT=0 VM_CPUS=2 "$here/boot.sh" "$kernel" -- true &&
+		refused VM_CACHE="$tmp/cache" "$here/boot.sh" none -- true &&
+		refused VM_CACHE="$tmp/cache" "$here/boot.sh" -a /none "$kernel" -- true
+}
+
+# As on a machine where kvm works.
+has_no_snapshots() {
+	grep -q '(kvm, cold)' "$tmp/err"
 }
 
 # The same, line by line, but for what no two boots have in common.
@@ -55,8 +66,7 @@ ulimit -a; grep -E "^(Cap|Seccomp|NoNew)" /proc/self/status'
 snapshot_is_as_a_boot() {
 	guest sh -c "$facts" || return 1
 	if ! grep -q 'from its snapshot' "$tmp/err"; then
-		# As on a machine where kvm works.
-		grep -q '(kvm, cold)' "$tmp/err"
+		has_no_snapshots
 		return
 	fi
 	cp "$tmp/out" "$tmp/snapshot"
@@ -77,13 +87,15 @@ snapshot_has_time_and_randomness() {
 }
 
 damaged_snapshot_is_made_anew() {
-	mine=$VM_CACHE.check
 	rm -rf "$mine"
 	cp -al "$VM_CACHE" "$mine" || return 1
 	VM_CACHE=$mine
 	export VM_CACHE
 	guest true || return 1
-	grep -q 'from its snapshot' "$tmp/err" || return 0
+	if ! grep -q 'from its snapshot' "$tmp/err"; then
+		has_no_snapshots
+		return
+	fi
 	for snapshot in "$mine/snapshot-$kernel"-*; do
 		head -c 100000000 "$snapshot" >"$snapshot.cut"
 		mv "$snapshot.cut" "$snapshot"

@@ -116,7 +116,7 @@ init() {
 
 # For those who hold the lock of the cache.
 layers_abandon() {
-	rm -rf "$VM_CACHE/new" "$VM_CACHE/new.img" "$VM_CACHE/debs"
+	rm -rf "$VM_CACHE/new" "$VM_CACHE/new.img" "$VM_CACHE/new.snapshot" "$VM_CACHE/debs"
 }
 
 # ---- userland ------------------------------------------------------------------------------------
@@ -224,12 +224,15 @@ kernel_make() {
 	rm -rf "$dir/tree"
 }
 
-# kernel NAME: of the list; needs the userland (depmod is its).
-kernel() {
-	wanted=$(awk -v name="$1" '$1 == name { print $2 }' "$here/kernels")
-	[ -n "$wanted" ] ||
+# kernel_package NAME: of the list
+kernel_package() {
+	awk -v name="$1" '$1 == name { print $2; found = 1 } END { exit !found }' "$here/kernels" ||
 		fail "no kernel '$1' in vm-images/kernels, which has: $(kernel_names | tr '\n' ' ')"
-	packages=$(resolve "$wanted")
+}
+
+# kernel NAME: needs the userland (depmod is its).
+kernel() {
+	packages=$(resolve "$(kernel_package "$1")")
 	packages=$(echo "$packages" | grep '^linux-image-')
 	path=$VM_CACHE/kernel-$1-$(key_of "$packages" "${init##*/}")
 	if [ ! -d "$path" ]; then
@@ -271,9 +274,6 @@ libraries_of() {
 # root LIST: the files and directories that LIST names, one a line, are in the guest at the same
 # absolute paths, with the libraries that they link.
 root() {
-	while IFS= read -r path; do
-		[ -e "$path" ] || fail "'$path' does not exist"
-	done <"$1"
 	files=$(while IFS= read -r path; do
 		find "$(realpath -s "$path")" -xtype f
 	done <"$1" | sort -u)

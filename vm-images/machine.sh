@@ -139,12 +139,12 @@ snapshot() {
 	path=$VM_CACHE/snapshot-$kernel_name-$(snapshot_key)
 	if [ ! -s "$path" ]; then
 		say BOOT "kernel $kernel_name: once, guests go on from there"
-		if ! snapshot_make "$path.tmp"; then
+		if ! snapshot_make "$VM_CACHE/new.snapshot"; then
 			say NOTE "no snapshot of kernel $kernel_name, guests boot: $why"
-			rm -f "$path.tmp"
+			rm -f "$VM_CACHE/new.snapshot"
 			return 0
 		fi
-		mv "$path.tmp" "$path"
+		mv "$VM_CACHE/new.snapshot" "$path"
 		prune "snapshot-$kernel_name"
 	fi
 	snapshot=$path
