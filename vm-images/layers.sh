@@ -174,10 +174,10 @@ initrd_make() {
 	order=$(for module in virtio_pci ext4 crc32c_generic virtio_blk; do
 		in_tree usr/bin/kmod modprobe -d "$dir/tree" -S "$release" --show-depends "$module" ||
 			say NOTE "kernel $release has no $module"
-	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
+	done | sed -n 's/^insmod \(.*[^ ]\) *$/\1/p' | awk '!seen[$0]++')
 	mkdir -p "$dir/ram/modules" "$dir/ram/modules.late"
 	number=100
-	for module in $order; do
+	echo "$order" | grep . | while IFS= read -r module; do
 		case $module in
 		*/virtio_blk.ko*) cp "$module" "$dir/ram/modules.late/" ;;
 		*) cp "$module" "$dir/ram/modules/$number-${module##*/}" ;;
