@@ -2,10 +2,14 @@
 /* Temporary directories of tests: see tmpdir.h. */
 #include "tests/lib/tmpdir.h"
 
+#include "base/fd.h"
+
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 char *tmpdir_make(void)
 {
@@ -36,4 +40,17 @@ char *tmpdir_path(char buf[static 512], const char *dir, const char *name)
 {
 	cr_assert_lt(snprintf(buf, 512, "%s/%s", dir, name), 512);
 	return buf;
+}
+
+void file_flip(const char *path, off_t at)
+{
+	cleanup_fd int fd = open(path, O_RDWR | O_CLOEXEC);
+	unsigned char byte;
+
+	cr_assert(fd >= 0, "%s: %m", path);
+	if (at < 0)
+		at += lseek(fd, 0, SEEK_END);
+	cr_assert_eq(pread(fd, &byte, 1, at), 1, "%s has no byte %ld", path, (long)at);
+	byte ^= 0x10;
+	cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
 }

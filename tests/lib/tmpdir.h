@@ -2,6 +2,8 @@
 #ifndef CLOCHE_TESTS_LIB_TMPDIR_H
 #define CLOCHE_TESTS_LIB_TMPDIR_H
 
+#include <sys/types.h>
+
 /*
  * A new directory (mode 0700) under $TMPDIR or /tmp whose name nobody else has; the path is to be
  * handed to tmpdir_free, best by the attribute. A failed assertion leaves a test without running
@@ -14,6 +16,12 @@ void tmpdir_free(char **path);
 
 /* "dir/name" in buf, which is returned. */
 char *tmpdir_path(char buf[static 512], const char *dir, const char *name);
+
+/*
+ * Damages a file: one bit of the byte at `at`, from the end when that is negative, is another
+ * afterwards, whatever the byte was (a fixed byte would damage nothing where that stands already).
+ */
+void file_flip(const char *path, off_t at);
 
 #define cleanup_tmpdir __attribute__((cleanup(tmpdir_free)))
 

@@ -9,6 +9,7 @@
 #include "launch/image.h"
 #include "tests/lib/env.h"
 #include "tests/lib/images.h"
+#include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -428,16 +429,6 @@ Test(image, the_mount_goes_when_its_file_is_no_more)
 
 /* ---- bad images ------------------------------------------------------------------------------ */
 
-static void damage(const char *file, off_t at, const char *bytes)
-{
-	cleanup_fd int fd = open(file, O_WRONLY | O_CLOEXEC);
-
-	cr_assert(fd >= 0, "%s: %m", file);
-	if (at < 0)
-		at += lseek(fd, 0, SEEK_END);
-	cr_assert_eq(pwrite(fd, bytes, strlen(bytes), at), (ssize_t)strlen(bytes));
-}
-
 Test(image, a_damaged_one_is_not_used)
 {
 	cleanup_store struct store s = store_make();
@@ -450,7 +441,7 @@ Test(image, a_damaged_one_is_not_used)
 		cleanup_run struct run run = { 0 };
 
 		build(&s, tree, "tiny", sha);
-		damage(file, where[i], "\x5a!");
+		file_flip(file, where[i]);
 		RUN_CLOCHE(&run, "--rootfs", "tiny", "--", "/noop");
 		expect_refused(&run, 125, "image 'tiny' is damaged");
 		cr_assert_str_eq(report_text(&run, "verdict"), "launch_error");

@@ -224,7 +224,6 @@ Test(ledger_cli, verify_says_intact_or_names_the_record)
 	cleanup_tmpdir char *dir = tmpdir_make();
 	cleanup_run struct run run = { 0 };
 	char path[512], key[512], pub[600];
-	int fd;
 
 	append(dir, 0, 20);
 	CLOCHE(&run, "audit", "verify", "--ledger", dir);
@@ -255,9 +254,7 @@ Test(ledger_cli, verify_says_intact_or_names_the_record)
 	run_free(&run);
 
 	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	cr_assert_eq(pwrite(fd, "\xff", 1, 2000), 1);
-	(void)close(fd);
+	file_flip(path, 2000);
 	CLOCHE(&run, "audit", "verify", "--ledger", dir);
 	cr_assert_eq(run.status, 1);
 	expect_has(run.out, "broken at record 6 (segment 1, byte ");

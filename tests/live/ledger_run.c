@@ -403,16 +403,11 @@ Test(ledger_run, a_broken_ledger_takes_no_new_work)
 	cleanup_tmpdir char *dir = tmpdir_make();
 	cleanup_run struct run run = { 0 };
 	char path[512];
-	struct stat st;
-	int fd;
 
 	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
 	run_free(&run);
 	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	cr_assert(fd >= 0 && fstat(fd, &st) == 0);
-	cr_assert_eq(pwrite(fd, "\xff", 1, st.st_size - 200), 1);
-	(void)close(fd);
+	file_flip(path, -200);
 	(void)snprintf(path, sizeof(path), "%s/head", dir);
 	cr_assert_eq(unlink(path), 0);
 	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "sh", "-c", "echo ran");

@@ -321,13 +321,9 @@ Test(bill, there_is_no_bill_of_a_broken_ledger)
 	struct cloche_err err = { 0 };
 	struct ledger_index index;
 	char path[512];
-	int fd;
 
 	append(dir, 0, 10);
-	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	cr_assert_eq(pwrite(fd, "x", 1, 1000), 1);
-	(void)close(fd);
+	file_flip(tmpdir_path(path, dir, "000000000001.seg"), 1000);
 	cr_assert_eq(ledger_index_open(dir, false, &index, &err), -EBADMSG);
 	cr_assert(strstr(err.text, "broken at record 3"), "%s", err.text);
 	cr_assert_eq(ledger_index_open("/nonexistent", false, &index, &err), -ENOENT);

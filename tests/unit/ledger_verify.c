@@ -199,13 +199,10 @@ Test(ledger_verify, a_broken_end_is_never_written_on)
 	struct ledger *l = ledgers_open(dir, 0, false);
 	struct cloche_err err = { 0 };
 	char path[512];
-	int fd;
 
 	ledgers_append(l, 0, 3);
 	(void)ledger_close(l);
-	fd = open(tmpdir_path(path, dir, "000000000001.seg"), O_WRONLY | O_CLOEXEC);
-	cr_assert_eq(pwrite(fd, "x", 1, 200), 1);
-	(void)close(fd);
+	file_flip(tmpdir_path(path, dir, "000000000001.seg"), 200);
 	cr_assert_eq(unlink(tmpdir_path(path, dir, "head")), 0);
 	cr_assert_eq(ledger_open(dir, &(struct ledger_options){ .create = true }, &l, &err),
 		     -EBADMSG);

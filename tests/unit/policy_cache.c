@@ -5,6 +5,7 @@
  */
 #include "base/err.h"
 #include "launch/policy.h"
+#include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -77,18 +78,6 @@ static void expect_same(const struct policy *a, const struct policy *b)
 		0);
 }
 
-/* Changes one byte, or cuts; then a load must give what it gave before and mend the entry. */
-static void flip(const char *path, off_t at)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	unsigned char c;
-
-	cr_assert_eq(pread(fd, &c, 1, at), 1);
-	c ^= 0x10;
-	cr_assert_eq(pwrite(fd, &c, 1, at), 1);
-	(void)close(fd);
-}
-
 Test(policy_cache, second_load_takes_the_entry)
 {
 	struct policy cold = load("strict"), warm;
@@ -119,14 +108,14 @@ Test(policy_cache, damage_anywhere_is_found_and_mended)
 	for (off_t at = 0; at < st.st_size; at += at < 200 ? 1 : 97) {
 		struct policy again;
 
-		flip(path, at);
+		file_flip(path, at);
 		again = load("default");
 		expect_same(&cold, &again);
 		policy_free(&again);
-		flip(path, at); /* were it not mended, this would undo the damage… */
+		/* Were it not mended, this would undo the damage: so it must show as well. */
+		file_flip(path, at);
 		again = load("default");
-		expect_same(&cold,
-			    &again); /* …so this flip of the mended entry must show as well */
+		expect_same(&cold, &again);
 		policy_free(&again);
 	}
 	policy_free(&cold);
