@@ -8,7 +8,7 @@
 #                            says what a tier with a runner of its own has found
 #
 # A program that crashes as a whole, hangs, or holds no test counts as one failure; its output is
-# shown only when something failed. With COUNTS=FILE in the environment the counts go there as
+# shown only when something failed, and what failed is named again before the closing line. With COUNTS=FILE in the environment the counts go there as
 # well, and the closing line names the tier, so that the caller can print the one that counts.
 # TEST_LIMIT: seconds that one program may take. CLOCHE_MUST_RUN=1: a skip is a failure.
 set -u
@@ -64,6 +64,13 @@ skips() {
 		   skipped && /"messages":/ { print name ": " $4; skipped = 0 }' "$1"
 }
 
+# "suite::test" of each that failed or crashed.
+failures() {
+	awk -F'"' '/^      "name":/ { suite = $4 }
+		   /^          "name":/ { name = $4 }
+		   /"status": "(FAILED|ERRORED)"/ { print suite "::" name }' "$1"
+}
+
 for program; do
 	name=$tier/$(basename "$program")
 	passed=0 failed=0 skipped=0 note=
@@ -99,10 +106,16 @@ for program; do
 		"$name" "$passed" "$failed" "$skipped" "$note"
 	[ -f "$tmp/json" ] && skips "$tmp/json" | sed 's/^/    skipped /'
 	sed -n 's/^note: /    note: /p' "$tmp/out"
-	[ "$failed" -gt 0 ] && sed 's/^/    /' "$tmp/out"
+	if [ "$failed" -gt 0 ]; then
+		sed 's/^/    /' "$tmp/out"
+		tests=
+		[ -f "$tmp/json" ] && tests=$(failures "$tmp/json")
+		echo "${tests:-${note#, }}" | sed "s|^|  failed: $name: |" >>"$tmp/failed"
+	fi
 	echo "$passed passed $failed failed $skipped skipped" >>"$tmp/counts"
 done
 
-touch "$tmp/counts"
+touch "$tmp/counts" "$tmp/failed"
+cat "$tmp/failed"
 # shellcheck disable=SC2046 # three words
 tell "$tier" $(total "$tmp/counts" | tr -dc '0-9 ')

@@ -88,6 +88,30 @@ Test(runner, sees_programs_that_break, .timeout = 30)
 	cr_expect(strstr(run.out, "no test in it"));
 	cr_expect(strstr(run.out, "exit status 139"));
 	cr_expect(strstr(run.out, "not done after 1 s"));
+	cr_expect(strstr(run.out, "\n  failed: t/dies: exit status 139\n"), "%s", run.out);
+}
+
+/* Fails only when the next test runs this program again. */
+Test(fail_sample, fails)
+{
+	cr_assert_null(getenv("FAIL_SAMPLE"), "as asked");
+}
+
+Test(runner, names_at_the_end_what_failed)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char self[256] = { 0 }, body[400];
+
+	cr_assert_gt(readlink("/proc/self/exe", self, sizeof(self) - 1), 0);
+	/* With no environment: Criterion takes one from itself for a worker. */
+	(void)snprintf(body, sizeof(body),
+		       "exec env -i FAIL_SAMPLE=1 '%s' '--filter=fail_sample/*' \"$@\"", self);
+	script_make(dir, "self", body);
+	tier_run(&run, dir, "A=", "$d/self");
+	cr_expect_eq(run.status, 1);
+	cr_expect(strstr(run.out, "\n  failed: t/self: fail_sample::fails\n0 passed, 1 failed, "),
+		  "%s", run.out);
 }
 
 /* Does something only when the next test runs this program again. */
