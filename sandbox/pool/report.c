@@ -369,13 +369,9 @@ static void degrade_untold(json_t *list, const struct meter_usage *m)
 			"cgroup.kill need it");
 }
 
-static json_t *degraded(const struct report *r)
+/* Nothing was run: there is nothing to report of it. */
+static void degrade_unrun(json_t *list)
 {
-	static const char *const meter[] = {
-		"time.busy_ns",	     "time.waiting_ns",	      "time.idle_ns", "cpu.runnable_ns",
-		"cpu.clocks.bpf_ns", "memory.rss_peak_bytes", "io",	      "network",
-		"processes.started", "bill.contention_ns"
-	};
 	static const char *const groups[] = { "time",
 					      "cpu",
 					      "memory",
@@ -386,19 +382,22 @@ static json_t *degraded(const struct report *r)
 					      "processes",
 					      "denied",
 					      "trace" };
-	const struct meter_usage *m = metered(r->inv);
-	json_t *list = json_array();
 
-	if (r->unrecorded)
-		degrade(list, "ledger", r->unrecorded);
-	if (r->inv->output_err.code)
-		degrade(list, "output", r->inv->output_err.text);
-	for (size_t i = 0; !r->inv->ran && i < sizeof(groups) / sizeof(groups[0]); i++)
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
 		degrade(list, groups[i], "nothing was run");
-	if (!r->inv->ran)
-		return list;
-	for (size_t i = 0; !m && i < sizeof(meter) / sizeof(meter[0]); i++)
-		degrade(list, meter[i], r->inv->metered.why);
+}
+
+/* m: what the meter saw, null when it did not see the function. */
+static void degrade_metered(json_t *list, const struct report *r, const struct meter_usage *m)
+{
+	static const char *const figures[] = {
+		"time.busy_ns",	     "time.waiting_ns",	      "time.idle_ns", "cpu.runnable_ns",
+		"cpu.clocks.bpf_ns", "memory.rss_peak_bytes", "io",	      "network",
+		"processes.started", "bill.contention_ns"
+	};
+
+	for (size_t i = 0; !m && i < sizeof(figures) / sizeof(figures[0]); i++)
+		degrade(list, figures[i], r->inv->metered.why);
 	if (m && foreign_socket(r))
 		degrade(list, "network",
 			"a standard stream is a socket of the host's, whose bytes "
@@ -414,16 +413,10 @@ static json_t *degraded(const struct report *r)
 			m->lost ? "it is not complete: events found no room"
 				: "it is not complete: the kernel did not report a switch or a "
 				  "call");
-	if (r->inv->ran && r->code_sha256 && !*r->code_sha256)
-		degrade(list, "code_sha256",
-			"the file or the way to it changed while it was started or ran, or "
-			"cannot be told by its times, or cannot be read");
-	degrade_lacks(list, r);
-	if (!r->inv->told)
-		degrade_untold(list, m);
-	else if (unwaited(r->inv))
-		degrade(list, "cpu.clocks.rusage_ns",
-			"processes that nobody had waited for were killed");
+}
+
+static void degrade_denied(json_t *list, const struct report *r, const struct meter_usage *m)
+{
 	if (lacks(r, LACK_LISTENER))
 		degrade(list, "denied", "the kernel has no listener for the policy");
 	else if (!reports_denied(r))
@@ -440,6 +433,33 @@ static json_t *degraded(const struct report *r)
 		degrade(list, "denied",
 			"calls that the policy answers with SIGSYS are not in it "
 			"without the meter");
+}
+
+static json_t *degraded(const struct report *r)
+{
+	const struct meter_usage *m = metered(r->inv);
+	json_t *list = json_array();
+
+	if (r->unrecorded)
+		degrade(list, "ledger", r->unrecorded);
+	if (r->inv->output_err.code)
+		degrade(list, "output", r->inv->output_err.text);
+	if (!r->inv->ran) {
+		degrade_unrun(list);
+		return list;
+	}
+	degrade_metered(list, r, m);
+	if (r->code_sha256 && !*r->code_sha256)
+		degrade(list, "code_sha256",
+			"the file or the way to it changed while it was started or ran, or "
+			"cannot be told by its times, or cannot be read");
+	degrade_lacks(list, r);
+	if (!r->inv->told)
+		degrade_untold(list, m);
+	else if (unwaited(r->inv))
+		degrade(list, "cpu.clocks.rusage_ns",
+			"processes that nobody had waited for were killed");
+	degrade_denied(list, r, m);
 	if (r->inv->usage.memory_peak == UINT64_MAX)
 		degrade(list, "memory.peak_bytes", "this kernel does not count it");
 	else if (!r->inv->peak_known)
