@@ -68,9 +68,10 @@ SAN_LIVE_LEAKY = $(patsubst %,$(B)/tests/live/%,ledger_disk ledger_run trace_liv
 
 .PHONY: check-san
 check-san: check-unit ## with SAN=address,undefined: the tests that can run under sanitizers
-	@$(MAKE) --no-print-directory check-live LIVE='$(SAN_LIVE)'
-	@ASAN_OPTIONS=detect_leaks=0 $(MAKE) --no-print-directory check-live \
-		LIVE='$(SAN_LIVE_LEAKY)'
+	@failed=; $(MAKE) --no-print-directory check-live LIVE='$(SAN_LIVE)' || failed=1; \
+	ASAN_OPTIONS=detect_leaks=0 $(MAKE) --no-print-directory check-live \
+		LIVE='$(SAN_LIVE_LEAKY)' || failed=1; \
+	test -z "$$failed"
 
 # ---- fuzzing ---------------------------------------------------------------------------------
 
