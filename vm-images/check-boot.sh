@@ -14,7 +14,7 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/cloche-check-boot.XXXXXX") || exit 1
 mine=$VM_CACHE.check
 trap 'rm -rf "$tmp" "$mine"' EXIT
 trap 'exit 130' INT TERM HUP
-passed=0 failed=0
+passed=0 failed=0 names=
 
 # guest COMMAND...: output and error go to $tmp/out and $tmp/err
 guest() {
@@ -34,6 +34,13 @@ panic_is_no_success() {
 hang_is_ended() {
 	VM_LIMIT=5 guest sleep 60
 	[ $? = 124 ] && grep -q 'no end after 5 s' "$tmp/err"
+}
+
+# Its size, lines that end once, the command's status.
+terminal_is_one() {
+	script -qec "stty rows 30 cols 100; '$here/boot.sh' -t $kernel -- sh -c 'stty size; exit 7'" \
+		"$tmp/out" >/dev/null 2>"$tmp/err" </dev/null
+	[ $? = 7 ] && grep -q "^30 100$(printf '\r')\$" "$tmp/out"
 }
 
 # One line, and nothing was started: such a run cannot say whether a snapshot is damaged.
@@ -104,15 +111,17 @@ damaged_snapshot_is_made_anew() {
 	[ $? = 125 ] && guest true && grep -q 'from its snapshot' "$tmp/err"
 }
 
-for check in wrong_use_starts_nothing tells_status_and_streams panic_is_no_success hang_is_ended snapshot_is_as_a_boot \
-	snapshot_has_time_and_randomness damaged_snapshot_is_made_anew; do
+for check in wrong_use_starts_nothing tells_status_and_streams terminal_is_one panic_is_no_success \
+	hang_is_ended snapshot_is_as_a_boot snapshot_has_time_and_randomness damaged_snapshot_is_made_anew; do
 	if $check; then
 		passed=$((passed + 1))
 	else
-		failed=$((failed + 1))
-		printf '  boot/%s: failed\n' "$check"
+		failed=$((failed + 1)) names="$names $check"
 		sed 's/^/    /' "$tmp/out" "$tmp/err"
 	fi
 done
-printf '  %-30s %d passed\n' "boot/$kernel" "$passed"
+printf '  %-30s %d passed, %d failed, 0 skipped\n' "boot/$kernel" "$passed" "$failed"
+for check in $names; do
+	printf '  failed: boot/%s: %s\n' "$kernel" "$check"
+done
 sh "$repo/tests/run.sh" --tell boot "$passed" "$failed" 0

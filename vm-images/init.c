@@ -448,7 +448,14 @@ static _Noreturn void job_exec(const struct job *job, int out, int err)
 	dup2(err, STDERR_FILENO);
 	dup2(job->tty ? out : open("/dev/null", O_RDONLY), STDIN_FILENO);
 	if (job->tty) {
+		struct termios mode;
+
 		ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+		/* The host's terminal, behind QEMU, makes CR LF of a line's end: once is enough. */
+		if (!tcgetattr(STDIN_FILENO, &mode)) {
+			mode.c_oflag &= ~(tcflag_t)ONLCR;
+			tcsetattr(STDIN_FILENO, TCSANOW, &mode);
+		}
 		ioctl(STDIN_FILENO, TIOCSWINSZ, &job->size);
 	}
 	close_range(3, ~0U, 0);
