@@ -102,7 +102,8 @@ $(FUZZ_NAME:%=fuzz-%): fuzz-%: fuzz-lib
 
 # ---- lint ------------------------------------------------------------------------------------
 
-LINT_C   := $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(LIVE_SRC) $(TLIB_SRC) $(HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+LINT_C   := $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(LIVE_SRC) $(TLIB_SRC) $(HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
+	vm-images/init.c
 LINT_H   := $(sort $(wildcard sandbox/*/*.h cli/*.h bpf/*.h tests/*/*.h))
 LINT_SH  := $(sort $(wildcard *.sh */*.sh */*/*.sh .ci/run))
 LINT_BPF := $(sort $(wildcard bpf/*.c))
@@ -137,7 +138,8 @@ lint-cppcheck: | $(SKEL)
 		--suppress=preprocessorErrorDirective --suppress=invalidFunctionArg \
 		--suppress=resourceLeak --suppress=memleak --suppress=uninitvar --suppress=readdirCalled --suppress=fgetpwentCalled \
 		--suppress=invalidFunctionArgBool \
-		-D__x86_64__ -D_GNU_SOURCE -Isandbox -I. $(LIB_SRC) $(CLI_SRC) $(TLIB_SRC) $(HELP_SRC)
+		-D__x86_64__ -D_GNU_SOURCE -Isandbox -I. $(LIB_SRC) $(CLI_SRC) $(TLIB_SRC) $(HELP_SRC) \
+		vm-images/init.c
 
 # A file is looked at again when it, a header or the rules have changed.
 build/lint/%.tidy: % .clang-tidy $(LINT_H) | $(SKEL)

@@ -71,7 +71,7 @@ struct job {
 };
 
 /* Standard error is the console until the job starts, so the host shows this line. */
-__attribute__((format(printf, 1, 2))) static _Noreturn void die(const char *fmt, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *fmt, ...)
 {
 	int saved = errno;
 	va_list ap;
@@ -142,7 +142,7 @@ static void fw_read(void *buf, size_t len)
 
 static bool fw_find(const char *name, struct fw_file *file)
 {
-	uint32_t count;
+	uint32_t count = 0;
 
 	outw(FW_DIRECTORY, PORT_FW_SELECT);
 	fw_read(&count, sizeof(count));
@@ -170,7 +170,7 @@ static char *job_next(char **at, const char *end)
 /* False: there is none yet. */
 static bool job_read(struct job *job)
 {
-	struct fw_file file;
+	struct fw_file file = { 0 };
 	char *at, *end, *mode;
 	int argc;
 
