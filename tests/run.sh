@@ -7,8 +7,9 @@
 #   run.sh --tell TIER PASSED FAILED SKIPPED
 #                            says what a tier with a runner of its own has found
 #
-# A program that crashes as a whole, hangs, or holds no test counts as one failure; its output is
-# shown only when something failed, and what failed is named again before the closing line. With COUNTS=FILE in the environment the counts go there as
+# A program's line ends with the seconds that it took. One that crashes as a whole, hangs, or holds
+# no test counts as one failure; its output is shown only when something failed, and what failed is
+# named again before the closing line. With COUNTS=FILE in the environment the counts go there as
 # well, and the closing line names the tier, so that the caller can print the one that counts.
 # TEST_LIMIT: seconds that one program may take. CLOCHE_MUST_RUN=1: a skip is a failure.
 set -u
@@ -78,6 +79,7 @@ for program; do
 	mkdir "$tmp/work"
 	[ -n "$progress" ] && printf '  %-30s ...\r' "$name"
 
+	begun=$(date +%s)
 	# Runs under test are recorded, but not in this host's own ledger.
 	TMPDIR=$tmp/work CLOCHE_LEDGER=$tmp/work/ledger timeout -k 5 "$limit" "$program" -j2 --json="$tmp/json" \
 		>"$tmp/out" 2>&1 </dev/null &
@@ -102,8 +104,8 @@ for program; do
 	elif [ "${CLOCHE_MUST_RUN:-}" = 1 ] && [ "$skipped" -gt 0 ]; then
 		failed=$((failed + skipped)) skipped=0 note=", skips are failures here"
 	fi
-	printf '  %-30s %s passed, %s failed, %s skipped%s\n' \
-		"$name" "$passed" "$failed" "$skipped" "$note"
+	printf '  %-30s %s passed, %s failed, %s skipped, %d s%s\n' \
+		"$name" "$passed" "$failed" "$skipped" $(($(date +%s) - begun)) "$note"
 	[ -f "$tmp/json" ] && skips "$tmp/json" | sed 's/^/    skipped /'
 	sed -n 's/^note: /    note: /p' "$tmp/out"
 	if [ "$failed" -gt 0 ]; then
