@@ -335,31 +335,43 @@ static int layer_take(struct oci *o, int fd, const json_t *config, size_t i, str
 	return 0;
 }
 
+/* What both forms of an archive have: a config, and layers, each of which layer_open finds. */
+static int image_take(struct oci *o, const json_t *config, const char *digest, const json_t *layers,
+		      int (*layer_open)(const struct oci *o, const json_t *layer,
+					struct cloche_err *err),
+		      struct cloche_err *err)
+{
+	const json_t *layer;
+	size_t i;
+	int r = config_check(config, json_array_size(layers), err);
+
+	if (r == 0)
+		r = describe(o, config, digest, err);
+	if (r == 0)
+		image_say("unpacking %zu layers", json_array_size(layers));
+	json_array_foreach (layers, i, layer) {
+		cleanup_fd int fd = -1;
+
+		if (r < 0)
+			break;
+		fd = layer_open(o, layer, err);
+		r = layer_take(o, fd, config, i, err);
+	}
+	return r;
+}
+
 static int manifest_import(struct oci *o, const json_t *manifest, const char *digest,
 			   struct cloche_err *err)
 {
-	const json_t *layers = json_object_get(manifest, "layers"), *d;
+	const json_t *layers = json_object_get(manifest, "layers");
 	json_t *config = NULL;
-	size_t i;
 	int r;
 
 	if (!json_is_array(layers))
 		return bad(err, "the manifest has no list of layers");
 	r = json_blob(o, json_object_get(manifest, "config"), "config", &config, err);
 	if (r == 0)
-		r = config_check(config, json_array_size(layers), err);
-	if (r == 0)
-		r = describe(o, config, digest, err);
-	if (r == 0)
-		image_say("unpacking %zu layers", json_array_size(layers));
-	json_array_foreach (layers, i, d) {
-		cleanup_fd int fd = -1;
-
-		if (r < 0)
-			break;
-		fd = blob_open(o, d, err);
-		r = layer_take(o, fd, config, i, err);
-	}
+		r = image_take(o, config, digest, layers, blob_open, err);
 	json_decref(config);
 	return r;
 }
@@ -423,32 +435,24 @@ static int docker_config(const struct oci *o, const char *path, json_t **ret, ch
 	return fd < 0 ? fd : json_from(fd, "config", ret, err);
 }
 
+static int docker_layer_open(const struct oci *o, const json_t *layer, struct cloche_err *err)
+{
+	return layout_open(o, json_string_value(layer) ?: "", err);
+}
+
 static int docker_image(struct oci *o, const json_t *image, struct cloche_err *err)
 {
 	const char *path = json_string_value(json_object_get(image, "Config"));
-	const json_t *layers = json_object_get(image, "Layers"), *layer;
+	const json_t *layers = json_object_get(image, "Layers");
 	char digest[DIGEST_LEN];
 	json_t *config = NULL;
-	size_t i;
 	int r;
 
 	if (!path || !json_is_array(layers))
 		return bad(err, "manifest.json: an image without Config and Layers");
 	r = docker_config(o, path, &config, digest, err);
 	if (r == 0)
-		r = config_check(config, json_array_size(layers), err);
-	if (r == 0)
-		r = describe(o, config, digest, err);
-	if (r == 0)
-		image_say("unpacking %zu layers", json_array_size(layers));
-	json_array_foreach (layers, i, layer) {
-		cleanup_fd int fd = -1;
-
-		if (r < 0)
-			break;
-		fd = layout_open(o, json_string_value(layer) ?: "", err);
-		r = layer_take(o, fd, config, i, err);
-	}
+		r = image_take(o, config, digest, layers, docker_layer_open, err);
 	json_decref(config);
 	return r;
 }
