@@ -64,15 +64,22 @@ static struct meter_usage run(struct rig *r, char *const argv[], bool trace,
 
 #define RUN(r, ...) run(r, (char *[]){ (char *)helper(), __VA_ARGS__, NULL }, false, NULL)
 
-/* BPF from birth (so that all three mean the same), the cgroup's counter, the parent's rusage. */
+/*
+ * BPF from birth (so that all three mean the same), the cgroup's counter, the parent's rusage. They
+ * read the clock one after the other at a switch: what holds the machine up in between (an
+ * interrupt, a host that takes the CPU) is in one and not in the other, either way. A slice that
+ * was not seen would be short in every round.
+ */
 Test(meter_invocation, three_clocks_agree)
 {
+	enum { ROUNDS = 10 };
 	char *argv[] = { (char *)helper(), "burn", "50", "fork", "5", "threads", "10", NULL };
+	int short_of_cgroup = 0, short_of_rusage = 0;
 	struct rig r;
 
 	rig_open(&r, 300, 0);
-	for (int i = 0; i < 10; i++) {
-		uint64_t cgroup = rig_stat(&r, "cpu.stat", "usage_usec"), rusage;
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t cgroup = rig_stat(&r, "cpu.stat", "usage_usec"), rusage, allowed;
 		struct meter_usage u;
 		struct child c;
 
@@ -81,15 +88,18 @@ Test(meter_invocation, three_clocks_agree)
 		cr_assert(!rig_reap(&c, &rusage));
 		u = rig_end_last(&r);
 		cgroup = (rig_stat(&r, "cpu.stat", "usage_usec") - cgroup) * 1000;
-		cr_assert_geq(u.on_cpu_ns + 1000, cgroup, "bpf %llu, cgroup %llu",
-			      (unsigned long long)u.on_cpu_ns, (unsigned long long)cgroup);
-		cr_assert_leq(u.on_cpu_ns, cgroup + 200 * NSEC_PER_USEC + cgroup / 200,
-			      "bpf %llu, cgroup %llu", (unsigned long long)u.on_cpu_ns,
-			      (unsigned long long)cgroup);
-		/* rusage ends when the parent is told, a little before the last switch. */
-		cr_assert_geq(u.on_cpu_ns + 20 * NSEC_PER_USEC, rusage);
+		allowed = 200 * NSEC_PER_USEC + cgroup / 200;
+		cr_assert(u.on_cpu_ns <= cgroup + allowed && cgroup <= u.on_cpu_ns + allowed,
+			  "bpf %llu, cgroup %llu", (unsigned long long)u.on_cpu_ns,
+			  (unsigned long long)cgroup);
+		cr_assert_leq(rusage, u.on_cpu_ns + allowed);
 		cr_assert_geq(rusage, 55 * NSEC_PER_MSEC);
+		short_of_cgroup += u.on_cpu_ns + 1000 < cgroup;
+		/* rusage ends when the parent is told, a little before the last switch. */
+		short_of_rusage += u.on_cpu_ns + 20 * NSEC_PER_USEC < rusage;
 	}
+	cr_assert_lt(short_of_cgroup, ROUNDS / 2);
+	cr_assert_lt(short_of_rusage, ROUNDS / 2);
 	rig_close(&r);
 }
 
@@ -99,13 +109,13 @@ Test(meter_invocation, begins_at_exec)
 	struct rig r;
 
 	rig_open(&r, 301, 0);
-	before_exec_ns = 300 * NSEC_PER_MSEC;
+	before_exec_ns = NSEC_PER_SEC;
 	u = RUN(&r, "burn", "1");
 	cr_assert_eq(u.started, 1);
 	cr_assert_eq(u.peak, 1);
 	cr_assert_geq(u.on_cpu_ns, NSEC_PER_MSEC);
 	/* What is before is ours, and far more than a program takes to start on any machine. */
-	cr_assert_leq(u.on_cpu_ns, 150 * NSEC_PER_MSEC);
+	cr_assert_leq(u.on_cpu_ns, before_exec_ns / 2);
 	cr_assert_leq(u.on_cpu_ns + (uint64_t)u.stolen_ns, u.wall_ns);
 	rig_close(&r);
 }
