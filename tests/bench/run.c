@@ -77,7 +77,7 @@ int run_once(struct command *command, const struct stage *stage, int64_t *ret_ns
 {
 	int64_t start, end;
 	int r, status = 0;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (ftruncate(stage->errors_fd, 0) < 0)
 		return cloche_err_sys(err, errno, "empty the file of errors");
