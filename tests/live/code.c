@@ -3,6 +3,7 @@
  * The record's hash of what was executed: whether it is that of the file, once it is remembered,
  * too; and that it is null where the file may have been another one. Needs root.
  */
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -176,7 +177,7 @@ Test(code, of_a_script_that_changes_itself_at_once_is_not_known)
 Test(code, of_a_file_that_is_swapped_is_right_or_not_known, .timeout = 60)
 {
 	cleanup_place struct place p = place_make();
-	cleanup_run struct run run = { 0 };
+	int64_t end = clock_now_ns() + 10 * NSEC_PER_SEC;
 	char good[HASH_HEX_LEN], bad[HASH_HEX_LEN], command[1200];
 	json_t *list, *r;
 	size_t i;
@@ -197,8 +198,15 @@ Test(code, of_a_file_that_is_swapped_is_right_or_not_known, .timeout = 60)
 	}
 	while (access(p.file, F_OK) != 0)
 		(void)usleep(1000);
-	RUN_CLOCHE(&run, "--ledger", p.ledger, "--bind", p.bind, "--repeat", "300", "--",
-		   "/opt/code/f/f");
+	/* 300 of them, or as many as ten seconds hold: an emulated CPU shares itself with the
+	 * swapper. */
+	for (int round = 0; round < 15 && clock_now_ns() < end; round++) {
+		cleanup_run struct run run = { 0 };
+
+		RUN_CLOCHE(&run, "--ledger", p.ledger, "--bind", p.bind, "--repeat", "20", "--",
+			   "/opt/code/f/f");
+		cr_assert_eq(json_array_size(run.reports), 20, "%s", run.err);
+	}
 	cr_assert_eq(kill(swapper, SIGKILL), 0);
 	cr_assert_eq(waitpid(swapper, NULL, 0), swapper);
 	list = records_read(p.ledger);
