@@ -200,7 +200,7 @@ Test(code, of_a_file_that_is_swapped_is_right_or_not_known, .timeout = 60)
 		(void)usleep(1000);
 	/* 300 of them, or as many as ten seconds hold: an emulated CPU shares itself with the
 	 * swapper. */
-	for (int round = 0; round < 15 && clock_now_ns() < end; round++) {
+	for (int round = 0; round == 0 || (round < 15 && clock_now_ns() < end); round++) {
 		cleanup_run struct run run = { 0 };
 
 		RUN_CLOCHE(&run, "--ledger", p.ledger, "--bind", p.bind, "--repeat", "20", "--",
