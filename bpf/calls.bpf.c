@@ -24,6 +24,9 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define ERESTARTSYS   512 /* include/linux/errno.h: 512 to 516 never reach user space */
 #define ERESTART_LAST 516
 
+#define SYS_CLOSE_RANGE	    436 /* arch/x86/entry/syscalls/syscall_64.tbl */
+#define CLOSE_RANGE_UNSHARE 2	/* include/uapi/linux/close_range.h */
+
 /* Filters that were there before: a host's own, which our set-up before exec is under, too. */
 const volatile __s32 outer_filters = 0;
 /* One bit for each argument to be kept. */
@@ -70,6 +73,14 @@ static __always_inline void count(struct task_struct *task, struct pt_regs *regs
 	__sync_fetch_and_add(n ? n : &lost, 1);
 }
 
+/* The launch's own, between the loading of the policy and exec, which passes whatever the policy
+ * says (policy_report). */
+static __always_inline bool leaves_fds(struct pt_regs *regs, long nr)
+{
+	return nr == SYS_CLOSE_RANGE && (__u32)regs->di == 3 && (__u32)regs->si == ~0U &&
+	       (__u32)regs->dx == CLOSE_RANGE_UNSHARE;
+}
+
 static __always_inline bool watched(struct task_struct *task)
 {
 	return cgroup && bpf_get_current_cgroup_id() == cgroup &&
@@ -81,7 +92,7 @@ int BPF_PROG(calls_enter, struct pt_regs *regs, long nr)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
-	if (watched(task))
+	if (watched(task) && !leaves_fds(regs, nr))
 		count(task, regs, nr, CALLS_PASSED);
 	return 0;
 }

@@ -112,15 +112,20 @@ int file_load(int dirfd, const char *path, size_t max, char **ret, size_t *ret_l
 	return file_load_fd(fd, path, max, ret, ret_len, err);
 }
 
-int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve)
+int file_openat2(int dir, const char *path, int flags, uint64_t resolve)
 {
-	struct open_how how = { .flags = (uint64_t)flags, .resolve = resolve | RESOLVE_BENEATH };
+	struct open_how how = { .flags = (uint64_t)flags, .resolve = resolve };
 	long fd = -1;
 
 	/* Bounded: somebody may do nothing but rename. */
 	for (unsigned i = 0; i < 10000 && fd < 0 && (i == 0 || errno == EAGAIN); i++)
 		fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
 	return fd < 0 ? -errno : (int)fd;
+}
+
+int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve)
+{
+	return file_openat2(dir, path, flags, resolve | RESOLVE_BENEATH);
 }
 
 /* As fs.protected_symlinks has it, and for every directory: who planted a link where root writes

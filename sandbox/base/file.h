@@ -26,9 +26,12 @@ int file_load_fd(int fd, const char *name, size_t max, char **ret, size_t *ret_l
 		 struct cloche_err *err);
 
 /*
- * openat2(2) with RESOLVE_BENEATH among resolve; -errno. It is -EAGAIN there when anybody on the
+ * openat2(2); -errno. With RESOLVE_BENEATH or RESOLVE_IN_ROOT it is -EAGAIN when anybody on the
  * host renames or mounts something while the path has a "..": asked again, as the manual says.
  */
+int file_openat2(int dir, const char *path, int flags, uint64_t resolve);
+
+/* The same with RESOLVE_BENEATH among resolve. */
 int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve);
 
 /* Makes or empties a file that the user named for what we say, mode 0644; -errno. A FIFO that

@@ -9,13 +9,16 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/quote.h"
+#include "launch/inside.h"
 #include "launch/plan.h"
 #include "launch/spec.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sched.h>
@@ -23,6 +26,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -127,11 +131,11 @@ static int own_user_namespace(const struct plan *p, struct cloche_err *err)
 		return cloche_err_sys(err, errno, "make a user namespace");
 	/* Not dumpable after the change of uid: /proc/self would be root's. */
 	(void)prctl(PR_SET_DUMPABLE, 1);
-	r = file_write_text(AT_FDCWD, "/proc/self/setgroups", "deny", err);
+	r = file_write_text(p->at.proc, "self/setgroups", "deny", err);
 	if (r == 0)
-		r = file_write_text(AT_FDCWD, "/proc/self/gid_map", p->id_map, err);
+		r = file_write_text(p->at.proc, "self/gid_map", p->id_map, err);
 	if (r == 0)
-		r = file_write_text(AT_FDCWD, "/proc/self/uid_map", p->id_map, err);
+		r = file_write_text(p->at.proc, "self/uid_map", p->id_map, err);
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0) < 0)
 		r = cloche_err_sys(err, errno, "become undumpable");
 	return r;
@@ -157,25 +161,107 @@ static int drop_capabilities(const struct plan *p, struct cloche_err *err)
 	return 0;
 }
 
+/*
+ * By the function's rights and in its root, whatever links an author put on the way, and seen to be
+ * there: getcwd(2) names what lies outside of the root "(unreachable)…".
+ */
 static int enter_workdir(const struct plan *p, struct cloche_err *err)
 {
-	if (chdir(p->spec->workdir) < 0)
-		return cloche_err_sys(err, errno, "--workdir '%.200s'", p->spec->workdir);
+	const char *dir = p->spec->workdir;
+	char where[PATH_MAX];
+	int fd = inside_open(AT_FDCWD, dir, O_PATH | O_DIRECTORY);
+
+	if (fd < 0)
+		return cloche_err_sys(err, -fd, "--workdir '%.200s'", dir);
+	if (fchdir(fd) < 0)
+		return cloche_err_sys(err, errno, "--workdir '%.200s'", dir);
+	(void)close(fd);
+	if (syscall(SYS_getcwd, where, sizeof(where)) < 0)
+		return cloche_err_sys(err, errno, "--workdir '%.200s'", dir);
+	if (where[0] != '/')
+		return cloche_err_set(err, EXDEV, "--workdir '%.200s': it leads out of the root",
+				      dir);
 	return 0;
 }
 
-/* Everything but standard input, output and error closes at exec. The limit may be lower than what
- * is open now, and so comes when nothing is to be opened any more. */
+/* The program that a script names behind "#!", into the buffer of the script's beginning; NULL: it
+ * is none. As binfmt_script(7) of the kernel reads it: blanks around, an argument behind. */
+static char *interpreter_of(char *text, size_t len)
+{
+	char *at = text + 2;
+
+	if (len < 3 || text[0] != '#' || text[1] != '!')
+		return NULL;
+	at += strspn(at, " \t");
+	at[strcspn(at, " \t\n")] = '\0';
+	return *at ? at : NULL;
+}
+
+/*
+ * What execve(2) will walk, walked before it with RESOLVE_NO_MAGICLINKS (".." and links end at the
+ * root, which is this process's own): a command, or the interpreter of a script, that is reached
+ * through one of /proc's links is refused by name. Who can change files of the root may do so
+ * between this and the exec; then it is the empty table of descriptors that holds.
+ */
+static int check_way(const char *path, bool *ret_found, struct cloche_err *err)
+{
+	char text[256 + 1], shown[QUOTE_LEN]; /* BINPRM_BUF_SIZE of linux/binfmts.h */
+
+	/* A script may be interpreted by another: five deep, says exec_binprm() of the kernel. */
+	for (int depth = 0; path && depth < 5; depth++) {
+		int fd = file_openat2(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+				      RESOLVE_NO_MAGICLINKS);
+		ssize_t n;
+
+		if (fd == -ELOOP)
+			return cloche_err_set(err, ELOOP,
+					      "%s leads through a link of /proc, which is not "
+					      "followed, or through too many links",
+					      quote(shown, path));
+		if (fd < 0)
+			return 0; /* not there; or executable, but not readable */
+		*ret_found = true;
+		n = read(fd, text, sizeof(text) - 1);
+		(void)close(fd);
+		text[n > 0 ? n : 0] = '\0';
+		path = interpreter_of(text, n > 0 ? (size_t)n : 0);
+	}
+	return 0;
+}
+
+static int check_command(const struct plan *p, struct cloche_err *err)
+{
+	bool found = false;
+	int r = 0;
+
+	for (int i = 0; r == 0 && !found && p->candidates[i]; i++)
+		r = check_way(p->candidates[i], &found, err);
+	return r;
+}
+
+/* So that there is nothing above standard error by which a path could lead out of the root, in a
+ * table of one's own: that of pid 1 keeps its own. */
+static long leave_fds(void)
+{
+	return syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_UNSHARE);
+}
+
+/*
+ * The limit may be lower than what is open now, and so comes when nothing is to be opened any more
+ * but the policy's listener. That is the one descriptor that pid 1 must get from here, so with a
+ * policy that reports the table is left after the policy is loaded, which policy_report() lets
+ * pass. No path is walked in between.
+ */
 static int close_fds(const struct plan *p, struct cloche_err *err)
 {
-	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	if (!p->policy.reports && leave_fds() < 0)
 		return cloche_err_sys(err, errno, "close_range");
 	return lower(RLIMIT_NOFILE, p->spec->nofile, "nofile", err);
 }
 
 /*
  * With a listener for the launcher, when the policy reports what it denies: the table of
- * descriptors is pid 1's until exec. A signal shall not have a call that was taken notice of begin
+ * descriptors is pid 1's until then. A signal shall not have a call that was taken notice of begin
  * anew (since 5.19). A kernel may have none to give: before 5.0, or EBUSY where one listens to all
  * of us from outside. The policy is as strict without.
  */
@@ -216,6 +302,8 @@ static int exec_command(const struct plan *p, struct cloche_err *err)
 	char shown[QUOTE_LEN];
 	int code = ENOENT;
 
+	if (p->policy.reports && leave_fds() < 0)
+		return cloche_err_sys(err, errno, "close_range, after the policy was loaded");
 	for (int i = 0; p->candidates[i]; i++) {
 		p->shared->exec_path = i; /* no system calls here; the last one is what worked */
 		p->shared->exec_ns = clock_now_ns();
@@ -241,9 +329,10 @@ static const struct {
 	{ "affinity", try_set_affinity, "runtimes count CPUs by it" },
 	{ "user", become_user, "needs the host's capabilities" },
 	{ "user namespace", own_user_namespace, "owned by that user; the host's capabilities end" },
-	{ "workdir", enter_workdir, "with the function's rights" },
-	{ "fds", close_fds, "nothing is opened after this" },
 	{ "capabilities", drop_capabilities, "none is needed any more" },
+	{ "workdir", enter_workdir, "with the function's rights" },
+	{ "exec", check_command, "from the working directory; its errors are exec's" },
+	{ "fds", close_fds, "nothing is opened after this" },
 	{ "seccomp", load_policy, "last: only exec comes after it" },
 	{ "exec", exec_command, "" },
 };

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "launch/child.h"
+#include "launch/inside.h"
 #include "launch/lookup.h"
 #include "launch/network.h"
 #include "launch/plan.h"
@@ -87,7 +88,7 @@ static void code_find(const struct plan *p, struct code *ret)
 {
 	char *const *path = p->candidates;
 
-	ret->dir = open(p->spec->workdir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	ret->dir = inside_open(AT_FDCWD, p->spec->workdir, O_PATH | O_DIRECTORY);
 	while (*path && !look_at(ret, *path))
 		path++;
 	if (*path && !lookup_settled(&ret->way)) {
@@ -152,7 +153,7 @@ static void say_started(const struct plan *p, const struct code *code, struct in
 
 /* ---- set-up --------------------------------------------------------------------------------- */
 
-static int take_output(const struct plan *p, struct cloche_err *err)
+static int take_output(struct plan *p, struct cloche_err *err)
 {
 	if ((p->out >= 0 && dup2(p->out, STDOUT_FILENO) < 0) ||
 	    (p->err >= 0 && dup2(p->err, STDERR_FILENO) < 0))
@@ -164,31 +165,31 @@ static int take_output(const struct plan *p, struct cloche_err *err)
 	return 0;
 }
 
-static int set_host_name(const struct plan *p, struct cloche_err *err)
+static int set_host_name(struct plan *p, struct cloche_err *err)
 {
 	return sethostname("cloche", 6) < 0 ? cloche_err_sys(err, errno, "sethostname") : 0;
 }
 
-static int enter_root(const struct plan *p, struct cloche_err *err)
+static int enter_root(struct plan *p, struct cloche_err *err)
 {
-	return rootfs_enter(&p->rootfs, err);
+	return rootfs_enter(&p->rootfs, &p->at, err);
 }
 
-static int bring_network(const struct plan *p, struct cloche_err *err)
+static int bring_network(struct plan *p, struct cloche_err *err)
 {
 	return p->spec->net == NET_LOOPBACK ? network_loopback_up(err) : 0;
 }
 
 /* An empty session keyring for all that is forked here: the caller's would be possessed by it. A
  * kernel without keyrings has nothing to keep out. */
-static int fresh_keyring(const struct plan *p, struct cloche_err *err)
+static int fresh_keyring(struct plan *p, struct cloche_err *err)
 {
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
 		return cloche_err_sys(err, errno, "join a new session keyring");
 	return 0;
 }
 
-static int keep_few_capabilities(const struct plan *p, struct cloche_err *err)
+static int keep_few_capabilities(struct plan *p, struct cloche_err *err)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2] = { 0 };
@@ -204,7 +205,7 @@ static int keep_few_capabilities(const struct plan *p, struct cloche_err *err)
 
 static const struct {
 	const char *name;
-	int (*run)(const struct plan *p, struct cloche_err *err);
+	int (*run)(struct plan *p, struct cloche_err *err);
 } setup[] = {
 	{ "output", take_output },    { "hostname", set_host_name },
 	{ "root", enter_root },	      { "network", bring_network },

@@ -28,6 +28,7 @@ struct plan {
 	struct cpu_limits cpu;
 	struct cgroup cgroup;
 	struct rootfs rootfs;
+	struct rooted at; /* pid 1's alone: its root, entered */
 	struct policy policy;
 	cpu_set_t affinity;
 	char **candidates;	     /* paths to exec in turn, NULL-terminated; owned */

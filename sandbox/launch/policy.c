@@ -16,6 +16,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -204,18 +206,63 @@ int policy_load(const char *name_or_path, struct policy *ret, struct cloche_err 
 	return policy_load_from(&policy_dirs_default, name_or_path, ret, err);
 }
 
+/*
+ * Before all else: close_range(3, ~0, CLOSE_RANGE_UNSHARE) passes, with which the child leaves the
+ * table of descriptors in which pid 1 finds the listener (child.c). Whoever calls it later closes
+ * its own descriptors. The kernel takes the lower halves of these arguments only.
+ */
+static int let_leave(struct policy *policy)
+{
+#define LOW(n) (offsetof(struct seccomp_data, args) + (n) * sizeof(uint64_t))
+	const struct sock_filter ahead[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 9),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 7),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOW(0)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 3, 0, 5),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOW(1)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ~0U, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOW(2)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CLOSE_RANGE_UNSHARE, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+#undef LOW
+	const size_t n = sizeof(ahead) / sizeof(ahead[0]);
+	struct sock_fprog *prog = &policy->prog;
+	struct sock_filter *all;
+
+	if (prog->len + n > BPF_MAXINSNS)
+		return -E2BIG;
+	all = calloc(prog->len + n, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	memcpy(all, ahead, sizeof(ahead));
+	memcpy(all + n, prog->filter, prog->len * sizeof(*all));
+	free(prog->filter);
+	prog->filter = all;
+	prog->len = (unsigned short)(prog->len + n);
+	return 0;
+}
+
 void policy_report(struct policy *policy)
 {
 	const uint32_t denied = SECCOMP_RET_ERRNO | EPERM;
+	bool asks = false;
 
 	if (!policy->lets_launch)
 		return;
+	for (size_t i = 0; i < policy->prog.len; i++)
+		asks |= policy->prog.filter[i].code == (BPF_RET | BPF_K) &&
+			policy->prog.filter[i].k == denied;
+	if (!asks || let_leave(policy) < 0)
+		return;
+	policy->reports = true;
 	for (size_t i = 0; i < policy->prog.len; i++) {
 		struct sock_filter *f = &policy->prog.filter[i];
 
 		if (f->code == (BPF_RET | BPF_K) && f->k == denied) {
 			f->k = SECCOMP_RET_USER_NOTIF;
-			policy->reports = true;
 		}
 	}
 }

@@ -37,7 +37,7 @@ struct rootfs {
 	size_t n_binds;
 	struct idmap map;
 	int cgroups[4]; /* detached mounts of the leaves, in the order of rootfs_cgroup_paths */
-	const char *cgroup_paths[4];
+	const char *cgroup_paths[4]; /* below /sys */
 	char tmp_options[64], shm_options[64];
 	bool own_root; /* a bind needs a mount point that no part of the template can hold */
 	bool idmapped; /* every bind maps the caller's files to the function's user */
@@ -59,8 +59,18 @@ int rootfs_repeat_top(const char *stage, const char *const names[], size_t n,
 int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg, uid_t uid,
 		   struct rootfs *ret, struct cloche_err *err);
 
-/* The child's part, in pid 1 of the new context, as root: enters and completes the root. No
- * allocation. On failure *err names the step. */
-int rootfs_enter(const struct rootfs *fs, struct cloche_err *err);
+/* What pid 1 keeps of its root: names in a root that somebody else made may be moved, descriptors
+ * may not. All but proc are as mounted there, O_PATH or not. */
+struct rooted {
+	int root, dev, sys, tmp, shm;
+	int proc; /* may be written to, as the one that the function sees may not; nowhere mounted
+		   */
+};
+#define ROOTED_NONE ((struct rooted){ -1, -1, -1, -1, -1, -1 })
+
+/* The child's part, in pid 1 of the new context, as root: enters and completes the root, which is
+ * its working directory then. No allocation. On failure *err names the step, and pid 1 is to end.
+ */
+int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err *err);
 
 #endif

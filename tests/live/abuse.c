@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "tests/lib/env.h"
 #include "tests/lib/leftovers.h"
+#include "tests/lib/roots.h"
 #include "tests/lib/run.h"
 #include "tests/lib/tmpdir.h"
 
@@ -51,14 +52,6 @@ static void run_shell(struct run *run, const char *line)
 {
 	(void)env_need("CLOCHE");
 	RUN(run, "bash", "-c", line);
-}
-
-static char *path_in(const char *dir, const char *name)
-{
-	char *path = NULL;
-
-	cr_assert(asprintf(&path, "%s/%s", dir, name) > 0);
-	return path;
 }
 
 static void write_file(const char *path, const char *text, size_t len)
@@ -396,28 +389,10 @@ Test(abuse_output, full_disk)
 
 /* ---- roots ---- */
 
-static char *root_make(const char *dir, const char *name)
-{
-	static const char *const dirs[] = { "", "/dev", "/proc", "/sys", "/tmp", "/bin" };
-	char *root = path_in(dir, name);
-	cleanup_free char *helper = env_helper("inside"), *copy = NULL;
-	cleanup_run struct run run = { 0 };
-
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		cleanup_free char *path = NULL;
-
-		cr_assert(asprintf(&path, "%s%s", root, dirs[i]) > 0 && mkdir(path, 0755) == 0);
-	}
-	copy = path_in(root, "bin/inside");
-	RUN(&run, "cp", helper, copy);
-	cr_assert_eq(run.status, 0, "%s", run.err);
-	return root;
-}
-
 Test(abuse_rootfs, a_minimal_one)
 {
 	cleanup_tmpdir char *dir = tmpdir_make();
-	cleanup_free char *root = root_make(dir, "root");
+	cleanup_free char *root = root_make(dir, "root", "inside");
 	cleanup_run struct run run = { 0 };
 
 	RUN_CLOCHE(&run, "-q", "--rootfs", root, "/bin/inside", "exit", "7");
@@ -435,7 +410,7 @@ Test(abuse_rootfs, a_minimal_one)
 Test(abuse_rootfs, with_a_mount_in_it)
 {
 	cleanup_tmpdir char *dir = tmpdir_make();
-	cleanup_free char *root = root_make(dir, "root"), *usr = path_in(root, "usr");
+	cleanup_free char *root = root_make(dir, "root", "inside"), *usr = path_in(root, "usr");
 	cleanup_free char *lib = path_in(root, "lib"), *lib64 = path_in(root, "lib64");
 	cleanup_run struct run run = { 0 };
 
@@ -454,7 +429,7 @@ Test(abuse_rootfs, what_it_lacks)
 {
 	static const char *const needed[] = { "dev", "proc", "sys", "tmp" };
 	cleanup_tmpdir char *dir = tmpdir_make();
-	cleanup_free char *root = root_make(dir, "root");
+	cleanup_free char *root = root_make(dir, "root", "inside");
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
 		cleanup_free char *path = path_in(root, needed[i]), *quoted = NULL;

@@ -5,6 +5,7 @@
  * looks for them.
  */
 #include "lib/env.h"
+#include "lib/roots.h"
 #include "lib/run.h"
 #include "lib/tmpdir.h"
 
@@ -46,14 +47,6 @@ static void enforce(struct run *run, const char *file, const char *const command
 	run_cloche(run, argv);
 }
 #define ENFORCE(run, file, ...) enforce((run), (file), (const char *const[]){ __VA_ARGS__, NULL })
-
-static char *path_in(const char *dir, const char *name)
-{
-	char *path;
-
-	cr_assert(asprintf(&path, "%s/%s", dir, name) > 0);
-	return path;
-}
 
 static json_t *profile_read(const char *path)
 {

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The context's side of its root, in pid 1: enters the template, completes it with what is the
+ * context's own, pivots. The root may be somebody else's (an image, a directory whose owner goes on
+ * changing it), and pid 1 is root and holds descriptors of the host: every path in it is walked by
+ * inside.h, what is mounted goes to the descriptor that came of the walk, and all of that is done
+ * before /proc is there. The template and what is mounted here are nobody else's; still, once they
+ * stand in such a root, they are reached by descriptors, as their names there may be moved.
+ */
+#include "launch/rootfs.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/inside.h"
+#include "launch/rootfs_places.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Where a root of its own is put together before it becomes "/"; a directory of the template. */
+#define STAGE "/mnt"
+
+#define DIR_FLAGS (O_PATH | O_DIRECTORY)
+
+/* Of a root that is an image or a directory: covered as far as there is nothing in them there. */
+static const char *const tree_empty[ROOTFS_EMPTY_N] = { "/mnt",	 "/opt", "/run",   "/home",
+							"/root", "/srv", "/media", "/var/task" };
+
+/* ---- mounts by descriptor ---- */
+
+static int clone_tree(int dir, const char *path)
+{
+	int fd = open_tree(dir, path,
+			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
+				   (*path ? 0 : AT_EMPTY_PATH));
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int place(int tree, int at)
+{
+	return move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* options: "key=value,key=value"; source: what /proc/mounts shows. */
+static int set_options(int fs, const char *source, const char *options)
+{
+	char text[128], *at = text, *option;
+
+	if ((size_t)snprintf(text, sizeof(text), "%s", options) >= sizeof(text))
+		return -ENAMETOOLONG;
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+		return -errno;
+	while ((option = strsep(&at, ","))) {
+		char *value = strchr(option, '=');
+
+		*value++ = '\0';
+		if (fsconfig(fs, FSCONFIG_SET_STRING, option, value, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* A new file system at the directory at; its root, O_PATH or not as fsmount(2) gives it. */
+static int mount_new(const char *type, const char *options, unsigned attributes, int at)
+{
+	cleanup_fd int fs = fsopen(type, FSOPEN_CLOEXEC), root = -1;
+	int r = fs < 0 ? -errno : set_options(fs, type, options);
+
+	if (r < 0)
+		return r;
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	root = fsmount(fs, FSMOUNT_CLOEXEC, attributes);
+	if (root < 0)
+		return -errno;
+	r = place(root, at);
+	return r < 0 ? r : TAKE_FD(root);
+}
+
+static int make_read_only(int mount)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	return mount_setattr(mount, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? -errno : 0;
+}
+
+static int pivot(const char *to, struct cloche_err *err)
+{
+	if (chdir(to) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return cloche_err_sys(err, errno, "pivot into the root file system");
+	return 0;
+}
+
+/* ---- the stage ---- */
+
+static int carry(const char *name, const char *stage, struct cloche_err *err)
+{
+	if (mount(name, stage, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return cloche_err_sys(err, errno, "carry '%s' into the root file system", name);
+	return 0;
+}
+
+static int make_var_dirs(int var, struct cloche_err *err)
+{
+	static const char *const dirs[] = { "task", "tmp" };
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (mkdirat(var, dirs[i], 0755) < 0)
+			return cloche_err_sys(err, errno, "make '/var/%s'", dirs[i]);
+	return 0;
+}
+
+/*
+ * A root of its own: a tmpfs with the template's top level in it, on which mount points for binds
+ * can be made. Links are read from the template, where they are as on the host. Nobody else can
+ * change it.
+ */
+static int stage_own(struct cloche_err *err)
+{
+	static const char *const carried[] = { "usr",  "etc", "dev",   "sys",	"bin",
+					       "sbin", "lib", "lib32", "lib64", "libx32" };
+	cleanup_fd int var = -1;
+	char to[48];
+	int r;
+
+	if (mount("root", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "size=1M,mode=755") < 0)
+		return cloche_err_sys(err, errno, "mount the root");
+	r = rootfs_repeat_top(STAGE, carried, sizeof(carried) / sizeof(carried[0]), carry, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ROOTFS_EMPTY_N; i++) {
+		(void)snprintf(to, sizeof(to), STAGE "%s", rootfs_empty[i]);
+		if (mkdir(to, 0755) < 0)
+			return cloche_err_sys(err, errno, "make '%s'", rootfs_empty[i]);
+	}
+	if (mkdir(STAGE "/proc", 0755) < 0 || mkdir(STAGE "/tmp", 0755) < 0)
+		return cloche_err_sys(err, errno, "make '/proc' and '/tmp'");
+	var = open(STAGE "/var", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return var < 0 ? cloche_err_sys(err, errno, "open '/var'") : make_var_dirs(var, err);
+}
+
+/* A tree of the template into the root at tree; its root there. */
+static int carry_into(int tree, const char *name, struct cloche_err *err)
+{
+	cleanup_fd int from = -1, to = inside_open(tree, name, DIR_FLAGS | O_NOFOLLOW);
+	char path[32];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/%s", name);
+	from = to < 0 ? to : clone_tree(AT_FDCWD, path);
+	r = from < 0 ? from : place(from, to);
+	return r < 0 ? cloche_err_sys(err, -r, "carry '%s' into the root file system", path)
+		     : TAKE_FD(from);
+}
+
+static int stage_tree(int tree, struct rooted *ret, struct cloche_err *err)
+{
+	cleanup_fd int stage = open(STAGE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = stage < 0 ? -errno : place(tree, stage);
+
+	if (r < 0)
+		return cloche_err_sys(err, -r, "mount the root file system (move_mount)");
+	ret->dev = carry_into(tree, "dev", err);
+	if (ret->dev < 0)
+		return ret->dev;
+	ret->sys = carry_into(tree, "sys", err);
+	return ret->sys < 0 ? ret->sys : 0;
+}
+
+static int open_top(const char *path, int *ret, struct cloche_err *err)
+{
+	if (*ret < 0)
+		*ret = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return *ret < 0 ? cloche_err_sys(err, errno, "open '%s' inside", path) : 0;
+}
+
+/* ---- what is the context's own ---- */
+
+static int mount_at(int root, const char *path, const char *type, const char *options,
+		    unsigned attributes, struct cloche_err *err)
+{
+	cleanup_fd int at = inside_open(root, path, DIR_FLAGS | O_NOFOLLOW);
+	int r = at < 0 ? at : mount_new(type, options, attributes, at);
+
+	return r < 0 ? cloche_err_sys(err, -r, "mount '/%s'", path) : r;
+}
+
+/* /tmp and /dev/shm, empty. */
+static int mount_scratch(const struct rootfs *fs, struct rooted *at, struct cloche_err *err)
+{
+	cleanup_fd int shm = -1;
+	unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+
+	at->tmp = mount_at(at->root, "tmp", "tmpfs", fs->tmp_options, attributes, err);
+	if (at->tmp < 0)
+		return at->tmp;
+	at->shm = mount_at(at->dev, "shm", "tmpfs", fs->shm_options, attributes | MOUNT_ATTR_NOEXEC,
+			   err);
+	return at->shm < 0 ? at->shm : 0;
+}
+
+static int mount_cgroups(const struct rootfs *fs, const struct rooted *at, struct cloche_err *err)
+{
+	for (int i = 0; i < 4 && fs->cgroups[i] >= 0; i++) {
+		cleanup_fd int to = inside_open(at->sys, fs->cgroup_paths[i], DIR_FLAGS);
+		int r = to < 0 ? to : place(fs->cgroups[i], to);
+
+		if (r < 0)
+			return cloche_err_sys(err, -r, "mount '/sys/%s' (move_mount)",
+					      fs->cgroup_paths[i]);
+	}
+	return 0;
+}
+
+/* What of /proc tells of the host or of other contexts. Absent ones are passed over. */
+static const char *const masked_files[] = {
+	"interrupts", "kallsyms",    "kcore",	      "key-users",  "keys",	   "latency_stats",
+	"locks",      "sched_debug", "sysrq-trigger", "timer_list", "vmallocinfo",
+};
+static const char *const masked_dirs[] = { "acpi", "asound", "bus", "fs", "irq", "scsi" };
+
+static int mask(int dev, const char *by, int proc, const char *name, struct cloche_err *err)
+{
+	cleanup_fd int tree = -1, at = openat(proc, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int r;
+
+	if (at < 0 && errno == ENOENT)
+		return 0;
+	r = at < 0 ? -errno : (tree = clone_tree(dev, by));
+	if (r >= 0)
+		r = place(tree, at);
+	return r < 0 ? cloche_err_sys(err, -r, "mask '/proc/%s'", name) : 0;
+}
+
+static int mask_proc(int dev, int proc, struct cloche_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(masked_files) / sizeof(masked_files[0]); i++)
+		r = mask(dev, "null", proc, masked_files[i], err);
+	for (size_t i = 0; r == 0 && i < sizeof(masked_dirs) / sizeof(masked_dirs[0]); i++)
+		r = mask(dev, "pts", proc, masked_dirs[i], err);
+	return r;
+}
+
+/*
+ * Read-only as a whole: what a process may write there is about itself (oom_score_adj, which puts
+ * it first or last among the host's victims; coredump_filter; mem), and nothing needs it. What the
+ * launch itself writes goes through a copy of the mount that stays with pid 1.
+ */
+static int mount_proc(struct rooted *at, struct cloche_err *err)
+{
+	unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	cleanup_fd int proc =
+		mount_at(at->root, "proc", "proc", "hidepid=invisible", attributes, err);
+	int r;
+
+	if (proc < 0)
+		return proc;
+	at->proc = clone_tree(proc, "");
+	r = at->proc < 0 ? at->proc : make_read_only(proc);
+	return r < 0 ? cloche_err_sys(err, -r, "make '/proc' read-only")
+		     : mask_proc(at->dev, proc, err);
+}
+
+/* ---- binds ---- */
+
+/* A directory with no more than "." and ".." in it, which are what getdents64(2) gives first. */
+static bool is_empty(int root, const char *dir)
+{
+	cleanup_fd int fd = inside_open(root, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	_Alignas(struct dirent64) char entries[512];
+	long n, count = 0;
+
+	if (fd < 0)
+		return false;
+	n = syscall(SYS_getdents64, fd, entries, sizeof(entries));
+	for (long at = 0; at < n; count++)
+		at += ((const struct dirent64 *)(entries + at))->d_reclen;
+	return n >= 0 && count <= 2;
+}
+
+static bool exists(int root, const char *path, int *ret_code)
+{
+	cleanup_fd int fd = inside_open(root, path, O_PATH);
+
+	*ret_code = fd < 0 ? -fd : 0;
+	return fd >= 0;
+}
+
+/* Before the first bind is mounted: a cover would hide it. */
+static int cover_empty(const struct rootfs *fs, int root, int covers[ROOTFS_EMPTY_N],
+		       struct cloche_err *err)
+{
+	const char *const *dirs = fs->tree < 0 ? rootfs_empty : tree_empty;
+
+	for (size_t n = 0; n < fs->n_binds; n++) {
+		const char *dst = fs->binds[n].dst;
+		size_t i = 0;
+		int code;
+
+		while (i < ROOTFS_EMPTY_N && !rootfs_is_below(dst, dirs[i]))
+			i++;
+		if (i == ROOTFS_EMPTY_N || covers[i] >= 0 || exists(root, dst, &code) ||
+		    (fs->tree >= 0 && !is_empty(root, dirs[i])))
+			continue;
+		if (code != ENOENT)
+			return cloche_err_sys(err, code, "--bind: look for '%s' inside", dst);
+		covers[i] = mount_at(root, dirs[i] + 1, "tmpfs", "size=1M,mode=755",
+				     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+		if (covers[i] < 0)
+			return covers[i];
+		if (strcmp(dirs[i], "/var") == 0 && make_var_dirs(covers[i], err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+static int seal_covers(int covers[ROOTFS_EMPTY_N], struct cloche_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ROOTFS_EMPTY_N; i++) {
+		if (r == 0 && covers[i] >= 0)
+			r = make_read_only(covers[i]);
+		if (r < 0 && !err->code)
+			(void)cloche_err_sys(err, -r, "make '%s' read-only", rootfs_empty[i]);
+		fd_close(&covers[i]);
+	}
+	return r;
+}
+
+static int mount_bind(int tree, const struct rootfs_bind *b, int root, struct cloche_err *err)
+{
+	cleanup_fd int at = inside_make(root, b->dst, b->is_dir);
+	int r;
+
+	if (at == -EROFS)
+		return cloche_err_sys(err, EROFS,
+				      "--bind: make '%s' inside (choose a place below /opt, /mnt, "
+				      "/srv, /home or /tmp)",
+				      b->dst);
+	if (at == -ELOOP || at == -EEXIST)
+		return cloche_err_sys(
+			err, -at, "--bind: '%s' leads through a link that is not followed", b->dst);
+	if (at < 0)
+		return cloche_err_sys(err, -at, "--bind: make '%s' inside", b->dst);
+	r = place(tree, at);
+	return r < 0 ? cloche_err_sys(err, -r, "--bind: mount '%s' inside (move_mount)", b->dst)
+		     : 0;
+}
+
+/* Those that are below /proc, or all others. */
+static int mount_binds(const struct rootfs *fs, int root, bool in_proc, struct cloche_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < fs->n_binds; i++)
+		if (rootfs_is_below(fs->binds[i].dst, "/proc") == in_proc)
+			r = mount_bind(fs->binds[i].tree, &fs->binds[i], root, err);
+	return r;
+}
+
+static int mount_all_binds(const struct rootfs *fs, int root, struct cloche_err *err)
+{
+	int covers[ROOTFS_EMPTY_N], r = 0, sealed;
+
+	memset(covers, -1, sizeof(covers));
+	if (!fs->own_root || fs->tree >= 0)
+		r = cover_empty(fs, root, covers, err);
+	if (r == 0)
+		r = mount_binds(fs, root, false, err);
+	sealed = seal_covers(covers, err);
+	return r < 0 ? r : sealed;
+}
+
+/* ---- */
+
+static int enter_stage(const struct rootfs *fs, bool own, struct rooted *ret,
+		       struct cloche_err *err)
+{
+	int r = 0;
+
+	if (setns(fs->template, CLONE_NEWNS) < 0)
+		return cloche_err_sys(err, errno, "enter the root template (setns)");
+	if (unshare(CLONE_NEWNS) < 0)
+		return cloche_err_sys(err, errno, "make a mount namespace");
+	if (fs->tree >= 0)
+		r = stage_tree(fs->tree, ret, err);
+	else if (own)
+		r = stage_own(err);
+	if (r == 0 && (own || fs->tree >= 0))
+		r = pivot(STAGE, err);
+	if (r == 0)
+		r = open_top("/", &ret->root, err);
+	if (r == 0)
+		r = open_top("/dev", &ret->dev, err);
+	return r == 0 ? open_top("/sys", &ret->sys, err) : r;
+}
+
+int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err *err)
+{
+	bool own = fs->own_root && fs->tree < 0;
+	int r;
+
+	*ret = ROOTED_NONE;
+	r = enter_stage(fs, own, ret, err);
+	if (r == 0)
+		r = mount_scratch(fs, ret, err);
+	if (r == 0)
+		r = mount_cgroups(fs, ret, err);
+	if (r == 0)
+		r = mount_all_binds(fs, ret->root, err);
+	if (r == 0)
+		r = mount_proc(ret, err);
+	if (r == 0)
+		r = mount_binds(fs, ret->root, true, err);
+	if (r == 0 && own) {
+		r = make_read_only(ret->root);
+		if (r < 0)
+			(void)cloche_err_sys(err, -r, "make the root read-only");
+	}
+	return r;
+}
