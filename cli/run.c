@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "base/uuid.h"
+#include "launch/attributes.h"
 #include "launch/launcher.h"
 #include "meter/prices.h"
 #include "pool/invocation.h"
@@ -330,11 +331,20 @@ static int run_one(struct run *run, int64_t requested_ns)
 	return invocation_exit_status(&inv);
 }
 
+/* Where it cannot, neither can pid 1 of the context, which says so in the report. */
+static void try_outlive(void)
+{
+	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	(void)attributes_try_outlive(proc);
+}
+
 static int run_all(struct run *run, int64_t started_ns)
 {
 	struct cloche_err err = { 0 };
 	int status = 0, r;
 
+	try_outlive();
 	r = open_cancel(&run->io.cancel_fd, &err);
 	if (r == 0)
 		r = open_outputs(run, &err);

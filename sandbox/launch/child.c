@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/quote.h"
+#include "launch/attributes.h"
 #include "launch/inside.h"
 #include "launch/plan.h"
 #include "launch/spec.h"
@@ -22,13 +23,11 @@
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -50,55 +49,6 @@ static int own_cgroup_namespace(const struct plan *p, struct cloche_err *err)
 {
 	return unshare(CLONE_NEWCGROUP) < 0 ? cloche_err_sys(err, errno, "make a cgroup namespace")
 					    : 0;
-}
-
-static int set_signals(const struct plan *p, struct cloche_err *err)
-{
-	/* The kernel's own form: the C library keeps its signals 32 and 33 from sigaction(3), yet
-	 * posix_spawn(3) leaves them ignored in whom it starts. */
-	const struct {
-		void *handler;
-		unsigned long flags;
-		void *restorer;
-		uint64_t mask;
-	} dfl = { 0 };
-	sigset_t none;
-
-	/* EINVAL: of SIGKILL and SIGSTOP. */
-	for (int s = 1; s < NSIG; s++)
-		if (syscall(SYS_rt_sigaction, s, &dfl, NULL, sizeof(dfl.mask)) < 0 &&
-		    errno != EINVAL)
-			return cloche_err_sys(err, errno, "reset signal %d", s);
-	(void)sigemptyset(&none);
-	(void)umask(022);
-	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || setsid() < 0)
-		return cloche_err_sys(err, errno, "setsid");
-	return 0;
-}
-
-static int lower(int resource, rlim_t want, const char *name, struct cloche_err *err)
-{
-	struct rlimit now, l;
-
-	if (getrlimit(resource, &now) < 0)
-		return cloche_err_sys(err, errno, "getrlimit %s", name);
-	/* Never up: that takes CAP_SYS_RESOURCE, which the launcher may lack. */
-	l.rlim_max = now.rlim_max < want ? now.rlim_max : want;
-	l.rlim_cur = l.rlim_max;
-	return setrlimit(resource, &l) < 0 ? cloche_err_sys(err, errno, "setrlimit %s", name) : 0;
-}
-
-static int set_rlimits(const struct plan *p, struct cloche_err *err)
-{
-	int r = lower(RLIMIT_CORE, 0, "core", err);
-
-	if (r == 0)
-		r = lower(RLIMIT_MEMLOCK, 64 << 10, "memlock", err);
-	if (r == 0)
-		r = lower(RLIMIT_MSGQUEUE, 800 << 10, "msgqueue", err);
-	if (r == 0 && p->spec->fsize_bytes != UINT64_MAX)
-		r = lower(RLIMIT_FSIZE, p->spec->fsize_bytes, "fsize", err);
-	return r;
 }
 
 /* It protects nothing: the quota is what holds. */
@@ -256,7 +206,7 @@ static int close_fds(const struct plan *p, struct cloche_err *err)
 {
 	if (!p->policy.reports && leave_fds() < 0)
 		return cloche_err_sys(err, errno, "close_range");
-	return lower(RLIMIT_NOFILE, p->spec->nofile, "nofile", err);
+	return attributes_lower(RLIMIT_NOFILE, p->spec->nofile, "nofile", err);
 }
 
 /*
@@ -322,10 +272,9 @@ static const struct {
 	int (*run)(const struct plan *p, struct cloche_err *err);
 	const char *why_here;
 } steps[] = {
-	{ "cgroup", join_cgroups, "first: all that follows is under the limits" },
+	{ "attributes", attributes_set, "a real-time process cannot join a cpu cgroup of v1" },
+	{ "cgroup", join_cgroups, "all that follows is under the limits" },
 	{ "cgroup namespace", own_cgroup_namespace, "its root is the cgroup just joined" },
-	{ "signals", set_signals, "a session without a terminal" },
-	{ "rlimits", set_rlimits, "" },
 	{ "affinity", try_set_affinity, "runtimes count CPUs by it" },
 	{ "user", become_user, "needs the host's capabilities" },
 	{ "user namespace", own_user_namespace, "owned by that user; the host's capabilities end" },

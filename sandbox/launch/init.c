@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "launch/attributes.h"
 #include "launch/child.h"
 #include "launch/inside.h"
 #include "launch/lookup.h"
@@ -175,6 +176,13 @@ static int enter_root(struct plan *p, struct cloche_err *err)
 	return rootfs_enter(&p->rootfs, &p->at, err);
 }
 
+static int try_outlive(struct plan *p, struct cloche_err *err)
+{
+	if (!attributes_try_outlive(p->at.proc))
+		p->shared->lacks |= LACK_OUTLIVE;
+	return 0;
+}
+
 static int bring_network(struct plan *p, struct cloche_err *err)
 {
 	return p->spec->net == NET_LOOPBACK ? network_loopback_up(err) : 0;
@@ -191,13 +199,18 @@ static int fresh_keyring(struct plan *p, struct cloche_err *err)
 
 static int keep_few_capabilities(struct plan *p, struct cloche_err *err)
 {
+	const uint32_t needed = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_SETPCAP |
+				1U << CAP_SYS_ADMIN | 1U << CAP_SYS_NICE | 1U << CAP_SYS_RESOURCE;
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2] = { 0 };
 
-	/* What the steps of child.c need; effective and permitted only. */
-	caps[0].effective =
-		1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_SETPCAP | 1U << CAP_SYS_ADMIN;
-	caps[0].permitted = caps[0].effective;
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return cloche_err_sys(err, errno, "capget");
+	/* What the steps of child.c need, as far as the caller has it; effective and permitted
+	 * only. */
+	caps[0].effective = caps[0].permitted = caps[0].permitted & needed;
+	caps[1] = (struct __user_cap_data_struct){ 0 };
+	caps[0].inheritable = 0;
 	if (syscall(SYS_capset, &head, caps) < 0)
 		return cloche_err_sys(err, errno, "capset");
 	return 0;
@@ -207,9 +220,13 @@ static const struct {
 	const char *name;
 	int (*run)(struct plan *p, struct cloche_err *err);
 } setup[] = {
-	{ "output", take_output },    { "hostname", set_host_name },
-	{ "root", enter_root },	      { "network", bring_network },
-	{ "keyring", fresh_keyring }, { "init capabilities", keep_few_capabilities },
+	{ "output", take_output },
+	{ "hostname", set_host_name },
+	{ "root", enter_root },
+	{ "oom score", try_outlive },
+	{ "network", bring_network },
+	{ "keyring", fresh_keyring },
+	{ "init capabilities", keep_few_capabilities },
 };
 
 /* ---- one function process ---- */

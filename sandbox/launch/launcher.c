@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "launch/attributes.h"
 #include "launch/host.h"
 #include "launch/spec.h"
 
@@ -92,6 +93,7 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	plan->slot = ctx->slot;
 	plan->uid = slot_uid(ctx->slot.n);
 	plan->cpu = cpu_limits_of(spec->cpu_mode, spec->memory_bytes, spec->cpu_milli, host.cpus);
+	plan->core_limit = attributes_core_limit();
 	r = choose_cpus(plan, ctx->slot.n, err);
 	if (r < 0)
 		return r;

@@ -31,6 +31,7 @@ struct plan {
 	struct rooted at; /* pid 1's alone: its root, entered */
 	struct policy policy;
 	cpu_set_t affinity;
+	unsigned long core_limit;    /* RLIMIT_CORE: attributes.h */
 	char **candidates;	     /* paths to exec in turn, NULL-terminated; owned */
 	char **env;		     /* owned, with its strings */
 	char id_map[32];	     /* for uid_map and gid_map */
@@ -48,6 +49,10 @@ enum lack {
 	LACK_TIME_NAMESPACE = 1 << 0,
 	LACK_AFFINITY = 1 << 1,
 	LACK_LISTENER = 1 << 2, /* of the policy; the first refusal counts for the whole context */
+	LACK_LIMITS = 1 << 3,	/* the caller's hard limits cannot be raised */
+	LACK_CORE = 1 << 4,	/* neither can that of core files, and the host's handler runs */
+	LACK_PRIORITY = 1 << 5, /* the caller's nice value cannot be lowered */
+	LACK_OUTLIVE = 1 << 6,	/* pid 1 is as likely a victim of the OOM killer as the caller */
 };
 
 /* What pid 1 and the function process say where no system call can be made any more: a page shared

@@ -349,6 +349,15 @@ static void degrade_lacks(json_t *list, const struct report *r)
 		  "this kernel has none, or no more: the host's is shared" },
 		{ LACK_AFFINITY, "launch.affinity",
 		  "it could not be set: runtimes count all CPUs of the host" },
+		{ LACK_LIMITS, "launch.rlimits",
+		  "the caller's hard limits are lower than a function's and cannot be raised" },
+		{ LACK_CORE, "launch.core",
+		  "the caller's hard limit of core files is 0 and cannot be raised to the 1 that "
+		  "keeps a crash from running the host's handler" },
+		{ LACK_PRIORITY, "launch.nice",
+		  "the caller's nice value stays: lowering it takes CAP_SYS_NICE" },
+		{ LACK_OUTLIVE, "launch.oom_score_adj",
+		  "the supervisor's stays as its caller's: lowering it takes CAP_SYS_RESOURCE" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

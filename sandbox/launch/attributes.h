@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_ATTRIBUTES_H
+#define CLOCHE_LAUNCH_ATTRIBUTES_H
+
+#include <stdbool.h>
+
+struct cloche_err;
+struct plan;
+
+/*
+ * What clone(2) and execve(2) hand on from a process to its child (execve(2) "Effect on process
+ * attributes", clone(2), prctl(2)): who calls Cloche may be a real-time process, an exempt from the
+ * OOM killer, one that debuggers hold. The function has none of that. Each attribute is set, not
+ * inherited, by one row of the table in attributes.c; identity, capabilities, securebits and
+ * no_new_privs are steps of their own in child.c.
+ *
+ * Called between clone and exec, as root of the host with what pid 1 keeps of its capabilities.
+ * What takes a privilege that the caller of Cloche does not have either (to lower a nice value, to
+ * raise a hard limit) stays tighter than it should be and is a lack.
+ */
+int attributes_set(const struct plan *plan, struct cloche_err *err);
+
+/* One limit, soft and hard, as far down as it is now at most: for what comes later in the launch.
+ */
+int attributes_lower(int resource, unsigned long want, const char *name, struct cloche_err *err);
+
+/* The OOM killer takes this process late: it holds others' contexts. False: it stays more likely a
+ * victim than usual, since its caller is and it may not change that. */
+bool attributes_try_outlive(int proc);
+
+/* What to limit core files to so that none is made: 0, but 1 where they go to a program, which 0
+ * does not keep from being run, as root of the host (core(5), "Piping core dumps to a program"). */
+unsigned long attributes_core_limit(void);
+
+#endif
