@@ -246,14 +246,19 @@ static int load_policy(const struct plan *p, struct cloche_err *err)
 	return 0;
 }
 
+static int close_late(const struct plan *p, struct cloche_err *err)
+{
+	return p->policy.reports && leave_fds() < 0
+		       ? cloche_err_sys(err, errno, "close_range, after the policy was loaded")
+		       : 0;
+}
+
 /* EACCES of an earlier directory outlives ENOENT of a later one, as in execvp(3). */
 static int exec_command(const struct plan *p, struct cloche_err *err)
 {
 	char shown[QUOTE_LEN];
 	int code = ENOENT;
 
-	if (p->policy.reports && leave_fds() < 0)
-		return cloche_err_sys(err, errno, "close_range, after the policy was loaded");
 	for (int i = 0; p->candidates[i]; i++) {
 		p->shared->exec_path = i; /* no system calls here; the last one is what worked */
 		p->shared->exec_ns = clock_now_ns();
@@ -282,7 +287,8 @@ static const struct {
 	{ "workdir", enter_workdir, "with the function's rights" },
 	{ "exec", check_command, "from the working directory; its errors are exec's" },
 	{ "fds", close_fds, "nothing is opened after this" },
-	{ "seccomp", load_policy, "last: only exec comes after it" },
+	{ "seccomp", load_policy, "last: only what it lets pass can come after it" },
+	{ "fds", close_late, "all but the listener's end, which is in pid 1's table now" },
 	{ "exec", exec_command, "" },
 };
 

@@ -4,6 +4,7 @@
  * child that each of them runs in. The child sends its result in one write through a pipe; one
  * that dies without a word (a filter that kills, the alarm) is a feature that is missing.
  */
+#include "launch/inside.h"
 #include "launch/probe_use.h"
 
 #include "base/err.h"
@@ -174,6 +175,15 @@ static int use_close_range(struct probe_job *job)
 	if (fcntl(fd, F_GETFD) >= 0)
 		return probe_say(job, ENOSYS, "close_range closed nothing");
 	return probe_say(job, 0, "closed one");
+}
+
+static int use_openat2(struct probe_job *job)
+{
+	cleanup_fd int fd = inside_open(AT_FDCWD, "/", O_PATH | O_DIRECTORY);
+
+	if (fd < 0)
+		return probe_say(job, -fd, "openat2 '/'");
+	return probe_say(job, 0, "a path was walked in a root");
 }
 
 /* A namespace whose mounts the host never sees. */
@@ -405,6 +415,9 @@ static const struct row {
 	{ { "close_range", true, "descriptors of the caller would be inherited" },
 	  use_close_range,
 	  .mend = MEND_KERNEL },
+	{ { "openat2", true, "links inside a root could lead out of it" },
+	  use_openat2,
+	  .mend = MEND_KERNEL },
 	{ { "cgroup2 tree", true, "contexts have no identity and cannot be killed as one" },
 	  probe_use_cgroup2,
 	  .mend = MEND_CGROUP2,
@@ -442,7 +455,7 @@ static const struct row {
 	{ { "setns", true, "no context can enter its root file system" },
 	  use_setns,
 	  .mend = MEND_KERNEL },
-	{ { "fsopen", false, "no context is proved clean, and so none is used twice (--repeat)" },
+	{ { "fsopen", true, "no /tmp and no /proc inside" },
 	  probe_use_fsopen,
 	  .mend = MEND_KERNEL },
 	{ { "open_tree, move_mount", true, "no root file system can be put together" },

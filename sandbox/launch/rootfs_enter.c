@@ -68,24 +68,36 @@ static int set_options(int fs, const char *source, const char *options)
 		if (fsconfig(fs, FSCONFIG_SET_STRING, option, value, 0) < 0)
 			return -errno;
 	}
-	return 0;
+	return fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ? -errno : 0;
 }
 
-/* A new file system at the directory at; its root, O_PATH or not as fsmount(2) gives it. */
-static int mount_new(const char *type, const char *options, unsigned attributes, int at)
+/* A new file system on a directory of root; its root. */
+static int mount_at(int root, const char *path, const char *type, const char *options,
+		    unsigned attributes, struct cloche_err *err)
 {
-	cleanup_fd int fs = fsopen(type, FSOPEN_CLOEXEC), root = -1;
-	int r = fs < 0 ? -errno : set_options(fs, type, options);
+	cleanup_fd int at = inside_open(root, path, DIR_FLAGS | O_NOFOLLOW), fs = -1, new = -1;
+	const char *call = "openat2";
+	int r = at < 0 ? at : 0;
 
-	if (r < 0)
-		return r;
-	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -errno;
-	root = fsmount(fs, FSMOUNT_CLOEXEC, attributes);
-	if (root < 0)
-		return -errno;
-	r = place(root, at);
-	return r < 0 ? r : TAKE_FD(root);
+	if (r == 0) {
+		call = "fsopen";
+		fs = fsopen(type, FSOPEN_CLOEXEC);
+		r = fs < 0 ? -errno : 0;
+	}
+	if (r == 0) {
+		call = "fsconfig";
+		r = set_options(fs, type, options);
+	}
+	if (r == 0) {
+		call = "fsmount";
+		new = fsmount(fs, FSMOUNT_CLOEXEC, attributes);
+		r = new < 0 ? -errno : 0;
+	}
+	if (r == 0) {
+		call = "move_mount";
+		r = place(new, at);
+	}
+	return r < 0 ? cloche_err_sys(err, -r, "mount '/%s' (%s)", path, call) : TAKE_FD(new);
 }
 
 static int make_read_only(int mount)
@@ -161,7 +173,8 @@ static int carry_into(int tree, const char *name, struct cloche_err *err)
 	(void)snprintf(path, sizeof(path), "/%s", name);
 	from = to < 0 ? to : clone_tree(AT_FDCWD, path);
 	r = from < 0 ? from : place(from, to);
-	return r < 0 ? cloche_err_sys(err, -r, "carry '%s' into the root file system", path)
+	return r < 0 ? cloche_err_sys(err, -r, "carry '%s' into the root file system (open_tree)",
+				      path)
 		     : TAKE_FD(from);
 }
 
@@ -187,15 +200,6 @@ static int open_top(const char *path, int *ret, struct cloche_err *err)
 }
 
 /* ---- what is the context's own ---- */
-
-static int mount_at(int root, const char *path, const char *type, const char *options,
-		    unsigned attributes, struct cloche_err *err)
-{
-	cleanup_fd int at = inside_open(root, path, DIR_FLAGS | O_NOFOLLOW);
-	int r = at < 0 ? at : mount_new(type, options, attributes, at);
-
-	return r < 0 ? cloche_err_sys(err, -r, "mount '/%s'", path) : r;
-}
 
 /* /tmp and /dev/shm, empty. */
 static int mount_scratch(const struct rootfs *fs, struct rooted *at, struct cloche_err *err)

@@ -82,7 +82,6 @@ struct feature {
 	} kind;
 	const char *what;
 	const char *killed; /* so that degraded names it when the run was killed */
-	bool no_reuse;	    /* a context is never proved clean */
 	bool no_meter;	    /* the report lacks what it lacks with --meter off */
 };
 
@@ -188,8 +187,13 @@ static const struct feature features[] = {
 	{ .name = "fsopen",
 	  .cuts = { ARG_CALL(fsopen), ARG_CALL(fsconfig), ARG_CALL(fsmount) },
 	  .doctor = "fsopen",
-	  .kind = FEATURE_SPARE,
-	  .no_reuse = true },
+	  .kind = FEATURE_NEEDED,
+	  .what = "fs" },
+	{ .name = "openat2",
+	  .cuts = { ARG_CALL(openat2) },
+	  .doctor = "openat2",
+	  .kind = FEATURE_NEEDED,
+	  .what = "openat2" },
 	/* CONFIG_POSIX_MQUEUE, CONFIG_SYSVIPC, CONFIG_KEYS: nothing there that could be left. */
 	{ .name = "posix-mqueue",
 	  .cuts = { ARG_NAME(fsopen, 0, ENODEV, "mqueue"), ARG_CALL(mq_open) },

@@ -84,7 +84,7 @@ static void expect_reuse(const struct feature *f, const struct run *run)
 	const char *start = json_string_value(json_object_get(context, "start"));
 
 	cr_assert(start, "%s: no second report: %s", f->name, run->err);
-	cr_expect_str_eq(start, f->no_reuse ? "cold" : "warm", "%s", f->name);
+	cr_expect_str_eq(start, "warm", "%s", f->name);
 }
 
 /* A crowd at its deadline, and one that a function leaves behind: both are ended to the last. */

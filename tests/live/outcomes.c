@@ -147,7 +147,6 @@ Test(outcomes, a_clean_context_is_reused_and_a_dirty_one_replaced, .timeout = 60
 	static const char *const dirty[] = { "echo >/tmp/x", "echo >/dev/shm/x", "sleep 100 &" };
 	cleanup_run struct run clean = { 0 };
 
-	test_needs("fsopen");
 	env_need("CLOCHE");
 	RUN_CLOCHE(&clean, "--repeat", "3", "--", "true");
 	cr_assert_eq(json_array_size(clean.reports), 3);

@@ -22,7 +22,6 @@ Test(run_repeat, a_clean_context_is_kept)
 {
 	cleanup_run struct run run = { 0 };
 
-	test_needs("fsopen");
 	RUN_INSIDE(&run, "--repeat", "3", INSIDE, "leave", "nothing");
 	expect_end(&run, 0, "ok");
 	cr_assert_eq(json_array_size(run.reports), 3);
@@ -47,7 +46,6 @@ Test(run_repeat, counters_are_of_one_invocation)
 	cleanup_run struct run run = { 0 };
 	json_t *cpu;
 
-	test_needs("fsopen");
 	RUN_INSIDE(&run, "-m", "16M", ROOMY, "--repeat", "2", "--", "sh", "-c",
 		   "/opt/inside eat 64; exit 0");
 	cr_assert_eq(json_array_size(run.reports), 2);
@@ -103,7 +101,6 @@ Test(run_repeat, shared_memory_costs_the_context)
 
 Test(run_repeat, a_message_queue_costs_the_context)
 {
-	test_needs("fsopen");
 	test_needs("posix-mqueue");
 	expect_replaced("mqueue", "message queue");
 }
@@ -113,7 +110,6 @@ Test(run_repeat, a_connection_costs_the_context)
 {
 	static const char *const leaves[] = { "connection", "nothing" };
 
-	test_needs("fsopen");
 	for (int i = 0; i < 2; i++) {
 		cleanup_run struct run run = { 0 };
 
