@@ -14,6 +14,8 @@
 #include "base/uuid.h"
 #include "launch/attributes.h"
 #include "launch/launcher.h"
+#include "launch/proof.h"
+#include "launch/stream_state.h"
 #include "meter/prices.h"
 #include "pool/invocation.h"
 #include "pool/observer.h"
@@ -41,7 +43,7 @@ struct run {
 	struct metering metering;
 	struct context_options how;
 	int report_fd;
-	int stream_flags[3]; /* as they were; -1: not known */
+	struct stream_state streams[3]; /* as they were */
 	bool cancelled;
 	const char *replaced;
 	struct run_trace trace;
@@ -150,21 +152,6 @@ static void tell(struct run *run, const struct invocation *inv)
 	}
 }
 
-/* The function has the caller's streams and may change what is common to all who have them; what
- * it made non-blocking would lose the next one's output, and the report. */
-static void keep_streams(struct run *run)
-{
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		run->stream_flags[fd] = fcntl(fd, F_GETFL);
-}
-
-static void restore_streams(const struct run *run)
-{
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		if (run->stream_flags[fd] >= 0 && fcntl(fd, F_GETFL) != run->stream_flags[fd])
-			(void)fcntl(fd, F_SETFL, run->stream_flags[fd]);
-}
-
 /* nohup(1) and a shell's background: these three stay ignored. */
 static bool is_ignored(int sig)
 {
@@ -249,15 +236,30 @@ static void destroy(struct run *run)
 	run->have_context = false;
 }
 
+/* What counts in the context's cgroups. */
+static int arm(struct run *run, struct cloche_err *err)
+{
+	int r = metering_arm(&run->metering, &run->ctx, err);
+
+	return r == 0 && run->opt->observer ? observer_arm(run->opt->observer, &run->ctx, err) : r;
+}
+
+static int renew(struct run *run, struct cloche_err *err)
+{
+	int r;
+
+	metering_disarm(&run->metering);
+	r = context_renew(&run->launcher, &run->ctx, err);
+	return r == 0 ? arm(run, err) : r;
+}
+
 static int create(struct run *run, struct cloche_err *err)
 {
 	int r = context_create(&run->launcher, &run->opt->spec, &run->how, &run->ctx, err);
 
 	if (r < 0)
 		return r;
-	r = metering_arm(&run->metering, &run->ctx, err);
-	if (r == 0 && run->opt->observer)
-		r = observer_arm(run->opt->observer, &run->ctx, err);
+	r = arm(run, err);
 	if (r < 0) {
 		metering_disarm(&run->metering);
 		(void)context_destroy(&run->launcher, &run->ctx, NULL);
@@ -290,6 +292,8 @@ static void keep_or_replace(struct run *run, const struct invocation *inv)
 		m.dirt = DIRT_UNKNOWN;
 	if (m.dirt == DIRT_NONE && cgroup_populated(&run->ctx.plan.cgroup) != 0)
 		m.dirt = DIRT_PROCESS;
+	if (m.dirt == DIRT_NONE && renew(run, &err) < 0)
+		m.dirt = DIRT_UNKNOWN;
 	if (m.dirt == DIRT_NONE)
 		return;
 	run->replaced = init_dirt_text((enum init_dirt)m.dirt);
@@ -311,7 +315,7 @@ static int run_one(struct run *run, int64_t requested_ns)
 		run->rc.invocation++;
 		run_trace_begin(&run->trace, run->opt, run->launcher.run_fd, &run->io.trace);
 		invocation_run(&run->ctx, &run->opt->spec, &run->io, requested_ns, &inv);
-		restore_streams(run);
+		stream_state_restore(run->streams);
 		run_trace_end(&run->trace, run->opt, &inv);
 	}
 	tell(run, &inv);
@@ -357,7 +361,7 @@ static int run_all(struct run *run, int64_t started_ns)
 		return EXIT_LAUNCH;
 	}
 	open_report(run);
-	keep_streams(run);
+	stream_state_keep(run->streams);
 	for (unsigned i = 0; i < run->opt->repeat; i++) {
 		int s = run_one(run, i == 0 ? started_ns : clock_now_ns());
 

@@ -15,46 +15,22 @@
 #include "launch/lookup.h"
 #include "launch/network.h"
 #include "launch/plan.h"
+#include "launch/proof.h"
 #include "launch/spawn.h"
 #include "launch/spec.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ipc.h>
-#include <sys/mount.h>
-#include <sys/msg.h>
 #include <sys/prctl.h>
-#include <sys/sem.h>
-#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-const char *init_dirt_text(enum init_dirt dirt)
-{
-	static const char *const text[] = {
-		[DIRT_NONE] = "nothing",
-		[DIRT_PROCESS] = "a process was left",
-		[DIRT_TMP] = "files were left in /tmp",
-		[DIRT_SHM] = "files were left in /dev/shm",
-		[DIRT_SYSV] = "a System V IPC object was left",
-		[DIRT_MQUEUE] = "a POSIX message queue was left",
-		[DIRT_KEYRING] = "a key was left in the session keyring",
-		[DIRT_NETWORK] = "a TCP connection was left",
-		[DIRT_KILLED] = "its processes were killed",
-		[DIRT_UNKNOWN] = "it could not be proved clean",
-	};
-
-	return dirt <= DIRT_UNKNOWN ? text[dirt] : text[DIRT_UNKNOWN];
-}
 
 static void say(const struct plan *p, const struct init_msg *m)
 {
@@ -188,22 +164,22 @@ static int bring_network(struct plan *p, struct cloche_err *err)
 	return p->spec->net == NET_LOOPBACK ? network_loopback_up(err) : 0;
 }
 
-/* An empty session keyring for all that is forked here: the caller's would be possessed by it. A
- * kernel without keyrings has nothing to keep out. */
+/* The caller's would be possessed by it. */
 static int fresh_keyring(struct plan *p, struct cloche_err *err)
 {
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
-		return cloche_err_sys(err, errno, "join a new session keyring");
-	return 0;
+	return proof_fresh_keyring(err);
 }
 
 static int keep_few_capabilities(struct plan *p, struct cloche_err *err)
 {
-	const uint32_t needed = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_SETPCAP |
-				1U << CAP_SYS_ADMIN | 1U << CAP_SYS_NICE | 1U << CAP_SYS_RESOURCE;
+	uint32_t needed = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_SETPCAP |
+			  1U << CAP_SYS_ADMIN | 1U << CAP_SYS_NICE | 1U << CAP_SYS_RESOURCE;
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2] = { 0 };
 
+	/* The next invocation gets a loopback of its own. */
+	if (p->spec->net != NET_NONE && !p->single)
+		needed |= 1U << CAP_NET_ADMIN;
 	if (syscall(SYS_capget, &head, caps) < 0)
 		return cloche_err_sys(err, errno, "capget");
 	/* What the steps of child.c need, as far as the caller has it; effective and permitted
@@ -315,150 +291,61 @@ static void leave(struct plan *p)
 		slot_release(&p->slot, true);
 }
 
-/* ---- the proof ---- */
+/* ---- the next one ---- */
 
-/* The way to a bind's mount point begins with it. Such an entry of /tmp is ours and stays ours: in
- * a sticky directory the function cannot remove or rename what is root's. */
-static bool leads_to_bind(const struct rootfs *fs, const char *dir, const char *name)
+/* What the launcher wants, with the descriptors that come with INIT_GO; the others are -1. */
+static bool hear(const struct plan *p, struct init_msg *m, int fds[INIT_GO_FDS])
 {
-	size_t dir_len = strlen(dir), len = strlen(name);
+	char control[CMSG_SPACE(INIT_GO_FDS * sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
+	struct msghdr h = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *c;
 
-	for (size_t i = 0; fs && i < fs->n_binds; i++) {
-		const char *dst = fs->binds[i].dst;
-
-		if (strncmp(dst, dir, dir_len) != 0 || dst[dir_len] != '/')
-			continue;
-		dst += dir_len + 1;
-		if (strncmp(dst, name, len) == 0 && (dst[len] == '/' || dst[len] == '\0'))
-			return true;
-	}
-	return false;
-}
-
-/* ours: whose mount points do not count; NULL: everything does. */
-static bool dir_empty(const char *path, const struct rootfs *ours, bool *ok)
-{
-	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char buf[512];
-	long n = fd < 0 ? -1 : 1;
-
-	while (n > 0) {
-		struct dirent64 *e;
-
-		n = syscall(SYS_getdents64, fd, buf, sizeof(buf));
-		for (long at = 0; at < n; at += e->d_reclen) {
-			e = (void *)(buf + at);
-			if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-			    !leads_to_bind(ours, path, e->d_name))
-				return false;
-		}
-	}
-	*ok = n >= 0;
+	for (int i = 0; i < INIT_GO_FDS; i++)
+		fds[i] = -1;
+	if (recvmsg(p->control, &h, MSG_CMSG_CLOEXEC) != sizeof(*m))
+		return false;
+	c = CMSG_FIRSTHDR(&h);
+	if (c && c->cmsg_type == SCM_RIGHTS)
+		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
 	return true;
 }
 
-static bool sysv_empty(bool *ok)
+/* The cgroups that the function is born in and shown, as context_renew() has sent them. */
+static int renew(struct plan *p, const int fds[INIT_GO_FDS], struct cloche_err *err)
 {
-	struct shm_info shm;
-	struct msginfo msg;
-	struct seminfo sem;
-	int a = shmctl(0, SHM_INFO, (void *)&shm);
-	int b = msgctl(0, MSG_INFO, (void *)&msg);
-	int c = semctl(0, 0, SEM_INFO, &sem);
+	int n = 0;
 
-	*ok = a >= 0 && b >= 0 && c >= 0;
-	if (!*ok && errno == ENOSYS) {
-		*ok = true; /* a kernel without them has none */
-		return true;
+	cgroup_close(&p->cgroup);
+	p->cgroup.v2 = fds[n++];
+	for (int i = 0; i < CONTROLLER_N; i++)
+		if (p->layout->ctl[i] >= 0)
+			p->cgroup.tasks[i] = fds[n++];
+	return rootfs_renew(&p->rootfs, fds + n, &p->at, err);
+}
+
+static void run_again(struct plan *p, const int fds[INIT_GO_FDS])
+{
+	struct init_msg m = { .type = INIT_FAILED };
+	struct cloche_err err = { 0 };
+
+	if (renew(p, fds, &err) == 0) {
+		run_function(p);
+		return;
 	}
-	return *ok && shm.used_ids == 0 && msg.msgpool == 0 && sem.semusz == 0;
-}
-
-/* The namespace's queues show as files of the mqueue file system. */
-static bool mqueue_empty(bool *ok)
-{
-	cleanup_fd int fs = fsopen("mqueue", FSOPEN_CLOEXEC);
-	cleanup_fd int tree = -1;
-	char path[32];
-
-	*ok = true;
-	if (fs < 0) {
-		*ok = errno == ENODEV; /* a kernel without them has none */
-		return *ok;
-	}
-	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-		tree = fsmount(fs, FSMOUNT_CLOEXEC, 0);
-	*ok = tree >= 0;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", tree);
-	return *ok && dir_empty(path, NULL, ok);
-}
-
-static bool keyring_empty(bool *ok)
-{
-	long n = syscall(SYS_keyctl, KEYCTL_READ, KEY_SPEC_SESSION_KEYRING, NULL, 0);
-
-	*ok = n >= 0 || errno == ENOSYS;
-	return n <= 0;
-}
-
-/* Connections outlive their processes: TIME_WAIT keeps a port for a minute, and an address that the
- * next one can read. Below its heading, such a file has a line for each. */
-static bool connections_empty(const char *path, bool *ok)
-{
-	char buf[512];
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : 1;
-	int lines = 0;
-
-	*ok = true;
-	if (fd < 0 && errno == ENOENT)
-		return true; /* a kernel without them has none */
-	while (n > 0) {
-		n = read(fd, buf, sizeof(buf));
-		for (ssize_t i = 0; i < n; i++)
-			lines += buf[i] == '\n';
-	}
-	*ok = n == 0 && lines >= 1;
-	return lines <= 1;
-}
-
-static enum init_dirt prove(const struct plan *p)
-{
-	bool ok = true, all = true;
-
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
-	if (waitpid(-1, NULL, WNOHANG) == 0)
-		return DIRT_PROCESS;
-	if (!dir_empty("/tmp", &p->rootfs, &ok))
-		return DIRT_TMP;
-	all &= ok;
-	if (!dir_empty("/dev/shm", NULL, &ok))
-		return DIRT_SHM;
-	all &= ok;
-	if (!sysv_empty(&ok) && ok)
-		return DIRT_SYSV;
-	all &= ok;
-	if (!mqueue_empty(&ok) && ok)
-		return DIRT_MQUEUE;
-	all &= ok;
-	if (!keyring_empty(&ok) && ok)
-		return DIRT_KEYRING;
-	all &= ok;
-	if (p->spec->net == NET_NONE)
-		return all ? DIRT_NONE : DIRT_UNKNOWN;
-	if (!connections_empty("/proc/net/tcp", &ok))
-		return DIRT_NETWORK;
-	all &= ok;
-	if (!connections_empty("/proc/net/tcp6", &ok))
-		return DIRT_NETWORK;
-	return all && ok ? DIRT_NONE : DIRT_UNKNOWN;
+	(void)cloche_err_stage(&err, "renew");
+	p->shared->err = err;
+	say(p, &m);
 }
 
 _Noreturn void init_main(struct plan *plan)
 {
 	struct init_msg m = { 0 };
 	struct cloche_err err = { 0 };
+	int fds[INIT_GO_FDS];
 
 	/* The launcher's death is the context's. It may have died before this line: then the
 	 * control socket is at its end, and the first send or recv below ends us. */
@@ -473,11 +360,11 @@ _Noreturn void init_main(struct plan *plan)
 			_exit(EXIT_FAILURE);
 		}
 	run_function(plan);
-	while (recv(plan->control, &m, sizeof(m), 0) == sizeof(m) && m.type != INIT_LEAVE) {
+	while (hear(plan, &m, fds) && m.type != INIT_LEAVE) {
 		if (m.type == INIT_GO) {
-			run_function(plan);
+			run_again(plan, fds);
 		} else if (m.type == INIT_PROVE) {
-			m = (struct init_msg){ .type = INIT_PROVED, .dirt = prove(plan) };
+			m = (struct init_msg){ .type = INIT_PROVED, .dirt = proof_make(plan) };
 			say(plan, &m);
 		}
 	}

@@ -2,6 +2,9 @@
 #ifndef CLOCHE_LAUNCH_INIT_H
 #define CLOCHE_LAUNCH_INIT_H
 
+#include "launch/layout.h"
+#include "launch/rootfs.h"
+
 #include <stdint.h>
 #include <sys/resource.h>
 
@@ -12,35 +15,23 @@ struct plan;
  * socketpair; every message is one of these, whole. The function has no descriptor of it.
  */
 enum init_type {
-	INIT_GO,      /* launcher → pid 1: start a further function process */
+	INIT_GO,      /* launcher → pid 1: start a further function process; with its cgroups */
 	INIT_STARTED, /* pid 1 → launcher: its exec is done; at_ns, cpu_ns, fds */
 	INIT_ENDED,   /* pid 1 → launcher: it is reaped; at_ns, status, usage */
 	INIT_FAILED,  /* pid 1 → launcher: it ended before exec; shared->err */
 	INIT_LEAVE,   /* launcher → pid 1: remove the cgroups, free the slot and end */
 	INIT_PROVE,   /* launcher → pid 1: is the context clean? */
-	INIT_PROVED,  /* pid 1 → launcher: dirty is enum init_dirt */
+	INIT_PROVED,  /* pid 1 → launcher: dirt is enum init_dirt (proof.h) */
 };
-
-/* The first thing that kept a context from being clean. */
-enum init_dirt {
-	DIRT_NONE,
-	DIRT_PROCESS,
-	DIRT_TMP,
-	DIRT_SHM,
-	DIRT_SYSV,
-	DIRT_MQUEUE,
-	DIRT_KEYRING,
-	DIRT_NETWORK,
-	DIRT_KILLED,  /* the launcher killed what ran: pid 1 is not asked */
-	DIRT_UNKNOWN, /* the proof itself failed: counts as dirty */
-};
-
-const char *init_dirt_text(enum init_dirt dirt);
 
 /* What comes with INIT_STARTED, in this order. */
 #define INIT_FD_LISTENER (1U << 0) /* of its policy */
 #define INIT_FD_CODE	 (1U << 1) /* the file that it executes, O_PATH */
 #define INIT_FDS	 2
+
+/* What comes with INIT_GO: the leaf on cgroup2, the "tasks" of those on v1, a detached mount of
+ * each that the function is shown. */
+#define INIT_GO_FDS (1 + CONTROLLER_N + ROOTFS_CGROUPS)
 
 struct init_msg {
 	uint32_t type;

@@ -79,11 +79,20 @@ static int choose_cpus(struct plan *plan, unsigned slot, struct cloche_err *err)
 	return 0;
 }
 
+static int make_cgroups(struct launcher *l, struct plan *plan, struct cloche_err *err)
+{
+	const struct cgroup_limits limits = { .memory_bytes = plan->spec->memory_bytes,
+					      .pids = plan->spec->pids,
+					      .sockets = plan->spec->net != NET_NONE,
+					      .cpu = &plan->cpu };
+
+	return cgroup_create(&l->layout, plan->slot.n, &limits, &plan->cgroup, err);
+}
+
 static int make_plan(struct launcher *l, const struct spec *spec, struct context *ctx,
 		     struct cloche_err *err)
 {
 	struct plan *plan = &ctx->plan;
-	struct cgroup_limits limits;
 	struct spec_host host;
 	int r;
 
@@ -106,11 +115,7 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	r = plan_paths(plan, spec, err);
 	if (r < 0)
 		return r;
-	limits = (struct cgroup_limits){ .memory_bytes = spec->memory_bytes,
-					 .pids = spec->pids,
-					 .sockets = spec->net != NET_NONE,
-					 .cpu = &plan->cpu };
-	r = cgroup_create(&l->layout, ctx->slot.n, &limits, &plan->cgroup, err);
+	r = make_cgroups(l, plan, err);
 	if (r < 0)
 		return r;
 	r = rootfs_prepare(l->run_fd, spec, &plan->cgroup, plan->uid, &plan->rootfs, err);
@@ -231,9 +236,46 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	return 0;
 }
 
+int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
+{
+	int r = cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err);
+
+	if (r == 0)
+		r = make_cgroups(launcher, &ctx->plan, err);
+	return r == 0 ? rootfs_prepare_cgroups(&ctx->plan.cgroup, &ctx->plan.rootfs, err) : r;
+}
+
+/* With what renew() of init.c takes. */
+static int send_go(const struct context *ctx, struct cloche_err *err)
+{
+	const struct plan *p = &ctx->plan;
+	struct init_msg m = { .type = INIT_GO };
+	int fds[INIT_GO_FDS];
+	size_t n = 0;
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(fds))];
+	} control = { .head = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
+	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
+
+	fds[n++] = p->cgroup.v2;
+	for (int i = 0; i < CONTROLLER_N; i++)
+		if (p->cgroup.tasks[i] >= 0)
+			fds[n++] = p->cgroup.tasks[i];
+	for (int i = 0; i < ROOTFS_CGROUPS && p->rootfs.cgroups[i] >= 0; i++)
+		fds[n++] = p->rootfs.cgroups[i];
+	control.head.cmsg_len = CMSG_LEN(n * sizeof(int));
+	h.msg_controllen = CMSG_SPACE(n * sizeof(int));
+	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
+	if (sendmsg(ctx->control, &h, MSG_NOSIGNAL) != sizeof(m))
+		return cloche_err_sys(err, errno, "speak to pid 1 of the context");
+	return 0;
+}
+
 int context_go(struct context *ctx, struct cloche_err *err)
 {
-	return ctx->pid1 < 0 ? start_init(ctx, err) : context_send(ctx, INIT_GO, err);
+	return ctx->pid1 < 0 ? start_init(ctx, err) : send_go(ctx, err);
 }
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err)

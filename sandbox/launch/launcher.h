@@ -49,8 +49,12 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 		   const struct context_options *options, struct context *ret,
 		   struct cloche_err *err);
 
-/* Starts a function process; for the first one pid 1 is made, which completes the context before.
- * The next message is about it. */
+/* Between two invocations, when pid 1 has proved the context clean: what counted the one before,
+ * its cgroups, is removed and made anew. On failure the context is to be destroyed. */
+int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
+
+/* Starts a function process; for the first one pid 1 is made, which completes the context before,
+ * for each further one the context must have been renewed. The next message is about it. */
 int context_go(struct context *ctx, struct cloche_err *err);
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err);

@@ -33,7 +33,7 @@ void rootfs_free(struct rootfs *fs)
 		fd_close(&fs->binds[i].tree);
 	free(fs->binds);
 	idmap_close(&fs->map);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < ROOTFS_CGROUPS; i++)
 		fd_close(&fs->cgroups[i]);
 	rootfs_init(fs);
 }
@@ -114,7 +114,7 @@ static int prepare_binds(int run_fd, const struct spec *spec, uid_t uid, struct 
 	return 0;
 }
 
-static int prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cloche_err *err)
+int rootfs_prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cloche_err *err)
 {
 	static const char *const v1_paths[CONTROLLER_N] = { "fs/cgroup/cpu", "fs/cgroup/memory",
 							    "fs/cgroup/pids" };
@@ -132,6 +132,7 @@ static int prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cl
 		if (tree < 0)
 			return cloche_err_sys(err, errno,
 					      "clone the mount of the own cgroup (open_tree)");
+		fd_close(&fs->cgroups[n]);
 		fs->cgroups[n] = tree;
 		fs->cgroup_paths[n++] = v1 ? v1_paths[i] : "fs/cgroup";
 		if (set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
@@ -197,7 +198,7 @@ int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg,
 	r = prepare_binds(run_fd, spec, uid, ret, err);
 	if (r < 0)
 		return r;
-	r = prepare_cgroups(cg, ret, err);
+	r = rootfs_prepare_cgroups(cg, ret, err);
 	if (r < 0)
 		return r;
 	/* An inode and its dentry cost about 1 KiB of the function's memory: bounded like pages. */

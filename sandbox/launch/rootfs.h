@@ -29,6 +29,8 @@ struct rootfs_bind {
 	bool is_dir;
 };
 
+#define ROOTFS_CGROUPS 4
+
 struct rootfs {
 	int template; /* the pinned mount namespace */
 	int tree;     /* --rootfs: detached mount of it; -1: the template's own root */
@@ -36,8 +38,8 @@ struct rootfs {
 	struct rootfs_bind *binds;
 	size_t n_binds;
 	struct idmap map;
-	int cgroups[4]; /* detached mounts of the leaves, in the order of rootfs_cgroup_paths */
-	const char *cgroup_paths[4]; /* below /sys */
+	int cgroups[ROOTFS_CGROUPS]; /* mounts of the leaves, then -1; where, below /sys: */
+	const char *cgroup_paths[ROOTFS_CGROUPS];
 	char tmp_options[64], shm_options[64];
 	bool own_root; /* a bind needs a mount point that no part of the template can hold */
 	bool idmapped; /* every bind maps the caller's files to the function's user */
@@ -72,5 +74,13 @@ struct rooted {
  * its working directory then. No allocation. On failure *err names the step, and pid 1 is to end.
  */
 int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err *err);
+
+/* Detached mounts of a context's cgroups, in place of those that fs has. */
+int rootfs_prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cloche_err *err);
+
+/* In pid 1, between two invocations, when no process of the function is left: /tmp and /dev/shm
+ * are new ones, and the cgroups' mounts are these, which are taken over. */
+int rootfs_renew(struct rootfs *fs, const int cgroups[ROOTFS_CGROUPS], struct rooted *at,
+		 struct cloche_err *err);
 
 #endif

@@ -201,10 +201,9 @@ static int open_top(const char *path, int *ret, struct cloche_err *err)
 
 /* ---- what is the context's own ---- */
 
-/* /tmp and /dev/shm, empty. */
+/* /tmp and /dev/shm, empty, and its cgroups: what each invocation finds new. */
 static int mount_scratch(const struct rootfs *fs, struct rooted *at, struct cloche_err *err)
 {
-	cleanup_fd int shm = -1;
 	unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 	at->tmp = mount_at(at->root, "tmp", "tmpfs", fs->tmp_options, attributes, err);
@@ -212,12 +211,9 @@ static int mount_scratch(const struct rootfs *fs, struct rooted *at, struct cloc
 		return at->tmp;
 	at->shm = mount_at(at->dev, "shm", "tmpfs", fs->shm_options, attributes | MOUNT_ATTR_NOEXEC,
 			   err);
-	return at->shm < 0 ? at->shm : 0;
-}
-
-static int mount_cgroups(const struct rootfs *fs, const struct rooted *at, struct cloche_err *err)
-{
-	for (int i = 0; i < 4 && fs->cgroups[i] >= 0; i++) {
+	if (at->shm < 0)
+		return at->shm;
+	for (int i = 0; i < ROOTFS_CGROUPS && fs->cgroups[i] >= 0; i++) {
 		cleanup_fd int to = inside_open(at->sys, fs->cgroup_paths[i], DIR_FLAGS);
 		int r = to < 0 ? to : place(fs->cgroups[i], to);
 
@@ -366,18 +362,29 @@ static int mount_bind(int tree, const struct rootfs_bind *b, int root, struct cl
 		     : 0;
 }
 
-/* Those that are below /proc, or all others. */
-static int mount_binds(const struct rootfs *fs, int root, bool in_proc, struct cloche_err *err)
+enum bind_place { BIND_ELSEWHERE, BIND_IN_PROC, BIND_IN_SCRATCH };
+
+static enum bind_place place_of(const struct rootfs_bind *b)
+{
+	if (rootfs_is_below(b->dst, "/proc"))
+		return BIND_IN_PROC;
+	return rootfs_is_below(b->dst, "/tmp") || rootfs_is_below(b->dst, "/dev/shm")
+		       ? BIND_IN_SCRATCH
+		       : BIND_ELSEWHERE;
+}
+
+static int mount_binds(const struct rootfs *fs, int root, enum bind_place which,
+		       struct cloche_err *err)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < fs->n_binds; i++)
-		if (rootfs_is_below(fs->binds[i].dst, "/proc") == in_proc)
+		if (place_of(&fs->binds[i]) == which)
 			r = mount_bind(fs->binds[i].tree, &fs->binds[i], root, err);
 	return r;
 }
 
-static int mount_all_binds(const struct rootfs *fs, int root, struct cloche_err *err)
+static int mount_covered_binds(const struct rootfs *fs, int root, struct cloche_err *err)
 {
 	int covers[ROOTFS_EMPTY_N], r = 0, sealed;
 
@@ -385,7 +392,7 @@ static int mount_all_binds(const struct rootfs *fs, int root, struct cloche_err 
 	if (!fs->own_root || fs->tree >= 0)
 		r = cover_empty(fs, root, covers, err);
 	if (r == 0)
-		r = mount_binds(fs, root, false, err);
+		r = mount_binds(fs, root, BIND_ELSEWHERE, err);
 	sealed = seal_covers(covers, err);
 	return r < 0 ? r : sealed;
 }
@@ -422,19 +429,66 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 	*ret = ROOTED_NONE;
 	r = enter_stage(fs, own, ret, err);
 	if (r == 0)
-		r = mount_scratch(fs, ret, err);
-	if (r == 0)
-		r = mount_cgroups(fs, ret, err);
-	if (r == 0)
-		r = mount_all_binds(fs, ret->root, err);
+		r = mount_covered_binds(fs, ret->root, err);
 	if (r == 0)
 		r = mount_proc(ret, err);
 	if (r == 0)
-		r = mount_binds(fs, ret->root, true, err);
+		r = mount_binds(fs, ret->root, BIND_IN_PROC, err);
+	if (r == 0)
+		r = mount_scratch(fs, ret, err);
+	if (r == 0)
+		r = mount_binds(fs, ret->root, BIND_IN_SCRATCH, err);
 	if (r == 0 && own) {
 		r = make_read_only(ret->root);
 		if (r < 0)
 			(void)cloche_err_sys(err, -r, "make the root read-only");
 	}
 	return r;
+}
+
+/* ---- for the next invocation ---- */
+
+/* With all that is mounted below it. The working directory is the mount's root then. */
+static int unmount(int *mount)
+{
+	int r = fchdir(*mount) < 0 || umount2(".", MNT_DETACH) < 0 ? -errno : 0;
+
+	fd_close(mount);
+	return r;
+}
+
+/* What is bound below is unmounted with it; a copy can be mounted again. */
+static int keep_bind(struct rootfs_bind *b)
+{
+	int copy = clone_tree(b->tree, "");
+
+	if (copy < 0)
+		return copy;
+	fd_close(&b->tree);
+	b->tree = copy;
+	return 0;
+}
+
+int rootfs_renew(struct rootfs *fs, const int cgroups[ROOTFS_CGROUPS], struct rooted *at,
+		 struct cloche_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < fs->n_binds; i++)
+		if (place_of(&fs->binds[i]) == BIND_IN_SCRATCH)
+			r = keep_bind(&fs->binds[i]);
+	for (int i = 0; r == 0 && i < ROOTFS_CGROUPS && fs->cgroups[i] >= 0; i++) {
+		r = unmount(&fs->cgroups[i]);
+		fs->cgroups[i] = cgroups[i];
+	}
+	if (r == 0)
+		r = unmount(&at->tmp);
+	if (r == 0)
+		r = unmount(&at->shm);
+	if (fchdir(at->root) < 0 && r == 0)
+		r = -errno;
+	if (r < 0)
+		return cloche_err_sys(err, -r, "unmount what an invocation had");
+	r = mount_scratch(fs, at, err);
+	return r == 0 ? mount_binds(fs, at->root, BIND_IN_SCRATCH, err) : r;
 }

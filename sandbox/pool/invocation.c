@@ -169,14 +169,10 @@ static void be_as_usual(const struct watch *w)
 
 static void on_started(struct watch *w, const struct init_msg *m)
 {
-	/* Once per context, and not before: what the launch used is not the function's, and a small
-	 * quota would stretch it to seconds. */
-	if (w->first && cgroup_set_quota(&w->ctx->plan.cgroup, &w->ctx->plan.cpu, &w->inv->err) < 0)
+	/* Not before: what the launch used is not the function's, and a small quota would stretch it
+	 * to seconds. */
+	if (cgroup_set_quota(&w->ctx->plan.cgroup, &w->ctx->plan.cpu, &w->inv->err) < 0)
 		give_up(w, 0, NULL);
-	/* The quota that the invocation before had used up held the launch: that is not this one's.
-	 */
-	if (!w->first)
-		cgroup_read_throttled(&w->ctx->plan.cgroup, w->base);
 	/* The call of execve: pid 1 may be told before the new image is in place (the kernel ends a
 	 * vfork early in the exec), and so before the meter sees the first instruction. */
 	w->start_ns = m->at_ns;

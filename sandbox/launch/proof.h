@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_PROOF_H
+#define CLOCHE_LAUNCH_PROOF_H
+
+struct cloche_err;
+struct plan;
+
+/* The first thing that kept a context from being clean. */
+enum init_dirt {
+	DIRT_NONE,
+	DIRT_PROCESS,
+	DIRT_TMP,
+	DIRT_SHM,
+	DIRT_SYSV,
+	DIRT_MQUEUE,
+	DIRT_KEYRING,
+	DIRT_NETWORK,
+	DIRT_SOCKET,
+	DIRT_PIDS,
+	DIRT_KILLED,  /* the launcher killed what ran: pid 1 is not asked */
+	DIRT_UNKNOWN, /* the proof itself failed: counts as dirty */
+};
+
+const char *init_dirt_text(enum init_dirt dirt);
+
+/*
+ * In pid 1, when a function process has ended: nothing is left of it that the next one could find.
+ * What would go on counting where it stopped begins anew: process numbers, the namespaces of IPC
+ * objects and (with a loopback) of the network, the session keyring. Mounts and cgroups are
+ * rootfs_renew()'s. When this is not DIRT_NONE, the context is of no more use.
+ */
+enum init_dirt proof_make(const struct plan *plan);
+
+/* An empty session keyring for all that is forked here. A kernel without keyrings has nothing to
+ * keep out. */
+int proof_fresh_keyring(struct cloche_err *err);
+
+#endif
