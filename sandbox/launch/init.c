@@ -293,10 +293,10 @@ static void leave(struct plan *p)
 
 /* ---- the next one ---- */
 
-/* What the launcher wants, with the descriptors that come with INIT_GO; the others are -1. */
-static bool hear(const struct plan *p, struct init_msg *m, int fds[INIT_GO_FDS])
+/* What the launcher wants, with the descriptors that come with INIT_RENEW; the others are -1. */
+static bool hear(const struct plan *p, struct init_msg *m, int fds[INIT_RENEW_FDS])
 {
-	char control[CMSG_SPACE(INIT_GO_FDS * sizeof(int))] __attribute__((aligned(8)));
+	char control[CMSG_SPACE(INIT_RENEW_FDS * sizeof(int))] __attribute__((aligned(8)));
 	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
 	struct msghdr h = { .msg_iov = &iov,
 			    .msg_iovlen = 1,
@@ -304,7 +304,7 @@ static bool hear(const struct plan *p, struct init_msg *m, int fds[INIT_GO_FDS])
 			    .msg_controllen = sizeof(control) };
 	struct cmsghdr *c;
 
-	for (int i = 0; i < INIT_GO_FDS; i++)
+	for (int i = 0; i < INIT_RENEW_FDS; i++)
 		fds[i] = -1;
 	if (recvmsg(p->control, &h, MSG_CMSG_CLOEXEC) != sizeof(*m))
 		return false;
@@ -315,7 +315,7 @@ static bool hear(const struct plan *p, struct init_msg *m, int fds[INIT_GO_FDS])
 }
 
 /* The cgroups that the function is born in and shown, as context_renew() has sent them. */
-static int renew(struct plan *p, const int fds[INIT_GO_FDS], struct cloche_err *err)
+static int renew(struct plan *p, const int fds[INIT_RENEW_FDS], struct cloche_err *err)
 {
 	int n = 0;
 
@@ -327,17 +327,16 @@ static int renew(struct plan *p, const int fds[INIT_GO_FDS], struct cloche_err *
 	return rootfs_renew(&p->rootfs, fds + n, &p->at, err);
 }
 
-static void run_again(struct plan *p, const int fds[INIT_GO_FDS])
+static void run_again(struct plan *p, const struct cloche_err *why_not)
 {
-	struct init_msg m = { .type = INIT_FAILED };
-	struct cloche_err err = { 0 };
+	const struct init_msg m = { .type = INIT_FAILED };
 
-	if (renew(p, fds, &err) == 0) {
+	if (why_not->code == 0) {
 		run_function(p);
 		return;
 	}
-	(void)cloche_err_stage(&err, "renew");
-	p->shared->err = err;
+	p->shared->err = *why_not;
+	(void)cloche_err_stage(&p->shared->err, "renew");
 	say(p, &m);
 }
 
@@ -345,7 +344,7 @@ _Noreturn void init_main(struct plan *plan)
 {
 	struct init_msg m = { 0 };
 	struct cloche_err err = { 0 };
-	int fds[INIT_GO_FDS];
+	int fds[INIT_RENEW_FDS];
 
 	/* The launcher's death is the context's. It may have died before this line: then the
 	 * control socket is at its end, and the first send or recv below ends us. */
@@ -361,8 +360,11 @@ _Noreturn void init_main(struct plan *plan)
 		}
 	run_function(plan);
 	while (hear(plan, &m, fds) && m.type != INIT_LEAVE) {
-		if (m.type == INIT_GO) {
-			run_again(plan, fds);
+		if (m.type == INIT_RENEW) {
+			err.code = 0;
+			(void)renew(plan, fds, &err);
+		} else if (m.type == INIT_GO) {
+			run_again(plan, &err);
 		} else if (m.type == INIT_PROVE) {
 			m = (struct init_msg){ .type = INIT_PROVED, .dirt = proof_make(plan) };
 			say(plan, &m);

@@ -15,7 +15,8 @@ struct plan;
  * socketpair; every message is one of these, whole. The function has no descriptor of it.
  */
 enum init_type {
-	INIT_GO,      /* launcher → pid 1: start a further function process; with its cgroups */
+	INIT_RENEW, /* launcher → pid 1: make the context new for the next one; with its cgroups */
+	INIT_GO,    /* launcher → pid 1: start a further function process */
 	INIT_STARTED, /* pid 1 → launcher: its exec is done; at_ns, cpu_ns, fds */
 	INIT_ENDED,   /* pid 1 → launcher: it is reaped; at_ns, status, usage */
 	INIT_FAILED,  /* pid 1 → launcher: it ended before exec; shared->err */
@@ -29,9 +30,9 @@ enum init_type {
 #define INIT_FD_CODE	 (1U << 1) /* the file that it executes, O_PATH */
 #define INIT_FDS	 2
 
-/* What comes with INIT_GO: the leaf on cgroup2, the "tasks" of those on v1, a detached mount of
+/* What comes with INIT_RENEW: the leaf on cgroup2, the "tasks" of those on v1, a detached mount of
  * each that the function is shown. */
-#define INIT_GO_FDS (1 + CONTROLLER_N + ROOTFS_CGROUPS)
+#define INIT_RENEW_FDS (1 + CONTROLLER_N + ROOTFS_CGROUPS)
 
 struct init_msg {
 	uint32_t type;

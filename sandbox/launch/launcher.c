@@ -236,21 +236,12 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	return 0;
 }
 
-int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
-{
-	int r = cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err);
-
-	if (r == 0)
-		r = make_cgroups(launcher, &ctx->plan, err);
-	return r == 0 ? rootfs_prepare_cgroups(&ctx->plan.cgroup, &ctx->plan.rootfs, err) : r;
-}
-
-/* With what renew() of init.c takes. */
-static int send_go(const struct context *ctx, struct cloche_err *err)
+/* What renew() of init.c takes. */
+static int send_cgroups(const struct context *ctx, struct cloche_err *err)
 {
 	const struct plan *p = &ctx->plan;
-	struct init_msg m = { .type = INIT_GO };
-	int fds[INIT_GO_FDS];
+	struct init_msg m = { .type = INIT_RENEW };
+	int fds[INIT_RENEW_FDS];
 	size_t n = 0;
 	union {
 		struct cmsghdr head;
@@ -273,9 +264,20 @@ static int send_go(const struct context *ctx, struct cloche_err *err)
 	return 0;
 }
 
+int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
+{
+	int r = cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err);
+
+	if (r == 0)
+		r = make_cgroups(launcher, &ctx->plan, err);
+	if (r == 0)
+		r = rootfs_prepare_cgroups(&ctx->plan.cgroup, &ctx->plan.rootfs, err);
+	return r == 0 ? send_cgroups(ctx, err) : r;
+}
+
 int context_go(struct context *ctx, struct cloche_err *err)
 {
-	return ctx->pid1 < 0 ? start_init(ctx, err) : send_go(ctx, err);
+	return ctx->pid1 < 0 ? start_init(ctx, err) : context_send(ctx, INIT_GO, err);
 }
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err)

@@ -50,7 +50,8 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 		   struct cloche_err *err);
 
 /* Between two invocations, when pid 1 has proved the context clean: what counted the one before,
- * its cgroups, is removed and made anew. On failure the context is to be destroyed. */
+ * its cgroups, is removed and made anew, and pid 1 is told to renew the rest, which is not waited
+ * for. On failure the context is to be destroyed. */
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
 
 /* Starts a function process; for the first one pid 1 is made, which completes the context before,

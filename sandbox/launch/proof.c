@@ -206,11 +206,12 @@ static enum init_dirt look(const struct plan *p)
 
 /* The function's own number is the one behind pid 1's. (/proc/sys/kernel/ns_last_pid: a kernel with
  * CONFIG_CHECKPOINT_RESTORE.) Of the network, what a loopback has counted cannot be set back. */
-static enum init_dirt begin_anew(const struct plan *p)
+static enum init_dirt begin_anew(struct plan *p)
 {
 	if (file_write_text(p->at.proc, "sys/kernel/ns_last_pid", "1", NULL) < 0)
 		return DIRT_PIDS;
-	if (unshare(CLONE_NEWIPC) < 0 || proof_fresh_keyring(NULL) < 0)
+	if (unshare(CLONE_NEWIPC) < 0 || proof_fresh_keyring(NULL) < 0 ||
+	    rootfs_retire(&p->rootfs, &p->at) < 0)
 		return DIRT_UNKNOWN;
 	if (p->spec->net == NET_NONE)
 		return DIRT_NONE;
@@ -218,7 +219,7 @@ static enum init_dirt begin_anew(const struct plan *p)
 									  : DIRT_NONE;
 }
 
-enum init_dirt proof_make(const struct plan *plan)
+enum init_dirt proof_make(struct plan *plan)
 {
 	enum init_dirt dirt;
 

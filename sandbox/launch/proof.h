@@ -26,10 +26,11 @@ const char *init_dirt_text(enum init_dirt dirt);
 /*
  * In pid 1, when a function process has ended: nothing is left of it that the next one could find.
  * What would go on counting where it stopped begins anew: process numbers, the namespaces of IPC
- * objects and (with a loopback) of the network, the session keyring. Mounts and cgroups are
- * rootfs_renew()'s. When this is not DIRT_NONE, the context is of no more use.
+ * objects and (with a loopback) of the network, the session keyring. What it had mounted is taken
+ * away; new mounts and cgroups come with INIT_RENEW. When this is not DIRT_NONE, the context is of
+ * no more use.
  */
-enum init_dirt proof_make(const struct plan *plan);
+enum init_dirt proof_make(struct plan *plan);
 
 /* An empty session keyring for all that is forked here. A kernel without keyrings has nothing to
  * keep out. */

@@ -78,8 +78,12 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 /* Detached mounts of a context's cgroups, in place of those that fs has. */
 int rootfs_prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cloche_err *err);
 
-/* In pid 1, between two invocations, when no process of the function is left: /tmp and /dev/shm
- * are new ones, and the cgroups' mounts are these, which are taken over. */
+/*
+ * In pid 1, between two invocations, when no process of the function is left: takes /tmp, /dev/shm
+ * and the cgroups' mounts away, as long as the cgroups are there; mounts new ones, of these
+ * cgroups, whose detached mounts are taken over. -errno; then the context is of no more use.
+ */
+int rootfs_retire(struct rootfs *fs, struct rooted *at);
 int rootfs_renew(struct rootfs *fs, const int cgroups[ROOTFS_CGROUPS], struct rooted *at,
 		 struct cloche_err *err);
 
