@@ -31,6 +31,7 @@ static const char help[] =
 	"      --nofile N         open files (1024)\n"
 	"      --fsize SIZE       size of a written file (none)\n"
 	"      --tmp-size SIZE    size of /tmp (half the memory, at most 512M)\n"
+	"      --shm-size SIZE    size of /dev/shm (half the memory)\n"
 	"      --output-limit SIZE  bytes written to standard output and error (none)\n\n"
 	"What is inside:\n"
 	"  -e, --env K=V          set a variable; nothing is inherited\n"
@@ -79,6 +80,7 @@ enum {
 	OPT_NOFILE,
 	OPT_FSIZE,
 	OPT_TMP_SIZE,
+	OPT_SHM_SIZE,
 	OPT_OUTPUT_LIMIT,
 	OPT_ENV_FILE,
 	OPT_ROOTFS,
@@ -106,6 +108,7 @@ const struct option run_options_table[] = {
 	{ "nofile", 1, NULL, OPT_NOFILE },
 	{ "fsize", 1, NULL, OPT_FSIZE },
 	{ "tmp-size", 1, NULL, OPT_TMP_SIZE },
+	{ "shm-size", 1, NULL, OPT_SHM_SIZE },
 	{ "output-limit", 1, NULL, OPT_OUTPUT_LIMIT },
 	{ "env", 1, NULL, 'e' },
 	{ "env-file", 1, NULL, OPT_ENV_FILE },
@@ -258,6 +261,15 @@ static int set_net(struct spec *s, const char *text, struct cloche_err *err)
 	return 0;
 }
 
+static int parse_scratch(const char *arg, uint64_t *ret, struct cloche_err *err)
+{
+	int r = parse_size(arg, ret, err);
+
+	if (r == 0 && *ret < 4096)
+		return cloche_err_set(err, ERANGE, "'%.32s': at least 4K", arg);
+	return r;
+}
+
 static int set_number(struct run_options *o, int opt, const char *arg, struct cloche_err *err)
 {
 	struct spec *s = &o->spec;
@@ -281,10 +293,9 @@ static int set_number(struct run_options *o, int opt, const char *arg, struct cl
 	case OPT_FSIZE:
 		return parse_size(arg, &s->fsize_bytes, err);
 	case OPT_TMP_SIZE:
-		r = parse_size(arg, &s->tmp_bytes, err);
-		if (r == 0 && s->tmp_bytes < 4096)
-			return cloche_err_set(err, ERANGE, "'%.32s': at least 4K", arg);
-		return r;
+		return parse_scratch(arg, &s->tmp_bytes, err);
+	case OPT_SHM_SIZE:
+		return parse_scratch(arg, &s->shm_bytes, err);
 	case OPT_OUTPUT_LIMIT:
 		r = parse_size(arg, &s->output_bytes, err);
 		if (r == 0 && s->output_bytes == 0)

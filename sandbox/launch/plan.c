@@ -12,7 +12,7 @@
 /* Nothing of the caller's environment gets in. */
 static const char *const standard_env[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp",
-	"LANG=C.UTF-8", "TZ=:UTC"
+	"LANG=C.UTF-8", "TZ=UTC"
 };
 #define N_ENV (sizeof(standard_env) / sizeof(standard_env[0]))
 

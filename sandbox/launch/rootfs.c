@@ -29,8 +29,10 @@ void rootfs_free(struct rootfs *fs)
 {
 	fd_close(&fs->template);
 	fd_close(&fs->tree);
-	for (size_t i = 0; i < fs->n_binds; i++)
+	for (size_t i = 0; i < fs->n_binds; i++) {
 		fd_close(&fs->binds[i].tree);
+		free(fs->binds[i].dst);
+	}
 	free(fs->binds);
 	idmap_close(&fs->map);
 	for (int i = 0; i < ROOTFS_CGROUPS; i++)
@@ -72,8 +74,8 @@ static int clone_tree(const char *option, const char *path, uint64_t attributes,
 /* Whether a mount point at dst is there in the template or can be made in one of its parts. */
 static bool has_place(const char *dst)
 {
-	static const char *const standing[] = { "/tmp",	 "/usr", "/etc",  "/dev", "/sys",
-						"/proc", "/bin", "/sbin", "/lib" };
+	static const char *const standing[] = { "/tmp", "/usr", "/etc",	 "/dev",
+						"/sys", "/bin", "/sbin", "/lib" };
 
 	for (size_t i = 0; i < sizeof(standing) / sizeof(standing[0]); i++)
 		if (rootfs_is_below(dst, standing[i]))
@@ -82,6 +84,26 @@ static bool has_place(const char *dst)
 		if (rootfs_is_below(dst, rootfs_empty[i]))
 			return true;
 	return false;
+}
+
+/* An absolute path as it is compared: "//a/./b/" is "/a/b". */
+static char *plain_path(const char *path)
+{
+	char *plain = malloc(strlen(path) + 2), *end = plain;
+	size_t len;
+
+	if (!plain)
+		return NULL;
+	for (; *(path += strspn(path, "/")); path += len) {
+		len = strcspn(path, "/");
+		if (len == 1 && *path == '.')
+			continue;
+		*end++ = '/';
+		memcpy(end, path, len);
+		end += len;
+	}
+	*end = '\0';
+	return plain;
 }
 
 static int prepare_binds(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *fs,
@@ -101,14 +123,17 @@ static int prepare_binds(int run_fd, const struct spec *spec, uid_t uid, struct 
 
 		if (!b->rw)
 			attributes |= MOUNT_ATTR_RDONLY;
-		out->dst = b->dst;
+		fs->n_binds = i + 1;
+		out->tree = -1;
+		out->dst = plain_path(b->dst);
+		if (!out->dst)
+			return cloche_err_sys(err, ENOMEM, "--bind");
 		out->tree = clone_tree("--bind", b->src, attributes, &out->is_dir, err);
 		if (out->tree < 0)
 			return out->tree;
-		fs->n_binds = i + 1;
 		if (idmap_apply(out->tree, &fs->map) < 0)
 			fs->idmapped = false;
-		if (!has_place(b->dst))
+		if (!has_place(out->dst))
 			fs->own_root = true;
 	}
 	return 0;
@@ -206,7 +231,7 @@ int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg,
 		       "size=%" PRIu64 ",nr_inodes=%" PRIu64 ",mode=1777", spec->tmp_bytes,
 		       spec->tmp_bytes / 4096 + 16);
 	(void)snprintf(ret->shm_options, sizeof(ret->shm_options),
-		       "size=%" PRIu64 ",nr_inodes=%" PRIu64 ",mode=1777", spec_shm_bytes(spec),
-		       spec_shm_bytes(spec) / 4096 + 16);
+		       "size=%" PRIu64 ",nr_inodes=%" PRIu64 ",mode=1777", spec->shm_bytes,
+		       spec->shm_bytes / 4096 + 16);
 	return 0;
 }

@@ -24,8 +24,8 @@ struct cgroup;
  * that were copied change on the host.
  */
 struct rootfs_bind {
-	int tree; /* detached mount; owned */
-	const char *dst;
+	int tree;  /* detached mount; owned */
+	char *dst; /* absolute, without "." and doubled slashes; owned */
 	bool is_dir;
 };
 

@@ -362,24 +362,18 @@ static int mount_bind(int tree, const struct rootfs_bind *b, int root, struct cl
 		     : 0;
 }
 
-enum bind_place { BIND_ELSEWHERE, BIND_IN_PROC, BIND_IN_SCRATCH };
-
-static enum bind_place place_of(const struct rootfs_bind *b)
+/* Those below what mount_scratch() mounts, or all others. */
+static bool in_scratch(const struct rootfs_bind *b)
 {
-	if (rootfs_is_below(b->dst, "/proc"))
-		return BIND_IN_PROC;
-	return rootfs_is_below(b->dst, "/tmp") || rootfs_is_below(b->dst, "/dev/shm")
-		       ? BIND_IN_SCRATCH
-		       : BIND_ELSEWHERE;
+	return rootfs_is_below(b->dst, "/tmp") || rootfs_is_below(b->dst, "/dev/shm");
 }
 
-static int mount_binds(const struct rootfs *fs, int root, enum bind_place which,
-		       struct cloche_err *err)
+static int mount_binds(const struct rootfs *fs, int root, bool scratch, struct cloche_err *err)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < fs->n_binds; i++)
-		if (place_of(&fs->binds[i]) == which)
+		if (in_scratch(&fs->binds[i]) == scratch)
 			r = mount_bind(fs->binds[i].tree, &fs->binds[i], root, err);
 	return r;
 }
@@ -392,7 +386,7 @@ static int mount_covered_binds(const struct rootfs *fs, int root, struct cloche_
 	if (!fs->own_root || fs->tree >= 0)
 		r = cover_empty(fs, root, covers, err);
 	if (r == 0)
-		r = mount_binds(fs, root, BIND_ELSEWHERE, err);
+		r = mount_binds(fs, root, false, err);
 	sealed = seal_covers(covers, err);
 	return r < 0 ? r : sealed;
 }
@@ -433,11 +427,9 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 	if (r == 0)
 		r = mount_proc(ret, err);
 	if (r == 0)
-		r = mount_binds(fs, ret->root, BIND_IN_PROC, err);
-	if (r == 0)
 		r = mount_scratch(fs, ret, err);
 	if (r == 0)
-		r = mount_binds(fs, ret->root, BIND_IN_SCRATCH, err);
+		r = mount_binds(fs, ret->root, true, err);
 	if (r == 0 && own) {
 		r = make_read_only(ret->root);
 		if (r < 0)
@@ -487,7 +479,7 @@ int rootfs_retire(struct rootfs *fs, struct rooted *at)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < fs->n_binds; i++)
-		if (place_of(&fs->binds[i]) == BIND_IN_SCRATCH)
+		if (in_scratch(&fs->binds[i]))
 			r = keep_bind(&fs->binds[i]);
 	for (int i = 0; r == 0 && i < ROOTFS_CGROUPS && fs->cgroups[i] >= 0; i++)
 		r = gather(&fs->cgroups[i], i, at->tmp);
@@ -505,5 +497,5 @@ int rootfs_renew(struct rootfs *fs, const int cgroups[ROOTFS_CGROUPS], struct ro
 
 	memcpy(fs->cgroups, cgroups, sizeof(fs->cgroups));
 	r = mount_scratch(fs, at, err);
-	return r == 0 ? mount_binds(fs, at->root, BIND_IN_SCRATCH, err) : r;
+	return r == 0 ? mount_binds(fs, at->root, true, err) : r;
 }

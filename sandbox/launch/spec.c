@@ -38,16 +38,24 @@ void spec_defaults(struct spec *spec)
 	};
 }
 
-uint64_t spec_shm_bytes(const struct spec *spec)
+/* Its pages count against the memory: a larger one would be an OOM kill when full. */
+static int check_scratch(const char *option, const char *dir, uint64_t size, uint64_t most,
+			 struct cloche_err *err)
 {
-	uint64_t size = spec->memory_bytes / 8;
-
-	return size < 64 * MIB ? size : 64 * MIB;
+	if (size > most)
+		return cloche_err_set(err, ERANGE,
+				      "%s %" PRIu64
+				      "K: at most three quarters of the memory (%" PRIu64
+				      "K), since a full %s would be an out-of-memory kill; "
+				      "raise --memory",
+				      option, size / 1024, most / 1024, dir);
+	return 0;
 }
 
 static int check_memory(struct spec *s, const struct spec_host *host, struct cloche_err *err)
 {
 	uint64_t most = s->memory_bytes / 4 * 3;
+	int r;
 	uint64_t unit = s->memory_bytes % MIB == 0 ? MIB : s->memory_bytes % 1024 == 0 ? 1024 : 1;
 
 	if (s->memory_bytes < SPEC_MEMORY_MIN || s->memory_bytes > host->memory_bytes)
@@ -64,14 +72,10 @@ static int check_memory(struct spec *s, const struct spec_host *host, struct clo
 		if (s->tmp_bytes > 512 * MIB)
 			s->tmp_bytes = 512 * MIB;
 	}
-	/* Pages of /tmp count against the memory: a larger /tmp would be an OOM kill when full. */
-	if (s->tmp_bytes > most)
-		return cloche_err_set(err, ERANGE,
-				      "--tmp-size %" PRIu64 "K: at most three quarters "
-				      "of the memory (%" PRIu64 "K), since a full /tmp would be an "
-				      "out-of-memory kill; raise --memory",
-				      s->tmp_bytes / 1024, most / 1024);
-	return 0;
+	if (s->shm_bytes == 0)
+		s->shm_bytes = s->memory_bytes / 2;
+	r = check_scratch("--tmp-size", "/tmp", s->tmp_bytes, most, err);
+	return r < 0 ? r : check_scratch("--shm-size", "/dev/shm", s->shm_bytes, most, err);
 }
 
 static int check_path(const char *option, const char *path, struct cloche_err *err)
@@ -92,12 +96,23 @@ static int check_path(const char *option, const char *path, struct cloche_err *e
 	return 0;
 }
 
+/* Behind slashes and "." in front. */
+static const char *first_name(const char *path)
+{
+	for (;;) {
+		path += strspn(path, "/");
+		if (path[0] != '.' || (path[1] != '/' && path[1] != '\0'))
+			return path;
+		path++;
+	}
+}
+
 /* An absolute path whose first component is this one. */
 static bool is_below(const char *path, const char *top)
 {
 	size_t n = strlen(top);
 
-	path += strspn(path, "/");
+	path = first_name(path);
 	return strncmp(path, top, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
@@ -118,7 +133,7 @@ static int check_binds(const struct spec *s, struct cloche_err *err)
 			return cloche_err_set(err, EINVAL,
 					      "--bind '%s': cannot be put over '/proc' or into it",
 					      s->binds[i].src);
-		if (strspn(s->binds[i].dst, "/") == strlen(s->binds[i].dst))
+		if (*first_name(s->binds[i].dst) == '\0')
 			return cloche_err_set(err, EINVAL,
 					      "--bind '%s': cannot be put over '/'; use "
 					      "--rootfs",

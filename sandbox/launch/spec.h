@@ -36,6 +36,7 @@ struct spec {
 	uint64_t nofile;
 	uint64_t fsize_bytes;  /* UINT64_MAX: none */
 	uint64_t tmp_bytes;    /* 0: half the memory, at most 512 MiB */
+	uint64_t shm_bytes;    /* of /dev/shm; 0: half the memory */
 	uint64_t output_bytes; /* 0: none */
 	char *const *env;      /* K=V, NULL-terminated, or NULL; PATH, HOME, LANG, TZ are added */
 	const struct bind_spec *binds;
@@ -64,8 +65,5 @@ void spec_defaults(struct spec *spec);
 /* Fills in what follows from other fields (the size of /tmp) and checks every range and
  * combination. -EINVAL or -ERANGE; the text begins with the option's name. */
 int spec_check(struct spec *spec, const struct spec_host *host, struct cloche_err *err);
-
-/* The size of /dev/shm, which also counts against the memory. */
-uint64_t spec_shm_bytes(const struct spec *spec);
 
 #endif

@@ -27,7 +27,7 @@
 
 #define NS_DIR	     HOST_RUN_DIR "/ns"
 #define BUILD	     "/run/cloche/ns" /* covered by the skeleton's tmpfs, in the builder's namespace */
-#define TEMPLATE_REV 2
+#define TEMPLATE_REV 3
 #define COPY_MAX     (4U << 20)
 
 /* Small files of the host's /etc that programs look for; world-readable ones are copied. */
@@ -46,7 +46,7 @@ static const struct {
 		    "function:x:1000:1000:function:/tmp:/bin/sh\n"
 		    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" },
 	{ "group", "root:x:0:\nfunction:x:1000:\nnogroup:x:65534:\n" },
-	{ "hosts", "127.0.0.1 localhost\n::1 localhost\n" },
+	{ "hosts", "127.0.0.1 localhost\n127.0.1.1 cloche\n::1 localhost\n" },
 	{ "hostname", "cloche\n" },
 	{ "nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n" },
 	{ "resolv.conf", "" },

@@ -201,3 +201,20 @@ Test(escape_paths, links_that_stay_inside)
 		cr_expect_str_eq(run.out, "got: escape\n", "%s: %s", links[i].name, run.err);
 	}
 }
+
+/* Names that are the same place in other words come to be there. */
+Test(escape_paths, places_in_other_words)
+{
+	static const char *const words[] = { "//tmp//a/./b", "/./tmp/a/b", "/tmp/./a//b" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		cleanup_free char *bind = NULL;
+		cleanup_run struct run run = { 0 };
+
+		cr_assert(asprintf(&bind, "%s:%s", env_need("HELPERS"), words[i]) > 0);
+		RUN_CLOCHE(&run, "-q", "--repeat", "2", "-b", bind, "/tmp/a/b/escape", "read",
+			   "/tmp/a/b/escape");
+		cr_expect_str_eq(run.out, "got: /tmp/a/b/escape\ngot: /tmp/a/b/escape\n", "%s: %s",
+				 words[i], run.err);
+	}
+}

@@ -132,6 +132,10 @@ Test(bad_input, sizes)
 		{ { "--tmp-size", "x" }, "tmp-size" },
 		{ { "--tmp-size", "0" }, "tmp-size" },
 		{ { "-m", "64M", "--tmp-size", "64M" }, "tmp-size" },
+		{ { "--shm-size", "x" }, "shm-size" },
+		{ { "-m", "64M", "--shm-size", "64M" }, "shm-size" },
+		{ { "-b", "/usr:/./proc/x" }, "/proc" },
+		{ { "-b", "/usr:/./" }, "--rootfs" },
 		{ { "--output-limit", "0" }, "output-limit" },
 		{ { "--output-limit", "-1" }, "output-limit" },
 	};

@@ -131,7 +131,7 @@ Test(outcomes, input_output_and_environment)
 	RUN_CLOCHE(&env, "-q", "-e", "STAGE=dev", "--", "env");
 	cr_expect_str_eq(env.out,
 			 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
-			 "HOME=/tmp\nLANG=C.UTF-8\nTZ=:UTC\nSTAGE=dev\n");
+			 "HOME=/tmp\nLANG=C.UTF-8\nTZ=UTC\nSTAGE=dev\n");
 	cr_expect_eq(env.err_len, 0);
 }
 
