@@ -13,7 +13,7 @@
  *
  * A stage's default is a return value that no profile can ask for (SECCOMP_RET_TRACE with a
  * number of ours); after the export each return of that value is replaced by a forward jump of
- * the same length. Nothing else of what libseccomp emitted is touched.
+ * the same length. At the end policy_tighten.c takes out what means nothing.
  *
  * The ranges are ours and not libseccomp's, which tests every number by itself: the kernel checks
  * and translates each instruction when the filter is loaded, and then runs it once for every number
@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/policy_rules.h"
+#include "launch/policy_tighten.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -326,6 +327,7 @@ int policy_compile(const struct policy_table *table, struct sock_fprog *ret, str
 	struct ranges ranges = { .n = 0 };
 	uint64_t stage = STAGE_MAIN;
 	struct sock_filter *filter;
+	size_t front;
 	int rc = 0;
 
 	if (!c || !stage_of)
@@ -337,6 +339,7 @@ int policy_compile(const struct policy_table *table, struct sock_fprog *ret, str
 
 	ranges_find(&ranges, table, stage_of);
 	add_front(c, table);
+	front = c->n;
 	while (rc == 0 && (stage = next_stage(stage_of, table->n_entries, stage)) != 0)
 		rc = add_stage(c, table, stage_of, stage, NEXT_STAGE, err);
 	if (rc == 0 && !ranges.too_many)
@@ -346,6 +349,7 @@ int policy_compile(const struct policy_table *table, struct sock_fprog *ret, str
 	if (rc < 0)
 		return rc;
 
+	c->n = policy_tighten(c->insns, c->n, front, seccomp_arch_native());
 	filter = malloc(c->n * sizeof(*filter));
 	if (!filter)
 		return cloche_err_set(err, ENOMEM, "out of memory");
