@@ -12,7 +12,6 @@
 #include "cli/policy_test.h"
 #include "cli/policy_view.h"
 #include "launch/policy_builtin.h"
-#include "launch/policy_compile.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -56,12 +55,17 @@ static const char help_text[] =
 	"\n"
 	"Options:\n"
 	"      --json   list, explain, test, diff: print JSON\n"
+	"      --net MODE   explain, test: as in a run with --net none or loopback\n"
+	"               (default: loopback, in which internet sockets are not refused)\n"
 	"  -h, --help   this text\n"
 	"\n"
 	"What decides, in this order: a call of another ABI (32-bit, x32) is refused; a\n"
 	"number newer than the newest that the profile names answers ENOSYS (unless the\n"
 	"default lets calls pass), so that libraries fall back; of the rules with\n"
 	"conditions that hold the most severe; the rule without conditions; the default.\n"
+	"What passes then is asked of the floor, which stands behind every profile and\n"
+	"which none can lift: see 'cloche policy explain floor'; with --net none also of\n"
+	"floor-offline.\n"
 	"A function has no capabilities: rules that need one never apply.\n"
 	"In a profile that kills, raising SIGSYS by oneself answers EPERM, so that death\n"
 	"by SIGSYS is always the policy's doing.\n"
@@ -92,7 +96,7 @@ static void list_fill(const char *name_or_path, struct listed *row)
 	struct cloche_err err = { 0 };
 	struct policy_view v;
 
-	if (policy_view_open(name_or_path, NULL, &v, &err) < 0) {
+	if (policy_view_open(name_or_path, POLICY_WALLS_ONLINE, NULL, &v, &err) < 0) {
 		(void)snprintf(row->note, sizeof(row->note), "%s", err.text);
 		(void)snprintf(row->source, sizeof(row->source), "%s", name_or_path);
 		return;
@@ -101,10 +105,10 @@ static void list_fill(const char *name_or_path, struct listed *row)
 	memcpy(row->sha256, v.text.sha256, sizeof(row->sha256));
 	policy_action_word(v.table.default_action, row->otherwise, sizeof(row->otherwise));
 	for (int nr = 0; nr < NR_END; nr++) {
-		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+		char *name = policy_call_name(nr);
 
 		if (name)
-			row->fates[policy_call_fate(&v.table, nr)]++;
+			row->fates[policy_call_fate(&v, nr)]++;
 		free(name);
 	}
 	policy_view_free(&v);
@@ -231,9 +235,9 @@ static int policy_check(const char *name)
 	struct policy_view v;
 	int rc;
 
-	if (policy_view_open(name, print_problem, &v, &err) < 0)
+	if (policy_view_open(name, POLICY_WALLS_OFFLINE, print_problem, &v, &err) < 0)
 		return 1;
-	rc = policy_compile(&v.table, &prog, &err);
+	rc = policy_stack_compile(&v.stack, &prog, &err);
 	if (rc == 0)
 		(void)printf("%s: valid, %u instructions%s\n", name, prog.len,
 			     v.table.kills ? ", kills" : "");
@@ -263,7 +267,7 @@ static bool call_read(char **words, size_t n, struct policy_call *ret, const cha
 {
 	char *end, *name;
 
-	*ret = (struct policy_call){ .nr = seccomp_syscall_resolve_name(words[0]) };
+	*ret = (struct policy_call){ .nr = policy_call_number(words[0]) };
 	*ret_bad = words[0];
 	errno = 0;
 	if (words[0][0] >= '0' && words[0][0] <= '9') {
@@ -275,7 +279,7 @@ static bool call_read(char **words, size_t n, struct policy_call *ret, const cha
 	}
 	if (ret->nr < 0)
 		return false;
-	name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, ret->nr);
+	name = policy_call_name(ret->nr);
 	(void)snprintf(ret->name, sizeof(ret->name), "%s", name ? name : words[0]);
 	free(name);
 	for (size_t i = 1; i < n; i++) {
@@ -289,7 +293,7 @@ static bool call_read(char **words, size_t n, struct policy_call *ret, const cha
 	return true;
 }
 
-static int policy_explain(char **words, size_t n, bool json)
+static int policy_explain(char **words, size_t n, enum policy_walls walls, bool json)
 {
 	struct cloche_err err = { 0 };
 	const char *bad;
@@ -301,7 +305,7 @@ static int policy_explain(char **words, size_t n, bool json)
 		return usage(bad == words[1] ? "'%s' is no syscall of this architecture"
 					     : "'%s' is no number",
 			     bad);
-	if (policy_view_open(words[0], NULL, &v, &err) < 0) {
+	if (policy_view_open(words[0], walls, NULL, &v, &err) < 0) {
 		(void)fprintf(stderr, "cloche policy: %s\n", err.text);
 		return 1;
 	}
@@ -313,13 +317,16 @@ static int policy_explain(char **words, size_t n, bool json)
 	return rc;
 }
 
-static int dispatch(char **words, size_t n, bool json)
+static int dispatch(char **words, size_t n, enum policy_walls walls, bool json)
 {
 	const char *verb = n ? words[0] : "";
 	int rc = 0;
 
 	if (n == 0)
 		return usage("expected list, show, check, explain, test, diff or learn");
+	if (walls == POLICY_WALLS_OFFLINE && strcmp(verb, "explain") != 0 &&
+	    strcmp(verb, "test") != 0)
+		return usage("'%s' has no --net", verb);
 	if (json && strcmp(verb, "list") != 0 && strcmp(verb, "explain") != 0 &&
 	    strcmp(verb, "test") != 0 && strcmp(verb, "diff") != 0)
 		return usage("'%s' has no --json", verb);
@@ -333,11 +340,11 @@ static int dispatch(char **words, size_t n, bool json)
 		return n > 1 ? rc : usage("check: expected a NAME or FILE");
 	}
 	if (strcmp(verb, "explain") == 0)
-		return n >= 2 && n <= 9 ? policy_explain(words + 1, n - 1, json)
+		return n >= 2 && n <= 9 ? policy_explain(words + 1, n - 1, walls, json)
 					: usage("explain: expected NAME [SYSCALL [ARG...]]");
 	if (strcmp(verb, "test") == 0)
 		return n == 2 || n == 3
-			       ? policy_test(words[1], n == 3 ? words[2] : NULL, json)
+			       ? policy_test(words[1], n == 3 ? words[2] : NULL, walls, json)
 			       : usage("test: expected NAME or FILE, then at most a TABLE");
 	if (strcmp(verb, "diff") == 0)
 		return n == 3 ? policy_diff(words[1], words[2], json)
@@ -348,8 +355,10 @@ static int dispatch(char **words, size_t n, bool json)
 int cmd_policy(int argc, char **argv)
 {
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+						 { "net", required_argument, NULL, 'n' },
 						 { "help", no_argument, NULL, 'h' },
 						 { 0 } };
+	enum policy_walls walls = POLICY_WALLS_ONLINE;
 	cleanup_free char **words = calloc((size_t)argc + 1, sizeof(*words));
 	bool json = false, only_words = false;
 	size_t n = 0;
@@ -376,6 +385,12 @@ int cmd_policy(int argc, char **argv)
 		case 'j':
 			json = true;
 			break;
+		case 'n':
+			if (strcmp(optarg, "none") != 0 && strcmp(optarg, "loopback") != 0)
+				return usage("--net '%s': expected none or loopback", optarg);
+			walls = strcmp(optarg, "none") == 0 ? POLICY_WALLS_OFFLINE
+							    : POLICY_WALLS_ONLINE;
+			break;
 		case 'h':
 			(void)fputs(help_text, stdout);
 			return 0;
@@ -386,5 +401,5 @@ int cmd_policy(int argc, char **argv)
 			return usage("unknown option '%s'", next);
 		}
 	}
-	return dispatch(words, n, json);
+	return dispatch(words, n, walls, json);
 }

@@ -59,21 +59,34 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct call *)a)->name, ((const struct call *)b)->name);
 }
 
+/* What a wall refuses whatever the arguments are passes in neither profile. What it refuses for
+ * some of them it refuses behind both. */
+static struct policy_answer answer_of(const struct policy_view *v, int nr)
+{
+	struct policy_answer answer = policy_answer_of(&v->table, nr);
+	const struct policy_wall *wall = policy_call_wall(v, nr);
+	size_t n;
+
+	if (wall && answer.n_narrow == 0 && policy_action_passes(answer.wide))
+		answer.wide = policy_table_find(&wall->table, nr, &n)->action;
+	return answer;
+}
+
 static void find_calls(struct diff *d)
 {
 	for (int nr = 0; nr < NR_END; nr++) {
 		struct call *c = &d->calls[d->n];
 		char *name;
 
-		c->change = policy_diff_call(&d->a.table, &d->b.table, nr);
+		c->a = answer_of(&d->a, nr);
+		c->b = answer_of(&d->b, nr);
+		c->change = policy_diff_answers(&c->a, &c->b);
 		if (c->change == POLICY_SAME)
 			continue;
-		name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+		name = policy_call_name(nr);
 		(void)snprintf(c->name, sizeof(c->name), "%s", name ? name : "?");
 		free(name);
 		c->nr = nr;
-		c->a = policy_answer_of(&d->a.table, nr);
-		c->b = policy_answer_of(&d->b.table, nr);
 		d->n++;
 	}
 	qsort(d->calls, d->n, sizeof(d->calls[0]), by_name);
@@ -87,7 +100,7 @@ static void newer_text(const struct policy_table *t, char *buf, size_t size)
 		policy_action_word(t->default_action, buf, size);
 		return;
 	}
-	name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, t->newest);
+	name = policy_call_name(t->newest);
 	(void)snprintf(buf, size, "ENOSYS above %s", name ? name : "?");
 	free(name);
 }
@@ -282,9 +295,9 @@ int policy_diff(const char *a, const char *b, bool json)
 		(void)fprintf(stderr, "cloche policy: out of memory\n");
 		return TROUBLE;
 	}
-	rc = policy_view_open(a, NULL, &d->a, &err);
+	rc = policy_view_open(a, POLICY_WALLS_ONLINE, NULL, &d->a, &err);
 	if (rc == 0)
-		rc = policy_view_open(b, NULL, &d->b, &err);
+		rc = policy_view_open(b, POLICY_WALLS_ONLINE, NULL, &d->b, &err);
 	if (rc < 0)
 		(void)fprintf(stderr, "cloche policy: %s\n", err.text);
 	rc = rc < 0 ? TROUBLE : show(d, json);

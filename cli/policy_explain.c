@@ -16,6 +16,8 @@
 
 #define NR_END 1024 /* above every native syscall number */
 #define WIDTH  80
+/* More kinds of answers than any profile has use for; those beyond are seen call by call. */
+#define ACTIONS_MAX 64
 
 static const char *action_sentence(uint32_t action, char *buf, size_t size)
 {
@@ -40,9 +42,14 @@ static const char *action_sentence(uint32_t action, char *buf, size_t size)
 
 static const char *rule_comment(const struct policy_view *v, int rule)
 {
+	const struct policy_profile *p = &v->profile;
+	size_t wall;
+
+	if (policy_rule_of_wall(rule, &wall, &rule))
+		p = &v->stack.walls[wall].profile;
 	if (rule == POLICY_RULE_GUARD)
 		return "ours: only the policy may raise SIGSYS";
-	return rule >= 0 && v->profile.rules[rule].comment ? v->profile.rules[rule].comment : "";
+	return rule >= 0 && p->rules[rule].comment ? p->rules[rule].comment : "";
 }
 
 static void print_entry(const struct policy_view *v, const struct policy_entry *e,
@@ -59,24 +66,54 @@ static void print_entry(const struct policy_view *v, const struct policy_entry *
 		     rule_comment(v, e->rule), s->off);
 }
 
-/* The rules about the call in the order in which they are asked, down to the one that settles. */
-static void print_rules(const struct policy_view *v, const struct policy_call *c,
-			const struct policy_style *s)
+typedef void each_fn(const struct policy_view *v, const struct policy_entry *e, const void *arg,
+		     void *ret);
+
+/* The rules about the call in the order in which they are asked, down to the one that settles; then
+ * those of the walls, if it can get there. */
+static void each_rule(const struct policy_view *v, int nr, each_fn *each, const void *arg,
+		      void *ret)
 {
 	struct policy_entry last = { .action = v->table.default_action,
 				     .rule = POLICY_RULE_DEFAULT };
 	size_t n;
-	const struct policy_entry *e = policy_table_find(&v->table, c->nr, &n);
+	const struct policy_entry *e = policy_table_find(&v->table, nr, &n);
+	bool passes = false;
 
-	if (c->nr > v->table.newest) {
+	if (nr > v->table.newest) {
 		last = (struct policy_entry){ .action = SCMP_ACT_ERRNO(ENOSYS),
 					      .rule = POLICY_RULE_NEWER };
 		n = 0;
 	}
-	for (size_t i = 0; i < n; i++)
-		print_entry(v, &e[i], s);
-	if (n == 0 || e[n - 1].n_args > 0)
-		print_entry(v, &last, s);
+	for (size_t i = 0; i < n; i++) {
+		each(v, &e[i], arg, ret);
+		passes |= policy_action_passes(e[i].action);
+	}
+	if (n == 0 || e[n - 1].n_args > 0) {
+		each(v, &last, arg, ret);
+		passes |= policy_action_passes(last.action);
+	}
+	for (size_t w = 0; passes && w < v->stack.n_walls; w++) {
+		e = policy_table_find(&v->stack.walls[w].table, nr, &n);
+		for (size_t i = 0; i < n; i++) {
+			struct policy_entry of_wall = e[i];
+
+			of_wall.rule = policy_wall_rule(w, e[i].rule);
+			each(v, &of_wall, arg, ret);
+		}
+	}
+}
+
+static void print_each(const struct policy_view *v, const struct policy_entry *e, const void *style,
+		       void *unused)
+{
+	(void)unused;
+	print_entry(v, e, style);
+}
+
+static void print_rules(const struct policy_view *v, int nr, const struct policy_style *s)
+{
+	each_rule(v, nr, print_each, s, NULL);
 }
 
 int policy_explain_call(const struct policy_view *v, const struct policy_call *c)
@@ -85,12 +122,12 @@ int policy_explain_call(const struct policy_view *v, const struct policy_call *c
 	char buf[40], place[24], args[200] = "";
 	size_t at = 0;
 	int rule;
-	uint32_t action = policy_table_decide(&v->table, c->nr, c->args, &rule);
+	uint32_t action = policy_stack_decide(&v->stack, c->nr, c->args, &rule);
 
 	for (size_t i = 0; i < c->n_args; i++)
 		at = policy_append(args, sizeof(args), at, "%s%#" PRIx64, i ? ", " : "",
 				   c->args[i]);
-	if (c->n_args == 0 && policy_call_fate(&v->table, c->nr) == POLICY_FATE_DEPENDS) {
+	if (c->n_args == 0 && policy_call_fate(v, c->nr) == POLICY_FATE_DEPENDS) {
 		(void)printf("%s%s%s (%d): depends on its arguments\n", s.bold, c->name, s.off,
 			     c->nr);
 	} else {
@@ -99,7 +136,7 @@ int policy_explain_call(const struct policy_view *v, const struct policy_call *c
 			     c->nr, policy_action_colour(&s, action),
 			     action_sentence(action, buf, sizeof(buf)), s.off, place);
 	}
-	print_rules(v, c, &s);
+	print_rules(v, c->nr, &s);
 	return 0;
 }
 
@@ -114,30 +151,34 @@ static json_t *entry_json(const struct policy_view *v, const struct policy_entry
 			 rule_comment(v, e->rule));
 }
 
+static void append_each(const struct policy_view *v, const struct policy_entry *e,
+			const void *unused, void *array)
+{
+	(void)unused;
+	(void)json_array_append_new(array, entry_json(v, e));
+}
+
 int policy_explain_call_json(const struct policy_view *v, const struct policy_call *c)
 {
 	char place[24], word[24];
 	json_t *rules = json_array(), *args = json_array();
-	size_t n;
-	const struct policy_entry *e = policy_table_find(&v->table, c->nr, &n);
 	int rule;
 
-	policy_action_word(policy_table_decide(&v->table, c->nr, c->args, &rule), word,
+	policy_action_word(policy_stack_decide(&v->stack, c->nr, c->args, &rule), word,
 			   sizeof(word));
 	policy_rule_place(v, rule, place, sizeof(place));
-	for (size_t i = 0; i < n; i++)
-		(void)json_array_append_new(rules, entry_json(v, &e[i]));
+	each_rule(v, c->nr, append_each, NULL, rules);
 	for (size_t i = 0; i < c->n_args; i++) {
 		char hex[24];
 
 		(void)snprintf(hex, sizeof(hex), "0x%" PRIx64, c->args[i]);
 		(void)json_array_append_new(args, json_string(hex));
 	}
-	return policy_print_json(json_pack(
-		"{s:s,s:s,s:s,s:i,s:o,s:s,s:s,s:b,s:o}", "policy", v->text.name, "sha256",
-		v->text.sha256, "syscall", c->name, "number", c->nr, "args", args, "action", word,
-		"by", place, "depends", policy_call_fate(&v->table, c->nr) == POLICY_FATE_DEPENDS,
-		"rules", rules));
+	return policy_print_json(
+		json_pack("{s:s,s:s,s:s,s:i,s:o,s:s,s:s,s:b,s:o}", "policy", v->text.name, "sha256",
+			  v->text.sha256, "syscall", c->name, "number", c->nr, "args", args,
+			  "action", word, "by", place, "depends",
+			  policy_call_fate(v, c->nr) == POLICY_FATE_DEPENDS, "rules", rules));
 }
 
 /* ---- explain the whole ---------------------------------------------------------------------- */
@@ -171,6 +212,30 @@ static void flow_text(const char *text)
 	(void)printf("%s", f.column ? "\n" : "");
 }
 
+enum by { BY_ARGUMENTS, BY_RULE, BY_DEFAULT };
+
+/* What settles a call: what it meets is *ret then, whatever its arguments are. */
+static enum by call_settled(const struct policy_view *v, int nr, uint32_t *ret)
+{
+	size_t n;
+	const struct policy_entry *e = policy_table_find(&v->table, nr, &n);
+	enum by by = n == 0 ? BY_DEFAULT : BY_RULE;
+
+	if (n > 1 || (n == 1 && e->n_args > 0))
+		return BY_ARGUMENTS;
+	*ret = n == 0 ? v->table.default_action : e->action;
+	for (size_t w = 0; w < v->stack.n_walls && policy_action_passes(*ret); w++) {
+		e = policy_table_find(&v->stack.walls[w].table, nr, &n);
+		if (n > 1 || (n == 1 && e->n_args > 0))
+			return BY_ARGUMENTS;
+		if (n == 1) {
+			*ret = e->action;
+			by = BY_RULE;
+		}
+	}
+	return by;
+}
+
 /* The calls that always meet this action. by_default: those that no rule mentions. */
 static unsigned int flow_calls(const struct policy_view *v, uint32_t action, bool by_default,
 			       bool print)
@@ -180,10 +245,10 @@ static unsigned int flow_calls(const struct policy_view *v, uint32_t action, boo
 	unsigned int count = 0;
 
 	for (int nr = 0; nr < NR_END && nr <= t->newest; nr++) {
-		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
-		size_t n;
-		const struct policy_entry *e = policy_table_find(t, nr, &n);
-		bool here = by_default ? n == 0 : n == 1 && e->n_args == 0 && e->action == action;
+		char *name = policy_call_name(nr);
+		uint32_t met = 0;
+		enum by by = call_settled(v, nr, &met);
+		bool here = by_default ? by == BY_DEFAULT : by == BY_RULE && met == action;
 
 		if (name && here) {
 			count++;
@@ -214,41 +279,59 @@ static void explain_conditional(const struct policy_view *v, const struct policy
 {
 	bool any = false;
 
-	for (size_t i = 0, n; i < v->table.n_entries; i += n) {
-		struct policy_call c = { .nr = v->table.entries[i].nr };
-		const struct policy_entry *e = policy_table_find(&v->table, c.nr, &n);
-		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, c.nr);
+	for (int nr = 0; nr < NR_END && nr <= v->table.newest; nr++) {
+		uint32_t unused;
+		char *name;
 
-		if (n > 1 || e->n_args > 0) {
-			(void)printf("%s%s%s\n", any ? "" : "\nIt depends\n", "",
-				     name ? name : "?");
-			print_rules(v, &c, s);
-			any = true;
-		}
+		if (call_settled(v, nr, &unused) != BY_ARGUMENTS)
+			continue;
+		name = policy_call_name(nr);
+		(void)printf("%s%s\n", any ? "" : "\nIt depends\n", name ? name : "?");
+		print_rules(v, nr, s);
+		any = true;
 		free(name);
 	}
+}
+
+/* The actions of a table's rules, most severe first, that were not among the groups yet. */
+static void explain_groups(const struct policy_view *v, const struct policy_table *t,
+			   uint32_t *done, size_t *n_done, const struct policy_style *s)
+{
+	for (unsigned int rank = 0; rank <= t->n_entries; rank++)
+		for (size_t i = 0; i < t->n_entries; i++) {
+			size_t at = 0;
+
+			if (t->entries[i].rank != rank)
+				continue;
+			while (at < *n_done && done[at] != t->entries[i].action)
+				at++;
+			if (at == *n_done && at < ACTIONS_MAX) {
+				done[(*n_done)++] = t->entries[i].action;
+				explain_group(v, t->entries[i].action, false, s);
+			}
+			break;
+		}
 }
 
 int policy_explain_all(const struct policy_view *v)
 {
 	struct policy_style s = policy_style_pick();
 	const struct policy_table *t = &v->table;
+	uint32_t done[ACTIONS_MAX];
+	size_t n_done = 0;
 	char word[24];
 
 	(void)printf("%s%s%s  %s  %.12s%s\n", s.bold, v->text.name, s.off, v->text.source,
 		     v->text.sha256, t->kills ? "  kills" : "");
 	if (v->profile.comment)
 		flow_text(v->profile.comment);
-	for (unsigned int rank = 0; rank <= t->n_entries; rank++)
-		for (size_t i = 0; i < t->n_entries; i++)
-			if (t->entries[i].rank == rank) {
-				explain_group(v, t->entries[i].action, false, &s);
-				break;
-			}
+	explain_groups(v, t, done, &n_done, &s);
+	for (size_t w = 0; w < v->stack.n_walls; w++)
+		explain_groups(v, &v->stack.walls[w].table, done, &n_done, &s);
 	explain_conditional(v, &s);
 	explain_group(v, t->default_action, true, &s);
 	if (t->newest != INT_MAX) {
-		char *newest = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, t->newest);
+		char *newest = policy_call_name(t->newest);
 
 		(void)printf("\n%s%sENOSYS%s\n  numbers above %d (%s)\n", s.bad, s.bold, s.off,
 			     t->newest, newest ? newest : "?");
@@ -267,17 +350,10 @@ int policy_explain_all_json(const struct policy_view *v)
 	char word[24], foreign[24];
 
 	for (int nr = 0; nr < NR_END && nr <= t->newest; nr++) {
-		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+		char *name = policy_call_name(nr);
 		json_t *rules = json_array();
-		size_t n;
-		const struct policy_entry *e = policy_table_find(t, nr, &n);
-		struct policy_entry last = { .action = t->default_action,
-					     .rule = POLICY_RULE_DEFAULT };
 
-		for (size_t i = 0; i < n; i++)
-			(void)json_array_append_new(rules, entry_json(v, &e[i]));
-		if (n == 0 || e[n - 1].n_args > 0)
-			(void)json_array_append_new(rules, entry_json(v, &last));
+		each_rule(v, nr, append_each, NULL, rules);
 		if (name)
 			(void)json_object_set(calls, name, rules);
 		json_decref(rules);

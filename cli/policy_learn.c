@@ -16,7 +16,6 @@
 #include "cli/policy_view.h"
 #include "cli/run.h"
 #include "cli/run_options.h"
-#include "launch/policy_compile.h"
 #include "launch/policy_emit.h"
 #include "pool/invocation.h"
 #include "pool/observer.h"
@@ -236,9 +235,13 @@ static void say(const char *text)
 
 static bool refused(const struct policy_use *use)
 {
-	/* By a rule with an errno of its own it is an answer, which the profile keeps. */
+	size_t wall;
+	int rule;
+
+	/* By a rule with an errno of its own it is an answer, which the profile or a wall keeps. */
 	return !policy_action_passes(use->action) &&
-	       (use->rule < 0 || use->action == SCMP_ACT_ERRNO(EPERM));
+	       ((use->rule < 0 && !policy_rule_of_wall(use->rule, &wall, &rule)) ||
+		use->action == SCMP_ACT_ERRNO(EPERM));
 }
 
 static int use_compare(const void *a, const void *b)
@@ -300,6 +303,7 @@ static int prove(const struct policy_learned *p, struct cloche_err *err)
 {
 	struct policy_profile profile;
 	struct policy_table table = { 0 };
+	struct policy_stack stack = { 0 };
 	struct sock_fprog prog = { 0 };
 	int r = policy_profile_parse("the learned profile", p->text, p->len, NULL, NULL, &profile,
 				     err);
@@ -308,8 +312,11 @@ static int prove(const struct policy_learned *p, struct cloche_err *err)
 		return r;
 	r = policy_table_build("the learned profile", &profile, &table, err);
 	if (r == 0)
-		r = policy_compile(&table, &prog, err);
+		r = policy_stack_open(&table, POLICY_WALLS_OFFLINE, &stack, err);
+	if (r == 0)
+		r = policy_stack_compile(&stack, &prog, err);
 	free(prog.filter);
+	policy_stack_close(&stack);
 	policy_table_free(&table);
 	policy_profile_free(&profile);
 	return r;
@@ -368,7 +375,7 @@ static int learn(struct lesson *l)
 	l->opt.each_arg = l;
 	if (strcmp(l->file, "-") == 0)
 		l->opt.out_fd = STDERR_FILENO;
-	if (observer_open(&l->observer, &l->view.table, &err) < 0) {
+	if (observer_open(&l->observer, &l->view.stack, &err) < 0) {
 		say(err.text);
 		return EXIT_LAUNCH;
 	}
@@ -398,7 +405,10 @@ int policy_learn(int argc, char **argv)
 	if (r == 0)
 		r = file_check(&l, &err);
 	if (r == 0)
-		r = policy_view_open(l.base, NULL, &l.view, &err);
+		r = policy_view_open(l.base,
+				     l.opt.spec.net == NET_NONE ? POLICY_WALLS_OFFLINE
+								: POLICY_WALLS_ONLINE,
+				     NULL, &l.view, &err);
 	if (r < 0)
 		r = args_usage("policy learn", "%s", err.text);
 	else

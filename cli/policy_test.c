@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "cli/policy_view.h"
 #include "launch/policy_builtin.h"
-#include "launch/policy_compile.h"
 #include "launch/policy_expect.h"
 
 #include <errno.h>
@@ -77,15 +76,16 @@ static int table_load(struct test *t, const char *table, const char **ret, size_
 	return rc;
 }
 
-static int test_open(struct test *t, const char *profile, const char *table, struct cloche_err *err)
+static int test_open(struct test *t, const char *profile, const char *table,
+		     enum policy_walls walls, struct cloche_err *err)
 {
 	cleanup_free char *owned = NULL;
 	const char *text;
 	size_t len;
-	int rc = policy_view_open(profile, NULL, &t->view, err);
+	int rc = policy_view_open(profile, walls, NULL, &t->view, err);
 
 	if (rc == 0)
-		rc = policy_compile(&t->view.table, &t->policy.prog, err);
+		rc = policy_stack_compile(&t->view.stack, &t->policy.prog, err);
 	if (rc == 0)
 		rc = table_load(t, table, &text, &len, &owned, err);
 	return rc == 0 ? policy_expects_parse(t->source, text, len, &t->table, err) : rc;
@@ -101,7 +101,7 @@ static void answer_place(const struct test *t, const struct policy_expect *row, 
 	for (int i = 0; i < 6; i++)
 		args[i] = row->data.args[i];
 	if (row->data.arch == AUDIT_ARCH_X86_64 && !(row->data.nr & 0x40000000))
-		(void)policy_table_decide(&t->view.table, row->data.nr, args, &rule);
+		(void)policy_stack_decide(&t->view.stack, row->data.nr, args, &rule);
 	policy_rule_place(&t->view, rule, buf, size);
 }
 
@@ -161,13 +161,13 @@ static int compare(const struct test *t, bool json)
 	return rc ? TROUBLE : failed ? NOT_AS_EXPECTED : AS_EXPECTED;
 }
 
-int policy_test(const char *profile, const char *table, bool json)
+int policy_test(const char *profile, const char *table, enum policy_walls walls, bool json)
 {
 	struct test t = { 0 };
 	struct cloche_err err = { 0 };
 	int rc = TROUBLE;
 
-	if (test_open(&t, profile, table, &err) < 0)
+	if (test_open(&t, profile, table, walls, &err) < 0)
 		(void)fprintf(stderr, "cloche policy: %s\n", err.text);
 	else
 		rc = compare(&t, json);

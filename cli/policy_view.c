@@ -6,6 +6,7 @@
 #include "cli/policy_view.h"
 
 #include "base/err.h"
+#include "launch/policy_builtin.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -18,36 +19,43 @@
 
 void policy_view_free(struct policy_view *v)
 {
+	policy_stack_close(&v->stack);
 	policy_table_free(&v->table);
 	policy_profile_free(&v->profile);
 	policy_text_free(&v->text);
 }
 
-int policy_view_open(const char *name, policy_problem_fn *problem, struct policy_view *ret,
-		     struct cloche_err *err)
+int policy_view_open(const char *name, enum policy_walls walls, policy_problem_fn *problem,
+		     struct policy_view *ret, struct cloche_err *err)
 {
-	struct policy_view v = { 0 };
-	int rc = policy_text_load(&policy_dirs_default, name, &v.text, err);
-	const char *source = v.text.owned ? v.text.source : v.text.name;
+	int rc;
 
-	if (rc == 0)
-		rc = policy_profile_parse(source, v.text.text, v.text.len, problem, NULL,
-					  &v.profile, err);
-	else if (problem)
-		problem(NULL, err->text);
-	if (rc == 0) {
-		rc = policy_table_build(source, &v.profile, &v.table, err);
-		if (rc < 0 && problem)
+	*ret = (struct policy_view){ 0 };
+	rc = policy_text_load(&policy_dirs_default, name, &ret->text, err);
+	if (rc < 0) {
+		if (problem)
 			problem(NULL, err->text);
+	} else {
+		const char *source = ret->text.owned ? ret->text.source : ret->text.name;
+
+		rc = policy_profile_parse(source, ret->text.text, ret->text.len, problem, NULL,
+					  &ret->profile, err);
+		if (rc == 0) {
+			rc = policy_table_build(source, &ret->profile, &ret->table, err);
+			if (rc == 0)
+				rc = policy_stack_open(&ret->table,
+						       ret->text.wall ? POLICY_WALLS_NONE : walls,
+						       &ret->stack, err);
+			if (rc < 0 && problem)
+				problem(NULL, err->text);
+		}
 	}
 	if (rc < 0)
-		policy_view_free(&v);
-	else
-		*ret = v;
+		policy_view_free(ret);
 	return rc;
 }
 
-enum policy_fate policy_call_fate(const struct policy_table *t, int nr)
+static enum policy_fate table_fate(const struct policy_table *t, int nr)
 {
 	size_t n, yes = 0;
 	const struct policy_entry *e = policy_table_find(t, nr, &n);
@@ -62,6 +70,26 @@ enum policy_fate policy_call_fate(const struct policy_table *t, int nr)
 		n++;
 	}
 	return yes == 0 ? POLICY_FATE_DENIED : yes == n ? POLICY_FATE_ALLOWED : POLICY_FATE_DEPENDS;
+}
+
+enum policy_fate policy_call_fate(const struct policy_view *v, int nr)
+{
+	enum policy_fate fate = table_fate(&v->table, nr);
+
+	for (size_t i = 0; i < v->stack.n_walls; i++) {
+		enum policy_fate wall = table_fate(&v->stack.walls[i].table, nr);
+
+		fate = wall < fate ? wall : fate;
+	}
+	return fate;
+}
+
+const struct policy_wall *policy_call_wall(const struct policy_view *v, int nr)
+{
+	for (size_t i = 0; i < v->stack.n_walls; i++)
+		if (table_fate(&v->stack.walls[i].table, nr) == POLICY_FATE_DENIED)
+			return &v->stack.walls[i];
+	return NULL;
 }
 
 /* ---- words ---------------------------------------------------------------------------------- */
@@ -82,6 +110,16 @@ const char *policy_action_colour(const struct policy_style *s, uint32_t action)
 
 void policy_rule_place(const struct policy_view *v, int rule, char *buf, size_t size)
 {
+	const struct policy_builtin *b;
+	size_t wall;
+	int of_wall;
+
+	if (policy_rule_of_wall(rule, &wall, &of_wall)) {
+		b = v->stack.walls[wall].source;
+		(void)snprintf(buf, size, "%s:%u", b->name,
+			       policy_rule_line(b->text, b->len, (size_t)of_wall));
+		return;
+	}
 	switch (rule) {
 	case POLICY_RULE_GUARD:
 		(void)snprintf(buf, size, "guard");

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Writes a C file that holds the named seccomp profiles: name, text and SHA-256 of each, and the
-# table of expected verdicts beside it.
+# table of expected verdicts beside it. Those named floor* are no profiles but what stands behind them.
 # Usage: embed.sh FILE… > policies_builtin.c
 set -eu
 id() {
@@ -23,8 +23,9 @@ for f; do
 	name=$(basename "$f" .json)
 	id=$(id "$f")
 	sum=$(sha256sum "$f" | cut -d' ' -f1)
-	printf '\t{ "%s", text_%s, sizeof(text_%s) - 1, "%s", table_%s, sizeof(table_%s) - 1 },\n' \
-		"$name" "$id" "$id" "$sum" "$id" "$id"
+	case $name in floor*) wall=true ;; *) wall=false ;; esac
+	printf '\t{ "%s", text_%s, sizeof(text_%s) - 1, "%s", table_%s, sizeof(table_%s) - 1, %s },\n' \
+		"$name" "$id" "$id" "$sum" "$id" "$id" "$wall"
 done
 echo '	{ 0 },'
 echo '};'

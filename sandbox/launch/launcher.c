@@ -106,7 +106,9 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	r = choose_cpus(plan, ctx->slot.n, err);
 	if (r < 0)
 		return r;
-	r = policy_load(spec->policy, &plan->policy, err);
+	r = policy_load(spec->policy,
+			spec->net == NET_NONE ? POLICY_WALLS_OFFLINE : POLICY_WALLS_ONLINE,
+			&plan->policy, err);
 	if (r < 0)
 		return r;
 	/* The listener is a descriptor in a table with those of pid 1, a bind's each among them. */

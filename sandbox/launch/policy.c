@@ -2,7 +2,8 @@
 /*
  * Finds a profile and hands out its compiled filter: the road from a name to BPF, with the cache
  * in front of the compiler. A run by the name of a shipped profile opens one small file and hashes
- * nothing. What the parts do is theirs: policy_oci reads, policy_rules means, policy_compile emits.
+ * nothing. What the parts do is theirs: policy_oci reads, policy_rules means, policy_stack puts our
+ * walls behind it, policy_compile emits.
  */
 #include "launch/policy.h"
 
@@ -10,7 +11,6 @@
 #include "base/fd.h"
 #include "launch/policy_builtin.h"
 #include "launch/policy_cache.h"
-#include "launch/policy_compile.h"
 #include "launch/policy_oci.h"
 #include "launch/policy_rules.h"
 
@@ -119,7 +119,9 @@ int policy_text_load(const struct policy_dirs *dirs, const char *name_or_path,
 			continue;
 		(void)snprintf(ret->name, sizeof(ret->name), "%s", b->name);
 		(void)snprintf(ret->sha256, sizeof(ret->sha256), "%s", b->sha256);
-		(void)snprintf(ret->source, sizeof(ret->source), "built-in");
+		(void)snprintf(ret->source, sizeof(ret->source), "built-in%s",
+			       b->wall ? ", behind every profile" : "");
+		ret->wall = b->wall;
 		ret->text = b->text;
 		ret->len = b->len;
 		return 0;
@@ -160,6 +162,7 @@ static int compile_text(const struct policy_text *text, struct policy *ret, stru
 {
 	struct policy_profile profile;
 	struct policy_table table = { 0 };
+	struct policy_stack stack = { 0 };
 	const char *source = text->owned ? text->source : text->name;
 	int rc;
 
@@ -168,25 +171,32 @@ static int compile_text(const struct policy_text *text, struct policy *ret, stru
 		return rc;
 	rc = policy_table_build(source, &profile, &table, err);
 	if (rc == 0)
-		rc = policy_compile(&table, &ret->prog, err);
+		rc = policy_stack_open(&table, ret->walls, &stack, err);
+	if (rc == 0)
+		rc = policy_stack_compile(&stack, &ret->prog, err);
 	ret->kills = table.kills;
 	ret->lets_launch = lets_launch(&table);
 	ret->flags = profile.flags;
+	policy_stack_close(&stack);
 	policy_table_free(&table);
 	policy_profile_free(&profile);
 	return rc;
 }
 
-int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path, struct policy *ret,
-		     struct cloche_err *err)
+int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path,
+		     enum policy_walls walls, struct policy *ret, struct cloche_err *err)
 {
 	struct policy_text text;
-	struct policy policy = { 0 };
+	struct policy policy = { .walls = walls };
 	int rc;
 
 	rc = policy_text_load(dirs, name_or_path, &text, err);
 	if (rc < 0)
 		return rc;
+	if (text.wall)
+		return cloche_err_set(err, EINVAL,
+				      "'%s' is no policy to run under: it stands behind every one",
+				      text.name);
 	memcpy(policy.name, text.name, sizeof(policy.name));
 	memcpy(policy.sha256, text.sha256, sizeof(policy.sha256));
 	if (!policy_cache_get(dirs->cache, &policy)) {
@@ -201,9 +211,10 @@ int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path, s
 	return 0;
 }
 
-int policy_load(const char *name_or_path, struct policy *ret, struct cloche_err *err)
+int policy_load(const char *name_or_path, enum policy_walls walls, struct policy *ret,
+		struct cloche_err *err)
 {
-	return policy_load_from(&policy_dirs_default, name_or_path, ret, err);
+	return policy_load_from(&policy_dirs_default, name_or_path, walls, ret, err);
 }
 
 /*

@@ -2,6 +2,8 @@
 #ifndef CLOCHE_LAUNCH_POLICY_H
 #define CLOCHE_LAUNCH_POLICY_H
 
+#include "launch/policy_stack.h"
+
 #include <linux/filter.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,17 +12,19 @@
 struct cloche_err;
 
 /*
- * A policy is a seccomp profile in the OCI runtime-spec/Docker JSON form, compiled to one classic
- * BPF filter. Life cycle: policy_load → (plan, child loads .prog with .flags) → policy_free.
+ * A policy is a seccomp profile in the OCI runtime-spec/Docker JSON form, with our own walls behind
+ * it (launch/policy_stack.h), compiled to one classic BPF filter. Life cycle: policy_load → (plan,
+ * child loads .prog with .flags) → policy_free.
  */
 struct policy {
-	char name[64];		/* "default", or the file's base name without .json */
-	char sha256[65];	/* of the profile's text: what the report and the ledger name */
-	bool kills;		/* some rule or the default kills: a SIGSYS is the policy's */
-	bool lets_launch;	/* all that the launch calls under the filter passes */
-	bool reports;		/* policy_report was called: the filter needs a listener */
-	unsigned int flags;	/* SECCOMP_FILTER_FLAG_*: for seccomp(SECCOMP_SET_MODE_FILTER) */
-	struct sock_fprog prog; /* owned; NULL filter after policy_free */
+	char name[64];		 /* "default", or the file's base name without .json */
+	char sha256[65];	 /* of the profile's text: what the report and the ledger name */
+	enum policy_walls walls; /* behind it, in the filter */
+	bool kills;		 /* some rule or the default kills: a SIGSYS is the policy's */
+	bool lets_launch;	 /* all that the launch calls under the filter passes */
+	bool reports;		 /* policy_report was called: the filter needs a listener */
+	unsigned int flags;	 /* SECCOMP_FILTER_FLAG_*: for seccomp(SECCOMP_SET_MODE_FILTER) */
+	struct sock_fprog prog;	 /* owned; NULL filter after policy_free */
 };
 
 /* Where profiles are looked up by name and where compiled filters are kept. */
@@ -33,17 +37,18 @@ extern const struct policy_dirs policy_dirs_default; /* /etc/cloche/…, /run/cl
 
 /*
  * Loads a profile by name (shipped, or NAME.json in /etc/cloche/policies) or, when the text has a
- * '/' or ends in ".json", by path. The compiled filter comes from the cache when the profile's
- * hash, the compiler's version and the architecture are known there; else it is compiled by
- * libseccomp and cached (best effort: a cache that cannot be written costs time, nothing else).
- * -ENOENT unknown name, -EINVAL what is wrong in the profile and where.
+ * '/' or ends in ".json", by path, and puts the walls behind it. The compiled filter comes from the
+ * cache when the hashes of profile and walls, the compiler's version and the architecture are known
+ * there; else it is compiled by libseccomp and cached (best effort: a cache that cannot be written
+ * costs time, nothing else). -ENOENT unknown name, -EINVAL what is wrong in the profile and where.
  *
  * The child that loads the filter still needs execve (or execveat), write and exit_group: a
  * profile that denies these ends as a launch error.
  */
-int policy_load(const char *name_or_path, struct policy *ret, struct cloche_err *err);
-int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path, struct policy *ret,
-		     struct cloche_err *err);
+int policy_load(const char *name_or_path, enum policy_walls walls, struct policy *ret,
+		struct cloche_err *err);
+int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path,
+		     enum policy_walls walls, struct policy *ret, struct cloche_err *err);
 void policy_free(struct policy *policy);
 
 /*
@@ -67,6 +72,7 @@ struct policy_text {
 	char name[64];
 	char sha256[65];
 	char source[512]; /* "built-in" or the path */
+	bool wall;	  /* no profile: it stands behind each (launch/policy_stack.h) */
 	const char *text; /* NUL-terminated */
 	size_t len;	  /* without the NUL */
 	char *owned;	  /* what policy_text_free frees; NULL for the built-in ones */

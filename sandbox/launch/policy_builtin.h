@@ -2,6 +2,7 @@
 #ifndef CLOCHE_LAUNCH_POLICY_BUILTIN_H
 #define CLOCHE_LAUNCH_POLICY_BUILTIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -15,6 +16,7 @@ struct policy_builtin {
 	const char *sha256;
 	const char *table; /* what is expected of it (launch/policy_expect.h), NUL-terminated */
 	size_t table_len;  /* without the NUL */
+	bool wall;	   /* it stands behind every profile and is none (launch/policy_stack.h) */
 };
 
 extern const struct policy_builtin policy_builtins[];

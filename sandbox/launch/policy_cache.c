@@ -38,10 +38,13 @@ static void entry_key(const struct policy *p, char key[static KEY_LEN])
 {
 	const struct scmp_version *v = seccomp_version();
 	struct policy_kernel k = policy_kernel_now();
+	char walls[POLICY_WALLS_KEY];
 
+	policy_walls_key(p->walls, walls);
 	memset(key, 0, KEY_LEN);
-	(void)snprintf(key, KEY_LEN, "%s-%u.%u.%u-%x-%u.%u-%d", p->sha256, v->major, v->minor,
-		       v->micro, seccomp_arch_native(), k.major, k.minor, COMPILER_REVISION);
+	(void)snprintf(key, KEY_LEN, "%s-%s-%u.%u.%u-%x-%u.%u-%d", p->sha256, walls, v->major,
+		       v->minor, v->micro, seccomp_arch_native(), k.major, k.minor,
+		       COMPILER_REVISION);
 }
 
 /* Against damage, not against forgery: whoever can write here is root already. */

@@ -11,6 +11,9 @@
  *	         numbers that share an answer
  *	main     everything else; "nothing holds" is the profile's default
  *
+ * Behind a profile stand walls (policy_stack.h), each compiled in the same way but without a front.
+ * Where a table lets a call pass and another stands behind it, "let it pass" becomes a jump there.
+ *
  * A stage's default is a return value that no profile can ask for (SECCOMP_RET_TRACE with a
  * number of ours); after the export each return of that value is replaced by a forward jump of
  * the same length. At the end policy_tighten.c takes out what means nothing.
@@ -119,6 +122,7 @@ struct range {
 /* A jump reaches 255 instructions: so many nodes and as many answers. More is left to libseccomp.
  */
 #define RANGES_MAX 127
+#define PLAIN_FEW  24
 
 struct ranges {
 	struct range all[RANGES_MAX];
@@ -244,6 +248,7 @@ enum { STAGE_NONE = 0, STAGE_MAIN = 1, STAGE_FIRST = 2 };
 static void ranges_find(struct ranges *r, const struct policy_table *t, uint64_t *stage_of)
 {
 	uint32_t next = 0;
+	size_t plain = 0;
 
 	ranges_add(r, 0, t->default_action);
 	for (size_t i = 0, n; i < t->n_entries; i += n) {
@@ -254,12 +259,15 @@ static void ranges_find(struct ranges *r, const struct policy_table *t, uint64_t
 		for (size_t j = i; j < i + n; j++)
 			if (stage_of[j] == STAGE_MAIN)
 				action = t->entries[j].n_args ? NEXT_STAGE : t->entries[j].action;
+		plain += action != NEXT_STAGE && action != t->default_action;
 		if ((uint32_t)e->nr > next)
 			ranges_add(r, next, t->default_action);
 		next = (uint32_t)e->nr + 1;
 		ranges_add(r, (uint32_t)e->nr, action);
 	}
 	ranges_add(r, next, t->default_action);
+	/* For a few calls a tree over all numbers is more than a test of each. */
+	r->too_many |= plain < PLAIN_FEW;
 	for (size_t i = 0; i < t->n_entries && !r->too_many; i++)
 		if (stage_of[i] == STAGE_MAIN && t->entries[i].n_args == 0)
 			stage_of[i] = STAGE_NONE;
@@ -320,17 +328,15 @@ static uint64_t next_stage(const uint64_t *stage_of, size_t n, uint64_t stage)
 	return next;
 }
 
-int policy_compile(const struct policy_table *table, struct sock_fprog *ret, struct cloche_err *err)
+/* All of one table but its front. */
+static int add_table(struct code *c, const struct policy_table *table, struct cloche_err *err)
 {
-	cleanup_free struct code *c = calloc(1, sizeof(*c));
 	cleanup_free uint64_t *stage_of = calloc(table->n_entries + 1, sizeof(*stage_of));
 	struct ranges ranges = { .n = 0 };
 	uint64_t stage = STAGE_MAIN;
-	struct sock_filter *filter;
-	size_t front;
 	int rc = 0;
 
-	if (!c || !stage_of)
+	if (!stage_of)
 		return cloche_err_set(err, ENOMEM, "out of memory");
 	for (size_t i = 0, n; i < table->n_entries; i += n) {
 		(void)policy_table_find(table, table->entries[i].nr, &n);
@@ -338,18 +344,72 @@ int policy_compile(const struct policy_table *table, struct sock_fprog *ret, str
 	}
 
 	ranges_find(&ranges, table, stage_of);
-	add_front(c, table);
-	front = c->n;
 	while (rc == 0 && (stage = next_stage(stage_of, table->n_entries, stage)) != 0)
 		rc = add_stage(c, table, stage_of, stage, NEXT_STAGE, err);
 	if (rc == 0 && !ranges.too_many)
 		rc = add_ranges(c, &ranges, err);
 	if (rc == 0)
 		rc = add_stage(c, table, stage_of, STAGE_MAIN, table->default_action, err);
+	return rc;
+}
+
+/* Sends what a table answers with an action to what is at the end of the code. False: there is
+ * nothing to send. */
+static bool send_on(struct code *c, size_t first, size_t end, uint32_t action)
+{
+	bool any = false;
+
+	for (size_t i = first; i < end; i++)
+		if (c->insns[i].code == (BPF_RET | BPF_K) && c->insns[i].k == action) {
+			c->insns[i] = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA,
+								   (uint32_t)(c->n - i - 1));
+			any = true;
+		}
+	return any;
+}
+
+/* The walls, one behind the other, for calls that passed with this action. */
+static int add_walls(struct code *c, const struct policy_table *const *walls, size_t n,
+		     uint32_t action, struct cloche_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		size_t first = c->n;
+
+		rc = add_table(c, walls[i], err);
+		if (rc == 0 && i + 1 < n)
+			(void)send_on(c, first, c->n, SCMP_ACT_ALLOW);
+		for (size_t j = first; j < c->n && i + 1 == n; j++)
+			if (c->insns[j].code == (BPF_RET | BPF_K) &&
+			    c->insns[j].k == SCMP_ACT_ALLOW)
+				c->insns[j].k = action;
+	}
+	return rc;
+}
+
+int policy_compile(const struct policy_table *table, const struct policy_table *const *walls,
+		   size_t n_walls, struct sock_fprog *ret, struct cloche_err *err)
+{
+	static const uint32_t passing[] = { SCMP_ACT_ALLOW, SCMP_ACT_LOG };
+	cleanup_free struct code *c = calloc(1, sizeof(*c));
+	struct sock_filter *filter;
+	size_t first, end;
+	int rc;
+
+	if (!c)
+		return cloche_err_set(err, ENOMEM, "out of memory");
+	add_front(c, table);
+	first = c->n;
+	rc = add_table(c, table, err);
+	end = c->n;
+	for (size_t i = 0; i < 2 && rc == 0 && n_walls > 0; i++)
+		if (send_on(c, first, end, passing[i]))
+			rc = add_walls(c, walls, n_walls, passing[i], err);
 	if (rc < 0)
 		return rc;
+	c->n = policy_tighten(c->insns, c->n, first, seccomp_arch_native());
 
-	c->n = policy_tighten(c->insns, c->n, front, seccomp_arch_native());
 	filter = malloc(c->n * sizeof(*filter));
 	if (!filter)
 		return cloche_err_set(err, ENOMEM, "out of memory");

@@ -3,15 +3,17 @@
 #define CLOCHE_LAUNCH_POLICY_COMPILE_H
 
 #include <linux/filter.h>
+#include <stddef.h>
 
 struct cloche_err;
 struct policy_table;
 
 /*
- * Compiles a table to one classic BPF filter through libseccomp. *ret's filter is allocated; the
- * caller frees it. -E2BIG: more instructions than the kernel takes (BPF_MAXINSNS, 4096).
+ * Compiles a table, and behind it the walls of a stack (launch/policy_stack.h; NULL, 0: none), to
+ * one classic BPF filter through libseccomp. *ret's filter is allocated; the caller frees it.
+ * -E2BIG: more instructions than the kernel takes (BPF_MAXINSNS, 4096).
  */
-int policy_compile(const struct policy_table *table, struct sock_fprog *ret,
-		   struct cloche_err *err);
+int policy_compile(const struct policy_table *table, const struct policy_table *const *walls,
+		   size_t n_walls, struct sock_fprog *ret, struct cloche_err *err);
 
 #endif

@@ -83,17 +83,23 @@ static bool same_order(const struct policy_answer *a, const struct policy_answer
 	return i == a->n_narrow && j == b->n_narrow;
 }
 
+enum policy_change policy_diff_answers(const struct policy_answer *a, const struct policy_answer *b)
+{
+	bool in_a = policy_answer_passes(a), in_b = policy_answer_passes(b);
+
+	if (!a->named && !b->named)
+		return POLICY_SAME;
+	if (in_a != in_b)
+		return in_a ? POLICY_ONLY_A : POLICY_ONLY_B;
+	if (a->wide == b->wide && all_in(a, b) && all_in(b, a) && same_order(a, b))
+		return POLICY_SAME;
+	return POLICY_CHANGED;
+}
+
 enum policy_change policy_diff_call(const struct policy_table *a, const struct policy_table *b,
 				    int nr)
 {
 	struct policy_answer x = policy_answer_of(a, nr), y = policy_answer_of(b, nr);
-	bool in_a = policy_answer_passes(&x), in_b = policy_answer_passes(&y);
 
-	if (!x.named && !y.named)
-		return POLICY_SAME;
-	if (in_a != in_b)
-		return in_a ? POLICY_ONLY_A : POLICY_ONLY_B;
-	if (x.wide == y.wide && all_in(&x, &y) && all_in(&y, &x) && same_order(&x, &y))
-		return POLICY_SAME;
-	return POLICY_CHANGED;
+	return policy_diff_answers(&x, &y);
 }

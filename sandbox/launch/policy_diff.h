@@ -40,5 +40,7 @@ enum policy_change {
  */
 enum policy_change policy_diff_call(const struct policy_table *a, const struct policy_table *b,
 				    int nr);
+enum policy_change policy_diff_answers(const struct policy_answer *a,
+				       const struct policy_answer *b);
 
 #endif

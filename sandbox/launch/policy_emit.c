@@ -173,7 +173,7 @@ static const char *base_comment(const struct emitter *e, int rule)
 /* false: there is no name that could be written. */
 static bool line_name(struct line *line, int nr)
 {
-	char *known = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+	char *known = policy_call_name(nr);
 
 	(void)snprintf(line->name, sizeof(line->name), "%s", known ? known : "");
 	line->nr = nr;

@@ -77,7 +77,9 @@ static bool call_read(const char *text, struct seccomp_data *ret)
 		memcpy(name, text, len);
 		name[len] = '\0';
 		end = text + len;
-		nr = seccomp_syscall_resolve_name_arch(arch, name);
+		nr = arch == SCMP_ARCH_X86_64 && !bits
+			     ? policy_call_number(name)
+			     : seccomp_syscall_resolve_name_arch(arch, name);
 	}
 	if (nr < 0)
 		return false;

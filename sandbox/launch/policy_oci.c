@@ -398,7 +398,7 @@ static void read_name(struct reader *r, json_t *v, void *to)
 
 	if (!name)
 		return;
-	if (seccomp_syscall_resolve_name(name) == __NR_SCMP_ERROR) {
+	if (policy_call_number(name) == __NR_SCMP_ERROR) {
 		const struct scmp_version *have = seccomp_version();
 
 		complain(r, false,

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "launch/policy_words.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -158,7 +159,7 @@ static int add_call(const char *source, const struct policy_profile *p, size_t r
 		    const char *name, struct policy_table *t, struct cloche_err *err)
 {
 	const struct policy_rule *r = &p->rules[rule];
-	int nr = seccomp_syscall_resolve_name(name);
+	int nr = policy_call_number(name);
 
 	if (nr < 0 || nr >= X32_BIT) /* known, but not on this architecture */
 		return 0;

@@ -198,6 +198,39 @@ bool policy_action_read(const char *word, uint32_t *ret)
 	return false;
 }
 
+/* Since libseccomp 2.5.4, which Debian 12 has; one list for x86-64 and all that share its newer
+ * numbers (Linux, scripts/syscall.tbl and arch/x86/entry/syscalls/syscall_64.tbl). */
+static const struct policy_word newer_calls[] = {
+	{ "cachestat", 451 },	      { "fchmodat2", 452 },
+	{ "map_shadow_stack", 453 },  { "futex_wake", 454 },
+	{ "futex_wait", 455 },	      { "futex_requeue", 456 },
+	{ "statmount", 457 },	      { "listmount", 458 },
+	{ "lsm_get_self_attr", 459 }, { "lsm_set_self_attr", 460 },
+	{ "lsm_list_modules", 461 },  { "mseal", 462 },
+	{ "setxattrat", 463 },	      { "getxattrat", 464 },
+	{ "listxattrat", 465 },	      { "removexattrat", 466 },
+	{ "open_tree_attr", 467 },    { "file_getattr", 468 },
+	{ "file_setattr", 469 },      { 0 },
+};
+
+int policy_call_number(const char *name)
+{
+	int nr = seccomp_syscall_resolve_name(name);
+	const struct policy_word *w = policy_word_find(newer_calls, name);
+
+	return nr == __NR_SCMP_ERROR && w ? (int)w->value : nr;
+}
+
+char *policy_call_name(int nr)
+{
+	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+
+	for (const struct policy_word *w = newer_calls; !name && w->text; w++)
+		if (w->value == (uint32_t)nr)
+			return strdup(w->text);
+	return name;
+}
+
 const struct policy_word *policy_word_find(const struct policy_word *words, const char *text)
 {
 	for (; words->text; words++)

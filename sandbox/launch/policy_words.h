@@ -31,6 +31,14 @@ const char *policy_word_name(const struct policy_word *words, uint32_t value);
 void policy_action_word(uint32_t action, char *buf, size_t size);
 bool policy_action_read(const char *word, uint32_t *ret);
 
+/*
+ * Numbers and names of calls of this architecture, by libseccomp and, where that is older than the
+ * call, by a list of our own. number: negative as seccomp_syscall_resolve_name(3). name: to be
+ * freed, NULL where there is none.
+ */
+int policy_call_number(const char *name);
+char *policy_call_name(int nr);
+
 /* The running kernel, for minKernel and for the cache's key. */
 struct policy_kernel {
 	unsigned int major, minor;

@@ -5,23 +5,30 @@
 #include "base/err.h"
 #include "base/quote.h"
 #include "launch/launcher.h"
-#include "launch/policy_rules.h"
+#include "launch/policy_stack.h"
 
 #include <errno.h>
 #include <linux/audit.h>
 #include <string.h>
 #include <sys/stat.h>
 
-int observer_open(struct observer *ret, const struct policy_table *base, struct cloche_err *err)
+static void want_args(uint8_t wanted[static CALLS_NR], const struct policy_table *table)
 {
-	uint8_t wanted[CALLS_NR] = { 0 };
-
-	for (size_t i = 0; i < base->n_entries; i++) {
-		const struct policy_entry *e = &base->entries[i];
+	for (size_t i = 0; i < table->n_entries; i++) {
+		const struct policy_entry *e = &table->entries[i];
 
 		for (size_t j = 0; j < e->n_args && e->nr < CALLS_NR; j++)
 			wanted[e->nr] |= (uint8_t)(1U << e->args[j].index);
 	}
+}
+
+int observer_open(struct observer *ret, const struct policy_stack *base, struct cloche_err *err)
+{
+	uint8_t wanted[CALLS_NR] = { 0 };
+
+	want_args(wanted, base->table);
+	for (size_t i = 0; i < base->n_walls; i++)
+		want_args(wanted, &base->walls[i].table);
 	*ret = (struct observer){ .base = base };
 	return calls_open(&ret->calls, wanted, err);
 }
@@ -48,9 +55,9 @@ static void take(const struct calls_key *key, uint64_t count, void *arg)
 	if (key->compat) {
 		use.arch = AUDIT_ARCH_I386;
 		use.rule = POLICY_RULE_FOREIGN;
-		use.action = o->base->foreign_action;
+		use.action = o->base->table->foreign_action;
 	} else {
-		use.action = policy_table_decide(o->base, key->nr, args, &use.rule);
+		use.action = policy_stack_decide(o->base, key->nr, args, &use.rule);
 	}
 	/* What the base lets pass and failed has been counted when it passed, or was refused by a
 	 * filter of the function's own. */

@@ -7,7 +7,7 @@
 
 struct cloche_err;
 struct context;
-struct policy_table;
+struct policy_stack;
 
 /*
  * Watches which system calls a context makes under its policy, for learning. Life cycle:
@@ -15,12 +15,12 @@ struct policy_table;
  * observer_collect → observer_close.
  */
 struct observer {
-	const struct policy_table *base; /* borrowed: what the context's policy means */
+	const struct policy_stack *base; /* borrowed: what the context's policy means */
 	struct calls calls;
 	struct policy_seen seen; /* after observer_collect, which call by which rule of the base */
 };
 
-int observer_open(struct observer *ret, const struct policy_table *base, struct cloche_err *err);
+int observer_open(struct observer *ret, const struct policy_stack *base, struct cloche_err *err);
 int observer_arm(struct observer *observer, const struct context *ctx, struct cloche_err *err);
 void observer_collect(struct observer *observer);
 void observer_close(struct observer *observer);

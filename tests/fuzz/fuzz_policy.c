@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	rc = policy_table_build("fuzz", &profile, &table, &err);
 	if (rc == 0) {
-		rc = policy_compile(&table, &prog, &err);
+		rc = policy_compile(&table, NULL, 0, &prog, &err);
 		if (rc == 0)
 			compare(&table, &prog);
 		free(prog.filter);

@@ -152,6 +152,7 @@ Test(learn, conditions_and_fallbacks_stay)
 	cleanup_run struct run run = { 0 };
 	char *file = path_in(dir, "p.json");
 	json_t *profile, *rule;
+	size_t i;
 
 	LEARN(&run, file, "python3", "-c", python_text);
 	cr_assert_eq(run.status, 0, "%s", run.err);
@@ -167,10 +168,16 @@ Test(learn, conditions_and_fallbacks_stay)
 	cr_expect_eq(json_integer_value(json_object_get(rule, "errnoRet")), 38);
 	cr_expect_not_null(strstr(rule_comment(profile, "clone3"), "; clone3 tried by python3 (3)"),
 			   "%s", rule_comment(profile, "clone3"));
-	/* Not used: what the base says of netlink is all that is left. */
-	rule = profile_rule(profile, "socket", NULL);
-	cr_assert_not_null(rule);
-	cr_expect_eq(json_integer_value(json_object_get(rule, "errnoRet")), 97);
+	/* Not used: how the base refuses some families and protocols is all that is left. */
+	cr_assert_not_null(profile_rule(profile, "socket", NULL));
+	json_array_foreach (json_object_get(profile, "syscalls"), i, rule) {
+		const char *name =
+			json_string_value(json_array_get(json_object_get(rule, "names"), 0));
+		json_int_t code = json_integer_value(json_object_get(rule, "errnoRet"));
+
+		cr_expect(strcmp(name, "socket") != 0 || code == 93 || code == 97, "%s: %lld", name,
+			  (long long)code);
+	}
 	json_decref(profile);
 	free(file);
 }

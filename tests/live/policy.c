@@ -121,7 +121,8 @@ static void expect_table(const char *name)
 
 	helper_path(helper);
 	(void)snprintf(path, sizeof(path), "policies/%s.table", name);
-	cr_assert_eq(policy_load_from(&dirs, name, &policy, &err), 0, "%s", err.text);
+	cr_assert_eq(policy_load_from(&dirs, name, POLICY_WALLS_ONLINE, &policy, &err), 0, "%s",
+		     err.text);
 	table = verdict_table_read(path);
 	for (size_t i = 0; i < table.n; i++) {
 		const struct policy_expect *row = &table.rows[i];

@@ -147,3 +147,69 @@ Test(policy_diff_cli, default_against_strict)
 	cr_expect(found, "vfork is in the list");
 	json_decref(all);
 }
+
+/* ---- the walls behind every profile ---- */
+
+Test(policy_walls_cli, explain_names_the_floor_where_it_decides)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 }, json = { 0 }, none = { 0 }, with = { 0 };
+	char all[4200];
+
+	file_make(all, dir, "all.json", "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}");
+	POLICY(&run, "explain", all, "chmod", "0", "04755");
+	cr_expect_eq(run.status, 0);
+	cr_expect_not_null(strstr(run.out, " answers EPERM, by: floor:"), "%s", run.out);
+	cr_expect_not_null(strstr(run.out, "\n  default   ALLOW        always\n"), "%s", run.out);
+	POLICY(&json, "explain", "--json", all, "setxattr");
+	cr_expect_not_null(strstr(json.out, "\"action\": \"EOPNOTSUPP\""), "%s", json.out);
+	cr_expect_not_null(strstr(json.out, "\"by\": \"floor:"), "%s", json.out);
+	/* As in a run without a network; else with one. */
+	POLICY(&none, "explain", "--net", "none", "default", "socket", "2", "1");
+	cr_expect_not_null(strstr(none.out, " answers EAFNOSUPPORT, by: floor-offline:"), "%s",
+			   none.out);
+	POLICY(&with, "explain", "default", "socket", "2", "1");
+	cr_expect_not_null(strstr(with.out, " is allowed, by: line "), "%s", with.out);
+}
+
+Test(policy_walls_cli, test_asks_the_floor_too)
+{
+	cleanup_run struct run run = { 0 }, floor = { 0 }, net = { 0 };
+
+	RUN(&run, "sh", "-c",
+	    "echo 'ALLOW socket(2,1) chmod(0,04755)' | $CLOCHE policy test default -");
+	cr_expect_eq(run.status, 1);
+	cr_expect_not_null(
+		strstr(run.out, "chmod(0,04755): expected ALLOW, found EPERM, by: floor:"), "%s",
+		run.out);
+	cr_expect_not_null(strstr(run.out, "1 of 2 calls"), "%s", run.out);
+	RUN(&net, "sh", "-c",
+	    "echo 'EAFNOSUPPORT socket(2,1)' | $CLOCHE policy test --net none default -");
+	cr_expect_eq(net.status, 0, "%s", net.out);
+	POLICY(&floor, "test", "floor");
+	cr_expect_eq(floor.status, 0, "%s", floor.out);
+}
+
+/* What the floor refuses whatever is asked is no difference between two profiles. */
+Test(policy_walls_cli, diff_sees_what_is_behind_both)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char a[4200], b[4200];
+
+	file_make(a, dir, "a.json", "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}");
+	file_make(b, dir, "b.json",
+		  "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"setxattr\"],"
+		  "\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":95}]}");
+	POLICY(&run, "diff", a, b);
+	cr_expect_eq(run.status, 0, "%s%s", run.out, run.err);
+}
+
+Test(policy_walls_cli, a_wall_is_no_policy_to_run_under)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "--policy", "floor", "--", "true");
+	cr_expect_eq(run.status, 125);
+	cr_expect_not_null(strstr(run.err, "'floor' is no policy to run under"), "%s", run.err);
+}

@@ -38,14 +38,19 @@ static void tear_down(void)
 
 TestSuite(policy_cache, .init = set_up, .fini = tear_down);
 
-static struct policy load(const char *name)
+static struct policy load_behind(const char *name, enum policy_walls walls)
 {
 	const struct policy_dirs dirs = { profiles, dir };
 	struct cloche_err err = { 0 };
 	struct policy policy;
 
-	cr_assert_eq(policy_load_from(&dirs, name, &policy, &err), 0, "%s", err.text);
+	cr_assert_eq(policy_load_from(&dirs, name, walls, &policy, &err), 0, "%s", err.text);
 	return policy;
+}
+
+static struct policy load(const char *name)
+{
+	return load_behind(name, POLICY_WALLS_ONLINE);
 }
 
 /* The path of the one entry; how many there are. */
@@ -95,6 +100,24 @@ Test(policy_cache, second_load_takes_the_entry)
 	cr_expect_eq(st.st_mode & 0777, 0700);
 	policy_free(&cold);
 	policy_free(&warm);
+}
+
+/* The walls are part of what an entry is found by. */
+Test(policy_cache, with_and_without_a_network_are_two_entries)
+{
+	struct policy online = load("default"), offline, again;
+	char path[512];
+
+	offline = load_behind("default", POLICY_WALLS_OFFLINE);
+	cr_assert_eq(entries(path), 2);
+	cr_expect_neq(online.prog.len, offline.prog.len);
+	again = load_behind("default", POLICY_WALLS_OFFLINE);
+	expect_same(&offline, &again);
+	cr_expect_str_eq(online.sha256, offline.sha256, "it is of the profile's text");
+	cr_assert_eq(entries(path), 2);
+	policy_free(&online);
+	policy_free(&offline);
+	policy_free(&again);
 }
 
 Test(policy_cache, damage_anywhere_is_found_and_mended)
@@ -212,7 +235,8 @@ static void expect_error(const char *name, int code, const char *part)
 	struct cloche_err err = { 0 };
 	struct policy policy;
 
-	cr_expect_eq(policy_load_from(&dirs, name, &policy, &err), -code, "%s: %s", name, err.text);
+	cr_expect_eq(policy_load_from(&dirs, name, POLICY_WALLS_ONLINE, &policy, &err), -code,
+		     "%s: %s", name, err.text);
 	cr_expect_neq(strstr(err.text, part), NULL, "%s: %s", name, err.text);
 }
 

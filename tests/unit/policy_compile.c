@@ -97,7 +97,7 @@ Test(policy_compile, any_rules_compile_to_what_they_mean)
 		if (random() % 3 == 0)
 			rules[0].n_args = 0;
 		cr_assert_eq(policy_table_build("p", &profile, &table, &err), 0, "%s", err.text);
-		cr_assert_eq(policy_compile(&table, &prog, &err), 0, "%s", err.text);
+		cr_assert_eq(policy_compile(&table, NULL, 0, &prog, &err), 0, "%s", err.text);
 		expect_agreement(&table, &prog);
 		free(prog.filter);
 		policy_table_free(&table);
@@ -147,7 +147,7 @@ Test(policy_compile, whole_profiles_compile_to_what_they_mean)
 			profile.n_rules++;
 		}
 		cr_assert_eq(policy_table_build("p", &profile, &table, &err), 0, "%s", err.text);
-		cr_assert_eq(policy_compile(&table, &prog, &err), 0, "%s", err.text);
+		cr_assert_eq(policy_compile(&table, NULL, 0, &prog, &err), 0, "%s", err.text);
 		for (int nr = 0; nr < 600; nr++)
 			for (uint64_t arg = 4; arg < 6; arg++) {
 				struct seccomp_data d = { .nr = nr,

@@ -188,7 +188,7 @@ static int build(const char *text, struct built *b, struct cloche_err *err)
 	if (rc == 0)
 		rc = policy_table_build("p.json", &b->profile, &b->table, err);
 	if (rc == 0)
-		rc = policy_compile(&b->table, &b->prog, err);
+		rc = policy_compile(&b->table, NULL, 0, &b->prog, err);
 	return rc;
 }
 

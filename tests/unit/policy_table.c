@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shipped profiles against the tables beside them, through a simulator of the kernel's BPF
- * machine: no privilege, every row. And the filter against the meaning of its rules, for every
- * number and many arguments, so that what libseccomp made of a profile is what it says.
+ * The shipped profiles, and the walls behind every profile, against the tables beside them, through
+ * a simulator of the kernel's BPF machine: no privilege, every row. And the filter against the
+ * meaning of its rules, for every number and many arguments, so that what libseccomp made of a
+ * profile, and we of that, is what it says.
  */
 #include "base/err.h"
 #include "launch/policy.h"
+#include "launch/policy_builtin.h"
 #include "launch/policy_oci.h"
 #include "launch/policy_rules.h"
+#include "launch/policy_stack.h"
+#include "launch/policy_words.h"
 #include "tests/lib/bpf_sim.h"
 #include "tests/lib/verdict_table.h"
 
@@ -21,12 +25,53 @@
 
 static const struct policy_dirs no_dirs = { "/nonexistent", NULL };
 
+/* A profile with its walls, compiled. */
+struct built {
+	struct policy_profile profile;
+	struct policy_table table;
+	struct policy_stack stack;
+	struct policy policy; /* only its program */
+};
+
+static void build(const char *text, enum policy_walls walls, struct built *ret)
+{
+	struct cloche_err err = { 0 };
+
+	*ret = (struct built){ 0 };
+	cr_assert_eq(policy_profile_parse("p", text, strlen(text), NULL, NULL, &ret->profile, &err),
+		     0, "%s", err.text);
+	cr_assert_eq(policy_table_build("p", &ret->profile, &ret->table, &err), 0, "%s", err.text);
+	cr_assert_eq(policy_stack_open(&ret->table, walls, &ret->stack, &err), 0, "%s", err.text);
+	cr_assert_eq(policy_stack_compile(&ret->stack, &ret->policy.prog, &err), 0, "%s", err.text);
+}
+
+static void built_free(struct built *b)
+{
+	policy_free(&b->policy);
+	policy_stack_close(&b->stack);
+	policy_table_free(&b->table);
+	policy_profile_free(&b->profile);
+}
+
+#define cleanup_built __attribute__((cleanup(built_free)))
+
+static const char *shipped_text(const char *name)
+{
+	const struct policy_builtin *b = policy_builtins;
+
+	while (b->name && strcmp(b->name, name) != 0)
+		b++;
+	cr_assert(b->name, "%s is not built in", name);
+	return b->text;
+}
+
 static struct policy load(const char *name)
 {
 	struct policy policy;
 	struct cloche_err err = { 0 };
 
-	cr_assert_eq(policy_load_from(&no_dirs, name, &policy, &err), 0, "%s", err.text);
+	cr_assert_eq(policy_load_from(&no_dirs, name, POLICY_WALLS_ONLINE, &policy, &err), 0, "%s",
+		     err.text);
 	return policy;
 }
 
@@ -54,24 +99,31 @@ static void expect_complete(const char *name, const struct policy_expects *table
 	}
 }
 
-static void expect_table(const char *name)
+static struct policy_expects expect_rows(const char *name, const struct policy *policy)
 {
 	char path[64];
-	struct policy policy = load(name);
 	struct policy_expects table;
 
 	(void)snprintf(path, sizeof(path), "policies/%s.table", name);
 	table = verdict_table_read(path);
-	cr_assert_gt(table.n, 300);
 	for (size_t i = 0; i < table.n; i++) {
 		const struct policy_expect *row = &table.rows[i];
-		uint32_t found = simulate(&policy, &row->data);
+		uint32_t found = simulate(policy, &row->data);
 		char want[32];
 
 		(void)snprintf(want, sizeof(want), "%s", verdict_name(row->action));
 		cr_expect_eq(found, row->action, "%s:%u: %s: expected %s, found %s", path,
 			     row->line, row->call, want, verdict_name(found));
 	}
+	return table;
+}
+
+static void expect_table(const char *name)
+{
+	struct policy policy = load(name);
+	struct policy_expects table = expect_rows(name, &policy);
+
+	cr_assert_gt(table.n, 300);
 	expect_complete(name, &table);
 	policy_expects_free(&table);
 	policy_free(&policy);
@@ -87,6 +139,91 @@ Test(policy_table, strict_does_what_its_table_says)
 	expect_table("strict");
 }
 
+static const char allow_all[] = "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}";
+
+/* Behind a profile that refuses nothing. */
+Test(policy_table, the_floor_does_what_its_table_says)
+{
+	cleanup_built struct built b;
+	struct policy_expects table;
+
+	build(allow_all, POLICY_WALLS_ONLINE, &b);
+	table = expect_rows("floor", &b.policy);
+	expect_complete("floor", &table);
+	policy_expects_free(&table);
+}
+
+Test(policy_table, the_offline_wall_does_what_its_table_says)
+{
+	cleanup_built struct built alone, behind;
+	struct policy_expects table;
+
+	build(shipped_text("floor-offline"), POLICY_WALLS_NONE, &alone);
+	build(allow_all, POLICY_WALLS_OFFLINE, &behind);
+	table = expect_rows("floor-offline", &alone.policy);
+	for (size_t i = 0; i < table.n; i++)
+		if (table.rows[i].action != SECCOMP_RET_ALLOW)
+			cr_expect_eq(simulate(&behind.policy, &table.rows[i].data),
+				     table.rows[i].action, "%s", table.rows[i].call);
+	policy_expects_free(&table);
+}
+
+/* Whatever a profile says to let a call pass: by name, by these very arguments, logged, or not at
+ * all. What it refuses by itself it refuses in its own way. */
+Test(policy_table, no_profile_lifts_the_floor)
+{
+	/* The call's name goes in between. */
+	static const struct {
+		const char *before, *after;
+	} ways[] = {
+		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}", NULL },
+		{ "{\"defaultAction\":\"SCMP_ACT_LOG\"}", NULL },
+		{ "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{\"names\":[\"",
+		  "\"],\"action\":\"SCMP_ACT_ALLOW\"}]}" },
+		{ "{\"defaultAction\":\"SCMP_ACT_KILL_PROCESS\",\"syscalls\":[{\"names\":[\"",
+		  "\"],\"action\":\"SCMP_ACT_LOG\",\"args\":[{\"index\":5,\"op\":"
+		  "\"SCMP_CMP_EQ\",\"value\":0}]}]}" },
+	};
+	struct policy_expects table = verdict_table_read("policies/floor.table");
+
+	for (size_t i = 0; i < table.n; i++) {
+		const struct policy_expect *row = &table.rows[i];
+		char *name = policy_call_name(row->data.nr);
+
+		if (row->action == SECCOMP_RET_ALLOW || row->data.arch != AUDIT_ARCH_X86_64 ||
+		    !name) {
+			free(name);
+			continue;
+		}
+		for (size_t j = 0; j < sizeof(ways) / sizeof(ways[0]); j++) {
+			cleanup_built struct built b;
+			char text[512];
+			uint32_t found;
+
+			(void)snprintf(text, sizeof(text), "%s%s%s", ways[j].before,
+				       ways[j].after ? name : "",
+				       ways[j].after ? ways[j].after : "");
+			build(text, POLICY_WALLS_ONLINE, &b);
+			found = simulate(&b.policy, &row->data);
+			/* A profile that kills has guards, which refuse some before the floor. */
+			cr_expect(found == row->action ||
+					  (j == 3 && found == (SECCOMP_RET_ERRNO | 1)),
+				  "%s under %s: %s", row->call, text, verdict_name(found));
+		}
+		free(name);
+	}
+	policy_expects_free(&table);
+}
+
+Test(policy_table, a_wall_is_no_policy)
+{
+	struct policy policy;
+	struct cloche_err err = { 0 };
+
+	cr_expect_lt(policy_load_from(&no_dirs, "floor", POLICY_WALLS_ONLINE, &policy, &err), 0);
+	cr_expect_str_eq(err.text, "'floor' is no policy to run under: it stands behind every one");
+}
+
 Test(policy_table, only_strict_kills)
 {
 	struct policy policy = load("default");
@@ -98,70 +235,103 @@ Test(policy_table, only_strict_kills)
 	policy_free(&policy);
 }
 
-/* Values on and beside every constant that the rules of a call mention. */
-static uint64_t pick_value(const struct policy_entry *e, size_t n, unsigned int index)
+/* The rules about one call of one of the tables, any. */
+struct rules {
+	const struct policy_entry *e;
+	size_t n;
+};
+
+/* Values on and beside the constants that one of the rules of a call mentions, so that all of its
+ * conditions may hold at once. */
+static void pick_args(struct rules r, uint64_t args[static 6])
 {
 	static const uint64_t usual[] = { 0, 1, 2, 31, 0xffffffff, UINT64_MAX, 1ULL << 32 };
-	uint64_t v = usual[(size_t)random() % 7];
+	const struct policy_entry *e = r.n ? &r.e[(size_t)random() % r.n] : NULL;
 
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < e[i].n_args; j++) {
-			const struct policy_arg *a = &e[i].args[j];
+	for (int i = 0; i < 6; i++)
+		args[i] = usual[(size_t)random() % 7];
+	for (size_t j = 0; e && j < e->n_args; j++) {
+		const struct policy_arg *a = &e->args[j];
+		uint64_t v = a->op == SCMP_CMP_MASKED_EQ ? a->value_two : a->value;
 
-			if (a->index != index || random() % 2)
-				continue;
-			v = (a->op == SCMP_CMP_MASKED_EQ ? a->value_two : a->value) +
-			    (uint64_t)(random() % 3) - 1;
-			if (random() % 4 == 0)
-				v ^= 1ULL << (random() % 64);
-		}
-	return v;
+		if (random() % 8 == 0)
+			v += (uint64_t)(random() % 3) - 1;
+		if (random() % 4 == 0)
+			v ^= 1ULL << (random() % 64);
+		args[a->index] = v;
+	}
 }
 
-static void expect_filter_means_rules(const char *name)
+static void expect_filter_means_rules(const char *name, const char *text, enum policy_walls walls)
 {
-	struct policy policy = load(name);
-	struct policy_profile profile;
-	struct policy_table table;
-	struct policy_text text;
-	struct cloche_err err = { 0 };
+	cleanup_built struct built b;
 
-	cr_assert_eq(policy_text_load(&no_dirs, name, &text, &err), 0, "%s", err.text);
-	cr_assert_eq(policy_profile_parse(name, text.text, text.len, NULL, NULL, &profile, &err), 0,
-		     "%s", err.text);
-	cr_assert_eq(policy_table_build(name, &profile, &table, &err), 0, "%s", err.text);
+	build(text, walls, &b);
 	srandom(1);
 	for (int nr = -2; nr < 600; nr++) {
-		size_t n;
-		const struct policy_entry *e = policy_table_find(&table, nr, &n);
+		struct rules of[1 + POLICY_WALLS_MAX];
+		size_t n = 0;
 
-		for (int round = 0; round < (n > 1 ? 2000 : 40); round++) {
+		of[0].e = policy_table_find(&b.table, nr, &of[0].n);
+		n = of[0].n;
+		for (size_t w = 0; w < POLICY_WALLS_MAX; w++) {
+			of[w + 1] = (struct rules){ 0 };
+			if (w < b.stack.n_walls)
+				of[w + 1].e = policy_table_find(&b.stack.walls[w].table, nr,
+								&of[w + 1].n);
+			n += of[w + 1].n;
+		}
+		for (int round = 0; round < (n ? 6000 : 40); round++) {
 			struct seccomp_data data = { .nr = nr, .arch = AUDIT_ARCH_X86_64 };
 			uint64_t args[6];
 			uint32_t want, found;
 
-			for (unsigned int i = 0; i < 6; i++)
-				data.args[i] = args[i] = pick_value(e, n, i);
-			want = policy_table_decide(&table, nr, args, NULL);
-			found = simulate(&policy, &data);
+			pick_args(of[(size_t)random() % (1 + POLICY_WALLS_MAX)], args);
+			for (int i = 0; i < 6; i++)
+				data.args[i] = args[i];
+			want = policy_stack_decide(&b.stack, nr, args, NULL);
+			found = simulate(&b.policy, &data);
 			cr_assert_eq(found, want, "%s: syscall %d(0x%lx,0x%lx,0x%lx): %s", name, nr,
 				     args[0], args[1], args[2], verdict_name(found));
 		}
 	}
-	policy_table_free(&table);
-	policy_profile_free(&profile);
-	policy_text_free(&text);
-	policy_free(&policy);
 }
 
-Test(policy_table, default_filter_means_its_rules)
+Test(policy_table, filters_mean_their_rules)
 {
-	expect_filter_means_rules("default");
+	static const char *const shipped[] = { "default", "strict" };
+
+	for (size_t i = 0; i < 2; i++)
+		for (int walls = POLICY_WALLS_ONLINE; walls <= POLICY_WALLS_NONE; walls++)
+			expect_filter_means_rules(shipped[i], shipped_text(shipped[i]),
+						  (enum policy_walls)walls);
 }
 
-Test(policy_table, strict_filter_means_its_rules)
+/* What the walls add, where the profile is wide, logs, has a rule of its own, or one that compares
+ * in a way that is no equality. */
+Test(policy_table, filters_of_others_mean_their_rules)
 {
-	expect_filter_means_rules("strict");
+	static const char *const texts[] = {
+		allow_all,
+		"{\"defaultAction\":\"SCMP_ACT_LOG\",\"syscalls\":[{\"names\":[\"socket\"],"
+		"\"action\":"
+		"\"SCMP_ACT_ALLOW\"},{\"names\":[\"ioctl\"],\"action\":\"SCMP_ACT_ERRNO\",\"args\":"
+		"[{"
+		"\"index\":1,\"op\":\"SCMP_CMP_EQ\",\"value\":21522}]}]}",
+		"{\"defaultAction\":\"SCMP_ACT_KILL_PROCESS\",\"syscalls\":[{\"names\":[\"socket\","
+		"\"chmod\""
+		",\"setsockopt\",\"mmap\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,"
+		"\"op\":"
+		"\"SCMP_CMP_LE\",\"value\":2}]},{\"names\":[\"fcntl\"],\"action\":\"SCMP_ACT_"
+		"ERRNO\","
+		"\"errnoRet\":5,\"args\":[{\"index\":1,\"op\":\"SCMP_CMP_MASKED_EQ\",\"value\":"
+		"1024,"
+		"\"valueTwo\":1024}]},{\"names\":[\"fcntl\"],\"action\":\"SCMP_ACT_LOG\"}]}",
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		for (int walls = POLICY_WALLS_ONLINE; walls <= POLICY_WALLS_NONE; walls++)
+			expect_filter_means_rules(texts[i], texts[i], (enum policy_walls)walls);
 }
 
 Test(policy_table, no_foreign_call_passes)
