@@ -28,7 +28,7 @@ static const char help[] =
 	"      --cpu-time TIME    CPU time (none)\n"
 	"      --cpu MODE         capped, shared, or a number of vCPUs (capped)\n"
 	"      --pids N           processes and threads (64)\n"
-	"      --nofile N         open files (1024)\n"
+	"      --nofile N         open files of a process (1024; by memory below 217M)\n"
 	"      --fsize SIZE       size of a written file (none)\n"
 	"      --tmp-size SIZE    size of /tmp (half the memory, at most 512M)\n"
 	"      --shm-size SIZE    size of /dev/shm (half the memory)\n"

@@ -33,7 +33,7 @@ struct spec {
 	enum cpu_mode cpu_mode;
 	uint64_t cpu_milli; /* CPU_FIXED: thousandths of a vCPU */
 	uint64_t pids;
-	uint64_t nofile;
+	uint64_t nofile;       /* 0: as memory and pids allow, 64 to 1024 */
 	uint64_t fsize_bytes;  /* UINT64_MAX: none */
 	uint64_t tmp_bytes;    /* 0: half the memory, at most 512 MiB */
 	uint64_t shm_bytes;    /* of /dev/shm; 0: half the memory */

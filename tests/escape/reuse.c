@@ -45,7 +45,7 @@ static void repeat(struct run *run, const char *net, const char *what)
 
 Test(escape_reuse, nothing_tells_of_the_one_before)
 {
-	static const char *const nets[] = { "loopback" };
+	static const char *const nets[] = { "none", "loopback" };
 
 	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++) {
 		cleanup_run struct run run = { 0 };

@@ -182,7 +182,7 @@ Test(policy_table, no_profile_lifts_the_floor)
 		  "\"],\"action\":\"SCMP_ACT_ALLOW\"}]}" },
 		{ "{\"defaultAction\":\"SCMP_ACT_KILL_PROCESS\",\"syscalls\":[{\"names\":[\"",
 		  "\"],\"action\":\"SCMP_ACT_LOG\",\"args\":[{\"index\":5,\"op\":"
-		  "\"SCMP_CMP_EQ\",\"value\":0}]}]}" },
+		  "\"SCMP_CMP_NE\",\"value\":57005}]}]}" },
 	};
 	struct policy_expects table = verdict_table_read("policies/floor.table");
 
