@@ -336,6 +336,7 @@ int BPF_PROG(meter_exec, struct task_struct *t, pid_t old_pid, struct linux_binp
 		r->leader = 1;
 		if (c->flags & METER_BEGIN_AT_EXEC && s->base_epoch != s->epoch) {
 			s->base_epoch = s->epoch;
+			s->main_tgid = t->tgid;
 			s->base_ns = at;
 			s->base = s->now;
 			s->base.started -= s->processes;
@@ -383,6 +384,8 @@ int BPF_PROG(meter_exit, struct task_struct *t)
 		if (last && s->processes)
 			s->processes--;
 		s->now.oom_kills += oom;
+		if (oom && slot_is_main(s, t))
+			s->main_fate |= METER_MAIN_OOM_VICTIM;
 	}
 	bpf_spin_unlock(&s->lock);
 	if (live && oom)
@@ -392,8 +395,52 @@ int BPF_PROG(meter_exit, struct task_struct *t)
 	return 0;
 }
 
+#define SIGKILL	    9
 #define SIGSYS	    31
-#define SYS_SECCOMP 1 /* si_code */
+#define SI_KERNEL   0x80 /* si_code */
+#define SYS_SECCOMP 1
+#define RLIMIT_CPU  0
+
+/* Numbers of x86-64: of what can give a signal any si_code. */
+enum {
+	NR_rt_sigqueueinfo = 129,
+	NR_rt_tgsigqueueinfo = 297,
+	NR_pidfd_send_signal = 424,
+};
+
+static __always_inline void signal_by_kernel(struct meter_slot *s, struct task_struct *t)
+{
+	bool limited = t->signal->rlim[RLIMIT_CPU].rlim_max != ~0UL;
+
+	bpf_spin_lock(&s->lock);
+	if (slot_is_main(s, t))
+		s->main_fate |= METER_MAIN_KILLED | (limited ? METER_MAIN_CPU_LIMIT : 0);
+	bpf_spin_unlock(&s->lock);
+}
+
+static __always_inline void signal_by_policy(__u32 slot, struct meter_slot *s,
+					     const struct meter_ctl *c, struct task_struct *t)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(t);
+	__u32 arch = call_arch(), nr = (__u32)regs->orig_ax;
+	bool forged =
+		arch == ARCH_X86_64 && (nr == NR_rt_sigqueueinfo || nr == NR_rt_tgsigqueueinfo ||
+					nr == NR_pidfd_send_signal);
+	__u64 args[6];
+
+	call_args(regs, arch, args);
+	bpf_spin_lock(&s->lock);
+	slot_settle(s, c, s->last_ns);
+	s->now.policy_kills++;
+	__builtin_memcpy(s->killed_args, args, sizeof(args));
+	s->killed_arch = arch;
+	s->killed_call = nr;
+	if (!forged && slot_is_main(s, t))
+		s->main_fate |= METER_MAIN_POLICY;
+	bpf_spin_unlock(&s->lock);
+	if (c->flags & METER_TRACE)
+		event_denied(slot, s, regs, 0);
+}
 
 SEC("tp_btf/signal_generate")
 int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_struct *t, int group,
@@ -419,24 +466,13 @@ int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_str
 	if ((__u64)info > 1)
 		code = BPF_CORE_READ(info, si_code);
 	else
-		code = (__u64)info ? 0x80 /* SI_KERNEL */ : 0;
+		code = (__u64)info ? SI_KERNEL : 0;
+	/* SEND_SIG_PRIV; no process can send it. */
+	if (sig == SIGKILL && code == SI_KERNEL)
+		signal_by_kernel(s, t);
 	/* From itself, by its policy: the registers are still those of the call. */
-	if (sig == SIGSYS && code == SYS_SECCOMP && t == bpf_get_current_task_btf()) {
-		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(t);
-		__u32 arch = call_arch();
-		__u64 args[6];
-
-		call_args(regs, arch, args);
-		bpf_spin_lock(&s->lock);
-		slot_settle(s, c, s->last_ns);
-		s->now.policy_kills++;
-		__builtin_memcpy(s->killed_args, args, sizeof(args));
-		s->killed_arch = arch;
-		s->killed_call = (__u32)regs->orig_ax;
-		bpf_spin_unlock(&s->lock);
-		if (c->flags & METER_TRACE)
-			event_denied(slot, s, regs, 0);
-	}
+	if (sig == SIGSYS && code == SYS_SECCOMP && t == bpf_get_current_task_btf())
+		signal_by_policy(slot, s, c, t);
 	event_emit(slot, s, c, bpf_ktime_get_ns(), METER_EV_SIGNAL, t, sig,
 		   (__u64)(__u32)code << 32 | (__u32)(bpf_get_current_pid_tgid() >> 32));
 	return 0;

@@ -88,11 +88,19 @@ struct meter_slot {
 	__u32 killed_arch; /* AUDIT_ARCH_* of the call that the policy killed for in this epoch; 0:
 			      there was none */
 	__u32 killed_call;
+	__u32 main_tgid; /* the process whose exec began this epoch, when base_epoch says so */
+	__u32 main_fate; /* METER_MAIN_*, what it met in this epoch */
 	__u32 pad;
 	__u64 killed_args[6];
 	struct meter_counters now;
 	struct meter_counters base;
 };
+
+/* What the process met that was started first, whose end is the invocation's. */
+#define METER_MAIN_KILLED     1U /* SIGKILL by the kernel itself, not by any process */
+#define METER_MAIN_CPU_LIMIT  2U /* ... while it had a limit of CPU time, which is ended so, too */
+#define METER_MAIN_OOM_VICTIM 4U /* the OOM killer chose it */
+#define METER_MAIN_POLICY     8U /* its policy answered a call with SIGSYS */
 
 /* Map "ctl": written by user space only. */
 struct meter_ctl {
@@ -188,7 +196,7 @@ struct meter_event_denied {
 };
 
 _Static_assert(sizeof(struct meter_counters) == 192, "meter_counters has padding");
-_Static_assert(sizeof(struct meter_slot) == 208 + 2 * 192, "meter_slot has padding");
+_Static_assert(sizeof(struct meter_slot) == 216 + 2 * 192, "meter_slot has padding");
 _Static_assert(sizeof(struct meter_ctl) == 24, "meter_ctl has padding");
 _Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
 _Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");

@@ -251,6 +251,7 @@ static __always_inline __u64 slot_settle(struct meter_slot *s, const struct mete
 		s->processes_peak = s->processes;
 		s->rss_peak_pages = s->rss_pages;
 		s->killed_arch = 0;
+		s->main_fate = 0;
 	}
 	return at;
 }
@@ -288,6 +289,12 @@ static __always_inline void slot_move(struct meter_slot *s, struct record *r, __
 		r->throttle_epoch = s->throttle_epoch;
 	}
 	r->state = state;
+}
+
+/* Of the process whose end is the invocation's. */
+static __always_inline bool slot_is_main(const struct meter_slot *s, const struct task_struct *t)
+{
+	return s->base_epoch == s->epoch && s->main_tgid == (__u32)t->tgid;
 }
 
 /* Where this invocation began: by user space's word, or at its exec. */

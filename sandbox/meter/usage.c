@@ -20,6 +20,17 @@ uint64_t usage_settle(struct meter_slot *s, uint64_t at_ns)
 	return at_ns;
 }
 
+/*
+ * The kernel kills by the OOM killer, and whoever uses more than his limit of CPU time. Of the
+ * first kind are a victim and who shares its memory, and only a victim is marked as one. A mark
+ * without a kill: it was on its way out already, by its own doing, when memory ran out.
+ */
+static bool oom_killed(uint32_t fate)
+{
+	return fate & METER_MAIN_KILLED &&
+	       (fate & METER_MAIN_OOM_VICTIM || !(fate & METER_MAIN_CPU_LIMIT));
+}
+
 void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const struct meter_slot *end,
 		   uint64_t end_ns, uint32_t epoch, bool at_exec, uint64_t page_bytes,
 		   struct meter_usage *ret)
@@ -71,6 +82,10 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	ret->complete = b->untracked == begin->now.untracked;
 	/* Without an event in this epoch the peaks are still those of an earlier one. */
 	ret->peak = end->epoch == epoch ? end->processes_peak : end->processes;
+	if (end->epoch == epoch) {
+		ret->main_oom = oom_killed(end->main_fate);
+		ret->main_policy = end->main_fate & METER_MAIN_POLICY;
+	}
 	ret->killed_arch = end->epoch == epoch ? end->killed_arch : 0;
 	ret->killed_call = end->killed_call;
 	for (int i = 0; i < 6; i++)

@@ -36,6 +36,8 @@ struct meter_usage {
 	uint64_t read_bytes;
 	uint64_t write_bytes;
 	uint64_t oom_kills;
+	bool main_oom;	  /* the OOM killer ended the process whose exec was the beginning */
+	bool main_policy; /* its policy killed that one */
 	uint64_t rx_bytes;
 	uint64_t tx_bytes;
 	uint64_t lo_bytes;

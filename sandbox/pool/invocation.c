@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Watches one invocation: its end, its deadline, its CPU time, its output, the caller's wish to
- * stop. The verdict is read from what the kernel counted and from what this file itself did; it is
- * never inferred from a signal alone.
+ * stop. The verdict (verdict.h) is read from what the kernel counted and from what this file itself
+ * did; it is never inferred from a signal alone.
  */
 #include "pool/invocation.h"
 
@@ -21,25 +21,6 @@
 #include <string.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
-
-const char *verdict_text(enum verdict verdict)
-{
-	static const char *const text[] = {
-		[VERDICT_OK] = "ok",
-		[VERDICT_ERROR] = "error",
-		[VERDICT_SIGNAL] = "signal",
-		[VERDICT_TIMEOUT] = "timeout",
-		[VERDICT_CPU_TIMEOUT] = "cpu_timeout",
-		[VERDICT_OOM] = "oom",
-		[VERDICT_PIDS] = "pids",
-		[VERDICT_OUTPUT_LIMIT] = "output_limit",
-		[VERDICT_DENIED] = "denied",
-		[VERDICT_LAUNCH_ERROR] = "launch_error",
-		[VERDICT_CANCELLED] = "cancelled",
-	};
-
-	return text[verdict];
-}
 
 enum {
 	WATCH_CONTROL,
@@ -370,31 +351,21 @@ static void usage_since(struct cgroup_usage *u, const struct cgroup_usage *base,
 	u->pids_denied = minus(u->pids_denied, base->pids_denied);
 }
 
-static bool counted(uint64_t v)
-{
-	return v != UINT64_MAX && v > 0;
-}
-
-/* What we did comes before what the kernel counted, that before how the process ended. */
 static enum verdict find_verdict(const struct watch *w, const struct invocation *inv)
 {
-	bool failed = inv->status != 0;
+	const struct meter_usage *m = inv->metered.why ? NULL : &inv->metered.usage;
 
-	if (w->killed)
-		return w->cause;
-	if (!inv->ran)
-		return VERDICT_LAUNCH_ERROR;
-	if (w->cut)
-		return VERDICT_OUTPUT_LIMIT;
-	if (failed && counted(inv->usage.oom_kills))
-		return VERDICT_OOM;
-	if (failed && counted(inv->usage.pids_denied))
-		return VERDICT_PIDS;
-	if (WIFSIGNALED(inv->status))
-		return WTERMSIG(inv->status) == SIGSYS && w->ctx->plan.policy.kills
-			       ? VERDICT_DENIED
-			       : VERDICT_SIGNAL;
-	return failed ? VERDICT_ERROR : VERDICT_OK;
+	return verdict_of(&(struct ending){ .killed = w->killed,
+					    .cause = w->cause,
+					    .output_cut = w->cut,
+					    .metered = m != NULL,
+					    .main_oom = m && m->main_oom,
+					    .main_policy = m && m->main_policy,
+					    .oom_kills = inv->usage.oom_kills,
+					    .pids_denied = inv->usage.pids_denied,
+					    .policy_kills = w->ctx->plan.policy.kills,
+					    .ran = inv->ran,
+					    .status = inv->status });
 }
 
 static void finish_trace(const struct watch *w)

@@ -8,6 +8,7 @@
 #include "pool/code.h"
 #include "pool/denials.h"
 #include "pool/metering.h"
+#include "pool/verdict.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,23 +16,6 @@
 
 struct context;
 struct spec;
-
-/* The one reason why an invocation ended. */
-enum verdict {
-	VERDICT_OK,
-	VERDICT_ERROR,
-	VERDICT_SIGNAL,
-	VERDICT_TIMEOUT,
-	VERDICT_CPU_TIMEOUT,
-	VERDICT_OOM,
-	VERDICT_PIDS,
-	VERDICT_OUTPUT_LIMIT,
-	VERDICT_DENIED,
-	VERDICT_LAUNCH_ERROR,
-	VERDICT_CANCELLED,
-};
-
-const char *verdict_text(enum verdict verdict);
 
 /* One event handed to one context, from "go" to the verdict. */
 struct invocation {

@@ -62,6 +62,20 @@ static json_t *killed_for(const struct invocation *inv)
 	return json_sprintf("the policy killed it for calling %s%s", name, of);
 }
 
+/* What it met on its way to an end of its own. */
+static json_t *met_limits(const struct invocation *inv)
+{
+	if (inv->usage.oom_kills != NONE && inv->usage.oom_kills > 0)
+		return json_sprintf("it ended by itself; the kernel had killed %" PRIu64
+				    " of its processes at the memory limit",
+				    inv->usage.oom_kills);
+	if (inv->usage.pids_denied != NONE && inv->usage.pids_denied > 0)
+		return json_sprintf("it ended by itself; %" PRIu64
+				    " processes had been refused at the process limit",
+				    inv->usage.pids_denied);
+	return json_null();
+}
+
 static json_t *message(const struct invocation *inv, const struct spec *spec)
 {
 	char buf[160];
@@ -76,9 +90,9 @@ static json_t *message(const struct invocation *inv, const struct spec *spec)
 	case VERDICT_CPU_TIMEOUT:
 		return json_string("the CPU time limit was reached");
 	case VERDICT_OOM:
-		return json_string("the memory limit was reached and the kernel killed a process");
+		return json_string("the memory limit was reached and the kernel killed it");
 	case VERDICT_PIDS:
-		return json_string("the process limit was reached and the command failed");
+		return json_string("a process was refused at the process limit, and it aborted");
 	case VERDICT_OUTPUT_LIMIT:
 		return json_string("the output limit was reached");
 	case VERDICT_DENIED:
@@ -87,6 +101,9 @@ static json_t *message(const struct invocation *inv, const struct spec *spec)
 		return killed_for(inv);
 	case VERDICT_CANCELLED:
 		return json_string("the caller asked for the end");
+	case VERDICT_ERROR:
+	case VERDICT_SIGNAL:
+		return met_limits(inv);
 	default:
 		return json_null();
 	}

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <mqueue.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,18 @@ static int word_eat(const char *arg)
 		p[i] = 1;
 	puts("eaten");
 	return 0;
+}
+
+/* The same by a child that has our memory, which kills us, too. */
+static int word_eat_by_child(const char *arg)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
+
+	if (pid == 0) {
+		(void)word_eat(arg);
+		_exit(0);
+	}
+	return 99;
 }
 
 /* Writes to a file in the directory ARG until that is refused. */
@@ -253,11 +266,21 @@ static const struct {
 	const char *name;
 	int (*run)(const char *arg);
 } words[] = {
-	{ "exit", word_exit },	 { "signal", word_signal },	{ "eat", word_eat },
-	{ "fill", word_fill },	 { "fork", word_fork },		{ "open", word_open },
-	{ "write", word_write }, { "loopback", word_loopback }, { "leave", word_leave },
-	{ "deny", word_deny },	 { "events", word_events },	{ "choke", word_choke },
-	{ "flags", word_flags }, { "queue", word_queue },
+	{ "exit", word_exit },
+	{ "signal", word_signal },
+	{ "eat", word_eat },
+	{ "fill", word_fill },
+	{ "fork", word_fork },
+	{ "open", word_open },
+	{ "write", word_write },
+	{ "loopback", word_loopback },
+	{ "leave", word_leave },
+	{ "deny", word_deny },
+	{ "events", word_events },
+	{ "choke", word_choke },
+	{ "flags", word_flags },
+	{ "queue", word_queue },
+	{ "eat-by-child", word_eat_by_child },
 };
 
 int main(int argc, char **argv)

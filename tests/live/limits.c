@@ -39,14 +39,42 @@ Test(run_memory, more_is_oom)
 	cr_expect_geq(report_int(&run, "memory.oom_kills"), 1);
 }
 
-/* The killed one is a grandchild: its parent lives and reports a plain status. */
-Test(run_memory, oom_of_a_grandchild)
+/* Whose child is killed may notice and end by itself, with whatever status. */
+Test(run_memory, oom_of_a_child_is_not_the_functions_end)
+{
+	static const int statuses[] = { 3, 7, 137 };
+
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+		cleanup_run struct run run = { 0 };
+		char script[64];
+
+		(void)snprintf(script, sizeof(script), "/opt/inside eat 64; exit %d", statuses[i]);
+		RUN_INSIDE(&run, "-m", "16M", ROOMY, "--", "sh", "-c", script);
+		expect_end(&run, statuses[i], "error");
+		cr_expect_geq(report_int(&run, "memory.oom_kills"), 1);
+	}
+}
+
+/* By a signal of its own doing, too, though it is the OOM killer's: the meter has seen whose it
+ * was.
+ */
+Test(run_memory, own_sigkill_after_the_oom_of_a_child_is_no_oom)
 {
 	cleanup_run struct run run = { 0 };
 
-	RUN_INSIDE(&run, "-m", "16M", ROOMY, "--", "sh", "-c", "/opt/inside eat 64; exit 3");
-	expect_end(&run, 137, "oom");
+	RUN_INSIDE(&run, "-m", "16M", ROOMY, "--meter", "required", "--", "sh", "-c",
+		   "/opt/inside eat 64; kill -KILL $$");
+	expect_end(&run, 137, "signal");
 	cr_expect_geq(report_int(&run, "memory.oom_kills"), 1);
+}
+
+/* The same memory twice: the kernel kills both, and says of one only that it was the victim. */
+Test(run_memory, oom_of_what_it_shares_its_memory_with)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_INSIDE(&run, "-m", "16M", ROOMY, INSIDE, "eat-by-child", "64");
+	expect_end(&run, 137, "oom");
 }
 
 /* A limit that was hit without ending the run is in the counters, not in the verdict. */
@@ -176,12 +204,17 @@ Test(run_limits, pids_refuses_fork)
 	cr_expect_str_eq(run.out, "4 children, then enough\n");
 }
 
-Test(run_limits, failed_because_of_pids)
+Test(run_limits, pids_end_who_gives_up)
 {
-	cleanup_run struct run run = { 0 };
+	cleanup_run struct run exits = { 0 }, aborts = { 0 }, unharmed = { 0 };
 
-	RUN_INSIDE(&run, "--pids", "5", INSIDE, "fork", "-20");
-	expect_end(&run, 1, "pids");
+	RUN_INSIDE(&exits, "--pids", "5", INSIDE, "fork", "-20");
+	expect_end(&exits, 1, "error");
+	cr_expect_geq(report_int(&exits, "processes.denied"), 1);
+	RUN_INSIDE(&aborts, "--pids", "5", "--", "sh", "-c", "/opt/inside fork 20; kill -ABRT $$");
+	expect_end(&aborts, 134, "pids");
+	RUN_INSIDE(&unharmed, "--", "sh", "-c", "kill -ABRT $$");
+	expect_end(&unharmed, 134, "signal");
 }
 
 Test(run_limits, nofile)

@@ -275,3 +275,34 @@ Test(usage, theft_is_shared_at_an_edge)
 	/* A quarter of an hour without a switch does not overflow. */
 	cr_assert_eq(slice_stolen(0, 450000 * ms, 900000 * ms, 0) / (int64_t)ms, 450000);
 }
+
+/* The kernel's own SIGKILL is the OOM killer's unless a limit of CPU time may have sent it; a mark
+ * as victim alone comes to who was dying already. */
+Test(usage, whom_the_oom_killer_ended)
+{
+	static const struct {
+		uint32_t fate;
+		bool oom;
+	} rows[] = {
+		{ 0, false },
+		{ METER_MAIN_KILLED, true },
+		{ METER_MAIN_OOM_VICTIM, false },
+		{ METER_MAIN_KILLED | METER_MAIN_OOM_VICTIM, true },
+		{ METER_MAIN_KILLED | METER_MAIN_CPU_LIMIT, false },
+		{ METER_MAIN_KILLED | METER_MAIN_CPU_LIMIT | METER_MAIN_OOM_VICTIM, true },
+		{ METER_MAIN_POLICY, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct meter_slot a = armed(), b = armed();
+		struct meter_usage u;
+
+		b.main_fate = rows[i].fate;
+		usage_between(&a, 1000, &b, 2000, 1, false, PAGE, &u);
+		cr_expect_eq(u.main_oom, rows[i].oom, "row %zu", i);
+		cr_expect_eq(u.main_policy, (rows[i].fate & METER_MAIN_POLICY) != 0, "row %zu", i);
+		/* Of another invocation, it is nobody's. */
+		usage_between(&a, 1000, &b, 2000, 2, false, PAGE, &u);
+		cr_expect(!u.main_oom && !u.main_policy, "row %zu", i);
+	}
+}

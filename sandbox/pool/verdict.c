@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* From what is known of an end to its verdict: see verdict.h. No system calls. */
+#include "pool/verdict.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+const char *verdict_text(enum verdict verdict)
+{
+	static const char *const text[] = {
+		[VERDICT_OK] = "ok",
+		[VERDICT_ERROR] = "error",
+		[VERDICT_SIGNAL] = "signal",
+		[VERDICT_TIMEOUT] = "timeout",
+		[VERDICT_CPU_TIMEOUT] = "cpu_timeout",
+		[VERDICT_OOM] = "oom",
+		[VERDICT_PIDS] = "pids",
+		[VERDICT_OUTPUT_LIMIT] = "output_limit",
+		[VERDICT_DENIED] = "denied",
+		[VERDICT_LAUNCH_ERROR] = "launch_error",
+		[VERDICT_CANCELLED] = "cancelled",
+	};
+
+	return text[verdict];
+}
+
+static bool counted(uint64_t v)
+{
+	return v != UINT64_MAX && v > 0;
+}
+
+static enum verdict of_signal(const struct ending *end, int sig)
+{
+	if (sig == SIGKILL && (end->metered ? end->main_oom : counted(end->oom_kills)))
+		return VERDICT_OOM;
+	if (sig == SIGSYS && end->policy_kills && (!end->metered || end->main_policy))
+		return VERDICT_DENIED;
+	if (sig == SIGABRT && counted(end->pids_denied))
+		return VERDICT_PIDS;
+	return VERDICT_SIGNAL;
+}
+
+enum verdict verdict_of(const struct ending *end)
+{
+	if (end->killed)
+		return end->cause;
+	if (!end->ran)
+		return VERDICT_LAUNCH_ERROR;
+	if (end->output_cut)
+		return VERDICT_OUTPUT_LIMIT;
+	if (end->denied_most)
+		return VERDICT_DENIED;
+	if (WIFSIGNALED(end->status))
+		return of_signal(end, WTERMSIG(end->status));
+	return end->status ? VERDICT_ERROR : VERDICT_OK;
+}
