@@ -256,6 +256,30 @@ int BPF_PROG(meter_timer, struct hrtimer *timer)
 	return 0;
 }
 
+/* ---- what the policy refuses --------------------------------------------------------------- */
+
+/*
+ * A call about which the policy asks its listener is refused even when a signal takes the question
+ * back before the listener has read it. Only the kernel's own counter of questions has it then.
+ */
+static __always_inline __u64 notif_of(struct task_struct *t)
+{
+	if (!bpf_core_field_exists(t->seccomp.filter))
+		return 0;
+	return (__u64)BPF_CORE_READ(t, seccomp.filter, notif);
+}
+
+static __always_inline __u64 notif_next(__u64 notif)
+{
+	__u64 id = 0;
+
+	if (notif)
+		bpf_probe_read_kernel(
+			&id, sizeof(id),
+			(void *)(notif + bpf_core_field_offset(struct notification, next_id)));
+	return id;
+}
+
 /* ---- life and death ----------------------------------------------------------------------- */
 
 SEC("tp_btf/sched_process_fork")
@@ -263,7 +287,7 @@ int BPF_PROG(meter_fork, struct task_struct *parent, struct task_struct *child)
 {
 	__u64 id = task_cgroup_id(child), at;
 	struct meter_target *target = bpf_map_lookup_elem(&by_cgroup, &id);
-	struct record r = { .state = ASLEEP };
+	struct record r = { .state = ASLEEP, .entered = NEWBORN };
 	struct meter_slot *s;
 	struct meter_ctl *c;
 	__u32 slot;
@@ -309,7 +333,7 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(meter_exec, struct task_struct *t, pid_t old_pid, struct linux_binprm *bprm)
 {
 	struct record *r = task_record(t);
-	__u64 at, minor, major, rd, wr;
+	__u64 at, minor, major, rd, wr, notif, asked;
 	struct meter_slot *s;
 	struct meter_ctl *c;
 	__u32 slot;
@@ -327,6 +351,8 @@ int BPF_PROG(meter_exec, struct task_struct *t, pid_t old_pid, struct linux_binp
 	major = t->maj_flt;
 	rd = t->ioac.read_bytes;
 	wr = t->ioac.write_bytes;
+	notif = notif_of(t);
+	asked = notif_next(notif);
 	bpf_spin_lock(&s->lock);
 	live = s->gen == r->gen;
 	if (live) {
@@ -337,6 +363,8 @@ int BPF_PROG(meter_exec, struct task_struct *t, pid_t old_pid, struct linux_binp
 		if (c->flags & METER_BEGIN_AT_EXEC && s->base_epoch != s->epoch) {
 			s->base_epoch = s->epoch;
 			s->main_tgid = t->tgid;
+			s->notif = notif;
+			s->notif_begin = s->notif_end = asked;
 			s->base_ns = at;
 			s->base = s->now;
 			s->base.started -= s->processes;
@@ -359,7 +387,7 @@ int BPF_PROG(meter_exit, struct task_struct *t)
 	struct meter_slot *s;
 	struct meter_ctl *c;
 	__u32 slot, one = 1;
-	__u64 at, signal;
+	__u64 at, signal, asked;
 
 	if (!r)
 		return 0;
@@ -377,6 +405,7 @@ int BPF_PROG(meter_exit, struct task_struct *t)
 	/* mark_victim's argument is a task on new kernels and a bare number on old ones; what it
 	 * leaves behind is the same on both, and names the victim for certain. */
 	oom = last && t->signal->oom_mm;
+	asked = notif_next(s->notif);
 	bpf_spin_lock(&s->lock);
 	live = s->gen == r->gen;
 	if (live) {
@@ -384,6 +413,7 @@ int BPF_PROG(meter_exit, struct task_struct *t)
 		if (last && s->processes)
 			s->processes--;
 		s->now.oom_kills += oom;
+		slot_note_asked(s, asked);
 		if (oom && slot_is_main(s, t))
 			s->main_fate |= METER_MAIN_OOM_VICTIM;
 	}
@@ -449,6 +479,7 @@ int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_str
 	struct record *r;
 	struct meter_slot *s;
 	struct meter_ctl *c;
+	__u64 asked;
 	__u32 slot;
 	__s32 code;
 
@@ -467,12 +498,20 @@ int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_str
 		code = BPF_CORE_READ(info, si_code);
 	else
 		code = (__u64)info ? SI_KERNEL : 0;
+	asked = notif_next(s->notif);
+	if (asked) {
+		bpf_spin_lock(&s->lock);
+		slot_note_asked(s, asked);
+		bpf_spin_unlock(&s->lock);
+	}
 	/* SEND_SIG_PRIV; no process can send it. */
 	if (sig == SIGKILL && code == SI_KERNEL)
 		signal_by_kernel(s, t);
 	/* From itself, by its policy: the registers are still those of the call. */
-	if (sig == SIGSYS && code == SYS_SECCOMP && t == bpf_get_current_task_btf())
+	if (sig == SIGSYS && code == SYS_SECCOMP && t == bpf_get_current_task_btf()) {
+		r->entered |= TRAPPED;
 		signal_by_policy(slot, s, c, t);
+	}
 	event_emit(slot, s, c, bpf_ktime_get_ns(), METER_EV_SIGNAL, t, sig,
 		   (__u64)(__u32)code << 32 | (__u32)(bpf_get_current_pid_tgid() >> 32));
 	return 0;
@@ -760,6 +799,7 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 	const struct meter_ctl *c;
 	struct meter_slot *s;
 	__u32 slot, entered;
+	bool hidden;
 
 	if (!r)
 		return 0;
@@ -768,23 +808,31 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 	s = traced_slot(&slot, &c);
 	if (!s)
 		return 0;
-	/* A newborn returns from a call that it never made, with 0. A signal may come before the
-	 * answer does: then there is none, and the call comes again or fails with EINTR. */
-	if (!entered && ret < 0) {
+	hidden = !(entered & ENTERED);
+	/* Out of no call of its own, or of one that ended with a signal: that is on record. */
+	if (hidden && entered & (NEWBORN | TRAPPED))
+		return 0;
+	/* A signal may come before the answer does: then there is none, and the call comes again or
+	 * fails with EINTR. */
+	if (hidden && ret < 0) {
 		event_denied(slot, s, regs, ret);
 		return 0;
 	}
+	/* Not denied by us, and yet not made: a filter of the function's own has answered, with any
+	 * number that it liked, also to what the policy would have refused. Or its sys_enter was
+	 * passed over, as happens to a program that is running already on this CPU. */
+	if (hidden)
+		__sync_fetch_and_add(&s->now.missed, 1);
 	/* After rt_sigreturn(2) there is no number. */
 	if ((__s32)nr < 0)
 		return 0;
 	/* No policy of ours lets a call of the other two tables pass. */
 	if (call_arch() != ARCH_X86_64 || (nr & NR_X32)) {
-		__sync_fetch_and_add(&s->now.missed, 1);
+		if (!hidden)
+			__sync_fetch_and_add(&s->now.missed, 1);
 		return 0;
 	}
 	if (nr == NR_connect || nr == NR_bind) {
-		if (!entered)
-			__sync_fetch_and_add(&s->now.missed, 1);
 		trace_socket(slot, s, regs, entered, nr == NR_bind, ret);
 		return 0;
 	}
@@ -802,10 +850,6 @@ int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 	 * changed while it ran: all of its calls go on record. */
 	if (!(flags & WRITES) && nr != NR_openat2)
 		return 0;
-	/* Without a sys_enter it was passed over, as happens to a program that is running already
-	 * on this CPU, or a filter of the function's own has answered and nothing was opened. */
-	if (!entered)
-		__sync_fetch_and_add(&s->now.missed, 1);
 	event_open(slot, s, path, flags, ret);
 	return 0;
 }

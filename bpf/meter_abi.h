@@ -92,6 +92,12 @@ struct meter_slot {
 	__u32 main_fate; /* METER_MAIN_*, what it met in this epoch */
 	__u32 pad;
 	__u64 killed_args[6];
+	/* What the policy asks its listener about, each question with a number one higher; the
+	 * kernel's address of the counter (0: no listener), what it was when this epoch began, and
+	 * when a process last ended or got a signal. It is there as long as the listener is. */
+	__u64 notif;
+	__u64 notif_begin;
+	__u64 notif_end;
 	struct meter_counters now;
 	struct meter_counters base;
 };
@@ -196,7 +202,7 @@ struct meter_event_denied {
 };
 
 _Static_assert(sizeof(struct meter_counters) == 192, "meter_counters has padding");
-_Static_assert(sizeof(struct meter_slot) == 216 + 2 * 192, "meter_slot has padding");
+_Static_assert(sizeof(struct meter_slot) == 240 + 2 * 192, "meter_slot has padding");
 _Static_assert(sizeof(struct meter_ctl) == 24, "meter_ctl has padding");
 _Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
 _Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");

@@ -25,7 +25,9 @@ enum {
 	FD_OTHER = 8, /* a socket of another family */
 	FD_FILE = 16, /* no socket */
 	FD_ALL = FD_UNIX | FD_INET | FD_OTHER | FD_FILE,
-	HOOKED = 32
+	HOOKED = 32,
+	NEWBORN = 64,  /* comes out of a call that its parent made */
+	TRAPPED = 128, /* a filter has answered with SIGSYS: there is no result */
 };
 
 enum thread_state { ASLEEP, QUEUED, RUNNING };
@@ -38,7 +40,7 @@ struct record {
 	__u32 leader;
 	__u32 throttled; /* while QUEUED, and only with the right epoch: see meter_slot */
 	__u32 throttle_epoch;
-	__u32 entered;	   /* while traced: ENTERED, FD_*, HOOKED */
+	__u32 entered;	   /* while traced: the flags above */
 	__u32 slept_alone; /* when it woke up nobody else ran or waited */
 	__u32 pad;
 	__u64 queued_ns;
@@ -252,6 +254,7 @@ static __always_inline __u64 slot_settle(struct meter_slot *s, const struct mete
 		s->rss_peak_pages = s->rss_pages;
 		s->killed_arch = 0;
 		s->main_fate = 0;
+		s->notif = 0;
 	}
 	return at;
 }
@@ -295,6 +298,13 @@ static __always_inline void slot_move(struct meter_slot *s, struct record *r, __
 static __always_inline bool slot_is_main(const struct meter_slot *s, const struct task_struct *t)
 {
 	return s->base_epoch == s->epoch && s->main_tgid == (__u32)t->tgid;
+}
+
+/* asked: read before the lock was taken. */
+static __always_inline void slot_note_asked(struct meter_slot *s, __u64 asked)
+{
+	if (s->notif && (__s64)(asked - s->notif_end) > 0)
+		s->notif_end = asked;
 }
 
 /* Where this invocation began: by user space's word, or at its exec. */

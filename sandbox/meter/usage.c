@@ -85,6 +85,9 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	if (end->epoch == epoch) {
 		ret->main_oom = oom_killed(end->main_fate);
 		ret->main_policy = end->main_fate & METER_MAIN_POLICY;
+		ret->listened = end->notif != 0;
+		ret->asked_from = end->notif_begin;
+		ret->asked = end->notif_end - end->notif_begin;
 	}
 	ret->killed_arch = end->epoch == epoch ? end->killed_arch : 0;
 	ret->killed_call = end->killed_call;

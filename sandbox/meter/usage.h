@@ -48,8 +48,12 @@ struct meter_usage {
 	uint32_t killed_call;
 	uint64_t killed_args[6];
 	uint64_t policy_kills; /* such calls; the one above is the last */
+	bool listened;	       /* its policy has a listener; the next two are known */
+	uint64_t asked_from;   /* the number of the first question to it */
+	uint64_t asked;	 /* how many there were, until the last end of a process or signal to one */
 	uint64_t missed; /* switches that the kernel hid, made up from its CPU clock; with a trace,
-			    also calls of which it hid one side */
+			    also calls of which it, or a filter of
+			    the function's own, hid one side */
 };
 
 /* Moves a copy of a slot forward to at_ns, as its next event would; returns the date, which is the

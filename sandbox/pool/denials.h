@@ -22,8 +22,12 @@ struct denial {
 struct denials {
 	struct denial kinds[DENIALS_KINDS];
 	size_t n;
-	uint64_t total;	  /* all calls */
-	uint64_t unnamed; /* calls of kinds that had no room any more */
+	uint64_t total;	  /* all calls that were taken */
+	uint64_t unnamed; /* of these, calls of kinds that had no room any more */
+	/* Refused, too, but a signal ended the wait for the answer before the call was taken, so
+	 * that nobody knows which it was. One that begins anew after the signal is another call. */
+	uint64_t overtaken;
+	uint64_t next_id; /* the kernel numbers the calls; 0: of the next one not known */
 };
 
 /*
@@ -33,5 +37,8 @@ struct denials {
  * call then waits for ever and must be killed.
  */
 int denials_take(struct denials *denials, int listener);
+
+/* All that were refused, with a name or without. */
+uint64_t denials_all(const struct denials *denials);
 
 #endif

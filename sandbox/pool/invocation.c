@@ -227,18 +227,21 @@ static void move_output(struct watch *w)
 static void on_denied(struct watch *w)
 {
 	struct pollfd *p = &w->fds[WATCH_DENIED];
+	struct meter_usage now;
 	int r;
 
 	if (!(p->revents & POLLIN)) {
 		p->fd = -1; /* POLLHUP: the last process under the policy is gone */
 		return;
 	}
+	if (!w->inv->denials.next_id && metering_now(w->metering, &now) > 0 && now.listened)
+		w->inv->denials.next_id = now.asked_from;
 	r = denials_take(&w->inv->denials, p->fd);
 	if (r < 0 && !w->killed) {
 		(void)cloche_err_sys(&w->inv->err, -r, "answer a denied system call");
 		kill_for(w, VERDICT_LAUNCH_ERROR);
 	}
-	if (w->inv->denials.total > DENIALS_MAX)
+	if (denials_all(&w->inv->denials) > DENIALS_MAX)
 		kill_for(w, VERDICT_DENIED);
 }
 
@@ -358,6 +361,7 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 	return verdict_of(&(struct ending){ .killed = w->killed,
 					    .cause = w->cause,
 					    .output_cut = w->cut,
+					    .denied_most = denials_all(&inv->denials) > DENIALS_MAX,
 					    .metered = m != NULL,
 					    .main_oom = m && m->main_oom,
 					    .main_policy = m && m->main_policy,
@@ -366,6 +370,13 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 					    .policy_kills = w->ctx->plan.policy.kills,
 					    .ran = inv->ran,
 					    .status = inv->status });
+}
+
+/* The last ones may have been taken back, and so may all: the meter knows how many there were. */
+static void settle_denials(struct denials *d, const struct metered *m)
+{
+	if (!m->why && m->usage.listened && m->usage.asked > denials_all(d))
+		d->overtaken = m->usage.asked - d->total;
 }
 
 static void finish_trace(const struct watch *w)
@@ -406,6 +417,7 @@ static void settle(struct watch *w, bool peak_reset)
 	}
 	if (w->killed && w->cause == VERDICT_TIMEOUT)
 		inv->overshoot_ns = dead_ns - w->deadline_ns;
+	settle_denials(&inv->denials, &inv->metered);
 	inv->verdict = find_verdict(w, inv);
 	finish_trace(w);
 }

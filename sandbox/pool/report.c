@@ -96,7 +96,7 @@ static json_t *message(const struct invocation *inv, const struct spec *spec)
 	case VERDICT_OUTPUT_LIMIT:
 		return json_string("the output limit was reached");
 	case VERDICT_DENIED:
-		if (inv->denials.total > DENIALS_MAX)
+		if (denials_all(&inv->denials) > DENIALS_MAX)
 			return json_sprintf("more than %d system calls were denied", DENIALS_MAX);
 		return killed_for(inv);
 	case VERDICT_CANCELLED:
@@ -187,6 +187,15 @@ static json_t *denied(const struct report *r)
 		json_array_append_new(list, denied_one(m->killed_arch, m->killed_call,
 						       m->killed_args, 1, "SIGSYS"));
 	return list;
+}
+
+/* Between two that were taken it shows by their numbers; of the first and the last ones only the
+ * meter knows. */
+static bool counts_overtaken(const struct report *r)
+{
+	const struct meter_usage *m = metered(r->inv);
+
+	return reports_denied(r) && m && m->listened;
 }
 
 static uint64_t processes_peak(const struct report *r)
@@ -309,6 +318,8 @@ static void add_figures(json_t *j, const struct report *r)
 				      "peak", number(m ? m->peak : processes_peak(r)), "denied",
 				      number(ran ? inv->usage.pids_denied : NONE)));
 	json_object_set_new(j, "denied", denied(r));
+	json_object_set_new(j, "denied_overtaken",
+			    number(counts_overtaken(r) ? inv->denials.overtaken : NONE));
 	json_object_set_new(j, "trace",
 			    inv->metered.traced
 				    ? json_pack("{s:I, s:I, s:b}", "events",
@@ -407,6 +418,7 @@ static void degrade_unrun(json_t *list)
 					      "bill.contention_ns",
 					      "processes",
 					      "denied",
+					      "denied_overtaken",
 					      "trace" };
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
@@ -449,6 +461,11 @@ static void degrade_denied(json_t *list, const struct report *r, const struct me
 		degrade(list, "denied",
 			"the policy has no call denied with EPERM, may deny the "
 			"launch itself, or --nofile is below 64");
+	if (!counts_overtaken(r))
+		degrade(list, "denied_overtaken",
+			reports_denied(r) ? "only the meter knows of denied calls that were "
+					    "interrupted before they were taken"
+					  : "denied calls are not counted");
 	if (r->inv->denials.unnamed)
 		degrade(list, "denied", "there were more kinds than the list holds");
 	if (policy_kills(r) && m->policy_kills > 1)

@@ -192,6 +192,34 @@ static int word_deny(const char *arg)
 	return 0;
 }
 
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+/* The same while a child sends us signals as fast as it can, so that many are interrupted before
+ * anybody has taken notice of them. */
+static int word_deny_signalled(const char *arg)
+{
+	const struct sigaction act = { .sa_handler = on_signal }; /* no SA_RESTART: EINTR */
+	long n = atol(arg), interrupted = 0;
+	pid_t parent = getpid(), child;
+
+	(void)sigaction(SIGUSR1, &act, NULL);
+	child = fork();
+	if (child == 0)
+		while (kill(parent, SIGUSR1) == 0)
+			;
+	for (long i = 0; i < n; i++) {
+		if (syscall(SYS_mount, 1, 2, 3, 4, 5) == 0 || (errno != EPERM && errno != EINTR))
+			return 1;
+		interrupted += errno == EINTR;
+	}
+	(void)kill(child, SIGKILL);
+	printf("%ld interrupted\n", interrupted);
+	return 0;
+}
+
 /* Leaves something behind that the next invocation of this context must not find. */
 static int word_leave(const char *what)
 {
@@ -281,6 +309,7 @@ static const struct {
 	{ "flags", word_flags },
 	{ "queue", word_queue },
 	{ "eat-by-child", word_eat_by_child },
+	{ "deny-signalled", word_deny_signalled },
 };
 
 int main(int argc, char **argv)

@@ -29,19 +29,29 @@
 #define ID "00000000-0000-4000-8000-000000000000"
 
 /* Made so that its noise before the exec would show: it opens for writing and is denied. */
-static int confined(void *arg)
+static int confine(char **argv, uint32_t answer)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-	char **argv = arg;
 
 	rig_wait();
 	(void)open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mount), 0) || seccomp_load(ctx))
+	if (seccomp_rule_add(ctx, answer, SCMP_SYS(mount), 0) || seccomp_load(ctx))
 		return 3;
 	seccomp_release(ctx);
 	(void)syscall(SCMP_SYS(mount), 9, 9, 9, 9, 9);
 	execv(argv[0], argv);
 	return 127;
+}
+
+static int confined(void *arg)
+{
+	return confine(arg, SCMP_ACT_ERRNO(EPERM));
+}
+
+/* As a function's own filter may: the call is not made, and its caller is told that it was. */
+static int deceived(void *arg)
+{
+	return confine(arg, SCMP_ACT_ERRNO(0));
 }
 
 struct recording {
@@ -79,8 +89,8 @@ static void drain_until_end(struct trace_recorder *rec, struct child *c)
 	}
 }
 
-static void record(struct rig *r, uint32_t slot, size_t ring_bytes, char **argv,
-		   struct recording *ret)
+static void record_as(struct rig *r, uint32_t slot, size_t ring_bytes, int (*as)(void *),
+		      char **argv, struct recording *ret)
 {
 	struct cloche_err err = { 0 };
 	struct trace_recorder *rec;
@@ -91,7 +101,7 @@ static void record(struct rig *r, uint32_t slot, size_t ring_bytes, char **argv,
 	cr_assert(!trace_recorder_open(&rec, &r->meter, slot, f, ID, ring_bytes, &err), "%s",
 		  err.text);
 	rig_begin(r, true, true);
-	c = rig_spawn(r, confined, argv);
+	c = rig_spawn(r, as, argv);
 	rig_go(&c);
 	drain_until_end(rec, &c);
 	cr_assert_eq(rig_reap(&c, NULL), 0);
@@ -101,6 +111,12 @@ static void record(struct rig *r, uint32_t slot, size_t ring_bytes, char **argv,
 	cr_assert(!trace_json_read(f, "recording", &ret->trace, &err), "%s", err.text);
 	fclose(f);
 	cr_assert(ret->trace.ended);
+}
+
+static void record(struct rig *r, uint32_t slot, size_t ring_bytes, char **argv,
+		   struct recording *ret)
+{
+	record_as(r, slot, ring_bytes, confined, argv, ret);
 }
 
 static void recording_free(struct recording *rec)
@@ -115,6 +131,22 @@ static const struct trace_event *nth(const struct trace *t, uint32_t type, unsig
 		if (t->events[i].type == type && !n--)
 			return &t->events[i];
 	return NULL;
+}
+
+/* A call that is neither made nor denied by us is not on record, and the record says so. */
+Test(meter_trace, an_answer_of_success_to_a_call_that_was_not_made_is_missed)
+{
+	char *argv[] = { (char *)helper(), "mount", "5", NULL };
+	struct recording rec = { 0 };
+	struct rig r;
+
+	rig_open(&r, 331, 0);
+	record_as(&r, 331, 0, deceived, argv, &rec);
+	cr_expect_geq(rec.usage.missed, 5, "%lu missed", rec.usage.missed);
+	cr_expect(!rec.trace.complete);
+	cr_expect_null(nth(&rec.trace, METER_EV_DENIED, 0));
+	recording_free(&rec);
+	rig_close(&r);
 }
 
 Test(meter_trace, tells_what_was_done)

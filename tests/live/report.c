@@ -74,29 +74,12 @@ static bool named_in_degraded(const struct run *run, const char *path)
 Test(run_report, a_null_figure_is_named)
 {
 	static const char *const figures[] = {
-		"time.launch_ns",
-		"time.wall_ns",
-		"time.busy_ns",
-		"time.waiting_ns",
-		"time.idle_ns",
-		"cpu.on_cpu_ns",
-		"cpu.user_ns",
-		"cpu.system_ns",
-		"cpu.throttled_ns",
-		"cpu.runnable_ns",
-		"cpu.clocks.bpf_ns",
-		"memory.peak_bytes",
-		"io.read_bytes",
-		"io.write_bytes",
-		"network.rx_bytes",
-		"network.tx_bytes",
-		"processes.started",
-		"processes.peak",
-		"cpu.clocks.cgroup_ns",
-		"denied",
-		"trace",
-		"bill.contention_ns",
-		"memory.oom_kills",
+		"time.launch_ns",    "time.wall_ns",	"time.busy_ns",		"time.waiting_ns",
+		"time.idle_ns",	     "cpu.on_cpu_ns",	"cpu.user_ns",		"cpu.system_ns",
+		"cpu.throttled_ns",  "cpu.runnable_ns", "cpu.clocks.bpf_ns",	"memory.peak_bytes",
+		"io.read_bytes",     "io.write_bytes",	"network.rx_bytes",	"network.tx_bytes",
+		"processes.started", "processes.peak",	"cpu.clocks.cgroup_ns", "denied",
+		"denied_overtaken",  "trace",		"bill.contention_ns",	"memory.oom_kills",
 	};
 	cleanup_run struct run run = { 0 };
 
@@ -113,7 +96,8 @@ Test(run_report, what_never_ran_says_so)
 	static const char *const groups[] = {
 		"time.wall_ns",	      "cpu.on_cpu_ns",	  "memory.peak_bytes",
 		"io.read_bytes",      "network.rx_bytes", "processes.started",
-		"bill.contention_ns", "denied",		  "trace"
+		"bill.contention_ns", "denied",		  "trace",
+		"denied_overtaken"
 	};
 	cleanup_run struct run run = { 0 };
 
@@ -193,6 +177,25 @@ Test(run_report, a_flood_of_denied_calls_ends_the_run)
 	RUN_INSIDE(&run, "-t", "60s", INSIDE, "deny", "1000000");
 	expect_end(&run, 159, "denied");
 	cr_expect(strstr(report_text(&run, "message"), "10000") != NULL);
+}
+
+/* A signal may end the wait for an answer before anybody has read the question: each such call is
+ * counted all the same, and against the limit. */
+Test(run_report, denied_calls_that_signals_interrupt_are_counted)
+{
+	cleanup_run struct run run = { 0 }, flood = { 0 };
+	json_t *call;
+
+	test_needs("seccomp-listener");
+	RUN_INSIDE(&run, "--meter", "required", INSIDE, "deny-signalled", "3000");
+	expect_end(&run, 0, "ok");
+	call = json_array_get(report_get(&run, "denied"), 0);
+	cr_expect_eq(json_integer_value(json_object_get(call, "count")) +
+			     report_int(&run, "denied_overtaken"),
+		     3000, "%s", run.out);
+	cr_expect_geq(report_int(&run, "denied_overtaken"), atol(run.out));
+	RUN_INSIDE(&flood, "--meter", "required", "-t", "60s", INSIDE, "deny-signalled", "1000000");
+	expect_end(&flood, 159, "denied");
 }
 
 /* No listener can be there yet when the launch itself is denied: it must not wait for one. */
