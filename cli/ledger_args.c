@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/parse.h"
 #include "base/quote.h"
+#include "cli/own_line.h"
 #include "meter/ledger.h"
 #include "meter/trace_store.h"
 
@@ -53,12 +54,14 @@ void args_lost(const char *verb, const char *ledger, uint64_t records)
 {
 	char word[QUOTE_LEN];
 
-	if (records)
-		(void)fprintf(stderr,
-			      "cloche %s: ledger %s: %" PRIu64 " records were missing at its end, "
-			      "lost with the power or removed; this is noted in it ('cloche audit "
-			      "verify') and it goes on\n",
-			      verb, quote(word, ledger), records);
+	if (!records)
+		return;
+	own_line();
+	(void)fprintf(stderr,
+		      "cloche %s: ledger %s: %" PRIu64 " records were missing at its end, "
+		      "lost with the power or removed; this is noted in it ('cloche audit "
+		      "verify') and it goes on\n",
+		      verb, quote(word, ledger), records);
 }
 
 void args_incomplete(const char *verb, uint64_t records)

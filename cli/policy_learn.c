@@ -13,6 +13,7 @@
 #include "base/quote.h"
 #include "cli/cli.h"
 #include "cli/ledger_args.h"
+#include "cli/own_line.h"
 #include "cli/policy_view.h"
 #include "cli/run.h"
 #include "cli/run_options.h"
@@ -230,6 +231,7 @@ static int file_write(const struct lesson *l, const struct policy_learned *p,
 
 static void say(const char *text)
 {
+	own_line();
 	(void)fprintf(stderr, "cloche policy learn: %s\n", text);
 }
 
@@ -282,6 +284,7 @@ static void tell(struct lesson *l, const struct policy_learned *p)
 	qsort(seen->uses, seen->n, seen->n ? sizeof(*seen->uses) : 1, use_compare);
 	for (size_t i = 0; i < seen->n; i++)
 		n += refused(&seen->uses[i]);
+	own_line();
 	(void)fprintf(stderr,
 		      "cloche policy learn: %s: %zu calls seen, %zu rules, %zu would be denied%s\n",
 		      strcmp(l->file, "-") == 0 ? "standard output" : l->file, p->calls, p->rules,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `cloche run`: a command line in, an exit status and a report out. */
 #include "cli/cli.h"
+#include "cli/own_line.h"
 #include "cli/run.h"
 #include "cli/run_ledger.h"
 #include "cli/run_options.h"
@@ -20,17 +21,16 @@
 #include "pool/invocation.h"
 #include "pool/observer.h"
 #include "pool/report.h"
+#include "pool/stdio.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 struct run {
@@ -40,6 +40,8 @@ struct run {
 	struct report_context rc;
 	bool have_context;
 	struct invocation_io io;
+	struct stdio stdio;
+	struct cloche_err refused; /* a stream may not be one: nothing is run */
 	struct metering metering;
 	struct context_options how;
 	int report_fd;
@@ -52,6 +54,7 @@ struct run {
 
 static void complain(const struct run *run, const char *text)
 {
+	own_line();
 	fprintf(stderr, "cloche %s: %s\n", run->opt->verb, text);
 }
 
@@ -60,6 +63,7 @@ static void report_lost(const char *doing, const char *path)
 	int code = errno;
 	char shown[QUOTE_LEN];
 
+	own_line();
 	fprintf(stderr, "cloche run: %s %s: %s; the report goes to standard error\n", doing,
 		quote(shown, path), file_output_why(code));
 }
@@ -93,6 +97,7 @@ static void write_report(struct run *run, const char *line)
 		errno = -r;
 		report_lost("write", run->opt->report);
 	}
+	own_line();
 	(void)file_write_all(STDERR_FILENO, line, len);
 }
 
@@ -106,6 +111,7 @@ static void tell_line(const struct report *r)
 	if (!f)
 		return;
 	report_line(r, f);
+	own_line();
 	if (fclose(f) == 0)
 		(void)file_write_all(STDERR_FILENO, line, len);
 }
@@ -198,31 +204,18 @@ static int cancel_status(struct run *run)
 		       : 128 + SIGTERM;
 }
 
-/* Where the function's output goes: with an output limit, it passes through here. */
-static int open_outputs(struct run *run, struct cloche_err *err)
+static int open_streams(struct run *run, struct cloche_err *err)
 {
 	const struct run_options *opt = run->opt;
-	int o[2], e[2];
+	const int given[3] = { STDIN_FILENO, opt->out_fd >= 0 ? opt->out_fd : STDOUT_FILENO,
+			       opt->err_fd >= 0 ? opt->err_fd : STDERR_FILENO };
+	int r = stdio_open(&run->stdio, given, opt->spec.output_bytes, err);
 
-	run->how.out = opt->out_fd;
-	run->how.err = opt->err_fd;
-	run->how.far[0] = run->how.far[1] = -1;
-	if (opt->spec.output_bytes == 0 || opt->out_fd >= 0)
-		return 0;
-	if (pipe2(o, O_CLOEXEC) < 0 || pipe2(e, O_CLOEXEC) < 0)
-		return cloche_err_sys(err, errno, "pipe2");
-	if (fcntl(o[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(e[0], F_SETFL, O_NONBLOCK) < 0)
-		return cloche_err_sys(err, errno, "make a pipe non-blocking");
-	run->io.out = o[0];
-	run->how.out = run->how.err = o[1];
-	run->io.err = -1;
-	/* Both to one place (2>&1): through one pipe, so that their order stays. */
-	if (syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, STDOUT_FILENO, STDERR_FILENO) != 0) {
-		run->io.err = e[0];
-		run->how.err = e[1];
-	}
-	run->how.far[0] = o[0];
-	run->how.far[1] = e[0];
+	if (r < 0)
+		return r;
+	memcpy(run->how.streams, run->stdio.inside, sizeof(run->how.streams));
+	memcpy(run->how.far, run->stdio.far, sizeof(run->how.far));
+	run->io.stdio = &run->stdio;
 	return 0;
 }
 
@@ -307,6 +300,10 @@ static int run_one(struct run *run, int64_t requested_ns)
 				  .started_real_ns = clock_real_ns() };
 	int r = run_ledger_ready(&run->ledger, run->opt, &inv.err);
 
+	if (r == 0 && run->refused.code) {
+		inv.err = run->refused;
+		r = -inv.err.code;
+	}
 	if (r == 0 && !run->have_context)
 		r = create(run, &inv.err);
 	if (r < 0)
@@ -316,13 +313,15 @@ static int run_one(struct run *run, int64_t requested_ns)
 		run_trace_begin(&run->trace, run->opt, run->launcher.run_fd, &run->io.trace);
 		invocation_run(&run->ctx, &run->opt->spec, &run->io, requested_ns, &inv);
 		stream_state_restore(run->streams);
+		/* What is said from here on shall not pass for the end of the function's line. */
+		own_line_after(run->opt->err_fd < 0 && stdio_mid_line(&run->stdio));
 		run_trace_end(&run->trace, run->opt, &inv);
 	}
 	tell(run, &inv);
 	run->rc.start = "warm";
 	run->rc.replaced = NULL;
-	if (inv.output_err.code)
-		complain(run, inv.output_err.text);
+	if (inv.stream_err.code)
+		complain(run, inv.stream_err.text);
 	if (r == 0 && inv.verdict == VERDICT_LAUNCH_ERROR)
 		destroy(run);
 	else if (r == 0 && run->opt->repeat > 1)
@@ -330,7 +329,7 @@ static int run_one(struct run *run, int64_t requested_ns)
 	if (inv.verdict == VERDICT_CANCELLED)
 		return cancel_status(run);
 	/* What was written and got lost is no success of anybody. */
-	if (inv.verdict == VERDICT_OK && inv.output_err.code)
+	if (inv.verdict == VERDICT_OK && inv.stream_err.code)
 		return EXIT_LAUNCH;
 	return invocation_exit_status(&inv);
 }
@@ -350,8 +349,8 @@ static int run_all(struct run *run, int64_t started_ns)
 
 	try_outlive();
 	r = open_cancel(&run->io.cancel_fd, &err);
-	if (r == 0)
-		r = open_outputs(run, &err);
+	if (r == 0 && open_streams(run, &run->refused) < 0)
+		(void)cloche_err_stage(&run->refused, "streams");
 	if (r == 0)
 		r = launcher_open(&run->launcher, &err);
 	if (r == 0)
@@ -378,26 +377,21 @@ static int run_all(struct run *run, int64_t started_ns)
 
 int run_execute(const struct run_options *opt, int64_t started_ns)
 {
-	struct run run = {
-		.opt = opt,
-		.io = { .cancel_fd = -1, .out = -1, .err = -1, .metering = &run.metering },
-		.rc = { .start = "cold", .reuse = opt->repeat > 1 ? "context" : "none" },
-		.how = { .single = opt->repeat == 1, .out = -1, .err = -1 },
-		.trace = { .store = -1 },
-		.report_fd = -1
-	};
-	bool piped = opt->out_fd < 0;
-	int *const fds[] = { &run.io.cancel_fd, &run.io.out, &run.io.err, &run.report_fd };
+	struct run run = { .opt = opt,
+			   .io = { .cancel_fd = -1, .metering = &run.metering },
+			   .rc = { .start = "cold", .reuse = opt->repeat > 1 ? "context" : "none" },
+			   .how = { .single = opt->repeat == 1 },
+			   .stdio = { .far = { -1, -1, -1 } },
+			   .trace = { .store = -1 },
+			   .report_fd = -1 };
+	int *const fds[] = { &run.io.cancel_fd, &run.report_fd };
 	int status = run_all(&run, started_ns);
 
 	run_ledger_close(&run.ledger);
 	run_trace_close(&run.trace);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		fd_close(fds[i]);
-	if (piped) {
-		fd_close(&run.how.out);
-		fd_close(&run.how.err);
-	}
+	stdio_close(&run.stdio);
 	return status;
 }
 

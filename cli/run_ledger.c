@@ -7,6 +7,7 @@
 #include "cli/run_ledger.h"
 
 #include "cli/ledger_args.h"
+#include "cli/own_line.h"
 #include "cli/run_options.h"
 #include "meter/ledger.h"
 #include "meter/ledger_record.h"
@@ -61,9 +62,11 @@ const char *run_ledger_append(struct run_ledger *run, const struct run_options *
 		if (r == 0)
 			return NULL;
 	}
-	if (!run->said)
+	if (!run->said) {
+		own_line();
 		fprintf(stderr, "cloche %s: no safe record of this invocation: %s\n", opt->verb,
 			run->err.text);
+	}
 	run->said = true;
 	return run->err.text;
 }

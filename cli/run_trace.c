@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "cli/ledger_args.h"
+#include "cli/own_line.h"
 #include "cli/run_options.h"
 #include "meter/trace_live.h"
 #include "pool/invocation.h"
@@ -27,7 +28,7 @@ static FILE *open_file(struct run_trace *t, const struct run_options *opt)
 	char shown[QUOTE_LEN];
 	struct stat st;
 	FILE *f;
-	int fd;
+	int fd, code;
 
 	if (!path)
 		return NULL;
@@ -39,18 +40,23 @@ static FILE *open_file(struct run_trace *t, const struct run_options *opt)
 	}
 	fd = file_make_output(path);
 	f = fd < 0 ? NULL : fdopen(fd, "w");
+	code = fd < 0 ? -fd : errno;
 	t->opened = f != NULL;
-	if (!f)
+	if (!f) {
+		own_line();
 		fprintf(stderr, "cloche run: open %s: %s; there is no trace\n", quote(shown, path),
-			file_output_why(fd < 0 ? -fd : errno));
+			file_output_why(code));
+	}
 	return f;
 }
 
 /* Once: what is wrong with the folder is wrong for all of many invocations. */
 static void say_not_kept(struct run_trace *t, const char *why)
 {
-	if (!t->said)
+	if (!t->said) {
+		own_line();
 		fprintf(stderr, "cloche run: no trace is kept: %s\n", why);
+	}
 	t->said = true;
 }
 
@@ -108,6 +114,7 @@ void run_trace_end(struct run_trace *trace, const struct run_options *opt, struc
 				  : inv->metered.trace_code ? strerror(inv->metered.trace_code)
 							    : "nothing was recorded";
 
+		own_line();
 		fprintf(stderr, "cloche run: the trace could not be written to %s: %s\n",
 			quote(shown, opt->trace), why);
 	}

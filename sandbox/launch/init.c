@@ -130,13 +130,14 @@ static void say_started(const struct plan *p, const struct code *code, struct in
 
 /* ---- set-up --------------------------------------------------------------------------------- */
 
-static int take_output(struct plan *p, struct cloche_err *err)
+static int take_streams(struct plan *p, struct cloche_err *err)
 {
-	if ((p->out >= 0 && dup2(p->out, STDOUT_FILENO) < 0) ||
-	    (p->err >= 0 && dup2(p->err, STDERR_FILENO) < 0))
-		return cloche_err_sys(err, errno, "take standard output and error");
-	/* Else the function would write for a reader that is there no more. */
-	for (int i = 0; i < 2; i++)
+	/* In this order: standard output may be given what is standard error until then. */
+	for (int i = 0; i < 3; i++)
+		if (p->streams[i] >= 0 && dup2(p->streams[i], i) < 0)
+			return cloche_err_sys(err, errno, "take the standard streams");
+	/* Else the function would write for a reader that is there no more, or wait for itself. */
+	for (int i = 0; i < 3; i++)
 		if (p->far[i] >= 0)
 			(void)close(p->far[i]);
 	return 0;
@@ -196,7 +197,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct plan *p, struct cloche_err *err);
 } setup[] = {
-	{ "output", take_output },
+	{ "streams", take_streams },
 	{ "hostname", set_host_name },
 	{ "root", enter_root },
 	{ "oom score", try_outlive },

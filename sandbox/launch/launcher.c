@@ -212,20 +212,19 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 		   const struct context_options *options, struct context *ret,
 		   struct cloche_err *err)
 {
-	struct context ctx = { .slot = { .fd = -1 },
-			       .plan = { .cgroup = CGROUP_NONE,
-					 .control = -1,
-					 .single = options->single,
-					 .out = options->out,
-					 .err = options->err,
-					 .far = { options->far[0], options->far[1] } },
-			       .pid1 = -1,
-			       .control = -1,
-			       .listener = -1,
-			       .code = -1,
-			       .made_ns = clock_now_ns() };
+	struct context ctx = {
+		.slot = { .fd = -1 },
+		.plan = { .cgroup = CGROUP_NONE, .control = -1, .single = options->single },
+		.pid1 = -1,
+		.control = -1,
+		.listener = -1,
+		.code = -1,
+		.made_ns = clock_now_ns()
+	};
 	int r;
 
+	memcpy(ctx.plan.streams, options->streams, sizeof(ctx.plan.streams));
+	memcpy(ctx.plan.far, options->far, sizeof(ctx.plan.far));
 	rootfs_init(&ctx.plan.rootfs);
 	r = slot_take(launcher->run_fd, sweep, &launcher->layout, &ctx.slot, err);
 	if (r == 0)

@@ -39,8 +39,8 @@ struct plan {
 	bool single;		     /* one function process only */
 	const struct layout *layout; /* with slot: for pid 1 when it is the last to leave */
 	struct slot slot;
-	int out, err; /* its standard output and error; -1: the caller's */
-	int far[2];   /* the other ends of these; -1: none */
+	int streams[3]; /* its standard streams; -1: the caller's */
+	int far[3];	/* the other ends of these; -1: none */
 	struct shared *shared;
 };
 

@@ -32,6 +32,7 @@ void stream_state_keep(struct stream_state ret[static 3])
 						 .pipe_size = fcntl(fd, F_GETPIPE_SZ),
 						 .owner = owner,
 						 .locked = holds_lock(fd) };
+		terminal_keep(fd, &ret[fd].terminal);
 	}
 }
 
@@ -54,6 +55,7 @@ static void unlock(int fd)
 
 static void restore(int fd, const struct stream_state *was)
 {
+	terminal_restore(fd, &was->terminal);
 	if (fcntl(fd, F_GETFL) != was->flags)
 		(void)fcntl(fd, F_SETFL, was->flags);
 	if (fcntl(fd, F_GETSIG) != was->signal)

@@ -11,7 +11,7 @@
 #include "launch/launcher.h"
 #include "launch/spec.h"
 #include "meter/trace_live.h"
-#include "pool/output.h"
+#include "pool/stdio.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -27,9 +27,8 @@ enum {
 	WATCH_WALL,
 	WATCH_CPU,
 	WATCH_CANCEL,
-	WATCH_OUT,
-	WATCH_ERR,
-	WATCH_DENIED,
+	WATCH_STREAM, /* three of them */
+	WATCH_DENIED = WATCH_STREAM + 3,
 	WATCH_N
 };
 
@@ -49,8 +48,8 @@ struct watch {
 	struct pollfd fds[WATCH_N];
 	int64_t start_ns, deadline_ns;
 	unsigned waits; /* deadlines that came before the exec was done */
-	uint64_t cpu_base_ns, output_room;
-	struct output *copies; /* of the two streams; NULL: they are the caller's own */
+	uint64_t cpu_base_ns;
+	struct stdio *stdio;
 	int cancel_fd;
 	uint64_t launch_cpu_ns; /* what the function process had used before its exec: ours */
 	bool more;		/* events to be drained at once */
@@ -118,17 +117,16 @@ static void check_cpu_time(struct watch *w)
 
 /*
  * On a busy host a waking process waits for its turn for milliseconds; a deadline cannot. And one
- * that wakes on the function's CPU keeps the function from dying while it sees to it. Not where
- * this process also copies the function's output or its trace: that is work, which the function
- * could pile up.
+ * that wakes on the function's CPU keeps the function from dying while it sees to it. Not when this
+ * process begins to copy the function's streams, and not where it copies its trace: that is work,
+ * which the function could pile up.
  */
 static void try_be_prompt(struct watch *w)
 {
 	struct sched_param p = { .sched_priority = 1 };
 	cpu_set_t other;
 
-	w->prompt =
-		!w->copies && !w->traced && sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
+	w->prompt = !w->traced && sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
 	if (!w->prompt)
 		return;
 	(void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &p);
@@ -138,20 +136,21 @@ static void try_be_prompt(struct watch *w)
 		(void)sched_setaffinity(0, sizeof(other), &other);
 }
 
-static void be_as_usual(const struct watch *w)
+static void be_as_usual(struct watch *w)
 {
 	struct sched_param p = { 0 };
 
 	if (!w->prompt)
 		return;
+	w->prompt = false;
 	(void)sched_setscheduler(0, SCHED_OTHER, &p);
 	(void)sched_setaffinity(0, sizeof(w->cpus), &w->cpus);
 }
 
 static void on_started(struct watch *w, const struct init_msg *m)
 {
-	/* Not before: what the launch used is not the function's, and a small quota would stretch it
-	 * to seconds. */
+	/* Not before: what the launch used is not the function's, and a small quota would stretch
+	 * it to seconds. */
 	if (cgroup_set_quota(&w->ctx->plan.cgroup, &w->ctx->plan.cpu, &w->inv->err) < 0)
 		give_up(w, 0, NULL);
 	/* The call of execve: pid 1 may be told before the new image is in place (the kernel ends a
@@ -207,20 +206,24 @@ static void on_moved(struct watch *w, int r, const struct cloche_err *err)
 		w->cut = true; /* what came at the very end, too */
 		kill_for(w, VERDICT_OUTPUT_LIMIT);
 	}
-	if (r < 0 && !w->inv->output_err.code)
-		w->inv->output_err = *err;
+	if (r < 0 && !w->inv->stream_err.code)
+		w->inv->stream_err = *err;
 }
 
-static void move_output(struct watch *w)
+static void move_streams(struct watch *w)
 {
-	for (int i = 0; i < 2; i++) {
-		struct pollfd *p = &w->fds[WATCH_OUT + i];
+	for (int i = 0; i < 3; i++) {
+		struct pollfd *p = &w->fds[WATCH_STREAM + i];
+		struct bridge *b = w->stdio->bridges[i];
 		struct cloche_err err = { 0 };
 
-		if (p->fd >= 0 && p->revents)
-			on_moved(w, output_move(&w->copies[i], &w->output_room, &err), &err);
-		if (w->copies)
-			*p = output_wait(&w->copies[i]);
+		if (!b)
+			continue;
+		if (p->fd >= 0 && p->revents) {
+			be_as_usual(w);
+			on_moved(w, bridge_move(b, &w->stdio->room, &err), &err);
+		}
+		*p = bridge_wait(b);
 	}
 }
 
@@ -291,7 +294,7 @@ static void watch_once(struct watch *w)
 		w->fds[WATCH_CANCEL].fd = -1;
 		kill_for(w, VERDICT_CANCELLED);
 	}
-	move_output(w);
+	move_streams(w);
 }
 
 /* Nothing survives: processes that the function left behind end with it. */
@@ -309,13 +312,20 @@ static int64_t end_all(struct watch *w)
 	return clock_now_ns();
 }
 
+/* What was written before a deadline is not to hold up for ever who is to keep it. */
 static void flush_output(struct watch *w)
 {
-	for (int i = 0; w->copies && i < 2; i++) {
+	bool hurried = w->killed && w->cause != VERDICT_OUTPUT_LIMIT;
+
+	for (int i = 1; i < 3; i++) {
+		struct bridge *b = w->stdio->bridges[i];
 		struct cloche_err err = { 0 };
 
-		on_moved(w, output_flush(&w->copies[i], &w->output_room, w->cancel_fd, &err), &err);
+		if (b)
+			on_moved(w, bridge_flush(b, &w->stdio->room, w->cancel_fd, hurried, &err),
+				 &err);
 	}
+	stdio_end(w->stdio);
 }
 
 static uint64_t minus(uint64_t now, uint64_t base)
@@ -436,20 +446,6 @@ static int begin(struct watch *w, const struct metering_trace *trace)
 	return r;
 }
 
-static int open_copies(struct watch *w, const struct invocation_io *io)
-{
-	if (io->out < 0)
-		return 0;
-	w->copies = calloc(2, sizeof(*w->copies));
-	if (!w->copies)
-		return cloche_err_sys(&w->inv->err, ENOMEM, "copy the output");
-	output_init(&w->copies[0], io->out, STDOUT_FILENO);
-	output_init(&w->copies[1], io->err, STDERR_FILENO);
-	for (int i = 0; i < 2; i++)
-		w->fds[WATCH_OUT + i] = output_wait(&w->copies[i]);
-	return 0;
-}
-
 void invocation_run(struct context *ctx, const struct spec *spec, const struct invocation_io *io,
 		    int64_t requested_ns, struct invocation *ret)
 {
@@ -459,7 +455,7 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 			   .inv = ret,
 			   .metering = io->metering,
 			   .live = io->trace.live,
-			   .output_room = spec->output_bytes,
+			   .stdio = io->stdio,
 			   .cancel_fd = io->cancel_fd,
 			   .first = ctx->pid1 < 0,
 			   .base = &base };
@@ -472,6 +468,10 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 	if (spec->cpu_time_ns)
 		w.fds[WATCH_CPU].fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	w.fds[WATCH_CANCEL].fd = io->cancel_fd;
+	stdio_begin(w.stdio);
+	for (int i = 0; i < 3; i++)
+		if (w.stdio->bridges[i])
+			w.fds[WATCH_STREAM + i] = bridge_wait(w.stdio->bridges[i]);
 
 	if (!w.first)
 		cgroup_read(&ctx->plan.cgroup, &base);
@@ -479,15 +479,13 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 	peak_reset = w.first || cgroup_reset_peak(&ctx->plan.cgroup);
 	if (w.fds[WATCH_WALL].fd < 0 || (spec->cpu_time_ns && w.fds[WATCH_CPU].fd < 0))
 		(void)cloche_err_sys(&ret->err, errno, "timerfd_create");
-	else if (uuid_v4(ret->request_id, &ret->err) == 0 && open_copies(&w, io) == 0 &&
-		 begin(&w, &io->trace) == 0)
+	else if (uuid_v4(ret->request_id, &ret->err) == 0 && begin(&w, &io->trace) == 0)
 		while (!w.ended)
 			watch_once(&w);
 	settle(&w, peak_reset);
 	ret->launch_ns = ret->ran ? w.start_ns - requested_ns : clock_now_ns() - requested_ns;
 	fd_close(&w.fds[WATCH_WALL].fd);
 	fd_close(&w.fds[WATCH_CPU].fd);
-	free(w.copies);
 }
 
 int invocation_exit_status(const struct invocation *inv)

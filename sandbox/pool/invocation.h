@@ -16,6 +16,7 @@
 
 struct context;
 struct spec;
+struct stdio;
 
 /* One event handed to one context, from "go" to the verdict. */
 struct invocation {
@@ -29,7 +30,7 @@ struct invocation {
 	int64_t overshoot_ns;	 /* deadline to the last process's end; -1: no deadline was hit */
 	int status;		 /* as wait4(2); meaningless for VERDICT_LAUNCH_ERROR */
 	bool ran;
-	struct cloche_err output_err; /* some of the output could not be passed on */
+	struct cloche_err stream_err; /* something could not be passed on */
 	bool left_processes;	      /* some outlived the function's own end and were killed */
 	bool killed;		      /* by a limit or the caller's wish: by way of its cgroup */
 	bool told; /* pid 1 has told its status and rusage; else SIGKILL and nothing */
@@ -46,7 +47,7 @@ struct invocation {
 /* What the invocation listens to besides its context. */
 struct invocation_io {
 	int cancel_fd; /* readable: the caller wants an end; -1: none */
-	int out, err;  /* read ends to copy to 1 and 2, counted for the output limit; -1: none */
+	struct stdio *stdio;
 	struct metering *metering; /* armed for the context */
 	struct metering_trace trace;
 };

@@ -22,7 +22,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 /* A figure that was not measured. */
@@ -203,23 +202,6 @@ static uint64_t processes_peak(const struct report *r)
 	return r->inv->ran && r->context->invocation == 1 ? r->inv->usage.pids_peak : NONE;
 }
 
-/* A standard stream that is a socket of the host's: what goes through it belongs to the cgroup in
- * which it was made. */
-static bool foreign_socket(const struct report *r)
-{
-	for (int fd = 0; fd < 3; fd++) {
-		int domain = AF_UNSPEC;
-		socklen_t len = sizeof(domain);
-
-		if (fd > 0 && r->spec->output_bytes)
-			continue;
-		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-		    (domain == AF_INET || domain == AF_INET6))
-			return true;
-	}
-	return false;
-}
-
 static void add_time(json_t *j, const struct invocation *inv)
 {
 	const struct meter_usage *m = metered(inv);
@@ -300,7 +282,7 @@ static void add_figures(json_t *j, const struct report *r)
 {
 	const struct invocation *inv = r->inv;
 	const struct meter_usage *m = metered(inv);
-	bool ran = inv->ran, foreign = foreign_socket(r);
+	bool ran = inv->ran;
 
 	add_time(j, inv);
 	add_cpu(j, inv);
@@ -309,9 +291,8 @@ static void add_figures(json_t *j, const struct report *r)
 			    json_pack("{s:o, s:o}", "read_bytes", number(m ? m->read_bytes : NONE),
 				      "write_bytes", number(m ? m->write_bytes : NONE)));
 	json_object_set_new(j, "network",
-			    json_pack("{s:o, s:o, s:o}", "rx_bytes",
-				      number(m && !foreign ? m->rx_bytes : NONE), "tx_bytes",
-				      number(m && !foreign ? m->tx_bytes : NONE), "loopback_bytes",
+			    json_pack("{s:o, s:o, s:o}", "rx_bytes", number(m ? m->rx_bytes : NONE),
+				      "tx_bytes", number(m ? m->tx_bytes : NONE), "loopback_bytes",
 				      number(m ? m->lo_bytes : NONE)));
 	json_object_set_new(j, "processes",
 			    json_pack("{s:o, s:o, s:o}", "started", number(m ? m->started : NONE),
@@ -436,10 +417,6 @@ static void degrade_metered(json_t *list, const struct report *r, const struct m
 
 	for (size_t i = 0; !m && i < sizeof(figures) / sizeof(figures[0]); i++)
 		degrade(list, figures[i], r->inv->metered.why);
-	if (m && foreign_socket(r))
-		degrade(list, "network",
-			"a standard stream is a socket of the host's, whose bytes "
-			"are not the function's");
 	if (m && !m->complete)
 		degrade(list, "meter", "a thread went unseen: the figures may be short");
 	if (!r->inv->metered.traced)
@@ -485,8 +462,8 @@ static json_t *degraded(const struct report *r)
 
 	if (r->unrecorded)
 		degrade(list, "ledger", r->unrecorded);
-	if (r->inv->output_err.code)
-		degrade(list, "output", r->inv->output_err.text);
+	if (r->inv->stream_err.code)
+		degrade(list, "streams", r->inv->stream_err.text);
 	if (!r->inv->ran) {
 		degrade_unrun(list);
 		return list;
