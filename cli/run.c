@@ -219,6 +219,16 @@ static int open_streams(struct run *run, struct cloche_err *err)
 	return 0;
 }
 
+/* The function's: the caller's own, or what leads to a bridge. */
+static void keep_streams(struct run *run)
+{
+	int fds[3];
+
+	for (int i = 0; i < 3; i++)
+		fds[i] = run->stdio.inside[i] >= 0 ? run->stdio.inside[i] : i;
+	stream_state_keep(run->streams, fds);
+}
+
 static void destroy(struct run *run)
 {
 	struct cloche_err err = { 0 };
@@ -360,7 +370,7 @@ static int run_all(struct run *run, int64_t started_ns)
 		return EXIT_LAUNCH;
 	}
 	open_report(run);
-	stream_state_keep(run->streams);
+	keep_streams(run);
 	for (unsigned i = 0; i < run->opt->repeat; i++) {
 		int s = run_one(run, i == 0 ? started_ns : clock_now_ns());
 

@@ -21,18 +21,20 @@ static bool holds_lock(int fd)
 	       strstr(text, "lock:") != NULL;
 }
 
-void stream_state_keep(struct stream_state ret[static 3])
+void stream_state_keep(struct stream_state ret[static 3], const int fds[static 3])
 {
-	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+	for (int i = 0; i < 3; i++) {
 		struct f_owner_ex owner = { 0 };
+		int fd = fds[i];
 
 		(void)fcntl(fd, F_GETOWN_EX, &owner);
-		ret[fd] = (struct stream_state){ .flags = fcntl(fd, F_GETFL),
-						 .signal = fcntl(fd, F_GETSIG),
-						 .pipe_size = fcntl(fd, F_GETPIPE_SZ),
-						 .owner = owner,
-						 .locked = holds_lock(fd) };
-		terminal_keep(fd, &ret[fd].terminal);
+		ret[i] = (struct stream_state){ .fd = fd,
+						.flags = fcntl(fd, F_GETFL),
+						.signal = fcntl(fd, F_GETSIG),
+						.pipe_size = fcntl(fd, F_GETPIPE_SZ),
+						.owner = owner,
+						.locked = holds_lock(fd) };
+		terminal_keep(fd, &ret[i].terminal);
 	}
 }
 
@@ -70,7 +72,7 @@ static void restore(int fd, const struct stream_state *was)
 
 void stream_state_restore(const struct stream_state state[static 3])
 {
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		if (state[fd].flags >= 0)
-			restore(fd, &state[fd]);
+	for (int i = 0; i < 3; i++)
+		if (state[i].flags >= 0)
+			restore(state[i].fd, &state[i]);
 }

@@ -16,6 +16,7 @@
  * Not set back, as it is what streams are for: the offset in a file, what is in a pipe.
  */
 struct stream_state {
+	int fd;	   /* borrowed */
 	int flags; /* F_GETFL; -1: it is not open */
 	int signal, pipe_size;
 	struct f_owner_ex owner;
@@ -23,7 +24,8 @@ struct stream_state {
 	bool locked; /* the caller holds a lock by it, which is not ours to give up */
 };
 
-void stream_state_keep(struct stream_state ret[static 3]);
+/* fds: what the function gets as its streams. */
+void stream_state_keep(struct stream_state ret[static 3], const int fds[static 3]);
 void stream_state_restore(const struct stream_state state[static 3]);
 
 #endif
