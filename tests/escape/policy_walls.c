@@ -231,6 +231,14 @@ Test(policy_walls, huge_pages, .fini = pool_restore)
 	expect_refused_inside("hugetlb", dir);
 }
 
+/* What the host shows depends on its kernel: 6.4 and what it was built with. */
+Test(policy_walls, merged_memory)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+
+	expect_refused_inside("merge", dir);
+}
+
 /* Calls that no filter sees, and those that take of a number which all of the host shares. */
 Test(policy_walls, rings)
 {

@@ -5,9 +5,9 @@
  * so that conditions are met. libFuzzer: build with clang -fsanitize=fuzzer,address,undefined.
  */
 #include "base/err.h"
-#include "launch/policy_compile.h"
 #include "launch/policy_oci.h"
 #include "launch/policy_rules.h"
+#include "launch/policy_stack.h"
 #include "tests/lib/bpf_sim.h"
 
 #include <linux/audit.h>
@@ -42,12 +42,14 @@ static uint64_t pick(const struct policy_entry *e, size_t n, unsigned int index,
 	return v;
 }
 
-static void compare(const struct policy_table *table, const struct sock_fprog *prog)
+static void compare(const struct policy_stack *stack, const struct sock_fprog *prog)
 {
 	for (int nr = -1; nr < 470; nr++) {
 		size_t n;
-		const struct policy_entry *e = policy_table_find(table, nr, &n);
+		const struct policy_entry *e = policy_table_find(stack->table, nr, &n);
 
+		if (n == 0 && stack->n_walls)
+			e = policy_table_find(&stack->walls[0].table, nr, &n);
 		for (unsigned int round = 0; round < (n ? 15 : 1); round++) {
 			struct seccomp_data d = { .nr = nr, .arch = AUDIT_ARCH_X86_64 };
 			uint64_t args[6];
@@ -56,16 +58,33 @@ static void compare(const struct policy_table *table, const struct sock_fprog *p
 			for (unsigned int i = 0; i < 6; i++)
 				d.args[i] = args[i] = pick(e, n, i, round);
 			check(bpf_sim_run(prog, &d, &found));
-			check(found == policy_table_decide(table, nr, args, NULL));
+			check(found == policy_stack_decide(stack, nr, args, NULL));
 		}
 	}
+}
+
+/* Alone or with the walls behind it. */
+static int compile(const struct policy_table *table, enum policy_walls walls,
+		   struct cloche_err *err)
+{
+	struct policy_stack stack;
+	struct sock_fprog prog = { 0 };
+	int rc = policy_stack_open(table, walls, &stack, err);
+
+	if (rc < 0)
+		return rc;
+	rc = policy_stack_compile(&stack, &prog, err);
+	if (rc == 0)
+		compare(&stack, &prog);
+	free(prog.filter);
+	policy_stack_close(&stack);
+	return rc;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct policy_profile profile;
 	struct policy_table table;
-	struct sock_fprog prog = { 0 };
 	struct cloche_err err = { 0 };
 	int rc = policy_profile_parse("fuzz", (const char *)data, size, expect_one_line, NULL,
 				      &profile, &err);
@@ -75,10 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	rc = policy_table_build("fuzz", &profile, &table, &err);
 	if (rc == 0) {
-		rc = policy_compile(&table, NULL, 0, &prog, &err);
-		if (rc == 0)
-			compare(&table, &prog);
-		free(prog.filter);
+		rc = compile(&table, size % 2 ? POLICY_WALLS_OFFLINE : POLICY_WALLS_NONE, &err);
 		policy_table_free(&table);
 	}
 	check((rc == 0) == (err.text[0] == '\0'));

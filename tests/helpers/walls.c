@@ -255,6 +255,15 @@ static void by_hugetlb(void)
 		(void)shmctl((int)id, IPC_RMID, NULL);
 }
 
+/* Pages that a kernel thread compares with those of everybody. */
+static void by_merge(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	say(madvise(p, 4096, MADV_MERGEABLE), "MADV_MERGEABLE");
+	say(prctl(67 /* PR_SET_MEMORY_MERGE, since 6.4 */, 1, 0, 0, 0), "PR_SET_MEMORY_MERGE");
+}
+
 /* ---- files that the host uses, too ---- */
 
 static void by_lease(void)
@@ -343,7 +352,7 @@ static const struct {
 	{ "xattr", by_xattr },	    { "filter", by_filter }, { "option", by_option },
 	{ "hugetlb", by_hugetlb },  { "lease", by_lease },   { "ring", by_ring },
 	{ "ioctl", by_ioctl },	    { "socket", by_socket }, { "inet", by_inet },
-	{ "usual", usual_options },
+	{ "usual", usual_options }, { "merge", by_merge },
 };
 
 int main(int argc, char **argv)
