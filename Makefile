@@ -119,7 +119,7 @@ $(foreach t,$(LIVE_SRC),$(eval $(t:%.c=$(B)/%): $(t)))
 $(B)/helpers/%: tests/helpers/%.c
 	$(call say,HELPER,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 $(WARN) -static -o $@ $< -lpthread
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 $(WARN) -static -o $@ $(filter %.c,$^) -lpthread
 
 $(B)/tests/bench/%: tests/bench/%.c $(B)/libcloche.a
 	$(call say,BENCH,$@)

@@ -81,3 +81,23 @@ void host_try_pin(const char *ns, const char *pin)
 	(void)close(fd);
 	(void)mount(ns, path, NULL, MS_BIND, NULL);
 }
+
+bool host_bpffs_is_mounted(void)
+{
+	struct statfs st;
+
+	return !statfs(HOST_BPFFS, &st) && (unsigned long)st.f_type == BPF_FS_MAGIC;
+}
+
+int host_bpffs_lock(struct cloche_err *err)
+{
+	cleanup_fd int fd = -1;
+
+	if (!host_bpffs_is_mounted() &&
+	    mount("bpf", HOST_BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return cloche_err_sys(err, errno, "mount a BPF file system at '" HOST_BPFFS "'");
+	fd = open(HOST_BPFFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || flock(fd, LOCK_EX))
+		return cloche_err_sys(err, errno, "lock '" HOST_BPFFS "'");
+	return TAKE_FD(fd);
+}

@@ -2,6 +2,8 @@
 #ifndef CLOCHE_LAUNCH_HOST_H
 #define CLOCHE_LAUNCH_HOST_H
 
+#include <stdbool.h>
+
 struct cloche_err;
 
 /*
@@ -25,5 +27,12 @@ int host_lock(int run_fd, const char *name, struct cloche_err *err);
  */
 int host_pin_open(int run_fd, const char *pin);
 void host_try_pin(const char *ns, const char *pin);
+
+/* Where BPF programs and maps are kept. lock: mounts it where it is not, and returns the directory,
+ * locked: nobody else loads or removes meanwhile. */
+#define HOST_BPFFS "/sys/fs/bpf"
+
+bool host_bpffs_is_mounted(void);
+int host_bpffs_lock(struct cloche_err *err);
 
 #endif

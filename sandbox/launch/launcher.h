@@ -4,6 +4,7 @@
 
 #include "launch/init.h"
 #include "launch/layout.h"
+#include "launch/locks.h"
 #include "launch/plan.h"
 #include "launch/slot.h"
 
@@ -21,6 +22,7 @@ struct spec;
 struct launcher {
 	int run_fd;
 	struct layout layout;
+	struct locks locks;
 };
 
 struct context {
@@ -57,6 +59,10 @@ int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_
 /* Starts a function process; for the first one pid 1 is made, which completes the context before,
  * for each further one the context must have been renewed. The next message is about it. */
 int context_go(struct context *ctx, struct cloche_err *err);
+
+/* How many of its processes were killed, since it was last started, for holding too many file
+ * locks. */
+uint64_t context_locks_refused(const struct context *ctx);
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err);
 

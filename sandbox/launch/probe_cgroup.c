@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "launch/locks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -319,4 +320,13 @@ int probe_use_device_bpf(struct probe_job *job)
 	if (syscall(SYS_bpf, BPF_PROG_ATTACH, &attr, sizeof(attr)) < 0)
 		return probe_say(job, errno, "attach a device program to a cgroup");
 	return probe_say(job, 0, "a device program was attached");
+}
+
+int probe_use_locks(struct probe_job *job)
+{
+	struct cloche_err err = { 0 };
+	int r = locks_try(&err);
+
+	return r < 0 ? probe_say(job, -r, "count file locks")
+		     : probe_say(job, 0, "the programs that count were attached");
 }

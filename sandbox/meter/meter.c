@@ -17,23 +17,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "launch/host.h"
 #include "meter/usage.h"
 #include "bpf/meter_abi.h"
 #include "meter.skel.h"
 
-#define BPFFS	 "/sys/fs/bpf"
 #define HASH_LEN 16
 
 _Static_assert(sizeof(struct meter_slot) <= sizeof(((struct meter_context *)0)->begin),
@@ -71,7 +68,7 @@ static int path_of_version(char *buf, size_t size, const char *name, struct cloc
 	/* Room for the longest suffix, so that it cannot be cut later. */
 	if (n < 0 || (size_t)n >= sizeof(leaf) - sizeof("-new"))
 		return cloche_err_set(err, ENAMETOOLONG, "meter '%s': name too long", name);
-	return path_join(buf, size, BPFFS, leaf, err);
+	return path_join(buf, size, HOST_BPFFS, leaf, err);
 }
 
 /* "NAME-" and 16 hexadecimal digits, with or without "-new": ours, and of no longer name's. */
@@ -87,27 +84,6 @@ static bool is_version_of(const char *entry, const char *name)
 }
 
 /* ---- the file system ---------------------------------------------------------------------- */
-
-static bool bpffs_is_mounted(void)
-{
-	struct statfs st;
-
-	return !statfs(BPFFS, &st) && (unsigned long)st.f_type == BPF_FS_MAGIC;
-}
-
-/* Returns the directory, locked: nobody else loads or removes meanwhile. */
-static int bpffs_lock(struct cloche_err *err)
-{
-	cleanup_fd int fd = -1;
-
-	if (!bpffs_is_mounted() &&
-	    mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
-		return cloche_err_sys(err, errno, "mount a BPF file system at '" BPFFS "'");
-	fd = open(BPFFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || flock(fd, LOCK_EX))
-		return cloche_err_sys(err, errno, "lock '" BPFFS "'");
-	return TAKE_FD(fd);
-}
 
 /* Unlinks the pins of one version; under the lock. A version in use stays: -EBUSY. */
 static int version_remove(int root, const char *entry)
@@ -159,9 +135,9 @@ int meter_remove(const char *name, struct cloche_err *err)
 {
 	cleanup_fd int root = -1;
 
-	if (!bpffs_is_mounted())
+	if (!host_bpffs_is_mounted())
 		return 0;
-	root = bpffs_lock(err);
+	root = host_bpffs_lock(err);
 	if (root < 0)
 		return root;
 	if (versions_remove(root, name, NULL))
@@ -352,7 +328,7 @@ int meter_open(struct meter *m, const char *name, struct cloche_err *err)
 	if (r && r != -ENOENT)
 		return cloche_err_sys(err, -r, "open the meter's pins in '%s'", fresh.path);
 	if (r) {
-		root = bpffs_lock(err);
+		root = host_bpffs_lock(err);
 		if (root < 0)
 			return root;
 		r = open_pinned(&fresh); /* somebody else loaded it while we waited */
@@ -416,7 +392,7 @@ int meter_watch_network(struct meter *m, int cgroup_fd, struct cloche_err *err)
 	(void)snprintf(pin, sizeof(pin), "out_%llu", (unsigned long long)st.st_ino);
 	if (!faccessat(m->dir, pin, F_OK, 0))
 		return 0;
-	root = bpffs_lock(err);
+	root = host_bpffs_lock(err);
 	if (root < 0)
 		return root;
 	if (!faccessat(m->dir, pin, F_OK, 0))
@@ -467,7 +443,7 @@ static int link_trace(const struct meter *m, size_t i, struct cloche_err *err)
 
 int meter_trace_on(const struct meter *m, struct cloche_err *err)
 {
-	cleanup_fd int root = bpffs_lock(err);
+	cleanup_fd int root = host_bpffs_lock(err);
 	cleanup_fd int lock = -1;
 	int r = 0;
 
@@ -496,7 +472,7 @@ void meter_trace_off(const struct meter *m, int *lock)
 
 	if (*lock < 0)
 		return;
-	root = bpffs_lock(NULL);
+	root = host_bpffs_lock(NULL);
 	if (root >= 0 && !flock(*lock, LOCK_EX | LOCK_NB))
 		for (size_t i = 0; i < 2; i++)
 			(void)unlinkat(m->dir, trace_links[i], 0);
@@ -692,7 +668,7 @@ static void state_read_pins(struct meter_state *s, const char *name)
 {
 	const char *own = strrchr(s->path, '/') + 1;
 	struct dirent *d;
-	DIR *dir = opendir(BPFFS);
+	DIR *dir = opendir(HOST_BPFFS);
 
 	while (dir && (d = readdir(dir)))
 		s->others += is_version_of(d->d_name, name) && strcmp(d->d_name, own) != 0;
@@ -714,7 +690,7 @@ int meter_state(struct meter_state *ret, const char *name, struct cloche_err *er
 	cleanup_file FILE *f = NULL;
 	int on = 0, r;
 
-	*ret = (struct meter_state){ .slots = METER_SLOTS, .mounted = bpffs_is_mounted() };
+	*ret = (struct meter_state){ .slots = METER_SLOTS, .mounted = host_bpffs_is_mounted() };
 	r = path_of_version(ret->path, sizeof(ret->path), name, err);
 	if (r)
 		return r;

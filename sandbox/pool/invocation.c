@@ -378,6 +378,7 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 					    .oom_kills = inv->usage.oom_kills,
 					    .pids_denied = inv->usage.pids_denied,
 					    .policy_kills = w->ctx->plan.policy.kills,
+					    .locks_refused = inv->locks_refused,
 					    .ran = inv->ran,
 					    .status = inv->status });
 }
@@ -428,6 +429,7 @@ static void settle(struct watch *w, bool peak_reset)
 	if (w->killed && w->cause == VERDICT_TIMEOUT)
 		inv->overshoot_ns = dead_ns - w->deadline_ns;
 	settle_denials(&inv->denials, &inv->metered);
+	inv->locks_refused = context_locks_refused(w->ctx);
 	inv->verdict = find_verdict(w, inv);
 	finish_trace(w);
 }

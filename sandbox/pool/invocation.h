@@ -39,6 +39,7 @@ struct invocation {
 	bool peak_known;
 	struct metered metered;
 	struct code code;
+	uint64_t locks_refused; /* processes killed for one file lock too many */
 	struct denials denials; /* counted only when the context's policy reports */
 	enum verdict verdict;
 	struct cloche_err err; /* VERDICT_LAUNCH_ERROR */

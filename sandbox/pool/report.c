@@ -97,6 +97,8 @@ static json_t *message(const struct invocation *inv, const struct spec *spec)
 	case VERDICT_DENIED:
 		if (denials_all(&inv->denials) > DENIALS_MAX)
 			return json_sprintf("more than %d system calls were denied", DENIALS_MAX);
+		if (inv->locks_refused)
+			return json_sprintf("it held more than %d file locks", LOCKS_MAX);
 		return killed_for(inv);
 	case VERDICT_CANCELLED:
 		return json_string("the caller asked for the end");

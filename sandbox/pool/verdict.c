@@ -33,6 +33,8 @@ static enum verdict of_signal(const struct ending *end, int sig)
 {
 	if (sig == SIGKILL && (end->metered ? end->main_oom : counted(end->oom_kills)))
 		return VERDICT_OOM;
+	if (sig == SIGKILL && end->locks_refused > 0)
+		return VERDICT_DENIED;
 	if (sig == SIGSYS && end->policy_kills && (!end->metered || end->main_policy))
 		return VERDICT_DENIED;
 	if (sig == SIGABRT && counted(end->pids_denied))

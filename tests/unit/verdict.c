@@ -65,6 +65,11 @@ static const struct {
 	CASE(SIGNAL, .status = DIED(SIGSYS)),
 	CASE(ERROR, METERED, .main_policy = true, .policy_kills = true, .status = EXITED(159)),
 
+	/* denied: file locks */
+	CASE(DENIED, METERED, .locks_refused = 1, .status = DIED(SIGKILL)),
+	CASE(ERROR, METERED, .locks_refused = 1, .status = EXITED(1)),
+	CASE(OOM, METERED, .locks_refused = 1, .main_oom = true, .status = DIED(SIGKILL)),
+
 	/* pids */
 	CASE(PIDS, METERED, .status = DIED(SIGABRT), .pids_denied = 1),
 	CASE(PIDS, .status = DUMPED(SIGABRT), .pids_denied = 3),

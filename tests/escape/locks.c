@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * File locks, which no limit of the kernel's counts: a context holds so many and no more, of
+ * whatever kind and however they came to be; and whoever lets go of them never meets the bound.
+ */
+#include "base/fd.h"
+#include "launch/locks.h"
+#include "tests/lib/env.h"
+#include "tests/lib/run.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Makes n locks by so many processes (0: by the command itself), more room than it needs. */
+static void hoard(struct run *run, const char *kind, const char *policy, unsigned n,
+		  unsigned processes)
+{
+	char count[16], by[16];
+
+	(void)snprintf(count, sizeof(count), "%u", n);
+	(void)snprintf(by, sizeof(by), "%u", processes);
+	RUN_INSIDE(run, "-m", "256M", ROOMY, "--nofile", "1000", "--policy", policy, "/opt/hoard",
+		   kind, count, by);
+}
+
+static void expect_said(const struct run *run, const char *kind, const char *want)
+{
+	cr_expect_str_eq(run->out, want, "%s: %s%s", kind, run->out, run->err);
+}
+
+/* By one process: it is the command, and dies. */
+static void expect_bound(const char *kind, const char *policy)
+{
+	cleanup_run struct run most = { 0 }, more = { 0 };
+
+	hoard(&most, kind, policy, LOCKS_MAX, 0);
+	expect_end(&most, 0, "ok");
+	hoard(&more, kind, policy, LOCKS_MAX + 900, 0);
+	expect_end(&more, 128 + SIGSYS, "denied");
+	cr_expect_str_eq(report_text(&more, "message"), "it held more than 4096 file locks");
+	cr_expect_str_eq(more.out, "");
+}
+
+/* By several, each of which has less: the one that is one too many dies. */
+static void expect_sum(const char *kind, unsigned processes)
+{
+	cleanup_run struct run run = { 0 };
+
+	hoard(&run, kind, "default", LOCKS_MAX + 900, processes);
+	expect_end(&run, 0, "ok");
+	expect_said(&run, kind, "4096 killed\n");
+}
+
+Test(escape_locks, of_one_process)
+{
+	expect_bound("lock-ofd-all", "default");
+}
+
+Test(escape_locks, on_what_is_read_only)
+{
+	expect_bound("lock-read-only-all", "strict");
+}
+
+Test(escape_locks, of_several_processes)
+{
+	expect_sum("lock-posix", 8);
+	expect_sum("lock-spread", 4);
+	expect_sum("lock-read-only", 30);
+	expect_sum("lock-flock", 8);
+}
+
+Test(escape_locks, by_unlocking)
+{
+	cleanup_run struct run run = { 0 };
+
+	/* The first one is there before the first cut. */
+	hoard(&run, "lock-split", "default", LOCKS_MAX + 900, 8);
+	expect_end(&run, 0, "ok");
+	cr_expect(strstr(run.out, "killed"), "%s", run.out);
+	cr_expect_leq(atoi(run.out), LOCKS_MAX);
+}
+
+/* Opened by somebody else: counted by itself. */
+Test(escape_locks, on_a_standard_stream)
+{
+	cleanup_run struct run run = { .input = "x" };
+
+	hoard(&run, "lock-stream", "default", LOCKS_MAX + 900, 0);
+	expect_end(&run, 128 + SIGSYS, "denied");
+}
+
+Test(escape_locks, nothing_is_left_for_the_next)
+{
+	for (int i = 0; i < 2; i++) {
+		cleanup_run struct run run = { 0 };
+
+		hoard(&run, "lock-ofd", "default", LOCKS_MAX, 8);
+		expect_said(&run, "lock-ofd", "4096 enough\n");
+	}
+}
+
+Test(escape_locks, whoever_lets_go_goes_on)
+{
+	cleanup_run struct run run = { 0 };
+
+	hoard(&run, "lock-let-go", "default", 2 * LOCKS_MAX, 0);
+	expect_end(&run, 0, "ok");
+	expect_said(&run, "lock-let-go", "8192 enough\n");
+}
+
+Test(escape_locks, a_crowd_on_the_same_files)
+{
+	cleanup_run struct run run = { 0 };
+
+	hoard(&run, "lock-crowd", "default", 3, 0);
+	expect_end(&run, 0, "ok");
+	expect_said(&run, "lock-crowd", "3 enough\n");
+}
+
+/* Its own, by the same hand, on the host: nobody is counted there. */
+Test(escape_locks, the_host_is_not_counted)
+{
+	cleanup_free char *helper = env_helper("hoard");
+	cleanup_run struct run run = { 0 };
+
+	RUN(&run, helper, "lock-posix-all", "5000");
+	cr_expect_str_eq(run.out, "5000 enough\n", "%s", run.err);
+}

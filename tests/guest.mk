@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+# What is tried in guests only.
+
+$(B)/helpers/hoard: $(wildcard tests/helpers/hoard/*)
