@@ -356,7 +356,7 @@ static int mount_bind(int tree, const struct rootfs_bind *b, int root, struct cl
 		return cloche_err_sys(
 			err, -at, "--bind: '%s' leads through a link that is not followed", b->dst);
 	if (at < 0)
-		return cloche_err_sys(err, -at, "--bind: make '%s' inside", b->dst);
+		return cloche_err_sys(err, -at, "--bind: make '%s' inside (openat2)", b->dst);
 	r = place(tree, at);
 	return r < 0 ? cloche_err_sys(err, -r, "--bind: mount '%s' inside (move_mount)", b->dst)
 		     : 0;

@@ -31,10 +31,11 @@ static bool counted(uint64_t v)
 
 static enum verdict of_signal(const struct ending *end, int sig)
 {
+	/* By the kernel for memory, or for locks: from inside one looks like the other. */
+	if (sig == SIGKILL && end->locks_refused > 0 && !counted(end->oom_kills))
+		return VERDICT_DENIED;
 	if (sig == SIGKILL && (end->metered ? end->main_oom : counted(end->oom_kills)))
 		return VERDICT_OOM;
-	if (sig == SIGKILL && end->locks_refused > 0)
-		return VERDICT_DENIED;
 	if (sig == SIGSYS && end->policy_kills && (!end->metered || end->main_policy))
 		return VERDICT_DENIED;
 	if (sig == SIGABRT && counted(end->pids_denied))

@@ -51,7 +51,7 @@ struct ending {
  *   oom     SIGKILL, and the OOM killer sent it; without the meter: and the OOM killer killed
  *           something in the context
  *   denied  SIGSYS, and the policy sent it; without the meter: and the policy has such calls; or
- *           SIGKILL, and processes were killed for file locks
+ *           SIGKILL, and processes were killed for file locks and none for memory
  *   pids    SIGABRT, and forks were refused: it gave up, as runtimes do that cannot go on without
  *           another process or thread
  *   signal  any other
