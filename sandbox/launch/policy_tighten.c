@@ -29,7 +29,8 @@ struct flow {
 	size_t n, from;
 	uint32_t arch;
 	struct acc in[BPF_MAXINSNS + 1];
-	bool used[BPF_MAXINSNS + 1]; /* somebody looks at what is in the accumulator there */
+	bool used[BPF_MAXINSNS + 1];   /* somebody looks at what is in the accumulator there */
+	bool joined[BPF_MAXINSNS + 1]; /* a jump comes here, not only who is in front */
 };
 
 static bool is_ja(const struct sock_filter *f)
@@ -85,6 +86,7 @@ static bool branch_known(const struct flow *w, const struct sock_filter *f, cons
 static void pass_known(struct flow *w)
 {
 	memset(w->in, 0, sizeof(w->in));
+	memset(w->joined, 0, sizeof(w->joined));
 	w->in[w->from].reached = true;
 	for (size_t i = w->from; i < w->n; i++) {
 		struct sock_filter *f = &w->f[i];
@@ -109,8 +111,10 @@ static void pass_known(struct flow *w)
 		if (is_branch(f)) {
 			meet(&w->in[i + 1 + f->jt], &out);
 			meet(&w->in[i + 1 + f->jf], &out);
+			w->joined[i + 1 + f->jt] = w->joined[i + 1 + f->jf] = true;
 		} else {
 			meet(&w->in[i + 1 + (is_ja(f) ? f->k : 0)], &out);
+			w->joined[i + 1 + (is_ja(f) ? f->k : 0)] |= is_ja(f);
 		}
 	}
 }
@@ -141,6 +145,37 @@ static bool one_bit(uint32_t k)
 	return k && !(k & (k - 1));
 }
 
+/* Whether nothing behind the comparison at i looks at what it compared. */
+static bool spent(const struct flow *w, size_t i)
+{
+	return !w->used[i + 1 + w->f[i].jt] && !w->used[i + 1 + w->f[i].jf];
+}
+
+/* A mask that clears the lowest bits and a comparison of the rest: two bounds of what is not
+ * masked, or one where the rest is nothing, and the next comparison need not load it again. */
+static void pass_bounds(struct flow *w)
+{
+	for (size_t i = w->from; i + 1 < w->n; i++) {
+		struct sock_filter *f = &w->f[i], *next = f + 1;
+		uint32_t low = ~f->k;
+
+		if (f->code != (BPF_ALU | BPF_AND | BPF_K) || (low & (low + 1)) ||
+		    low == UINT32_MAX || next->code != (BPF_JMP | BPF_JEQ | BPF_K) ||
+		    (next->k & low) || next->k + low == UINT32_MAX || !spent(w, i + 1) ||
+		    w->joined[i + 1])
+			continue;
+		if (next->k == 0) {
+			*next = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, low,
+							     next->jf, next->jt);
+			jump(f, 0);
+		} else if (next->jf < REACH_MAX) {
+			*f = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, next->k + low,
+							  (uint8_t)(next->jf + 1), 0);
+			next->code = BPF_JMP | BPF_JGE | BPF_K;
+		}
+	}
+}
+
 /* A mask of one bit and a comparison with it are one test of bits, which needs no mask; and two
  * such tests with one answer are one. */
 static void pass_bits(struct flow *w)
@@ -154,8 +189,7 @@ static void pass_bits(struct flow *w)
 			f->code = BPF_JMP | BPF_JSET | BPF_K;
 		if (i + 1 == w->n || next->code != (BPF_JMP | BPF_JSET | BPF_K))
 			continue;
-		if (f->code == (BPF_ALU | BPF_AND | BPF_K) && !(next->k & ~f->k) &&
-		    !w->used[i + 2 + next->jt] && !w->used[i + 2 + next->jf])
+		if (f->code == (BPF_ALU | BPF_AND | BPF_K) && !(next->k & ~f->k) && spent(w, i + 1))
 			jump(f, 0);
 		if (f->code == next->code && f->jf == 0 && f->jt == next->jt + 1 &&
 		    next->jf < REACH_MAX) {
@@ -235,6 +269,7 @@ size_t policy_tighten(struct sock_filter *insns, size_t n, size_t from, uint32_t
 		pass_known(&w);
 		pass_used(&w);
 		pass_bits(&w);
+		pass_bounds(&w);
 		pass_jumps(&w);
 		pass_known(&w); /* who is reached now */
 		pass_gaps(&w);
