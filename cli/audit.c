@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "cli/audit_verify.h"
 #include "cli/ledger_args.h"
 #include "meter/ledger.h"
 #include "meter/ledger_index.h"
@@ -14,12 +15,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
 static const char help[] =
-	"Usage: cloche audit verify [--key FILE.pub] [--json] [--ledger DIR]\n"
+	"Usage: cloche audit verify [--key FILE.pub] [--against LINE|FILE] [--json]\n"
+	"                           [--ledger DIR]\n"
+	"       cloche audit head [--key FILE] [--json] [--ledger DIR]\n"
 	"       cloche audit show [--request ID] [--json] [--ledger DIR]\n"
 	"       cloche audit seal [--key FILE] [--ledger DIR]\n"
 	"       cloche audit key FILE\n"
@@ -30,29 +32,40 @@ static const char help[] =
 	"Commands:\n"
 	"  verify   check every record; status 1 and the first broken one when it is not\n"
 	"           what was written, and where records are missing that a writer found\n"
-	"           gone and noted. A record torn by a crash at the very end is named,\n"
-	"           cut off by the next append, and no failure.\n"
+	"           gone and noted, or may be: where the file 'head', which knows the\n"
+	"           end, is or was missing, damaged or older than it. A record torn by a\n"
+	"           crash at the very end is named, cut off by the next append, and no\n"
+	"           failure. That all of it was put back to an older copy shows only\n"
+	"           with --against.\n"
+	"  head     where it ends now, as one line to be kept out of reach of whoever\n"
+	"           can write the ledger; signed when there is a key\n"
 	"  show     the records: root's all, everybody else's own\n"
 	"  seal     end the segment with a seal, signed when there is a key\n"
 	"  key      make a key: FILE signs, FILE.pub checks\n"
 	"  index    build the index for 'cloche bill' anew\n"
 	"Options:\n"
-	"  --key FILE      verify: every seal must be signed by this public key; seal:\n"
-	"                  sign with this key (default: seal.key in the ledger, if there)\n"
+	"  --key FILE      verify: every seal and line of --against must be signed by\n"
+	"                  this public key; seal, head: sign with this key (default:\n"
+	"                  seal.key in the ledger, if there)\n"
+	"  --against X     verify: the ledger must extend this line of 'audit head', or\n"
+	"                  all lines of this file; status 1 when one is not extended\n"
 	"  --request ID    show: this request's record only\n"
-	"  --json          one JSON object (verify) or one for each record (show)\n"
+	"  --json          one JSON object (verify, head) or one for each record (show)\n"
 	"  --ledger DIR    the ledger (default: $CLOCHE_LEDGER, else\n"
 	"                  " LEDGER_DIR ")\n"
 	"  -h, --help      this text\n"
 	"\n"
 	"Examples:\n"
 	"  cloche audit verify --key auditor.pub\n"
+	"  cloche audit head | ssh auditor 'cat >>heads'\n"
+	"  cloche audit verify --against heads\n"
 	"  cloche audit show --json | jq -r .usd\n";
 
-enum { OPT_KEY = 256, OPT_REQUEST, OPT_JSON, OPT_LEDGER };
+enum { OPT_KEY = 256, OPT_AGAINST, OPT_REQUEST, OPT_JSON, OPT_LEDGER };
 
 static const struct option options[] = {
 	{ "key", required_argument, NULL, OPT_KEY },
+	{ "against", required_argument, NULL, OPT_AGAINST },
 	{ "request", required_argument, NULL, OPT_REQUEST },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "ledger", required_argument, NULL, OPT_LEDGER },
@@ -61,137 +74,21 @@ static const struct option options[] = {
 };
 
 struct audit_args {
-	const char *ledger, *key, *request, *file;
+	const char *ledger, *key, *request, *against, *file;
 	bool json;
 	uint64_t shown;
-	json_t *lost; /* what the chain says is missing, and where */
 };
 
-static int out_of_memory(void)
+static int verify(struct audit_args *a)
 {
-	struct cloche_err err = { 0 };
-
-	(void)cloche_err_sys(&err, ENOMEM, "write JSON");
-	return args_failed("audit", &err);
+	return audit_verify(&(struct audit_proof){
+		.ledger = a->ledger, .key = a->key, .against = a->against, .json = a->json });
 }
 
-/* Records that were there are gone: nobody can tell whether the power took them or a hand. */
-static int lost_take(const struct ledger_entry *e, void *arg)
+static int head(struct audit_args *a)
 {
-	struct audit_args *a = arg;
-	char noted[CLOCK_ISO_LEN];
-	struct frame_repair note;
-
-	if (e->frame->type != FRAME_REPAIR)
-		return 0;
-	memcpy(&note, e->frame->body, sizeof(note));
-	if (!note.lost_frames)
-		return 0;
-	clock_format_iso(note.time_ns, noted);
-	if (json_array_append_new(a->lost,
-				  json_pack("{sI sI sI ss}", "before", (json_int_t)e->frame->number,
-					    "segment", (json_int_t)e->segment, "entries",
-					    (json_int_t)note.lost_frames, "noted_at", noted)) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
-static void lost_print(const struct audit_args *a)
-{
-	json_t *one;
-	size_t i;
-
-	json_array_foreach (a->lost, i, one)
-		(void)printf("missing: %" JSON_INTEGER_FORMAT
-			     " records before record %" JSON_INTEGER_FORMAT
-			     " (segment %" JSON_INTEGER_FORMAT "), as noted at %s\n",
-			     json_integer_value(json_object_get(one, "entries")),
-			     json_integer_value(json_object_get(one, "before")),
-			     json_integer_value(json_object_get(one, "segment")),
-			     json_string_value(json_object_get(one, "noted_at")));
-}
-
-static int verify_json(const struct audit_args *a, const struct ledger_finding *f)
-{
-	char hash[2 * FRAME_HASH + 1];
-	json_t *o;
-
-	(void)sodium_bin2hex(hash, sizeof(hash), f->end.hash, FRAME_HASH);
-	o = json_pack("{ss sb sI sI sI sI sI sI sI sI sI sO ss}", "schema", "cloche.audit/1",
-		      "intact", !f->broken && !f->lost_frames, "entries", (json_int_t)f->frames,
-		      "records", (json_int_t)f->records, "segments", (json_int_t)f->segments,
-		      "sealed", (json_int_t)f->sealed, "signed", (json_int_t)f->with_signature,
-		      "signed_by_key", (json_int_t)f->signer_known, "torn_bytes",
-		      (json_int_t)f->torn_bytes, "repairs", (json_int_t)f->repairs, "lost_entries",
-		      (json_int_t)f->lost_frames, "lost", a->lost, "last_sha256", hash);
-	if (o && f->broken)
-		(void)json_object_set_new(o, "broken",
-					  json_pack("{sI sI sI ss}", "number",
-						    (json_int_t)f->number, "segment",
-						    (json_int_t)f->segment, "offset",
-						    (json_int_t)f->offset, "why", f->text));
-	if (!o || json_dumpf(o, stdout, JSON_COMPACT) < 0) {
-		json_decref(o);
-		return out_of_memory();
-	}
-	json_decref(o);
-	(void)putchar('\n');
-	return f->broken || f->lost_frames;
-}
-
-static int verify_text(const struct audit_args *a, const struct ledger_finding *f)
-{
-	if (f->broken) {
-		(void)printf("broken at record %" PRIu64 " (segment %" PRIu64 ", byte %" PRIu64
-			     "): %s\n%" PRIu64 " records before it are as they were written\n",
-			     f->number, f->segment, f->offset, f->text, f->number - 1);
-		lost_print(a);
-		return 1;
-	}
-	if (f->lost_frames)
-		(void)printf("not whole: %" PRIu64 " records are missing, lost with the power or "
-			     "removed; what is left is as it was written:",
-			     f->lost_frames);
-	else
-		(void)printf("intact:");
-	(void)printf(" %" PRIu64 " records (%" PRIu64 " invocations) in %" PRIu64 " %s, %" PRIu64
-		     " sealed, %" PRIu64 " signed\n",
-		     f->frames, f->records, f->segments, f->segments == 1 ? "segment" : "segments",
-		     f->sealed, f->with_signature);
-	lost_print(a);
-	if (f->with_signature && !a->key)
-		(void)printf("note: whose signatures these are was not checked; --key FILE.pub "
-			     "does\n");
-	if (f->cut_bytes)
-		(void)printf("repaired: %" PRIu64
-			     " bytes of records that a crash had torn were cut "
-			     "off; 'cloche audit show' says where\n",
-			     f->cut_bytes);
-	if (f->torn_bytes)
-		(void)printf("torn: %s\n", f->text);
-	return f->lost_frames > 0;
-}
-
-static int audit_verify(struct audit_args *a)
-{
-	struct ledger_walk walk = { .each = lost_take, .arg = a };
-	struct ledger_finding f;
-	struct cloche_err err = { 0 };
-	unsigned char key[32];
-	int status;
-
-	if (a->key) {
-		if (ledger_key_public(a->key, key, &err) < 0)
-			return args_failed("audit", &err);
-		walk.public_key = key;
-	}
-	a->lost = json_array();
-	if (ledger_verify(a->ledger, &walk, &f, &err) < 0)
-		status = args_failed("audit", &err);
-	else
-		status = a->json ? verify_json(a, &f) : verify_text(a, &f);
-	json_decref(a->lost);
-	return status;
+	return audit_head(
+		&(struct audit_proof){ .ledger = a->ledger, .key = a->key, .json = a->json });
 }
 
 /* Openings, seals and repairs: root's view of the chain itself. */
@@ -202,9 +99,10 @@ static void show_mark(const struct ledger_entry *e)
 	(void)printf("%8" PRIu64 "  -- %s of segment %" PRIu64, e->frame->number,
 		     frame_type_text(e->frame->type), e->segment);
 	if (e->frame->type == FRAME_REPAIR) {
-		memcpy(&repair, e->frame->body, sizeof(repair));
-		(void)printf(": %" PRIu64 " torn bytes cut off, %" PRIu64 " records lost",
-			     repair.cut_bytes, repair.lost_frames);
+		(void)frame_repair_read(e->frame, &repair);
+		(void)printf(": %" PRIu64 " torn bytes cut off, %" PRIu64 " records lost, head %s",
+			     repair.cut_bytes, repair.lost_frames,
+			     ledger_head_state_text(repair.head));
 	}
 	(void)putchar('\n');
 }
@@ -280,8 +178,11 @@ static int audit_seal(struct audit_args *a)
 
 	if (r == 0)
 		r = ledger_seal(l, &err);
-	if (l)
-		args_lost("audit", a->ledger, ledger_repaired(l).lost_frames);
+	if (l) {
+		const struct ledger_repair found = ledger_repaired(l);
+
+		args_lost("audit", a->ledger, &found);
+	}
 	(void)ledger_close(l);
 	return r < 0 ? args_failed("audit", &err) : 0;
 }
@@ -317,15 +218,14 @@ static const struct {
 	int (*run)(struct audit_args *a);
 	bool file; /* takes one */
 } commands[] = {
-	{ "verify", audit_verify, false }, { "show", audit_show, false },
-	{ "seal", audit_seal, false },	   { "key", audit_key, true },
-	{ "index", audit_index, false },
+	{ "verify", verify, false },   { "head", head, false },	   { "show", audit_show, false },
+	{ "seal", audit_seal, false }, { "key", audit_key, true }, { "index", audit_index, false },
 };
 
 static int command_run(struct audit_args *a, int argc, char **argv)
 {
 	if (optind == argc)
-		return args_usage("audit", "say verify, show, seal, key or index");
+		return args_usage("audit", "say verify, head, show, seal, key or index");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(argv[optind], commands[i].name) != 0)
 			continue;
@@ -337,7 +237,7 @@ static int command_run(struct audit_args *a, int argc, char **argv)
 		a->file = argv[optind + 1];
 		return commands[i].run(a);
 	}
-	return args_usage("audit", "'%.80s' is none of verify, show, seal, key, index",
+	return args_usage("audit", "'%.80s' is none of verify, head, show, seal, key, index",
 			  argv[optind]);
 }
 
@@ -352,6 +252,8 @@ int cmd_audit(int argc, char **argv)
 			return fputs(help, stdout) < 0;
 		if (opt == OPT_KEY)
 			a.key = optarg;
+		else if (opt == OPT_AGAINST)
+			a.against = optarg;
 		else if (opt == OPT_REQUEST)
 			a.request = optarg;
 		else if (opt == OPT_LEDGER)

@@ -339,7 +339,7 @@ static int bill_show(const struct bill_args *a)
 	if (ledger_index_open(a->ledger, false, &index, &err) < 0 ||
 	    bill_make(&index, &a->query, &bill, &err) < 0)
 		return args_failed("bill", &err);
-	args_incomplete("bill", index.lost);
+	args_incomplete("bill", &index);
 	if (a->form == FORM_JSON)
 		(void)show_json(&bill, &a->query);
 	else if (a->form == FORM_CSV)

@@ -397,7 +397,7 @@ static int history_show(const struct cost_args *a)
 	q.by = BILL_BY_PRICES;
 	if (bill_make(&index, &q, &lists, &err) < 0)
 		return args_failed("cost", &err);
-	args_incomplete("cost", index.lost);
+	args_incomplete("cost", &index);
 	return history_print(a, &bill, &lists, base);
 }
 

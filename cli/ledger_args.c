@@ -8,6 +8,7 @@
 #include "base/quote.h"
 #include "cli/own_line.h"
 #include "meter/ledger.h"
+#include "meter/ledger_index.h"
 #include "meter/trace_store.h"
 
 #include <errno.h>
@@ -50,27 +51,53 @@ int args_failed(const char *verb, const struct cloche_err *err)
 	return 1;
 }
 
-void args_lost(const char *verb, const char *ledger, uint64_t records)
+static const char *head_was(enum ledger_head_state state)
+{
+	switch (state) {
+	case LEDGER_HEAD_MISSING:
+		return "was missing";
+	case LEDGER_HEAD_OLDER:
+		return "was older than it";
+	case LEDGER_HEAD_OTHER:
+		return "knew another record";
+	default:
+		return "was damaged";
+	}
+}
+
+void args_lost(const char *verb, const char *ledger, const struct ledger_repair *found)
 {
 	char word[QUOTE_LEN];
 
-	if (!records)
-		return;
-	own_line();
-	(void)fprintf(stderr,
-		      "cloche %s: ledger %s: %" PRIu64 " records were missing at its end, "
-		      "lost with the power or removed; this is noted in it ('cloche audit "
-		      "verify') and it goes on\n",
-		      verb, quote(word, ledger), records);
+	if (found->lost_frames || found->findings)
+		own_line();
+	if (found->lost_frames)
+		(void)fprintf(stderr,
+			      "cloche %s: ledger %s: %" PRIu64 " records were missing at its end, "
+			      "lost with the power or removed; this is noted in it ('cloche audit "
+			      "verify') and it goes on\n",
+			      verb, quote(word, ledger), found->lost_frames);
+	/* NEWER is what the line above says. */
+	if (found->findings && found->head != LEDGER_HEAD_NEWER)
+		(void)fprintf(stderr,
+			      "cloche %s: ledger %s: its file 'head' %s: records may have been "
+			      "removed from its end; this is noted in it ('cloche audit verify') "
+			      "and it goes on\n",
+			      verb, quote(word, ledger), head_was(found->head));
 }
 
-void args_incomplete(const char *verb, uint64_t records)
+void args_incomplete(const char *verb, const struct ledger_index *index)
 {
-	if (records)
+	if (index->lost)
 		(void)fprintf(stderr,
 			      "cloche %s: %" PRIu64 " records are missing from this ledger and not "
 			      "counted here; 'cloche audit verify' tells where\n",
-			      verb, records);
+			      verb, index->lost);
+	else if (index->unsure)
+		(void)fprintf(stderr,
+			      "cloche %s: records may have been removed from this ledger and are "
+			      "not counted here; 'cloche audit verify' tells why\n",
+			      verb);
 }
 
 static int instant_bad(const char *text, struct cloche_err *err)

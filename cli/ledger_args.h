@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 struct cloche_err;
+struct ledger_index;
+struct ledger_repair;
 
 /* What the verbs bill, cost and audit say and take in the same way. */
 
@@ -18,11 +20,12 @@ int args_refused(const char *verb, char **argv, int returned);
 /* "cloche VERB: text" on standard error; returns 1. */
 int args_failed(const char *verb, const struct cloche_err *err);
 
-/* One line on standard error that a writer found so many records gone (none: nothing is said). */
-void args_lost(const char *verb, const char *ledger, uint64_t records);
+/* A line on standard error for each kind of what a writer found: records gone, a head that no death
+ * leaves. Nothing is said of nothing. */
+void args_lost(const char *verb, const char *ledger, const struct ledger_repair *found);
 
-/* The same where sums are shown of a ledger that says itself that so many records are missing. */
-void args_incomplete(const char *verb, uint64_t records);
+/* The same where sums are shown of a ledger that lacks records, or may. */
+void args_incomplete(const char *verb, const struct ledger_index *index);
 
 /* An instant: 2026-01-02, 2026-01-02T03:04[:05][Z] (UTC), @SECONDS since 1970, or so long ago:
  * 7d, 24h, 90m. */

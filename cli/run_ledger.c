@@ -18,10 +18,16 @@
 /* Also to who asked for quiet: what was answered for before is not there any more. */
 static void say_lost(struct run_ledger *run, const struct run_options *opt)
 {
-	uint64_t lost = run->ledger ? ledger_repaired(run->ledger).lost_frames : 0;
+	struct ledger_repair found = { 0 }, all;
 
-	args_lost(opt->verb, opt->ledger, lost - run->lost_said);
-	run->lost_said = lost;
+	if (run->ledger)
+		found = ledger_repaired(run->ledger);
+	all = found;
+	found.lost_frames -= run->lost_said;
+	found.findings -= run->findings_said;
+	args_lost(opt->verb, opt->ledger, &found);
+	run->lost_said = all.lost_frames;
+	run->findings_said = all.findings;
 }
 
 int run_ledger_ready(struct run_ledger *run, const struct run_options *opt, struct cloche_err *err)

@@ -19,8 +19,9 @@ struct run_ledger {
 	struct ledger *ledger; /* opened when it is first asked for */
 	bool refused;
 	bool said;
-	uint64_t lost_said;    /* records found missing that were told of */
-	struct cloche_err err; /* why there is no safe record; code 0: there is */
+	uint64_t lost_said;	/* records found missing that were told of */
+	uint64_t findings_said; /* and heads that no death leaves */
+	struct cloche_err err;	/* why there is no safe record; code 0: there is */
 };
 
 /* Before an invocation: *err says why it must not be. 0 also when no ledger is kept, or when the

@@ -12,6 +12,7 @@
 #include "meter/ledger_head.h"
 #include "meter/ledger_key.h"
 #include "meter/ledger_record.h"
+#include "meter/ledger_witness.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +39,8 @@ struct ledger {
 	char *dir;
 	const struct ledger_io *io;
 	struct ledger_head head; /* as of the last time that the lock was held */
+	bool quiet;		 /* what is appended is not yet witnessed: see head_recover */
+	unsigned char boot[16];
 	struct ledger_repair repaired;
 	pthread_mutex_t chain, commit; /* the locks of `head` are per open file, not per thread */
 	unsigned char buf[FRAME_MAX];
@@ -53,35 +56,62 @@ static const struct ledger_io system_io = {
 
 /* ---- one frame ---- */
 
-static int head_write(struct ledger *l, struct cloche_err *err)
+static int write_failed(int code, struct cloche_err *err)
 {
-	ssize_t n;
-
-	ledger_head_finish(&l->head);
-	n = l->io->pwrite(l->headfd, &l->head, sizeof(l->head), 0);
-	if (n != (ssize_t)sizeof(l->head))
-		return cloche_err_sys(err, n < 0 ? errno : ENOSPC, "write '%.200s/" HEAD_NAME "'",
-				      l->dir);
-	return 0;
-}
-
-static int write_failed(struct ledger *l, int code, struct cloche_err *err)
-{
-	cloche_err_sys(err, code, "write segment %" PRIu64 " of ledger '%.200s'", l->head.segment,
-		       l->dir);
 	if (code == ENOSPC || code == EDQUOT)
 		return cloche_err_wrap(err, "not recorded, for lack of disk space");
 	return -code;
 }
 
+static int part_write(struct ledger *l, const struct ledger_head *at, off_t where,
+		      struct cloche_err *err)
+{
+	struct ledger_head part = *at;
+	ssize_t n;
+	int code;
+
+	memcpy(part.boot, l->boot, sizeof(part.boot));
+	part.written_ns = clock_real_ns();
+	ledger_head_finish(&part);
+	n = l->io->pwrite(l->headfd, &part, sizeof(part), where);
+	if (n == (ssize_t)sizeof(part))
+		return 0;
+	code = n < 0 ? errno : ENOSPC;
+	(void)cloche_err_sys(err, code, "write '%.200s/" HEAD_NAME "'", l->dir);
+	return write_failed(code, err);
+}
+
+static int head_write(struct ledger *l, struct cloche_err *err)
+{
+	return part_write(l, &l->head, 0, err);
+}
+
+static int frame_write(struct ledger *l, size_t size, struct cloche_err *err)
+{
+	ssize_t n = l->io->pwrite(l->segfd, l->buf, size, (off_t)l->head.end);
+	int code = n < 0 ? errno : ENOSPC;
+
+	if (n == (ssize_t)size)
+		return 0;
+	if (n > 0) {
+		(void)l->io->ftruncate(l->segfd, (off_t)l->head.end);
+		l->head.reserved = 0;
+	}
+	(void)cloche_err_sys(err, code, "write segment %" PRIu64 " of ledger '%.200s'",
+			     l->head.segment, l->dir);
+	return write_failed(code, err);
+}
+
 /*
- * Writes the frame whose body is at l->buf + FRAME_HEAD behind the end. A write that was cut short
- * is taken back; if that fails too, it is a torn end that the next writer cuts off.
+ * Writes the frame whose body is at l->buf + FRAME_HEAD behind the end, announced before and
+ * witnessed after it (ledger_witness.h). A write that was cut short is taken back; if that fails
+ * too, it is a torn end that the next writer cuts off.
  */
 static int frame_put(struct ledger *l, enum frame_type type, size_t body_len,
 		     struct cloche_err *err)
 {
 	size_t size = frame_finish(l->buf, type, l->head.number + 1, l->head.hash, body_len);
+	struct ledger_head next = l->head;
 	struct frame frame = {
 		.type = type,
 		.number = l->head.number + 1,
@@ -91,22 +121,25 @@ static int frame_put(struct ledger *l, enum frame_type type, size_t body_len,
 		.size = size,
 	};
 	const char *why;
-	ssize_t n;
-	int code;
+	int r = 0;
 
-	n = l->io->pwrite(l->segfd, l->buf, size, (off_t)l->head.end);
-	if (n != (ssize_t)size) {
-		code = n < 0 ? errno : ENOSPC;
-		if (n > 0) {
-			(void)l->io->ftruncate(l->segfd, (off_t)l->head.end);
-			l->head.reserved = 0;
-		}
-		return write_failed(l, code, err);
-	}
-	if (ledger_head_advance(&l->head, &frame, &why) < 0)
+	if (ledger_head_advance(&next, &frame, &why) < 0)
 		return cloche_err_set(err, EBADMSG, "ledger '%.200s': own record refused: %s",
 				      l->dir, why);
-	return 0;
+	/* The first one is announced already, by head_begin. */
+	if (!l->quiet && next.number > 1)
+		r = part_write(l, &next, HEAD_NEXT_AT, err);
+	if (r == 0)
+		r = frame_write(l, size, err);
+	if (r < 0)
+		return r;
+	l->head = next;
+	if (!l->quiet)
+		r = head_write(l, err);
+	if (!l->quiet && r == 0 && next.number == 1)
+		r = part_write(l, &next, HEAD_NEXT_AT, err);
+	/* A record is there, witnessed or only announced: whoever comes next finds it. */
+	return type == FRAME_RECORD ? 0 : r;
 }
 
 /* ---- segments ---- */
@@ -196,7 +229,8 @@ static int broken(struct ledger *l, uint64_t number, const char *why, struct clo
  * Takes the frames from head.end on into head, and cuts off a torn end. On return the segment's
  * file ends at head.end.
  */
-static int segment_scan(struct ledger *l, uint64_t *ret_cut, struct cloche_err *err)
+static int segment_scan(struct ledger *l, struct ledger_witness *w, uint64_t *cut,
+			struct cloche_err *err)
 {
 	cleanup_free unsigned char *buf = NULL;
 	enum frame_state state = FRAME_OK;
@@ -218,11 +252,12 @@ static int segment_scan(struct ledger *l, uint64_t *ret_cut, struct cloche_err *
 			state = FRAME_BROKEN;
 		if (state != FRAME_OK)
 			break;
+		ledger_witness_see(w, &l->head);
 		at += frame.size;
 	}
 	if (state == FRAME_BROKEN)
 		return broken(l, l->head.number + 1, why, err);
-	*ret_cut = len - at;
+	*cut += len - at;
 	if (at == len)
 		return 0;
 	l->head.reserved = 0;
@@ -231,17 +266,30 @@ static int segment_scan(struct ledger *l, uint64_t *ret_cut, struct cloche_err *
 	return 0;
 }
 
-/* The segment after a sealed one: made, or found as a writer that died left it. */
-static int segment_next(struct ledger *l, uint64_t *ret_cut, struct cloche_err *err)
+/* Goes to the segment after a sealed one. With O_CREAT it is made; else -ENOENT when it is not
+ * there. */
+static int segment_enter(struct ledger *l, int flags, struct cloche_err *err)
 {
-	int r;
+	int r = segment_use(l, l->head.segment + 1, flags, err);
 
+	if (r < 0)
+		return r;
 	l->head.segment++;
 	l->head.end = 0;
 	l->head.reserved = 0;
-	r = segment_use(l, l->head.segment, O_CREAT, err);
+	return 0;
+}
+
+/* The segment after a sealed one: made, or found as a writer that died left it. */
+static int segment_next(struct ledger *l, struct cloche_err *err)
+{
+	struct ledger_witness nobody = { 0 };
+	uint64_t cut = 0;
+	int r;
+
+	r = segment_enter(l, O_CREAT, err);
 	if (r == 0)
-		r = segment_scan(l, ret_cut, err);
+		r = segment_scan(l, &nobody, &cut, err);
 	if (r == 0 && l->head.end == 0)
 		r = segment_start(l, err);
 	return r;
@@ -287,7 +335,6 @@ static int segment_rotate(struct ledger *l, struct cloche_err *err)
 {
 	char name[SEGMENT_NAME_LEN];
 	cleanup_fd int fd = -1;
-	uint64_t cut = 0;
 	int r = key_check(l, err);
 
 	if (r < 0)
@@ -298,19 +345,27 @@ static int segment_rotate(struct ledger *l, struct cloche_err *err)
 	if (r < 0)
 		return cloche_err_sys(err, -r, "start a new segment of ledger '%.200s'", l->dir);
 	r = segment_seal(l, err);
-	if (r == 0)
-		r = head_write(l, err);
-	if (r == 0)
-		r = segment_next(l, &cut, err);
-	if (r == 0)
-		r = head_write(l, err);
-	return r;
+	return r == 0 ? segment_next(l, err) : r;
 }
 
 /* ---- where the chain ends ---- */
 
+/* Before the first segment is made. From then on head is never empty, whatever is lost with the
+ * power: an empty one beside segments is one that somebody emptied. */
+static int head_begin(struct ledger *l, struct cloche_err *err)
+{
+	const struct ledger_head first = { .segment = 1, .number = 1 };
+	int r = part_write(l, &first, HEAD_NEXT_AT, err);
+
+	if (r < 0)
+		return r;
+	if (l->io->fdatasync(l->headfd) < 0 || l->io->fdatasync(l->dirfd) < 0)
+		return cloche_err_sys(err, errno, "sync ledger '%.200s'", l->dir);
+	return 0;
+}
+
 /* Without a head to believe: begins with the last segment that has an opening. */
-static int head_guess(struct ledger *l, struct cloche_err *err)
+static int head_guess(struct ledger *l, bool *ret_fresh, struct cloche_err *err)
 {
 	cleanup_free unsigned char *buf = NULL;
 	uint64_t first, last;
@@ -331,15 +386,46 @@ static int head_guess(struct ledger *l, struct cloche_err *err)
 	}
 	l->head.segment = last ? last : 1;
 	randombytes_buf(l->head.ledger_id, sizeof(l->head.ledger_id));
-	return segment_use(l, l->head.segment, last ? 0 : O_CREAT, err);
+	*ret_fresh = !last;
+	r = last ? 0 : head_begin(l, err);
+	return r == 0 ? segment_use(l, l->head.segment, last ? 0 : O_CREAT, err) : r;
 }
 
-static int note_repair(struct ledger *l, const struct ledger_repair *repair, struct cloche_err *err)
+/* From where l->head is on to the end of the chain, through all segments that have an opening. */
+static int chain_follow(struct ledger *l, struct ledger_witness *w, uint64_t *cut,
+			struct cloche_err *err)
+{
+	struct ledger_head sealed;
+	struct cloche_err e;
+	int r;
+
+	ledger_witness_see(w, &l->head);
+	r = segment_scan(l, w, cut, err);
+	while (r == 0 && l->head.sealed) {
+		sealed = l->head;
+		r = segment_enter(l, 0, &e);
+		if (r == -ENOENT)
+			return 0;
+		if (r < 0)
+			return cloche_err_set(err, -r, "%s", e.text);
+		r = segment_scan(l, w, cut, err);
+		if (r < 0 || l->head.end)
+			continue;
+		l->head = sealed;
+		return 0;
+	}
+	return r;
+}
+
+static int note_repair(struct ledger *l, const struct ledger_repair *repair, uint64_t knew,
+		       struct cloche_err *err)
 {
 	struct frame_repair note = {
 		.cut_bytes = repair->cut_bytes,
 		.lost_frames = repair->lost_frames,
 		.time_ns = clock_real_ns(),
+		.head = repair->head,
+		.head_number = knew,
 	};
 	int r;
 
@@ -349,70 +435,114 @@ static int note_repair(struct ledger *l, const struct ledger_repair *repair, str
 		return r;
 	l->repaired.cut_bytes += repair->cut_bytes;
 	l->repaired.lost_frames += repair->lost_frames;
+	if (ledger_head_finding(repair->head)) {
+		l->repaired.head = repair->head;
+		l->repaired.findings++;
+	}
 	return 0;
 }
 
-/* head is missing, behind or ahead of the segment: finds the end, mends it and says so. */
-static int head_recover(struct ledger *l, bool have_head, uint64_t size, struct cloche_err *err)
+/* Both parts say what l->head does. A part that the other one is needed beside is written last. */
+static int head_settle(struct ledger *l, const struct ledger_witness *w, struct cloche_err *err)
 {
-	struct ledger_repair repair = { 0 };
-	uint64_t cut = 0;
+	bool done_holds =
+		w->legacy || (w->done_part == PART_WHOLE && w->done.number == l->head.number);
+	int r;
+
+	r = part_write(l, &l->head, done_holds ? HEAD_NEXT_AT : 0, err);
+	return r == 0 ? part_write(l, &l->head, done_holds ? 0 : HEAD_NEXT_AT, err) : r;
+}
+
+/*
+ * What is to be told is told in the chain before head is mended: whoever dies between the two
+ * leaves a head that the next one finds as this one did.
+ */
+static int head_mend(struct ledger *l, const struct ledger_witness *w,
+		     const struct ledger_repair *repair, struct cloche_err *err)
+{
 	int r = 0;
 
-	/* Frames that were there are gone: finds the end anew. */
-	if (have_head && size < l->head.end) {
-		repair.lost_frames = l->head.number;
-		have_head = false;
-	}
-	if (!have_head)
-		r = head_guess(l, err);
+	l->quiet = repair->head != LEDGER_HEAD_OK;
+	if (!l->quiet && l->head.number)
+		r = head_settle(l, w, err);
+	if (r == 0 && l->head.end && l->head.sealed)
+		r = segment_enter(l, O_CREAT, err);
+	if (r == 0 && l->head.end == 0)
+		r = segment_start(l, err);
+	if (r == 0 && (repair->cut_bytes || repair->lost_frames || l->quiet))
+		r = note_repair(l, repair, w->done_part == PART_WHOLE ? w->done.number : 0, err);
+	if (r == 0 && l->quiet)
+		r = head_settle(l, w, err);
+	l->quiet = false;
+	return r;
+}
+
+/* Whether the segment holds the frame that ends there. Its file is l->segfd then. */
+static bool chain_has(struct ledger *l, const struct ledger_head *at)
+{
+	unsigned char hash[FRAME_HASH];
+
+	return segment_use(l, at->segment, 0, NULL) == 0 && at->end > FRAME_HASH &&
+	       pread(l->segfd, hash, FRAME_HASH, (off_t)(at->end - FRAME_HASH)) == FRAME_HASH &&
+	       memcmp(hash, at->hash, FRAME_HASH) == 0;
+}
+
+/* head is not what a writer leaves that came to its end: finds where the chain ends, and whether a
+ * death, the power or a hand did this; mends it and says so. */
+static int head_recover(struct ledger *l, struct ledger_witness *w, struct cloche_err *err)
+{
+	struct ledger_repair repair = { 0 };
+	bool fresh = false;
+	int r = 0;
+
+	if (w->done_part == PART_WHOLE && chain_has(l, &w->done))
+		l->head = w->done;
+	else if (w->done_part == PART_TORN && w->next_part == PART_WHOLE && chain_has(l, &w->next))
+		l->head = w->next;
+	else
+		r = head_guess(l, &fresh, err);
 	if (r == 0)
-		r = segment_scan(l, &repair.cut_bytes, err);
+		r = chain_follow(l, w, &repair.cut_bytes, err);
 	if (r < 0)
 		return r;
-	if (repair.lost_frames)
-		repair.lost_frames -= l->head.number < repair.lost_frames ? l->head.number : 0;
-	if (l->head.end == 0 && l->head.segment > 1)
+	if (l->head.end == 0 && l->head.segment > 1 && !l->head.number)
 		return broken(l, l->head.number + 1, "the segment is empty", err);
-	if (l->head.end == 0)
-		r = segment_start(l, err);
-	else if (l->head.sealed)
-		r = segment_next(l, &cut, err);
-	repair.cut_bytes += cut;
-	if (r == 0 && (repair.cut_bytes || repair.lost_frames))
-		r = note_repair(l, &repair, err);
-	if (r == 0)
-		r = head_write(l, err);
-	return r;
+	repair.head = ledger_witness_judge(w, &l->head, l->boot);
+	repair.lost_frames = ledger_witness_lost(w, &l->head);
+	/* Nothing was ever there; a death may have left as much as an announcement. */
+	if (fresh && w->done_part == PART_ABSENT && w->next_part != PART_DAMAGED)
+		repair.head = LEDGER_HEAD_OK;
+	return head_mend(l, w, &repair, err);
 }
 
 /* Under the lock: brings l->head and l->segfd up to what is on the disk. */
 static int head_refresh(struct ledger *l, struct cloche_err *err)
 {
-	bool have = ledger_head_read(l->headfd, &l->head);
+	struct ledger_witness w;
 	struct stat st = { 0 };
 	int r;
 
-	if (fstat(l->headfd, &st) < 0)
+	if (fstat(l->headfd, &st) < 0 || ledger_witness_read(l->headfd, &w) < 0)
 		return cloche_err_sys(err, errno, "read ledger '%.200s'", l->dir);
 	if (!st.st_nlink)
 		return cloche_err_set(err, ESTALE,
 				      "ledger '%.200s': its file '" HEAD_NAME "' was removed while "
 				      "it was in use; start again",
 				      l->dir);
-	st.st_size = 0;
-	if (have) {
-		r = segment_use(l, l->head.segment, 0, err);
+	if (w.done_part == PART_WHOLE) {
+		r = segment_use(l, w.done.segment, 0, err);
 		if (r < 0)
 			return r;
 		if (fstat(l->segfd, &st) < 0)
 			return cloche_err_sys(err, errno, "read ledger '%.200s'", l->dir);
 		if (!st.st_nlink)
-			return broken(l, l->head.number, "its segment was removed", err);
-		if ((uint64_t)st.st_size == l->head.end && !l->head.sealed)
+			return broken(l, w.done.number, "its segment was removed", err);
+		l->head = w.done;
+		if (!w.legacy && w.next_part == PART_WHOLE && ledger_head_same(&w.done, &w.next) &&
+		    (uint64_t)st.st_size == w.done.end && !w.done.sealed && chain_has(l, &w.done))
 			return 0;
 	}
-	return head_recover(l, have, (uint64_t)st.st_size, err);
+	return head_recover(l, &w, err);
 }
 
 static int chain_lock(struct ledger *l, struct cloche_err *err)
@@ -528,6 +658,7 @@ int ledger_open(const char *dir, const struct ledger_options *options, struct le
 	if (!l)
 		return cloche_err_sys(err, ENOMEM, "open ledger '%.200s'", dir);
 	l->dirfd = l->headfd = l->segfd = -1;
+	ledger_boot_id(l->boot);
 	(void)pthread_mutex_init(&l->chain, NULL);
 	(void)pthread_mutex_init(&l->commit, NULL);
 	l->segment_bytes = options->segment_bytes ? options->segment_bytes : LEDGER_SEGMENT_BYTES;
@@ -620,12 +751,7 @@ static int append_locked(struct ledger *l, const unsigned char *body, size_t len
 			return r;
 	}
 	memcpy(l->buf + FRAME_HEAD, body, len);
-	r = frame_put(l, FRAME_RECORD, len, err);
-	if (r < 0)
-		return r;
-	/* The record is there, known to head or not: whoever comes next finds it. */
-	(void)head_write(l, NULL);
-	return 0;
+	return frame_put(l, FRAME_RECORD, len, err);
 }
 
 int ledger_append(struct ledger *l, const struct ledger_record *record, uint64_t *ret_number,

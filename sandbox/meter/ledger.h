@@ -2,6 +2,8 @@
 #ifndef CLOCHE_METER_LEDGER_H
 #define CLOCHE_METER_LEDGER_H
 
+#include "meter/ledger_witness.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,20 +19,22 @@ struct ledger_record;
  * Theory of operation. The directory holds
  *
  *	000000000001.seg …  segments: frames (ledger_frame.h) of one chain, back to back
- *	head                where the chain ends: a hint that saves reading the segment, and a
- *	                    witness against one whose end was cut off
+ *	head                where the chain ends, and where it is about to: a witness against one
+ *	                    whose end was cut off (ledger_witness.h)
  *	seal.key            optional: the key that signs seals (ledger_key.h)
  *	index.db            derived, see ledger_index.h
  *
  * Who appends holds an open-file-description lock on byte 0 of `head`, so that the kernel frees it
- * however the holder dies. Under it: read head, compare its end with the segment's size, write the
- * frame behind the end in one pwrite(2), write head. What pwrite has taken survives the death of
- * every process of ours; what the power takes is the matter of `sync`.
+ * however the holder dies. Under it: read head, compare its end with the segment's size, announce
+ * the frame in head, write it behind the end in one pwrite(2), and say in head that it is there.
+ * What pwrite has taken survives the death of every process of ours; what the power takes is the
+ * matter of `sync`.
  *
- * A death between two of these steps leaves one of: a frame that head does not know (adopted by the
+ * A death between two of these steps leaves one of: a frame that was announced only (adopted by the
  * next writer), a piece of a frame (cut off by the next writer, which says so in the chain with a
  * FRAME_REPAIR), a sealed segment without a successor (made by the next writer). None of them
- * touches a frame that was answered for.
+ * touches a frame that was answered for. A head that no death leaves, missing ones among them, and
+ * frames that it knew and that are gone, are noted in the chain in the same way.
  *
  * Durability against power loss (`sync`): after its append a writer takes the lock on byte 1, and
  * unless somebody's fdatasync(2) has covered its frame meanwhile, calls it and notes how far it
@@ -61,6 +65,9 @@ struct ledger_options {
 struct ledger_repair {
 	uint64_t cut_bytes;   /* of a torn last record */
 	uint64_t lost_frames; /* that head knew: lost with the power, or cut off by somebody */
+	/* The last finding on head, and how many there were: see ledger_witness.h. */
+	enum ledger_head_state head;
+	uint64_t findings;
 };
 
 struct ledger;

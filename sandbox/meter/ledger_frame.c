@@ -117,6 +117,15 @@ enum frame_state frame_check(const unsigned char *p, size_t avail, uint64_t numb
 	return FRAME_OK;
 }
 
+bool frame_repair_read(const struct frame *frame, struct frame_repair *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (frame->body_len != sizeof(*ret) && frame->body_len != FRAME_REPAIR_OLD)
+		return false;
+	memcpy(ret, frame->body, frame->body_len);
+	return true;
+}
+
 const char *frame_type_text(enum frame_type type)
 {
 	static const char *const texts[] = {

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_METER_LEDGER_FRAME_H
 #define CLOCHE_METER_LEDGER_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,7 +32,7 @@
 enum frame_type {
 	FRAME_OPEN = 1,	  /* the first of a segment: struct frame_open */
 	FRAME_RECORD = 2, /* an invocation: ledger_record.h */
-	FRAME_REPAIR = 3, /* a torn end was cut off: struct frame_repair */
+	FRAME_REPAIR = 3, /* what a writer found that was not as it had been left: frame_repair */
 	FRAME_SEAL = 4,	  /* the last of a segment: struct frame_seal */
 };
 
@@ -45,7 +46,12 @@ struct frame_repair {
 	uint64_t cut_bytes;
 	uint64_t lost_frames; /* that the head knew and that were not there; 0 after a mere crash */
 	int64_t time_ns;
+	/* Of the file `head` (enum ledger_head_state), and the number that it knew, 0: none. A note
+	 * of an older version ends before these. */
+	uint64_t head;
+	uint64_t head_number;
 };
+#define FRAME_REPAIR_OLD offsetof(struct frame_repair, head)
 
 struct frame_seal {
 	uint64_t segment;
@@ -58,7 +64,7 @@ struct frame_seal {
 };
 
 _Static_assert(sizeof(struct frame_open) == 32, "no padding");
-_Static_assert(sizeof(struct frame_repair) == 24, "no padding");
+_Static_assert(sizeof(struct frame_repair) == 40, "no padding");
 _Static_assert(sizeof(struct frame_seal) == 128, "no padding");
 
 struct frame {
@@ -88,6 +94,9 @@ enum frame_state {
  */
 enum frame_state frame_check(const unsigned char *p, size_t avail, uint64_t number,
 			     const unsigned char *prev, struct frame *ret, const char **ret_why);
+
+/* The body of a FRAME_REPAIR; false when it has not the size of one. */
+bool frame_repair_read(const struct frame *frame, struct frame_repair *ret);
 
 const char *frame_type_text(enum frame_type type);
 

@@ -16,9 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const unsigned char magic[8] = { 'C', 'L', 'H', 'E', 'A', 'D', '1', '\n' };
-
-static uint64_t check_of(const void *data, size_t len)
+uint64_t ledger_check(const void *data, size_t len)
 {
 	const unsigned char *p = data;
 	uint64_t h = 0xcbf29ce484222325u;
@@ -28,30 +26,12 @@ static uint64_t check_of(const void *data, size_t len)
 	return h;
 }
 
-bool ledger_head_read(int fd, struct ledger_head *ret)
-{
-	struct ledger_head head;
-
-	if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
-	    memcmp(head.magic, magic, sizeof(magic)) != 0 ||
-	    head.check != check_of(&head, offsetof(struct ledger_head, check)))
-		return false;
-	*ret = head;
-	return true;
-}
-
-void ledger_head_finish(struct ledger_head *head)
-{
-	memcpy(head->magic, magic, sizeof(magic));
-	head->check = check_of(head, offsetof(struct ledger_head, check));
-}
-
 bool ledger_synced_read(int fd, struct ledger_synced *ret)
 {
 	struct ledger_synced synced;
 
 	if (pread(fd, &synced, sizeof(synced), HEAD_SYNCED_AT) != (ssize_t)sizeof(synced) ||
-	    synced.check != check_of(&synced, offsetof(struct ledger_synced, check)))
+	    synced.check != ledger_check(&synced, offsetof(struct ledger_synced, check)))
 		return false;
 	*ret = synced;
 	return true;
@@ -59,7 +39,7 @@ bool ledger_synced_read(int fd, struct ledger_synced *ret)
 
 void ledger_synced_finish(struct ledger_synced *synced)
 {
-	synced->check = check_of(synced, offsetof(struct ledger_synced, check));
+	synced->check = ledger_check(synced, offsetof(struct ledger_synced, check));
 }
 
 static int bad(const char **ret_why, const char *why)
@@ -90,6 +70,7 @@ static int advance_open(struct ledger_head *head, const struct frame *frame, con
 
 int ledger_head_advance(struct ledger_head *head, const struct frame *frame, const char **ret_why)
 {
+	struct frame_repair repair;
 	struct frame_seal seal;
 	int r = 0;
 
@@ -102,7 +83,7 @@ int ledger_head_advance(struct ledger_head *head, const struct frame *frame, con
 		r = advance_open(head, frame, ret_why);
 	if (r < 0)
 		return r;
-	if (frame->type == FRAME_REPAIR && frame->body_len != sizeof(struct frame_repair))
+	if (frame->type == FRAME_REPAIR && !frame_repair_read(frame, &repair))
 		return bad(ret_why, "its note of a repair has the wrong size");
 	if (frame->type == FRAME_SEAL) {
 		if (frame->body_len != sizeof(seal))

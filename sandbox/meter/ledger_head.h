@@ -10,18 +10,20 @@
 struct cloche_err;
 
 /*
- * The file `head`: where the chain ends. At 0 struct ledger_head, written under the lock on byte 0;
- * at HEAD_SYNCED_AT struct ledger_synced, under the lock on byte 1. One that is missing, torn or
- * false only costs a reading of the last segment.
+ * A place in the chain, as the writers know it, the file `head` keeps it (ledger_witness.h says
+ * how) and a walk goes on from it. In the file, at HEAD_SYNCED_AT, stands struct ledger_synced too,
+ * written under the lock on byte 1: a hint, which nothing is lost with.
  */
 #define HEAD_NAME	 "head"
 #define HEAD_SYNCED_AT	 256
+#define HEAD_NEXT_AT	 512
 #define HEAD_LOCK_CHAIN	 0
 #define HEAD_LOCK_SYNC	 1
 #define SEGMENT_NAME_LEN sizeof("000000000001.seg")
 
 struct ledger_head {
 	unsigned char magic[8];
+	uint64_t begin; /* as check, and before the content: see ledger_witness.h */
 	unsigned char ledger_id[16];
 	uint64_t segment;
 	uint64_t end;	  /* of the last frame in the segment's file */
@@ -31,6 +33,8 @@ struct ledger_head {
 	uint64_t sealed;
 	uint64_t reserved;		/* the disk has room for the segment up to here */
 	unsigned char hash[FRAME_HASH]; /* of the last frame */
+	unsigned char boot[16];		/* during which it was written */
+	int64_t written_ns;		/* when: no two writes of a part have the same check */
 	uint64_t check;
 };
 
@@ -38,10 +42,11 @@ struct ledger_synced {
 	uint64_t segment, end, check;
 };
 
+/* FNV-1a: tells what was not written as it stands there; proves nothing. */
+uint64_t ledger_check(const void *data, size_t len);
+
 /* False when it is not there or not whole. */
-bool ledger_head_read(int fd, struct ledger_head *ret);
 bool ledger_synced_read(int fd, struct ledger_synced *ret);
-void ledger_head_finish(struct ledger_head *head);
 void ledger_synced_finish(struct ledger_synced *synced);
 
 /* Moves head behind a frame that ends at `end`. -EBADMSG when a frame of that kind cannot stand

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INDEX_VERSION "2"
+#define INDEX_VERSION "3"
 
 #define KEYS "hour, uid, owner, function, verdict, memory, prices"
 #define SUMS                                                                                      \
@@ -27,7 +27,7 @@
 	"charge_lo, request_hi, request_lo, fair_hi, fair_lo"
 
 static const char schema[] =
-	"CREATE TABLE meta (head BLOB NOT NULL, lost INT NOT NULL);"
+	"CREATE TABLE meta (head BLOB NOT NULL, lost INT NOT NULL, unsure INT NOT NULL);"
 	"CREATE TABLE segments (number INTEGER PRIMARY KEY, size INT NOT NULL);"
 	"CREATE TABLE raw (hour INT, number INT, started_ns INT, uid INT, owner TEXT,"
 	" function TEXT, verdict TEXT, memory INT, prices TEXT, n INT, cold INT, billed_ms INT,"
@@ -143,33 +143,44 @@ static int row_add(const struct ledger_entry *entry, void *arg)
 	return 0;
 }
 
-/* Where the index has come to, and the losses noted until there; false when it has not begun. */
-static bool mark_load(sqlite3 *db, struct ledger_head *ret, uint64_t *ret_lost)
+/* Where an index has come to, and what the ledger says until there of records that are missing, or
+ * may be. */
+struct mark {
+	struct ledger_head head;
+	uint64_t lost, unsure;
+};
+
+/* False when the index has not begun. */
+static bool mark_load(sqlite3 *db, struct mark *ret)
 {
 	sqlite3_stmt *s = NULL;
 	bool ok = false;
 
-	if (sqlite3_prepare_v2(db, "SELECT head, lost FROM meta", -1, &s, NULL) == SQLITE_OK &&
-	    sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == (int)sizeof(*ret)) {
-		memcpy(ret, sqlite3_column_blob(s, 0), sizeof(*ret));
-		*ret_lost = (uint64_t)sqlite3_column_int64(s, 1);
+	if (sqlite3_prepare_v2(db, "SELECT head, lost, unsure FROM meta", -1, &s, NULL) ==
+		    SQLITE_OK &&
+	    sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == (int)sizeof(ret->head)) {
+		memcpy(&ret->head, sqlite3_column_blob(s, 0), sizeof(ret->head));
+		ret->lost = (uint64_t)sqlite3_column_int64(s, 1);
+		ret->unsure = (uint64_t)sqlite3_column_int64(s, 2);
 		ok = true;
 	}
 	(void)sqlite3_finalize(s);
 	return ok;
 }
 
-static int mark_save(sqlite3 *db, const struct ledger_head *head, uint64_t lost,
-		     struct cloche_err *err)
+static int mark_save(sqlite3 *db, const struct mark *mark, struct cloche_err *err)
 {
 	sqlite3_stmt *s = NULL;
 	int r = sql_exec(db, "DELETE FROM meta", err);
 
 	if (r < 0)
 		return r;
-	if (sqlite3_prepare_v2(db, "INSERT INTO meta VALUES (?1, ?2)", -1, &s, NULL) != SQLITE_OK ||
-	    sqlite3_bind_blob(s, 1, head, sizeof(*head), SQLITE_STATIC) != SQLITE_OK ||
-	    sqlite3_bind_int64(s, 2, (int64_t)lost) != SQLITE_OK || sqlite3_step(s) != SQLITE_DONE)
+	if (sqlite3_prepare_v2(db, "INSERT INTO meta VALUES (?1, ?2, ?3)", -1, &s, NULL) !=
+		    SQLITE_OK ||
+	    sqlite3_bind_blob(s, 1, &mark->head, sizeof(mark->head), SQLITE_STATIC) != SQLITE_OK ||
+	    sqlite3_bind_int64(s, 2, (int64_t)mark->lost) != SQLITE_OK ||
+	    sqlite3_bind_int64(s, 3, (int64_t)mark->unsure) != SQLITE_OK ||
+	    sqlite3_step(s) != SQLITE_DONE)
 		r = sql_failed(db, err);
 	(void)sqlite3_finalize(s);
 	return r;
@@ -239,19 +250,14 @@ static int segments_check(sqlite3 *db, const char *dir, const struct ledger_head
 	return r;
 }
 
-/* Where an index has come to. */
-struct mark {
-	struct ledger_head head;
-	uint64_t lost;
-};
-
 /* Takes in what the ledger has behind `from` (NULL: all); *ret is broken when the chain does not
  * go on there. */
-static int fill(sqlite3 *db, const char *dir, const struct mark *from, uint64_t *ret_lost,
+static int fill(sqlite3 *db, const char *dir, const struct mark *from, struct ledger_index *index,
 		struct ledger_finding *ret, struct cloche_err *err)
 {
 	struct filler f = { .db = db, .first_hour = INT64_MAX, .err = err };
 	struct ledger_walk walk = { .each = row_add, .arg = &f, .from = from ? &from->head : NULL };
+	struct mark mark;
 	int r;
 
 	if (sqlite3_prepare_v2(db, insert_raw, -1, &f.insert, NULL) != SQLITE_OK ||
@@ -264,11 +270,15 @@ static int fill(sqlite3 *db, const char *dir, const struct mark *from, uint64_t 
 	(void)sqlite3_finalize(f.segment);
 	if (r < 0 || ret->broken)
 		return r;
-	*ret_lost = ret->lost_frames + (from ? from->lost : 0);
+	mark.head = ret->end;
+	mark.lost = ret->lost_frames + (from ? from->lost : 0);
+	mark.unsure = ret->head_notes + (from ? from->unsure : 0);
+	index->lost = mark.lost;
+	index->unsure = mark.unsure || ledger_head_finding(ret->head);
 	if (ret->records)
 		r = rows_roll_up(db, f.first_hour, from ? from->head.number : 0, err);
 	if (r == 0)
-		r = mark_save(db, &ret->end, *ret_lost, err);
+		r = mark_save(db, &mark, err);
 	return r;
 }
 
@@ -279,8 +289,8 @@ struct doubt {
 	char text[128];
 };
 
-static int build(sqlite3 *db, const char *dir, bool anew, struct doubt *doubt, uint64_t *ret_lost,
-		 struct ledger_finding *ret, struct cloche_err *err)
+static int build(sqlite3 *db, const char *dir, bool anew, struct doubt *doubt,
+		 struct ledger_index *index, struct ledger_finding *ret, struct cloche_err *err)
 {
 	struct mark mark;
 	int r;
@@ -288,10 +298,10 @@ static int build(sqlite3 *db, const char *dir, bool anew, struct doubt *doubt, u
 	r = sql_exec(db, "BEGIN IMMEDIATE", err);
 	if (r < 0)
 		return r;
-	if (!anew && mark_load(db, &mark.head, &mark.lost)) {
+	if (!anew && mark_load(db, &mark)) {
 		r = segments_check(db, dir, &mark.head, ret, err);
 		if (r == 0 && !ret->broken)
-			r = fill(db, dir, &mark, ret_lost, ret, err);
+			r = fill(db, dir, &mark, index, ret, err);
 		if (r == 0 && ret->broken) {
 			*doubt = (struct doubt){ .is = true, .mark = mark };
 			(void)snprintf(doubt->text, sizeof(doubt->text), "%.120s", ret->text);
@@ -304,7 +314,7 @@ static int build(sqlite3 *db, const char *dir, bool anew, struct doubt *doubt, u
 		if (r == 0)
 			r = sql_exec(db, schema, err);
 		if (r == 0)
-			r = fill(db, dir, NULL, ret_lost, ret, err);
+			r = fill(db, dir, NULL, index, ret, err);
 	}
 	if (r == 0 && !ret->broken)
 		return sql_exec(db, "COMMIT", err);
@@ -360,7 +370,7 @@ static int attempt(const char *dir, const char *path, bool anew, struct doubt *d
 	if (db_open(path, &db) < 0)
 		return cloche_err_set(err, EIO, "open ledger index '%.200s'", path);
 	anew = anew || !is_usable(db);
-	r = build(db, dir, anew, doubt, &ret->lost, &finding, err);
+	r = build(db, dir, anew, doubt, ret, &finding, err);
 	if (r == 0 && finding.broken)
 		r = broken(dir, &finding, err);
 	if (r < 0) {
@@ -388,7 +398,7 @@ static int doubt_settle(const char *dir, const struct doubt *doubt, struct cloch
 	if (f.broken)
 		return broken(dir, &f, err);
 	if (memcmp(f.end.ledger_id, was->ledger_id, sizeof(was->ledger_id)) != 0 ||
-	    f.lost_frames > doubt->mark.lost)
+	    f.lost_frames > doubt->mark.lost || f.head_notes > doubt->mark.unsure)
 		return 0;
 	return cloche_err_set(err, ESTALE,
 			      "ledger '%.150s' lacks records that its index has taken in, up to "

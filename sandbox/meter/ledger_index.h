@@ -34,6 +34,7 @@ struct ledger_index {
 	bool in_memory;
 	bool rebuilt;
 	uint64_t lost; /* records that the ledger itself says are missing from it */
+	bool unsure;   /* more may be, for all that it can tell: see ledger_witness.h */
 };
 
 /* -EBADMSG when the ledger is broken: there is no bill of what cannot be proven. -ESTALE when it

@@ -92,8 +92,8 @@ static bool bare_is_secret(int dirfd, const char *path, const unsigned char seed
 	return sodium_memcmp(pub, beside, KEY_LEN) == 0;
 }
 
-static int secret_read(int dirfd, const char *path, unsigned char ret[static KEY_LEN],
-		       struct cloche_err *err)
+int ledger_key_seed(int dirfd, const char *path, unsigned char ret[static KEY_LEN],
+		    struct cloche_err *err)
 {
 	enum key_kind kind;
 	int r = key_read(dirfd, path, &kind, ret, err);
@@ -157,10 +157,26 @@ int ledger_key_public(const char *path, unsigned char ret[static 32], struct clo
 			      path);
 }
 
+int ledger_key_own(int dirfd, unsigned char ret[static 32])
+{
+	unsigned char seed[crypto_sign_SEEDBYTES], secret[crypto_sign_SECRETKEYBYTES];
+	enum key_kind kind;
+
+	if (ledger_key_seed(dirfd, LEDGER_KEY_NAME, seed, NULL) == 0) {
+		(void)crypto_sign_seed_keypair(ret, secret, seed);
+		sodium_memzero(seed, sizeof(seed));
+		sodium_memzero(secret, sizeof(secret));
+		return 0;
+	}
+	if (key_read(dirfd, LEDGER_KEY_NAME ".pub", &kind, ret, NULL) == 0 && kind == KEY_PUBLIC)
+		return 0;
+	return -ENOENT;
+}
+
 int ledger_key_check(int dirfd, const char *path, struct cloche_err *err)
 {
 	unsigned char seed[crypto_sign_SEEDBYTES];
-	int r = secret_read(dirfd, path, seed, err);
+	int r = ledger_key_seed(dirfd, path, seed, err);
 
 	sodium_memzero(seed, sizeof(seed));
 	return r;
@@ -188,7 +204,7 @@ int ledger_key_sign(int dirfd, const char *path, struct frame_seal *seal,
 	size_t len;
 	int r;
 
-	r = secret_read(dirfd, path, seed, err);
+	r = ledger_key_seed(dirfd, path, seed, err);
 	if (r < 0)
 		return r;
 	(void)crypto_sign_seed_keypair(seal->public_key, secret, seed);

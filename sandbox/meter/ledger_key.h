@@ -28,6 +28,14 @@ int ledger_key_make(const char *path, struct cloche_err *err);
 /* The public key of a .pub file. -EINVAL for any other file. */
 int ledger_key_public(const char *path, unsigned char ret[static 32], struct cloche_err *err);
 
+/* The seed of a secret key file, relative to dirfd; to be wiped after use. */
+int ledger_key_seed(int dirfd, const char *path, unsigned char ret[static 32],
+		    struct cloche_err *err);
+
+/* The public half of the key that is kept in the ledger, from it or the file beside it. -ENOENT
+ * when there is none that may be read. */
+int ledger_key_own(int dirfd, unsigned char ret[static 32]);
+
 /* Whether the file, relative to dirfd, can sign: 0, or as ledger_key_sign would fail. */
 int ledger_key_check(int dirfd, const char *path, struct cloche_err *err);
 

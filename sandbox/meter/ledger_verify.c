@@ -53,13 +53,15 @@ static const char *seal_check(const struct frame *frame, const struct ledger_wal
 
 /* What is inside a frame that stands rightly in the chain. */
 static int entry_take(const struct frame *frame, const struct ledger_head *before,
-		      const struct ledger_walk *walk, struct ledger_finding *f,
-		      const char **ret_why)
+		      const struct ledger_head *at, const struct ledger_walk *walk,
+		      struct ledger_finding *f, const char **ret_why)
 {
 	struct ledger_entry entry = {
 		.frame = frame,
 		.segment = before->segment,
 		.offset = before->end,
+		.end = before->end + frame->size,
+		.ledger_id = at->ledger_id,
 	};
 	struct ledger_record record;
 
@@ -74,14 +76,19 @@ static int entry_take(const struct frame *frame, const struct ledger_head *befor
 	} else if (frame->type == FRAME_REPAIR) {
 		struct frame_repair repair;
 
-		memcpy(&repair, frame->body, sizeof(repair));
+		(void)frame_repair_read(frame, &repair);
 		f->repairs++;
+		f->head_notes +=
+			ledger_head_finding(repair.head) && repair.head != LEDGER_HEAD_NEWER;
 		f->lost_frames += repair.lost_frames;
 		f->cut_bytes += repair.cut_bytes;
 	}
 	if (*ret_why)
 		return 0;
 	f->frames++;
+	entry.records = f->records;
+	if (walk->witness)
+		ledger_witness_see(walk->witness, at);
 	return walk->each ? walk->each(&entry, walk->arg) : 0;
 }
 
@@ -106,7 +113,7 @@ int ledger_verify_bytes(const unsigned char *buf, size_t len, bool last,
 		if (state == FRAME_TORN)
 			why = "the segment ends in the middle of it";
 		if (state == FRAME_OK && ledger_head_advance(head, &frame, &why) == 0) {
-			r = entry_take(&frame, &before, walk, f, &why);
+			r = entry_take(&frame, &before, head, walk, f, &why);
 			if (r < 0)
 				return r;
 			at += frame.size;
@@ -122,9 +129,8 @@ int ledger_verify_bytes(const unsigned char *buf, size_t len, bool last,
 struct reader {
 	int dirfd, headfd;
 	uint64_t first, last;
-	bool have_head;
-	struct ledger_head written; /* what the writers' head says */
-	unsigned char *tail;	    /* the last segment, as of one moment */
+	struct ledger_witness witness; /* what the writers' head says */
+	unsigned char *tail;	       /* the last segment, as of one moment */
 	size_t tail_len;
 };
 
@@ -158,13 +164,13 @@ static int reader_open(struct reader *rd, const char *dir, struct cloche_err *er
 		r = ledger_segment_load(rd->dirfd, rd->last, 0, &rd->tail, &rd->tail_len);
 		r = r == -ENOENT ? 0 : r; /* the walk says which one is missing */
 	}
-	if (rd->headfd >= 0)
-		rd->have_head = ledger_head_read(rd->headfd, &rd->written);
+	if (r == 0)
+		r = ledger_witness_read(rd->headfd, &rd->witness);
 	if (locked == 0)
 		(void)ledger_head_lock(rd->headfd, HEAD_LOCK_CHAIN, F_UNLCK);
 	if (r < 0)
 		return cloche_err_sys(err, -r, "read ledger '%.200s'", dir);
-	if (!rd->last && !rd->have_head)
+	if (!rd->last && rd->witness.done_part == PART_ABSENT)
 		return cloche_err_set(err, ENOENT, "'%.200s' is not a ledger: it has no segments",
 				      dir);
 	return 0;
@@ -200,35 +206,101 @@ static int segment_walk(struct reader *rd, const struct ledger_walk *walk, struc
 	return r;
 }
 
-/* The witness: the writers' head knows of frames that the chain does not have. */
-static void head_compare(const struct reader *rd, const struct ledger_head *head,
-			 struct ledger_finding *f)
+static void head_text(struct ledger_finding *f, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void head_text(struct ledger_finding *f, const char *fmt, ...)
 {
-	const struct ledger_head *w = &rd->written;
+	va_list ap;
 
-	if (f->broken || !rd->have_head)
-		return;
-	if (head->number && memcmp(w->ledger_id, head->ledger_id, sizeof(w->ledger_id)) != 0) {
-		finding_break(f, head, "the file 'head' belongs to another ledger");
-		f->number = head->number;
-	} else if (w->number > head->number) {
+	va_start(ap, fmt);
+	(void)vsnprintf(f->head_text, sizeof(f->head_text), fmt, ap);
+	va_end(ap);
+}
+
+/* It knows of another chain than there is. */
+static void head_break(const struct ledger_witness *w, const struct ledger_head *head,
+		       struct ledger_finding *f)
+{
+	uint64_t lost = ledger_witness_lost(w, head);
+
+	if (lost) {
 		finding_break(f, head,
 			      "it is missing: %" PRIu64 " records behind record %" PRIu64
 			      " were removed, or lost with the power",
-			      w->number - head->number, head->number);
-	} else if (w->number == head->number && memcmp(w->hash, head->hash, FRAME_HASH) != 0) {
+			      lost, head->number);
+		return;
+	}
+	if (memcmp(w->done.ledger_id, head->ledger_id, sizeof(head->ledger_id)) != 0)
+		finding_break(f, head, "the file 'head' belongs to another ledger");
+	else if (w->done.number == head->number)
 		finding_break(f, head, "the last record was replaced: 'head' knows another hash");
-		f->number = head->number;
+	else
+		finding_break(f, head,
+			      "records were replaced: 'head' knows another record %" PRIu64,
+			      w->done_differs ? w->done.number : w->next.number);
+	f->number = head->number;
+}
+
+static void head_compare(const struct reader *rd, const struct ledger_head *head,
+			 struct ledger_finding *f)
+{
+	const struct ledger_witness *w = &rd->witness;
+	uint64_t knew = w->done_part == PART_WHOLE ? w->done.number : w->next.number;
+	unsigned char boot[16];
+
+	if (f->broken)
+		return;
+	ledger_boot_id(boot);
+	f->head = ledger_witness_judge(w, head, boot);
+	switch (f->head) {
+	case LEDGER_HEAD_OK:
+		break;
+	case LEDGER_HEAD_MISSING:
+		head_text(f,
+			  "its file 'head', which knew where it ended, is %s: records behind "
+			  "record %" PRIu64 " may have been removed",
+			  w->there ? "empty" : "missing", head->number);
+		break;
+	case LEDGER_HEAD_DAMAGED:
+		head_text(f,
+			  "its file 'head', which knew where it ended, is damaged: records behind "
+			  "record %" PRIu64 " may have been removed",
+			  head->number);
+		if (ledger_witness_lost(w, head))
+			head_break(w, head, f);
+		break;
+	case LEDGER_HEAD_OLDER:
+		head_text(f,
+			  "its file 'head' is older than it (it knows %" PRIu64 " of %" PRIu64
+			  " records): an older copy was put back, and records behind the last may "
+			  "have been removed",
+			  knew, head->number);
+		break;
+	case LEDGER_HEAD_BEHIND:
+		head_text(f,
+			  "its file 'head' is behind (it knows %" PRIu64 " of %" PRIu64
+			  " records), as a power failure leaves it; --against tells whether "
+			  "records are gone",
+			  knew, head->number);
+		break;
+	case LEDGER_HEAD_NEWER:
+	case LEDGER_HEAD_OTHER:
+		head_break(w, head, f);
+		break;
 	}
 }
 
-static int chain_walk(struct reader *rd, const struct ledger_walk *walk, struct ledger_finding *f)
+static int chain_walk(struct reader *rd, const struct ledger_walk *given, struct ledger_finding *f)
 {
 	struct ledger_head head = { .segment = 1 };
+	struct ledger_walk with = *given;
+	const struct ledger_walk *walk = &with;
 	int r = 0;
 
+	with.witness = &rd->witness;
 	if (walk->from)
 		head = *walk->from;
+	ledger_witness_see(&rd->witness, &head);
 	while (head.segment <= rd->last) {
 		r = segment_walk(rd, walk, &head, f);
 		if (r < 0 || f->broken || head.segment == rd->last)

@@ -4,6 +4,7 @@
 
 #include "meter/ledger_frame.h"
 #include "meter/ledger_head.h"
+#include "meter/ledger_witness.h"
 #include "meter/money.h"
 
 #include <stdbool.h>
@@ -29,19 +30,32 @@ struct ledger_finding {
 	uint64_t segments;
 	uint64_t sealed; /* segments with a seal */
 	uint64_t with_signature;
-	uint64_t repairs;	/* notes that a torn end was cut off */
-	uint64_t cut_bytes;	/* of records that a crash had torn, by these notes */
-	uint64_t lost_frames;	/* that these notes say were lost with the power, or cut off */
+	uint64_t repairs;     /* notes that a torn end was cut off */
+	uint64_t cut_bytes;   /* of records that a crash had torn, by these notes */
+	uint64_t lost_frames; /* that these notes say were lost with the power, or cut off */
+	uint64_t head_notes;  /* of other findings on head: records may be gone */
+	/* What head is now, when the chain is not broken; NEWER and OTHER break it. */
+	enum ledger_head_state head;
+	char head_text[200];	/* in words, when it is not OK */
 	uint64_t torn_bytes;	/* at the end, after a crash; the next writer cuts them off */
 	uint64_t signer_known;	/* seals signed by the key that the caller gave */
 	struct ledger_head end; /* where the walk came to: give it to the next one */
 };
+
+/* Whether records are missing, or may be for all that the ledger can tell. */
+static inline bool ledger_is_doubtful(const struct ledger_finding *f)
+{
+	return f->broken || f->lost_frames || f->head_notes || ledger_head_finding(f->head);
+}
 
 /* One frame of the chain, proven. record is NULL but for FRAME_RECORD. Valid during the call. */
 struct ledger_entry {
 	const struct frame *frame;
 	const struct ledger_record *record;
 	uint64_t segment, offset;
+	uint64_t end;			/* where the frame ends in the segment */
+	uint64_t records;		/* invocations up to here, by this walk */
+	const unsigned char *ledger_id; /* 16 bytes */
 };
 
 struct ledger_walk {
@@ -50,6 +64,7 @@ struct ledger_walk {
 	void *arg;
 	const struct ledger_head *from;	 /* NULL: the beginning */
 	const unsigned char *public_key; /* 32 bytes: every seal must be signed by it; or NULL */
+	struct ledger_witness *witness;	 /* ledger_verify's own: is told of each frame */
 };
 
 /* 0 with *ret filled in, whether it is broken or not; negative when it could not be read. */

@@ -93,5 +93,7 @@ void ledgers_expect_whole(const char *dir, uint64_t records)
 
 	cr_assert(!f.broken, "record %" PRIu64 ": %s", f.number, f.text);
 	cr_assert_eq(f.torn_bytes, 0);
+	cr_assert(!ledger_is_doubtful(&f), "%s; %" PRIu64 " lost, %" PRIu64 " notes of head",
+		  f.head_text, f.lost_frames, f.head_notes);
 	cr_assert_eq(f.records, records, "%" PRIu64 " instead of %" PRIu64, f.records, records);
 }

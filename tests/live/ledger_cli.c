@@ -265,6 +265,86 @@ Test(ledger_cli, verify_says_intact_or_names_the_record)
 	expect_has(run.out, "\"number\":6");
 }
 
+/* Ledger and head go back together: only what was kept elsewhere tells. */
+Test(ledger_cli, a_line_of_head_tells_a_rollback)
+{
+	cleanup_tmpdir char *dir = tmpdir_make(), *keep = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	char command[2048], lines[512], key[512], pub[600], line[1024];
+
+	(void)tmpdir_path(lines, keep, "lines");
+	(void)tmpdir_path(key, keep, "k");
+	(void)snprintf(pub, sizeof(pub), "%s.pub", key);
+	CLOCHE(&run, "audit", "key", key);
+	run_free(&run);
+	append(dir, 0, 3);
+	(void)snprintf(command, sizeof(command),
+		       "'%s' audit head --ledger '%s' >'%s' && cp -a '%s' '%s/old'",
+		       env_need("CLOCHE"), dir, lines, dir, keep);
+	RUN(&run, "sh", "-c", command);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	append(dir, 3, 5);
+	(void)snprintf(command, sizeof(command), "'%s' audit head --ledger '%s' --key '%s' >>'%s'",
+		       env_need("CLOCHE"), dir, key, lines);
+	RUN(&run, "sh", "-c", command);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	CLOCHE(&run, "audit", "head", "--ledger", dir);
+	cr_assert_eq(count_lines(run.out), 1, "%s", run.out);
+	expect_has(run.out, " record=6 segment=1 ");
+	expect_has(run.out, " invocations=5 ");
+	(void)snprintf(line, sizeof(line), "%.*s", (int)run.out_len - 1, run.out);
+	run_free(&run);
+	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", line);
+	cr_assert_eq(run.status, 0, "%s", run.out);
+	expect_has(run.out, "extends what was given (1 line)");
+	run_free(&run);
+	CLOCHE(&run, "audit", "verify", "--ledger", dir);
+	expect_has(run.out, "only --against shows");
+	run_free(&run);
+	/* Signed by whom? The ledger does not know that key. */
+	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", lines);
+	cr_assert_eq(run.status, 1, "%s", run.out);
+	expect_has(run.out, "line 2 of ");
+	expect_has(run.out, "a key that this ledger does not know");
+	run_free(&run);
+	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", line, "--key", pub);
+	cr_assert_eq(run.status, 1, "%s", run.out);
+	expect_has(run.out, "it is not signed");
+	cr_assert_eq(count_lines(run.out), 1, "%s", run.out);
+	run_free(&run);
+	(void)snprintf(command, sizeof(command), "cp '%s' '%s/seal.key'", key, dir);
+	RUN(&run, "sh", "-c", command);
+	run_free(&run);
+	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", lines);
+	cr_assert_eq(run.status, 0, "%s", run.out);
+	expect_has(run.out, "(2 lines)");
+	run_free(&run);
+	/* Back to the copy: the first line still holds. */
+	(void)snprintf(command, sizeof(command), "cp '%s/old/'* '%s'", keep, dir);
+	RUN(&run, "sh", "-c", command);
+	run_free(&run);
+	CLOCHE(&run, "audit", "verify", "--ledger", dir);
+	cr_assert_eq(run.status, 0, "%s", run.out);
+	run_free(&run);
+	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", lines);
+	cr_assert_eq(run.status, 1, "%s", run.out);
+	expect_has(run.out, "line 2 of ");
+	expect_has(run.out, "the ledger ends before it, at record 4");
+	cr_assert_eq(count_lines(run.out), 1, "%s", run.out);
+	run_free(&run);
+	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", line, "--json");
+	cr_assert_eq(run.status, 1, "%s", run.out);
+	expect_has(run.out, "\"intact\":false");
+	expect_has(run.out, "\"refused\":[{");
+	run_free(&run);
+	append(dir, 10, 20);
+	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", line);
+	cr_assert_eq(run.status, 1, "%s", run.out);
+	expect_has(run.out, "another record stands there");
+}
+
 static const struct {
 	const char *args[8];
 	int status;
@@ -298,6 +378,14 @@ static const struct {
 	{ { "audit" }, 2, "say verify" },
 	{ { "audit", "moan" }, 2, "'moan'" },
 	{ { "audit", "verify", "x" }, 2, "'x'" },
+	{ { "audit", "verify", "--against", "/nonexistent" }, 2, "nor a file" },
+	{ { "audit", "verify", "--against", "" }, 2, "nor a file" },
+	{ { "audit", "verify", "--against", "/dev/null" }, 2, "no line of" },
+	{ { "audit", "verify", "--against", "/bin/sh" }, 2, "not lines of" },
+	{ { "audit", "verify", "--against", "cloche-ledger-1 record=3" }, 2, "not a line of" },
+	{ { "audit", "verify", "--against", "/etc/passwd" }, 2, "line 1: not a line of" },
+	{ { "audit", "head", "x" }, 2, "'x'" },
+	{ { "audit", "head", "--ledger", "/nonexistent" }, 1, "/nonexistent" },
 	{ { "audit", "verify", "--key", "/dev/null" }, 1, "/dev/null" },
 	{ { "audit", "verify", "--ledger", "/nonexistent" }, 1, "/nonexistent" },
 	{ { "audit", "key" }, 2, "needs a FILE" },

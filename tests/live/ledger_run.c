@@ -348,7 +348,7 @@ Test(ledger_run, a_torn_end_is_mended_by_the_next_run)
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	expect_has(run.err, "1 records were missing at its end");
 	run_free(&run);
-	ledgers_expect_whole(dir, 3);
+	cr_assert_eq(ledgers_verify(dir).records, 3);
 	RUN(&run, env_need("CLOCHE"), "audit", "verify", "--ledger", dir);
 	expect_has(run.out, "bytes of records that a crash had torn were cut off");
 }
@@ -396,6 +396,77 @@ Test(ledger_run, records_that_vanished_are_told_of_and_never_forgotten)
 	CLOCHE(&run, "audit", "seal", "--ledger", dir);
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	expect_has(run.err, "records were missing at its end");
+}
+
+/* The end is cut off behind a whole record, and the witness against that with it. */
+Test(ledger_run, a_head_removed_changed_or_put_back_is_told_of_and_never_forgotten)
+{
+	static const struct {
+		const char *verify, *run, *noted;
+	} ways[] = {
+		{ "'head', which knew where it ended, is missing", "'head' was missing",
+		  "missing" },
+		{ "'head', which knew where it ended, is damaged", "'head' was damaged",
+		  "damaged" },
+		{ "'head' is older than it", "'head' was older than it", "older" },
+	};
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		cleanup_tmpdir char *dir = tmpdir_make();
+		cleanup_run struct run run = { 0 };
+		char path[512], command[1600];
+		struct ledger_finding f;
+
+		RUN_CLOCHE(&run, "-q", "--ledger", dir, "--repeat", "2", "--", "true");
+		run_free(&run);
+		(void)snprintf(command, sizeof(command), "cp '%s/head' '%s/old'", dir, dir);
+		RUN(&run, "sh", "-c", command);
+		run_free(&run);
+		RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
+		run_free(&run);
+		f = ledgers_verify(dir);
+		(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
+		RUN_CLOCHE(&run, "-q", "--ledger", dir, "--repeat", "3", "--", "true");
+		run_free(&run);
+		cr_assert_eq(truncate(path, (off_t)f.end.end), 0);
+		(void)snprintf(path, sizeof(path), "%s/head", dir);
+		if (i == 0)
+			cr_assert_eq(unlink(path), 0);
+		else if (i == 1)
+			file_flip(path, 60);
+		else
+			(void)snprintf(command, sizeof(command), "cp '%s/old' '%s/head'", dir, dir);
+		if (i == 2)
+			RUN(&run, "sh", "-c", command);
+		run_free(&run);
+		CLOCHE(&run, "audit", "verify", "--ledger", dir);
+		cr_assert_eq(run.status, 1, "%s", run.out);
+		expect_has(run.out,
+			   i == 1 ? "3 records behind record 4 were removed" : ways[i].verify);
+		cr_assert(!strstr(run.out, "intact"), "%s", run.out);
+		run_free(&run);
+		RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
+		cr_assert_eq(run.status, 0, "%s", run.err);
+		expect_has(run.err, ways[i].run);
+		cr_assert_eq(count_lines(run.err), i == 1 ? 2 : 1, "%s", run.err);
+		run_free(&run);
+		RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
+		cr_assert_str_eq(run.err, "");
+		run_free(&run);
+		CLOCHE(&run, "audit", "verify", "--ledger", dir);
+		cr_assert_eq(run.status, 1, "%s", run.out);
+		cr_assert(!strstr(run.out, "intact"), "%s", run.out);
+		(void)snprintf(command, sizeof(command), "\nhead %s before record 5 ",
+			       ways[i].noted);
+		expect_has(run.out, command);
+		run_free(&run);
+		CLOCHE(&run, "audit", "verify", "--json", "--ledger", dir);
+		cr_assert_eq(run.status, 1, "%s", run.out);
+		expect_has(run.out, "\"intact\":false");
+		run_free(&run);
+		CLOCHE(&run, "bill", "--ledger", dir);
+		expect_has(run.err, i == 1 ? "are missing from" : "may have been removed from");
+	}
 }
 
 Test(ledger_run, a_broken_ledger_takes_no_new_work)

@@ -158,6 +158,9 @@ static ssize_t doom_pwrite(int fd, const void *buf, size_t len, off_t at)
 	if (doomed()) {
 		size_t part = len * doom.part_256 / 256;
 
+		/* An aligned word is not written in pieces: see ledger_witness.h. */
+		if (len == sizeof(struct ledger_head))
+			part &= ~(size_t)7;
 		if (part)
 			(void)!pwrite(fd, buf, part, at);
 		(void)raise(SIGKILL);
@@ -267,6 +270,9 @@ static void expect_answered(const char *dir, const struct answered *answered)
 		ledger_verify(dir, &(struct ledger_walk){ .each = collect, .arg = seen }, &f, &err),
 		0, "%s", err.text);
 	cr_assert(!f.broken, "record %" PRIu64 ": %s", f.number, f.text);
+	cr_assert(!ledger_is_doubtful(&f),
+		  "a false alarm: %s (%d), %" PRIu64 " lost, %" PRIu64 " notes", f.head_text,
+		  f.head, f.lost_frames, f.head_notes);
 	for (uint64_t i = 0; i < seen->count; i++) {
 		cr_assert(!i || seen->ids[i] > seen->ids[i - 1], "twice or out of order");
 		k += k < answered->count && answered->ids[k] == seen->ids[i];
@@ -300,6 +306,13 @@ static struct answered *answered_new(void)
 	return p;
 }
 
+static bool has_segment(const char *dir)
+{
+	char path[512];
+
+	return access(tmpdir_path(path, dir, "000000000001.seg"), F_OK) == 0;
+}
+
 /* One ledger for each change of the disk and for five lengths of the write that is cut short. */
 Test(ledger, a_death_at_every_write_loses_nothing)
 {
@@ -315,7 +328,7 @@ Test(ledger, a_death_at_every_write_loses_nothing)
 			answered->count = 0;
 			if (run_writer(dir, death, parts[i], 0, 8, answered))
 				died++;
-			if (answered->count)
+			if (has_segment(dir))
 				expect_answered(dir, answered);
 			/* The next one comes, mends and goes on. */
 			cr_assert_eq(run_writer(dir, 0, 0, 100, 8, answered), 0);
@@ -398,14 +411,17 @@ static int full_after; /* bytes that still go in; -1: any number */
 
 static ssize_t full_pwrite(int fd, const void *buf, size_t len, off_t at)
 {
+	size_t room = len;
 	ssize_t n;
 
 	if (full_after == 0) {
 		errno = ENOSPC;
 		return -1;
 	}
-	n = pwrite(fd, buf, full_after > 0 && len > (size_t)full_after ? (size_t)full_after : len,
-		   at);
+	if (full_after > 0 && len > (size_t)full_after)
+		room = len == sizeof(struct ledger_head) ? (size_t)full_after & ~(size_t)7
+							 : (size_t)full_after;
+	n = pwrite(fd, buf, room, at);
 	if (n > 0 && full_after > 0)
 		full_after -= (int)n;
 	return n;
@@ -419,7 +435,7 @@ static int full_fallocate(int fd, int mode, off_t at, off_t len)
 
 Test(ledger, a_full_disk_harms_nothing_and_is_refused_beforehand)
 {
-	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_tmpdir char *dir = tmpdir_make(), *other = tmpdir_make();
 	const struct ledger_io io = { full_pwrite, ftruncate, fdatasync, full_fallocate, openat };
 	const struct ledger_options options = { .create = true, .io = &io, .segment_bytes = 9000 };
 	struct cloche_err err = { 0 };
@@ -442,9 +458,8 @@ Test(ledger, a_full_disk_harms_nothing_and_is_refused_beforehand)
 	full_after = 0;
 	/* Room was reserved before: that lasts; a ledger without any is refused. */
 	(void)ledger_close(l);
-	cr_assert_eq(unlinkat(AT_FDCWD, tmpdir_path((char[512]){ 0 }, dir, "head"), 0), 0);
 	full_after = -1;
-	cr_assert_eq(ledger_open(dir, &options, &l, &err), 0, "%s", err.text);
+	cr_assert_eq(ledger_open(other, &options, &l, &err), 0, "%s", err.text);
 	full_after = 0;
 	cr_assert_eq(ledger_ready(l, &err), -ENOSPC);
 	cr_assert(strstr(err.text, "no room"), "%s", err.text);

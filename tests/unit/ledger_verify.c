@@ -208,23 +208,3 @@ Test(ledger_verify, a_broken_end_is_never_written_on)
 		     -EBADMSG);
 	cr_assert(strstr(err.text, "broken at record 2"), "%s", err.text);
 }
-
-Test(ledger_verify, a_lost_or_torn_head_is_made_anew)
-{
-	for (int how = 0; how < 4; how++) {
-		cleanup_tmpdir char *dir = make_segments();
-		struct ledger *l;
-		char path[512];
-
-		(void)tmpdir_path(path, dir, "head");
-		if (how == 0)
-			cr_assert_eq(unlink(path), 0);
-		else
-			cr_assert_eq(truncate(path, how == 1 ? 0 : how == 2 ? 60 : 119), 0);
-		l = ledgers_open(dir, 2000, false);
-		ledgers_append(l, 20, 30);
-		(void)ledger_close(l);
-		ledgers_expect_whole(dir, 30);
-		cr_assert_eq(ledgers_verify(dir).repairs, 0);
-	}
-}
