@@ -4,8 +4,10 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/quote.h"
 #include "cli/audit_verify.h"
 #include "cli/ledger_args.h"
+#include "cli/show.h"
 #include "meter/ledger.h"
 #include "meter/ledger_index.h"
 #include "meter/ledger_key.h"
@@ -112,7 +114,7 @@ static int show_entry(const struct ledger_entry *e, void *arg)
 	struct audit_args *a = arg;
 	const struct ledger_record *r = e->record;
 	int64_t owner = args_owner();
-	char time[CLOCK_ISO_LEN], usd[MONEY_LEN];
+	char time[CLOCK_ISO_LEN], usd[MONEY_LEN], function[80], verdict[24];
 	json_t *o;
 
 	if (!r) {
@@ -125,12 +127,14 @@ static int show_entry(const struct ledger_entry *e, void *arg)
 		return 0;
 	a->shown++;
 	if (!a->json) {
+		/* One line a record, whatever its texts hold. */
+		quote_field(function, sizeof(function), r->function[0] ? r->function : "-");
+		quote_field(verdict, sizeof(verdict), r->verdict);
 		clock_format_iso(r->started_ns, time);
 		money_format_fixed(r->charge, 12, usd);
 		(void)printf("%8" PRIu64 "  %s  %s  %-12s  %-10s  %8" PRIu64 " ms  %5" PRId64
 			     " MB  $%s\n",
-			     e->frame->number, time, r->request_id,
-			     r->function[0] ? r->function : "-", r->verdict, r->billed_ms,
+			     e->frame->number, time, r->request_id, function, verdict, r->billed_ms,
 			     r->memory_limit_bytes >> 20, usd);
 		return 0;
 	}
@@ -138,7 +142,7 @@ static int show_entry(const struct ledger_entry *e, void *arg)
 	if (!o)
 		return -ENOMEM;
 	(void)json_object_set_new(o, "number", json_integer((json_int_t)e->frame->number));
-	if (json_dumpf(o, stdout, JSON_COMPACT) < 0) {
+	if (show_json(o, JSON_COMPACT) < 0) {
 		json_decref(o);
 		return -ENOMEM;
 	}

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "cli/ledger_args.h"
+#include "cli/show.h"
 #include "meter/ledger_anchor.h"
 #include "meter/ledger_key.h"
 #include "meter/ledger_verify.h"
@@ -283,7 +284,7 @@ static int verify_json(const struct proof *p, const struct ledger_finding *f)
 						    (json_int_t)f->offset, "why", f->text));
 	if (o && p->n)
 		(void)json_object_set_new(o, "against", against_json(p));
-	if (!o || json_dumpf(o, stdout, JSON_COMPACT) < 0) {
+	if (!o || show_json(o, JSON_COMPACT) < 0) {
 		json_decref(o);
 		return out_of_memory();
 	}
@@ -433,7 +434,7 @@ static int head_json(const struct ledger_anchor *a, const char *line)
 		      (json_int_t)a->segment, "end", (json_int_t)a->end, "invocations",
 		      (json_int_t)a->records, "sha256", hash, "key", a->is_signed ? key : NULL,
 		      "signature", a->is_signed ? signature : NULL, "line", line);
-	if (!o || json_dumpf(o, stdout, JSON_COMPACT) < 0) {
+	if (!o || show_json(o, JSON_COMPACT) < 0) {
 		json_decref(o);
 		return out_of_memory();
 	}

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/parse.h"
+#include "base/quote.h"
 #include "cli/ledger_args.h"
+#include "cli/show.h"
 #include "meter/bill.h"
 #include "meter/ledger.h"
 #include "meter/ledger_index.h"
@@ -123,7 +125,7 @@ static json_t *time_json(int64_t ns)
 	return json_string(text);
 }
 
-static int show_json(const struct bill *bill, const struct bill_query *q)
+static int print_json(const struct bill *bill, const struct bill_query *q)
 {
 	json_t *rows = json_array();
 	json_t *o;
@@ -134,7 +136,7 @@ static int show_json(const struct bill *bill, const struct bill_query *q)
 	o = json_pack("{ss ss so so so so}", "schema", "cloche.bill/1", "by", bill_by_text(q->by),
 		      "since", time_json(q->since_ns), "until", time_json(q->until_ns), "rows",
 		      rows, "total", row_json(&bill->sum, NULL));
-	r = o ? json_dumpf(o, stdout, JSON_COMPACT) : -1;
+	r = o ? show_json(o, JSON_COMPACT) : -1;
 	(void)putchar('\n');
 	json_decref(o);
 	return r;
@@ -157,6 +159,7 @@ static void csv_text(const char *text)
 
 static void show_csv(const struct bill *bill, const struct bill_query *q)
 {
+	show_as(SHOW_CSV);
 	(void)printf("%s,invocations,cold_starts,gb_seconds,billed_ms,duration_ns,contention_ns,"
 		     "contention_unmeasured,usd,request_usd,total_usd,fair_usd\r\n",
 		     bill_by_text(q->by));
@@ -243,10 +246,12 @@ static void row_print(const char *key, const struct bill_row *r, const struct la
 		      money_t most)
 {
 	struct text t[COLUMNS];
+	char shown[256];
 	int bar = most ? (int)((r->total * BAR + most - 1) / most) : 0;
 
 	row_texts(r, t);
-	(void)printf("%-*s", l->width[KEY], key);
+	quote_field(shown, sizeof(shown), key);
+	(void)printf("%-*s", l->width[KEY], shown);
 	for (int i = KEY + 1; i < BARS; i++)
 		if (l->width[i])
 			(void)printf("  %*s", l->width[i], t[i].s);
@@ -341,7 +346,7 @@ static int bill_show(const struct bill_args *a)
 		return args_failed("bill", &err);
 	args_incomplete("bill", &index);
 	if (a->form == FORM_JSON)
-		(void)show_json(&bill, &a->query);
+		(void)print_json(&bill, &a->query);
 	else if (a->form == FORM_CSV)
 		show_csv(&bill, &a->query);
 	else

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/parse.h"
 #include "cli/ledger_args.h"
+#include "cli/show.h"
 #include "launch/spec.h"
 #include "meter/bill.h"
 #include "meter/ledger.h"
@@ -180,7 +181,7 @@ static json_t *usd_json(money_t amount)
 static int json_print(json_t *o)
 {
 	struct cloche_err err = { 0 };
-	int r = o ? json_dumpf(o, stdout, JSON_COMPACT) : -1;
+	int r = o ? show_json(o, JSON_COMPACT) : -1;
 
 	json_decref(o);
 	(void)putchar('\n');

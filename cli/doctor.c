@@ -6,6 +6,7 @@
  */
 #include "cli/cli.h"
 #include "cli/doctor_meter.h"
+#include "cli/show.h"
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -48,7 +49,7 @@ static const struct option options[] = {
 
 static int usage(const char *what, const char *text)
 {
-	fprintf(stderr, "cloche doctor: %s '%.64s'; see 'cloche doctor --help'\n", what, text);
+	show_line("cloche doctor: %s '%.64s'; see 'cloche doctor --help'", what, text);
 	return EXIT_USAGE;
 }
 
@@ -120,7 +121,7 @@ static int json_show(const struct probe_result *results, const struct doctor_met
 					  ok ? NULL : results[i].mend));
 	}
 	if (r == 0)
-		r = json_dumpf(top, stdout, JSON_COMPACT);
+		r = show_json(top, JSON_COMPACT);
 	putchar('\n');
 	json_decref(top);
 	return r;
@@ -134,9 +135,10 @@ static struct paint paint_for(FILE *f)
 {
 	const char *no = getenv("NO_COLOR");
 
-	if (!isatty(fileno(f)) || (no && *no))
+	if (!show_on_terminal(f) || (no && *no))
 		return (struct paint){ "", "", "", "" };
-	return (struct paint){ "\033[32m", "\033[31m", "\033[33m", "\033[0m" };
+	return (struct paint){ show_style(STYLE_GREEN), show_style(STYLE_RED),
+			       show_style(STYLE_YELLOW), show_style(STYLE_OFF) };
 }
 
 static void row_show(const struct probe *p, const struct probe_result *r, int width,
@@ -208,7 +210,7 @@ int cmd_doctor(int argc, char **argv)
 	else
 		table_show(results);
 	if (r < 0 || fflush(stdout) != 0 || ferror(stdout)) {
-		perror("cloche doctor: write to standard output");
+		fprintf(stderr, "cloche doctor: write to standard output: %m\n");
 		return EXIT_LAUNCH;
 	}
 	return all_essential(results) ? 0 : 1;

@@ -9,6 +9,7 @@
 #include "base/quote.h"
 #include "cli/image_oci.h"
 #include "cli/image_recipe.h"
+#include "cli/show.h"
 #include "launch/image.h"
 
 #include <errno.h>
@@ -72,13 +73,13 @@ static int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static int usage(const char *fmt, ...)
 {
+	char text[512];
 	va_list ap;
 
-	fputs("cloche image: ", stderr);
 	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputs("; see 'cloche image --help'\n", stderr);
+	show_line("cloche image: %s; see 'cloche image --help'", text);
 	return EXIT_USAGE;
 }
 
@@ -217,7 +218,7 @@ static void row_show(const json_t *o, bool json)
 	char size[32];
 
 	if (json) {
-		(void)json_dumpf(o, stdout, JSON_COMPACT);
+		(void)show_json(o, JSON_COMPACT);
 		(void)putchar('\n');
 		return;
 	}
@@ -457,7 +458,7 @@ int cmd_image(int argc, char **argv)
 	if (r == 0)
 		r = w->run(&a);
 	if (r == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
-		perror("cloche image: write to standard output");
+		fprintf(stderr, "cloche image: write to standard output: %m\n");
 		return 1;
 	}
 	return r;

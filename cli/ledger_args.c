@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/quote.h"
 #include "cli/own_line.h"
+#include "cli/show.h"
 #include "meter/ledger.h"
 #include "meter/ledger_index.h"
 #include "meter/trace_store.h"
@@ -28,7 +29,7 @@ int args_usage(const char *verb, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	(void)fprintf(stderr, "cloche %s: %s; see 'cloche %s --help'\n", verb, text, verb);
+	show_line("cloche %s: %s; see 'cloche %s --help'", verb, text, verb);
 	return 2;
 }
 
@@ -47,7 +48,7 @@ int args_refused(const char *verb, char **argv, int returned)
 
 int args_failed(const char *verb, const struct cloche_err *err)
 {
-	(void)fprintf(stderr, "cloche %s: %s\n", verb, err->text);
+	show_line("cloche %s: %s", verb, err->text);
 	return 1;
 }
 

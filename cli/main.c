@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The program's entry: from the first word to the verb. Nothing else is decided here. */
 #include "cli/cli.h"
+#include "cli/show.h"
 
 #include "base/err.h"
 
@@ -61,7 +62,7 @@ static int verb_run(const char *name, int argc, char **argv)
 	for (size_t i = 0; i < N_VERBS; i++)
 		if (strcmp(name, verbs[i].name) == 0)
 			return verbs[i].run(argc, argv);
-	fprintf(stderr, "cloche: unknown verb '%.64s'; see 'cloche --help'\n", name);
+	show_line("cloche: unknown verb '%.64s'; see 'cloche --help'", name);
 	return EXIT_USAGE;
 }
 
@@ -89,9 +90,11 @@ static int dispatch(int argc, char **argv)
 /* What could not be written is no success: a full disk shows when the last of it is. */
 int main(int argc, char **argv)
 {
-	int status = dispatch(argc, argv);
 	struct cloche_err err;
+	int status;
 
+	show_begin();
+	status = dispatch(argc, argv);
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
 	(void)cloche_err_sys(&err, errno ? errno : EIO, "write to standard output");

@@ -11,6 +11,7 @@
 #include "cli/policy_learn.h"
 #include "cli/policy_test.h"
 #include "cli/policy_view.h"
+#include "cli/show.h"
 #include "launch/policy_builtin.h"
 
 #include <dirent.h>
@@ -39,7 +40,8 @@ static const char help_text[] =
 	"\n"
 	"Commands:\n"
 	"  list      the profiles that have a name, and how much they allow\n"
-	"  show      the profile's JSON\n"
+	"  show      the profile's JSON, byte by byte; on a terminal control characters\n"
+	"            in it are made visible\n"
 	"  check     is it valid? one line for each mistake, with its place\n"
 	"  explain   what the profile does, or what it does with one call, and by\n"
 	"            which rule; arguments are numbers (0x10, 16, -1), 0 when left out\n"
@@ -218,6 +220,9 @@ static int policy_show(const char *name)
 		(void)fprintf(stderr, "cloche policy: %s\n", err.text);
 		return 1;
 	}
+	/* For a file or a program it is what it is, byte by byte. */
+	if (!show_on_terminal(stdout))
+		show_as(SHOW_RAW);
 	(void)fwrite(text.text, 1, text.len, stdout);
 	policy_text_free(&text);
 	return 0;
@@ -225,7 +230,7 @@ static int policy_show(const char *name)
 
 static void print_problem(void *arg, const char *line)
 {
-	(void)fprintf(stderr, "%s\n", line);
+	show_line("%s", line);
 }
 
 static int policy_check(const char *name)
@@ -242,7 +247,7 @@ static int policy_check(const char *name)
 		(void)printf("%s: valid, %u instructions%s\n", name, prog.len,
 			     v.table.kills ? ", kills" : "");
 	else
-		(void)fprintf(stderr, "%s: %s\n", name, err.text);
+		show_line("%s: %s", name, err.text);
 	free(prog.filter);
 	policy_view_free(&v);
 	return rc == 0 ? 0 : 1;
@@ -252,13 +257,13 @@ static int policy_check(const char *name)
 
 __attribute__((format(printf, 1, 2))) static int usage(const char *fmt, ...)
 {
+	char text[512];
 	va_list ap;
 
-	(void)fprintf(stderr, "cloche policy: ");
 	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	(void)fprintf(stderr, "; see 'cloche policy --help'\n");
+	show_line("cloche policy: %s; see 'cloche policy --help'", text);
 	return 2;
 }
 

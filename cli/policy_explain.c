@@ -5,6 +5,7 @@
  */
 #include "cli/policy_explain.h"
 
+#include "base/quote.h"
 #include "cli/policy_view.h"
 
 #include <errno.h>
@@ -55,15 +56,15 @@ static const char *rule_comment(const struct policy_view *v, int rule)
 static void print_entry(const struct policy_view *v, const struct policy_entry *e,
 			const struct policy_style *s)
 {
-	char place[24], word[24], when[512];
+	char place[24], word[24], when[512], comment[2048];
 
 	policy_rule_place(v, e->rule, place, sizeof(place));
 	policy_action_word(e->action, word, sizeof(word));
 	policy_condition_text(e, when, sizeof(when));
 	(void)printf("  %-9s %s%-12s%s %s%s", place, policy_action_colour(s, e->action), word,
 		     s->off, when[0] ? "when " : "", when[0] ? when : "always");
-	(void)printf("%s%s%s%s\n", rule_comment(v, e->rule)[0] ? "  # " : "", s->dim,
-		     rule_comment(v, e->rule), s->off);
+	quote_field(comment, sizeof(comment), rule_comment(v, e->rule));
+	(void)printf("%s%s%s%s\n", comment[0] ? "  # " : "", s->dim, comment, s->off);
 }
 
 typedef void each_fn(const struct policy_view *v, const struct policy_entry *e, const void *arg,

@@ -4,6 +4,7 @@
  * and colours for what it does. It prints nothing but JSON.
  */
 #include "cli/policy_view.h"
+#include "cli/show.h"
 
 #include "base/err.h"
 #include "launch/policy_builtin.h"
@@ -100,7 +101,9 @@ struct policy_style policy_style_pick(void)
 
 	if (!isatty(STDOUT_FILENO) || (no && *no) || !term || strcmp(term, "dumb") == 0)
 		return (struct policy_style){ "", "", "", "", "" };
-	return (struct policy_style){ "\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m" };
+	return (struct policy_style){ show_style(STYLE_BOLD), show_style(STYLE_GREEN),
+				      show_style(STYLE_RED), show_style(STYLE_DIM),
+				      show_style(STYLE_OFF) };
 }
 
 const char *policy_action_colour(const struct policy_style *s, uint32_t action)
@@ -177,7 +180,7 @@ void policy_condition_text(const struct policy_entry *e, char *buf, size_t size)
 
 int policy_print_json(json_t *value)
 {
-	int rc = value ? json_dumpf(value, stdout, JSON_INDENT(1)) : -1;
+	int rc = value ? show_json(value, JSON_INDENT(1)) : -1;
 
 	if (rc == 0)
 		(void)putchar('\n');

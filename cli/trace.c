@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "base/quote.h"
 #include "cli/ledger_args.h"
+#include "cli/show.h"
 #include "cli/trace_watch.h"
 #include "meter/trace.h"
 #include "meter/trace_json.h"
@@ -248,8 +249,8 @@ static int watch(const struct trace_args *a, FILE *out, struct cloche_err *err)
 		.out = out,
 		.json = a->format == JSON,
 		.for_ns = a->for_ns,
-		.colour = isatty(fileno(out)) && term && strcmp(term, "dumb") != 0 &&
-			  !(no_colour && *no_colour),
+		.colour = out == stdout && show_on_terminal(out) && term &&
+			  strcmp(term, "dumb") != 0 && !(no_colour && *no_colour),
 	};
 
 	return trace_watch(&opt, err);
@@ -282,6 +283,8 @@ static int trace(const struct trace_args *a, struct cloche_err *err)
 	out = open_output(a, err);
 	if (!out)
 		return -err->code;
+	if (out == stdout && a->format != TEXT)
+		show_as(SHOW_JSON);
 	if (a->list)
 		r = list(a, out, err);
 	else if (a->source)

@@ -5,6 +5,7 @@
  * lost to this program alone, and the last line of that invocation says how much.
  */
 #include "cli/trace_watch.h"
+#include "cli/show.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -99,14 +100,15 @@ enum colour { PLAIN, BOLD, GREEN, RED, YELLOW };
 static void put_line(const struct watch *w, const char *id, const char *when, uint32_t tid,
 		     const char *comm, enum colour colour, const char *what)
 {
-	static const char *const codes[] = { "", "\033[1m", "\033[32m", "\033[31m", "\033[33m" };
+	static const enum show_style styles[] = { STYLE_OFF, STYLE_BOLD, STYLE_GREEN, STYLE_RED,
+						  STYLE_YELLOW };
 	bool on = w->opt->colour && colour != PLAIN;
 	char thread[12] = "";
 
 	if (tid)
 		(void)snprintf(thread, sizeof(thread), "%u", tid);
 	(void)fprintf(w->opt->out, "%-8.8s  %14s  %7s %-15s  %s%s%s\n", id, when, thread, comm,
-		      on ? codes[colour] : "", what, on ? "\033[0m" : "");
+		      on ? show_style(styles[colour]) : "", what, on ? show_style(STYLE_OFF) : "");
 }
 
 /* To be freed; "" when there is no such text, NULL when there is no memory. */

@@ -15,6 +15,7 @@
 #include "cli/ledger_args.h"
 #include "cli/run.h"
 #include "cli/run_options.h"
+#include "cli/show.h"
 #include "launch/launcher.h"
 #include "pool/report.h"
 
@@ -300,11 +301,11 @@ static void progress(const struct job *job, unsigned run)
 	if (!isatty(2))
 		return;
 	if (!run)
-		(void)fputs("\r\033[K", stderr);
+		(void)fputs(show_style(STYLE_REWIND), stderr);
 	else
-		(void)fprintf(stderr, "\r\033[K%" PRIu64 " MB: run %u of %u (%u of %zu in all)",
-			      job->size->memory_bytes >> 20, run, job->tune.runs, job->done + 1,
-			      job->tune.runs * job->tune.n);
+		(void)fprintf(stderr, "%s%" PRIu64 " MB: run %u of %u (%u of %zu in all)",
+			      show_style(STYLE_REWIND), job->size->memory_bytes >> 20, run,
+			      job->tune.runs, job->done + 1, job->tune.runs * job->tune.n);
 }
 
 static void take(const struct report *r, void *arg)

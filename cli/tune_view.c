@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What `cloche tune` found, for people and for programs. Nothing is measured or chosen here. */
 #include "cli/tune.h"
+#include "cli/show.h"
 
 #include "base/clock.h"
 #include "base/quote.h"
@@ -17,8 +18,11 @@
 
 /* The words for the chosen sizes, and their colours (SGR). */
 static const struct {
-	const char *name, *sgr;
-} marks[MARKS] = { { "cheapest", "32" }, { "knee", "33" }, { "fastest", "36" } };
+	const char *name;
+	enum show_style style;
+} marks[MARKS] = { { "cheapest", STYLE_GREEN },
+		   { "knee", STYLE_YELLOW },
+		   { "fastest", STYLE_CYAN } };
 
 static bool has_mark(const struct tune *t, size_t i, int mark)
 {
@@ -74,7 +78,9 @@ static void print_marks(const struct tune *t, size_t i, bool colour)
 		if (!has_mark(t, i, m))
 			continue;
 		if (colour)
-			(void)printf("%s\033[1;%sm%s\033[0m", before, marks[m].sgr, marks[m].name);
+			(void)printf("%s%s%s%s%s", before, show_style(STYLE_BOLD),
+				     show_style(marks[m].style), marks[m].name,
+				     show_style(STYLE_OFF));
 		else
 			(void)printf("%s%s", before, marks[m].name);
 		before = ", ";
@@ -122,7 +128,7 @@ static void print_bar(__int128 value, __int128 most, int width, const char *sgr)
 	int n = most ? (int)((value * BAR + most - 1) / most) : 0;
 
 	(void)printf("  %s%.*s%s%*s", sgr ? sgr : "", n, "####################",
-		     sgr ? "\033[0m" : "", width > n ? width - n : 0, "");
+		     sgr ? show_style(STYLE_OFF) : "", width > n ? width - n : 0, "");
 }
 
 static void print_picture(const struct tune *t, bool colour)
@@ -150,8 +156,9 @@ static void print_picture(const struct tune *t, bool colour)
 			(void)printf("  %s\n", verdict_text(s->verdict));
 			continue;
 		}
-		print_bar(s->median_ns, slowest, BAR, colour ? "\033[36m" : NULL);
-		print_bar(call_cost(s), dearest, marked ? BAR : 0, colour ? "\033[32m" : NULL);
+		print_bar(s->median_ns, slowest, BAR, colour ? show_style(STYLE_CYAN) : NULL);
+		print_bar(call_cost(s), dearest, marked ? BAR : 0,
+			  colour ? show_style(STYLE_GREEN) : NULL);
 		print_marks(t, i, colour);
 		(void)putchar('\n');
 	}
@@ -262,7 +269,7 @@ int tune_json(const struct tune *t)
 		      t->choice.flat, "sizes", sizes);
 	if (!o)
 		return -ENOMEM;
-	r = json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) < 0 ? -EIO : 0;
+	r = show_json(o, JSON_COMPACT | JSON_REAL_PRECISION(6)) < 0 ? -EIO : 0;
 	json_decref(o);
 	(void)putchar('\n');
 	return r;

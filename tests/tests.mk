@@ -62,7 +62,7 @@ check-live: tests ## run the tests that make real contexts, as root
 # stops and ends watchers at any moment (the checker at their exit would wait for the stopped ones by
 # ptrace), and the ledger_*, whose test library leaks.
 SAN_LIVE = $(patsubst %,$(B)/tests/%,escape/escape $(addprefix live/,abuse bad_input code doctor \
-	image image_import learn ledger_cli limits outcomes policy policy_cli repeat report run trace_cli \
+	image image_import learn ledger_cli limits outcomes policy policy_cli repeat report run shown trace_cli \
 	tune))
 SAN_LIVE_LEAKY = $(patsubst %,$(B)/tests/live/%,ledger_disk ledger_run trace_live)
 
@@ -121,6 +121,8 @@ lint-form:
 	$(call say,FORM,all)
 	$(Q)sh tests/lint-includes.sh --self-test
 	$(Q)sh tests/lint-includes.sh
+	$(Q)sh tests/lint-output.sh --self-test
+	$(Q)sh tests/lint-output.sh
 	$(Q)! git ls-files 2>/dev/null | grep -vE '/|^(Makefile|README\.md|\.gitignore|\.clang-(format|tidy))$$' || \
 		{ echo "lint: the top folder holds nothing else" >&2; exit 1; }
 	$(Q)clang-format --dry-run -Werror $(LINT_C) $(LINT_H) $(LINT_BPF) || \

@@ -6,6 +6,8 @@
  */
 #include "base/err.h"
 
+#include "base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,9 +28,13 @@ static void format(struct cloche_err *err, int code, const char *fmt, va_list ap
 	err->code = code;
 	err->stage[0] = '\0';
 	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
-	for (char *c = err->text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+	for (char *c = err->text; *c;) {
+		size_t n = utf8_harmless(c, strlen(c));
+
+		if (!n)
 			*c = '?';
+		c += n ? n : 1;
+	}
 }
 
 int cloche_err_set(struct cloche_err *err, int code, const char *fmt, ...)

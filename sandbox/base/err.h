@@ -23,8 +23,8 @@ struct cloche_err {
 	char text[480];
 };
 
-/* Fills *err (which may be NULL) and returns -code. A text that does not fit is cut, control
- * characters become '?'. */
+/* Fills *err (which may be NULL) and returns -code. A text that does not fit is cut, what
+ * is not harmless (utf8.h) becomes '?'. */
 int cloche_err_set(struct cloche_err *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

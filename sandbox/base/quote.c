@@ -7,6 +7,7 @@
 #include "base/quote.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -83,4 +84,29 @@ void quote_field(char *to, size_t size, const char *text)
 		left -= took;
 	}
 	to[used] = '\0';
+}
+
+char *quote_json(const char *dumped)
+{
+	size_t left = strlen(dumped), used = 0;
+	char *to = malloc(6 * left + 1);
+
+	while (to && left) {
+		size_t n = utf8_harmless(dumped, left), took = utf8_width(dumped, left);
+
+		/* A dump may be indented. */
+		if (n || *dumped == '\n' || !took) {
+			n = n ? n : 1;
+			memcpy(to + used, dumped, n);
+			used += n;
+			took = n;
+		} else {
+			used += (size_t)snprintf(to + used, 7, "\\u%04x", utf8_code(dumped, left));
+		}
+		dumped += took;
+		left -= took;
+	}
+	if (to)
+		to[used] = '\0';
+	return to;
 }

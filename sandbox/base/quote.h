@@ -24,4 +24,8 @@ const char *quote_n(char buf[static QUOTE_LEN], const char *text, size_t len);
  */
 void quote_field(char *to, size_t size, const char *text);
 
+/* JSON that was dumped, to be freed, or NULL: what is not harmless, which can only stand in a
+ * string, is \u00NN. */
+char *quote_json(const char *dumped);
+
 #endif

@@ -40,3 +40,18 @@ size_t utf8_harmless(const char *s, size_t len)
 
 	return n && is_harmless(c) ? n : 0;
 }
+
+size_t utf8_width(const char *s, size_t len)
+{
+	uint32_t c = 0;
+
+	return decode((const unsigned char *)s, len, &c);
+}
+
+unsigned utf8_code(const char *s, size_t len)
+{
+	uint32_t c = 0;
+
+	(void)decode((const unsigned char *)s, len, &c);
+	return c;
+}

@@ -11,4 +11,8 @@
  */
 size_t utf8_harmless(const char *s, size_t len);
 
+/* Bytes of the character at s when it is valid, harmless or not; else 0. And which one it is. */
+size_t utf8_width(const char *s, size_t len);
+unsigned utf8_code(const char *s, size_t len);
+
 #endif

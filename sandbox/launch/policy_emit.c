@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/utf8.h"
 #include "launch/policy_oci.h"
 #include "launch/policy_rules.h"
 #include "launch/policy_seen.h"
@@ -54,13 +55,18 @@ struct emitter {
 static void put_string(FILE *f, const char *text)
 {
 	(void)fputc('"', f);
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (*p == '"' || *p == '\\')
+	for (size_t left = strlen(text), n; left; text += n, left -= n) {
+		n = utf8_width(text, left);
+		if (*text == '"' || *text == '\\')
 			(void)fputc('\\', f);
-		if (*p < ' ' || *p == 0x7f)
-			(void)fprintf(f, "\\u%04x", *p);
+		/* Names of threads are any bytes. */
+		if (!n)
+			(void)fputs("\\ufffd", f);
+		else if (!utf8_harmless(text, left))
+			(void)fprintf(f, "\\u%04x", utf8_code(text, left));
 		else
-			(void)fputc(*p, f);
+			(void)fwrite(text, 1, n, f);
+		n = n ? n : 1;
 	}
 	(void)fputc('"', f);
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/quote.h"
 #include "launch/launcher.h"
 #include "launch/spec.h"
 #include "meter/prices.h"
@@ -501,7 +502,7 @@ char *report_json(const struct report *r)
 {
 	char iso[CLOCK_ISO_LEN];
 	json_t *j = json_object();
-	char *text, *line;
+	char *text, *shown, *line;
 
 	clock_format_iso(r->inv->started_real_ns, iso);
 	json_object_set_new(j, "schema", json_string("cloche.report/1"));
@@ -522,9 +523,11 @@ char *report_json(const struct report *r)
 	json_decref(j);
 	if (!text)
 		return NULL;
-	if (asprintf(&line, "%s\n", text) < 0)
-		line = NULL;
+	shown = quote_json(text);
 	free(text);
+	if (!shown || asprintf(&line, "%s\n", shown) < 0)
+		line = NULL;
+	free(shown);
 	return line;
 }
 
