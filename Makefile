@@ -47,6 +47,9 @@ UNIT     := $(UNIT_SRC:%.c=$(B)/%)
 # Tests that need root: each file of live/, escape/ and fault/ is one Criterion program.
 LIVE_SRC := $(sort $(wildcard tests/live/*.c tests/escape/*.c tests/fault/*.c))
 LIVE     := $(LIVE_SRC:%.c=$(B)/%)
+# Those that may take the kernel they run on with them: in guests only, by check-vm.
+GUEST_SRC := $(sort $(wildcard tests/escape/guest/*.c))
+GUEST    := $(GUEST_SRC:%.c=$(B)/%)
 TLIB_SRC := $(sort $(wildcard tests/lib/*.c))
 TLIB_OBJ := $(TLIB_SRC:%.c=$(B)/%.o)
 # What runs inside contexts: small static programs, one a file.
@@ -57,7 +60,7 @@ BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 
 .PHONY: all tests
 all: $(B)/cloche ## build the program (default)
-tests: all $(UNIT) $(LIVE) $(HELPERS)
+tests: all $(UNIT) $(LIVE) $(GUEST) $(HELPERS)
 
 $(B)/cloche: $(CLI_OBJ) $(B)/libcloche.a
 	$(call say,LD,$@)
@@ -114,8 +117,9 @@ $(B)/tests/live/% $(B)/tests/escape/% $(B)/tests/fault/%: $(TLIB_OBJ) $(B)/libcl
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests $(TEST_LDFLAGS) -o $@ $(@:$(B)/%=%).c $(TLIB_OBJ) $(B)/libcloche.a $(LIBS) -lcriterion
-$(foreach t,$(LIVE_SRC),$(eval $(t:%.c=$(B)/%): $(t)))
+$(foreach t,$(LIVE_SRC) $(GUEST_SRC),$(eval $(t:%.c=$(B)/%): $(t)))
 
+$(B)/helpers/hoard: $(wildcard tests/helpers/hoard/*)
 $(B)/helpers/%: tests/helpers/%.c
 	$(call say,HELPER,$@)
 	@mkdir -p $(@D)

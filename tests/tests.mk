@@ -102,9 +102,10 @@ $(FUZZ_NAME:%=fuzz-%): fuzz-%: fuzz-lib
 
 # ---- lint ------------------------------------------------------------------------------------
 
-LINT_C   := $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(LIVE_SRC) $(TLIB_SRC) $(HELP_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
+LINT_C   := $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(LIVE_SRC) $(GUEST_SRC) $(TLIB_SRC) $(HELP_SRC) \
+	$(sort $(wildcard tests/helpers/*/*.c)) $(BENCH_SRC) $(FUZZ_SRC) \
 	vm-images/init.c
-LINT_H   := $(sort $(wildcard sandbox/*/*.h cli/*.h bpf/*.h tests/*/*.h))
+LINT_H   := $(sort $(wildcard sandbox/*/*.h cli/*.h bpf/*.h tests/*/*.h tests/*/*/*.h))
 LINT_SH  := $(sort $(wildcard *.sh */*.sh */*/*.sh .ci/run))
 LINT_BPF := $(sort $(wildcard bpf/*.c))
 TIDY     := $(LINT_C:%=build/lint/%.tidy)

@@ -26,7 +26,7 @@
 
 int launcher_open(struct launcher *ret, struct cloche_err *err)
 {
-	struct launcher l = { .run_fd = -1, .layout = LAYOUT_NONE, .locks = LOCKS_NONE };
+	struct launcher l = { .run_fd = -1, .layout = LAYOUT_NONE, .bounds = BOUNDS_NONE };
 	int r;
 
 	if (geteuid() != 0)
@@ -36,7 +36,7 @@ int launcher_open(struct launcher *ret, struct cloche_err *err)
 		return l.run_fd;
 	r = layout_open(l.run_fd, &l.layout, err);
 	if (r == 0)
-		r = locks_open(&l.locks, err);
+		r = bounds_open(&l.bounds, err);
 	if (r < 0) {
 		launcher_close(&l);
 		return r;
@@ -49,7 +49,7 @@ void launcher_close(struct launcher *launcher)
 {
 	fd_close(&launcher->run_fd);
 	layout_close(&launcher->layout);
-	locks_close(&launcher->locks);
+	bounds_close(&launcher->bounds);
 }
 
 static int sweep(unsigned n, void *arg, struct cloche_err *err)
@@ -102,7 +102,7 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	spec_host_read(&host);
 	plan->spec = spec;
 	plan->layout = &l->layout;
-	plan->locks = &l->locks;
+	plan->bounds = &l->bounds;
 	plan->slot = ctx->slot;
 	plan->uid = slot_uid(ctx->slot.n);
 	plan->cpu = cpu_limits_of(spec->cpu_mode, spec->memory_bytes, spec->cpu_milli, host.cpus);
@@ -282,16 +282,16 @@ int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_
 
 int context_go(struct context *ctx, struct cloche_err *err)
 {
-	int r = locks_begin(ctx->plan.locks, ctx->slot.n, err);
+	int r = bounds_begin(ctx->plan.bounds, ctx->slot.n, ctx->plan.spec->memory_bytes, err);
 
 	if (r < 0)
 		return r;
 	return ctx->pid1 < 0 ? start_init(ctx, err) : context_send(ctx, INIT_GO, err);
 }
 
-uint64_t context_locks_refused(const struct context *ctx)
+struct bounds_refused context_refused(const struct context *ctx)
 {
-	return locks_refused(ctx->plan.locks, ctx->slot.n);
+	return bounds_refused(ctx->plan.bounds, ctx->slot.n);
 }
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err)

@@ -2,9 +2,9 @@
 #ifndef CLOCHE_LAUNCH_LAUNCHER_H
 #define CLOCHE_LAUNCH_LAUNCHER_H
 
+#include "launch/bounds.h"
 #include "launch/init.h"
 #include "launch/layout.h"
-#include "launch/locks.h"
 #include "launch/plan.h"
 #include "launch/slot.h"
 
@@ -22,7 +22,7 @@ struct spec;
 struct launcher {
 	int run_fd;
 	struct layout layout;
-	struct locks locks;
+	struct bounds bounds;
 };
 
 struct context {
@@ -60,9 +60,8 @@ int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_
  * for each further one the context must have been renewed. The next message is about it. */
 int context_go(struct context *ctx, struct cloche_err *err);
 
-/* How many of its processes were killed, since it was last started, for holding too many file
- * locks. */
-uint64_t context_locks_refused(const struct context *ctx);
+/* How many of its processes were killed, since it was last started, for holding too much. */
+struct bounds_refused context_refused(const struct context *ctx);
 
 int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err);
 

@@ -16,7 +16,7 @@
 #include <sys/resource.h>
 
 struct layout;
-struct locks;
+struct bounds;
 struct spec;
 
 /*
@@ -39,7 +39,7 @@ struct plan {
 	int control;		     /* pid 1's end of the control socket */
 	bool single;		     /* one function process only */
 	const struct layout *layout; /* with slot: for pid 1 when it is the last to leave */
-	const struct locks *locks;
+	const struct bounds *bounds;
 	struct slot slot;
 	int streams[3]; /* its standard streams; -1: the caller's */
 	int far[3];	/* the other ends of these; -1: none */

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
-#include "launch/locks.h"
+#include "launch/bounds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -322,11 +322,11 @@ int probe_use_device_bpf(struct probe_job *job)
 	return probe_say(job, 0, "a device program was attached");
 }
 
-int probe_use_locks(struct probe_job *job)
+int probe_use_bounds(struct probe_job *job)
 {
 	struct cloche_err err = { 0 };
-	int r = locks_try(&err);
+	int r = bounds_try(&err);
 
-	return r < 0 ? probe_say(job, -r, "count file locks")
+	return r < 0 ? probe_say(job, -r, "count locks and connections")
 		     : probe_say(job, 0, "the programs that count were attached");
 }

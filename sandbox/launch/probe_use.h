@@ -32,7 +32,7 @@ int probe_use_into_cgroup(struct probe_job *job);
 int probe_use_cgroup_kill(struct probe_job *job);
 int probe_use_controller(struct probe_job *job);
 int probe_use_device_bpf(struct probe_job *job);
-int probe_use_locks(struct probe_job *job);
+int probe_use_bounds(struct probe_job *job);
 
 int probe_use_listener(struct probe_job *job);
 int probe_use_affinity(struct probe_job *job);

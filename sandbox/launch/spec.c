@@ -37,6 +37,20 @@ void spec_defaults(struct spec *spec)
 	};
 }
 
+/*
+ * What the kernel has behind a descriptor (a timer, an epoll set, an open file of /sys) is up to
+ * 288 bytes that it charges to nobody. One for each 4 KiB of memory, all processes together, is 7 %
+ * of it.
+ */
+static uint64_t nofile_of(const struct spec *s)
+{
+	uint64_t each = s->memory_bytes / 4096 / s->pids;
+
+	return each < SPEC_NOFILE_MIN	? SPEC_NOFILE_MIN
+	       : each < SPEC_NOFILE_MAX ? each
+					: SPEC_NOFILE_MAX;
+}
+
 /* Its pages count against the memory: a larger one would be an OOM kill when full. */
 static int check_scratch(const char *option, const char *dir, uint64_t size, uint64_t most,
 			 struct cloche_err *err)
@@ -164,18 +178,6 @@ static int refuse_time(const char *option, int64_t ns, const char *most, struct 
 			      unit, most);
 }
 
-/*
- * What a descriptor may refer to costs the kernel up to 288 bytes that no cgroup is charged for (an
- * epoll instance or a timerfd 256; tests/escape/objects.md): all that all processes may have open
- * is a twelfth of the memory at most, as long as a program can live with it.
- */
-static uint64_t usual_nofile(const struct spec *s)
-{
-	uint64_t n = s->memory_bytes / 12 / 288 / s->pids;
-
-	return n < 64 ? 64 : n > 1024 ? 1024 : n;
-}
-
 int spec_check(struct spec *s, const struct spec_host *host, struct cloche_err *err)
 {
 	int r;
@@ -198,7 +200,7 @@ int spec_check(struct spec *s, const struct spec_host *host, struct cloche_err *
 	if (s->pids < 1 || s->pids > 4194304)
 		return cloche_err_set(err, ERANGE, "--pids: from 1 to 4194304");
 	if (s->nofile == 0)
-		s->nofile = usual_nofile(s);
+		s->nofile = nofile_of(s);
 	if (s->nofile < 3 || s->nofile > 1048576)
 		return cloche_err_set(err, ERANGE, "--nofile: from 3 to 1048576");
 	r = check_path("--workdir", s->workdir, err);

@@ -33,7 +33,7 @@ struct spec {
 	enum cpu_mode cpu_mode;
 	uint64_t cpu_milli; /* CPU_FIXED: thousandths of a vCPU */
 	uint64_t pids;
-	uint64_t nofile;       /* 0: as memory and pids allow, 64 to 1024 */
+	uint64_t nofile;       /* 0: by memory and pids, SPEC_NOFILE_MIN to SPEC_NOFILE_MAX */
 	uint64_t fsize_bytes;  /* UINT64_MAX: none */
 	uint64_t tmp_bytes;    /* 0: half the memory, at most 512 MiB */
 	uint64_t shm_bytes;    /* of /dev/shm; 0: half the memory */
@@ -51,6 +51,8 @@ struct spec {
 #define SPEC_TIMEOUT_MIN (1000000LL)
 #define SPEC_TIMEOUT_MAX (900LL * 1000000000)
 #define SPEC_BINDS_MAX	 1024
+#define SPEC_NOFILE_MIN	 64
+#define SPEC_NOFILE_MAX	 1024
 #define SPEC_ENV_MAX	 (1ULL << 20)
 
 /* What of the host bounds a spec. */

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/uuid.h"
+#include "launch/bounds.h"
 #include "launch/cgroup.h"
 #include "pool/code.h"
 #include "pool/denials.h"
@@ -39,8 +40,8 @@ struct invocation {
 	bool peak_known;
 	struct metered metered;
 	struct code code;
-	uint64_t locks_refused; /* processes killed for one file lock too many */
-	struct denials denials; /* counted only when the context's policy reports */
+	struct bounds_refused refused; /* processes killed for holding one too many */
+	struct denials denials;	       /* counted only when the context's policy reports */
 	enum verdict verdict;
 	struct cloche_err err; /* VERDICT_LAUNCH_ERROR */
 };

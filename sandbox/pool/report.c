@@ -98,8 +98,11 @@ static json_t *message(const struct invocation *inv, const struct spec *spec)
 	case VERDICT_DENIED:
 		if (denials_all(&inv->denials) > DENIALS_MAX)
 			return json_sprintf("more than %d system calls were denied", DENIALS_MAX);
-		if (inv->locks_refused)
+		if (inv->refused.locks)
 			return json_sprintf("it held more than %d file locks", LOCKS_MAX);
+		if (inv->refused.connections)
+			return json_sprintf("it held more than %d TCP connections",
+					    (int)bounds_connections(spec->memory_bytes));
 		return killed_for(inv);
 	case VERDICT_CANCELLED:
 		return json_string("the caller asked for the end");

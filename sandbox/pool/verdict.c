@@ -31,8 +31,8 @@ static bool counted(uint64_t v)
 
 static enum verdict of_signal(const struct ending *end, int sig)
 {
-	/* By the kernel for memory, or for locks: from inside one looks like the other. */
-	if (sig == SIGKILL && end->locks_refused > 0 && !counted(end->oom_kills))
+	/* By the kernel for memory, or for us: from inside one looks like the other. */
+	if (sig == SIGKILL && end->refused > 0 && !counted(end->oom_kills))
 		return VERDICT_DENIED;
 	if (sig == SIGKILL && (end->metered ? end->main_oom : counted(end->oom_kills)))
 		return VERDICT_OOM;

@@ -31,13 +31,13 @@ struct ending {
 	bool denied_most; /* it made more denied calls than are let pass; as above */
 
 	/* what the kernel knows */
-	bool metered;		/* the next two are known */
-	bool main_oom;		/* the OOM killer's victim was the function's own process */
-	bool main_policy;	/* the policy killed the function's own process */
-	uint64_t oom_kills;	/* in the whole context; UINT64_MAX: not known */
-	uint64_t pids_denied;	/* forks refused by the limit; as above */
-	bool policy_kills;	/* the policy has calls that it kills for */
-	uint64_t locks_refused; /* processes killed for holding too many file locks */
+	bool metered;	      /* the next two are known */
+	bool main_oom;	      /* the OOM killer's victim was the function's own process */
+	bool main_policy;     /* the policy killed the function's own process */
+	uint64_t oom_kills;   /* in the whole context; UINT64_MAX: not known */
+	uint64_t pids_denied; /* forks refused by the limit; as above */
+	bool policy_kills;    /* the policy has calls that it kills for */
+	uint64_t refused;     /* processes killed for too many locks or connections */
 
 	/* how the function's own process, the one that was started, ended */
 	bool ran;   /* it came to its command */
@@ -51,7 +51,8 @@ struct ending {
  *   oom     SIGKILL, and the OOM killer sent it; without the meter: and the OOM killer killed
  *           something in the context
  *   denied  SIGSYS, and the policy sent it; without the meter: and the policy has such calls; or
- *           SIGKILL, and processes were killed for file locks and none for memory
+ *           SIGKILL, and processes were killed for too many locks or
+ *           connections, and none for memory
  *   pids    SIGABRT, and forks were refused: it gave up, as runtimes do that cannot go on without
  *           another process or thread
  *   signal  any other

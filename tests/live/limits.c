@@ -226,6 +226,29 @@ Test(run_limits, nofile)
 	cr_expect_str_eq(run.out, "61 files, then EMFILE\n");
 }
 
+/* What is behind a descriptor is nobody's memory: all processes together have one for each 4 KiB.
+ */
+Test(run_limits, nofile_follows_memory)
+{
+	static const struct {
+		const char *memory, *pids, *said;
+	} rows[] = {
+		{ "64M", "64", "253 files, then EMFILE\n" },
+		{ "64M", "16", "1021 files, then EMFILE\n" },
+		{ "8M", "64", "61 files, then EMFILE\n" },
+		{ "512M", "64", "1021 files, then EMFILE\n" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cleanup_run struct run run = { 0 };
+
+		RUN_INSIDE(&run, "-m", rows[i].memory, ROOMY, "--pids", rows[i].pids, INSIDE,
+			   "open", "2000");
+		expect_end(&run, 0, "ok");
+		cr_expect_str_eq(run.out, rows[i].said, "%s: %s", rows[i].memory, run.out);
+	}
+}
+
 /* Fewer than the launch itself has open; three are the standard ones. */
 Test(run_limits, small_nofile)
 {

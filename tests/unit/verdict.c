@@ -66,12 +66,11 @@ static const struct {
 	CASE(ERROR, METERED, .main_policy = true, .policy_kills = true, .status = EXITED(159)),
 
 	/* denied: file locks */
-	CASE(DENIED, METERED, .locks_refused = 1, .status = DIED(SIGKILL)),
-	CASE(ERROR, METERED, .locks_refused = 1, .status = EXITED(1)),
-	CASE(DENIED, METERED, .locks_refused = 1, .main_oom = true, .status = DIED(SIGKILL)),
-	CASE(DENIED, .locks_refused = 1, .oom_kills = UNKNOWN, .status = DIED(SIGKILL)),
-	CASE(OOM, METERED, .locks_refused = 1, .main_oom = true, .oom_kills = 1,
-	     .status = DIED(SIGKILL)),
+	CASE(DENIED, METERED, .refused = 1, .status = DIED(SIGKILL)),
+	CASE(ERROR, METERED, .refused = 1, .status = EXITED(1)),
+	CASE(DENIED, METERED, .refused = 1, .main_oom = true, .status = DIED(SIGKILL)),
+	CASE(DENIED, .refused = 1, .oom_kills = UNKNOWN, .status = DIED(SIGKILL)),
+	CASE(OOM, METERED, .refused = 1, .main_oom = true, .oom_kills = 1, .status = DIED(SIGKILL)),
 
 	/* pids */
 	CASE(PIDS, METERED, .status = DIED(SIGABRT), .pids_denied = 1),

@@ -4,7 +4,7 @@
  * whatever kind and however they came to be; and whoever lets go of them never meets the bound.
  */
 #include "base/fd.h"
-#include "launch/locks.h"
+#include "launch/bounds.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
 
@@ -128,4 +128,31 @@ Test(escape_locks, the_host_is_not_counted)
 
 	RUN(&run, helper, "lock-posix-all", "5000");
 	cr_expect_str_eq(run.out, "5000 enough\n", "%s", run.err);
+}
+
+static void connect_many(struct run *run, const char *how, const char *n)
+{
+	RUN_INSIDE(run, "-m", "64M", ROOMY, "--net", "loopback", "/opt/hoard", how, n);
+}
+
+/* Nobody accepts them, and the end that connected is closed: no descriptor is left. */
+Test(escape_connections, that_nobody_accepts)
+{
+	cleanup_run struct run run = { 0 }, few = { 0 };
+
+	connect_many(&few, "tcp-backlog", "200");
+	expect_end(&few, 0, "ok");
+	cr_expect_str_eq(few.out, "200 enough\n");
+	connect_many(&run, "tcp-backlog", "2000");
+	expect_end(&run, 128 + SIGSYS, "denied");
+	cr_expect_str_eq(report_text(&run, "message"), "it held more than 512 TCP connections");
+}
+
+Test(escape_connections, whoever_closes_goes_on)
+{
+	cleanup_run struct run run = { 0 };
+
+	connect_many(&run, "tcp-time-wait", "1500");
+	expect_end(&run, 0, "ok");
+	cr_expect_str_eq(run.out, "1500 enough\n");
 }

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_BOUNDS_LOCKS_H
+#define CLOCHE_BOUNDS_LOCKS_H
+
 /*
  * How many file locks a context holds, and an end to it. The kernel charges nobody's memory for a
  * lock and asks no limit (RLIMIT_LOCKS does nothing since 2.4.25); no hook that could refuse one is
@@ -25,17 +28,9 @@
  * A file that somebody else has opened (a standard stream) has no place in the sum, since its locks
  * may outlive the context: such a list has the whole limit for itself.
  */
-#include "vmlinux.h"
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_tracing.h>
-#include "locks_abi.h"
-
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #define FAR_MAX	 131072 /* lists of all contexts: their memory is taken as needed */
 #define WALK_MAX 65536	/* of a list, other people's locks included */
-#define SIGKILL	 9
 
 /* struct file_lock until 6.8; since then what is asked for here is in its first member. */
 struct file_lock___68 {
@@ -50,24 +45,12 @@ struct far_key {
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, LOCKS_SLOTS);
-	__type(key, __u32);
-	__type(value, struct locks_slot);
-} slots SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, FAR_MAX);
 	__type(key, struct far_key);
 	__type(value, struct locks_list);
 } far SEC(".maps");
-
-static __always_inline bool is_ours(__u32 uid)
-{
-	return uid - LOCKS_UID_BASE < LOCKS_SLOTS;
-}
 
 /* ---- counting ---- */
 
@@ -122,36 +105,36 @@ static __always_inline __u32 count(struct file_lock_context *flc, bool flock, st
 /* ---- remembering ---- */
 
 /* The count is the list's new one, unless a later one is there already. Under the slot's lock. */
-static __always_inline void replace(struct locks_slot *s, struct locks_list *l, __u32 n,
+static __always_inline void replace(struct bounds_slot *s, struct locks_list *l, __u32 n,
 				    __u64 dated)
 {
 	if (dated < l->dated)
 		return;
-	s->live += (__s64)n - l->count;
+	s->locks += (__s64)n - l->count;
 	l->count = n;
 	l->dated = dated;
 }
 
-static __always_inline void forget(struct locks_slot *s, const struct far_key *key,
+static __always_inline void forget(struct bounds_slot *s, const struct far_key *key,
 				   struct locks_list *l)
 {
 	bpf_spin_lock(&s->lock);
-	s->live -= l->count;
+	s->locks -= l->count;
 	l->count = 0;
 	bpf_spin_unlock(&s->lock);
 	if (bpf_map_delete_elem(&far, key) == 0)
-		__sync_fetch_and_add(&s->far, -1);
+		__sync_fetch_and_add(&s->locks_far, -1);
 }
 
 /* False when there was no room for it. */
-static __always_inline bool store(const struct far_key *key, struct locks_slot *s, __u32 n,
+static __always_inline bool store(const struct far_key *key, struct bounds_slot *s, __u32 n,
 				  __u64 dated)
 {
 	struct locks_list *near = &s->near[(key->list >> 6) % LOCKS_NEAR], *l = NULL;
 	struct locks_list fresh = { .list = key->list };
 	bool is_near;
 
-	if (*(volatile __u32 *)&s->far)
+	if (*(volatile __u32 *)&s->locks_far)
 		l = bpf_map_lookup_elem(&far, key);
 	bpf_spin_lock(&s->lock);
 	if (near->list != key->list && near->count == 0 && !l) {
@@ -164,7 +147,7 @@ static __always_inline bool store(const struct far_key *key, struct locks_slot *
 	bpf_spin_unlock(&s->lock);
 	if (!is_near && !l && n) {
 		if (bpf_map_update_elem(&far, key, &fresh, BPF_NOEXIST) == 0)
-			__sync_fetch_and_add(&s->far, 1);
+			__sync_fetch_and_add(&s->locks_far, 1);
 		l = bpf_map_lookup_elem(&far, key);
 		if (!l)
 			return false;
@@ -197,25 +180,19 @@ static int sum_step(struct bpf_map *map, struct far_key *key, struct locks_list 
 }
 
 /* Whether there really are too many. */
-static __always_inline bool is_over(__u32 n, struct locks_slot *s)
+static __always_inline bool is_over(__u32 n, struct bounds_slot *s)
 {
 	struct sum sum = { .slot = n };
 
-	if (*(volatile __s64 *)&s->live <= LOCKS_MAX)
+	if (*(volatile __s64 *)&s->locks <= LOCKS_MAX)
 		return false;
 	for (int i = 0; i < LOCKS_NEAR; i++)
 		sum.live += s->near[i].count;
 	bpf_for_each_map_elem(&far, sum_step, &sum, 0);
 	bpf_spin_lock(&s->lock);
-	s->live = sum.live;
+	s->locks = sum.live;
 	bpf_spin_unlock(&s->lock);
 	return sum.live > LOCKS_MAX;
-}
-
-static __always_inline void refuse(struct locks_slot *s)
-{
-	__sync_fetch_and_add(&s->refused, 1);
-	(void)bpf_send_signal(SIGKILL);
 }
 
 static __always_inline struct file *lock_file(struct file_lock *lock)
@@ -231,7 +208,7 @@ static __always_inline int changed(struct inode *inode, struct file_lock *lock, 
 	struct file *file;
 	__u32 caller, uid, n;
 	struct far_key key = {};
-	struct locks_slot *s;
+	struct bounds_slot *s;
 	__u64 now;
 
 	if (!lock || !flc)
@@ -241,13 +218,13 @@ static __always_inline int changed(struct inode *inode, struct file_lock *lock, 
 	caller = (__u32)bpf_get_current_uid_gid();
 	if (!is_ours(uid) && !is_ours(caller))
 		return 0;
-	key.slot = (is_ours(uid) ? uid : caller) - LOCKS_UID_BASE;
+	key.slot = (is_ours(uid) ? uid : caller) - BOUNDS_UID_BASE;
 	s = bpf_map_lookup_elem(&slots, &key.slot);
 	if (!s)
 		return 0;
 	if (!is_ours(uid)) {
 		if (ret == 0 && count(flc, flock, file, 0) > LOCKS_MAX)
-			refuse(s);
+			refuse(&s->locks_refused);
 		return 0;
 	}
 	/* It lives and dies with its inode, and is aligned. Read once more, as a number. */
@@ -256,7 +233,7 @@ static __always_inline int changed(struct inode *inode, struct file_lock *lock, 
 	n = count(flc, flock, file, uid);
 	/* Unlocking the middle of a lock makes two of it: what was asked for does not tell. */
 	if (!store(&key, s, n, now) || (n && caller == uid && is_over(key.slot, s)))
-		refuse(s);
+		refuse(&s->locks_refused);
 	return 0;
 }
 
@@ -271,3 +248,5 @@ int BPF_PROG(locks_flock, struct inode *inode, struct file_lock *lock, int ret)
 {
 	return changed(inode, lock, true, ret);
 }
+
+#endif
