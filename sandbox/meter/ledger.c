@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The writer of the ledger: locking, appending, mending, rotating. The theory of operation is in
- * ledger.h. Reading and judging what is there is ledger_verify.c's; this file trusts nothing but
- * whole frames that follow each other.
+ * The writer of the ledger: locking, appending, rotating. The theory of operation is in ledger.h.
+ * Finding and mending the end is ledger_recover.c's, reading and judging what is there
+ * ledger_verify.c's; this file trusts nothing but whole frames that follow each other.
  */
 #include "meter/ledger.h"
 
@@ -13,6 +13,7 @@
 #include "meter/ledger_key.h"
 #include "meter/ledger_record.h"
 #include "meter/ledger_witness.h"
+#include "meter/ledger_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,23 +29,6 @@
 /* Room that ledger_ready keeps ahead of the end, and how much it takes at a time. */
 #define RESERVE_LEAST (256u << 10)
 #define RESERVE_STEP  (512u << 10)
-
-struct ledger {
-	int dirfd, headfd;
-	int segfd;
-	uint64_t segfd_number; /* the segment that segfd is; 0: none */
-	uint64_t segment_bytes;
-	bool sync;
-	char *key_file;
-	char *dir;
-	const struct ledger_io *io;
-	struct ledger_head head; /* as of the last time that the lock was held */
-	bool quiet;		 /* what is appended is not yet witnessed: see head_recover */
-	unsigned char boot[16];
-	struct ledger_repair repaired;
-	pthread_mutex_t chain, commit; /* the locks of `head` are per open file, not per thread */
-	unsigned char buf[FRAME_MAX];
-};
 
 static const struct ledger_io system_io = {
 	.pwrite = pwrite,
@@ -63,7 +47,7 @@ static int write_failed(int code, struct cloche_err *err)
 	return -code;
 }
 
-static int part_write(struct ledger *l, const struct ledger_head *at, off_t where,
+int ledger_part_write(struct ledger *l, const struct ledger_head *at, off_t where,
 		      struct cloche_err *err)
 {
 	struct ledger_head part = *at;
@@ -83,7 +67,7 @@ static int part_write(struct ledger *l, const struct ledger_head *at, off_t wher
 
 static int head_write(struct ledger *l, struct cloche_err *err)
 {
-	return part_write(l, &l->head, 0, err);
+	return ledger_part_write(l, &l->head, 0, err);
 }
 
 static int frame_write(struct ledger *l, size_t size, struct cloche_err *err)
@@ -107,7 +91,7 @@ static int frame_write(struct ledger *l, size_t size, struct cloche_err *err)
  * witnessed after it (ledger_witness.h). A write that was cut short is taken back; if that fails
  * too, it is a torn end that the next writer cuts off.
  */
-static int frame_put(struct ledger *l, enum frame_type type, size_t body_len,
+int ledger_frame_put(struct ledger *l, enum frame_type type, size_t body_len,
 		     struct cloche_err *err)
 {
 	size_t size = frame_finish(l->buf, type, l->head.number + 1, l->head.hash, body_len);
@@ -128,7 +112,7 @@ static int frame_put(struct ledger *l, enum frame_type type, size_t body_len,
 				      l->dir, why);
 	/* The first one is announced already, by head_begin. */
 	if (!l->quiet && next.number > 1)
-		r = part_write(l, &next, HEAD_NEXT_AT, err);
+		r = ledger_part_write(l, &next, HEAD_NEXT_AT, err);
 	if (r == 0)
 		r = frame_write(l, size, err);
 	if (r < 0)
@@ -137,14 +121,14 @@ static int frame_put(struct ledger *l, enum frame_type type, size_t body_len,
 	if (!l->quiet)
 		r = head_write(l, err);
 	if (!l->quiet && r == 0 && next.number == 1)
-		r = part_write(l, &next, HEAD_NEXT_AT, err);
+		r = ledger_part_write(l, &next, HEAD_NEXT_AT, err);
 	/* A record is there, witnessed or only announced: whoever comes next finds it. */
 	return type == FRAME_RECORD ? 0 : r;
 }
 
 /* ---- segments ---- */
 
-static int segment_use(struct ledger *l, uint64_t segment, int flags, struct cloche_err *err)
+int ledger_segment_use(struct ledger *l, uint64_t segment, int flags, struct cloche_err *err)
 {
 	char name[SEGMENT_NAME_LEN];
 	int fd, code;
@@ -168,14 +152,14 @@ static int segment_use(struct ledger *l, uint64_t segment, int flags, struct clo
 }
 
 /* The opening of segment head.segment, which is empty. */
-static int segment_start(struct ledger *l, struct cloche_err *err)
+int ledger_segment_start(struct ledger *l, struct cloche_err *err)
 {
 	struct frame_open open = { .segment = l->head.segment, .time_ns = clock_real_ns() };
 	int r;
 
 	memcpy(open.ledger_id, l->head.ledger_id, sizeof(open.ledger_id));
 	memcpy(l->buf + FRAME_HEAD, &open, sizeof(open));
-	r = frame_put(l, FRAME_OPEN, sizeof(open), err);
+	r = ledger_frame_put(l, FRAME_OPEN, sizeof(open), err);
 	if (r < 0)
 		return r;
 	/* The name of the new file must survive with its content. */
@@ -216,7 +200,7 @@ static int check_limit(const struct ledger *l, struct cloche_err *err)
 			      l->dir, (uint64_t)limit.rlim_cur, need);
 }
 
-static int broken(struct ledger *l, uint64_t number, const char *why, struct cloche_err *err)
+int ledger_broken(struct ledger *l, uint64_t number, const char *why, struct cloche_err *err)
 {
 	return cloche_err_set(err, EBADMSG,
 			      "ledger '%.150s' is broken at record %" PRIu64 " (segment %" PRIu64
@@ -229,7 +213,7 @@ static int broken(struct ledger *l, uint64_t number, const char *why, struct clo
  * Takes the frames from head.end on into head, and cuts off a torn end. On return the segment's
  * file ends at head.end.
  */
-static int segment_scan(struct ledger *l, struct ledger_witness *w, uint64_t *cut,
+int ledger_segment_scan(struct ledger *l, struct ledger_witness *w, uint64_t *cut,
 			struct cloche_err *err)
 {
 	cleanup_free unsigned char *buf = NULL;
@@ -256,7 +240,7 @@ static int segment_scan(struct ledger *l, struct ledger_witness *w, uint64_t *cu
 		at += frame.size;
 	}
 	if (state == FRAME_BROKEN)
-		return broken(l, l->head.number + 1, why, err);
+		return ledger_broken(l, l->head.number + 1, why, err);
 	*cut += len - at;
 	if (at == len)
 		return 0;
@@ -268,9 +252,9 @@ static int segment_scan(struct ledger *l, struct ledger_witness *w, uint64_t *cu
 
 /* Goes to the segment after a sealed one. With O_CREAT it is made; else -ENOENT when it is not
  * there. */
-static int segment_enter(struct ledger *l, int flags, struct cloche_err *err)
+int ledger_segment_enter(struct ledger *l, int flags, struct cloche_err *err)
 {
-	int r = segment_use(l, l->head.segment + 1, flags, err);
+	int r = ledger_segment_use(l, l->head.segment + 1, flags, err);
 
 	if (r < 0)
 		return r;
@@ -287,11 +271,11 @@ static int segment_next(struct ledger *l, struct cloche_err *err)
 	uint64_t cut = 0;
 	int r;
 
-	r = segment_enter(l, O_CREAT, err);
+	r = ledger_segment_enter(l, O_CREAT, err);
 	if (r == 0)
-		r = segment_scan(l, &nobody, &cut, err);
+		r = ledger_segment_scan(l, &nobody, &cut, err);
 	if (r == 0 && l->head.end == 0)
-		r = segment_start(l, err);
+		r = ledger_segment_start(l, err);
 	return r;
 }
 
@@ -323,7 +307,7 @@ static int segment_seal(struct ledger *l, struct cloche_err *err)
 			return r;
 	}
 	memcpy(l->buf + FRAME_HEAD, &seal, sizeof(seal));
-	r = frame_put(l, FRAME_SEAL, sizeof(seal), err);
+	r = ledger_frame_put(l, FRAME_SEAL, sizeof(seal), err);
 	if (r == 0 && l->sync && l->io->fdatasync(l->segfd) < 0)
 		return cloche_err_sys(err, errno, "sync ledger '%.200s'", l->dir);
 	return r;
@@ -346,203 +330,6 @@ static int segment_rotate(struct ledger *l, struct cloche_err *err)
 		return cloche_err_sys(err, -r, "start a new segment of ledger '%.200s'", l->dir);
 	r = segment_seal(l, err);
 	return r == 0 ? segment_next(l, err) : r;
-}
-
-/* ---- where the chain ends ---- */
-
-/* Before the first segment is made. From then on head is never empty, whatever is lost with the
- * power: an empty one beside segments is one that somebody emptied. */
-static int head_begin(struct ledger *l, struct cloche_err *err)
-{
-	const struct ledger_head first = { .segment = 1, .number = 1 };
-	int r = part_write(l, &first, HEAD_NEXT_AT, err);
-
-	if (r < 0)
-		return r;
-	if (l->io->fdatasync(l->headfd) < 0 || l->io->fdatasync(l->dirfd) < 0)
-		return cloche_err_sys(err, errno, "sync ledger '%.200s'", l->dir);
-	return 0;
-}
-
-/* Without a head to believe: begins with the last segment that has an opening. */
-static int head_guess(struct ledger *l, bool *ret_fresh, struct cloche_err *err)
-{
-	cleanup_free unsigned char *buf = NULL;
-	uint64_t first, last;
-	struct frame frame;
-	const char *why;
-	size_t len;
-	int r;
-
-	r = ledger_segment_range(l->dirfd, &first, &last);
-	if (r < 0)
-		return cloche_err_sys(err, -r, "read ledger '%.200s'", l->dir);
-	memset(&l->head, 0, sizeof(l->head));
-	if (last > 1) {
-		r = ledger_segment_load(l->dirfd, last, 0, &buf, &len);
-		/* It has none: its maker died. The seal before it, if there is one, leads back. */
-		if (r == 0 && (!len || frame_check(buf, len, 0, NULL, &frame, &why) == FRAME_TORN))
-			last--;
-	}
-	l->head.segment = last ? last : 1;
-	randombytes_buf(l->head.ledger_id, sizeof(l->head.ledger_id));
-	*ret_fresh = !last;
-	r = last ? 0 : head_begin(l, err);
-	return r == 0 ? segment_use(l, l->head.segment, last ? 0 : O_CREAT, err) : r;
-}
-
-/* From where l->head is on to the end of the chain, through all segments that have an opening. */
-static int chain_follow(struct ledger *l, struct ledger_witness *w, uint64_t *cut,
-			struct cloche_err *err)
-{
-	struct ledger_head sealed;
-	struct cloche_err e;
-	int r;
-
-	ledger_witness_see(w, &l->head);
-	r = segment_scan(l, w, cut, err);
-	while (r == 0 && l->head.sealed) {
-		sealed = l->head;
-		r = segment_enter(l, 0, &e);
-		if (r == -ENOENT)
-			return 0;
-		if (r < 0)
-			return cloche_err_set(err, -r, "%s", e.text);
-		r = segment_scan(l, w, cut, err);
-		if (r < 0 || l->head.end)
-			continue;
-		l->head = sealed;
-		return 0;
-	}
-	return r;
-}
-
-static int note_repair(struct ledger *l, const struct ledger_repair *repair, uint64_t knew,
-		       struct cloche_err *err)
-{
-	struct frame_repair note = {
-		.cut_bytes = repair->cut_bytes,
-		.lost_frames = repair->lost_frames,
-		.time_ns = clock_real_ns(),
-		.head = repair->head,
-		.head_number = knew,
-	};
-	int r;
-
-	memcpy(l->buf + FRAME_HEAD, &note, sizeof(note));
-	r = frame_put(l, FRAME_REPAIR, sizeof(note), err);
-	if (r < 0)
-		return r;
-	l->repaired.cut_bytes += repair->cut_bytes;
-	l->repaired.lost_frames += repair->lost_frames;
-	if (ledger_head_finding(repair->head)) {
-		l->repaired.head = repair->head;
-		l->repaired.findings++;
-	}
-	return 0;
-}
-
-/* Both parts say what l->head does. A part that the other one is needed beside is written last. */
-static int head_settle(struct ledger *l, const struct ledger_witness *w, struct cloche_err *err)
-{
-	bool done_holds =
-		w->legacy || (w->done_part == PART_WHOLE && w->done.number == l->head.number);
-	int r;
-
-	r = part_write(l, &l->head, done_holds ? HEAD_NEXT_AT : 0, err);
-	return r == 0 ? part_write(l, &l->head, done_holds ? 0 : HEAD_NEXT_AT, err) : r;
-}
-
-/*
- * What is to be told is told in the chain before head is mended: whoever dies between the two
- * leaves a head that the next one finds as this one did.
- */
-static int head_mend(struct ledger *l, const struct ledger_witness *w,
-		     const struct ledger_repair *repair, struct cloche_err *err)
-{
-	int r = 0;
-
-	l->quiet = repair->head != LEDGER_HEAD_OK;
-	if (!l->quiet && l->head.number)
-		r = head_settle(l, w, err);
-	if (r == 0 && l->head.end && l->head.sealed)
-		r = segment_enter(l, O_CREAT, err);
-	if (r == 0 && l->head.end == 0)
-		r = segment_start(l, err);
-	if (r == 0 && (repair->cut_bytes || repair->lost_frames || l->quiet))
-		r = note_repair(l, repair, w->done_part == PART_WHOLE ? w->done.number : 0, err);
-	if (r == 0 && l->quiet)
-		r = head_settle(l, w, err);
-	l->quiet = false;
-	return r;
-}
-
-/* Whether the segment holds the frame that ends there. Its file is l->segfd then. */
-static bool chain_has(struct ledger *l, const struct ledger_head *at)
-{
-	unsigned char hash[FRAME_HASH];
-
-	return segment_use(l, at->segment, 0, NULL) == 0 && at->end > FRAME_HASH &&
-	       pread(l->segfd, hash, FRAME_HASH, (off_t)(at->end - FRAME_HASH)) == FRAME_HASH &&
-	       memcmp(hash, at->hash, FRAME_HASH) == 0;
-}
-
-/* head is not what a writer leaves that came to its end: finds where the chain ends, and whether a
- * death, the power or a hand did this; mends it and says so. */
-static int head_recover(struct ledger *l, struct ledger_witness *w, struct cloche_err *err)
-{
-	struct ledger_repair repair = { 0 };
-	bool fresh = false;
-	int r = 0;
-
-	if (w->done_part == PART_WHOLE && chain_has(l, &w->done))
-		l->head = w->done;
-	else if (w->done_part == PART_TORN && w->next_part == PART_WHOLE && chain_has(l, &w->next))
-		l->head = w->next;
-	else
-		r = head_guess(l, &fresh, err);
-	if (r == 0)
-		r = chain_follow(l, w, &repair.cut_bytes, err);
-	if (r < 0)
-		return r;
-	if (l->head.end == 0 && l->head.segment > 1 && !l->head.number)
-		return broken(l, l->head.number + 1, "the segment is empty", err);
-	repair.head = ledger_witness_judge(w, &l->head, l->boot);
-	repair.lost_frames = ledger_witness_lost(w, &l->head);
-	/* Nothing was ever there; a death may have left as much as an announcement. */
-	if (fresh && w->done_part == PART_ABSENT && w->next_part != PART_DAMAGED)
-		repair.head = LEDGER_HEAD_OK;
-	return head_mend(l, w, &repair, err);
-}
-
-/* Under the lock: brings l->head and l->segfd up to what is on the disk. */
-static int head_refresh(struct ledger *l, struct cloche_err *err)
-{
-	struct ledger_witness w;
-	struct stat st = { 0 };
-	int r;
-
-	if (fstat(l->headfd, &st) < 0 || ledger_witness_read(l->headfd, &w) < 0)
-		return cloche_err_sys(err, errno, "read ledger '%.200s'", l->dir);
-	if (!st.st_nlink)
-		return cloche_err_set(err, ESTALE,
-				      "ledger '%.200s': its file '" HEAD_NAME "' was removed while "
-				      "it was in use; start again",
-				      l->dir);
-	if (w.done_part == PART_WHOLE) {
-		r = segment_use(l, w.done.segment, 0, err);
-		if (r < 0)
-			return r;
-		if (fstat(l->segfd, &st) < 0)
-			return cloche_err_sys(err, errno, "read ledger '%.200s'", l->dir);
-		if (!st.st_nlink)
-			return broken(l, w.done.number, "its segment was removed", err);
-		l->head = w.done;
-		if (!w.legacy && w.next_part == PART_WHOLE && ledger_head_same(&w.done, &w.next) &&
-		    (uint64_t)st.st_size == w.done.end && !w.done.sealed && chain_has(l, &w.done))
-			return 0;
-	}
-	return head_recover(l, &w, err);
 }
 
 static int chain_lock(struct ledger *l, struct cloche_err *err)
@@ -675,7 +462,7 @@ int ledger_open(const char *dir, const struct ledger_options *options, struct le
 		r = chain_lock(l, err);
 	if (r < 0)
 		return r;
-	r = head_refresh(l, err);
+	r = ledger_head_refresh(l, err);
 	chain_unlock(l);
 	if (r < 0)
 		return r;
@@ -701,7 +488,7 @@ struct ledger *ledger_close(struct ledger *l)
 static int ready_locked(struct ledger *l, struct cloche_err *err)
 {
 	uint64_t to;
-	int r = head_refresh(l, err);
+	int r = ledger_head_refresh(l, err);
 
 	if (r < 0)
 		return r;
@@ -739,7 +526,7 @@ static int append_locked(struct ledger *l, const unsigned char *body, size_t len
 			 struct cloche_err *err)
 {
 	size_t size = FRAME_HEAD + len + FRAME_HASH;
-	int r = head_refresh(l, err);
+	int r = ledger_head_refresh(l, err);
 
 	if (r < 0)
 		return r;
@@ -751,7 +538,7 @@ static int append_locked(struct ledger *l, const unsigned char *body, size_t len
 			return r;
 	}
 	memcpy(l->buf + FRAME_HEAD, body, len);
-	return frame_put(l, FRAME_RECORD, len, err);
+	return ledger_frame_put(l, FRAME_RECORD, len, err);
 }
 
 int ledger_append(struct ledger *l, const struct ledger_record *record, uint64_t *ret_number,
@@ -785,7 +572,7 @@ int ledger_seal(struct ledger *l, struct cloche_err *err)
 
 	if (r < 0)
 		return r;
-	r = head_refresh(l, err);
+	r = ledger_head_refresh(l, err);
 	if (r == 0 && l->head.records)
 		r = segment_rotate(l, err);
 	chain_unlock(l);
