@@ -204,6 +204,18 @@ static int cancel_status(struct run *run)
 		       : 128 + SIGTERM;
 }
 
+/* What is no stream is not written to either: an eventfd would hold us up for ever, and a disk be
+ * damaged. */
+static void try_be_silent(void)
+{
+	cleanup_fd int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	struct cloche_err err = { 0 };
+	struct stream s;
+
+	if (stream_look(STDERR_FILENO, STDERR_FILENO, &s, &err) < 0)
+		(void)dup2(null, STDERR_FILENO);
+}
+
 static int open_streams(struct run *run, struct cloche_err *err)
 {
 	const struct run_options *opt = run->opt;
@@ -211,8 +223,10 @@ static int open_streams(struct run *run, struct cloche_err *err)
 			       opt->err_fd >= 0 ? opt->err_fd : STDERR_FILENO };
 	int r = stdio_open(&run->stdio, given, opt->spec.output_bytes, err);
 
-	if (r < 0)
+	if (r < 0) {
+		try_be_silent();
 		return r;
+	}
 	memcpy(run->how.streams, run->stdio.inside, sizeof(run->how.streams));
 	memcpy(run->how.far, run->stdio.far, sizeof(run->how.far));
 	run->io.stdio = &run->stdio;

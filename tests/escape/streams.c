@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,6 +188,7 @@ Test(escape_streams, what_is_no_stream_is_refused)
 			fds[as] = fd;
 			status = start(fds, (const char *const[]){ "--", "echo", "ran", NULL });
 			cr_expect_eq(end_of(status), 125, "%s as %d", refused[i].says, as);
+			/* Nothing is said where nobody could read it. */
 			if (as == 2)
 				continue;
 			expect_has(text_of(said), names[as]);
@@ -194,6 +196,16 @@ Test(escape_streams, what_is_no_stream_is_refused)
 			expect_has(text_of(said), "FILE");
 			cr_expect_eq(count_lines(text_of(said)), 1, "%s", text_of(said));
 		}
+}
+
+/* To write the refusal to what is refused would change it, or wait for ever. */
+Test(escape_streams, what_is_no_standard_error_is_not_written_to)
+{
+	cleanup_fd int counter = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t n = 0;
+
+	cr_expect_eq(RUN_WITH(-1, -1, counter, "--report", "-", "--", "true"), 125);
+	cr_expect_eq(read(counter, &n, sizeof(n)), -1, "%lu was added", n);
 }
 
 Test(escape_streams, the_report_of_a_refusal)
@@ -232,22 +244,23 @@ Test(escape_streams, files_pipes_terminals_and_a_few_devices_are)
 
 /* ---- sockets ---- */
 
-static void feed(int fd, size_t bytes)
+static void feed(const int pair[2], size_t bytes)
 {
 	static char page[4096];
 
 	memset(page, 'x', sizeof(page));
 	if (fork() != 0)
 		return;
-	(void)signal(SIGPIPE, SIG_DFL);
+	/* Else it would wait for itself to read. */
+	(void)close(pair[0]);
 	while (bytes > 0) {
 		size_t n = bytes < sizeof(page) ? bytes : sizeof(page);
 
-		if (write(fd, page, n) < 0)
+		if (send(pair[1], page, n, MSG_NOSIGNAL) < 0)
 			_exit(1);
 		bytes -= n;
 	}
-	(void)shutdown(fd, SHUT_WR);
+	(void)shutdown(pair[1], SHUT_WR);
 	_exit(0);
 }
 
@@ -263,7 +276,7 @@ Test(escape_streams, sockets_carry_bytes)
 	pair_open(out);
 	cr_assert_eq(fcntl(out[1], F_SETFL, O_NONBLOCK), 0);
 	cr_assert_eq(fcntl(in[0], F_SETFL, O_NONBLOCK), 0);
-	feed(in[1], MUCH);
+	feed(in, MUCH);
 	pid = START(in[0], out[1], -1, "-q", "-t", "50s", "--", "cat");
 	(void)close(in[0]);
 	(void)close(in[1]);
@@ -412,11 +425,15 @@ Test(escape_streams, a_terminal_is_set_back_when_cancelled)
 	struct terminal_pair t = terminal_open();
 	const struct look was = look_at(&t);
 	struct look now = was;
+	siginfo_t ended = { 0 };
 	pid_t pid = START(t.slave, -1, -1, "-q", "-t", "50s", STREAMS, "mess", "60");
 
 	/* The last that it does before it sleeps. */
-	while (!now.exclusive)
+	while (!now.exclusive &&
+	       waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       ended.si_pid == 0)
 		now = look_at(&t);
+	cr_expect(now.exclusive, "it ended before");
 	(void)kill(pid, SIGTERM);
 	cr_expect_eq(end_of(pid), 128 + SIGTERM);
 	expect_as_it_was(&t, &was, "SIGTERM");
