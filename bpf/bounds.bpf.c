@@ -30,6 +30,14 @@ static __always_inline bool is_ours(__u32 uid)
 	return uid - BOUNDS_UID_BASE < BOUNDS_SLOTS;
 }
 
+/* NULL: not begun by bounds_begin(), so another version's context, which has bounds of its own. */
+static __always_inline struct bounds_slot *bounds_of(__u32 slot)
+{
+	struct bounds_slot *s = bpf_map_lookup_elem(&slots, &slot);
+
+	return s && s->connections_max ? s : NULL;
+}
+
 static __always_inline void refuse(__u64 *count)
 {
 	__sync_fetch_and_add(count, 1);

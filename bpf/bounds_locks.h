@@ -219,7 +219,7 @@ static __always_inline int changed(struct inode *inode, struct file_lock *lock, 
 	if (!is_ours(uid) && !is_ours(caller))
 		return 0;
 	key.slot = (is_ours(uid) ? uid : caller) - BOUNDS_UID_BASE;
-	s = bpf_map_lookup_elem(&slots, &key.slot);
+	s = bounds_of(key.slot);
 	if (!s)
 		return 0;
 	if (!is_ours(uid)) {

@@ -33,7 +33,7 @@ int BPF_PROG(bounds_tcp, const struct sock *sk, const int old, const int new)
 
 	if (!is_ours(uid) || (!begins && !ends) || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	s = bpf_map_lookup_elem(&slots, &n);
+	s = bounds_of(n);
 	if (!s)
 		return 0;
 	__sync_fetch_and_add(&s->connections, begins ? 1 : -1);
