@@ -21,7 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const struct hoard_object *const tables[] = { hoard_files, hoard_sockets, hoard_others };
+static const struct hoard_object *const tables[] = { hoard_files, hoard_sockets, hoard_others,
+						     NULL };
 
 /* What all processes share. */
 static struct {
@@ -119,7 +120,7 @@ static const char *why(int error)
 
 static const struct hoard_object *find(const char *name)
 {
-	for (size_t t = 0; t < sizeof(tables) / sizeof(*tables); t++)
+	for (size_t t = 0; tables[t]; t++)
 		for (const struct hoard_object *o = tables[t]; o->name; o++)
 			if (strcmp(o->name, name) == 0)
 				return o;
@@ -133,7 +134,7 @@ int main(int argc, char **argv)
 	char c;
 
 	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
-		for (size_t t = 0; t < sizeof(tables) / sizeof(*tables); t++)
+		for (size_t t = 0; tables[t]; t++)
 			for (o = tables[t]; o->name; o++)
 				puts(o->name);
 		return 0;

@@ -304,7 +304,7 @@ static int usr_see(const char *path, const struct stat *st, int type, struct FTW
 {
 	if (type == FTW_F && S_ISREG(st->st_mode) && st->st_size > 65536 && strlen(path) < 128 &&
 	    n_usr_files < 500)
-		(void)strcpy(usr_files[n_usr_files++], path);
+		(void)snprintf(usr_files[n_usr_files++], 128, "%s", path);
 	return 0;
 }
 
@@ -544,8 +544,8 @@ static int long_symlink_make(unsigned process, unsigned i)
 
 static int hard_link_make(unsigned process, unsigned i)
 {
-	if (i == 0)
-		(void)scratch(process, 0);
+	if (i == 0 && scratch(process, 0) < 0)
+		return -errno;
 	return told(linkat(AT_FDCWD, strdup(name_of(process, 0)), AT_FDCWD, name_of(process, i + 1),
 			   0));
 }
@@ -555,8 +555,8 @@ static int xattr_make(unsigned process, unsigned i)
 	static char value[60000];
 	char name[32];
 
-	if (i == 0)
-		(void)scratch(process, 0);
+	if (i == 0 && scratch(process, 0) < 0)
+		return -errno;
 	(void)snprintf(name, sizeof(name), "user.%u", i);
 	return told(setxattr(name_of(process, 0), name, value, sizeof(value), 0));
 }

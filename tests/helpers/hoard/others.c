@@ -57,7 +57,9 @@ static void *area(unsigned i)
 
 static int vma_make(unsigned process, unsigned i)
 {
-	return area(i) == MAP_FAILED ? -errno : 0;
+	void *p = area(i);
+
+	return p == MAP_FAILED ? -errno : 0;
 }
 
 static int vma_named_make(unsigned process, unsigned i)
@@ -95,8 +97,9 @@ static int mlock_make(unsigned process, unsigned i)
 
 static int shared_make(unsigned process, unsigned i)
 {
-	return mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -errno
-											    : 0;
+	void *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? -errno : 0;
 }
 
 /* ---- processes, timers, signals ---- */

@@ -370,8 +370,7 @@ static int tcp_time_wait_make(unsigned process, unsigned i)
 		return -errno;
 	other = accept(listener, NULL, NULL);
 	(void)close(fd);
-	(void)close(other);
-	return told(other);
+	return told(close(other));
 }
 
 static int udp_pair(unsigned process, unsigned i, int type)
