@@ -13,6 +13,7 @@
 #include "cli/policy_view.h"
 #include "cli/show.h"
 #include "launch/policy_builtin.h"
+#include "launch/policy_left_out.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -42,7 +43,10 @@ static const char help_text[] =
 	"  list      the profiles that have a name, and how much they allow\n"
 	"  show      the profile's JSON, byte by byte; on a terminal control characters\n"
 	"            in it are made visible\n"
-	"  check     is it valid? one line for each mistake, with its place\n"
+	"  check     is it valid? one line for each mistake, with its place; also for each\n"
+	"            call that is left out, since it has no number here: the default\n"
+	"            answers it. A rule that refuses what the default allows is not left\n"
+	"            out but a mistake\n"
 	"  explain   what the profile does, or what it does with one call, and by\n"
 	"            which rule; arguments are numbers (0x10, 16, -1), 0 when left out\n"
 	"  test      does it answer as a table expects? A line each where it does not.\n"
@@ -242,6 +246,8 @@ static int policy_check(const char *name)
 
 	if (policy_view_open(name, POLICY_WALLS_OFFLINE, print_problem, &v, &err) < 0)
 		return 1;
+	policy_left_out(v.text.owned ? v.text.source : v.text.name, v.text.text, v.text.len,
+			&v.profile, print_problem, NULL);
 	rc = policy_stack_compile(&v.stack, &prog, &err);
 	if (rc == 0)
 		(void)printf("%s: valid, %u instructions%s\n", name, prog.len,

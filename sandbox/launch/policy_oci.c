@@ -7,212 +7,42 @@
 #include "launch/policy_oci.h"
 
 #include "base/err.h"
-#include "base/quote.h"
-#include "launch/policy_json.h"
-#include "launch/policy_words.h"
+#include "launch/policy_left_out.h"
+#include "launch/policy_reader.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
-#include <stdarg.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PATH_MAX_STEPS 8
-
-struct reader {
-	const char *source, *text;
-	size_t len;
-	struct json_step path[PATH_MAX_STEPS];
-	size_t depth;
-	policy_problem_fn *problem;
-	void *arg;
-	struct cloche_err *err;
-	size_t n_problems;
-	bool no_memory;
-};
-
-static void report(struct reader *r, struct json_place at, const char *text)
-{
-	char raw[600], line[600];
-
-	(void)snprintf(raw, sizeof(raw), "%s:%u:%u: %s", r->source, at.line, at.column, text);
-	/* The text may quote the file, which may hold anything: one line, no terminal codes. */
-	quote_field(line, sizeof(line), raw);
-	if (r->n_problems++ == 0)
-		(void)cloche_err_set(r->err, EINVAL, "%s", line);
-	if (r->problem)
-		r->problem(r->arg, line);
-}
-
-static void complain(struct reader *r, bool at_key, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void complain(struct reader *r, bool at_key, const char *fmt, ...)
-{
-	char text[500];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	report(r, json_locate(r->text, r->len, r->path, r->depth, at_key), text);
-}
-
-static void push_key(struct reader *r, const char *key)
-{
-	r->path[r->depth++] = (struct json_step){ .key = key };
-}
-
-static void push_index(struct reader *r, size_t index)
-{
-	r->path[r->depth++] = (struct json_step){ .index = index };
-}
-
-static void pop(struct reader *r)
-{
-	r->depth--;
-}
-
-/* ---- generic pieces ------------------------------------------------------------------------ */
-
-static const char *type_name(const json_t *v)
-{
-	static const char *const names[] = { "an object",     "an array", "a string",
-					     "an integer",    "a number", "true or false",
-					     "true or false", "null" };
-
-	return names[json_typeof(v)];
-}
-
-/* Reads one member's value; the path points at it. */
-typedef void read_fn(struct reader *r, json_t *v, void *to);
-
-struct member {
-	const char *key;
-	read_fn *read;
-	bool required;
-	bool may_be_null; /* Docker writes "args": null */
-};
-
-/* Every key must be in the table, every required one must be there. */
-static void read_object(struct reader *r, json_t *v, const struct member *members, void *to)
-{
-	const char *key;
-	json_t *child;
-
-	if (!json_is_object(v)) {
-		complain(r, false, "expected an object, found %s", type_name(v));
-		return;
-	}
-	json_object_foreach (v, key, child) {
-		const struct member *m = members;
-
-		while (m->key && strcmp(m->key, key) != 0)
-			m++;
-		push_key(r, key);
-		if (!m->key)
-			complain(r, true, "unknown key '%s'", key);
-		else if (!json_is_null(child) || !m->may_be_null)
-			m->read(r, child, to);
-		pop(r);
-	}
-	for (const struct member *m = members; m->key; m++)
-		if (m->required && !json_object_get(v, m->key))
-			complain(r, false, "'%s' is missing", m->key);
-}
-
-/* The text of a string, or NULL after a complaint. */
-static const char *string_of(struct reader *r, json_t *v)
-{
-	if (!json_is_string(v)) {
-		complain(r, false, "expected a string, found %s", type_name(v));
-		return NULL;
-	}
-	return json_string_value(v);
-}
-
-static bool unsigned_of(struct reader *r, json_t *v, uint64_t min, uint64_t max, uint64_t *ret)
-{
-	if (!json_is_integer(v)) {
-		complain(r, false, "expected an integer, found %s", type_name(v));
-		return false;
-	}
-	if (json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) < min ||
-	    (uint64_t)json_integer_value(v) > max) {
-		complain(r, false, "%lld is out of range: %" PRIu64 " to %" PRIu64,
-			 (long long)json_integer_value(v), min, max);
-		return false;
-	}
-	*ret = (uint64_t)json_integer_value(v);
-	return true;
-}
-
-/* Calls read for each element, with the path at it. */
-static void read_array(struct reader *r, json_t *v, read_fn *read, void *to)
-{
-	size_t i;
-	json_t *child;
-
-	if (!json_is_array(v)) {
-		complain(r, false, "expected an array, found %s", type_name(v));
-		return;
-	}
-	json_array_foreach (v, i, child) {
-		push_index(r, i);
-		read(r, child, to);
-		pop(r);
-	}
-}
-
-static bool word_of(struct reader *r, json_t *v, const struct policy_word *words, const char *noun,
-		    uint32_t *ret)
-{
-	const char *text = string_of(r, v);
-	const struct policy_word *w = text ? policy_word_find(words, text) : NULL;
-
-	if (text && !w)
-		complain(r, false, "unknown %s '%s'", noun, text);
-	if (w)
-		*ret = w->value;
-	return w;
-}
-
-static char *copy_text(struct reader *r, const char *text)
-{
-	char *copy = strdup(text);
-
-	r->no_memory |= !copy;
-	return copy;
-}
-
 static void read_comment(struct reader *r, json_t *v, char **ret)
 {
-	const char *text = string_of(r, v);
+	const char *text = reader_string(r, v);
 
 	if (text && *text)
-		*ret = copy_text(r, text);
+		*ret = reader_copy(r, text);
 }
 
 /* ---- actions ------------------------------------------------------------------------------- */
 
-/* An action and its errno, which stand in two keys in any order. */
+/* An action and its errno, which stand in two or three keys in any order. */
 struct action {
 	uint32_t value;
-	uint64_t errno_ret;
-	bool has_errno;
+	uint64_t errno_ret, errno_named;
+	bool has_errno, has_name;
 };
 
 static void read_action(struct reader *r, json_t *v, struct action *to)
 {
 	uint32_t value;
 
-	if (!word_of(r, v, policy_action_words, "action", &value))
+	if (!reader_word(r, v, policy_action_words, "action", &value))
 		return;
 	if (value == SCMP_ACT_NOTIFY || value == SCMP_ACT_TRACE(0))
-		complain(r, false, "%s is not supported: nobody would answer the call",
-			 json_string_value(v));
+		reader_complain(r, false, "%s is not supported: nobody would answer the call",
+				json_string_value(v));
 	else
 		to->value = value;
 }
@@ -220,19 +50,42 @@ static void read_action(struct reader *r, json_t *v, struct action *to)
 static void read_errno(struct reader *r, json_t *v, struct action *to)
 {
 	/* Above 4095 the kernel cuts (include/linux/err.h, MAX_ERRNO). */
-	to->has_errno = unsigned_of(r, v, 1, 4095, &to->errno_ret);
+	to->has_errno = reader_unsigned(r, v, 1, 4095, &to->errno_ret);
 }
 
-static uint32_t action_join(struct reader *r, const struct action *a, const char *errno_key)
+/* podman writes the errno's name beside its number, which is not the same everywhere. "": none. */
+static void read_errno_name(struct reader *r, json_t *v, struct action *to)
 {
-	if (a->value == SCMP_ACT_ERRNO(0))
-		return SCMP_ACT_ERRNO(a->has_errno ? a->errno_ret : EPERM);
-	if (a->has_errno) {
-		push_key(r, errno_key);
-		complain(r, true, "'%s' goes with SCMP_ACT_ERRNO only", errno_key);
-		pop(r);
+	const char *text = reader_string(r, v);
+	uint32_t action;
+
+	if (!text || !*text)
+		return;
+	if (policy_action_read(text, &action) &&
+	    (action & SECCOMP_RET_ACTION_FULL) == SCMP_ACT_ERRNO(0)) {
+		to->has_name = true;
+		to->errno_named = action & SECCOMP_RET_DATA;
+	} else {
+		reader_complain(r, false, "unknown errno '%s'", text);
 	}
-	return a->value;
+}
+
+static uint32_t action_join(struct reader *r, const struct action *a, const char *number_key,
+			    const char *name_key)
+{
+	const char *key = a->has_errno ? number_key : name_key;
+	bool has = a->has_errno || a->has_name;
+
+	reader_push_key(r, key);
+	if (has && a->value != SCMP_ACT_ERRNO(0))
+		reader_complain(r, true, "'%s' goes with SCMP_ACT_ERRNO only", key);
+	else if (a->has_errno && a->has_name && a->errno_ret != a->errno_named)
+		reader_complain(r, true, "'%s' is %" PRIu64 ", but '%s' is %" PRIu64, number_key,
+				a->errno_ret, name_key, a->errno_named);
+	reader_pop(r);
+	if (a->value != SCMP_ACT_ERRNO(0))
+		return a->value;
+	return SCMP_ACT_ERRNO(a->has_errno ? a->errno_ret : a->has_name ? a->errno_named : EPERM);
 }
 
 /* ---- syscalls[].args ----------------------------------------------------------------------- */
@@ -241,40 +94,41 @@ static void read_arg_index(struct reader *r, json_t *v, void *to)
 {
 	uint64_t n = 0;
 
-	if (unsigned_of(r, v, 0, POLICY_ARGS_MAX - 1, &n))
+	if (reader_unsigned(r, v, 0, POLICY_ARGS_MAX - 1, &n))
 		((struct policy_arg *)to)->index = (unsigned int)n;
 }
 
 static void read_arg_value(struct reader *r, json_t *v, void *to)
 {
-	(void)unsigned_of(r, v, 0, INT64_MAX, &((struct policy_arg *)to)->value);
+	(void)reader_unsigned(r, v, 0, INT64_MAX, &((struct policy_arg *)to)->value);
 }
 
 static void read_arg_value_two(struct reader *r, json_t *v, void *to)
 {
-	(void)unsigned_of(r, v, 0, INT64_MAX, &((struct policy_arg *)to)->value_two);
+	(void)reader_unsigned(r, v, 0, INT64_MAX, &((struct policy_arg *)to)->value_two);
 }
 
 static void read_arg_op(struct reader *r, json_t *v, void *to)
 {
 	uint32_t op;
 
-	if (word_of(r, v, policy_op_words, "operator", &op))
+	if (reader_word(r, v, policy_op_words, "operator", &op))
 		((struct policy_arg *)to)->op = (enum scmp_compare)op;
 }
 
 static void check_arg(struct reader *r, const struct policy_arg *a)
 {
 	if (a->op != SCMP_CMP_MASKED_EQ && a->value_two != 0)
-		complain(r, false, "'valueTwo' goes with SCMP_CMP_MASKED_EQ only");
+		reader_complain(r, false, "'valueTwo' goes with SCMP_CMP_MASKED_EQ only");
 	if (a->op == SCMP_CMP_MASKED_EQ && (a->value_two & ~a->value) != 0)
-		complain(r, false,
-			 "can never hold: 'valueTwo' has bits that the mask in 'value' clears");
+		reader_complain(
+			r, false,
+			"can never hold: 'valueTwo' has bits that the mask in 'value' clears");
 }
 
 static void read_arg(struct reader *r, json_t *v, void *to)
 {
-	static const struct member members[] = {
+	static const struct reader_member members[] = {
 		{ "index", read_arg_index, true, false },
 		{ "value", read_arg_value, true, false },
 		{ "valueTwo", read_arg_value_two, false, false },
@@ -285,17 +139,18 @@ static void read_arg(struct reader *r, json_t *v, void *to)
 	struct policy_arg a = { .op = SCMP_CMP_EQ };
 	size_t before = r->n_problems;
 
-	read_object(r, v, members, &a);
+	reader_object(r, v, members, &a);
 	if (r->n_problems != before)
 		return;
 	check_arg(r, &a);
 	for (size_t i = 0; i < rule->n_args; i++) {
 		if (rule->args[i].index == a.index) {
-			complain(r, false,
-				 "argument %u has two conditions in one rule, which libseccomp "
-				 "cannot "
-				 "join: use a mask or two rules",
-				 a.index);
+			reader_complain(
+				r, false,
+				"argument %u has two conditions in one rule, which libseccomp "
+				"cannot "
+				"join: use a mask or two rules",
+				a.index);
 			return;
 		}
 	}
@@ -313,7 +168,7 @@ static void read_cap(struct reader *r, json_t *v, void *to)
 	uint32_t unused;
 
 	((struct filter *)to)->has_caps = true;
-	(void)word_of(r, v, policy_cap_words, "capability", &unused);
+	(void)reader_word(r, v, policy_cap_words, "capability", &unused);
 }
 
 static void read_filter_arch(struct reader *r, json_t *v, void *to)
@@ -322,24 +177,24 @@ static void read_filter_arch(struct reader *r, json_t *v, void *to)
 	uint32_t arch = 0;
 
 	f->has_arches = true;
-	if (word_of(r, v, policy_goarch_words, "architecture", &arch))
+	if (reader_word(r, v, policy_goarch_words, "architecture", &arch))
 		f->arch_matches |= arch == seccomp_arch_native();
 }
 
 static void read_caps(struct reader *r, json_t *v, void *to)
 {
-	read_array(r, v, read_cap, to);
+	reader_array(r, v, read_cap, to);
 }
 
 static void read_filter_arches(struct reader *r, json_t *v, void *to)
 {
-	read_array(r, v, read_filter_arch, to);
+	reader_array(r, v, read_filter_arch, to);
 }
 
 static void read_min_kernel(struct reader *r, json_t *v, void *to)
 {
 	struct filter *f = to;
-	const char *text = string_of(r, v);
+	const char *text = reader_string(r, v);
 	unsigned int major, minor;
 	struct policy_kernel now = policy_kernel_now();
 	int used = 0;
@@ -348,15 +203,15 @@ static void read_min_kernel(struct reader *r, json_t *v, void *to)
 		return;
 	if (text[0] < '0' || text[0] > '9' ||
 	    sscanf(text, "%4u.%4u%n", &major, &minor, &used) != 2 || text[used] != '\0') {
-		complain(r, false, "'%s' is no kernel version: expected, for example, \"4.8\"",
-			 text);
+		reader_complain(r, false,
+				"'%s' is no kernel version: expected, for example, \"4.8\"", text);
 		return;
 	}
 	f->has_kernel = true;
 	f->kernel_matches = now.major > major || (now.major == major && now.minor >= minor);
 }
 
-static const struct member filter_members[] = {
+static const struct reader_member filter_members[] = {
 	{ "caps", read_caps, false, true },
 	{ "arches", read_filter_arches, false, true },
 	{ "minKernel", read_min_kernel, false, true },
@@ -368,9 +223,10 @@ static void read_includes(struct reader *r, json_t *v, void *to)
 {
 	struct filter f = { 0 };
 
-	read_object(r, v, filter_members, &f);
+	reader_object(r, v, filter_members, &f);
 	if (f.has_caps || (f.has_arches && !f.arch_matches) || (f.has_kernel && !f.kernel_matches))
 		((struct policy_rule *)to)->applies = false;
+	((struct policy_rule *)to)->chosen |= f.has_caps || f.has_arches || f.has_kernel;
 }
 
 /* Anything that is named and holds takes the rule away. */
@@ -378,9 +234,10 @@ static void read_excludes(struct reader *r, json_t *v, void *to)
 {
 	struct filter f = { 0 };
 
-	read_object(r, v, filter_members, &f);
+	reader_object(r, v, filter_members, &f);
 	if (f.arch_matches || f.kernel_matches)
 		((struct policy_rule *)to)->applies = false;
+	((struct policy_rule *)to)->chosen |= f.has_caps || f.has_arches || f.has_kernel;
 }
 
 /* ---- syscalls[] ---------------------------------------------------------------------------- */
@@ -389,24 +246,17 @@ static void read_excludes(struct reader *r, json_t *v, void *to)
 struct rule_reading {
 	struct policy_rule rule; /* first: the readers of args and filters see only this */
 	struct action action;
+	const char *only_name; /* the text's */
 };
 
 static void read_name(struct reader *r, json_t *v, void *to)
 {
 	struct policy_rule *rule = to;
-	const char *name = string_of(r, v);
+	const char *name = reader_string(r, v);
 
 	if (!name)
 		return;
-	if (policy_call_number(name) == __NR_SCMP_ERROR) {
-		const struct scmp_version *have = seccomp_version();
-
-		complain(r, false,
-			 "unknown syscall '%s': libseccomp %u.%u.%u has it on no architecture",
-			 name, have->major, have->minor, have->micro);
-		return;
-	}
-	rule->names[rule->n_names] = copy_text(r, name);
+	rule->names[rule->n_names] = reader_copy(r, name);
 	rule->n_names += rule->names[rule->n_names] != NULL;
 }
 
@@ -415,13 +265,23 @@ static void read_names(struct reader *r, json_t *v, void *to)
 	struct policy_rule *rule = to;
 
 	if (json_is_array(v) && json_array_size(v) == 0) {
-		complain(r, false, "expected at least one syscall");
+		reader_complain(r, false, "expected at least one syscall");
 		return;
 	}
 	rule->names = calloc(json_array_size(v) + 1, sizeof(*rule->names));
 	r->no_memory |= !rule->names;
 	if (rule->names)
-		read_array(r, v, read_name, rule);
+		reader_array(r, v, read_name, rule);
+}
+
+/* Docker's form until 2016, still in what people have: a rule about one call. "": none. */
+static void read_only_name(struct reader *r, json_t *v, void *to)
+{
+	struct rule_reading *reading = to;
+	const char *name = reader_string(r, v);
+
+	if (name && *name)
+		reading->only_name = name;
 }
 
 static void read_rule_action(struct reader *r, json_t *v, void *to)
@@ -434,9 +294,23 @@ static void read_rule_errno(struct reader *r, json_t *v, void *to)
 	read_errno(r, v, &((struct rule_reading *)to)->action);
 }
 
+static void read_rule_errno_name(struct reader *r, json_t *v, void *to)
+{
+	read_errno_name(r, v, &((struct rule_reading *)to)->action);
+}
+
+/* A hint to libseccomp about the order of its tests, which are in an order of ours. */
+static void read_priority(struct reader *r, json_t *v, void *to)
+{
+	uint64_t unused;
+
+	(void)to;
+	(void)reader_unsigned(r, v, 0, INT64_MAX, &unused);
+}
+
 static void read_args(struct reader *r, json_t *v, void *to)
 {
-	read_array(r, v, read_arg, to);
+	reader_array(r, v, read_arg, to);
 }
 
 static void read_rule_comment(struct reader *r, json_t *v, void *to)
@@ -444,14 +318,39 @@ static void read_rule_comment(struct reader *r, json_t *v, void *to)
 	read_comment(r, v, &((struct policy_rule *)to)->comment);
 }
 
+/* One of the two forms, in one place. */
+static void join_names(struct reader *r, json_t *v, struct rule_reading *reading)
+{
+	json_t *names = json_object_get(v, "names");
+	bool has_names = names && !json_is_null(names);
+
+	if (reading->only_name && has_names) {
+		reader_push_key(r, "name");
+		reader_complain(r, true, "'name' and 'names' exclude each other");
+		reader_pop(r);
+	} else if (reading->only_name) {
+		reading->rule.names = calloc(1, sizeof(*reading->rule.names));
+		r->no_memory |= !reading->rule.names;
+		if (reading->rule.names)
+			read_name(r, json_object_get(v, "name"), &reading->rule);
+	} else if (names && !has_names) {
+		reader_complain(r, false, "expected at least one syscall");
+	} else if (!names) {
+		reader_complain(r, false, "'names' is missing");
+	}
+}
+
 static void read_rule(struct reader *r, json_t *v, void *to)
 {
-	static const struct member members[] = {
-		{ "names", read_names, true, false },
+	static const struct reader_member members[] = {
+		{ "names", read_names, false, true },
+		{ "name", read_only_name, false, true },
 		{ "action", read_rule_action, true, false },
 		{ "errnoRet", read_rule_errno, false, true },
+		{ "errno", read_rule_errno_name, false, true },
+		{ "priority", read_priority, false, true },
 		{ "args", read_args, false, true },
-		{ "comment", read_rule_comment, false, false },
+		{ "comment", read_rule_comment, false, true },
 		{ "includes", read_includes, false, true },
 		{ "excludes", read_excludes, false, true },
 		{ 0 },
@@ -459,8 +358,10 @@ static void read_rule(struct reader *r, json_t *v, void *to)
 	struct policy_profile *profile = to;
 	struct rule_reading reading = { .rule.applies = true };
 
-	read_object(r, v, members, &reading);
-	reading.rule.action = action_join(r, &reading.action, "errnoRet");
+	reader_object(r, v, members, &reading);
+	if (json_is_object(v))
+		join_names(r, v, &reading);
+	reading.rule.action = action_join(r, &reading.action, "errnoRet", "errno");
 	profile->rules[profile->n_rules++] = reading.rule;
 }
 
@@ -482,68 +383,81 @@ static void read_default_errno(struct reader *r, json_t *v, void *to)
 	read_errno(r, v, &((struct profile_reading *)to)->action);
 }
 
+static void read_default_errno_name(struct reader *r, json_t *v, void *to)
+{
+	read_errno_name(r, v, &((struct profile_reading *)to)->action);
+}
+
+/* Of a listener for SCMP_ACT_NOTIFY; with no rule that asks one, which would be refused, it is of
+ * no meaning. */
+static void read_listener(struct reader *r, json_t *v, void *to)
+{
+	(void)to;
+	(void)reader_string(r, v);
+}
+
 static void read_arch(struct reader *r, json_t *v, void *to)
 {
 	uint32_t arch = 0;
 
 	((struct profile_reading *)to)->has_architectures = true;
-	if (word_of(r, v, policy_arch_words, "architecture", &arch))
+	if (reader_word(r, v, policy_arch_words, "architecture", &arch))
 		((struct profile_reading *)to)->native_listed |= arch == seccomp_arch_native();
 }
 
 static void read_architectures(struct reader *r, json_t *v, void *to)
 {
-	read_array(r, v, read_arch, to);
+	reader_array(r, v, read_arch, to);
 }
 
 static void read_sub_arch(struct reader *r, json_t *v, void *to)
 {
 	uint32_t unused;
 
-	(void)word_of(r, v, policy_arch_words, "architecture", &unused);
+	(void)reader_word(r, v, policy_arch_words, "architecture", &unused);
 }
 
 static void read_sub_arches(struct reader *r, json_t *v, void *to)
 {
-	read_array(r, v, read_sub_arch, to);
+	reader_array(r, v, read_sub_arch, to);
 }
 
 static void read_map_arch(struct reader *r, json_t *v, void *to)
 {
 	uint32_t arch = 0;
 
-	if (word_of(r, v, policy_arch_words, "architecture", &arch))
+	if (reader_word(r, v, policy_arch_words, "architecture", &arch))
 		((struct profile_reading *)to)->native_listed |= arch == seccomp_arch_native();
 }
 
 static void read_map_entry(struct reader *r, json_t *v, void *to)
 {
-	static const struct member members[] = {
+	static const struct reader_member members[] = {
 		{ "architecture", read_map_arch, true, false },
 		{ "subArchitectures", read_sub_arches, false, true },
 		{ 0 },
 	};
 
 	((struct profile_reading *)to)->has_arch_map = true;
-	read_object(r, v, members, to);
+	reader_object(r, v, members, to);
 }
 
 static void read_arch_map(struct reader *r, json_t *v, void *to)
 {
-	read_array(r, v, read_map_entry, to);
+	reader_array(r, v, read_map_entry, to);
 }
 
 static void read_flag(struct reader *r, json_t *v, void *to)
 {
 	uint32_t flag = 0;
 
-	if (word_of(r, v, policy_flag_words, "flag", &flag))
+	if (reader_word(r, v, policy_flag_words, "flag", &flag))
 		((struct profile_reading *)to)->profile.flags |= flag;
 }
 
 static void read_flags(struct reader *r, json_t *v, void *to)
 {
-	read_array(r, v, read_flag, to);
+	reader_array(r, v, read_flag, to);
 }
 
 static void read_syscalls(struct reader *r, json_t *v, void *to)
@@ -553,7 +467,7 @@ static void read_syscalls(struct reader *r, json_t *v, void *to)
 	profile->rules = calloc(json_array_size(v) + 1, sizeof(*profile->rules));
 	r->no_memory |= !profile->rules;
 	if (profile->rules)
-		read_array(r, v, read_rule, profile);
+		reader_array(r, v, read_rule, profile);
 }
 
 static void read_profile_comment(struct reader *r, json_t *v, void *to)
@@ -566,34 +480,66 @@ static void check_architectures(struct reader *r, const struct profile_reading *
 	const char *key = p->has_architectures ? "architectures" : "archMap";
 
 	if (p->has_architectures && p->has_arch_map)
-		complain(r, false, "'architectures' and 'archMap' exclude each other");
+		reader_complain(r, false, "'architectures' and 'archMap' exclude each other");
 	if ((p->has_architectures || p->has_arch_map) && !p->native_listed) {
-		push_key(r, key);
-		complain(r, true, "the profile is not for this machine: '%s' lacks %s", key,
-			 policy_word_name(policy_arch_words, seccomp_arch_native()));
-		pop(r);
+		reader_push_key(r, key);
+		reader_complain(r, true, "the profile is not for this machine: '%s' lacks %s", key,
+				policy_word_name(policy_arch_words, seccomp_arch_native()));
+		reader_pop(r);
 	}
+}
+
+/* A name without a number here that must not be left out. */
+static void check_names(struct reader *r, const struct policy_profile *p)
+{
+	const struct scmp_version *have = seccomp_version();
+
+	reader_push_key(r, "syscalls");
+	for (size_t i = 0; i < p->n_rules; i++) {
+		reader_push_index(r, i);
+		reader_push_key(r, "names");
+		for (size_t j = 0; j < p->rules[i].n_names; j++) {
+			if (policy_name_fate(p, i, j) != POLICY_NAME_NEEDED)
+				continue;
+			reader_push_index(r, j);
+			reader_complain(r, false,
+					"unknown syscall '%s': libseccomp %u.%u.%u has it on no "
+					"architecture, and the default would let it pass",
+					p->rules[i].names[j], have->major, have->minor,
+					have->micro);
+			reader_pop(r);
+		}
+		reader_pop(r);
+		reader_pop(r);
+	}
+	reader_pop(r);
 }
 
 static void read_profile(struct reader *r, json_t *root, struct policy_profile *ret)
 {
-	static const struct member members[] = {
+	static const struct reader_member members[] = {
 		{ "defaultAction", read_default_action, true, false },
 		{ "defaultErrnoRet", read_default_errno, false, true },
+		{ "defaultErrno", read_default_errno_name, false, true },
 		{ "architectures", read_architectures, false, true },
 		{ "archMap", read_arch_map, false, true },
 		{ "flags", read_flags, false, true },
 		{ "syscalls", read_syscalls, false, true },
-		{ "comment", read_profile_comment, false, false },
+		{ "comment", read_profile_comment, false, true },
+		{ "listenerPath", read_listener, false, true },
+		{ "listenerMetadata", read_listener, false, true },
 		{ 0 },
 	};
 	struct profile_reading reading = { .action.value = SCMP_ACT_KILL_PROCESS };
 	size_t before = r->n_problems;
 
-	read_object(r, root, members, &reading);
-	reading.profile.default_action = action_join(r, &reading.action, "defaultErrnoRet");
+	reader_object(r, root, members, &reading);
+	reading.profile.default_action =
+		action_join(r, &reading.action, "defaultErrnoRet", "defaultErrno");
 	if (r->n_problems == before)
 		check_architectures(r, &reading);
+	if (r->n_problems == before)
+		check_names(r, &reading.profile);
 	*ret = reading.profile;
 }
 
@@ -616,10 +562,11 @@ int policy_profile_parse(const char *source, const char *text, size_t len,
 				      POLICY_TEXT_MAX / 1024);
 	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
 	if (!root) {
-		report(&r,
-		       (struct json_place){ where.line > 0 ? (unsigned int)where.line : 1,
-					    where.column > 0 ? (unsigned int)where.column : 1 },
-		       where.text);
+		reader_report(
+			&r,
+			(struct json_place){ where.line > 0 ? (unsigned int)where.line : 1,
+					     where.column > 0 ? (unsigned int)where.column : 1 },
+			where.text);
 		return -EINVAL;
 	}
 	read_profile(&r, root, ret);

@@ -22,13 +22,14 @@ struct policy_arg {
 
 /* One element of "syscalls". */
 struct policy_rule {
-	char **names; /* owned; all known to libseccomp on some architecture */
+	char **names; /* owned; those without a number here: launch/policy_left_out.h */
 	size_t n_names;
 	uint32_t action; /* SCMP_ACT_*, errno included */
 	struct policy_arg args[POLICY_ARGS_MAX];
 	size_t n_args;
 	char *comment; /* owned, or NULL */
 	bool applies;  /* false: "includes" or "excludes" take it away on this host */
+	bool chosen;   /* it has some, so that it applies on one host and not on another */
 };
 
 struct policy_profile {
@@ -48,11 +49,13 @@ typedef void policy_problem_fn(void *arg, const char *line);
  * source is what messages call the text; problem may be NULL; *err gets the first mistake.
  * On failure *ret is left as policy_profile_free leaves it.
  *
- * Differences to Docker, all towards refusing: unknown keys and names; two conditions on the same
- * argument (libseccomp cannot AND them); SCMP_ACT_NOTIFY and SCMP_ACT_TRACE (nobody listens);
- * errno 0 (a call that lies about having been made).
- * A function holds no capability: "includes": {"caps": …} never applies, "excludes" always does
- * not. Only the native architecture is ever let through, whatever "architectures" adds to it.
+ * Differences to Docker, all towards refusing: unknown keys; two conditions on the same argument
+ * (libseccomp cannot AND them); SCMP_ACT_NOTIFY and SCMP_ACT_TRACE (nobody listens); errno 0 (a
+ * call that lies about having been made); a call without a number here that is refused by a rule
+ * and let pass by the default. Other names that are not known are left out:
+ * launch/policy_left_out.h. A function holds no capability: "includes": {"caps": …} never applies,
+ * "excludes" always does not. Only the native architecture is ever let through, whatever
+ * "architectures" adds to it.
  */
 int policy_profile_parse(const char *source, const char *text, size_t len,
 			 policy_problem_fn *problem, void *arg, struct policy_profile *ret,

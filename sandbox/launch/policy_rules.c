@@ -174,6 +174,15 @@ static int add_call(const char *source, const struct policy_profile *p, size_t r
 			continue;
 		if (e->action == r->action)
 			return 0;
+		if (r->chosen || p->rules[e->rule].chosen) {
+			/* One that is for all hosts and one for hosts such as this: the stricter.
+			 */
+			if (severity(r->action) < severity(e->action)) {
+				t->entries[i].action = r->action;
+				t->entries[i].rule = (int)rule;
+			}
+			return 0;
+		}
 		return cloche_err_set(
 			err, EINVAL,
 			"%s: syscalls[%zu] and syscalls[%d] contradict each other about "

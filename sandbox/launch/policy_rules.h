@@ -22,7 +22,9 @@ struct cloche_err;
  *  5. the default
  *
  * So a narrow rule is an exception to a wide one. libseccomp alone would drop the narrow one in
- * silence. Two rules without conditions and with different actions for one call are refused.
+ * silence. Two rules without conditions and with different actions for one call are refused, unless
+ * one of them is there by its "includes" or "excludes": then the more severe stands (podman's
+ * profile has setns allowed in one list, and EPERM without CAP_SYS_ADMIN in another).
  */
 struct policy_entry {
 	int nr;

@@ -97,6 +97,8 @@ const struct policy_word policy_goarch_words[] = {
 const struct policy_word policy_flag_words[] = {
 	/* One thread loads the filter, so there is nothing to synchronise: no bit. */
 	{ "SECCOMP_FILTER_FLAG_TSYNC", 0 },
+	/* It says how to wait for a listener's answer; no rule of a profile asks one. */
+	{ "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 0 },
 	{ "SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG },
 	{ "SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW },
 	{ 0 },
@@ -200,17 +202,33 @@ bool policy_action_read(const char *word, uint32_t *ret)
 
 /* Since libseccomp 2.5.4, which Debian 12 has; one list for x86-64 and all that share its newer
  * numbers (Linux, scripts/syscall.tbl and arch/x86/entry/syscalls/syscall_64.tbl). */
+#define ELSEWHERE ((uint32_t)-2) /* __NR_SCMP_UNDEF: a call, but not of this architecture */
 static const struct policy_word newer_calls[] = {
-	{ "cachestat", 451 },	      { "fchmodat2", 452 },
-	{ "map_shadow_stack", 453 },  { "futex_wake", 454 },
-	{ "futex_wait", 455 },	      { "futex_requeue", 456 },
-	{ "statmount", 457 },	      { "listmount", 458 },
-	{ "lsm_get_self_attr", 459 }, { "lsm_set_self_attr", 460 },
-	{ "lsm_list_modules", 461 },  { "mseal", 462 },
-	{ "setxattrat", 463 },	      { "getxattrat", 464 },
-	{ "listxattrat", 465 },	      { "removexattrat", 466 },
-	{ "open_tree_attr", 467 },    { "file_getattr", 468 },
-	{ "file_setattr", 469 },      { 0 },
+	{ "uretprobe", 335 },
+	{ "uprobe", 336 },
+	{ "cachestat", 451 },
+	{ "fchmodat2", 452 },
+	{ "map_shadow_stack", 453 },
+	{ "futex_wake", 454 },
+	{ "futex_wait", 455 },
+	{ "futex_requeue", 456 },
+	{ "statmount", 457 },
+	{ "listmount", 458 },
+	{ "lsm_get_self_attr", 459 },
+	{ "lsm_set_self_attr", 460 },
+	{ "lsm_list_modules", 461 },
+	{ "mseal", 462 },
+	{ "setxattrat", 463 },
+	{ "getxattrat", 464 },
+	{ "listxattrat", 465 },
+	{ "removexattrat", 466 },
+	{ "open_tree_attr", 467 },
+	{ "file_getattr", 468 },
+	{ "file_setattr", 469 },
+	{ "listns", 470 },
+	{ "rseq_slice_yield", 471 },
+	{ "riscv_hwprobe", ELSEWHERE },
+	{ 0 },
 };
 
 int policy_call_number(const char *name)

@@ -44,7 +44,7 @@ static uint64_t pick(const struct policy_entry *e, size_t n, unsigned int index,
 
 static void compare(const struct policy_stack *stack, const struct sock_fprog *prog)
 {
-	for (int nr = -1; nr < 470; nr++) {
+	for (int nr = -1; nr < 480; nr++) {
 		size_t n;
 		const struct policy_entry *e = policy_table_find(stack->table, nr, &n);
 

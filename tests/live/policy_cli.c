@@ -96,6 +96,37 @@ Test(policy_test_cli, a_profile_of_ones_own_has_its_table_beside_it)
 	cr_expect_str_eq(bad.out, "");
 }
 
+/* A run under it is silent and means the same. */
+Test(policy_check_cli, names_what_is_left_out)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run check = { 0 }, run = { 0 }, hole = { 0 };
+	char profile[4200];
+
+	file_make(profile, dir, "mine.json",
+		  "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrno\":\"EACCES\",\"syscalls\":["
+		  "\n{\"names\":[\"futex_swap\"],\"action\":\"SCMP_ACT_ALLOW\"}]}");
+	POLICY(&check, "check", profile);
+	cr_expect_eq(check.status, 0);
+	cr_expect_not_null(strstr(check.err, "mine.json:2:11: left out: 'futex_swap' has no number "
+					     "in libseccomp "),
+			   "%s", check.err);
+	cr_expect_not_null(strstr(check.out, "mine.json: valid, "), "%s", check.out);
+	file_make(profile, dir, "mine.json",
+		  "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":["
+		  "{\"name\":\"futex_swap\",\"action\":\"SCMP_ACT_LOG\"},"
+		  "{\"name\":\"mount\",\"action\":\"SCMP_ACT_ERRNO\",\"errno\":\"EACCES\"}]}");
+	RUN(&run, env_need("CLOCHE"), "run", "-q", "--policy", profile, "--", "true");
+	cr_expect_eq(run.status, 0);
+	cr_expect_str_eq(run.err, "");
+	file_make(profile, dir, "mine.json",
+		  "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":["
+		  "{\"names\":[\"futex_swap\"],\"action\":\"SCMP_ACT_ERRNO\"}]}");
+	POLICY(&hole, "check", profile);
+	cr_expect_eq(hole.status, 1);
+	cr_expect_not_null(strstr(hole.err, "the default would let it pass"), "%s", hole.err);
+}
+
 Test(policy_test_cli, trouble_is_no_failed_test)
 {
 	cleanup_run struct run profile = { 0 }, table = { 0 }, empty = { 0 }, usage = { 0 };
