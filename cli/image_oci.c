@@ -303,7 +303,8 @@ static int config_check(const json_t *config, size_t n_layers, struct cloche_err
 	return 0;
 }
 
-/* What an image says of itself is shown by `cloche image show`; it rules nothing. */
+/* What an image says of itself: shown by `cloche image show`, and what a run in it starts from
+ * (launch/image_config.h), which checks it. */
 static int describe(struct oci *o, const json_t *config, const char *digest, struct cloche_err *err)
 {
 	static const char *const kept[][2] = { { "Env", "env" },

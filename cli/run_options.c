@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "base/quote.h"
 #include "cli/ledger_args.h"
+#include "cli/run_image.h"
 #include "meter/ledger.h"
 #include "meter/trace_store.h"
 
@@ -19,7 +20,8 @@
 #include <sys/stat.h>
 
 static const char help[] =
-	"Usage: cloche run [OPTIONS] [--] COMMAND [ARG…]\n\n"
+	"Usage: cloche run [OPTIONS] [--] COMMAND [ARG…]\n"
+	"       cloche run [OPTIONS] --rootfs NAME [[--] ARG…]\n\n"
 	"Runs one command as an isolated function: its own namespaces, user, root file\n"
 	"system and cgroups, under a seccomp policy, with a report at the end.\n\n"
 	"Limits:\n"
@@ -39,8 +41,11 @@ static const char help[] =
 	"      --env-file FILE    set variables, one K=V a line\n"
 	"  -b, --bind SRC[:DST[:ro|rw]]  make a path visible (ro)\n"
 	"      --rootfs DIR|NAME  root file system: a path with a '/', or an image\n"
-	"                         (the host's /usr)\n"
-	"  -w, --workdir DIR      working directory (/tmp)\n"
+	"                         (the host's /usr); an image brings environment, working\n"
+	"                         directory, entrypoint and command: what is said here\n"
+	"                         comes first, and ARGs take the place of its command\n"
+	"      --entrypoint FILE  instead of the image's entrypoint and command; '': none\n"
+	"  -w, --workdir DIR      working directory (the image's, else /tmp)\n"
 	"      --net none|loopback  network (none)\n"
 	"      --policy NAME|FILE seccomp profile (default)\n\n"
 	"Results:\n"
@@ -85,6 +90,7 @@ enum {
 	OPT_OUTPUT_LIMIT,
 	OPT_ENV_FILE,
 	OPT_ROOTFS,
+	OPT_ENTRYPOINT,
 	OPT_NET,
 	OPT_POLICY,
 	OPT_REPORT,
@@ -115,6 +121,7 @@ const struct option run_options_table[] = {
 	{ "env-file", 1, NULL, OPT_ENV_FILE },
 	{ "bind", 1, NULL, 'b' },
 	{ "rootfs", 1, NULL, OPT_ROOTFS },
+	{ "entrypoint", 1, NULL, OPT_ENTRYPOINT },
 	{ "workdir", 1, NULL, 'w' },
 	{ "net", 1, NULL, OPT_NET },
 	{ "policy", 1, NULL, OPT_POLICY },
@@ -141,7 +148,10 @@ void run_options_free(struct run_options *o)
 	free(o->copies);
 	free(o->env);
 	free(o->binds);
-	o->copies = o->env = NULL;
+	free(o->command);
+	free(o->environment);
+	image_config_free(&o->image);
+	o->copies = o->env = o->command = o->environment = NULL;
 	o->binds = NULL;
 }
 
@@ -384,9 +394,13 @@ int run_options_set(struct run_options *o, int opt, const char *arg, struct cloc
 		return add_bind(o, arg, err);
 	case 'w':
 		o->spec.workdir = arg;
+		o->workdir_said = true;
 		return 0;
 	case OPT_ROOTFS:
 		o->spec.rootfs = arg;
+		return 0;
+	case OPT_ENTRYPOINT:
+		o->entrypoint = arg;
 		return 0;
 	case OPT_POLICY:
 		o->spec.policy = arg;
@@ -447,13 +461,20 @@ void run_options_init(struct run_options *ret)
 
 int run_options_command(struct run_options *o, int argc, char **argv, struct cloche_err *err)
 {
-	if (optind >= argc)
+	/* Whose name is a path it is a directory. */
+	bool in_image = o->spec.rootfs && !strchr(o->spec.rootfs, '/');
+
+	if (o->entrypoint && !in_image)
+		return cloche_err_set(err, EINVAL,
+				      "--entrypoint: needs --rootfs with an image; else say the "
+				      "command itself");
+	if (optind >= argc && !in_image)
 		return cloche_err_set(err, EINVAL, "a command is missing");
 	o->spec.argv = argv + optind;
 	o->spec.env = o->env;
 	o->spec.binds = o->binds;
 	o->spec.n_binds = o->n_binds;
-	return 0;
+	return in_image ? run_image_apply(o, err) : 0;
 }
 
 int run_options_parse(int argc, char **argv, struct run_options *ret, struct cloche_err *err)

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_CLI_RUN_OPTIONS_H
 #define CLOCHE_CLI_RUN_OPTIONS_H
 
+#include "launch/image_config.h"
 #include "launch/spec.h"
 #include "meter/prices.h"
 #include "pool/metering.h"
@@ -39,6 +40,10 @@ struct run_options {
 	size_t n_binds, binds_size;
 	char **copies; /* strings that binds and environment point into */
 	size_t n_copies, copies_size;
+	bool workdir_said;	   /* --workdir was there */
+	const char *entrypoint;	   /* "": none, NULL: the image's */
+	struct image_config image; /* with --rootfs NAME; what spec has of it: */
+	char **command, **environment;
 };
 
 /* 0: run; 1: help was printed; -errno: *err is the usage error. */

@@ -80,7 +80,8 @@ static int set_limit(const struct limit *l, bool *ret_less, struct cloche_err *e
 		return cloche_err_sys(err, errno, "setrlimit %s", l->name);
 	if (getrlimit(l->resource, &now) < 0)
 		return cloche_err_sys(err, errno, "getrlimit %s", l->name);
-	want.rlim_max = now.rlim_max;
+	if (is_less(now.rlim_max, want.rlim_max))
+		want.rlim_max = now.rlim_max;
 	if (is_less(now.rlim_max, want.rlim_cur)) {
 		want.rlim_cur = now.rlim_max;
 		*ret_less = true;

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* What an image adds to the options of a run: see run_image.h. */
+#include "cli/run_image.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "cli/run_options.h"
+#include "launch/image.h"
+#include "launch/image_config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t count(char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+/* One list behind the other; the texts stay whose they are. */
+static char **joined(char *const *a, char *const *b)
+{
+	size_t n = count(a), m = count(b);
+	char **list = calloc(n + m + 1, sizeof(*list));
+
+	for (size_t i = 0; list && i < n + m; i++)
+		list[i] = i < n ? a[i] : b[i - n];
+	return list;
+}
+
+/* NULL and *err: it cannot be looked at. */
+static char *description(const char *name, struct cloche_err *err)
+{
+	cleanup_fd int store = image_store_open(false, err);
+	struct image image = { .fd = -1 };
+	char *text = NULL;
+
+	if (store >= 0 && image_open(store, name, &image, err) == 0)
+		(void)image_meta(&image, name, &text, err);
+	image_close(&image);
+	return text;
+}
+
+/*
+ * The entrypoint, then what the command line has, else the image's command. With an entrypoint from
+ * the command line the image's command goes: it was for the other.
+ */
+static int command_make(struct run_options *o, struct cloche_err *err)
+{
+	const struct image_config *c = &o->image;
+	char *own[] = { o->entrypoint && *o->entrypoint ? (char *)o->entrypoint : NULL, NULL };
+	char *const *front = o->entrypoint ? own : c->entrypoint;
+	bool from_image = !o->entrypoint && !o->spec.argv[0];
+
+	o->command = joined(front, from_image ? c->cmd : o->spec.argv);
+	if (!o->command)
+		return cloche_err_sys(err, ENOMEM, "image");
+	if (!o->command[0])
+		return cloche_err_set(err, EINVAL,
+				      "a command is missing: image '%s' brings none of its own",
+				      o->spec.rootfs);
+	o->spec.argv = o->command;
+	return 0;
+}
+
+int run_image_apply(struct run_options *o, struct cloche_err *err)
+{
+	struct cloche_err unseen = { 0 };
+	cleanup_free char *text = description(o->spec.rootfs, &unseen);
+	int r = text ? image_config_parse(text, &o->image, &unseen) : -EBADMSG;
+
+	if (r == -EBADMSG && !o->entrypoint && o->spec.argv[0])
+		return 0;
+	if (r < 0) {
+		*err = unseen;
+		return cloche_err_wrap(err, "--rootfs %s", o->spec.rootfs);
+	}
+	/* The last of one name wins. */
+	o->environment = joined(o->image.env, o->env);
+	if (!o->environment)
+		return cloche_err_sys(err, ENOMEM, "image");
+	o->spec.env = o->environment;
+	if (!o->workdir_said && o->image.workdir)
+		o->spec.workdir = o->image.workdir;
+	return command_make(o, err);
+}

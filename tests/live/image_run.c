@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Functions in imported images: what the image says of environment, working directory and command
+ * applies as it does elsewhere, what the command line says comes first, and what was private to the
+ * image's users can be read.
+ */
+#include "base/fd.h"
+#include "base/hash.h"
+#include "launch/image.h"
+#include "tests/lib/env.h"
+#include "tests/lib/images.h"
+#include "tests/lib/oci.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A tree with the program that tells how it was started, as /app/bin/teller. */
+static const char *told_tree(const struct store *s)
+{
+	const char *tree = tree_make(s, "tree"), *bin = store_file(s, "tree/app/bin");
+	cleanup_free char *teller = env_helper("teller");
+	cleanup_run struct run run = { 0 };
+
+	RUN(&run, "install", "-D", "-t", bin, teller);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	return tree;
+}
+
+/* Imports a tree as image "x" of one layer, with this as the "config" of its config. */
+static void import_tree(const struct store *s, const char *tree, const char *config)
+{
+	const char *dir = store_file(s, "oci"), *tar = store_file(s, "layer.tar");
+	cleanup_run struct run run = { 0 };
+	char hex[HASH_HEX_LEN];
+	json_t *c, *d;
+
+	RUN(&run, "tar", "-C", tree, "-cf", tar, ".");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	RUN(&run, "cat", tar);
+	hash_sha256_hex(run.out, run.out_len, hex);
+	oci_start(dir);
+	d = oci_blob(dir, run.out, run.out_len, "application/vnd.oci.image.layer.v1.tar");
+	run_free(&run);
+	c = json_pack("{s:s, s:s, s:o, s:{s:s, s:[o]}}", "architecture", IMAGE_ARCH, "os", "linux",
+		      "config", json_loads(config, 0, NULL), "rootfs", "type", "layers", "diff_ids",
+		      json_sprintf("sha256:%s", hex));
+	cr_assert(c, "%s", config);
+	d = json_pack("{s:o, s:[o]}", "config", oci_json(dir, c, "c"), "layers", d);
+	oci_index(dir, json_pack("[o]", oci_json(dir, d, "m")));
+	RUN_IMAGE(&run, "import", dir, "x");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	RUN(&run, "rm", "-r", dir);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+}
+
+static void expect_line(const struct run *run, const char *line)
+{
+	const char *at = strstr(run->out, line);
+
+	cr_assert_eq(run->status, 0, "%d: %s", run->status, run->err);
+	cr_assert(at && (at == run->out || at[-1] == '\n') && at[strlen(line)] == '\n',
+		  "'%s' is not in: %s", line, run->out);
+}
+
+/* ---- environment, working directory, command ---- */
+
+#define FULL                                                                              \
+	"{\"Env\":[\"PATH=/app/bin:/bin\",\"MINE=image\",\"LANG=C\",\"odd\",\"=odder\"]," \
+	"\"WorkingDir\":\"/app\",\"Entrypoint\":[\"teller\",\"first\"],\"Cmd\":[\"second\"]}"
+
+Test(image_run, what_the_image_says_applies)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+
+	import_tree(&s, told_tree(&s), FULL);
+	RUN_CLOCHE(&run, "--rootfs", "x");
+	expect_line(&run, "arg first\narg second\nenv PATH=/app/bin:/bin");
+	expect_line(&run, "env MINE=image");
+	expect_line(&run, "env LANG=C");
+	expect_line(&run, "env HOME=/tmp");
+	expect_line(&run, "cwd /app");
+	cr_assert_not(strstr(run.out, "odd"), "%s", run.out);
+}
+
+Test(image_run, what_the_caller_says_comes_first)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+
+	import_tree(&s, told_tree(&s), FULL);
+	RUN_CLOCHE(&run, "-e", "MINE=caller", "-w", "/", "--rootfs", "x", "third", "fourth");
+	expect_line(&run, "arg first\narg third\narg fourth\nenv PATH=/app/bin:/bin");
+	expect_line(&run, "env MINE=caller");
+	expect_line(&run, "cwd /");
+	cr_assert_not(strstr(run.out, "env MINE=image"), "%s", run.out);
+	run_free(&run);
+	/* The PATH that it has in the end is what the command is looked up in. */
+	RUN_CLOCHE(&run, "-e", "PATH=/nowhere", "--rootfs", "x");
+	cr_assert_eq(run.status, 127, "%s%s", run.out, run.err);
+	run_free(&run);
+	/* The image's command goes with its entrypoint. */
+	RUN_CLOCHE(&run, "--entrypoint", "/app/bin/teller", "--rootfs", "x");
+	expect_line(&run, "env PATH=/app/bin:/bin");
+	cr_assert_not(strstr(run.out, "arg "), "%s", run.out);
+	run_free(&run);
+	RUN_CLOCHE(&run, "--rootfs", "x", "--entrypoint", "", "--", "teller", "alone");
+	expect_line(&run, "arg alone\nenv PATH=/app/bin:/bin");
+}
+
+/* A command only, as most images of languages have it: the command line takes its place. */
+Test(image_run, a_command_without_an_entrypoint)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { 0 };
+
+	import_tree(
+		&s, told_tree(&s),
+		"{\"Entrypoint\":null,\"Cmd\":[\"/app/bin/teller\",\"a\"],\"WorkingDir\":\"\"}");
+	RUN_CLOCHE(&run, "--rootfs", "x");
+	expect_line(&run, "arg a");
+	expect_line(&run, "cwd /tmp");
+	run_free(&run);
+	RUN_CLOCHE(&run, "--rootfs", "x", "/noop");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_str_eq(run.out, "");
+}
+
+/* Of nothing that an author can write there anything is believed. */
+Test(image_run, a_config_that_cannot_be_is_refused)
+{
+	static const struct {
+		const char *config, *says;
+	} bad[] = {
+		{ "{}", "a command is missing: image 'x' brings none of its own" },
+		{ "{\"Cmd\":[]}", "a command is missing" },
+		{ "{\"Cmd\":[\"/noop\",1]}", "the image's cmd is no list of texts" },
+		{ "{\"Cmd\":[\"/noop\"],\"Entrypoint\":[[]]}", "entrypoint is no list of texts" },
+		{ "{\"Cmd\":[\"/noop\"],\"Env\":[null]}", "env is no list of texts" },
+		{ "{\"Cmd\":[\"/noop\"],\"WorkingDir\":[]}", "workdir is no text" },
+		{ "{\"Cmd\":[\"/noop\"],\"WorkingDir\":\"a/../..\"}", "may not contain '..'" },
+	};
+	cleanup_store struct store s = store_make();
+	const char *tree = tree_make(&s, "tree");
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		cleanup_run struct run run = { .no_report = true };
+
+		import_tree(&s, tree, bad[i].config);
+		RUN_CLOCHE(&run, "--rootfs", "x");
+		expect_refused(&run, 2, bad[i].says);
+	}
+}
+
+Test(image_run, more_environment_than_a_function_may_have_is_refused)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_run struct run run = { .no_report = true };
+	json_t *env = json_array(), *config = json_pack("{s:s, s:o}", "Cmd", "/noop", "Env", env);
+	cleanup_free char *text = NULL;
+
+	for (int i = 0; i <= 4096; i++)
+		(void)json_array_append_new(env, json_sprintf("V%d=", i));
+	text = json_dumps(config, 0);
+	import_tree(&s, tree_make(&s, "tree"), text);
+	RUN_CLOCHE(&run, "--rootfs", "x");
+	expect_refused(&run, 2, "the image's env has 4097 texts, and may have 4096");
+	json_decref(config);
+}
+
+Test(image_run, an_entrypoint_is_an_images)
+{
+	cleanup_run struct run run = { .no_report = true };
+
+	RUN_CLOCHE(&run, "--entrypoint", "/bin/true", "x");
+	expect_refused(&run, 2, "--entrypoint: needs --rootfs with an image");
+}
