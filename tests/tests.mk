@@ -63,8 +63,7 @@ check-live: tests ## run the tests that make real contexts, as root
 # ptrace), and the ledger_*, whose test library leaks.
 SAN_LIVE = $(patsubst %,$(B)/tests/%,escape/escape $(addprefix live/,abuse bad_input code doctor \
 	image image_import image_run learn ledger_cli limits outcomes policy policy_cli repeat report run shown \
-	trace_cli \
-	tune))
+	trace_cli tune))
 SAN_LIVE_LEAKY = $(patsubst %,$(B)/tests/live/%,ledger_disk ledger_run trace_live)
 
 .PHONY: check-san

@@ -7,6 +7,7 @@
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
 #include "tests/lib/stdio.h"
+#include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -418,6 +419,33 @@ Test(escape_streams, a_terminal_is_set_back)
 	mess_up(&t, (const int[]){ t.slave, -1, -1 }, "50s", "0", 0);
 	mess_up(&t, (const int[]){ t.slave, t.slave, t.slave }, "700ms", "60", 124);
 	terminal_close(&t);
+}
+
+/* It would be hung up with the end of the run, for all who have it, and take signals from what is
+ * typed. Also where the profile lets everything pass. */
+Test(escape_streams, a_terminal_that_is_nobodys_does_not_become_the_functions)
+{
+	static const char lax[] = "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}";
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_free char *path = NULL;
+	const char *const policies[] = { "default", dir };
+
+	cr_assert(asprintf(&path, "%s/lax.json", dir) > 0);
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		struct terminal_pair t = terminal_open();
+		cleanup_fd int said = file_of("");
+		const char *policy = policies[i] == dir ? path : policies[i];
+		FILE *f = fopen(path, "we");
+		pid_t session;
+
+		cr_assert(f && fputs(lax, f) >= 0 && fclose(f) == 0);
+		cr_expect_eq(RUN_WITH(t.slave, said, -1, "-q", "--policy", policy, STREAMS,
+				      "controlling"),
+			     0, "%s", policy);
+		cr_expect_str_eq(text_of(said), "EPERM\n", "%s", policy);
+		cr_expect_lt(ioctl(t.slave, TIOCGSID, &session), 0, "%s", policy);
+		terminal_close(&t);
+	}
 }
 
 Test(escape_streams, a_terminal_is_set_back_when_cancelled)

@@ -320,7 +320,7 @@ Test(ledger_head, lines_have_one_form)
 		static const char instead[] = " =\nA-\x1b";
 
 		for (size_t k = 0; k < sizeof(instead) - 1; k++) {
-			(void)strcpy(other, line);
+			(void)snprintf(other, sizeof(other), "%s", line);
 			if (other[n] == instead[k])
 				continue;
 			other[n] = instead[k];
