@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "launch/policy_builtin.h"
 #include "launch/policy_cache.h"
+#include "launch/policy_compile.h"
 #include "launch/policy_oci.h"
 #include "launch/policy_rules.h"
 
@@ -256,25 +257,28 @@ static int let_leave(struct policy *policy)
 	return 0;
 }
 
+static bool denies_aloud(const struct sock_filter *f)
+{
+	return f->code == (BPF_RET | BPF_K) && f->k == (SECCOMP_RET_ERRNO | EPERM) &&
+	       f->jt != POLICY_RET_QUIET;
+}
+
 void policy_report(struct policy *policy)
 {
-	const uint32_t denied = SECCOMP_RET_ERRNO | EPERM;
 	bool asks = false;
 
 	if (!policy->lets_launch)
 		return;
 	for (size_t i = 0; i < policy->prog.len; i++)
-		asks |= policy->prog.filter[i].code == (BPF_RET | BPF_K) &&
-			policy->prog.filter[i].k == denied;
+		asks |= denies_aloud(&policy->prog.filter[i]);
 	if (!asks || let_leave(policy) < 0)
 		return;
 	policy->reports = true;
 	for (size_t i = 0; i < policy->prog.len; i++) {
 		struct sock_filter *f = &policy->prog.filter[i];
 
-		if (f->code == (BPF_RET | BPF_K) && f->k == denied) {
+		if (denies_aloud(f))
 			f->k = SECCOMP_RET_USER_NOTIF;
-		}
 	}
 }
 

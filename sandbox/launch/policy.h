@@ -52,9 +52,10 @@ int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path,
 void policy_free(struct policy *policy);
 
 /*
- * Has every call that the policy denies with EPERM ask a listener (seccomp_unotify(2)), which must
- * answer the same: so a denial is seen by name and arguments. Not with a policy that might deny the
- * launch's own last calls, which come before anybody listens.
+ * Has every call that the policy denies with EPERM by its default, or a wall so, ask a listener
+ * (seccomp_unotify(2)), which must answer the same: so a denial is seen by name and arguments. What
+ * a rule of the profile denies is answered by the filter alone, however often. Not with a policy
+ * that might deny the launch's own last calls, which come before anybody listens.
  */
 void policy_report(struct policy *policy);
 

@@ -41,6 +41,7 @@
 #include <sys/stat.h>
 
 #define NEXT_STAGE SCMP_ACT_TRACE(0xc10c)
+#define QUIET	   SCMP_ACT_TRACE(0xc10d) /* EPERM by a rule of the profile: see policy_compile.h */
 #define X32_BIT	   0x40000000U
 
 struct code {
@@ -388,20 +389,55 @@ static int add_walls(struct code *c, const struct policy_table *const *walls, si
 	return rc;
 }
 
+/*
+ * The table in which EPERM by the profile's own rules is another answer than EPERM by its default,
+ * by our guards and by the walls. Ranks stay in their order, two of what was one: a guard stands
+ * before the profile's rules already.
+ */
+static int tell_apart(const struct policy_table *table, struct policy_table *ret)
+{
+	*ret = *table;
+	ret->entries = malloc((table->n_entries + 1) * sizeof(*ret->entries));
+	if (!ret->entries)
+		return -ENOMEM;
+	for (size_t i = 0; i < table->n_entries; i++) {
+		struct policy_entry *e = &ret->entries[i];
+		bool own;
+
+		*e = table->entries[i];
+		own = e->rule >= 0 && e->action == SCMP_ACT_ERRNO(EPERM);
+		e->rank = 2 * e->rank + own;
+		if (own)
+			e->action = QUIET;
+	}
+	return 0;
+}
+
+/* What the kernel is to see of it. It does not look at where a return would jump. */
+static void mark_quiet(struct code *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->insns[i].code == (BPF_RET | BPF_K) && c->insns[i].k == QUIET)
+			c->insns[i] = (struct sock_filter){ BPF_RET | BPF_K, POLICY_RET_QUIET, 0,
+							    SCMP_ACT_ERRNO(EPERM) };
+}
+
 int policy_compile(const struct policy_table *table, const struct policy_table *const *walls,
 		   size_t n_walls, struct sock_fprog *ret, struct cloche_err *err)
 {
 	static const uint32_t passing[] = { SCMP_ACT_ALLOW, SCMP_ACT_LOG };
 	cleanup_free struct code *c = calloc(1, sizeof(*c));
 	struct sock_filter *filter;
+	struct policy_table apart;
 	size_t first, end;
 	int rc;
 
-	if (!c)
+	if (!c || tell_apart(table, &apart) < 0)
 		return cloche_err_set(err, ENOMEM, "out of memory");
 	add_front(c, table);
 	first = c->n;
-	rc = add_table(c, table, err);
+	rc = add_table(c, &apart, err);
+	policy_table_free(&apart);
 	end = c->n;
 	for (size_t i = 0; i < 2 && rc == 0 && n_walls > 0; i++)
 		if (send_on(c, first, end, passing[i]))
@@ -409,6 +445,7 @@ int policy_compile(const struct policy_table *table, const struct policy_table *
 	if (rc < 0)
 		return rc;
 	c->n = policy_tighten(c->insns, c->n, first, seccomp_arch_native());
+	mark_quiet(c);
 
 	filter = malloc(c->n * sizeof(*filter));
 	if (!filter)

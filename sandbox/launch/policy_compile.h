@@ -12,7 +12,12 @@ struct policy_table;
  * Compiles a table, and behind it the walls of a stack (launch/policy_stack.h; NULL, 0: none), to
  * one classic BPF filter through libseccomp. *ret's filter is allocated; the caller frees it.
  * -E2BIG: more instructions than the kernel takes (BPF_MAXINSNS, 4096).
+ *
+ * An instruction that returns EPERM by a rule of the profile itself has POLICY_RET_QUIET as its jt,
+ * which the kernel does not look at: who wrote the rule has said all there is to say, and a program
+ * may live with it. What returns EPERM by the default, a guard or a wall has not.
  */
+#define POLICY_RET_QUIET 1
 int policy_compile(const struct policy_table *table, const struct policy_table *const *walls,
 		   size_t n_walls, struct sock_fprog *ret, struct cloche_err *err);
 

@@ -442,8 +442,8 @@ static void degrade_denied(json_t *list, const struct report *r, const struct me
 		degrade(list, "denied", "the kernel has no listener for the policy");
 	else if (!reports_denied(r))
 		degrade(list, "denied",
-			"the policy has no call denied with EPERM, may deny the "
-			"launch itself, or --nofile is below 64");
+			"the policy denies no call with EPERM but by its own rules, may "
+			"deny the launch itself, or --nofile is below 64");
 	if (!counts_overtaken(r))
 		degrade(list, "denied_overtaken",
 			reports_denied(r) ? "only the meter knows of denied calls that were "

@@ -192,6 +192,18 @@ static int word_deny(const char *arg)
 	return 0;
 }
 
+/* What an allocator that knows NUMA calls for each of its pieces. */
+static int word_numa(const char *arg)
+{
+	long n = atol(arg);
+
+	for (long i = 0; i < n; i++)
+		if (syscall(SYS_mbind, 0, 0, 0, 0, 0, 0) == 0 || errno != EPERM ||
+		    syscall(SYS_set_mempolicy, 0, 0, 0) == 0 || errno != EPERM)
+			return 1;
+	return 0;
+}
+
 static void on_signal(int sig)
 {
 	(void)sig;
@@ -310,6 +322,7 @@ static const struct {
 	{ "queue", word_queue },
 	{ "eat-by-child", word_eat_by_child },
 	{ "deny-signalled", word_deny_signalled },
+	{ "numa", word_numa },
 };
 
 int main(int argc, char **argv)

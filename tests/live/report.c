@@ -179,6 +179,37 @@ Test(run_report, a_flood_of_denied_calls_ends_the_run)
 	cr_expect(strstr(report_text(&run, "message"), "10000") != NULL);
 }
 
+/* What a rule of the profile answers is nobody's business, however often it is called; its default
+ * and the walls are noted beside it. */
+Test(run_report, a_profiles_own_errno_is_quiet)
+{
+	static const char profile[] = "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{"
+				      "\"names\":[\"mount\",\"dup\"],"
+				      "\"action\":\"SCMP_ACT_ERRNO\",\"errno\":\"EPERM\"}]}";
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run shipped = { 0 }, own = { 0 }, wall = { 0 };
+	char path[4096];
+	json_t *call;
+	FILE *f;
+
+	test_needs("seccomp-listener");
+	RUN_INSIDE(&shipped, "-t", "60s", INSIDE, "numa", "12000");
+	expect_end(&shipped, 0, "ok");
+	cr_expect_eq(json_array_size(report_get(&shipped, "denied")), 0);
+	(void)snprintf(path, sizeof(path), "%s/own.json", dir);
+	f = fopen(path, "we");
+	cr_assert_not_null(f);
+	(void)fputs(profile, f);
+	(void)fclose(f);
+	RUN_INSIDE(&own, "-t", "60s", "--policy", path, INSIDE, "deny", "12000");
+	expect_end(&own, 0, "ok");
+	cr_expect(json_is_array(report_get(&own, "denied")));
+	cr_expect_eq(json_array_size(report_get(&own, "denied")), 0);
+	RUN_INSIDE(&wall, "/opt/try-syscall", "16", "0", "0x5412", "0");
+	call = json_array_get(report_get(&wall, "denied"), 0);
+	cr_expect_str_eq(json_string_value(json_object_get(call, "syscall")), "ioctl");
+}
+
 /* A signal may end the wait for an answer before anybody has read the question: each such call is
  * counted all the same, and against the limit. */
 Test(run_report, denied_calls_that_signals_interrupt_are_counted)

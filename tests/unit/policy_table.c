@@ -16,6 +16,10 @@
 #include "tests/lib/verdict_table.h"
 
 #include <criterion/criterion.h>
+#include <sys/syscall.h>
+#include <signal.h>
+#include <linux/seccomp.h>
+#include <errno.h>
 #include <criterion/parameterized.h>
 #include <linux/audit.h>
 #include <seccomp.h>
@@ -351,4 +355,49 @@ Test(policy_table, no_foreign_call_passes)
 		cr_assert_neq(simulate(&policy, &data), SECCOMP_RET_ALLOW, "x32 %d", nr);
 	}
 	policy_free(&policy);
+}
+
+static uint32_t answer_of(const struct policy *policy, int nr, uint64_t arg1)
+{
+	const struct seccomp_data call = { .nr = nr,
+					   .arch = AUDIT_ARCH_X86_64,
+					   .args = { 0, arg1 } };
+
+	return policy_answer(policy, &call);
+}
+
+/* A rule's own errno asks nobody; the default, a guard and a wall do. */
+Test(policy_report, only_what_no_rule_of_the_profile_names_asks)
+{
+	static const struct policy_dirs dirs = { "/nonexistent", NULL };
+	struct cloche_err err = { 0 };
+	struct policy plain, strict;
+
+	cr_assert_eq(policy_load_from(&dirs, "default", POLICY_WALLS_ONLINE, &plain, &err), 0);
+	cr_expect_eq(answer_of(&plain, SYS_mbind, 0), SECCOMP_RET_ERRNO | EPERM);
+	cr_expect_eq(answer_of(&plain, SYS_mount, 0), SECCOMP_RET_ERRNO | EPERM);
+	policy_report(&plain);
+	cr_assert(plain.reports);
+	cr_expect_eq(answer_of(&plain, SYS_mbind, 0), SECCOMP_RET_ERRNO | EPERM);
+	cr_expect_eq(answer_of(&plain, SYS_set_mempolicy, 0), SECCOMP_RET_ERRNO | EPERM);
+	cr_expect_eq(answer_of(&plain, SYS_openat2, 0), SECCOMP_RET_ERRNO | ENOSYS);
+	cr_expect_eq(answer_of(&plain, SYS_mount, 0), SECCOMP_RET_USER_NOTIF);
+	cr_expect_eq(answer_of(&plain, SYS_unshare, 0), SECCOMP_RET_USER_NOTIF);
+	cr_expect_eq(answer_of(&plain, SYS_ptrace, 0), SECCOMP_RET_USER_NOTIF);
+	cr_expect_eq(answer_of(&plain, SYS_bpf, 0), SECCOMP_RET_USER_NOTIF);
+	cr_expect_eq(answer_of(&plain, SYS_keyctl, 0), SECCOMP_RET_USER_NOTIF);
+	cr_expect_eq(answer_of(&plain, SYS_userfaultfd, 0), SECCOMP_RET_USER_NOTIF);
+	cr_expect_eq(answer_of(&plain, SYS_perf_event_open, 0), SECCOMP_RET_USER_NOTIF);
+	cr_expect_eq(answer_of(&plain, SYS_ioctl, 0x5412 /* TIOCSTI */), SECCOMP_RET_USER_NOTIF);
+	cr_expect_eq(answer_of(&plain, SYS_chmod, 04755), SECCOMP_RET_USER_NOTIF);
+	policy_unreport(&plain);
+	cr_expect_eq(answer_of(&plain, SYS_mount, 0), SECCOMP_RET_ERRNO | EPERM);
+	policy_free(&plain);
+
+	cr_assert_eq(policy_load_from(&dirs, "strict", POLICY_WALLS_ONLINE, &strict, &err), 0);
+	policy_report(&strict);
+	cr_assert(strict.reports);
+	cr_expect_eq(answer_of(&strict, SYS_socket, 0), SECCOMP_RET_ERRNO | EPERM);
+	cr_expect_eq(answer_of(&strict, SYS_kill, SIGSYS), SECCOMP_RET_USER_NOTIF);
+	policy_free(&strict);
 }
