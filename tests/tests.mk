@@ -92,8 +92,8 @@ $(FUZZ_NAME:%=fuzz-%): fuzz-%: fuzz-lib
 	$(call say,FUZZ,tests/fuzz/fuzz_$*.c)
 	@mkdir -p build/fuzz/found/$* tests/fuzz/corpus/$*
 	$(Q)$(CLANG) -std=gnu17 -D_GNU_SOURCE -Isandbox -I. $(WARN) -g -O1 \
-		-fsanitize=fuzzer,address -o build/fuzz/fuzz_$* tests/fuzz/fuzz_$*.c tests/lib/bpf_sim.c \
-		build-$(FUZZ_SAN)/libcloche.a $(LIBS)
+		-fsanitize=fuzzer,address -o build/fuzz/fuzz_$* tests/fuzz/fuzz_$*.c \
+		$(if $(filter policy,$*),tests/lib/bpf_sim.c) build-$(FUZZ_SAN)/libcloche.a $(LIBS)
 	$(Q)build/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 \
 		-verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/$*- \
 		build/fuzz/found/$* tests/fuzz/corpus/$* 2>build/fuzz/$*.log || \

@@ -397,7 +397,7 @@ static int add_walls(struct code *c, const struct policy_table *const *walls, si
 static int tell_apart(const struct policy_table *table, struct policy_table *ret)
 {
 	*ret = *table;
-	ret->entries = malloc((table->n_entries + 1) * sizeof(*ret->entries));
+	ret->entries = calloc(table->n_entries + 1, sizeof(*ret->entries));
 	if (!ret->entries)
 		return -ENOMEM;
 	for (size_t i = 0; i < table->n_entries; i++) {

@@ -5,6 +5,7 @@
  * so that conditions are met. libFuzzer: build with clang -fsanitize=fuzzer,address,undefined.
  */
 #include "base/err.h"
+#include "launch/policy_left_out.h"
 #include "launch/policy_oci.h"
 #include "launch/policy_rules.h"
 #include "launch/policy_stack.h"
@@ -92,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check((rc == 0) == (err.text[0] == '\0'));
 	if (rc < 0)
 		return 0;
+	policy_left_out("fuzz", (const char *)data, size, &profile, expect_one_line, NULL);
 	rc = policy_table_build("fuzz", &profile, &table, &err);
 	if (rc == 0) {
 		rc = compile(&table, size % 2 ? POLICY_WALLS_OFFLINE : POLICY_WALLS_NONE, &err);
