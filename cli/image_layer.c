@@ -25,6 +25,7 @@
 #define WHITEOUT	".wh."
 #define WHITEOUT_META	".wh..wh."
 #define WHITEOUT_OTHERS ".wh..wh..opq"
+#define AUFS_LINKS	".wh..wh.plnk"
 
 /*
  * Two readers, one behind the other: the first takes the compression off, the second reads the tar;
@@ -197,16 +198,37 @@ static int dir_make(int dir, const char *name, mode_t mode, struct cloche_err *e
 	return r;
 }
 
-/* Inside contexts neither setuid nor setgid bits count: they are not kept. */
+/*
+ * Inside contexts neither setuid nor setgid bits count: they are not kept. Neither are owners, so
+ * all may read what one of the image's users may, as root may, whom most images run as: nothing in
+ * an image is a secret from what runs in it. The function is not made the owner instead: that
+ * would let it learn and change what of the shared files is in memory (mincore(2), MADV_PAGEOUT).
+ */
+static mode_t mode_of(struct archive_entry *e)
+{
+	mode_t mode = (archive_entry_perm(e) & 01777) | 0444;
+
+	return mode & 0111 || archive_entry_filetype(e) == AE_IFDIR ? mode | 0111 : mode;
+}
+
+/* Devices, FIFOs and sockets are none. */
+static bool is_kept(struct archive_entry *e)
+{
+	mode_t type = archive_entry_filetype(e);
+
+	return archive_entry_hardlink(e) || type == AE_IFREG || type == AE_IFDIR ||
+	       type == AE_IFLNK;
+}
+
 static int entry_unpack(struct reader *r, int tree, struct archive_entry *e, struct cloche_err *err)
 {
 	const char *hard = archive_entry_hardlink(e), *soft = archive_entry_symlink(e);
-	mode_t mode = archive_entry_perm(e) & 01777, type = archive_entry_filetype(e);
+	mode_t mode = mode_of(e), type = archive_entry_filetype(e);
 	cleanup_fd int dir = -1;
 	char name[NAME_MAX + 1];
 	int s;
 
-	if (!hard && type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK)
+	if (!is_kept(e))
 		return 0;
 	s = tree_parent(tree, archive_entry_pathname(e), &dir, name, err);
 	if (s < 0)
@@ -227,36 +249,62 @@ static int entry_unpack(struct reader *r, int tree, struct archive_entry *e, str
 	return 0;
 }
 
-static const char *base_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
+/* What an entry of a layer is there for, by its path. */
+enum meaning {
+	MEANS_ENTRY,
+	MEANS_WHITEOUT,
+	MEANS_NOTE, /* of a file system that layers were made by: nobody else's matter */
+	MEANS_AUFS, /* a file that entries of this layer are hard links to, and nothing else */
+};
 
-	return slash ? slash + 1 : path;
+static bool starts(const char *path, const char *with)
+{
+	return strncmp(path, with, strlen(with)) == 0;
 }
 
-static bool is_whiteout(const char *path)
+/* Whether the first name of a path is this one. */
+static bool is_name(const char *path, const char *name)
 {
-	return strncmp(base_of(path), WHITEOUT, strlen(WHITEOUT)) == 0;
+	return starts(path, name) && (!path[strlen(name)] || path[strlen(name)] == '/');
 }
 
-/* ".wh.NAME" takes NAME of the layers below away, ".wh..wh..opq" all of their directory. Others of
- * that form are a file system's own notes. */
+static enum meaning meaning_of(const char *path)
+{
+	const char *first = NULL, *last = "";
+	bool hidden = false;
+
+	for (const char *at = path; *(at += strspn(at, "/")); at += strcspn(at, "/")) {
+		if (is_name(at, "."))
+			continue;
+		hidden |= starts(last, WHITEOUT);
+		last = at;
+		first = first ? first : at;
+	}
+	if (hidden)
+		return is_name(first, AUFS_LINKS) ? MEANS_AUFS : MEANS_NOTE;
+	if (starts(last, WHITEOUT_META) && !is_name(last, WHITEOUT_OTHERS))
+		return MEANS_NOTE;
+	return starts(last, WHITEOUT) ? MEANS_WHITEOUT : MEANS_ENTRY;
+}
+
+/* ".wh.NAME" takes NAME of the layers below away, ".wh..wh..opq" all of their directory. Where
+ * there is none, nothing is to be taken away. */
 static int whiteout_apply(int tree, const char *path, struct cloche_err *err)
 {
 	cleanup_fd int dir = -1;
 	char name[NAME_MAX + 1];
 	const char *gone;
-	int r = tree_parent(tree, path, &dir, name, err);
+	int r = tree_parent_find(tree, path, &dir, name, err);
 
 	if (r < 0)
 		return r;
-	if (strcmp(name, WHITEOUT_OTHERS) == 0)
-		return tree_clear(dir, err);
-	if (strncmp(name, WHITEOUT_META, strlen(WHITEOUT_META)) == 0)
-		return 0;
 	gone = name + strlen(WHITEOUT);
 	if (!gone[0] || strcmp(gone, ".") == 0 || strcmp(gone, "..") == 0)
 		return cloche_err_set(err, EBADMSG, "that whiteout names nothing");
+	if (r == 0)
+		return 0;
+	if (strcmp(name, WHITEOUT_OTHERS) == 0)
+		return tree_clear(dir, err);
 	return tree_remove_at(dir, gone, err);
 }
 
@@ -273,7 +321,9 @@ static int unpack_all(struct reader *r, int tree, bool whiteouts, struct cloche_
 	int s;
 
 	while ((s = reader_next(r, &e, err)) > 0) {
-		if (whiteouts && is_whiteout(archive_entry_pathname(e)))
+		enum meaning m = whiteouts ? meaning_of(archive_entry_pathname(e)) : MEANS_ENTRY;
+
+		if (m == MEANS_WHITEOUT || m == MEANS_NOTE)
 			continue;
 		if (entry_unpack(r, tree, e, err) < 0)
 			return wrap_path(e, err);
@@ -305,8 +355,26 @@ static int look_through(int fd, const char *diff_id, struct cloche_err *err)
 	return s;
 }
 
-/* Directories of the layer's own are made on the way: one that takes the place of a link or a file
- * has nothing below it, and a whiteout in it must not follow that link. */
+/*
+ * Directories of the layer's own are made on the way: one that takes the place of a link or a file
+ * has nothing below it, and a whiteout in it must not follow that link. So are those that only the
+ * paths of other entries tell of: what is in their way is of the layers below, as long as nothing
+ * of this one is unpacked.
+ */
+static int dirs_make(struct reader *r, int tree, struct archive_entry *e, struct cloche_err *err)
+{
+	cleanup_fd int dir = -1;
+	char name[NAME_MAX + 1];
+	int s;
+
+	if (!is_kept(e))
+		return 0;
+	s = tree_parent_anew(tree, archive_entry_pathname(e), &dir, name, err);
+	if (s < 0 || archive_entry_hardlink(e) || archive_entry_filetype(e) != AE_IFDIR)
+		return s;
+	return entry_unpack(r, tree, e, err);
+}
+
 static int whiteouts_apply(int tree, int fd, struct cloche_err *err)
 {
 	cleanup_reader struct reader *r = NULL;
@@ -317,12 +385,13 @@ static int whiteouts_apply(int tree, int fd, struct cloche_err *err)
 		return s;
 	while ((s = reader_next(r, &e, err)) > 0) {
 		const char *path = archive_entry_pathname(e);
+		enum meaning m = meaning_of(path);
 		int done = 0;
 
-		if (is_whiteout(path))
+		if (m == MEANS_WHITEOUT)
 			done = whiteout_apply(tree, path, err);
-		else if (!archive_entry_hardlink(e) && archive_entry_filetype(e) == AE_IFDIR)
-			done = entry_unpack(r, tree, e, err);
+		else if (m == MEANS_ENTRY)
+			done = dirs_make(r, tree, e, err);
 		if (done < 0)
 			return wrap_path(e, err);
 	}
@@ -350,5 +419,7 @@ int layer_apply(int tree, int fd, const char *diff_id, struct cloche_err *err)
 		s = cloche_err_sys(err, errno, "read again");
 	if (s == 0)
 		s = reader_open(fd, &r, err);
-	return r ? unpack_all(r, tree, true, err) : s;
+	if (r)
+		s = unpack_all(r, tree, true, err);
+	return s < 0 ? s : tree_remove_at(tree, AUFS_LINKS, err);
 }

@@ -20,9 +20,17 @@
 /* Trees are cleared with two open directories a level; 1024 files may be open by default. */
 #define DEPTH_MAX 256
 
+/* What becomes of a directory on the way that is not there. */
+enum missing {
+	MISSING_MAKE,
+	MISSING_REPLACE, /* made, also where something else is */
+	MISSING_FIND,	 /* the walk ends with -ENOENT */
+};
+
 /* A path on its way: done holds no link and no "..", left is what is still to be walked. */
 struct walk {
 	int tree;
+	enum missing missing;
 	char done[PATH_MAX], left[PATH_MAX];
 	unsigned links;
 };
@@ -90,10 +98,22 @@ static unsigned depth_of(const char *path)
 	return n;
 }
 
+static int walk_make(const struct walk *w, const char *path, bool is_there, struct cloche_err *err)
+{
+	if (w->missing == MISSING_FIND)
+		return -ENOENT;
+	if (is_there && w->missing == MISSING_MAKE)
+		return cloche_err_sys(err, ENOTDIR, "make its directory");
+	if ((is_there && unlinkat(w->tree, path, 0) < 0) || mkdirat(w->tree, path, 0755) < 0)
+		return cloche_err_sys(err, errno, "make its directory");
+	return 0;
+}
+
 static int walk_into(struct walk *w, const char *name, struct cloche_err *err)
 {
 	char path[PATH_MAX + NAME_MAX + 2];
 	struct stat st;
+	int r = 0;
 
 	(void)snprintf(path, sizeof(path), "%s%s%s", w->done, w->done[0] ? "/" : "", name);
 	if (strlen(path) >= PATH_MAX)
@@ -102,13 +122,16 @@ static int walk_into(struct walk *w, const char *name, struct cloche_err *err)
 		return cloche_err_set(err, ELOOP, "refused: it is more than %d directories deep",
 				      DEPTH_MAX);
 	if (fstatat(w->tree, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		if (errno != ENOENT || mkdirat(w->tree, path, 0755) < 0)
-			return cloche_err_sys(err, errno, "make its directory");
+		if (errno != ENOENT)
+			return cloche_err_sys(err, errno, "look at its directory");
+		r = walk_make(w, path, false, err);
 	} else if (S_ISLNK(st.st_mode)) {
 		return walk_link(w, path, err);
 	} else if (!S_ISDIR(st.st_mode)) {
-		return cloche_err_sys(err, ENOTDIR, "make its directory");
+		r = walk_make(w, path, true, err);
 	}
+	if (r < 0)
+		return r;
 	memcpy(w->done, path, strlen(path) + 1);
 	return 0;
 }
@@ -139,10 +162,10 @@ static int path_split(const char *path, struct walk *w, char name[static NAME_MA
 	return 0;
 }
 
-int tree_parent(int tree, const char *path, int *ret_dir, char ret_name[static NAME_MAX + 1],
-		struct cloche_err *err)
+static int parent(int tree, enum missing missing, const char *path, int *ret_dir,
+		  char ret_name[static NAME_MAX + 1], struct cloche_err *err)
 {
-	struct walk w = { .tree = tree };
+	struct walk w = { .tree = tree, .missing = missing };
 	char name[NAME_MAX + 1] = "";
 	int r = path_split(path, &w, ret_name, err);
 
@@ -163,6 +186,31 @@ int tree_parent(int tree, const char *path, int *ret_dir, char ret_name[static N
 		return cloche_err_sys(err, -r, "open its directory");
 	*ret_dir = r;
 	return 0;
+}
+
+int tree_parent(int tree, const char *path, int *ret_dir, char ret_name[static NAME_MAX + 1],
+		struct cloche_err *err)
+{
+	return parent(tree, MISSING_MAKE, path, ret_dir, ret_name, err);
+}
+
+int tree_parent_anew(int tree, const char *path, int *ret_dir, char ret_name[static NAME_MAX + 1],
+		     struct cloche_err *err)
+{
+	return parent(tree, MISSING_REPLACE, path, ret_dir, ret_name, err);
+}
+
+int tree_parent_find(int tree, const char *path, int *ret_dir, char ret_name[static NAME_MAX + 1],
+		     struct cloche_err *err)
+{
+	struct cloche_err why = { 0 };
+	int r = parent(tree, MISSING_FIND, path, ret_dir, ret_name, &why);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 && err)
+		*err = why;
+	return r < 0 ? r : 1;
 }
 
 /* ---- removing -------------------------------------------------------------------------------- */

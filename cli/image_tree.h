@@ -16,6 +16,14 @@ struct cloche_err;
 int tree_parent(int tree, const char *path, int *ret_dir, char ret_name[static NAME_MAX + 1],
 		struct cloche_err *err);
 
+/* The same for what takes the place of what lies there: what is in the way of a directory goes. */
+int tree_parent_anew(int tree, const char *path, int *ret_dir, char ret_name[static NAME_MAX + 1],
+		     struct cloche_err *err);
+
+/* The same, and nothing is made: 1, and 0 when there is no such directory. */
+int tree_parent_find(int tree, const char *path, int *ret_dir, char ret_name[static NAME_MAX + 1],
+		     struct cloche_err *err);
+
 /* Removes a name with all below it; a missing one is as good. */
 int tree_remove_at(int dir, const char *name, struct cloche_err *err);
 

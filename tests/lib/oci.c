@@ -11,6 +11,7 @@
 #include <archive_entry.h>
 #include <criterion/criterion.h>
 #include <locale.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,13 +34,26 @@ static struct archive *writer(struct bytes *to, size_t *used)
 
 static void entry_write(struct archive *a, const struct entry *at, time_t mtime)
 {
-	static const mode_t types[] = { 0, AE_IFREG, AE_IFDIR, AE_IFLNK, AE_IFREG, AE_IFIFO };
+	static const struct {
+		mode_t type, perm;
+		la_int64_t uid;
+	} as[] = {
+		[ENTRY_FILE] = { AE_IFREG, 04755, 0 },
+		[ENTRY_DIR] = { AE_IFDIR, 0755, 0 },
+		[ENTRY_LINK] = { AE_IFLNK, 0755, 0 },
+		[ENTRY_HARD] = { AE_IFREG, 0755, 0 },
+		[ENTRY_FIFO] = { AE_IFIFO, 0755, 0 },
+		[ENTRY_SECRET] = { AE_IFREG, 0600, 999 },
+		[ENTRY_SECRET_DIR] = { AE_IFDIR, 0700, 999 },
+	};
+	bool is_file = at->type == ENTRY_FILE || at->type == ENTRY_SECRET;
 	struct archive_entry *e = archive_entry_new();
-	size_t len = at->type == ENTRY_FILE ? strlen(at->text) : 0;
+	size_t len = is_file ? strlen(at->text) : 0;
 
 	archive_entry_set_pathname(e, at->path);
-	archive_entry_set_filetype(e, types[at->type]);
-	archive_entry_set_perm(e, at->type == ENTRY_FILE ? 04755 : 0755);
+	archive_entry_set_filetype(e, as[at->type].type);
+	archive_entry_set_perm(e, as[at->type].perm);
+	archive_entry_set_uid(e, as[at->type].uid);
 	archive_entry_set_size(e, (la_int64_t)len);
 	archive_entry_set_mtime(e, mtime, 500000000);
 	if (at->type == ENTRY_LINK)

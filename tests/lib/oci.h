@@ -9,7 +9,16 @@
  * OCI layouts made by hand, right ones and wrong ones. A layout is a directory; layers are made
  * from tables of entries, as they are, whatever nonsense they say.
  */
-enum entry_type { ENTRY_END, ENTRY_FILE, ENTRY_DIR, ENTRY_LINK, ENTRY_HARD, ENTRY_FIFO };
+enum entry_type {
+	ENTRY_END,
+	ENTRY_FILE, /* of mode 4755 */
+	ENTRY_DIR,
+	ENTRY_LINK,
+	ENTRY_HARD,
+	ENTRY_FIFO,
+	ENTRY_SECRET,	  /* a file of mode 600, of uid 999 */
+	ENTRY_SECRET_DIR, /* of mode 700, of uid 999 */
+};
 
 struct entry {
 	enum entry_type type;

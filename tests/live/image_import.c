@@ -135,6 +135,125 @@ Test(image_import, later_layers_change_earlier_ones)
 			     0);
 }
 
+/* With an entry for the directory and without, and back. */
+Test(image_import, files_become_directories_and_directories_files)
+{
+	cleanup_store struct store s = store_make();
+	const struct entry below[] = {
+		unique(&s),
+		{ ENTRY_FILE, "told", "1" },
+		{ ENTRY_FILE, "untold", "1" },
+		{ ENTRY_FILE, "deep/untold", "1" },
+		{ ENTRY_FILE, "dir/deep/file", "1" },
+		{ ENTRY_FILE, "again", "1" },
+		{ ENTRY_FILE, "full/old", "1" },
+		{ ENTRY_FILE, "kept", "1" },
+		{ ENTRY_LINK, "link", "kept" },
+		{ 0 },
+	};
+	static const struct entry above[] = {
+		{ ENTRY_DIR, "told", NULL },	      { ENTRY_FILE, "told/new", "2" },
+		{ ENTRY_FILE, "untold/new", "2" },    { ENTRY_FILE, "deep/untold/new/er", "2" },
+		{ ENTRY_FILE, "dir/deep", "2" },      { ENTRY_FILE, "again", "2" },
+		{ ENTRY_FILE, ".wh.again", "" },      { ENTRY_FILE, ".wh.full", "" },
+		{ ENTRY_FILE, "full/new", "2" },      { ENTRY_DIR, "link", NULL },
+		{ ENTRY_HARD, "more/hard", "again" }, { 0 },
+	};
+	static const struct entry top[] = { { ENTRY_FILE, "told", "3" },
+					    { ENTRY_LINK, "untold", "kept" },
+					    { 0 } };
+	const char *dir = store_file(&s, "oci");
+	cleanup_fd int root = -1;
+
+	oci_make(dir, LAYERS(below, above, top));
+	root = import_open(dir);
+	expect_text(root, "told", "3");
+	expect_text(root, "untold", "1");
+	expect_text(root, "deep/untold/new/er", "2");
+	expect_text(root, "dir/deep", "2");
+	expect_text(root, "again", "2");
+	expect_text(root, "more/hard", "2");
+	expect_text(root, "full/new", "2");
+	expect_text(root, "kept", "1");
+	expect_gone(root, "full/old");
+}
+
+/* It takes away; it makes nothing. */
+Test(image_import, whiteouts_make_nothing)
+{
+	cleanup_store struct store s = store_make();
+	const struct entry below[] = {
+		unique(&s), { ENTRY_FILE, "dir/sub/file", "1" }, { ENTRY_FILE, "file", "1" }, { 0 }
+	};
+	static const struct entry above[] = {
+		{ ENTRY_FILE, ".wh.dir", "" },		{ ENTRY_FILE, "dir/.wh.sub", "" },
+		{ ENTRY_FILE, "dir/sub/.wh.file", "" }, { ENTRY_FILE, "no/.wh..wh..opq", "" },
+		{ ENTRY_FILE, "file/.wh.x", "" },	{ 0 },
+	};
+	const char *dir = store_file(&s, "oci");
+	cleanup_fd int root = -1;
+
+	oci_make(dir, LAYERS(below, above));
+	root = import_open(dir);
+	expect_gone(root, "dir");
+	expect_gone(root, "no");
+	expect_text(root, "file", "1");
+}
+
+/* aufs writes them all over its layers; files that hard links are of it keeps in one place. */
+Test(image_import, notes_of_file_systems_are_left_out)
+{
+	cleanup_store struct store s = store_make();
+	const struct entry entries[] = {
+		unique(&s),
+		{ ENTRY_FILE, ".wh..wh.aufs", "" },
+		{ ENTRY_DIR, ".wh..wh.orph/", NULL },
+		{ ENTRY_FILE, ".wh..wh.orph/1", "" },
+		{ ENTRY_DIR, "./.wh..wh.plnk/", NULL },
+		{ ENTRY_FILE, "./.wh..wh.plnk/403.27", "linked" },
+		{ ENTRY_HARD, "dir/one", ".wh..wh.plnk/403.27" },
+		{ ENTRY_HARD, "two", "./.wh..wh.plnk/403.27" },
+		{ ENTRY_FILE, "dir/.wh..wh.other/sub/x", "" },
+		{ 0 },
+	};
+	const char *dir = store_file(&s, "oci");
+	cleanup_run struct run run = { 0 };
+	char path[IMAGE_PATH_LEN];
+	struct cloche_err err = { 0 };
+	cleanup_fd int root = -1;
+
+	oci_make(dir, LAYERS(entries, plain));
+	root = import_open(dir);
+	expect_text(root, "dir/one", "linked");
+	expect_text(root, "two", "linked");
+	cr_assert_eq(image_mount("x", path, &err), 0, "%s", err.text);
+	RUN(&run, "find", path, "-name", ".wh.*");
+	cr_assert_str_eq(run.out, "");
+}
+
+/* What an image's users may read is no secret in it: owners are not kept. */
+Test(image_import, what_was_private_can_be_read)
+{
+	cleanup_store struct store s = store_make();
+	const struct entry entries[] = {
+		unique(&s),
+		{ ENTRY_SECRET_DIR, "home", NULL },
+		{ ENTRY_SECRET, "home/key", "1" },
+		{ 0 },
+	};
+	const char *dir = store_file(&s, "oci");
+	cleanup_fd int root = -1;
+	struct stat st;
+
+	oci_make(dir, LAYERS(entries));
+	root = import_open(dir);
+	cr_assert_eq(fstatat(root, "home", &st, 0), 0);
+	cr_assert_eq(st.st_mode & 07777, 0755, "%o", st.st_mode);
+	cr_assert_eq(fstatat(root, "home/key", &st, 0), 0);
+	cr_assert_eq(st.st_mode & 07777, 0644, "%o", st.st_mode);
+	cr_assert_eq(st.st_uid, 0);
+}
+
 /* Python, for one, compiles again what seems to have changed since it was compiled. */
 Test(image_import, files_keep_the_times_of_their_layers)
 {

@@ -133,6 +133,22 @@ Test(image_run, a_command_without_an_entrypoint)
 	cr_assert_str_eq(run.out, "");
 }
 
+/* Also what only the image's own user could. */
+Test(image_run, private_files_are_readable)
+{
+	cleanup_store struct store s = store_make();
+	const char *tree = told_tree(&s), *key = store_file(&s, "tree/app/key");
+	cleanup_run struct run run = { 0 };
+
+	PUT(key, "secret\n");
+	cr_assert_eq(chmod(key, 0600), 0);
+	cr_assert_eq(chown(key, 999, 999), 0);
+	cr_assert_eq(chmod(store_file(&s, "tree/app"), 0700), 0);
+	import_tree(&s, tree, "{\"User\":\"999\"}");
+	RUN_CLOCHE(&run, "--rootfs", "x", "/app/bin/teller", "read", "/app/key");
+	expect_line(&run, "secret");
+}
+
 /* Of nothing that an author can write there anything is believed. */
 Test(image_run, a_config_that_cannot_be_is_refused)
 {
