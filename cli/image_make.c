@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/quote.h"
+#include "cli/image_etc.h"
 #include "cli/image_pack.h"
 #include "cli/image_times.h"
 #include "launch/image.h"
@@ -178,6 +179,8 @@ static int worker_make(struct maker *m, struct cloche_err *err)
 	r = m->fill(&job, err);
 	if (r == 0)
 		r = image_points_make(tree_fd, err);
+	if (r == 0)
+		r = image_etc_complete(tree_fd, err);
 	if (r == 0)
 		r = image_times_settle("tree", job.times_kept, m->latest, &newest, err);
 	if (r == 0) {

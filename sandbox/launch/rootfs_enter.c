@@ -178,8 +178,34 @@ static int carry_into(int tree, const char *name, struct cloche_err *err)
 		     : TAKE_FD(from);
 }
 
-static int stage_tree(int tree, struct rooted *ret, struct cloche_err *err)
+/*
+ * The context's own names: its host's and localhost, no name server. An image's are of where it was
+ * made, if anything; in a directory only an empty file is a place for them, as what its owner wrote
+ * there counts. What cannot be walked to is no place.
+ */
+static int carry_names(const struct rootfs *fs, struct cloche_err *err)
 {
+	static const char *const names[] = { "/etc/hosts", "/etc/hostname", "/etc/resolv.conf" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		cleanup_fd int to = inside_open(fs->tree, names[i], O_PATH | O_NOFOLLOW), from = -1;
+		struct stat st;
+		int r;
+
+		if (to < 0 || fstat(to, &st) < 0 || !S_ISREG(st.st_mode) ||
+		    (!fs->image[0] && st.st_size > 0))
+			continue;
+		from = clone_tree(AT_FDCWD, names[i]);
+		r = from < 0 ? from : place(from, to);
+		if (r < 0)
+			return cloche_err_sys(err, -r, "mount the own '%s' (move_mount)", names[i]);
+	}
+	return 0;
+}
+
+static int stage_tree(const struct rootfs *fs, struct rooted *ret, struct cloche_err *err)
+{
+	int tree = fs->tree;
 	cleanup_fd int stage = open(STAGE, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = stage < 0 ? -errno : place(tree, stage);
 
@@ -189,7 +215,7 @@ static int stage_tree(int tree, struct rooted *ret, struct cloche_err *err)
 	if (ret->dev < 0)
 		return ret->dev;
 	ret->sys = carry_into(tree, "sys", err);
-	return ret->sys < 0 ? ret->sys : 0;
+	return ret->sys < 0 ? ret->sys : carry_names(fs, err);
 }
 
 static int open_top(const char *path, int *ret, struct cloche_err *err)
@@ -403,7 +429,7 @@ static int enter_stage(const struct rootfs *fs, bool own, struct rooted *ret,
 	if (unshare(CLONE_NEWNS) < 0)
 		return cloche_err_sys(err, errno, "make a mount namespace");
 	if (fs->tree >= 0)
-		r = stage_tree(fs->tree, ret, err);
+		r = stage_tree(fs, ret, err);
 	else if (own)
 		r = stage_own(err);
 	if (r == 0 && (own || fs->tree >= 0))

@@ -62,11 +62,13 @@ static void import_tree(const struct store *s, const char *tree, const char *con
 
 static void expect_line(const struct run *run, const char *line)
 {
-	const char *at = strstr(run->out, line);
+	const char *at = run->out;
+	size_t len = strlen(line);
 
 	cr_assert_eq(run->status, 0, "%d: %s", run->status, run->err);
-	cr_assert(at && (at == run->out || at[-1] == '\n') && at[strlen(line)] == '\n',
-		  "'%s' is not in: %s", line, run->out);
+	while ((at = strstr(at, line)) && ((at != run->out && at[-1] != '\n') || at[len] != '\n'))
+		at++;
+	cr_assert(at, "'%s' is not in: %s", line, run->out);
 }
 
 /* ---- environment, working directory, command ---- */
@@ -147,6 +149,97 @@ Test(image_run, private_files_are_readable)
 	import_tree(&s, tree, "{\"User\":\"999\"}");
 	RUN_CLOCHE(&run, "--rootfs", "x", "/app/bin/teller", "read", "/app/key");
 	expect_line(&run, "secret");
+}
+
+/* ---- what whoever runs an image provides ---- */
+
+/* The host's name and localhost are names, the function's user has one, and there is no other name
+ * server than none. */
+Test(image_run, names_are_the_contexts_own)
+{
+	static const char hosts[] = "127.0.0.1 localhost\n127.0.1.1 cloche\n";
+	cleanup_store struct store s = store_make();
+	const char *tree = told_tree(&s);
+	cleanup_run struct run run = { 0 };
+
+	import_tree(&s, tree, "{\"Entrypoint\":[\"/app/bin/teller\",\"read\"]}");
+	RUN_CLOCHE(&run, "--rootfs", "x", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
+		   "/etc/passwd", "/etc/group");
+	cr_assert_eq(run.status, 0, "%s%s", run.out, run.err);
+	cr_assert(strstr(run.out, hosts) == run.out, "%s", run.out);
+	expect_line(&run, "cloche");
+	expect_line(&run, "root:x:0:0:root:/root:/bin/sh");
+	expect_line(&run, "function:x:1000:1000:function:/tmp:/bin/sh");
+	expect_line(&run, "function:x:1000:");
+	run_free(&run);
+	/* What the image has of where it was made does not count; what it has of users does. */
+	cr_assert_eq(mkdir(store_file(&s, "tree/etc"), 0755), 0);
+	PUT(store_file(&s, "tree/etc/hosts"), "10.0.0.1 elsewhere\n");
+	PUT(store_file(&s, "tree/etc/resolv.conf"), "nameserver 10.0.0.1\n");
+	PUT(store_file(&s, "tree/etc/passwd"), "app:x:10000:1000::/:/bin/sh");
+	PUT(store_file(&s, "tree/etc/group"), "node:x:1000:\n");
+	import_tree(&s, tree, "{\"Entrypoint\":[\"/app/bin/teller\",\"read\"]}");
+	RUN_CLOCHE(&run, "--rootfs", "x", "/etc/hosts", "/etc/resolv.conf", "/etc/passwd",
+		   "/etc/group");
+	cr_assert(strstr(run.out, hosts) == run.out, "%s", run.out);
+	expect_line(&run,
+		    "app:x:10000:1000::/:/bin/sh\nfunction:x:1000:1000:function:/tmp:/bin/sh\n"
+		    "node:x:1000:");
+	cr_assert_not(strstr(run.out, "10.0.0.1"), "%s", run.out);
+	run_free(&run);
+	/* A caller's bind comes last. */
+	RUN_CLOCHE(&run, "-b", store_file(&s, "tree/etc/hosts:/etc/hosts"), "--rootfs", "x",
+		   "/etc/hosts");
+	expect_line(&run, "10.0.0.1 elsewhere");
+}
+
+/* Neither where it is packed nor where it runs is anything behind a link touched. */
+Test(image_run, links_in_the_place_of_names_are_left)
+{
+	cleanup_store struct store s = store_make();
+	const char *tree = told_tree(&s), *outside = store_file(&s, "outside");
+	cleanup_run struct run run = { 0 };
+	struct stat st;
+
+	PUT(outside, "mine\n");
+	cr_assert_eq(mkdir(store_file(&s, "tree/etc"), 0755), 0);
+	cr_assert_eq(symlink(outside, store_file(&s, "tree/etc/passwd")), 0);
+	cr_assert_eq(symlink("/proc/self/fd/3", store_file(&s, "tree/etc/hosts")), 0);
+	cr_assert_eq(symlink("../run/no", store_file(&s, "tree/etc/resolv.conf")), 0);
+	cr_assert_eq(mkdir(store_file(&s, "tree/etc/hostname"), 0755), 0);
+	import_tree(&s, tree, "{}");
+	RUN_CLOCHE(&run, "--rootfs", "x", "/app/bin/teller", "read", "/proc/self/mountinfo");
+	cr_assert_eq(run.status, 0, "%s%s", run.out, run.err);
+	cr_assert_not(strstr(run.out, " /etc/"), "%s", run.out);
+	cr_assert(stat(outside, &st) == 0 && st.st_size == 5);
+	run_free(&run);
+	/* /etc itself is one that leads to where there are such files. */
+	RUN(&run, "rm", "-r", store_file(&s, "tree/etc"));
+	cr_assert_eq(symlink(s.dir, store_file(&s, "tree/etc")), 0);
+	PUT(store_file(&s, "hosts"), "");
+	run_free(&run);
+	import_tree(&s, tree, "{}");
+	RUN_CLOCHE(&run, "--rootfs", "x", "/app/bin/teller", "read", "/proc/self/mountinfo");
+	cr_assert_eq(run.status, 0, "%s%s", run.out, run.err);
+	cr_assert_not(strstr(run.out, " /etc/"), "%s", run.out);
+	cr_assert(access(store_file(&s, "passwd"), F_OK) < 0);
+}
+
+/* In a directory what its owner wrote counts; an empty file is a place, as docker export has it. */
+Test(image_run, a_directory_keeps_its_names)
+{
+	cleanup_store struct store s = store_make();
+	const char *tree = told_tree(&s);
+	cleanup_run struct run run = { 0 };
+
+	RUN(&run, "sh", "-c", "cd \"$0\" && mkdir dev proc sys tmp etc", tree);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	PUT(store_file(&s, "tree/etc/hosts"), "10.0.0.1 elsewhere\n");
+	PUT(store_file(&s, "tree/etc/hostname"), "");
+	run_free(&run);
+	RUN_CLOCHE(&run, "--rootfs", tree, "/app/bin/teller", "read", "/etc/hosts",
+		   "/etc/hostname");
+	expect_line(&run, "10.0.0.1 elsewhere\ncloche");
 }
 
 /* Of nothing that an author can write there anything is believed. */
