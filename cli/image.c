@@ -33,7 +33,8 @@ static const char help[] =
 	"  build   from Debian packages, by the recipe of that name: base, python3 or\n"
 	"          nodejs. The same package versions give the same bytes.\n"
 	"  import  from an OCI layout directory, an archive of one, or an archive that\n"
-	"          'docker save' wrote. All digests are checked.\n"
+	"          'docker save' wrote. All digests are checked. Environment, working\n"
+	"          directory, entrypoint and command of it apply in 'cloche run'.\n"
 	"  verify  read the images and compare their hashes; each is also checked when\n"
 	"          it is first used after a boot\n"
 	"An image of that name is replaced when the new one is whole; what runs in the\n"
@@ -53,7 +54,8 @@ static const char help[] =
 	"Examples:\n"
 	"  cloche image build python3\n"
 	"  cloche run --rootfs python3 -- python3 -c 'print(6 * 7)'\n"
-	"  docker save alpine | cloche image import - alpine\n";
+	"  docker save golang | cloche image import - golang\n"
+	"  cloche run --rootfs golang go version\n";
 
 enum { OPT_RECIPE = 256, OPT_DIR, OPT_REF, OPT_JSON };
 

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/quote.h"
 #include "cli/image_layer.h"
+#include "cli/image_tree.h"
 #include "launch/image.h"
 
 #include <errno.h>
@@ -326,6 +327,23 @@ static int describe(struct oci *o, const json_t *config, const char *digest, str
 	return r < 0 ? cloche_err_sys(err, ENOMEM, "image") : 0;
 }
 
+/* As whoever runs an image makes its working directory; what runs in this one cannot. What is in
+ * the way, or a path that climbs out, is said by the run. */
+static void try_make_workdir(struct oci *o)
+{
+	const char *dir = json_string_value(json_object_get(o->job->meta, "workdir"));
+	cleanup_free char *below = NULL;
+	char name[NAME_MAX + 1];
+	cleanup_fd int fd = -1;
+
+	if (!dir || !*dir)
+		return;
+	if (asprintf(&below, "%s/x", dir) < 0)
+		below = NULL;
+	else
+		(void)tree_parent(o->job->tree_fd, below, &fd, name, NULL);
+}
+
 static int layer_take(struct oci *o, int fd, const json_t *config, size_t i, struct cloche_err *err)
 {
 	const json_t *ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids");
@@ -358,6 +376,8 @@ static int image_take(struct oci *o, const json_t *config, const char *digest, c
 		fd = layer_open(o, layer, err);
 		r = layer_take(o, fd, config, i, err);
 	}
+	if (r == 0)
+		try_make_workdir(o);
 	return r;
 }
 

@@ -123,9 +123,9 @@ Test(image_run, a_command_without_an_entrypoint)
 	cleanup_store struct store s = store_make();
 	cleanup_run struct run run = { 0 };
 
-	import_tree(
-		&s, told_tree(&s),
-		"{\"Entrypoint\":null,\"Cmd\":[\"/app/bin/teller\",\"a\"],\"WorkingDir\":\"\"}");
+	import_tree(&s, told_tree(&s),
+		    "{\"Entrypoint\":null,\"Cmd\":[\"/app/bin/teller\",\"a\"],"
+		    "\"WorkingDir\":\"\"}");
 	RUN_CLOCHE(&run, "--rootfs", "x");
 	expect_line(&run, "arg a");
 	expect_line(&run, "cwd /tmp");
@@ -133,6 +133,22 @@ Test(image_run, a_command_without_an_entrypoint)
 	RUN_CLOCHE(&run, "--rootfs", "x", "/noop");
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	cr_assert_str_eq(run.out, "");
+}
+
+/* Made with the image, as nothing can be made in it later; a relative one is below the root. */
+Test(image_run, a_working_directory_is_made)
+{
+	cleanup_store struct store s = store_make();
+	const char *tree = told_tree(&s);
+	cleanup_run struct run run = { 0 };
+
+	import_tree(&s, tree, "{\"Cmd\":[\"/app/bin/teller\"],\"WorkingDir\":\"srv/new\"}");
+	RUN_CLOCHE(&run, "--rootfs", "x");
+	expect_line(&run, "cwd /srv/new");
+	run_free(&run);
+	import_tree(&s, tree, "{\"Cmd\":[\"/noop\"],\"WorkingDir\":\"/noop/below\"}");
+	RUN_CLOCHE(&run, "--rootfs", "x");
+	expect_refused(&run, 125, "/noop/below");
 }
 
 /* Also what only the image's own user could. */

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* What an image says of how it is run: what is taken of it, and what cannot be. */
+#include "launch/image_config.h"
+
+#include "base/err.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char full[] = "{\"env\":[\"PATH=/bin\",\"odd\",\"=x\",\"E=\"],\"entrypoint\":[\"a\"],"
+			   "\"cmd\":\"b c\",\"workdir\":\"app\"}";
+
+Test(image_config, what_is_taken)
+{
+	struct image_config c;
+	struct cloche_err err = { 0 };
+
+	cr_assert_eq(image_config_parse(full, &c, &err), 0, "%s", err.text);
+	cr_assert_str_eq(c.env[0], "PATH=/bin");
+	cr_assert_str_eq(c.env[1], "E=");
+	cr_assert_null(c.env[2]);
+	cr_assert_str_eq(c.entrypoint[0], "a");
+	cr_assert_null(c.entrypoint[1]);
+	cr_assert_str_eq(c.cmd[0], "b c");
+	cr_assert_null(c.cmd[1]);
+	cr_assert_str_eq(c.workdir, "/app");
+	image_config_free(&c);
+	cr_assert_eq(image_config_parse("{}", &c, &err), 0);
+	cr_assert(!c.env[0] && !c.entrypoint[0] && !c.cmd[0] && !c.workdir);
+	image_config_free(&c);
+}
+
+/* Cut short it is damaged, wherever; nothing is set then. */
+Test(image_config, every_truncation_is_damage)
+{
+	for (size_t len = 0; len < sizeof(full) - 1; len++) {
+		char *text = strndup(full, len);
+		struct image_config c = { 0 };
+		struct cloche_err err = { 0 };
+
+		cr_assert_eq(image_config_parse(text, &c, &err), -EBADMSG, "%zu", len);
+		cr_assert_null(c.meta);
+		free(text);
+	}
+}
+
+Test(image_config, what_cannot_be)
+{
+	static const struct {
+		const char *text, *says;
+		int r;
+	} bad[] = {
+		{ "[]", "no JSON object", -EBADMSG },
+		{ "{\"env\":[\"A=\\u0000\"]}", "no JSON object", -EBADMSG },
+		{ "{\"env\":{}}", "the image's env is no list of texts", -EINVAL },
+		{ "{\"cmd\":[[]]}", "the image's cmd is no list of texts", -EINVAL },
+		{ "{\"workdir\":1}", "the image's workdir is no text", -EINVAL },
+	};
+	struct image_config c = { 0 };
+	struct cloche_err err;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		err = (struct cloche_err){ 0 };
+		cr_assert_eq(image_config_parse(bad[i].text, &c, &err), bad[i].r, "%zu", i);
+		cr_assert(strstr(err.text, bad[i].says), "%s", err.text);
+	}
+}
+
+/* As much as a caller may give, and a byte more. */
+Test(image_config, the_environment_is_bounded)
+{
+	const size_t most = (1U << 20) - 1 - sizeof(char *);
+	char *text = malloc(most + 64);
+	struct image_config c;
+	struct cloche_err err = { 0 };
+
+	for (size_t more = 0; more < 2; more++) {
+		char *at = stpcpy(text, "{\"env\":[\"A=");
+
+		memset(at, 'x', most - 2 + more);
+		(void)strcpy(at + most - 2 + more, "\"]}");
+		cr_assert_eq(image_config_parse(text, &c, &err), more ? -E2BIG : 0, "%s", err.text);
+		if (!more)
+			image_config_free(&c);
+	}
+	cr_assert(strstr(err.text, "and may have 1048576"), "%s", err.text);
+	free(text);
+}
