@@ -80,7 +80,7 @@ Test(image_config, the_environment_is_bounded)
 		char *at = stpcpy(text, "{\"env\":[\"A=");
 
 		memset(at, 'x', most - 2 + more);
-		(void)strcpy(at + most - 2 + more, "\"]}");
+		memcpy(at + most - 2 + more, "\"]}", sizeof("\"]}"));
 		cr_assert_eq(image_config_parse(text, &c, &err), more ? -E2BIG : 0, "%s", err.text);
 		if (!more)
 			image_config_free(&c);
