@@ -133,7 +133,8 @@ static long free_settled(long wanted)
 {
 	long last = free_now(), now;
 
-	for (int i = 0; i < SETTLE_MAX; i++, last = now) {
+	/* Namespaces that are gone have workers to clean up after them, which may be long at it. */
+	for (int i = 0; i < (wanted ? 50 : 1) * SETTLE_MAX; i++, last = now) {
 		now = free_now();
 		if (now >= wanted && labs(now - last) < 256 << 10)
 			return now;
