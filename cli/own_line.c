@@ -2,9 +2,7 @@
 /* Our own lines apart from the function's: see own_line.h. */
 #include "cli/own_line.h"
 
-#include "base/file.h"
-
-#include <unistd.h>
+#include <stdio.h>
 
 /* Of the process, as standard error is. */
 static bool unfinished;
@@ -17,6 +15,6 @@ void own_line_after(bool mid_line)
 void own_line(void)
 {
 	if (unfinished)
-		(void)file_write_all(STDERR_FILENO, "\n", 1);
+		(void)fputc('\n', stderr);
 	unfinished = false;
 }
