@@ -16,6 +16,7 @@
  */
 #include "base/fd.h"
 #include "tests/lib/env.h"
+#include "tests/lib/throwaway.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -93,15 +94,6 @@ static size_t rows_read(void)
 }
 
 /* ---- the host ---- */
-
-static void only_in_a_guest(void)
-{
-	cleanup_file FILE *f = fopen("/proc/cmdline", "re");
-	char line[2048] = "";
-
-	cr_assert(f && fgets(line, sizeof(line), f) && strstr(line, " cloche.throwaway"),
-		  "this takes the host's memory: 'make check-vm' runs it in a guest");
-}
 
 static long sum_lines(const char *path, const char *key)
 {
