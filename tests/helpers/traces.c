@@ -3,7 +3,7 @@
  * traces: prints, a line each, what of an invocation before this one a program could find in the
  * same context: counters that went on, objects, names. Then it leaves as many of these traces as it
  * can without leaving anything that is there: it makes and removes, sends and receives, forks and
- * reaps, takes memory and time and gives them back.
+ * reaps, takes memory and gives it back.
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -22,7 +22,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define HOARD (24 << 20)
@@ -105,8 +104,6 @@ static void show_cgroups(void)
 	show_less("/sys/fs/cgroup/pids.peak", "", 8);
 	show_less("/sys/fs/cgroup/pids/pids.events", "max ", 1);
 	show_less("/sys/fs/cgroup/pids.events", "max ", 1);
-	show_less("/sys/fs/cgroup/cpu.stat", "nr_throttled ", 3);
-	show_less("/sys/fs/cgroup/cpu/cpu.stat", "nr_throttled ", 3);
 }
 
 static void show_stream(int fd)
@@ -168,14 +165,6 @@ static void use_memory(void)
 	(void)munmap(p, HOARD + (HOARD >> 1));
 }
 
-static void use_cpu(void)
-{
-	struct timespec t = { 0 };
-
-	while (t.tv_sec == 0 && t.tv_nsec < 100000000)
-		(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-}
-
 /* Two sockets that hold each other in their queues, and a name that nobody can see but the next. */
 static void use_unix(void)
 {
@@ -235,7 +224,6 @@ int main(int argc, char **argv)
 		return 0;
 	use_ipc();
 	use_memory();
-	use_cpu();
 	use_loopback();
 	use_pids();
 	use_streams();
