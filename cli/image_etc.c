@@ -37,10 +37,16 @@ static int file_make(int etc, const char *name, mode_t mode, time_t mtime, const
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = mtime } };
 	cleanup_fd int fd = openat(etc, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	const char *const parts[] = { a, b, c };
+	int r = 0;
 
 	if (fd < 0)
 		return failed(name, errno, err);
-	if (dprintf(fd, "%s%s%s", a, b, c) < 0 || fchmod(fd, mode) < 0 || futimens(fd, times) < 0)
+	for (size_t i = 0; r == 0 && i < 3; i++)
+		r = file_write_all(fd, parts[i], strlen(parts[i]));
+	if (r < 0)
+		return failed(name, -r, err);
+	if (fchmod(fd, mode) < 0 || futimens(fd, times) < 0)
 		return failed(name, errno, err);
 	return 0;
 }
