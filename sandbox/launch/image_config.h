@@ -22,7 +22,8 @@ struct image_config {
 
 #define IMAGE_CONFIG_TEXTS_MAX 4096 /* of one list */
 
-/* -EINVAL or -E2BIG: the text says what of the image's config cannot be; -EBADMSG: it is damaged. */
+/* -EINVAL or -E2BIG: the text says what of the image's config cannot be; -EBADMSG: it is damaged.
+ */
 int image_config_parse(const char *meta, struct image_config *ret, struct cloche_err *err);
 void image_config_free(struct image_config *config);
 
