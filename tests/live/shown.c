@@ -20,9 +20,11 @@
 #include <unistd.h>
 
 /* A title, a cleared screen, a line rewritten, C1 both ways, text turned round, a line end. */
-#define EVIL	  "e\033]0;t\007\033[2J\r\b\302\23331m\342\200\256\342\201\246\342\200\250\177v"
-#define EVIL_RAW  EVIL "\233w"
-#define EVIL_LINE EVIL "\nintact: forged"
+#define EVIL	 "e\033]0;t\007\033[2J\r\b\302\23331m\342\200\256\342\201\246\342\200\250\177v"
+#define EVIL_RAW EVIL "\233w"
+#define EVIL_LINE                                                                                \
+	"e\033]0;t\007\033[2J\r\b\302\23331m\342\200\256\342\201\246\342\200\250\177v\nintact: " \
+	"forged"
 
 static bool is_harmful(const unsigned char *p)
 {
