@@ -22,9 +22,8 @@
 /* A title, a cleared screen, a line rewritten, C1 both ways, text turned round, a line end. */
 #define EVIL	 "e\033]0;t\007\033[2J\r\b\302\23331m\342\200\256\342\201\246\342\200\250\177v"
 #define EVIL_RAW EVIL "\233w"
-#define EVIL_LINE                                                                                \
-	"e\033]0;t\007\033[2J\r\b\302\23331m\342\200\256\342\201\246\342\200\250\177v\nintact: " \
-	"forged"
+
+static const char evil_line[] = EVIL "\nintact: forged";
 
 static bool is_harmful(const unsigned char *p)
 {
@@ -56,58 +55,58 @@ static void expect_harmless(const char *text, bool own, const char *what)
 }
 
 static const char *const words[][5] = {
-	{ EVIL_LINE },
-	{ "help", EVIL_LINE },
-	{ "run", "--" EVIL_LINE },
-	{ "run", "--timeout", EVIL_LINE },
-	{ "run", "--policy", EVIL_LINE, "true" },
-	{ "run", "--prices", EVIL_LINE, "true" },
-	{ "run", "--name", EVIL_LINE, "true" },
-	{ "run", "--bind", EVIL_LINE, "true" },
-	{ "run", "--rootfs", EVIL_LINE, "true" },
-	{ "run", "--env", EVIL_LINE, "true" },
-	{ "run", "--env-file", EVIL_LINE, "true" },
-	{ "policy", EVIL_LINE },
-	{ "policy", "show", EVIL_LINE },
-	{ "policy", "check", EVIL_LINE },
-	{ "policy", "explain", EVIL_LINE },
-	{ "policy", "explain", "default", EVIL_LINE },
-	{ "policy", "explain", "default", "read", EVIL_LINE },
-	{ "policy", "test", "default", EVIL_LINE },
-	{ "policy", "diff", "default", EVIL_LINE },
-	{ "policy", "learn", "--" EVIL_LINE },
-	{ "image", EVIL_LINE },
-	{ "image", "show", EVIL_LINE },
-	{ "image", "verify", EVIL_LINE },
-	{ "image", "remove", EVIL_LINE },
-	{ "image", "build", EVIL_LINE },
-	{ "image", "build", "--dir", EVIL_LINE, "x" },
-	{ "image", "import", EVIL_LINE, "x" },
-	{ "trace", EVIL_LINE },
-	{ "trace", "--format", EVIL_LINE },
-	{ "trace", "--for", EVIL_LINE },
-	{ "trace", "--list", "--dir", EVIL_LINE },
-	{ "bill", EVIL_LINE },
-	{ "bill", "--by", EVIL_LINE },
-	{ "bill", "--since", EVIL_LINE },
-	{ "bill", "--ledger", EVIL_LINE },
-	{ "bill", "--" EVIL_LINE },
-	{ "cost", "--rate", EVIL_LINE },
-	{ "cost", "--memory", EVIL_LINE },
-	{ "cost", "--function", EVIL_LINE, "--ledger", "/nonexistent" },
-	{ "audit", EVIL_LINE },
-	{ "audit", "verify", EVIL_LINE },
-	{ "audit", "verify", "--against", EVIL_LINE },
-	{ "audit", "verify", "--key", EVIL_LINE },
-	{ "audit", "head", "--ledger", EVIL_LINE },
-	{ "audit", "show", "--ledger", EVIL_LINE },
-	{ "audit", "key", "/nonexistent/" EVIL_LINE },
-	{ "report", EVIL_LINE },
-	{ "report", EVIL_LINE, EVIL_LINE },
-	{ "doctor", EVIL_LINE },
-	{ "doctor", "--" EVIL_LINE },
-	{ "tune", "--" EVIL_LINE },
-	{ "tune", "--sizes", EVIL_LINE },
+	{ evil_line },
+	{ "help", evil_line },
+	{ "run", "--" evil_line },
+	{ "run", "--timeout", evil_line },
+	{ "run", "--policy", evil_line, "true" },
+	{ "run", "--prices", evil_line, "true" },
+	{ "run", "--name", evil_line, "true" },
+	{ "run", "--bind", evil_line, "true" },
+	{ "run", "--rootfs", evil_line, "true" },
+	{ "run", "--env", evil_line, "true" },
+	{ "run", "--env-file", evil_line, "true" },
+	{ "policy", evil_line },
+	{ "policy", "show", evil_line },
+	{ "policy", "check", evil_line },
+	{ "policy", "explain", evil_line },
+	{ "policy", "explain", "default", evil_line },
+	{ "policy", "explain", "default", "read", evil_line },
+	{ "policy", "test", "default", evil_line },
+	{ "policy", "diff", "default", evil_line },
+	{ "policy", "learn", "--" evil_line },
+	{ "image", evil_line },
+	{ "image", "show", evil_line },
+	{ "image", "verify", evil_line },
+	{ "image", "remove", evil_line },
+	{ "image", "build", evil_line },
+	{ "image", "build", "--dir", evil_line, "x" },
+	{ "image", "import", evil_line, "x" },
+	{ "trace", evil_line },
+	{ "trace", "--format", evil_line },
+	{ "trace", "--for", evil_line },
+	{ "trace", "--list", "--dir", evil_line },
+	{ "bill", evil_line },
+	{ "bill", "--by", evil_line },
+	{ "bill", "--since", evil_line },
+	{ "bill", "--ledger", evil_line },
+	{ "bill", "--" evil_line },
+	{ "cost", "--rate", evil_line },
+	{ "cost", "--memory", evil_line },
+	{ "cost", "--function", evil_line, "--ledger", "/nonexistent" },
+	{ "audit", evil_line },
+	{ "audit", "verify", evil_line },
+	{ "audit", "verify", "--against", evil_line },
+	{ "audit", "verify", "--key", evil_line },
+	{ "audit", "head", "--ledger", evil_line },
+	{ "audit", "show", "--ledger", evil_line },
+	{ "audit", "key", "/nonexistent/" evil_line },
+	{ "report", evil_line },
+	{ "report", evil_line, evil_line },
+	{ "doctor", evil_line },
+	{ "doctor", "--" evil_line },
+	{ "tune", "--" evil_line },
+	{ "tune", "--sizes", evil_line },
 };
 
 Test(shown, hostile_arguments_are_made_visible, .timeout = 120)
@@ -210,10 +209,10 @@ static char *files_make(void)
 	(void)tmpdir_path(ledger, dir, "ledger");
 	l = ledgers_open(ledger, 0, false);
 	ledgers_record(1, &r);
-	(void)strcpy(r.function, EVIL_LINE);
+	(void)strcpy(r.function, evil_line);
 	(void)snprintf(r.owner_name, sizeof(r.owner_name), "\033[2J\302\233\r");
 	(void)snprintf(r.verdict, sizeof(r.verdict), "\033]\302\205\n\a");
-	(void)snprintf(r.prices, sizeof(r.prices), "%s", EVIL_LINE);
+	(void)snprintf(r.prices, sizeof(r.prices), "%s", evil_line);
 	r.owner_uid = 0;
 	cr_assert_eq(ledger_append(l, &r, NULL, NULL), 0);
 	(void)ledger_close(l);
@@ -253,8 +252,8 @@ static const char *const readers[][9] = {
 	{ "bill", "--by", "prices", "--ledger", ledger },
 	{ "bill", "--json", "--ledger", ledger },
 	{ "bill", "--by", "prices", "--json", "--ledger", ledger },
-	{ "cost", "--function", EVIL_LINE, "--ledger", ledger },
-	{ "cost", "--function", EVIL_LINE, "--json", "--ledger", ledger },
+	{ "cost", "--function", evil_line, "--ledger", ledger },
+	{ "cost", "--function", evil_line, "--json", "--ledger", ledger },
 };
 
 Test(shown, hostile_files_are_made_visible, .timeout = 120)
