@@ -23,7 +23,9 @@
 #define EVIL	 "e\033]0;t\007\033[2J\r\b\302\23331m\342\200\256\342\201\246\342\200\250\177v"
 #define EVIL_RAW EVIL "\233w"
 
-static const char evil_line[] = EVIL "\nintact: forged";
+#define EVIL_LINE EVIL "\nintact: forged"
+
+static const char evil_line[] = EVIL_LINE;
 
 static bool is_harmful(const unsigned char *p)
 {
@@ -57,7 +59,7 @@ static void expect_harmless(const char *text, bool own, const char *what)
 static const char *const words[][5] = {
 	{ evil_line },
 	{ "help", evil_line },
-	{ "run", "--" evil_line },
+	{ "run", "--" EVIL_LINE },
 	{ "run", "--timeout", evil_line },
 	{ "run", "--policy", evil_line, "true" },
 	{ "run", "--prices", evil_line, "true" },
@@ -74,7 +76,7 @@ static const char *const words[][5] = {
 	{ "policy", "explain", "default", "read", evil_line },
 	{ "policy", "test", "default", evil_line },
 	{ "policy", "diff", "default", evil_line },
-	{ "policy", "learn", "--" evil_line },
+	{ "policy", "learn", "--" EVIL_LINE },
 	{ "image", evil_line },
 	{ "image", "show", evil_line },
 	{ "image", "verify", evil_line },
@@ -90,7 +92,7 @@ static const char *const words[][5] = {
 	{ "bill", "--by", evil_line },
 	{ "bill", "--since", evil_line },
 	{ "bill", "--ledger", evil_line },
-	{ "bill", "--" evil_line },
+	{ "bill", "--" EVIL_LINE },
 	{ "cost", "--rate", evil_line },
 	{ "cost", "--memory", evil_line },
 	{ "cost", "--function", evil_line, "--ledger", "/nonexistent" },
@@ -100,12 +102,12 @@ static const char *const words[][5] = {
 	{ "audit", "verify", "--key", evil_line },
 	{ "audit", "head", "--ledger", evil_line },
 	{ "audit", "show", "--ledger", evil_line },
-	{ "audit", "key", "/nonexistent/" evil_line },
+	{ "audit", "key", "/nonexistent/" EVIL_LINE },
 	{ "report", evil_line },
 	{ "report", evil_line, evil_line },
 	{ "doctor", evil_line },
-	{ "doctor", "--" evil_line },
-	{ "tune", "--" evil_line },
+	{ "doctor", "--" EVIL_LINE },
+	{ "tune", "--" EVIL_LINE },
 	{ "tune", "--sizes", evil_line },
 };
 
