@@ -211,7 +211,7 @@ static char *files_make(void)
 	(void)tmpdir_path(ledger, dir, "ledger");
 	l = ledgers_open(ledger, 0, false);
 	ledgers_record(1, &r);
-	(void)strcpy(r.function, evil_line);
+	(void)snprintf(r.function, sizeof(r.function), "%s", evil_line);
 	(void)snprintf(r.owner_name, sizeof(r.owner_name), "\033[2J\302\233\r");
 	(void)snprintf(r.verdict, sizeof(r.verdict), "\033]\302\205\n\a");
 	(void)snprintf(r.prices, sizeof(r.prices), "%s", evil_line);
