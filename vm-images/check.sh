@@ -42,7 +42,7 @@ guest() {
 	name=$1
 	shift
 	set -- "$name" -- env "COUNTS=/tmp/counts" "CLOCHE=${CLOCHE:-$repo/build/cloche}" \
-		"HELPERS=${HELPERS:-$repo/build/helpers}" "TEST_LIMIT=${TEST_LIMIT:-600}" \
+		"HELPERS=${HELPERS:-$repo/build/helpers}" "TEST_LIMIT=${TEST_LIMIT:-1200}" \
 		"CLOCHE_MUST_RUN=${CLOCHE_MUST_RUN:-}" sh tests/run.sh "vm-$name" "$@"
 	# Options go before the kernel; a here-document keeps the loop in this shell.
 	while IFS= read -r path; do
@@ -51,7 +51,7 @@ guest() {
 		$add
 		tests/run.sh
 	END
-	VM_LIMIT=${VM_LIMIT:-1800} exec "$here/boot.sh" --workdir "$repo" "$@"
+	VM_LIMIT=${VM_LIMIT:-3600} exec "$here/boot.sh" --workdir "$repo" "$@"
 }
 
 # Side by side, as an emulated guest keeps one CPU busy: as many as there are CPUs and memory for.
