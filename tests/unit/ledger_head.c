@@ -455,6 +455,7 @@ Test(ledger_head, a_head_without_segments_or_of_another_ledger_is_found)
 	cleanup_history struct history *h = history_make(0, 4);
 	cleanup_history struct history *other = history_make(0, 4);
 	cleanup_tmpdir char *dir = history_cut(h, h->frames), *none = tmpdir_make();
+	cleanup_tmpdir char *fresh = tmpdir_make();
 	struct ledger_finding f;
 	struct ledger *l;
 
@@ -465,7 +466,7 @@ Test(ledger_head, a_head_without_segments_or_of_another_ledger_is_found)
 	expect_found(none, "no segments", 0, h->frames);
 	cr_assert_lt(ledger_open(none, &(struct ledger_options){ .create = true }, &l, NULL), 0);
 	/* One that has no record yet is whole. */
-	(void)ledger_close(ledgers_open(none = tmpdir_make(), 0, false));
-	f = ledgers_verify(none);
+	(void)ledger_close(ledgers_open(fresh, 0, false));
+	f = ledgers_verify(fresh);
 	cr_assert(!ledger_is_doubtful(&f) && f.records == 0 && f.head == LEDGER_HEAD_OK);
 }
