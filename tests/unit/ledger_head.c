@@ -161,7 +161,7 @@ static const struct {
 } sizes[] = { { 0, 1 }, { 0, 2 }, { 0, 9 }, { 2000, 5 }, { 1500, 7 }, { 1000, 4 } };
 #define N_SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
-Test(ledger_head, a_cut_with_head_removed_or_emptied_is_found, .timeout = 60)
+Test(ledger_head, a_cut_with_head_removed_or_emptied_is_found)
 {
 	for (size_t i = 0; i < N_SIZES; i++) {
 		cleanup_history struct history *h =
@@ -182,7 +182,7 @@ Test(ledger_head, a_cut_with_head_removed_or_emptied_is_found, .timeout = 60)
 	}
 }
 
-Test(ledger_head, a_cut_with_any_byte_of_head_changed_is_found, .timeout = 120)
+Test(ledger_head, a_cut_with_any_byte_of_head_changed_is_found)
 {
 	for (size_t i = 0; i < N_SIZES; i++) {
 		cleanup_history struct history *h =
@@ -215,7 +215,7 @@ Test(ledger_head, a_cut_with_any_byte_of_head_changed_is_found, .timeout = 120)
 
 /* Every head that there ever was with every length that the chain ever had. Only where the two fit
  * nothing tells, and a line that was kept does. */
-Test(ledger_head, an_older_head_is_found_unless_the_chain_fits_it, .timeout = 120)
+Test(ledger_head, an_older_head_is_found_unless_the_chain_fits_it)
 {
 	for (size_t i = 0; i < N_SIZES; i++) {
 		cleanup_history struct history *h =
@@ -250,7 +250,7 @@ static int compare(const struct ledger_entry *e, void *arg)
 	return 0;
 }
 
-Test(ledger_head, a_line_kept_elsewhere_tells_a_rollback_of_everything, .timeout = 60)
+Test(ledger_head, a_line_kept_elsewhere_tells_a_rollback_of_everything)
 {
 	for (size_t i = 0; i < N_SIZES; i++) {
 		cleanup_history struct history *h =
