@@ -303,6 +303,14 @@ int attributes_set(const struct plan *plan, struct cloche_err *err)
 	return r;
 }
 
+bool attributes_outlives(int proc)
+{
+	char text[16];
+
+	return file_read_text(proc, "self/oom_score_adj", text, sizeof(text), NULL) == 0 &&
+	       strtol(text, NULL, 10) <= 0;
+}
+
 bool attributes_try_outlive(int proc)
 {
 	static const char *const wished[] = { "-900", "0" };

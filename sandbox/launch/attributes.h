@@ -28,6 +28,9 @@ int attributes_lower(int resource, unsigned long want, const char *name, struct 
  * victim than usual, since its caller is and it may not change that. */
 bool attributes_try_outlive(int proc);
 
+/* Whether that is so of this process by now. */
+bool attributes_outlives(int proc);
+
 /* What to limit core files to so that none is made: 0, but 1 where they go to a program, which 0
  * does not keep from being run, as root of the host (core(5), "Piping core dumps to a program"). */
 unsigned long attributes_core_limit(void);

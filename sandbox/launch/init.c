@@ -153,9 +153,10 @@ static int enter_root(struct plan *p, struct cloche_err *err)
 	return rootfs_enter(&p->rootfs, &p->at, err);
 }
 
-static int try_outlive(struct plan *p, struct cloche_err *err)
+/* It has what its maker could set for itself. */
+static int see_outlive(struct plan *p, struct cloche_err *err)
 {
-	if (!attributes_try_outlive(p->at.proc))
+	if (!attributes_outlives(p->at.proc))
 		p->shared->lacks |= LACK_OUTLIVE;
 	return 0;
 }
@@ -200,7 +201,7 @@ static const struct {
 	{ "streams", take_streams },
 	{ "hostname", set_host_name },
 	{ "root", enter_root },
-	{ "oom score", try_outlive },
+	{ "oom score", see_outlive },
 	{ "network", bring_network },
 	{ "keyring", fresh_keyring },
 	{ "init capabilities", keep_few_capabilities },

@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* By fdinfo: it lists the locks that were taken by way of this open file (proc_pid_fdinfo(5)).
@@ -15,7 +17,11 @@
 static bool holds_lock(int fd)
 {
 	char path[40], text[2048];
+	struct statfs fs;
 
+	/* Nobody else can open a pipe without a name, or a socket, to wait for a lock on it. */
+	if (fstatfs(fd, &fs) == 0 && (fs.f_type == PIPEFS_MAGIC || fs.f_type == SOCKFS_MAGIC))
+		return false;
 	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	return file_read_text(AT_FDCWD, path, text, sizeof(text), NULL) < 0 ||
 	       strstr(text, "lock:") != NULL;
