@@ -97,9 +97,11 @@ fi
 echo "  APT    $missing"
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
+# make installs several groups side by side, and apt waits for dpkg's lock, but not for that on its lists.
+exec 9<"$0" && flock 9
 apt() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 \
-		-o DPkg::Lock::Timeout=120 "$@" >>"$log" 2>&1 </dev/null
+		-o DPkg::Lock::Timeout=120 "$@" >>"$log" 2>&1 </dev/null 9<&-
 }
 # shellcheck disable=SC2086
 if ! { apt update && apt install --no-install-recommends $missing; }; then
