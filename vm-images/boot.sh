@@ -30,11 +30,11 @@ vm-images/packages. Standard input is empty.
 
 Environment: VM_MEMORY (MiB, $VM_MEMORY), VM_CPUS ($VM_CPUS), VM_DISK (size of
 the root file system, $VM_DISK), VM_LIMIT (seconds until a guest counts as hung,
-$VM_LIMIT), VM_ACCEL (kvm or tcg; default: kvm where it works),
-VM_APPEND (more kernel parameters), VM_CACHE (default build/vm), VM_ICOUNT (an
-emulated guest's clock counts instructions, each of 2^N ns, and no idle time is
-waited for: how fast this machine is and what else it does no longer matters;
-one CPU only),
+$VM_LIMIT), VM_ACCEL (kvm or tcg; default: kvm where it works and this machine
+is no guest itself), VM_APPEND (more kernel parameters), VM_CACHE (default
+build/vm), VM_ICOUNT (an emulated guest's clock counts instructions, each of
+2^N ns, and no idle time is waited for: how fast this machine is and what else
+it does no longer matters; one CPU only),
 VM_COLD (1: boot; emulated guests else go on from a snapshot of a booted one).
 
 Exit status: COMMAND's, which with its arguments has at most 256 KiB; 124 when
