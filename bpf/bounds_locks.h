@@ -27,14 +27,22 @@
  *
  * A file that somebody else has opened (a standard stream) has no place in the sum, since its locks
  * may outlive the context: such a list has the whole limit for itself.
+ *
+ * On a read-only mount (/usr, a bind, an image) a flock(2) is one that the host's own lockers would wait
+ * for: none is held there, and whoever takes one is killed. POSIX read locks are left, and count: they
+ * are how a database is read (SQLite), and a read-only descriptor can have no others.
  */
 
 #define FAR_MAX	 131072 /* lists of all contexts: their memory is taken as needed */
 #define WALK_MAX 65536	/* of a list, other people's locks included */
 
+#define MNT_READONLY 0x40 /* include/linux/mount.h */
+#define F_UNLCK	     2	  /* include/uapi/asm-generic/fcntl.h */
+
 /* struct file_lock until 6.8; since then what is asked for here is in its first member. */
 struct file_lock___68 {
 	struct list_head fl_list;
+	unsigned char fl_type;
 	struct file *fl_file;
 } __attribute__((preserve_access_index));
 
@@ -202,6 +210,13 @@ static __always_inline struct file *lock_file(struct file_lock *lock)
 	return lock->c.flc_file;
 }
 
+static __always_inline bool is_lock(struct file_lock *lock)
+{
+	if (bpf_core_field_exists(struct file_lock___68, fl_list))
+		return ((struct file_lock___68 *)lock)->fl_type != F_UNLCK;
+	return lock->c.flc_type != F_UNLCK;
+}
+
 static __always_inline int changed(struct inode *inode, struct file_lock *lock, bool flock, int ret)
 {
 	struct file_lock_context *flc = inode->i_flctx;
@@ -227,6 +242,8 @@ static __always_inline int changed(struct inode *inode, struct file_lock *lock, 
 			refuse(&s->locks_refused);
 		return 0;
 	}
+	if (flock && ret == 0 && is_lock(lock) && (file->f_path.mnt->mnt_flags & MNT_READONLY))
+		refuse(&s->read_only_refused);
 	/* It lives and dies with its inode, and is aligned. Read once more, as a number. */
 	key.list = (__u64)BPF_CORE_READ(inode, i_flctx) | flock;
 	now = bpf_ktime_get_ns();

@@ -124,10 +124,25 @@ int bounds_try(struct cloche_err *err)
 	return r;
 }
 
+/* The links too: another version removes these pins, and what we run goes on being counted. */
 static int open_pinned(struct bounds *ret)
 {
-	ret->slots = bpf_obj_get(OURS "/slots");
-	return ret->slots < 0 ? -errno : 0;
+	static const char *const links[BOUNDS_LINKS] = { OURS "/posix", OURS "/flock", OURS "/tcp" };
+	struct bounds b = BOUNDS_NONE;
+	int r = 0;
+
+	b.slots = bpf_obj_get(OURS "/slots");
+	if (b.slots < 0)
+		return -errno;
+	for (int i = 0; r == 0 && i < BOUNDS_LINKS; i++) {
+		b.links[i] = bpf_obj_get(links[i]);
+		r = b.links[i] < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		bounds_close(&b);
+	else
+		*ret = b;
+	return r;
 }
 
 int bounds_open(struct bounds *ret, struct cloche_err *err)
@@ -145,9 +160,7 @@ int bounds_open(struct bounds *ret, struct cloche_err *err)
 				return r;
 			if (lock >= 0) {
 				remove_others();
-				if (try_pin(&l))
-					for (int i = 0; i < BOUNDS_LINKS; i++)
-						fd_close(&l.links[i]);
+				(void)try_pin(&l);
 			}
 		}
 	}
@@ -170,6 +183,7 @@ struct bounds_refused bounds_refused(const struct bounds *bounds, unsigned slot)
 	struct bounds_slot s = { .locks = 0 };
 
 	if (bpf_map_lookup_elem(bounds->slots, &slot, &s) < 0)
-		return (struct bounds_refused){ 0, 0 };
-	return (struct bounds_refused){ s.locks_refused, s.connections_refused };
+		return (struct bounds_refused){ 0, 0, 0 };
+	return (struct bounds_refused){ s.locks_refused, s.connections_refused,
+					s.read_only_refused };
 }

@@ -18,7 +18,7 @@ struct cloche_err;
 
 struct bounds {
 	int slots;		 /* what each context holds */
-	int links[BOUNDS_LINKS]; /* -1: pinned */
+	int links[BOUNDS_LINKS]; /* as long as one of them is open, its program counts */
 };
 
 #define BOUNDS_NONE                                  \
@@ -44,10 +44,17 @@ static inline uint64_t bounds_connections(uint64_t memory_bytes)
 int bounds_begin(const struct bounds *bounds, unsigned slot, uint64_t memory_bytes,
 		 struct cloche_err *err);
 
-/* How many of the context's processes were killed for one too many. */
+/* How many of the context's processes were killed for one too many; for a lock on what is there for
+ * reading only. */
 struct bounds_refused {
-	uint64_t locks, connections;
+	uint64_t locks, connections, read_only;
 };
+
+static inline uint64_t bounds_refused_all(const struct bounds_refused *refused)
+{
+	return refused->locks + refused->connections + refused->read_only;
+}
+
 struct bounds_refused bounds_refused(const struct bounds *bounds, unsigned slot);
 
 #endif

@@ -379,7 +379,7 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 				  .oom_kills = inv->usage.oom_kills,
 				  .pids_denied = inv->usage.pids_denied,
 				  .policy_kills = w->ctx->plan.policy.kills,
-				  .refused = inv->refused.locks + inv->refused.connections,
+				  .refused = bounds_refused_all(&inv->refused),
 				  .ran = inv->ran,
 				  .status = inv->status });
 }

@@ -40,7 +40,7 @@ struct invocation {
 	bool peak_known;
 	struct metered metered;
 	struct code code;
-	struct bounds_refused refused; /* processes killed for holding one too many */
+	struct bounds_refused refused; /* processes killed for holding one too many, or where none may be */
 	struct denials denials;	       /* counted only when the context's policy reports */
 	enum verdict verdict;
 	struct cloche_err err; /* VERDICT_LAUNCH_ERROR */

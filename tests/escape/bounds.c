@@ -7,8 +7,10 @@
 #include "launch/bounds.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
+#include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +92,55 @@ Test(escape_locks, on_a_standard_stream)
 
 	hoard(&run, "lock-stream", "default", LOCKS_MAX + 900, 0);
 	expect_end(&run, 128 + SIGSYS, "denied");
+}
+
+static void make_file(const char *path)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	cr_assert_geq(fd, 0);
+}
+
+/* Those of the host would wait for it. */
+static void expect_no_flock(const char *how, const char *file, const char *bind)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_INSIDE(&run, "-b", bind, "--", "flock", how, file, "echo", "locked");
+	expect_end(&run, 128 + SIGSYS, "denied");
+	cr_expect(strstr(report_text(&run, "message"), "read-only mount (flock)"), "%s",
+		  report_text(&run, "message"));
+	cr_expect_str_eq(run.out, "");
+}
+
+Test(escape_locks, none_by_flock_on_a_read_only_mount)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	char file[512], one[600], all[600];
+
+	make_file(tmpdir_path(file, dir, "file"));
+	(void)snprintf(one, sizeof(one), "%s:/mnt/file", file);
+	(void)snprintf(all, sizeof(all), "%s:/mnt", dir);
+	expect_no_flock("-x", "/usr/bin/env", one);
+	expect_no_flock("-s", "/usr/bin/env", one);
+	expect_no_flock("-xn", "/mnt/file", one);
+	expect_no_flock("-x", "/mnt/file", all);
+	expect_no_flock("-s", "/mnt/file", all);
+}
+
+Test(escape_locks, by_flock_where_it_may_write)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 }, tmp = { 0 };
+	char file[512], bind[600];
+
+	make_file(tmpdir_path(file, dir, "file"));
+	(void)snprintf(bind, sizeof(bind), "%s:/mnt:rw", dir);
+	RUN_INSIDE(&run, "-b", bind, "--", "flock", "-x", "/mnt/file", "echo", "locked");
+	expect_end(&run, 0, "ok");
+	cr_expect_str_eq(run.out, "locked\n");
+	RUN_INSIDE(&tmp, "--", "flock", "-x", "/tmp/file", "echo", "locked");
+	expect_end(&tmp, 0, "ok");
 }
 
 Test(escape_locks, nothing_is_left_for_the_next)

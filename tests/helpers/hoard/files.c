@@ -459,7 +459,7 @@ static int stream_lock_make(unsigned process, unsigned i)
 
 static int flock_make(unsigned process, unsigned i)
 {
-	int fd = open(BIG_FILE, O_RDONLY);
+	int fd = i ? open(name_of(process, 0), O_RDWR) : scratch(process, 0);
 
 	return fd < 0 ? -errno : told(flock(fd, LOCK_SH | LOCK_NB));
 }
