@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +69,9 @@ static unsigned make_all(const struct hoard_object *o, unsigned process)
 	unsigned i = 0;
 
 	for (; all->made < all->max; i++, all->made++) {
-		int r = i % 16 == 0 && memory_is_full() ? HOARD_MEMORY : o->make(process, i);
+		/* The first ones may be megabytes each, as where there are thousands they are not. */
+		bool look = i < 64 || i % 16 == 0;
+		int r = look && memory_is_full() ? HOARD_MEMORY : o->make(process, i);
 
 		if (r < 0) {
 			all->error = r;

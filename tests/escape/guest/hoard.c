@@ -301,10 +301,15 @@ static long own_cost(FILE *state)
 {
 	static const struct row nothing = { "nothing", "1", "0", "", false };
 	long cost = LONG_MAX;
+	struct hoard h;
+	char said[64];
 
 	if (fscanf(state, "%ld", &cost) == 1)
 		return cost;
-	(void)measure(&nothing);
+	/* The first of all leaves its parts for the next ones: more than LEFT, and for good. */
+	h = hoard_start(&nothing);
+	(void)!fgets(said, sizeof(said), h.out);
+	cr_assert_eq(hoard_end(&h), 0, "a context that makes nothing ended otherwise");
 	for (int i = 0; i < 3; i++) {
 		struct figures f = measure(&nothing);
 
