@@ -28,6 +28,7 @@
 #include <bpf/bpf_tracing.h>
 #include "meter_abi.h"
 #include "meter_event.h"
+#include "meter_memory.h"
 #include "meter_state.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -101,6 +102,7 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 			s->empty_ns = at;
 	}
 	bpf_spin_unlock(&s->lock);
+	memory_look(s, c, r->gen, t);
 	r->queued_ns = runnable ? at : 0;
 	r->slept_alone = false;
 	if (live)
@@ -370,9 +372,11 @@ int BPF_PROG(meter_exec, struct task_struct *t, pid_t old_pid, struct linux_binp
 			s->base.started -= s->processes;
 			s->processes_peak = s->processes;
 			s->rss_peak_pages = s->rss_pages;
+			slot_begin_memory(s);
 		}
 	}
 	bpf_spin_unlock(&s->lock);
+	memory_look(s, c, r->gen, t);
 	if (live)
 		event_emit_exec(slot, s, c, at, t, old_pid, bprm);
 	return 0;
@@ -406,6 +410,7 @@ int BPF_PROG(meter_exit, struct task_struct *t)
 	 * leaves behind is the same on both, and names the victim for certain. */
 	oom = last && t->signal->oom_mm;
 	asked = notif_next(s->notif);
+	memory_look(s, c, r->gen, t);
 	bpf_spin_lock(&s->lock);
 	live = s->gen == r->gen;
 	if (live) {
@@ -563,17 +568,18 @@ int BPF_PROG(meter_rss, struct mm_struct *mm)
 
 	if (!r)
 		return 0;
+	slot = r->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	c = bpf_map_lookup_elem(&ctl, &slot);
+	if (!s || !c)
+		return 0;
+	memory_look(s, c, r->gen, t);
 	m = bpf_map_lookup_elem(&mms, &key);
 	if (m && m->gen != r->gen)
 		return 0; /* somebody else's memory, written from here */
 	pages = mm_resident_pages(mm);
 	/* The common part moves by batches: most events end here. */
 	if (m ? m->pages == pages : !pages)
-		return 0;
-	slot = r->slot;
-	s = bpf_map_lookup_elem(&slots, &slot);
-	c = bpf_map_lookup_elem(&ctl, &slot);
-	if (!s || !c)
 		return 0;
 	/* Until its exec the first process may share the launcher's memory (vfork). */
 	if (c->flags & METER_BEGIN_AT_EXEC && s->base_epoch != *(volatile const __u32 *)&c->epoch)
@@ -599,6 +605,26 @@ int BPF_PROG(meter_rss, struct mm_struct *mm)
 	return 0;
 }
 
+/* Files of a tmpfs are cut short or go: the last moment at which their pages are there. */
+SEC("tp_btf/mm_filemap_delete_from_page_cache")
+int BPF_PROG(meter_file_gone)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct record *r = task_record(t);
+	struct meter_slot *s;
+	struct meter_ctl *c;
+	__u32 slot;
+
+	if (!r)
+		return 0;
+	slot = r->slot;
+	s = bpf_map_lookup_elem(&slots, &slot);
+	c = bpf_map_lookup_elem(&ctl, &slot);
+	if (s && c)
+		memory_look(s, c, r->gen, t);
+	return 0;
+}
+
 /* Whoever drops the last reference: the memory was the slot's until now. */
 SEC("tp_btf/exit_mmap")
 int BPF_PROG(meter_mm_gone, struct mm_struct *mm)
@@ -620,6 +646,13 @@ int BPF_PROG(meter_mm_gone, struct mm_struct *mm)
 		s->rss_pages -= m->pages;
 	bpf_spin_unlock(&s->lock);
 	bpf_map_delete_elem(&mms, &key);
+	return 0;
+}
+
+SEC("raw_tp")
+int meter_cpus(void *ctx)
+{
+	memory_find_cpus();
 	return 0;
 }
 

@@ -80,7 +80,15 @@ struct meter_slot {
 	__u32 processes_peak;
 	__s64 rss_pages;
 	__s64 rss_peak_pages;
-	__u64 empty_ns; /* when the last thread left its CPU for good */
+	/* Of the memory cgroup: meter_memory.h. */
+	__s64 used_peak_pages; /* without what can be dropped; 0: not looked at in this epoch */
+	__s64 droppable_peak_pages;
+	__s64 charged_pages;	  /* at the last look; -1: none in this epoch, with the next two */
+	__s64 charged_peak_pages; /* ... the kernel's watermark */
+	__s64 droppable_pages;
+	__s64 memory_full_pages; /* a charge from here on may be at the limit */
+	__u64 memcg;		 /* kernel address; 0: not known yet */
+	__u64 empty_ns;		 /* when the last thread left its CPU for good */
 	__u64 timer[2]; /* kernel addresses of the group's bandwidth timers, keys of map "timers" */
 	__u64 throttled_rq;
 	__u64 base_ns; /* the beginning by exec, valid when base_epoch is ctl's epoch */
@@ -202,7 +210,7 @@ struct meter_event_denied {
 };
 
 _Static_assert(sizeof(struct meter_counters) == 192, "meter_counters has padding");
-_Static_assert(sizeof(struct meter_slot) == 240 + 2 * 192, "meter_slot has padding");
+_Static_assert(sizeof(struct meter_slot) == 296 + 2 * 192, "meter_slot has padding");
 _Static_assert(sizeof(struct meter_ctl) == 24, "meter_ctl has padding");
 _Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
 _Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");

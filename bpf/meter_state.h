@@ -237,6 +237,14 @@ static __always_inline bool task_is_throttled(struct task_struct *t)
 
 /* ---- the slot's state: all of it under the lock ------------------------------------------- */
 
+/* Peaks are the epoch's own: the next look at the memory is its first. */
+static __always_inline void slot_begin_memory(struct meter_slot *s)
+{
+	s->used_peak_pages = 0;
+	s->droppable_peak_pages = 0;
+	s->charged_pages = -1;
+}
+
 /* Books the time since the last change and returns the date of this event. */
 static __always_inline __u64 slot_settle(struct meter_slot *s, const struct meter_ctl *c, __u64 at)
 {
@@ -252,6 +260,7 @@ static __always_inline __u64 slot_settle(struct meter_slot *s, const struct mete
 		s->epoch = epoch;
 		s->processes_peak = s->processes;
 		s->rss_peak_pages = s->rss_pages;
+		slot_begin_memory(s);
 		s->killed_arch = 0;
 		s->main_fate = 0;
 		s->notif = 0;

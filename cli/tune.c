@@ -312,12 +312,13 @@ static void take(const struct report *r, void *arg)
 {
 	struct job *job = arg;
 	struct tune_size *s = job->size;
+	uint64_t peak;
 
 	job->verdict = r->inv->verdict;
 	if (r->ctx)
 		s->vcpu_micro = r->ctx->plan.cpu.micro;
-	if (r->inv->ran && r->inv->peak_known && r->inv->usage.memory_peak > s->peak_bytes)
-		s->peak_bytes = r->inv->usage.memory_peak;
+	if (invocation_memory_peak(r->inv, &peak) && peak > s->peak_bytes)
+		s->peak_bytes = peak;
 	if (r->inv->verdict == VERDICT_OK && r->charge) {
 		s->times_ns[s->n++] = r->charge->duration_ns;
 		return;

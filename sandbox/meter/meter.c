@@ -212,6 +212,8 @@ static int pin_programs(struct meter_bpf *b, const char *dir, struct cloche_err 
 		r = path_join(path, sizeof(path), dir, bpf_program__name(p), err);
 		if (r)
 			return r;
+		if (p == b->progs.meter_cpus)
+			continue;
 		if (is_attached_later(bpf_program__name(p))) {
 			r = bpf_program__pin(p, path);
 			if (r)
@@ -236,10 +238,19 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
 	return 0;
 }
 
+/* Where this does not succeed, page cache is not told apart, and the report says so. */
+static void try_find_cpus(const struct meter_bpf *b)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	(void)bpf_prog_test_run_opts(bpf_program__fd(b->progs.meter_cpus), &opts);
+}
+
 static int load_and_pin(int root, const char *path, struct cloche_err *err)
 {
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
 	struct meter_bpf *b = meter_bpf__open();
+	int n = libbpf_num_possible_cpus();
 	char fresh[192];
 	int r;
 
@@ -247,11 +258,13 @@ static int load_and_pin(int root, const char *path, struct cloche_err *err)
 		r = cloche_err_sys(err, errno, "open the meter's BPF object");
 		goto out;
 	}
+	b->rodata->cpus = (uint32_t)(n > 0 ? n : 1);
 	r = meter_bpf__load(b);
 	if (r) {
 		r = cloche_err_sys(err, -r, "load the meter's BPF programs");
 		goto out;
 	}
+	try_find_cpus(b);
 	(void)snprintf(fresh, sizeof(fresh), "%s-new", path);
 	if (mkdir(fresh, 0700)) {
 		r = cloche_err_sys(err, errno, "make '%s'", fresh);

@@ -76,7 +76,7 @@ struct meter_context {
 	uint32_t flags;
 	uint64_t epoch_ns;
 	uint64_t begin_ns;
-	uint64_t begin[80]; /* a struct meter_slot, which this header does not know */
+	uint64_t begin[88]; /* a struct meter_slot, which this header does not know */
 };
 
 /* cgroup_id: the inode number of the cgroup2 directory. */

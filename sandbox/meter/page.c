@@ -140,6 +140,7 @@ static const struct figure use[] = {
 	{ "switches, voluntary", "cpu", "switches_voluntary", UNIT_COUNT },
 	{ "switches, forced", "cpu", "switches_forced", UNIT_COUNT },
 	{ "memory, peak", "memory", "peak_bytes", UNIT_BYTES },
+	{ "page cache beside it", "memory", "cache_bytes", UNIT_BYTES },
 	{ "memory, limit", "memory", "limit_bytes", UNIT_BYTES },
 	{ "page faults, minor", "memory", "faults_minor", UNIT_COUNT },
 	{ "page faults, major", "memory", "faults_major", UNIT_COUNT },

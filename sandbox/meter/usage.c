@@ -96,4 +96,9 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	ret->policy_kills = b->policy_kills - a->policy_kills;
 	pages = end->epoch == epoch ? end->rss_peak_pages : end->rss_pages;
 	ret->rss_peak_bytes = pages > 0 ? (uint64_t)pages * page_bytes : 0;
+	ret->memory_known = end->epoch == epoch && end->used_peak_pages > 0;
+	if (ret->memory_known) {
+		ret->memory_peak_bytes = (uint64_t)end->used_peak_pages * page_bytes;
+		ret->cache_peak_bytes = (uint64_t)end->droppable_peak_pages * page_bytes;
+	}
 }

@@ -42,6 +42,9 @@ struct meter_usage {
 	uint64_t tx_bytes;
 	uint64_t lo_bytes;
 	uint64_t rss_peak_bytes;
+	bool memory_known;	    /* the next two are there */
+	uint64_t memory_peak_bytes; /* without what can be dropped */
+	uint64_t cache_peak_bytes;  /* what could be dropped, at its most */
 	uint64_t events;
 	uint64_t lost;
 	uint32_t killed_arch; /* of the call that the policy answered with SIGSYS; 0: none */

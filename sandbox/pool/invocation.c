@@ -411,8 +411,8 @@ static void settle(struct watch *w, bool peak_reset)
 	be_as_usual(w);
 	cgroup_read(&w->ctx->plan.cgroup, &inv->usage);
 	/* Where the peak cannot be reset it is this invocation's only when it has grown. */
-	inv->peak_known = inv->usage.memory_peak != UINT64_MAX &&
-			  (peak_reset || inv->usage.memory_peak > w->base->memory_peak);
+	inv->charged_known = inv->usage.memory_peak != UINT64_MAX &&
+			     (peak_reset || inv->usage.memory_peak > w->base->memory_peak);
 	usage_since(&inv->usage, w->base, w->launch_cpu_ns);
 	flush_output(w);
 	/* Where it was ended together with pid 1, nobody was left to tell how. */
@@ -489,6 +489,14 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 	ret->launch_ns = ret->ran ? w.start_ns - requested_ns : clock_now_ns() - requested_ns;
 	fd_close(&w.fds[WATCH_WALL].fd);
 	fd_close(&w.fds[WATCH_CPU].fd);
+}
+
+bool invocation_memory_peak(const struct invocation *inv, uint64_t *ret)
+{
+	if (!inv->ran || inv->metered.why || !inv->metered.usage.memory_known)
+		return false;
+	*ret = inv->metered.usage.memory_peak_bytes;
+	return true;
 }
 
 int invocation_exit_status(const struct invocation *inv)

@@ -37,7 +37,7 @@ struct invocation {
 	bool told; /* pid 1 has told its status and rusage; else SIGKILL and nothing */
 	struct rusage rusage;
 	struct cgroup_usage usage; /* of this invocation alone, without our steps before exec */
-	bool peak_known;
+	bool charged_known;	   /* usage.memory_peak is this invocation's own */
 	struct metered metered;
 	struct code code;
 	struct bounds_refused refused; /* processes killed for holding one too many, or where none may be */
@@ -60,6 +60,9 @@ struct invocation_io {
  */
 void invocation_run(struct context *ctx, const struct spec *spec, const struct invocation_io *io,
 		    int64_t requested_ns, struct invocation *ret);
+
+/* The most memory that it used at a time, in bytes; false: not known. */
+bool invocation_memory_peak(const struct invocation *inv, uint64_t *ret);
 
 /* The exit status that stands for it: contract, "Exit status of run and invoke". */
 int invocation_exit_status(const struct invocation *inv);

@@ -29,6 +29,7 @@ static void add_figures(const struct invocation *inv, struct ledger_record *ret)
 {
 	const struct cgroup_usage *u = &inv->usage;
 	const struct meter_usage *m = &inv->metered.usage;
+	uint64_t peak;
 
 	ret->init_ns = 0; /* a command has no init phase */
 	ret->wall_ns = inv->wall_ns;
@@ -42,8 +43,8 @@ static void add_figures(const struct invocation *inv, struct ledger_record *ret)
 		ret->idle_ns = figure(m->idle_ns);
 		ret->contention_ns = figure(m->contention_ns);
 	}
-	if (inv->peak_known)
-		ret->memory_peak_bytes = figure(u->memory_peak);
+	if (invocation_memory_peak(inv, &peak))
+		ret->memory_peak_bytes = figure(peak);
 	if (WIFEXITED(inv->status))
 		ret->exit_code = WEXITSTATUS(inv->status);
 }

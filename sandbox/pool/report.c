@@ -270,12 +270,16 @@ static void add_memory(json_t *j, const struct report *r)
 	const struct invocation *inv = r->inv;
 	const struct meter_usage *m = metered(inv);
 	bool ran = inv->ran, told = ran && inv->told;
+	uint64_t peak = NONE;
 
+	(void)invocation_memory_peak(inv, &peak);
 	json_object_set_new(
 		j, "memory",
-		json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "limit_bytes",
-			  (json_int_t)r->spec->memory_bytes, "peak_bytes",
-			  number(ran && inv->peak_known ? inv->usage.memory_peak : NONE),
+		json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "limit_bytes",
+			  (json_int_t)r->spec->memory_bytes, "peak_bytes", number(peak),
+			  "cache_bytes", number(peak == NONE ? NONE : m->cache_peak_bytes),
+			  "charged_peak_bytes",
+			  number(ran && inv->charged_known ? inv->usage.memory_peak : NONE),
 			  "rss_peak_bytes", number(m ? m->rss_peak_bytes : NONE), "oom_kills",
 			  number(ran ? inv->usage.oom_kills : NONE), "faults_minor",
 			  number(m	? m->faults_minor
@@ -424,8 +428,14 @@ static void degrade_metered(json_t *list, const struct report *r, const struct m
 		"processes.started", "bill.contention_ns"
 	};
 
+	static const char *const memory[] = { "memory.peak_bytes", "memory.cache_bytes" };
+
 	for (size_t i = 0; !m && i < sizeof(figures) / sizeof(figures[0]); i++)
 		degrade(list, figures[i], r->inv->metered.why);
+	for (size_t i = 0; (!m || !m->memory_known) && i < 2; i++)
+		degrade(list, memory[i],
+			m ? "this kernel does not let page cache be told apart"
+			  : "only the meter can tell page cache apart");
 	if (m && !m->complete)
 		degrade(list, "meter", "a thread went unseen: the figures may be short");
 	if (!r->inv->metered.traced)
@@ -490,9 +500,9 @@ static json_t *degraded(const struct report *r)
 			"processes that nobody had waited for were killed");
 	degrade_denied(list, r, m);
 	if (r->inv->usage.memory_peak == UINT64_MAX)
-		degrade(list, "memory.peak_bytes", "this kernel does not count it");
-	else if (!r->inv->peak_known)
-		degrade(list, "memory.peak_bytes",
+		degrade(list, "memory.charged_peak_bytes", "this kernel does not count it");
+	else if (!r->inv->charged_known)
+		degrade(list, "memory.charged_peak_bytes",
 			"this kernel cannot reset the peak of a reused "
 			"cgroup, and this invocation did not exceed it");
 	if (!m && processes_peak(r) == NONE)
@@ -565,15 +575,15 @@ void report_line(const struct report *r, FILE *out)
 	const struct invocation *inv = r->inv;
 	const char *type = error_type(inv->verdict);
 	int64_t shown = inv->verdict == VERDICT_TIMEOUT ? r->spec->timeout_ns : inv->wall_ns;
+	uint64_t peak;
 
 	fprintf(out,
 		"REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %" PRIu64
 		" ms\tMemory Size: %" PRIu64 " MB\t",
 		inv->request_id, (double)shown / 1e6, r->charge ? r->charge->billed_ms : 0,
 		r->spec->memory_bytes >> 20);
-	if (inv->peak_known)
-		fprintf(out, "Max Memory Used: %" PRIu64 " MB\t",
-			(inv->usage.memory_peak + (1 << 20) - 1) >> 20);
+	if (invocation_memory_peak(inv, &peak))
+		fprintf(out, "Max Memory Used: %" PRIu64 " MB\t", (peak + (1 << 20) - 1) >> 20);
 	if (inv->verdict == VERDICT_TIMEOUT)
 		fputs("Status: timeout\t", out);
 	else if (type)

@@ -73,6 +73,7 @@ def used(r):
             "switches, voluntary": str(r["cpu"]["switches_voluntary"]),
             "switches, forced": str(r["cpu"]["switches_forced"]),
             "memory, peak": mib(r["memory"]["peak_bytes"]),
+            "page cache beside it": mib(r["memory"]["cache_bytes"]),
             "memory, limit": mib(r["memory"]["limit_bytes"]),
             "page faults, minor": str(r["memory"]["faults_minor"]),
             "page faults, major": str(r["memory"]["faults_major"]),

@@ -230,7 +230,7 @@ static const struct feature features[] = {
 	{ .name = "memory.peak",
 	  .cuts = { CUT_FILE("memory.peak"), CUT_FILE("memory.max_usage_in_bytes") },
 	  .kind = FEATURE_DEGRADES,
-	  .what = "memory.peak_bytes" },
+	  .what = "memory.charged_peak_bytes" },
 	/* The meter counts them as well. */
 	{ .name = "pids.peak", .cuts = { CUT_FILE("pids.peak") }, .kind = FEATURE_SPARE },
 	/* Nowhere to pin: no bpffs, or no right to it. */

@@ -20,7 +20,7 @@ Test(run_memory, four_megabytes_are_enough_for_a_static_program)
 {
 	cleanup_run struct run run = { 0 };
 
-	test_needs("memory.peak");
+	test_needs("bpf-pins");
 	RUN_INSIDE(&run, "-m", "4M", ROOMY, INSIDE, "eat", "2");
 	expect_end(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "eaten\n");

@@ -18,7 +18,7 @@ Test(run_report, line)
 	double ms;
 	unsigned long long billed, memory, peak;
 
-	test_needs("memory.peak");
+	test_needs("bpf-pins");
 	RUN_INSIDE(&run, "-m", "128M", INSIDE, "exit", "0");
 	cr_assert_eq(sscanf(run.err,
 			    "REPORT RequestId: %36s\tDuration: %lf ms\tBilled Duration: %llu ms\t"
@@ -74,12 +74,19 @@ static bool named_in_degraded(const struct run *run, const char *path)
 Test(run_report, a_null_figure_is_named)
 {
 	static const char *const figures[] = {
-		"time.launch_ns",    "time.wall_ns",	"time.busy_ns",		"time.waiting_ns",
-		"time.idle_ns",	     "cpu.on_cpu_ns",	"cpu.user_ns",		"cpu.system_ns",
-		"cpu.throttled_ns",  "cpu.runnable_ns", "cpu.clocks.bpf_ns",	"memory.peak_bytes",
-		"io.read_bytes",     "io.write_bytes",	"network.rx_bytes",	"network.tx_bytes",
-		"processes.started", "processes.peak",	"cpu.clocks.cgroup_ns", "denied",
-		"denied_overtaken",  "trace",		"bill.contention_ns",	"memory.oom_kills",
+		"time.launch_ns",	"time.wall_ns",
+		"time.busy_ns",		"time.waiting_ns",
+		"time.idle_ns",		"cpu.on_cpu_ns",
+		"cpu.user_ns",		"cpu.system_ns",
+		"cpu.throttled_ns",	"cpu.runnable_ns",
+		"cpu.clocks.bpf_ns",	"memory.peak_bytes",
+		"io.read_bytes",	"io.write_bytes",
+		"network.rx_bytes",	"network.tx_bytes",
+		"processes.started",	"processes.peak",
+		"cpu.clocks.cgroup_ns", "denied",
+		"denied_overtaken",	"trace",
+		"bill.contention_ns",	"memory.oom_kills",
+		"memory.cache_bytes",	"memory.charged_peak_bytes",
 	};
 	cleanup_run struct run run = { 0 };
 

@@ -125,6 +125,15 @@ Test(usage, peaks_are_the_epochs_own)
 	usage_between(&a, 1000, &b, 2000, 2, false, PAGE, &u);
 	cr_assert_eq(u.peak, 2);
 	cr_assert_eq(u.rss_peak_bytes, 10 * PAGE);
+	cr_assert(!u.memory_known);
+	b.used_peak_pages = 70;
+	b.droppable_peak_pages = 40;
+	usage_between(&a, 1000, &b, 2000, 2, false, PAGE, &u);
+	cr_assert(!u.memory_known);
+	usage_between(&a, 1000, &b, 2000, 1, false, PAGE, &u);
+	cr_assert(u.memory_known);
+	cr_assert_eq(u.memory_peak_bytes, 70 * PAGE);
+	cr_assert_eq(u.cache_peak_bytes, 40 * PAGE);
 	b.rss_pages = -3;
 	usage_between(&a, 1000, &b, 2000, 2, false, PAGE, &u);
 	cr_assert_eq(u.rss_peak_bytes, 0);
