@@ -88,6 +88,7 @@ failed=0 n=0 started=''
 names=${KERNELS:-$(awk 'NF && $1 !~ /^#/ { print $1 }' "$here/kernels")}
 jobs=${VM_JOBS:-$(side_by_side)}
 for kernel in $names; do
+	: >"$out/$kernel" # there before the guest's shell comes to run, for who shows it
 	guest "$kernel" "$@" >"$out/$kernel" 2>&1 &
 	pids="$pids$! " started="$started $kernel" n=$((n + 1))
 	[ "$n" -lt "$jobs" ] || show
