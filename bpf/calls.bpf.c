@@ -9,7 +9,8 @@
  *
  * sys_enter comes after seccomp: what it sees, the filter let pass. A call that the filter answers
  * shows at sys_exit only, with an error. So do calls that failed in the kernel; user space, which
- * knows the filter, tells the two apart.
+ * knows the filter, tells the two apart. A call that it kills for shows there with its number as
+ * the result, as of a call that is to be made again; those of other tables are known to be refused.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -24,6 +25,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define ERESTARTSYS   512 /* include/linux/errno.h: 512 to 516 never reach user space */
 #define ERESTART_LAST 516
 
+#define X32_BIT		    0x40000000
 #define SYS_CLOSE_RANGE	    436 /* arch/x86/entry/syscalls/syscall_64.tbl */
 #define CLOSE_RANGE_UNSHARE 2	/* include/uapi/linux/close_range.h */
 
@@ -102,11 +104,12 @@ int BPF_PROG(calls_exit, struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	long nr = (long)regs->orig_ax;
+	bool foreign = task->thread_info.status & TS_COMPAT || nr & X32_BIT;
 
 	/* What is to be restarted comes again. After rt_sigreturn there is no number, and the
 	 * result is some other call's. */
-	if (ret >= 0 || ret < -ERRNO_MAX || (ret <= -ERESTARTSYS && ret >= -ERESTART_LAST) ||
-	    nr < 0)
+	if (nr < 0 || (!foreign && (ret >= 0 || ret < -ERRNO_MAX ||
+				    (ret <= -ERESTARTSYS && ret >= -ERESTART_LAST))))
 		return 0;
 	if (watched(task))
 		count(task, regs, nr, CALLS_FAILED);

@@ -467,9 +467,12 @@ static __always_inline void signal_by_policy(__u32 slot, struct meter_slot *s,
 	bpf_spin_lock(&s->lock);
 	slot_settle(s, c, s->last_ns);
 	s->now.policy_kills++;
-	__builtin_memcpy(s->killed_args, args, sizeof(args));
-	s->killed_arch = arch;
-	s->killed_call = nr;
+	/* Of another table's call a signal by one of these cannot say that it was that call. */
+	if (!forged || !meter_foreign(s->killed_arch, s->killed_call)) {
+		__builtin_memcpy(s->killed_args, args, sizeof(args));
+		s->killed_arch = arch;
+		s->killed_call = nr;
+	}
 	if (!forged && slot_is_main(s, t))
 		s->main_fate |= METER_MAIN_POLICY;
 	bpf_spin_unlock(&s->lock);

@@ -116,6 +116,14 @@ struct meter_slot {
 #define METER_MAIN_OOM_VICTIM 4U /* the OOM killer chose it */
 #define METER_MAIN_POLICY     8U /* its policy answered a call with SIGSYS */
 
+/* Whether a call is of another table than x86-64's, as which no policy lets it pass: i386's, or
+ * x32's, which has its numbers above 2^30. */
+static inline _Bool meter_foreign(__u32 arch, __u32 nr)
+{
+	return arch == 0x40000003U /* AUDIT_ARCH_I386 */ ||
+	       (arch && nr - 0x40000000U < 0x40000000U);
+}
+
 /* Map "ctl": written by user space only. */
 struct meter_ctl {
 	__u64 floor_ns; /* events are never dated before this: the last edge */

@@ -70,8 +70,6 @@ static const struct option own_options[] = {
 static const char *const not_here[] = { "policy", "output-limit", "report",
 					"trace",  "quiet",	  "repeat" };
 
-#define X32_BIT 0x40000000 /* asm/unistd.h, __X32_SYSCALL_BIT */
-
 #define DEFAULT_FILE "policy.json"
 
 struct lesson {
@@ -258,17 +256,16 @@ static int use_compare(const void *a, const void *b)
 
 static void tell_refused(const struct policy_use *use)
 {
-	char *known = seccomp_syscall_resolve_num_arch(use->arch, use->nr);
+	char *known = policy_abi_call_name(use->arch, (uint32_t)use->nr);
 	char word[24];
 
 	policy_action_word(use->action, word, sizeof(word));
-	if (use->nr >= X32_BIT)
-		(void)fprintf(stderr, "  x32 call number %d", use->nr - X32_BIT);
-	else if (known)
-		(void)fprintf(stderr, "  %s%s", known,
-			      use->rule == POLICY_RULE_FOREIGN ? " of another ABI" : "");
+	if (known)
+		(void)fprintf(stderr, "  %s", known);
 	else
 		(void)fprintf(stderr, "  call number %d", use->nr);
+	if (use->rule == POLICY_RULE_FOREIGN)
+		(void)fprintf(stderr, " of %s", policy_abi(use->arch, (uint32_t)use->nr));
 	(void)fprintf(stderr, " answers %s: tried by ", word);
 	for (size_t i = 0; i < use->n_users; i++)
 		(void)fprintf(stderr, "%s%s (%" PRIu64 ")", i ? ", " : "", use->users[i].name,

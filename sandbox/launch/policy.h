@@ -20,7 +20,7 @@ struct policy {
 	char name[64];		 /* "default", or the file's base name without .json */
 	char sha256[65];	 /* of the profile's text: what the report and the ledger name */
 	enum policy_walls walls; /* behind it, in the filter */
-	bool kills;		 /* some rule or the default kills: a SIGSYS is the policy's */
+	bool kills;		 /* some rule or the default kills: every SIGSYS is the policy's */
 	bool lets_launch;	 /* all that the launch calls under the filter passes */
 	bool reports;		 /* policy_report was called: the filter needs a listener */
 	unsigned int flags;	 /* SECCOMP_FILTER_FLAG_*: for seccomp(SECCOMP_SET_MODE_FILTER) */

@@ -4,7 +4,7 @@
  * condition holds (its filter's default) and drops a rule with conditions when the same call also
  * has one without. So a table becomes several libseccomp filters, "stages", one behind the other:
  *
- *	front    up to 8 instructions: foreign architecture, x32, numbers newer than the profile
+ *	front    up to 10 instructions: foreign architecture, x32, numbers newer than the profile
  *	stage…   rules with conditions that are exceptions, one stage per action, most severe first;
  *	         "nothing holds" jumps to the next stage
  *	ranges   calls about which only one thing is left to say: a binary tree over the ranges of
@@ -43,6 +43,7 @@
 #define NEXT_STAGE SCMP_ACT_TRACE(0xc10c)
 #define QUIET	   SCMP_ACT_TRACE(0xc10d) /* EPERM by a rule of the profile: see policy_compile.h */
 #define X32_BIT	   0x40000000U
+#define NEGATIVE   0x80000000U
 
 struct code {
 	struct sock_filter insns[BPF_MAXINSNS];
@@ -66,8 +67,10 @@ static void add_front(struct code *c, const struct policy_table *t)
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, native, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, t->foreign_action),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 3),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, NEGATIVE, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, t->foreign_action),
+		BPF_STMT(BPF_RET | BPF_K, SCMP_ACT_ERRNO(ENOSYS)),
 	};
 	const struct sock_filter newer[] = {
 		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)t->newest, 0, 1),

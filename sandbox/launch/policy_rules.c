@@ -227,8 +227,7 @@ int policy_table_build(const char *source, const struct policy_profile *profile,
 		add_guards(&t);
 	if (policy_action_passes(t.default_action) || t.newest < 0)
 		t.newest = INT_MAX;
-	t.foreign_action = policy_action_kills(t.default_action) ? SCMP_ACT_KILL_PROCESS
-								 : SCMP_ACT_ERRNO(ENOSYS);
+	t.foreign_action = SCMP_ACT_KILL_PROCESS;
 	if (rank_actions(&t) < 0) {
 		free(t.entries);
 		return cloche_err_set(err, ENOMEM, "%s: out of memory", source);
@@ -303,10 +302,10 @@ uint32_t policy_table_decide(const struct policy_table *table, int nr, const uin
 	size_t n;
 
 	*rule = POLICY_RULE_FOREIGN;
-	if (nr < 0 || nr >= X32_BIT)
+	if (nr >= X32_BIT)
 		return table->foreign_action;
 	*rule = POLICY_RULE_NEWER;
-	if (nr > table->newest)
+	if (nr < 0 || nr > table->newest)
 		return SCMP_ACT_ERRNO(ENOSYS);
 	e = policy_table_find(table, nr, &n);
 	for (; n > 0; n--, e++) {

@@ -13,9 +13,12 @@ struct cloche_err;
 /*
  * What a profile means on this architecture, in the order in which a call meets it:
  *
- *  1. a call of another architecture (int 0x80, x32) is refused: foreign_action
+ *  1. a call of another architecture (int 0x80, x32) kills: foreign_action. An errno would reach a
+ *     32-bit program, too, but no call by which it could end
  *  2. a number above the newest that the profile names answers ENOSYS, so that a libc that is
- *     newer than the profile falls back instead of failing (unless the default lets calls pass)
+ *     newer than the profile falls back instead of failing (unless the default lets calls pass); so
+ *     does a negative one, which is none of any table: programs ask by -1 for what they have no
+ *     number of
  *  3. rules with conditions: of those that hold the most severe (the kernel's own order:
  *     KILL_PROCESS, KILL_THREAD, TRAP, ERRNO, LOG, ALLOW); of two errnos the one first in the file
  *  4. the rule without conditions
@@ -48,7 +51,7 @@ struct policy_table {
 	uint32_t default_action;
 	uint32_t foreign_action;
 	int newest; /* numbers above answer ENOSYS; INT_MAX: there is no such rule */
-	bool kills; /* some call may end in SIGSYS by this profile */
+	bool kills; /* some native call may end in SIGSYS by this profile */
 };
 
 /* The table borrows from the profile, which must outlive it. source: for messages. */

@@ -12,7 +12,8 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#define ERRNO_END 4096 /* MAX_ERRNO of the kernel, and one */
+#define ERRNO_END 4096	      /* MAX_ERRNO of the kernel, and one */
+#define X32_BIT	  0x40000000U /* asm/unistd.h, __X32_SYSCALL_BIT */
 
 const struct policy_word policy_action_words[] = {
 	{ "SCMP_ACT_ALLOW", SCMP_ACT_ALLOW },
@@ -247,6 +248,20 @@ char *policy_call_name(int nr)
 		if (w->value == (uint32_t)nr)
 			return strdup(w->text);
 	return name;
+}
+
+const char *policy_abi(uint32_t arch, uint32_t nr)
+{
+	return arch == SCMP_ARCH_X86 ? "i386" : nr >= X32_BIT ? "x32" : "x86_64";
+}
+
+char *policy_abi_call_name(uint32_t arch, uint32_t nr)
+{
+	bool x32 = arch == SCMP_ARCH_X86_64 && nr >= X32_BIT;
+
+	if (arch == SCMP_ARCH_X86_64 && !x32)
+		return policy_call_name((int)nr);
+	return seccomp_syscall_resolve_num_arch(x32 ? SCMP_ARCH_X32 : arch, (int)nr);
 }
 
 const struct policy_word *policy_word_find(const struct policy_word *words, const char *text)

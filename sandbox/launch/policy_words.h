@@ -39,6 +39,11 @@ bool policy_action_read(const char *word, uint32_t *ret);
 int policy_call_number(const char *name);
 char *policy_call_name(int nr);
 
+/* Of any table that the kernel has, by the architecture as a filter or the kernel names it
+ * (AUDIT_ARCH_*; that of x32 is x86-64's). abi: "x86_64", "i386" or "x32". name: as above. */
+const char *policy_abi(uint32_t arch, uint32_t nr);
+char *policy_abi_call_name(uint32_t arch, uint32_t nr);
+
 /* The running kernel, for minKernel and for the cache's key. */
 struct policy_kernel {
 	unsigned int major, minor;

@@ -280,7 +280,13 @@ static void put_denied(FILE *f, const json_t *report)
 		    "<th class=\"h n\">times</th></tr>\n",
 		    f);
 	json_array_foreach (list, i, o) {
+		const char *arch = get_text(o, "arch", NULL); /* not in older reports */
+
 		(void)fputs("<tr><td>", f);
+		if (*arch && strcmp(arch, "x86_64") != 0) {
+			picture_text(f, arch);
+			(void)fputs(" ", f);
+		}
 		picture_text(f, get_text(o, "syscall", NULL));
 		(void)fputs("(", f);
 		json_array_foreach (get(o, "args", NULL), j, arg) {

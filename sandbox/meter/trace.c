@@ -7,15 +7,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/bpf.h>
-#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
 #include "bpf/meter_abi.h"
+#include "launch/policy_words.h"
 
 static const char *const types[METER_EV_TYPES] = {
 	[METER_EV_FORK] = "fork", [METER_EV_EXEC] = "exec",
@@ -152,13 +151,10 @@ static int unix_of(const struct meter_event_open *o, struct trace_event *ret)
 
 static int denied_of(const struct meter_event_denied *d, struct trace_event *ret)
 {
-	char *name = seccomp_syscall_resolve_num_arch(d->arch, (int)d->ev.arg);
-
-	ret->i386 = d->arch == AUDIT_ARCH_I386;
+	ret->abi = policy_abi(d->arch, d->ev.arg);
 	memcpy(ret->args, d->args, sizeof(ret->args));
-	if (name)
-		ret->text = name;
-	else if (asprintf(&ret->text, "syscall_%u", d->ev.arg) < 0)
+	ret->text = policy_abi_call_name(d->arch, d->ev.arg);
+	if (!ret->text && asprintf(&ret->text, "syscall_%u", d->ev.arg) < 0)
 		ret->text = NULL;
 	return ret->text ? 0 : -ENOMEM;
 }

@@ -29,8 +29,8 @@ struct trace_event {
 	char *text;	  /* exec, open: path; connect, bind: address; denied: the call's name */
 	char **argv;	  /* exec */
 	size_t argc;
-	bool i386; /* denied: a call of that table */
-	bool cut;  /* exec, open: there may be more of the path, exec: of the arguments */
+	const char *abi; /* denied: the call's table, "x86_64", "i386" or "x32"; static */
+	bool cut;	 /* exec, open: there may be more of the path, exec: of the arguments */
 };
 
 struct trace {

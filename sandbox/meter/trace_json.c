@@ -55,8 +55,8 @@ static void put_exec(FILE *f, const struct trace_event *e)
 static void put_denied(FILE *f, const struct trace_event *e)
 {
 	put_text(f, "syscall", e->text);
-	(void)fprintf(f, ",\"arch\":\"%s\",\"number\":%u,\"result\":%" PRId64 ",\"args\":[",
-		      e->i386 ? "i386" : "x86_64", e->arg, (int64_t)e->value);
+	(void)fprintf(f, ",\"arch\":\"%s\",\"number\":%u,\"result\":%" PRId64 ",\"args\":[", e->abi,
+		      e->arg, (int64_t)e->value);
 	for (size_t i = 0; i < 6; i++)
 		(void)fprintf(f, "%s\"0x%" PRIx64 "\"", i ? "," : "", e->args[i]);
 	(void)putc_unlocked(']', f);
@@ -286,7 +286,10 @@ static void get_denied(struct reader *r, const json_t *o, struct trace_event *e)
 	const char *arch = json_string_value(json_object_get(o, "arch")); /* not in older traces */
 
 	e->text = get_text(r, o, "syscall");
-	e->i386 = arch && strcmp(arch, "i386") == 0;
+	e->abi = !arch			     ? "x86_64"
+		 : strcmp(arch, "i386") == 0 ? "i386"
+		 : strcmp(arch, "x32") == 0  ? "x32"
+					     : "x86_64";
 	e->arg = get_u32(r, o, "number");
 	e->value = (uint64_t)get_int(r, o, "result", INT64_MIN, INT64_MAX);
 	if (!json_is_array(a) || json_array_size(a) != 6) {

@@ -34,7 +34,7 @@ struct trace_event;
  *	unthrottle	the quota let go of all; tid is 0
  *	open	(for writing) path, cut; flags of open(2); result: a number or -errno
  *	connect, bind	address; port, 0 of a Unix one; tried, whatever came of it
- *	denied	syscall, number, arch (x86_64, i386), args;
+ *	denied	syscall, number, arch (x86_64, i386, x32), args;
  *		result: -errno, 0 when it was killed for it
  */
 #define TRACE_SCHEMA "cloche.trace/1"

@@ -99,7 +99,9 @@ static void put_open(struct text *t, const struct trace_event *e)
 
 static void put_denied(struct text *t, const struct trace_event *e)
 {
-	put(t, "denied %s%s(", e->i386 ? "i386 " : "", e->text);
+	bool native = strcmp(e->abi, "x86_64") == 0;
+
+	put(t, "denied %s%s%s(", native ? "" : e->abi, native ? "" : " ", e->text);
 	for (size_t i = 0; i < 6; i++)
 		put(t, "%s0x%" PRIx64, i ? ", " : "", e->args[i]);
 	put(t, ")");

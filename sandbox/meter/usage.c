@@ -91,6 +91,7 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	}
 	ret->killed_arch = end->epoch == epoch ? end->killed_arch : 0;
 	ret->killed_call = end->killed_call;
+	ret->killed_foreign = meter_foreign(ret->killed_arch, ret->killed_call);
 	for (int i = 0; i < 6; i++)
 		ret->killed_args[i] = end->killed_args[i];
 	ret->policy_kills = b->policy_kills - a->policy_kills;

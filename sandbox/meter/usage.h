@@ -49,6 +49,7 @@ struct meter_usage {
 	uint64_t lost;
 	uint32_t killed_arch; /* of the call that the policy answered with SIGSYS; 0: none */
 	uint32_t killed_call;
+	bool killed_foreign; /* ... which is of a table that no policy lets pass: i386's or x32's */
 	uint64_t killed_args[6];
 	uint64_t policy_kills; /* such calls; the one above is the last */
 	bool listened;	       /* its policy has a listener; the next two are known */

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "launch/launcher.h"
+#include "launch/policy_words.h"
 #include "launch/spec.h"
 #include "meter/prices.h"
 #include "pool/invocation.h"
@@ -52,14 +53,29 @@ static json_t *killed_for(const struct invocation *inv)
 {
 	uint32_t arch = inv->metered.why ? 0 : inv->metered.usage.killed_arch;
 	uint32_t nr = inv->metered.usage.killed_call;
-	cleanup_free char *name = arch ? seccomp_syscall_resolve_num_arch(arch, (int)nr) : NULL;
-	const char *of = arch == AUDIT_ARCH_I386 ? " of i386" : "";
+	cleanup_free char *name = arch ? policy_abi_call_name(arch, nr) : NULL;
 
 	if (!arch)
 		return json_string("the policy killed it for a denied system call");
+	if (inv->metered.usage.killed_foreign)
+		return json_sprintf(
+			"the policy killed it for calling %s of %s: it is a 32-bit program "
+			"or makes such a program's calls, and only those of x86_64 reach "
+			"the kernel",
+			name ? name : "a number", policy_abi(arch, nr));
 	if (!name)
-		return json_sprintf("the policy killed it for system call %u%s", nr, of);
-	return json_sprintf("the policy killed it for calling %s%s", name, of);
+		return json_sprintf("the policy killed it for system call %u", nr);
+	return json_sprintf("the policy killed it for calling %s", name);
+}
+
+/* Without the meter one SIGSYS looks like another, unless the policy guards it. */
+static json_t *died_of_sigsys(const struct invocation *inv)
+{
+	if (!inv->metered.why || !WIFSIGNALED(inv->status) || WTERMSIG(inv->status) != SIGSYS)
+		return NULL;
+	return json_string(
+		"it sent itself SIGSYS, or made a call of i386 or x32, as 32-bit programs "
+		"do, for which every policy kills; the BPF meter would tell");
 }
 
 /* What it met on its way to an end of its own. */
@@ -79,6 +95,7 @@ static json_t *met_limits(const struct invocation *inv)
 static json_t *message(const struct invocation *inv, const struct spec *spec)
 {
 	char buf[160];
+	json_t *sigsys;
 
 	switch (inv->verdict) {
 	case VERDICT_LAUNCH_ERROR:
@@ -109,8 +126,10 @@ static json_t *message(const struct invocation *inv, const struct spec *spec)
 		return killed_for(inv);
 	case VERDICT_CANCELLED:
 		return json_string("the caller asked for the end");
-	case VERDICT_ERROR:
 	case VERDICT_SIGNAL:
+		sigsys = died_of_sigsys(inv);
+		return sigsys ? sigsys : met_limits(inv);
+	case VERDICT_ERROR:
 		return met_limits(inv);
 	default:
 		return json_null();
@@ -156,24 +175,26 @@ static const struct meter_usage *metered(const struct invocation *inv)
 static json_t *denied_one(uint32_t arch, uint32_t nr, const uint64_t args[6], uint64_t count,
 			  const char *answer)
 {
-	cleanup_free char *name = seccomp_syscall_resolve_num_arch(arch, (int)nr);
+	cleanup_free char *name = policy_abi_call_name(arch, nr);
 	json_t *list = json_array();
 
 	for (int a = 0; a < 6; a++)
 		json_array_append_new(list, json_sprintf("0x%" PRIx64, args[a]));
-	return json_pack("{s:o, s:o, s:I, s:s}", "syscall",
-			 name ? json_string(name) : json_sprintf("%u", nr), "args", list, "count",
-			 (json_int_t)count, "errno", answer);
+	return json_pack("{s:o, s:s, s:o, s:I, s:s}", "syscall",
+			 name ? json_string(name) : json_sprintf("%u", nr), "arch",
+			 policy_abi(arch, nr), "args", list, "count", (json_int_t)count, "errno",
+			 answer);
 }
 
-/* Where the policy has answered a call with SIGSYS. Under one that never does, whoever sends itself
- * such a signal has only sent itself a signal. */
+/* Where the policy has answered a call with SIGSYS. Under one that never does to native calls,
+ * whoever sends itself such a signal has only sent itself a signal. */
 static const struct meter_usage *policy_kills(const struct report *r)
 {
 	const struct meter_usage *m = metered(r->inv);
 
-	return m && m->policy_kills && m->killed_arch && r->ctx && r->ctx->plan.policy.kills ? m
-											     : NULL;
+	if (!m || !m->policy_kills || !m->killed_arch || !r->ctx)
+		return NULL;
+	return r->ctx->plan.policy.kills || m->killed_foreign ? m : NULL;
 }
 
 static json_t *denied(const struct report *r)

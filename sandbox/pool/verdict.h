@@ -36,8 +36,9 @@ struct ending {
 	bool main_policy;     /* the policy killed the function's own process */
 	uint64_t oom_kills;   /* in the whole context; UINT64_MAX: not known */
 	uint64_t pids_denied; /* forks refused by the limit; as above */
-	bool policy_kills;    /* the policy has calls that it kills for */
-	uint64_t refused;     /* processes killed for too many locks or connections */
+	bool policy_kills; /* the policy has calls that it kills for, or killed for one of another
+			      architecture, as every policy does */
+	uint64_t refused;  /* processes killed for too many locks or connections */
 
 	/* how the function's own process, the one that was started, ended */
 	bool ran;   /* it came to its command */

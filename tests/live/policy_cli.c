@@ -48,7 +48,7 @@ Test(policy_test_cli, says_what_is_not_as_expected_and_why)
 	cr_expect_str_eq(
 		run.out,
 		"standard input:3: clone(0x20000): expected ALLOW, found EPERM, by: default\n"
-		"standard input:3: i386:read: expected ALLOW, found ENOSYS, by: ABI\n"
+		"standard input:3: i386:read: expected ALLOW, found KILL_PROCESS, by: ABI\n"
 		"default: 2 of 5 calls not as expected\n");
 	cr_expect_str_eq(run.err, "");
 }

@@ -77,9 +77,10 @@ static void fill(struct trace *t)
 				      .family = AF_INET,
 				      .port = 80,
 				      .addr = { 10, 0, 0, 1 } };
-	struct meter_event_denied d = {
-		.ev = plain(170, METER_EV_DENIED, 10, 165, (uint64_t)-EPERM), .args = { 0xdead, 2 }
-	};
+	struct meter_event_denied d = { .ev = plain(170, METER_EV_DENIED, 10, 165,
+						    (uint64_t)-EPERM),
+					.arch = 0xc000003e,
+					.args = { 0xdead, 2 } };
 
 	*t = (struct trace){ .ended = true,
 			     .begin_ns = 100 * US,
