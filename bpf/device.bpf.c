@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which devices a function may open: those of the minimal /dev and no others. Attached once to the
- * parent cgroup of all contexts, so that every leaf below it is under it from its first moment.
+ * Which devices a function may open: those of the minimal /dev and no others; of terminals those
+ * whose names and modes let it, which are the caller's and its own. Attached once to the parent
+ * cgroup of all contexts, so that every leaf below it is under it from its first moment. The name
+ * of the program tells one version from another (sandbox/launch/layout.c): raise its number with
+ * every change.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
 SEC("cgroup/dev")
-int device_allow(struct bpf_cgroup_dev_ctx *ctx)
+int device_allow_2(struct bpf_cgroup_dev_ctx *ctx)
 {
 	/* Read before any branch: the verifier refuses a context pointer that clang has moved. */
 	__u32 type = *(volatile __u32 *)&ctx->access_type & 0xffff;
@@ -18,7 +21,9 @@ int device_allow(struct bpf_cgroup_dev_ctx *ctx)
 		return 0;
 	if (major == 1) /* null, zero, full, random, urandom */
 		return minor == 3 || minor == 5 || minor == 7 || minor == 8 || minor == 9;
-	return major == 5 && minor == 0; /* tty */
+	if (major == 5) /* tty, ptmx */
+		return minor == 0 || minor == 2;
+	return major >= 136 && major <= 143; /* /dev/pts (UNIX98_PTY_SLAVE_MAJOR) */
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -221,7 +221,8 @@ static int open_streams(struct run *run, struct cloche_err *err)
 	const struct run_options *opt = run->opt;
 	const int given[3] = { STDIN_FILENO, opt->out_fd >= 0 ? opt->out_fd : STDOUT_FILENO,
 			       opt->err_fd >= 0 ? opt->err_fd : STDERR_FILENO };
-	int r = stdio_open(&run->stdio, given, opt->spec.output_bytes, err);
+	int r = stdio_open(&run->stdio, given, opt->spec.output_bytes,
+			   opt->spec.fsize_bytes != UINT64_MAX, err);
 
 	if (r < 0) {
 		try_be_silent();
@@ -282,6 +283,9 @@ static int create(struct run *run, struct cloche_err *err)
 		(void)context_destroy(&run->launcher, &run->ctx, NULL);
 		return r;
 	}
+	stdio_try_give_names(&run->stdio, run->launcher.run_fd, run->ctx.plan.uid);
+	memcpy(run->ctx.plan.streams, run->stdio.inside, sizeof(run->stdio.inside));
+	keep_streams(run);
 	run->have_context = true;
 	run->rc.start = "cold";
 	run->rc.invocation = 0;
@@ -384,7 +388,6 @@ static int run_all(struct run *run, int64_t started_ns)
 		return EXIT_LAUNCH;
 	}
 	open_report(run);
-	keep_streams(run);
 	for (unsigned i = 0; i < run->opt->repeat; i++) {
 		int s = run_one(run, i == 0 ? started_ns : clock_now_ns());
 
@@ -405,7 +408,7 @@ int run_execute(const struct run_options *opt, int64_t started_ns)
 			   .io = { .cancel_fd = -1, .metering = &run.metering },
 			   .rc = { .start = "cold", .reuse = opt->repeat > 1 ? "context" : "none" },
 			   .how = { .single = opt->repeat == 1 },
-			   .stdio = { .far = { -1, -1, -1 } },
+			   .stdio = { .far = { -1, -1, -1 }, .names = STREAM_NAMES_NONE },
 			   .trace = { .store = -1 },
 			   .report_fd = -1 };
 	int *const fds[] = { &run.io.cancel_fd, &run.report_fd };

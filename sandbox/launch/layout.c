@@ -195,11 +195,18 @@ static int discover(int run_fd, struct layout *ret, struct cloche_err *err)
 	return save(run_fd, &p, err);
 }
 
+/* Ours, and of this version: the cgroup outlives an update of this program. */
 static bool filter_attached(const struct layout *l)
 {
-	__u32 ids[8], n = 8;
+	struct bpf_prog_info info = { 0 };
+	__u32 ids[8], n = 8, size = sizeof(info);
+	cleanup_fd int fd = -1;
 
-	return bpf_prog_query(l->v2, BPF_CGROUP_DEVICE, 0, NULL, ids, &n) == 0 && n > 0;
+	if (bpf_prog_query(l->v2, BPF_CGROUP_DEVICE, 0, NULL, ids, &n) < 0 || n == 0)
+		return false;
+	fd = bpf_prog_get_fd_by_id(ids[0]);
+	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+	       strcmp(info.name, "device_allow_2") == 0;
 }
 
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
@@ -218,7 +225,7 @@ static int attach_filter(const struct layout *l, struct cloche_err *err)
 		r = cloche_err_sys(err, errno,
 				   "load the device filter; bpf(2) must be possible for "
 				   "root");
-	else if (bpf_prog_attach(bpf_program__fd(skel->progs.device_allow), l->v2,
+	else if (bpf_prog_attach(bpf_program__fd(skel->progs.device_allow_2), l->v2,
 				 BPF_CGROUP_DEVICE, 0) < 0)
 		r = cloche_err_sys(err, errno, "attach the device filter to the cgroup");
 	device_bpf__destroy(skel);
@@ -245,6 +252,10 @@ int layout_open(int run_fd, struct layout *ret, struct cloche_err *err)
 	if (filter_attached(ret))
 		return 0;
 	r = attach_filter(ret, err);
+	if (r == 0 && !filter_attached(ret))
+		r = cloche_err_set(err, EIO,
+				   "the device filter is not at the cgroup where it was "
+				   "attached");
 	if (r < 0)
 		layout_close(ret);
 	return r;

@@ -31,8 +31,12 @@ static bool is_bridged(const struct stdio *s, int i)
 		return true;
 	if (i == 0)
 		return s->limit != UINT64_MAX && anybody_writes(&s->kinds[0]);
-	return s->limit != UINT64_MAX ||
-	       (i == 2 && s->kinds[i].kind == STREAM_PIPE && s->kinds[i].writes);
+	if (s->limit != UINT64_MAX)
+		return true;
+	if (!s->kinds[i].writes)
+		return false;
+	return (i == 2 && s->kinds[i].kind == STREAM_PIPE) ||
+	       (!s->files && s->kinds[i].kind == STREAM_FILE && !s->kinds[i].reads);
 }
 
 static int build(struct stdio *s, int i, struct cloche_err *err)
@@ -101,12 +105,15 @@ static int give(struct stdio *s, int i, struct cloche_err *err)
 	return is_bridged(s, i) ? build(s, i, err) : 0;
 }
 
-int stdio_open(struct stdio *ret, const int given[3], uint64_t limit, struct cloche_err *err)
+int stdio_open(struct stdio *ret, const int given[3], uint64_t limit, bool files,
+	       struct cloche_err *err)
 {
 	struct stdio s = { .inside = { -1, -1, -1 },
 			   .far = { -1, -1, -1 },
 			   .again = -1,
-			   .limit = limit ? limit : UINT64_MAX };
+			   .names = STREAM_NAMES_NONE,
+			   .limit = limit ? limit : UINT64_MAX,
+			   .files = files };
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < 3; i++) {
@@ -122,8 +129,51 @@ int stdio_open(struct stdio *ret, const int given[3], uint64_t limit, struct clo
 	return r;
 }
 
+/* What others may read and not write opens by itself, and for reading only. */
+static bool wants_name(const struct stdio *s)
+{
+	const struct stream *k = &s->kinds[0];
+
+	return k->kind == STREAM_FILE && k->reads && !k->writes && !s->bridges[0] &&
+	       (!(k->st.st_mode & S_IROTH) || k->st.st_mode & S_IWOTH);
+}
+
+static void try_name_input(struct stdio *s, int run_fd, uid_t id)
+{
+	int fd;
+
+	if (s->named) {
+		fd_close(&s->inside[0]);
+		s->inside[0] = s->given[0] == 0 ? -1 : s->given[0];
+		s->owned &= ~1U;
+		s->again = -1;
+		s->named = false;
+	}
+	if (!wants_name(s))
+		return;
+	fd = stream_names_open_input(run_fd, s->given[0], &s->kinds[0].st, id);
+	if (fd < 0)
+		return;
+	s->inside[0] = fd;
+	s->owned |= 1;
+	s->again = s->given[0];
+	s->named = true;
+}
+
+void stdio_try_give_names(struct stdio *s, int run_fd, uid_t id)
+{
+	int fds[3];
+
+	stream_names_take_back(&s->names);
+	try_name_input(s, run_fd, id);
+	for (int i = 0; i < 3; i++)
+		fds[i] = s->inside[i] >= 0 ? s->inside[i] : i;
+	stream_names_try_give(run_fd, id, fds, &s->names);
+}
+
 void stdio_close(struct stdio *s)
 {
+	stream_names_take_back(&s->names);
 	for (int i = 0; i < 3; i++) {
 		free(s->bridges[i]);
 		s->bridges[i] = NULL;
@@ -171,12 +221,13 @@ bool stdio_mid_line(const struct stdio *s)
 {
 	const struct bridge *b = s->bridges[2];
 
+	/* Whoever wrote it. */
+	if (s->kinds[2].kind == STREAM_FILE)
+		return file_mid_line(s->given[2], &s->kinds[2]);
 	/* Shared with standard output: nothing else has its descriptor for a writer. */
 	if (!b && s->bridges[1] && s->inside[2] == s->inside[1])
 		b = s->bridges[1];
 	if (b)
 		return b->mid_line;
-	if (s->kinds[2].kind == STREAM_DEVICE)
-		return false;
-	return s->kinds[2].kind != STREAM_FILE || file_mid_line(s->given[2], &s->kinds[2]);
+	return s->kinds[2].kind != STREAM_DEVICE;
 }

@@ -70,7 +70,8 @@ Test(escape_reuse, names_of_sockets)
 /* A lock by a stream is everybody's who has the stream. The caller's own stays. */
 Test(escape_reuse, locks_on_streams)
 {
-	static const char script[] = "exec >out\n"
+	/* Read and write: else it would be copied. */
+	static const char script[] = "exec 1<>out\n"
 				     "$CLOCHE run -q -- sh -c 'flock -n -x 1 && echo locked'\n"
 				     "flock -n out echo free >&2 || echo held >&2\n"
 				     "flock -n -x 1\n"

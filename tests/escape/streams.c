@@ -12,6 +12,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -27,6 +28,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -363,6 +365,107 @@ Test(escape_streams, nothing_is_passed_by_a_socket)
 	cr_expect_str_eq(text, "ENOTSOCK\n");
 	(void)close(s[0]);
 	(void)close(s[1]);
+}
+
+/* ---- names ---- */
+
+/* They are in tests/live/stream_names.c, in all ways; here, what an owner could do beside. */
+Test(escape_streams, nobody_is_made_the_owner_of_a_stream)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_fd int said = file_of(""), in = -1, out = -1;
+	char path[512];
+	int p[2], q[2];
+	struct stat was, now;
+
+	in = open(tmpdir_path(path, dir, "file"), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+	out = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	cr_assert(pipe2(p, O_CLOEXEC) == 0 && pipe2(q, O_CLOEXEC) == 0 && fstat(in, &was) == 0);
+	cr_expect_eq(RUN_WITH(in, said, out, "-q", STREAMS, "own"), 0);
+	cr_expect(fstat(in, &now) == 0 && now.st_mode == was.st_mode &&
+		  now.st_mtim.tv_nsec == was.st_mtim.tv_nsec);
+	cr_expect_eq(RUN_WITH(p[0], said, q[1], "-q", STREAMS, "own"), 0);
+	cr_expect_str_eq(text_of(said), "nothing\nnothing\n");
+	for (int i = 0; i < 2; i++) {
+		(void)close(p[i]);
+		(void)close(q[i]);
+	}
+}
+
+/* What is appended to a log is all that is done to it, and nobody reads what is in it. */
+Test(escape_streams, one_file_as_input_and_output)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_fd int in = -1, out = -1, said = file_of("");
+	char path[512];
+
+	out = open(tmpdir_path(path, dir, "log"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+	cr_assert(out >= 0 && fchmod(out, 0666) == 0 && write(out, "before\n", 7) == 7);
+	cr_expect_eq(RUN_WITH(-1, out, said, "-q", "--", "sh", "-c",
+			      "cat /dev/stdout >&2; true >/dev/stdout; true 1<>/dev/stdout; :"),
+		     0);
+	in = open(path, O_RDONLY | O_CLOEXEC);
+	cr_expect_eq(RUN_WITH(in, out, said, "-q", "--", "sh", "-c",
+			      "true >/dev/stdin; true >/dev/stdout; echo in >&0; echo out"),
+		     0);
+	cr_expect_null(strstr(text_of(said), "before"), "%s", text_of(said));
+	cr_expect_str_eq(text_of(in), "before\nout\n");
+}
+
+/* By the function's number and group, when it is gone. */
+static int as_function(const int fds[2])
+{
+	char path[40];
+
+	for (uid_t id = 1900000000; id < 1900000004; id++)
+		for (int i = 0; i < 4; i++) {
+			pid_t pid = fork();
+
+			(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[i % 2]);
+			if (pid == 0) {
+				if (setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0 ||
+				    setresuid(id, id, id) < 0 || prctl(PR_SET_DUMPABLE, 1) < 0)
+					_exit(99);
+				_exit(open(path, (i < 2 ? O_RDONLY : O_WRONLY) | O_NONBLOCK |
+							 O_CLOEXEC) < 0
+					      ? errno
+					      : 0);
+			}
+			if (end_of(pid) != EACCES)
+				return -1;
+		}
+	return 0;
+}
+
+Test(escape_streams, a_name_ends_with_the_run)
+{
+	int p[2], q[2];
+
+	cr_assert(pipe2(p, O_CLOEXEC) == 0 && pipe2(q, O_CLOEXEC) == 0);
+	cr_expect_eq(RUN_WITH(p[0], q[1], -1, "-q", "--", "true"), 0);
+	cr_expect_eq(as_function(p), 0);
+	cr_expect_eq(as_function(q), 0);
+	for (int i = 0; i < 2; i++) {
+		(void)close(p[i]);
+		(void)close(q[i]);
+	}
+}
+
+/* The caller's session has it; one that no session has does not open at all. */
+Test(escape_streams, a_terminal_is_not_taken_by_its_name)
+{
+	struct terminal_pair t = terminal_open();
+	cleanup_fd int said = file_of("");
+	const int fds[3] = { t.slave, said, -1 };
+	pid_t session;
+
+	cr_expect_eq(RUN_WITH(t.slave, said, -1, "-q", STREAMS, "take-terminal"), 0);
+	cr_expect_lt(ioctl(t.slave, TIOCGSID, &session), 0);
+	cr_expect_eq(run_on_terminal(&t, fds,
+				     (const char *const[]){ "-q", STREAMS, "take-terminal", NULL }),
+		     0);
+	cr_expect_str_eq(text_of(said), "EACCES\nENXIO\n");
+	terminal_close(&t);
 }
 
 /* ---- terminals ---- */

@@ -5,12 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -42,6 +44,71 @@ static int word_reopen_input(const char *arg)
 	int fd = open("/proc/self/fd/0", O_WRONLY);
 
 	return say(fd < 0 ? fd : write(fd, "x", 1));
+}
+
+static const struct {
+	const char *name;
+	int flags;
+} ways[] = {
+	{ "r", O_RDONLY },
+	{ "w", O_WRONLY },
+	{ "rw", O_RDWR },
+	{ "trunc", O_WRONLY | O_TRUNC },
+	{ "append", O_WRONLY | O_APPEND },
+};
+
+/* Stream ARG, opened by each of its names in each way, a line for each name; to standard error, or
+ * output where that is the one. */
+static int word_ways(const char *arg)
+{
+	static const char *const names[] = { "/dev/stdin", "/dev/stdout", "/dev/stderr" };
+	int n = atoi(arg), to = n == 2 ? 1 : 2;
+	char fd[32], self[32];
+	const char *const all[] = { names[n], fd, self };
+
+	(void)snprintf(fd, sizeof(fd), "/dev/fd/%d", n);
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", n);
+	for (size_t i = 0; i < 3; i++)
+		for (size_t j = 0; j < sizeof(ways) / sizeof(ways[0]); j++) {
+			int got = open(all[i], ways[j].flags | O_NONBLOCK | O_NOCTTY);
+
+			dprintf(to, "%s %s%s", ways[j].name,
+				got < 0 ? strerrorname_np(errno) : "done",
+				j + 1 == sizeof(ways) / sizeof(ways[0]) ? "\n" : ", ");
+			(void)close(got);
+		}
+	return 0;
+}
+
+/* What an owner could: whether any of it was done to one of the streams. */
+static int word_own(const char *arg)
+{
+	static const struct timespec then[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	bool any = false;
+
+	for (int i = 0; i < 3; i++) {
+		char path[32];
+		struct stat st;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", i);
+		any |= fchmod(i, 0666) == 0 || chmod(path, 0666) == 0;
+		any |= fstat(i, &st) == 0 && fchown(i, st.st_uid, 1000) == 0;
+		any |= futimens(i, then) == 0 || utimensat(AT_FDCWD, path, then, 0) == 0;
+		any |= truncate(path, 0) == 0;
+	}
+	puts(any ? "done" : "nothing");
+	return 0;
+}
+
+/* The terminal that is standard input, by its name and without O_NOCTTY: whether it is this
+ * session's then. */
+static int word_take_terminal(const char *arg)
+{
+	int fd = open("/dev/stdin", O_RDWR);
+
+	if (fd < 0)
+		return say(fd);
+	return say(ioctl(fd, TIOCSCTTY, 0) < 0 ? open("/dev/tty", O_RDWR | O_NOCTTY) : 0);
 }
 
 /* Everything of a terminal that whoever has it may change; then sleeps ARG seconds. */
@@ -104,6 +171,9 @@ static const struct {
 } words[] = {
 	{ "write-input", word_write_input },
 	{ "reopen-input", word_reopen_input },
+	{ "ways", word_ways },
+	{ "own", word_own },
+	{ "take-terminal", word_take_terminal },
 	{ "mess", word_mess },
 	{ "controlling", word_controlling },
 	{ "pass", word_pass },

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -109,4 +110,17 @@ void terminal_close(struct terminal_pair *t)
 void pair_open(int ret[2])
 {
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret), 0);
+}
+
+int run_on_terminal(const struct terminal_pair *t, const int fds[3], const char *const args[])
+{
+	pid_t pid = fork();
+
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		if (setsid() < 0 || ioctl(t->slave, TIOCSCTTY, 0) < 0)
+			_exit(99);
+		_exit(end_of(start(fds, args)));
+	}
+	return end_of(pid);
 }

@@ -32,6 +32,9 @@ struct terminal_pair {
 struct terminal_pair terminal_open(void);
 void terminal_close(struct terminal_pair *t);
 
+/* A run by a session whose controlling terminal it is, to the end of both. */
+int run_on_terminal(const struct terminal_pair *t, const int fds[3], const char *const args[]);
+
 /* Of Unix stream sockets. */
 void pair_open(int ret[2]);
 
