@@ -19,7 +19,7 @@ int inside_open(int root, const char *path, int flags)
 
 /* One name in a directory that was walked to. Who made it meanwhile is no matter: what is opened
  * is no link. */
-static int make(int dir, const char *name, bool is_dir)
+int inside_make_one(int dir, const char *name, bool is_dir)
 {
 	int fd;
 
@@ -35,7 +35,10 @@ static int make(int dir, const char *name, bool is_dir)
 	return fd < 0 ? -errno : fd;
 }
 
-int inside_make(int root, const char *path, bool is_dir)
+enum missing { MAKE_FILE, MAKE_DIR, STOP };
+
+/* What is at path; or what was made there; or the directory in which its next name is missing. */
+static int walk(int root, const char *path, enum missing missing)
 {
 	cleanup_fd int dir = inside_open(root, "/", O_PATH | O_DIRECTORY);
 	size_t len = strlen(path), end;
@@ -57,8 +60,10 @@ int inside_make(int root, const char *path, bool is_dir)
 		name[end] = '\0';
 		/* From the root anew: a link on the way may be absolute. */
 		fd = inside_open(root, way, O_PATH | (last ? 0 : O_DIRECTORY));
+		if (fd == -ENOENT && missing == STOP)
+			break;
 		if (fd == -ENOENT)
-			fd = make(dir, name, !last || is_dir);
+			fd = inside_make_one(dir, name, !last || missing == MAKE_DIR);
 		if (fd < 0)
 			return fd;
 		name[end] = after;
@@ -67,4 +72,14 @@ int inside_make(int root, const char *path, bool is_dir)
 		dir = fd;
 	}
 	return TAKE_FD(dir);
+}
+
+int inside_make(int root, const char *path, bool is_dir)
+{
+	return walk(root, path, is_dir ? MAKE_DIR : MAKE_FILE);
+}
+
+int inside_nearest(int root, const char *path)
+{
+	return walk(root, path, STOP);
 }

@@ -23,4 +23,10 @@ int inside_open(int root, const char *path, int flags);
  * with the directories on the way. A link that leads to nothing is -EEXIST. */
 int inside_make(int root, const char *path, bool is_dir);
 
+/* The last directory on the way to path that is there, O_PATH. */
+int inside_nearest(int root, const char *path);
+
+/* A new name in a directory that was walked to, O_PATH; no link is followed. */
+int inside_make_one(int dir, const char *name, bool is_dir);
+
 #endif

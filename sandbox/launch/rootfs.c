@@ -74,8 +74,8 @@ static int clone_tree(const char *option, const char *path, uint64_t attributes,
 /* Whether a mount point at dst is there in the template or can be made in one of its parts. */
 static bool has_place(const char *dst)
 {
-	static const char *const standing[] = { "/tmp", "/usr", "/etc",	 "/dev",
-						"/sys", "/bin", "/sbin", "/lib" };
+	static const char *const standing[] = { "/tmp", "/usr", "/etc",	 "/dev", "/sys",
+						"/var", "/bin", "/sbin", "/lib" };
 
 	for (size_t i = 0; i < sizeof(standing) / sizeof(standing[0]); i++)
 		if (rootfs_is_below(dst, standing[i]))

@@ -12,9 +12,9 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/inside.h"
+#include "launch/place.h"
 #include "launch/rootfs_places.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -29,10 +29,6 @@
 #define STAGE "/mnt"
 
 #define DIR_FLAGS (O_PATH | O_DIRECTORY)
-
-/* Of a root that is an image or a directory: covered as far as there is nothing in them there. */
-static const char *const tree_empty[ROOTFS_EMPTY_N] = { "/mnt",	 "/opt", "/run",   "/home",
-							"/root", "/srv", "/media", "/var/task" };
 
 /* ---- mounts by descriptor ---- */
 
@@ -124,16 +120,6 @@ static int carry(const char *name, const char *stage, struct cloche_err *err)
 	return 0;
 }
 
-static int make_var_dirs(int var, struct cloche_err *err)
-{
-	static const char *const dirs[] = { "task", "tmp" };
-
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		if (mkdirat(var, dirs[i], 0755) < 0)
-			return cloche_err_sys(err, errno, "make '/var/%s'", dirs[i]);
-	return 0;
-}
-
 /*
  * A root of its own: a tmpfs with the template's top level in it, on which mount points for binds
  * can be made. Links are read from the template, where they are as on the host. Nobody else can
@@ -141,9 +127,8 @@ static int make_var_dirs(int var, struct cloche_err *err)
  */
 static int stage_own(struct cloche_err *err)
 {
-	static const char *const carried[] = { "usr",  "etc", "dev",   "sys",	"bin",
+	static const char *const carried[] = { "usr",  "etc", "dev",   "sys",	"var",	 "bin",
 					       "sbin", "lib", "lib32", "lib64", "libx32" };
-	cleanup_fd int var = -1;
 	char to[48];
 	int r;
 
@@ -159,8 +144,7 @@ static int stage_own(struct cloche_err *err)
 	}
 	if (mkdir(STAGE "/proc", 0755) < 0 || mkdir(STAGE "/tmp", 0755) < 0)
 		return cloche_err_sys(err, errno, "make '/proc' and '/tmp'");
-	var = open(STAGE "/var", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return var < 0 ? cloche_err_sys(err, errno, "open '/var'") : make_var_dirs(var, err);
+	return 0;
 }
 
 /* A tree of the template into the root at tree; its root there. */
@@ -303,87 +287,48 @@ static int mount_proc(struct rooted *at, struct cloche_err *err)
 
 /* ---- binds ---- */
 
-/* A directory with no more than "." and ".." in it, which are what getdents64(2) gives first. */
-static bool is_empty(int root, const char *dir)
+static int no_place(int code, const char *dst, struct cloche_err *err)
 {
-	cleanup_fd int fd = inside_open(root, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-	_Alignas(struct dirent64) char entries[512];
-	long n, count = 0;
-
-	if (fd < 0)
-		return false;
-	n = syscall(SYS_getdents64, fd, entries, sizeof(entries));
-	for (long at = 0; at < n; count++)
-		at += ((const struct dirent64 *)(entries + at))->d_reclen;
-	return n >= 0 && count <= 2;
-}
-
-static bool exists(int root, const char *path, int *ret_code)
-{
-	cleanup_fd int fd = inside_open(root, path, O_PATH);
-
-	*ret_code = fd < 0 ? -fd : 0;
-	return fd >= 0;
-}
-
-/* Before the first bind is mounted: a cover would hide it. */
-static int cover_empty(const struct rootfs *fs, int root, int covers[ROOTFS_EMPTY_N],
-		       struct cloche_err *err)
-{
-	const char *const *dirs = fs->tree < 0 ? rootfs_empty : tree_empty;
-
-	for (size_t n = 0; n < fs->n_binds; n++) {
-		const char *dst = fs->binds[n].dst;
-		size_t i = 0;
-		int code;
-
-		while (i < ROOTFS_EMPTY_N && !rootfs_is_below(dst, dirs[i]))
-			i++;
-		if (i == ROOTFS_EMPTY_N || covers[i] >= 0 || exists(root, dst, &code) ||
-		    (fs->tree >= 0 && !is_empty(root, dirs[i])))
-			continue;
-		if (code != ENOENT)
-			return cloche_err_sys(err, code, "--bind: look for '%s' inside", dst);
-		covers[i] = mount_at(root, dirs[i] + 1, "tmpfs", "size=1M,mode=755",
-				     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
-		if (covers[i] < 0)
-			return covers[i];
-		if (strcmp(dirs[i], "/var") == 0 && make_var_dirs(covers[i], err) < 0)
-			return -err->code;
-	}
-	return 0;
-}
-
-static int seal_covers(int covers[ROOTFS_EMPTY_N], struct cloche_err *err)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < ROOTFS_EMPTY_N; i++) {
-		if (r == 0 && covers[i] >= 0)
-			r = make_read_only(covers[i]);
-		if (r < 0 && !err->code)
-			(void)cloche_err_sys(err, -r, "make '%s' read-only", rootfs_empty[i]);
-		fd_close(&covers[i]);
-	}
-	return r;
-}
-
-static int mount_bind(int tree, const struct rootfs_bind *b, int root, struct cloche_err *err)
-{
-	cleanup_fd int at = inside_make(root, b->dst, b->is_dir);
-	int r;
-
-	if (at == -EROFS)
-		return cloche_err_sys(err, EROFS,
+	switch (code) {
+	case EROFS:
+		return cloche_err_sys(err, code,
 				      "--bind: make '%s' inside (choose a place below /opt, /mnt, "
 				      "/srv, /home or /tmp)",
-				      b->dst);
-	if (at == -ELOOP || at == -EEXIST)
+				      dst);
+	case ELOOP:
+	case EEXIST:
 		return cloche_err_sys(
-			err, -at, "--bind: '%s' leads through a link that is not followed", b->dst);
+			err, code, "--bind: '%s' leads through a link that is not followed", dst);
+	case E2BIG:
+		return cloche_err_set(err, code,
+				      "--bind: no room for '%s': the directory that it would be "
+				      "new in has more than %d entries; choose another place",
+				      dst, PLACE_ENTRIES_MAX);
+	case EMFILE:
+		return cloche_err_set(err, code,
+				      "--bind: no room for '%s': binds need new places in more "
+				      "than %d directories; bind a directory that holds them",
+				      dst, PLACES_MAX);
+	default:
+		return cloche_err_sys(err, code, "--bind: make '%s' inside", dst);
+	}
+}
+
+static int mount_bind(struct places *places, const struct rootfs_bind *b, int root,
+		      struct cloche_err *err)
+{
+	cleanup_fd int at = place_make(places, root, b->dst, b->is_dir);
+	struct stat st;
+	int r;
+
 	if (at < 0)
-		return cloche_err_sys(err, -at, "--bind: make '%s' inside (openat2)", b->dst);
-	r = place(tree, at);
+		return no_place(-at, b->dst, err);
+	if (fstat(at, &st) == 0 && S_ISDIR(st.st_mode) != b->is_dir)
+		return cloche_err_set(err, ENOTDIR,
+				      "--bind: '%s' is a %s inside, and what is bound is none; "
+				      "choose another place",
+				      b->dst, b->is_dir ? "file" : "directory");
+	r = place(b->tree, at);
 	return r < 0 ? cloche_err_sys(err, -r, "--bind: mount '%s' inside (move_mount)", b->dst)
 		     : 0;
 }
@@ -394,27 +339,19 @@ static bool in_scratch(const struct rootfs_bind *b)
 	return rootfs_is_below(b->dst, "/tmp") || rootfs_is_below(b->dst, "/dev/shm");
 }
 
-static int mount_binds(const struct rootfs *fs, int root, bool scratch, struct cloche_err *err)
+static int mount_binds(const struct rootfs *fs, const struct rooted *at, bool scratch,
+		       struct cloche_err *err)
 {
-	int r = 0;
+	struct places places = { .keep = { at->dev, at->sys } };
+	int r = 0, sealed;
 
 	for (size_t i = 0; r == 0 && i < fs->n_binds; i++)
 		if (in_scratch(&fs->binds[i]) == scratch)
-			r = mount_bind(fs->binds[i].tree, &fs->binds[i], root, err);
+			r = mount_bind(&places, &fs->binds[i], at->root, err);
+	sealed = places_seal(&places);
+	if (r == 0 && sealed < 0)
+		r = cloche_err_sys(err, -sealed, "make the places of binds read-only (fsconfig)");
 	return r;
-}
-
-static int mount_covered_binds(const struct rootfs *fs, int root, struct cloche_err *err)
-{
-	int covers[ROOTFS_EMPTY_N], r = 0, sealed;
-
-	memset(covers, -1, sizeof(covers));
-	if (!fs->own_root || fs->tree >= 0)
-		r = cover_empty(fs, root, covers, err);
-	if (r == 0)
-		r = mount_binds(fs, root, false, err);
-	sealed = seal_covers(covers, err);
-	return r < 0 ? r : sealed;
 }
 
 /* ---- */
@@ -449,13 +386,13 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 	*ret = ROOTED_NONE;
 	r = enter_stage(fs, own, ret, err);
 	if (r == 0)
-		r = mount_covered_binds(fs, ret->root, err);
+		r = mount_binds(fs, ret, false, err);
 	if (r == 0)
 		r = mount_proc(ret, err);
 	if (r == 0)
 		r = mount_scratch(fs, ret, err);
 	if (r == 0)
-		r = mount_binds(fs, ret->root, true, err);
+		r = mount_binds(fs, ret, true, err);
 	if (r == 0 && own) {
 		r = make_read_only(ret->root);
 		if (r < 0)
@@ -523,5 +460,5 @@ int rootfs_renew(struct rootfs *fs, const int cgroups[ROOTFS_CGROUPS], struct ro
 
 	memcpy(fs->cgroups, cgroups, sizeof(fs->cgroups));
 	r = mount_scratch(fs, at, err);
-	return r == 0 ? mount_binds(fs, at->root, true, err) : r;
+	return r == 0 ? mount_binds(fs, at, true, err) : r;
 }

@@ -8,11 +8,10 @@
 /*
  * Where in a root mount points can be made; between rootfs.c and rootfs_enter.c.
  *
- * Directories of the template that have nothing in them: a mount point below one is made in a tmpfs
- * that covers it. /var has two in it, which its cover has too.
+ * Directories of the template's top that have nothing in them.
  */
-static const char *const rootfs_empty[] = { "/mnt",  "/opt", "/run",   "/home",
-					    "/root", "/srv", "/media", "/var" };
+static const char *const rootfs_empty[] = { "/mnt",  "/opt", "/run",  "/home",
+					    "/root", "/srv", "/media" };
 #define ROOTFS_EMPTY_N (sizeof(rootfs_empty) / sizeof(rootfs_empty[0]))
 
 static inline bool rootfs_is_below(const char *path, const char *dir)

@@ -60,26 +60,31 @@ Test(image, a_function_runs_in_it)
 	cr_assert_eq(run.status, 127, "the host's files are in the image: %s", run.err);
 }
 
-/* Where an image has nothing, a bind's mount point need not be there; what it has is never hidden.
- */
+/* A bind's mount point need not be there; what the image has is never hidden. */
 Test(image, binds_find_a_place)
 {
 	cleanup_store struct store s = store_make();
-	cleanup_free char *noop = env_helper("noop"), *task = NULL, *opt = NULL;
+	cleanup_free char *noop = env_helper("noop"), *task = NULL, *opt = NULL, *top = NULL;
 	const char *tree = tree_make(&s, "tree");
 	cleanup_run struct run run = { 0 };
 	char sha[65];
 
 	cr_assert(asprintf(&task, "%s:/var/task/deep/fn", noop) > 0);
 	cr_assert(asprintf(&opt, "%s:/opt/fn", noop) > 0);
+	cr_assert(asprintf(&top, "%s:/fn", noop) > 0);
 	cr_assert_eq(mkdir(store_file(&s, "tree/opt"), 0755), 0);
-	PUT(store_file(&s, "tree/opt/own"), "");
+	cr_assert_eq(rename(store_file(&s, "tree/noop"), store_file(&s, "tree/opt/own")), 0);
 	build(&s, tree, "tiny", sha);
 	RUN_CLOCHE(&run, "--rootfs", "tiny", "-b", task, "--", "/var/task/deep/fn");
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	run_free(&run);
-	RUN_CLOCHE(&run, "--rootfs", "tiny", "-b", opt, "--", "/opt/fn");
-	expect_refused(&run, 125, "--bind: make '/opt/fn' inside");
+	for (int i = 0; i < 2; i++) {
+		RUN_CLOCHE(&run, "--rootfs", "tiny", "-b", opt, "--", i ? "/opt/fn" : "/opt/own");
+		cr_assert_eq(run.status, 0, "%s", run.err);
+		run_free(&run);
+	}
+	RUN_CLOCHE(&run, "--rootfs", "tiny", "-b", top, "--", "/opt/own");
+	expect_refused(&run, 125, "--bind: make '/fn' inside");
 }
 
 /* Also the first ones, that find it not mounted, at the same time. */
