@@ -128,6 +128,21 @@ int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve)
 	return file_openat2(dir, path, flags, resolve | RESOLVE_BENEATH);
 }
 
+int file_fd_path(int fd, char *buf, size_t size)
+{
+	char link[32];
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, buf, size);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n >= size)
+		return -ENAMETOOLONG;
+	buf[n] = '\0';
+	return 0;
+}
+
 /* As fs.protected_symlinks has it, and for every directory: who planted a link where root writes
  * would say what root overwrites. */
 static bool is_our_link(const char *path)

@@ -34,6 +34,9 @@ int file_openat2(int dir, const char *path, int flags, uint64_t resolve);
 /* The same with RESOLVE_BENEATH among resolve. */
 int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve);
 
+/* The path of what is open, as /proc/self/fd has it, where size holds it; -errno. */
+int file_fd_path(int fd, char *buf, size_t size);
+
 /* Makes or empties a file that the user named for what we say, mode 0644; -errno. A FIFO that
  * nobody reads is -ENXIO at once and not waited for; a symbolic link that somebody else than root
  * or the caller made is -ELOOP. The other says what such an errno means. */

@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/file.h"
+#include "launch/etc.h"
 #include "launch/host.h"
 
 #include <dirent.h>
@@ -27,17 +27,7 @@
 
 #define NS_DIR	     HOST_RUN_DIR "/ns"
 #define BUILD	     "/run/cloche/ns" /* covered by the skeleton's tmpfs, in the builder's namespace */
-#define TEMPLATE_REV 3
-#define COPY_MAX     (4U << 20)
-
-/* Small files of the host's /etc that programs look for; world-readable ones are copied. */
-static const char *const copied[] = { "ld.so.cache", "localtime",  "mime.types",    "protocols",
-				      "services",    "os-release", "debian_version" };
-/* Directories of /etc that /usr points into. */
-static const char *const bound[] = {
-	"alternatives", "ssl/certs",	   "ca-certificates", "fonts",	"perl",	   "python3",
-	"python3.11",	"java-17-openjdk", "java-21-openjdk", "nodejs", "terminfo"
-};
+#define TEMPLATE_REV 4
 
 static const struct {
 	const char *name, *text;
@@ -52,40 +42,22 @@ static const struct {
 	{ "resolv.conf", "" },
 };
 
-/* FNV-1a over what the template depends on: it names a version, it protects nothing. */
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-	for (int i = 0; i < 64; i += 8)
-		h = (h ^ ((v >> i) & 0xff)) * 0x100000001b3ULL;
-	return h;
-}
-
 static bool is_absent(int code)
 {
 	return code == ENOENT || code == ENOTDIR || code == ELOOP;
 }
 
-/* Out of step with the others for a moment, a run would build a template of its own and remove
- * theirs: only an absence is one. */
 static int template_key(uint64_t *ret, struct cloche_err *err)
 {
-	uint64_t h = mix(0xcbf29ce484222325ULL, TEMPLATE_REV);
-	char path[64];
+	uint64_t h = etc_mix(0xcbf29ce484222325ULL, TEMPLATE_REV);
 	struct stat st;
+	int r = etc_key(&h, err);
 
-	for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
-		(void)snprintf(path, sizeof(path), "/etc/%s", copied[i]);
-		if (stat(path, &st) < 0) {
-			if (!is_absent(errno))
-				return cloche_err_sys(err, errno, "look at '%s'", path);
-			continue;
-		}
-		h = mix(mix(mix(h, st.st_ino), (uint64_t)st.st_mtim.tv_sec),
-			(uint64_t)st.st_mtim.tv_nsec);
-	}
+	if (r < 0)
+		return r;
 	if (stat("/usr", &st) < 0)
 		return cloche_err_sys(err, errno, "look at '/usr'");
-	*ret = mix(mix(h, st.st_dev), st.st_ino);
+	*ret = etc_mix(etc_mix(h, st.st_dev), st.st_ino);
 	return 0;
 }
 
@@ -114,53 +86,16 @@ static int bind_ro(const char *from, const char *to, struct cloche_err *err)
 
 static int build_etc(struct cloche_err *err)
 {
-	char from[64], to[96];
+	char to[96];
 
 	for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
 		(void)snprintf(to, sizeof(to), BUILD "/etc/%s", written[i].name);
 		if (make_file(to, written[i].text, strlen(written[i].text)) < 0)
 			return cloche_err_sys(err, EIO, "write '%s'", to);
 	}
-	for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
-		cleanup_free char *data = NULL;
-		struct stat st;
-		size_t len;
-
-		(void)snprintf(from, sizeof(from), "/etc/%s", copied[i]);
-		(void)snprintf(to, sizeof(to), BUILD "/etc/%s", copied[i]);
-		if (stat(from, &st) < 0) {
-			if (is_absent(errno))
-				continue;
-			return cloche_err_sys(err, errno, "look at '%s'", from);
-		}
-		if (!(st.st_mode & S_IROTH) || st.st_size > COPY_MAX)
-			continue;
-		if (file_load(AT_FDCWD, from, COPY_MAX, &data, &len, err) < 0)
-			return -err->code;
-		if (make_file(to, data, len) < 0)
-			return cloche_err_sys(err, EIO, "copy '%s'", from);
-	}
 	if (symlink("/proc/self/mounts", BUILD "/etc/mtab") < 0)
 		return cloche_err_sys(err, errno, "link /etc/mtab");
-	if (mkdir(BUILD "/etc/ssl", 0755) < 0)
-		return cloche_err_sys(err, errno, "make '%s'", BUILD "/etc/ssl");
-	for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++) {
-		int r;
-
-		(void)snprintf(from, sizeof(from), "/etc/%s", bound[i]);
-		(void)snprintf(to, sizeof(to), BUILD "/etc/%s", bound[i]);
-		if (access(from, F_OK) < 0) {
-			if (is_absent(errno))
-				continue;
-			return cloche_err_sys(err, errno, "look at '%s'", from);
-		}
-		if (mkdir(to, 0755) < 0)
-			return cloche_err_sys(err, errno, "make '%s'", to);
-		r = bind_ro(from, to, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return etc_build(BUILD, err);
 }
 
 static int build_dev(struct cloche_err *err)
@@ -272,9 +207,10 @@ static int build_sys(struct cloche_err *err)
 
 static int build(struct cloche_err *err)
 {
-	static const char *const dirs[] = { "etc",   "dev", "proc", "sys",     "tmp",
-					    "mnt",   "opt", "run",  "home",    "root",
-					    "media", "srv", "var",  "var/tmp", "var/task" };
+	static const char *const dirs[] = { "etc",     "dev",	   "proc", "sys",     "tmp",
+					    "mnt",     "opt",	   "run",  "home",    "root",
+					    "media",   "srv",	   "var",  "var/tmp", "var/task",
+					    "var/lib", "var/cache" };
 	char path[64];
 	int r;
 
