@@ -39,7 +39,11 @@ static const char help[] =
 	"What is inside:\n"
 	"  -e, --env K=V          set a variable; nothing is inherited\n"
 	"      --env-file FILE    set variables, one K=V a line\n"
-	"  -b, --bind SRC[:DST[:ro|rw]]  make a path visible (ro)\n"
+	"  -b, --bind SRC[:DST[:ro|rw]]  make a path visible (ro), at any place; its\n"
+	"                         owner's files are the function's\n"
+	"      --bind-private     binds of /etc, /boot and /var show what is root's alone\n"
+	"      --etc NAME         more of the host's /etc: the file or directory NAME, as\n"
+	"                         everybody may read it\n"
 	"      --rootfs DIR|NAME  root file system: a path with a '/', or an image\n"
 	"                         (the host's /usr); an image brings environment, working\n"
 	"                         directory, entrypoint and command: what is said here\n"
@@ -89,6 +93,8 @@ enum {
 	OPT_SHM_SIZE,
 	OPT_OUTPUT_LIMIT,
 	OPT_ENV_FILE,
+	OPT_BIND_PRIVATE,
+	OPT_ETC,
 	OPT_ROOTFS,
 	OPT_ENTRYPOINT,
 	OPT_NET,
@@ -120,6 +126,8 @@ const struct option run_options_table[] = {
 	{ "env", 1, NULL, 'e' },
 	{ "env-file", 1, NULL, OPT_ENV_FILE },
 	{ "bind", 1, NULL, 'b' },
+	{ "bind-private", 0, NULL, OPT_BIND_PRIVATE },
+	{ "etc", 1, NULL, OPT_ETC },
 	{ "rootfs", 1, NULL, OPT_ROOTFS },
 	{ "entrypoint", 1, NULL, OPT_ENTRYPOINT },
 	{ "workdir", 1, NULL, 'w' },
@@ -238,6 +246,32 @@ static int add_bind(struct run_options *o, const char *text, struct cloche_err *
 	}
 	b.src = src;
 	b.dst = dst;
+	o->binds[o->n_binds++] = b;
+	return 0;
+}
+
+/* Binds /etc/NAME where it is. ".." would climb out, and what is left of "/" is no name. */
+static int add_etc(struct run_options *o, const char *name, struct cloche_err *err)
+{
+	struct bind_spec b = { .etc = true };
+	cleanup_free char *path = NULL;
+	char shown[QUOTE_LEN];
+
+	if (strncmp(name, "/etc/", 5) == 0)
+		name += 5;
+	if (asprintf(&path, "/etc/%s", name) < 0)
+		return cloche_err_sys(err, ENOMEM, "--etc");
+	if (*name == '/' || name[strspn(name, "./")] == '\0' || strstr(path, "/../") ||
+	    (strlen(path) > 3 && strcmp(path + strlen(path) - 3, "/..") == 0))
+		return cloche_err_set(err, EINVAL,
+				      "--etc %s: expected the name of a file or directory in "
+				      "/etc; for all of it or for others use --bind",
+				      quote(shown, name));
+	if (strlen(path) >= 4096)
+		return cloche_err_set(err, ENAMETOOLONG, "--etc: a path may have 4095 bytes");
+	b.src = b.dst = keep(o, path);
+	if (!b.src || grow((void **)&o->binds, o->n_binds, &o->binds_size, sizeof(b)) < 0)
+		return cloche_err_sys(err, ENOMEM, "--etc");
 	o->binds[o->n_binds++] = b;
 	return 0;
 }
@@ -392,6 +426,11 @@ int run_options_set(struct run_options *o, int opt, const char *arg, struct cloc
 		return add_env_file(o, arg, err);
 	case 'b':
 		return add_bind(o, arg, err);
+	case OPT_BIND_PRIVATE:
+		o->spec.bind_private = true;
+		return 0;
+	case OPT_ETC:
+		return add_etc(o, arg, err);
 	case 'w':
 		o->spec.workdir = arg;
 		o->workdir_said = true;
@@ -463,6 +502,7 @@ int run_options_command(struct run_options *o, int argc, char **argv, struct clo
 {
 	/* Whose name is a path it is a directory. */
 	bool in_image = o->spec.rootfs && !strchr(o->spec.rootfs, '/');
+	int r;
 
 	if (o->entrypoint && !in_image)
 		return cloche_err_set(err, EINVAL,
@@ -474,6 +514,10 @@ int run_options_command(struct run_options *o, int argc, char **argv, struct clo
 	o->spec.env = o->env;
 	o->spec.binds = o->binds;
 	o->spec.n_binds = o->n_binds;
+	r = run_caller_read(&o->caller, err);
+	if (r < 0)
+		return r;
+	o->spec.caller = o->caller.is_there ? &o->caller.rights : NULL;
 	return in_image ? run_image_apply(o, err) : 0;
 }
 

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_CLI_RUN_OPTIONS_H
 #define CLOCHE_CLI_RUN_OPTIONS_H
 
+#include "cli/run_caller.h"
 #include "launch/image_config.h"
 #include "launch/spec.h"
 #include "meter/prices.h"
@@ -38,6 +39,7 @@ struct run_options {
 	size_t n_env, env_size;
 	struct bind_spec *binds;
 	size_t n_binds, binds_size;
+	struct run_caller caller;
 	char **copies; /* strings that binds and environment point into */
 	size_t n_copies, copies_size;
 	bool workdir_said;	   /* --workdir was there */

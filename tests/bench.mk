@@ -11,7 +11,7 @@ INSIDE_BENCH := $(INSIDE:%.c=$(B)/%)
 $(INSIDE_BENCH): | $(SKEL)
 BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(INSIDE),$(BENCH_SRC)))
 BENCH_RUN  = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=BENCH_QUICK) \
-             env CLOCHE=$(abspath $(B)/cloche) $(BENCH) --helpers $(B)/helpers $(BENCH_ARGS)
+             env -u SUDO_UID -u SUDO_GID CLOCHE=$(abspath $(B)/cloche) $(BENCH) --helpers $(B)/helpers $(BENCH_ARGS)
 
 $(BENCH_OBJ): $(B)/%.o: %.c
 	$(call say,CC,$<)

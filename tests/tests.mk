@@ -38,8 +38,11 @@ deps: ## install the Debian packages that are missing (all groups)
 
 # ---- tests -----------------------------------------------------------------------------------
 
-# Contexts need root; the build does not.
-SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=COUNTS,TEST_LIMIT,CLOCHE_MUST_RUN)
+# Contexts need root; the build does not. Not for the user whom sudo acts for: the tests' folders are
+# root's.
+unexport SUDO_UID SUDO_GID
+SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=COUNTS,TEST_LIMIT,CLOCHE_MUST_RUN \
+	env -u SUDO_UID -u SUDO_GID)
 LIVE_ENV = CLOCHE=$(abspath $(B)/cloche) HELPERS=$(abspath $(B)/helpers)
 VM_TIER = $(if $(shell grep -ls '^check-vm:' vm-images/*.mk tests/*.mk),check-boot check-vm)
 

@@ -74,10 +74,10 @@ static int make(uid_t from_uid, gid_t from_gid, uid_t to, struct idmap *ret, str
 	return fd < 0 ? fd : 0;
 }
 
-int idmap_open(int run_fd, uid_t from_uid, gid_t from_gid, uid_t to, struct idmap *ret,
+int idmap_open(int run_fd, uid_t from_uid, gid_t from_gid, uid_t to, bool keep, struct idmap *ret,
 	       struct cloche_err *err)
 {
-	bool pinned = to - SLOT_UID_BASE < PINNED_SLOTS;
+	bool pinned = keep && to - SLOT_UID_BASE < PINNED_SLOTS;
 	char pin[64], ns[32];
 	int r;
 

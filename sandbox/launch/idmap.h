@@ -2,6 +2,7 @@
 #ifndef CLOCHE_LAUNCH_IDMAP_H
 #define CLOCHE_LAUNCH_IDMAP_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct cloche_err;
@@ -19,8 +20,9 @@ struct idmap {
 
 #define IDMAP_NONE ((struct idmap){ .userns = -1 })
 
-/* That of one of the first slots, which most runs have, is pinned below run_fd for the next. */
-int idmap_open(int run_fd, uid_t from_uid, gid_t from_gid, uid_t to, struct idmap *ret,
+/* keep: that of one of the first slots, which most runs have, is pinned below run_fd for the next;
+ * for as many owners as there are callers. */
+int idmap_open(int run_fd, uid_t from_uid, gid_t from_gid, uid_t to, bool keep, struct idmap *ret,
 	       struct cloche_err *err);
 void idmap_close(struct idmap *map);
 

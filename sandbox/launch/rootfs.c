@@ -6,7 +6,9 @@
 #include "base/fd.h"
 #include "launch/cgroup.h"
 #include "launch/image.h"
+#include "launch/rights.h"
 #include "launch/rootfs_places.h"
+#include "launch/source.h"
 #include "launch/spec.h"
 
 #include <errno.h>
@@ -14,15 +16,15 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void rootfs_init(struct rootfs *fs)
 {
-	*fs = (struct rootfs){
-		.template = -1, .tree = -1, .map = IDMAP_NONE, .cgroups = { -1, -1, -1, -1 }
-	};
+	*fs = (struct rootfs){ .template = -1, .tree = -1, .cgroups = { -1, -1, -1, -1 } };
 }
 
 void rootfs_free(struct rootfs *fs)
@@ -34,7 +36,9 @@ void rootfs_free(struct rootfs *fs)
 		free(fs->binds[i].dst);
 	}
 	free(fs->binds);
-	idmap_close(&fs->map);
+	for (size_t i = 0; i < fs->n_maps; i++)
+		idmap_close(&fs->maps[i].map);
+	free(fs->maps);
 	for (int i = 0; i < ROOTFS_CGROUPS; i++)
 		fd_close(&fs->cgroups[i]);
 	rootfs_init(fs);
@@ -47,27 +51,18 @@ static int set_attributes(int tree, uint64_t attributes)
 	return mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr));
 }
 
-/* A detached copy of what path names, with the rights of this process. */
-static int clone_tree(const char *option, const char *path, uint64_t attributes, bool *ret_is_dir,
-		      struct cloche_err *err)
+/* A detached copy of what was opened, named by option and path. */
+static int clone_tree(const struct source *source, const char *option, const char *path,
+		      uint64_t attributes, struct cloche_err *err)
 {
-	cleanup_fd int tree = -1;
-	struct stat st, root;
+	cleanup_fd int tree = open_tree(
+		source->fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
 
-	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (tree < 0)
 		return cloche_err_sys(err, errno, "%s '%s' (open_tree)", option, path);
-	if (fstat(tree, &st) < 0 || stat("/", &root) < 0)
-		return cloche_err_sys(err, errno, "%s '%s'", option, path);
-	if (st.st_dev == root.st_dev && st.st_ino == root.st_ino)
-		return cloche_err_set(err, EPERM,
-				      "%s '%s': that is '/', the whole host; name a "
-				      "directory below it",
-				      option, path);
 	if (set_attributes(tree, attributes) < 0)
 		return cloche_err_sys(err, errno, "%s '%s': set mount attributes (mount_setattr)",
 				      option, path);
-	*ret_is_dir = S_ISDIR(st.st_mode);
 	return TAKE_FD(tree);
 }
 
@@ -106,37 +101,65 @@ static char *plain_path(const char *path)
 	return plain;
 }
 
+/* One for each owner; those of the caller, whom most binds belong to, are kept for the next run. */
+static const struct idmap *map_of(int run_fd, const struct spec *spec, const struct source *source,
+				  uid_t uid, struct rootfs *fs)
+{
+	struct rootfs_map *m = fs->maps;
+	bool keep = source->uid == (spec->caller ? spec->caller->uid : geteuid());
+
+	for (; m < fs->maps + fs->n_maps; m++)
+		if (m->uid == source->uid && m->gid == source->gid)
+			return &m->map;
+	*m = (struct rootfs_map){ .uid = source->uid, .gid = source->gid, .map = IDMAP_NONE };
+	fs->n_maps++;
+	(void)idmap_open(run_fd, source->uid, source->gid, uid, keep, &m->map, NULL);
+	return &m->map;
+}
+
+static int prepare_bind(int run_fd, const struct spec *spec, const struct bind_spec *b, uid_t uid,
+			struct rootfs *fs, struct cloche_err *err)
+{
+	uint64_t attributes =
+		MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (b->rw ? 0 : MOUNT_ATTR_RDONLY);
+	struct rootfs_bind *out = &fs->binds[fs->n_binds++];
+	struct source source;
+	int r;
+
+	out->tree = -1;
+	out->dst = plain_path(b->dst);
+	if (!out->dst)
+		return cloche_err_sys(err, ENOMEM, "--bind");
+	r = source_open_bind(spec, b, &source, err);
+	if (r < 0)
+		return r;
+	out->is_dir = source.is_dir;
+	out->tree = clone_tree(&source, b->etc ? "--etc" : "--bind", b->src, attributes, err);
+	fd_close(&source.fd);
+	if (out->tree < 0)
+		return out->tree;
+	if (source.mapped && idmap_apply(out->tree, map_of(run_fd, spec, &source, uid, fs)) < 0)
+		fs->idmapped = false;
+	if (!has_place(out->dst))
+		fs->own_root = true;
+	return 0;
+}
+
 static int prepare_binds(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *fs,
 			 struct cloche_err *err)
 {
+	int r = 0;
+
 	fs->idmapped = true;
 	if (spec->n_binds == 0)
 		return 0;
 	fs->binds = calloc(spec->n_binds, sizeof(*fs->binds));
-	if (!fs->binds)
+	fs->maps = calloc(spec->n_binds, sizeof(*fs->maps));
+	if (!fs->binds || !fs->maps)
 		return cloche_err_sys(err, ENOMEM, "--bind");
-	(void)idmap_open(run_fd, geteuid(), getegid(), uid, &fs->map, NULL);
-	for (size_t i = 0; i < spec->n_binds; i++) {
-		const struct bind_spec *b = &spec->binds[i];
-		uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-		struct rootfs_bind *out = &fs->binds[i];
-
-		if (!b->rw)
-			attributes |= MOUNT_ATTR_RDONLY;
-		fs->n_binds = i + 1;
-		out->tree = -1;
-		out->dst = plain_path(b->dst);
-		if (!out->dst)
-			return cloche_err_sys(err, ENOMEM, "--bind");
-		out->tree = clone_tree("--bind", b->src, attributes, &out->is_dir, err);
-		if (out->tree < 0)
-			return out->tree;
-		if (idmap_apply(out->tree, &fs->map) < 0)
-			fs->idmapped = false;
-		if (!has_place(out->dst))
-			fs->own_root = true;
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < spec->n_binds; i++)
+		r = prepare_bind(run_fd, spec, &spec->binds[i], uid, fs, err);
+	return r;
 }
 
 int rootfs_prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cloche_err *err)
@@ -189,10 +212,32 @@ static int check_root(int tree, const char *path, struct cloche_err *err)
 	return 0;
 }
 
+static int prepare_tree(const struct spec *spec, struct rootfs *fs, struct cloche_err *err)
+{
+	struct source source;
+	int r;
+
+	if (strchr(spec->rootfs, '/')) {
+		r = source_open_root(spec, spec->rootfs, &source, err);
+		if (r < 0)
+			return r;
+	} else {
+		r = image_mount(spec->rootfs, fs->image, err);
+		if (r < 0)
+			return cloche_err_wrap(err, "--rootfs");
+		source = (struct source){ .fd = open(fs->image, O_PATH | O_CLOEXEC) };
+		if (source.fd < 0)
+			return cloche_err_sys(err, errno, "--rootfs '%s'", fs->image);
+	}
+	fs->tree = clone_tree(&source, "--rootfs", spec->rootfs,
+			      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+	fd_close(&source.fd);
+	return fs->tree < 0 ? fs->tree : check_root(fs->tree, spec->rootfs, err);
+}
+
 int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg, uid_t uid,
 		   struct rootfs *ret, struct cloche_err *err)
 {
-	bool is_dir = false;
 	int r;
 
 	rootfs_init(ret);
@@ -200,23 +245,7 @@ int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg,
 	if (ret->template <0)
 		return ret->template;
 	if (spec->rootfs) {
-		const char *dir = spec->rootfs;
-
-		if (!strchr(dir, '/')) {
-			r = image_mount(dir, ret->image, err);
-			if (r < 0)
-				return cloche_err_wrap(err, "--rootfs");
-			dir = ret->image;
-		}
-		ret->tree = clone_tree("--rootfs", dir,
-				       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
-				       &is_dir, err);
-		if (ret->tree < 0)
-			return ret->tree;
-		if (!is_dir)
-			return cloche_err_set(err, ENOTDIR, "--rootfs '%s': not a directory",
-					      spec->rootfs);
-		r = check_root(ret->tree, spec->rootfs, err);
+		r = prepare_tree(spec, ret, err);
 		if (r < 0)
 			return r;
 	}

@@ -18,15 +18,23 @@ struct cgroup;
  *
  * Theory of operation. unshare(CLONE_NEWNS) copies the caller's whole mount table, which costs more
  * the more mounts the host has. So the parts of a root that are the same for all (the host's /usr,
- * a minimal /etc, /dev, the CPU topology of /sys) are built once into a mount namespace that holds
- * nothing else, pinned at /run/cloche/ns/root-KEY. A context enters it, copies that short table and
- * adds what is its own: /proc, /tmp, /dev/shm, its cgroups, its binds. KEY changes when the files
- * that were copied change on the host.
+ * the configuration that goes with it, a minimal /etc, /dev, the CPU topology of /sys) are built
+ * once into a mount namespace that holds nothing else, pinned at /run/cloche/ns/root-KEY. A context
+ * enters it, copies that short table and adds what is its own: /proc, /tmp, /dev/shm, its cgroups,
+ * its binds. KEY changes when the files that were copied change on the host, or what of its
+ * configuration is there (etc.h).
  */
 struct rootfs_bind {
 	int tree;  /* detached mount; owned */
 	char *dst; /* absolute, without "." and doubled slashes; owned */
 	bool is_dir;
+};
+
+/* Whose files are the function's, in one or more binds. */
+struct rootfs_map {
+	uid_t uid;
+	gid_t gid;
+	struct idmap map;
 };
 
 #define ROOTFS_CGROUPS 4
@@ -37,12 +45,13 @@ struct rootfs {
 	char image[IMAGE_PATH_LEN]; /* where the image is mounted on the host; "": it is none */
 	struct rootfs_bind *binds;
 	size_t n_binds;
-	struct idmap map;
+	struct rootfs_map *maps;
+	size_t n_maps;
 	int cgroups[ROOTFS_CGROUPS]; /* mounts of the leaves, then -1; where, below /sys: */
 	const char *cgroup_paths[ROOTFS_CGROUPS];
 	char tmp_options[64], shm_options[64];
 	bool own_root; /* a bind needs a mount point that no part of the template can hold */
-	bool idmapped; /* every bind maps the caller's files to the function's user */
+	bool idmapped; /* every bind that is to map its owner's files does */
 };
 
 void rootfs_init(struct rootfs *fs);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct cloche_err;
+struct rights;
 
 /*
  * What a user asks for, before anything is looked up or made. All strings and arrays belong to the
@@ -23,6 +24,7 @@ struct bind_spec {
 	const char *src; /* host path, opened with the caller's rights */
 	const char *dst; /* absolute path inside */
 	bool rw;
+	bool etc; /* of --etc: both paths are below /etc, and everybody may read it */
 };
 
 struct spec {
@@ -41,8 +43,10 @@ struct spec {
 	char *const *env;      /* K=V, NULL-terminated, or NULL; PATH, HOME, LANG, TZ are added */
 	const struct bind_spec *binds;
 	size_t n_binds;
-	const char *rootfs;  /* NULL: the host's /usr */
-	const char *workdir; /* absolute path inside */
+	bool bind_private; /* of /etc and its like, too, what is root's is the function's */
+	const struct rights *caller; /* for whom root acts; NULL: for itself */
+	const char *rootfs;	     /* NULL: the host's /usr */
+	const char *workdir;	     /* absolute path inside */
 	enum net_mode net;
 	const char *policy; /* name or path */
 };

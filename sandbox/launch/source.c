@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* Opens what binds show, and says whose it is. See source.h. */
+#include "launch/source.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "launch/etc.h"
+#include "launch/rights.h"
+#include "launch/spec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* "nogroup": of no file that is worth a secret. */
+#define NO_GROUP 65534
+
+/* Where root's files are not the function's: with all that is below, or the directory as a whole.
+ */
+static const struct {
+	const char *path;
+	bool deep;
+} kept[] = {
+	{ "/etc", true },      { "/boot", true },	{ "/var/backups", true },
+	{ "/var", false },     { "/var/lib", false },	{ "/var/cache", false },
+	{ "/var/log", false }, { "/var/spool", false },
+};
+#define KEPT_N (sizeof(kept) / sizeof(kept[0]))
+
+static bool is_same(const struct stat *a, const char *path)
+{
+	struct stat b;
+
+	return stat(path, &b) == 0 && a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+}
+
+/* The one that holds what has this path, or NULL. By what the directories are, not by their names:
+ * /etc may be mounted in other places. */
+static const char *keeper(const char *real)
+{
+	char path[PATH_MAX];
+	bool whole = true;
+
+	(void)snprintf(path, sizeof(path), "%s", real);
+	for (char *end; path[0]; *end = '\0', whole = false) {
+		struct stat st;
+
+		if (stat(path, &st) == 0)
+			for (size_t i = 0; i < KEPT_N; i++)
+				if ((whole || kept[i].deep) && is_same(&st, kept[i].path))
+					return kept[i].path;
+		end = strrchr(path, '/');
+		if (!end)
+			break;
+	}
+	return NULL;
+}
+
+static int open_as(const struct spec *spec, const char *option, const char *path, struct source *s,
+		   struct stat *ret_st, struct cloche_err *err)
+{
+	s->fd = rights_open(spec->caller, path, 0);
+	if (s->fd == -EACCES && spec->caller)
+		return cloche_err_set(err, EACCES,
+				      "%s '%s': the user for whom sudo runs this (SUDO_UID %u) may "
+				      "not reach it; unset SUDO_UID to have root's rights",
+				      option, path, (unsigned)spec->caller->uid);
+	if (s->fd < 0)
+		return cloche_err_sys(err, -s->fd, "%s '%s' (openat2)", option, path);
+	if (fstat(s->fd, ret_st) < 0)
+		return cloche_err_sys(err, errno, "%s '%s'", option, path);
+	if (is_same(ret_st, "/"))
+		return cloche_err_set(err, EPERM,
+				      "%s '%s': that is '/', the whole host; name a "
+				      "directory below it",
+				      option, path);
+	s->is_dir = S_ISDIR(ret_st->st_mode);
+	return 0;
+}
+
+/* What of it the function could not use at all is said now: no run finds out why. */
+static int check_use(const struct rights *who, const struct source *s, bool rw)
+{
+	int r;
+
+	if (s->is_dir)
+		return rights_check(who, s->fd, X_OK | (rw ? W_OK : 0));
+	r = rights_check(who, s->fd, R_OK);
+	if (r == -EACCES)
+		r = rights_check(who, s->fd, X_OK);
+	return r == 0 && rw ? rights_check(who, s->fd, W_OK) : r;
+}
+
+static int refuse_use(int r, const struct spec *spec, const struct bind_spec *b, const char *keeper,
+		      struct cloche_err *err)
+{
+	if (r != -EACCES && r != -EROFS)
+		return cloche_err_sys(err, -r, "--bind '%s' (faccessat2)", b->src);
+	if (r == -EROFS)
+		return cloche_err_set(err, EROFS,
+				      "--bind '%s': it is on a read-only file system; bind it 'ro'",
+				      b->src);
+	if (spec->caller)
+		return cloche_err_set(err, EACCES,
+				      "--bind '%s': the user for whom sudo runs this (SUDO_UID %u) "
+				      "may not %s it; unset SUDO_UID to have root's rights",
+				      b->src, (unsigned)spec->caller->uid,
+				      b->rw ? "write to" : "read");
+	return cloche_err_set(
+		err, EACCES,
+		"--bind '%s': not everybody may %s it, and '%s' is shown as everybody "
+		"sees it; --bind-private shows it",
+		b->src, b->rw ? "write to" : "read", keeper);
+}
+
+static int map_caller(const struct spec *spec, const struct bind_spec *b, struct source *s,
+		      struct cloche_err *err)
+{
+	/* Inside there is one group, that of the map. */
+	const struct rights alone = { .uid = spec->caller->uid, .gid = spec->caller->gid };
+	int r = check_use(&alone, s, b->rw);
+
+	if (r < 0)
+		return refuse_use(r, spec, b, NULL, err);
+	s->mapped = true;
+	s->uid = alone.uid;
+	s->gid = alone.gid;
+	return 0;
+}
+
+/* As everybody sees it: also the way to it must be open. */
+static int check_public(const struct source *s, const char *real, bool rw)
+{
+	cleanup_fd int fd = rights_open(&rights_of_others, real, RESOLVE_NO_SYMLINKS);
+	struct stat a, b;
+
+	if (fd < 0)
+		return fd == -ENOMEM ? fd : -EACCES;
+	if (fstat(fd, &a) < 0 || fstat(s->fd, &b) < 0 || a.st_dev != b.st_dev ||
+	    a.st_ino != b.st_ino)
+		return -EACCES;
+	return check_use(&rights_of_others, s, rw);
+}
+
+static int map_owner(const struct spec *spec, const struct bind_spec *b, struct source *s,
+		     const struct stat *st, struct cloche_err *err)
+{
+	char real[PATH_MAX];
+	const char *by = NULL;
+	int r;
+
+	if (st->st_uid == 0 && !spec->bind_private) {
+		r = file_fd_path(s->fd, real, sizeof(real));
+		if (r < 0)
+			return cloche_err_sys(err, -r, "--bind '%s': find its path", b->src);
+		by = keeper(real);
+	}
+	if (by) {
+		r = check_public(s, real, b->rw);
+		return r < 0 ? refuse_use(r, spec, b, by, err) : 0;
+	}
+	s->mapped = true;
+	s->uid = st->st_uid;
+	/* Who owns a directory may have got it from root, group and all: root's group is root's. */
+	s->gid = st->st_uid == 0 ? 0 : st->st_gid == 0 ? NO_GROUP : st->st_gid;
+	return 0;
+}
+
+static int open_etc(const char *path, struct source *s, struct cloche_err *err)
+{
+	const char *name = path + strlen("/etc/");
+	char real[PATH_MAX];
+
+	s->fd = etc_open(path, &s->is_dir, real);
+	if (s->fd == -EACCES)
+		return cloche_err_set(err, EACCES,
+				      "--etc '%s': not everybody may read '%s'; --bind '%s' with "
+				      "--bind-private shows it",
+				      name, path, path);
+	if (s->fd == -EXDEV)
+		return cloche_err_set(err, EXDEV,
+				      "--etc '%s': leads out, to '%s'; --bind '%s' shows that",
+				      name, real, path);
+	return s->fd < 0 ? cloche_err_sys(err, -s->fd, "--etc '%s': open '%s'", name, path) : 0;
+}
+
+int source_open_bind(const struct spec *spec, const struct bind_spec *bind, struct source *ret,
+		     struct cloche_err *err)
+{
+	struct source s = { .fd = -1 };
+	struct stat st;
+	int r;
+
+	if (bind->etc) {
+		r = open_etc(bind->src, &s, err);
+	} else {
+		r = open_as(spec, "--bind", bind->src, &s, &st, err);
+		if (r == 0)
+			r = spec->caller ? map_caller(spec, bind, &s, err)
+					 : map_owner(spec, bind, &s, &st, err);
+	}
+	if (r < 0)
+		fd_close(&s.fd);
+	else
+		*ret = s;
+	return r;
+}
+
+int source_open_root(const struct spec *spec, const char *dir, struct source *ret,
+		     struct cloche_err *err)
+{
+	struct source s = { .fd = -1 };
+	struct stat st;
+	int r = open_as(spec, "--rootfs", dir, &s, &st, err);
+
+	if (r == 0 && !s.is_dir)
+		r = cloche_err_set(err, ENOTDIR, "--rootfs '%s': not a directory", dir);
+	if (r < 0)
+		fd_close(&s.fd);
+	else
+		*ret = s;
+	return r;
+}

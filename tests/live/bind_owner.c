@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `cloche run --bind`: whose files are the function's. Those of the source's owner, and where sudo
+ * acts for a user, that user's alone. Needs root.
+ */
+#include "base/fd.h"
+#include "tests/lib/env.h"
+#include "tests/lib/images.h"
+#include "tests/lib/own_etc.h"
+#include "tests/lib/roots.h"
+#include "tests/lib/run.h"
+#include "tests/lib/tmpdir.h"
+
+#include <criterion/criterion.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define USER  4242
+#define OTHER 5151
+
+static void for_user(void)
+{
+	cr_assert(setenv("SUDO_UID", "4242", 1) == 0 && setenv("SUDO_GID", "4242", 1) == 0);
+}
+
+/* A directory that anybody may enter. */
+static char *open_tmpdir(void)
+{
+	char *dir = tmpdir_make();
+
+	cr_assert_eq(chmod(dir, 0755), 0);
+	return dir;
+}
+
+static char *folder(const char *dir, const char *name, uid_t owner, mode_t mode)
+{
+	char *path = path_in(dir, name);
+
+	etc_dir(path, mode);
+	cr_assert_eq(chown(path, owner, owner), 0);
+	return path;
+}
+
+static char *file(const char *dir, const char *name, uid_t owner, mode_t mode)
+{
+	char *path = path_in(dir, name);
+
+	etc_file(path, name, mode);
+	cr_assert_eq(chown(path, owner, owner), 0);
+	return path;
+}
+
+static void expect_owner(const char *path, uid_t owner)
+{
+	struct stat st;
+
+	cr_assert_eq(lstat(path, &st), 0, "%s is not there", path);
+	cr_expect(st.st_uid == owner && st.st_gid == owner, "%s is of %u:%u", path, st.st_uid,
+		  st.st_gid);
+}
+
+/* Root itself in a user's folder, and sudo for that user: the same. */
+static void writes_and_reads(void)
+{
+	cleanup_tmpdir char *dir = open_tmpdir();
+	cleanup_free char *home = folder(dir, "home", USER, 0700),
+			  *own = file(home, "own", USER, 0600), *left = path_in(home, "left"),
+			  *deep = path_in(home, "deep/er"), *bind = NULL;
+	cleanup_run struct run run = { 0 };
+	json_t *entry;
+	size_t i;
+
+	cr_assert(asprintf(&bind, "%s:/mnt:rw", home) > 0);
+	RUN_CLOCHE(
+		&run, "-b", bind, "-w", "/mnt", "--", "sh", "-c",
+		"cat own; echo more >>own; echo left >left; mkdir -p deep/er; stat -c ' %u:%g' . "
+		"own left");
+	cr_expect_str_eq(run.out, "own 1000:1000\n 1000:1000\n 1000:1000\n", "%s%s", run.out,
+			 run.err);
+	expect_owner(own, USER);
+	expect_owner(left, USER);
+	expect_owner(deep, USER);
+	json_array_foreach (report_get(&run, "degraded"), i, entry)
+		cr_expect_str_neq(json_string_value(json_object_get(entry, "what")), "bind.idmap");
+}
+
+Test(bind_owner, of_a_user_for_root)
+{
+	test_needs("idmapped-mounts");
+	writes_and_reads();
+}
+
+Test(bind_owner, of_a_user_under_sudo)
+{
+	test_needs("idmapped-mounts");
+	for_user();
+	writes_and_reads();
+}
+
+/* Root's own, as it was: private files are read, what is left is root's. */
+Test(bind_owner, of_root)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_free char *own = file(dir, "own", 0, 0600), *left = path_in(dir, "left"),
+			  *bind = NULL;
+	cleanup_run struct run run = { 0 };
+
+	test_needs("idmapped-mounts");
+	cr_assert(asprintf(&bind, "%s:/mnt:rw", dir) > 0);
+	RUN_CLOCHE(&run, "-b", bind, "--", "sh", "-c", "cat /mnt/own; echo >/mnt/left");
+	cr_expect_str_eq(run.out, "own", "%s", run.err);
+	expect_owner(own, 0);
+	expect_owner(left, 0);
+}
+
+/* One tree, several owners: the source's owner's are the function's, the others' what everybody
+ * sees. Under sudo it is the user, wherever the source is. */
+Test(bind_owner, of_several)
+{
+	cleanup_tmpdir char *dir = open_tmpdir();
+	cleanup_free char *top = folder(dir, "top", USER, 0755), *a = file(top, "a", USER, 0600),
+			  *b = file(top, "b", OTHER, 0600), *c = file(top, "c", OTHER, 0644),
+			  *d = file(top, "d", 0, 0600), *bind = NULL;
+	const char *cmd = "cd /mnt; for f in a b c d; do cat $f 2>/dev/null || echo -; done; "
+			  "stat -c ' %u' a b c d";
+
+	test_needs("idmapped-mounts");
+	cr_assert(asprintf(&bind, "%s:/mnt", top) > 0);
+	for (int sudo = 0; sudo < 2; sudo++) {
+		cleanup_run struct run run = { 0 };
+
+		RUN_CLOCHE(&run, "-q", "-b", bind, "--", "sh", "-c", cmd);
+		cr_expect_str_eq(run.out, "a-\nc-\n 1000\n 65534\n 65534\n 65534\n", "%s%s",
+				 run.out, run.err);
+		for_user();
+	}
+	cr_assert_eq(chown(top, OTHER, OTHER), 0);
+	for (int sudo = 1; sudo >= 0; sudo--) {
+		cleanup_run struct run run = { 0 };
+
+		RUN_CLOCHE(&run, "-q", "-b", bind, "--", "sh", "-c", cmd);
+		cr_expect_str_eq(run.out,
+				 sudo ? "a-\nc-\n 1000\n 65534\n 65534\n 65534\n"
+				      : "-\nbc-\n 65534\n 1000\n 1000\n 65534\n",
+				 "%s%s", run.out, run.err);
+		(void)unsetenv("SUDO_UID");
+	}
+}
+
+/* Each bind has the map of its own owner, in one context, and in its next invocation. */
+Test(bind_owner, of_each_bind)
+{
+	enum { N = 3 };
+	static const uid_t owners[N] = { USER, OTHER, 0 };
+	cleanup_tmpdir char *dir = tmpdir_make();
+	char *binds[N], *paths[N], *left[N];
+	cleanup_run struct run run = { 0 };
+
+	test_needs("idmapped-mounts");
+	for (int i = 0; i < N; i++) {
+		char name[8];
+
+		(void)snprintf(name, sizeof(name), "%d", i);
+		paths[i] = folder(dir, name, owners[i], 0700);
+		left[i] = path_in(paths[i], "left");
+		cr_assert(asprintf(&binds[i], "%s:%s/%d:rw", paths[i], i ? "/mnt" : "/tmp", i) > 0);
+	}
+	RUN_CLOCHE(&run, "-q", "--repeat", "2", "-b", binds[0], "-b", binds[1], "-b", binds[2],
+		   "--", "sh", "-c", "for d in /tmp/0 /mnt/1 /mnt/2; do echo x >>$d/left; done");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	for (int i = 0; i < N; i++) {
+		struct stat st;
+
+		expect_owner(left[i], owners[i]);
+		cr_expect(stat(left[i], &st) == 0 && st.st_size == 4);
+		free(binds[i]);
+		free(paths[i]);
+		free(left[i]);
+	}
+}
+
+static int give(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return lchown(path, USER, USER);
+}
+
+/* git reads no repository of a stranger's: the owner of its folder must be who runs it. */
+Test(bind_owner, git_finds_its_own)
+{
+	cleanup_tmpdir char *dir = open_tmpdir();
+	cleanup_free char *repo = folder(dir, "repo", USER, 0700), *bind = NULL;
+	cleanup_run struct run init = { 0 };
+	bool git = access("/usr/bin/git", X_OK) == 0;
+
+	test_needs("idmapped-mounts");
+	cr_assert(asprintf(&bind, "%s:/repo:rw", repo) > 0);
+	if (git) {
+		RUN(&init, "git", "-c", "safe.directory=*", "init", "-q", repo);
+		cr_assert_eq(init.status, 0, "%s", init.err);
+	}
+	cr_assert_eq(nftw(repo, give, 8, FTW_PHYS), 0);
+	for (int sudo = 0; sudo < 2; sudo++) {
+		cleanup_run struct run run = { 0 };
+
+		RUN_CLOCHE(&run, "-q", "-t", "30s", "-b", bind, "-w", "/repo", "--", "sh", "-c",
+			   "test $(stat -c %u .) = $(id -u) && echo own; test ! -d .git || "
+			   "{ echo $1 >f && git add f && git -c user.name=f -c user.email=f@x "
+			   "commit -qm x && git status -s; }",
+			   "sh", sudo ? "second" : "first");
+		cr_expect(run.status == 0 && strcmp(run.out, "own\n") == 0, "status %d: %s%s",
+			  run.status, run.out, run.err);
+		for_user();
+	}
+}
+
+/* What takes rights away must be understood; what gives none may be anything. */
+Test(bind_owner, sudos_variables)
+{
+	static const struct {
+		const char *uid, *gid;
+		int status;
+	} table[] = {
+		{ "0", "0", 0 },
+		{ "", "0", 2 },
+		{ "root", "0", 2 },
+		{ "-1", "0", 2 },
+		{ "4294967295", "0", 2 },
+		{ "4242", "x", 2 },
+		{ "4242", "4294967295", 2 },
+		{ "4242 ", "0", 2 },
+		{ "4242", "4242", 0 },
+		{ "4242", NULL, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		cleanup_run struct run run = { 0 };
+
+		cr_assert_eq(setenv("SUDO_UID", table[i].uid, 1), 0);
+		(void)unsetenv("SUDO_GID");
+		if (table[i].gid)
+			cr_assert_eq(setenv("SUDO_GID", table[i].gid, 1), 0);
+		RUN_CLOCHE(&run, "-q", "--", "true");
+		cr_expect(run.status == table[i].status &&
+				  count_lines(run.err) == (run.status != 0) &&
+				  (run.status == 0 || strstr(run.err, "SUDO_")),
+			  "%s: status %d: %s", table[i].uid, run.status, run.err);
+	}
+}
