@@ -274,7 +274,7 @@ int stream_names_open_input(int run_fd, int fd, const struct stat *st, uid_t id)
 		return -errno;
 	if (st->st_mode & S_IROTH)
 		return open_in(tree, fd);
-	r = idmap_open(run_fd, st->st_uid, st->st_gid, id, &map, NULL);
+	r = idmap_open(run_fd, st->st_uid, st->st_gid, id, st->st_uid == geteuid(), &map, NULL);
 	if (r == 0)
 		r = idmap_apply(tree, &map);
 	if (r == 0)
