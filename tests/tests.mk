@@ -133,7 +133,7 @@ lint-form:
 		{ echo "lint: 'make format' mends the form" >&2; exit 1; }
 	$(Q)$(if $(LINT_SH),shellcheck $(LINT_SH))
 
-# resourceLeak, memleak: it does not see the cleanup attribute. uninitvar: an address is no use. readdir and fgetpwent: nothing here has threads.
+# resourceLeak, memleak: it does not see the cleanup attribute. uninitvar: an address is no use. readdir, fgetpwent and fgetgrent: nothing here has threads.
 # invalidFunctionArgBool: a status of 0 or 1 is what _exit is for. invalidFunctionArg: its model of mmap(2) knows no descriptor of -1, which MAP_ANONYMOUS has.
 lint-cppcheck: | $(SKEL)
 	$(call say,CPPCHK,all)
@@ -142,7 +142,7 @@ lint-cppcheck: | $(SKEL)
 		--inline-suppr --cppcheck-build-dir=build/lint/cppcheck --library=posix \
 		--suppress='*:build/*' --suppress=missingIncludeSystem --suppress=unknownMacro \
 		--suppress=preprocessorErrorDirective --suppress=invalidFunctionArg \
-		--suppress=resourceLeak --suppress=memleak --suppress=uninitvar --suppress=readdirCalled --suppress=fgetpwentCalled \
+		--suppress=resourceLeak --suppress=memleak --suppress=uninitvar --suppress=readdirCalled --suppress=fgetpwentCalled --suppress=fgetgrentCalled \
 		--suppress=invalidFunctionArgBool \
 		-D__x86_64__ -D_GNU_SOURCE -Isandbox -I. $(LIB_SRC) $(CLI_SRC) $(TLIB_SRC) $(HELP_SRC) \
 		vm-images/init.c

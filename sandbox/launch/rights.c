@@ -26,13 +26,16 @@ static int set_groups(size_t n, const gid_t *groups)
 	return syscall(SYS_setgroups, n, groups) < 0 ? -errno : 0;
 }
 
-/* setfsuid(2) says nothing of failure: asked again, with an id that is none, it tells what it is.
- */
+/* setfsuid(2) says nothing of failure: asked again, with an id that is none, it tells what it is. */
 static int set_ids(uid_t uid, gid_t gid)
 {
-	(void)setfsgid(gid);
-	(void)setfsuid(uid);
-	return (gid_t)setfsgid((gid_t)-1) == gid && (uid_t)setfsuid((uid_t)-1) == uid ? 0 : -EPERM;
+	for (int i = 0; i < 3; i++) {
+		(void)setfsgid(gid);
+		(void)setfsuid(uid);
+		if ((gid_t)setfsgid((gid_t)-1) == gid && (uid_t)setfsuid((uid_t)-1) == uid)
+			return 0;
+	}
+	return -EPERM;
 }
 
 static int give_back(const struct own *own)

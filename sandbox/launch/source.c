@@ -33,38 +33,57 @@ static const struct {
 };
 #define KEPT_N (sizeof(kept) / sizeof(kept[0]))
 
-static bool is_same(const struct stat *a, const char *path)
-{
-	struct stat b;
+struct id {
+	dev_t dev;
+	ino_t ino; /* 0: it is not there */
+};
 
-	return stat(path, &b) == 0 && a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+static int identify(const char *path, struct id *ret)
+{
+	struct stat st;
+
+	*ret = (struct id){ 0 };
+	if (stat(path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	*ret = (struct id){ .dev = st.st_dev, .ino = st.st_ino };
+	return 0;
+}
+
+static bool is_same(const struct id *a, const struct id *b)
+{
+	return a->ino != 0 && a->ino == b->ino && a->dev == b->dev;
 }
 
 /* The one that holds what has this path, or NULL. By what the directories are, not by their names:
- * /etc may be mounted in other places. */
-static const char *keeper(const char *real)
+ * /etc may be mounted in other places. What cannot be looked at is no reason to show it. */
+static int find_keeper(const char *real, const char **ret)
 {
+	struct id kept_id[KEPT_N], at;
 	char path[PATH_MAX];
 	bool whole = true;
+	int r = 0;
 
+	*ret = NULL;
+	for (size_t i = 0; r == 0 && i < KEPT_N; i++)
+		r = identify(kept[i].path, &kept_id[i]);
 	(void)snprintf(path, sizeof(path), "%s", real);
-	for (char *end; path[0]; *end = '\0', whole = false) {
-		struct stat st;
-
-		if (stat(path, &st) == 0)
-			for (size_t i = 0; i < KEPT_N; i++)
-				if ((whole || kept[i].deep) && is_same(&st, kept[i].path))
-					return kept[i].path;
-		end = strrchr(path, '/');
-		if (!end)
-			break;
+	for (char *end; r == 0 && (end = strrchr(path, '/')); *end = '\0', whole = false) {
+		r = identify(path, &at);
+		for (size_t i = 0; r == 0 && i < KEPT_N; i++)
+			if ((whole || kept[i].deep) && is_same(&at, &kept_id[i])) {
+				*ret = kept[i].path;
+				return 0;
+			}
 	}
-	return NULL;
+	return r;
 }
 
 static int open_as(const struct spec *spec, const char *option, const char *path, struct source *s,
 		   struct stat *ret_st, struct cloche_err *err)
 {
+	struct id root;
+	int r;
+
 	s->fd = rights_open(spec->caller, path, 0);
 	if (s->fd == -EACCES && spec->caller)
 		return cloche_err_set(err, EACCES,
@@ -75,7 +94,10 @@ static int open_as(const struct spec *spec, const char *option, const char *path
 		return cloche_err_sys(err, -s->fd, "%s '%s' (openat2)", option, path);
 	if (fstat(s->fd, ret_st) < 0)
 		return cloche_err_sys(err, errno, "%s '%s'", option, path);
-	if (is_same(ret_st, "/"))
+	r = identify("/", &root);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "look at '/'");
+	if (root.dev == ret_st->st_dev && root.ino == ret_st->st_ino)
 		return cloche_err_set(err, EPERM,
 				      "%s '%s': that is '/', the whole host; name a "
 				      "directory below it",
@@ -157,9 +179,10 @@ static int map_owner(const struct spec *spec, const struct bind_spec *b, struct 
 
 	if (st->st_uid == 0 && !spec->bind_private) {
 		r = file_fd_path(s->fd, real, sizeof(real));
+		if (r == 0)
+			r = find_keeper(real, &by);
 		if (r < 0)
-			return cloche_err_sys(err, -r, "--bind '%s': find its path", b->src);
-		by = keeper(real);
+			return cloche_err_sys(err, -r, "--bind '%s': find what holds it", b->src);
 	}
 	if (by) {
 		r = check_public(s, real, b->rw);
