@@ -71,8 +71,9 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 	__u32 state = t->__state;
 	bool runnable = preempt || !state, dead = state & STATE_DEAD && !preempt, live;
 	bool throttled = runnable && task_is_throttled(t), alone = task_throttles_itself();
-	__u64 early = 0;
-	__u32 before;
+	bool unseen = r->state != RUNNING;
+	__u64 early = 0, since = r->state == QUEUED ? r->queued_ns : 0;
+	__u32 before, held = 0;
 
 	if (!s || !c)
 		return;
@@ -83,10 +84,13 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 	if (live) {
 		at = slot_settle(s, c, at);
 		before = s->throttled;
-		if (r->state == RUNNING)
+		if (unseen) {
+			early = slot_book_unseen(s, r, c, at, runtime);
+			slot_move(s, r, RUNNING, false);
+			held = since && r->throttled ? METER_ON_HELD : 0;
+		} else {
 			early = slot_book_slice(s, r, c, at, runtime);
-		else
-			slot_book_unseen(s, r, c, at, runtime);
+		}
 		r->runtime = runtime;
 		slot_move(s, r, runnable ? QUEUED : ASLEEP, throttled);
 		/* Kernels that take off the whole queue: who waits there waits with it. */
@@ -105,6 +109,8 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 	memory_look(s, c, r->gen, t);
 	r->queued_ns = runnable ? at : 0;
 	r->slept_alone = false;
+	if (live && unseen)
+		event_emit(slot, s, c, at, METER_EV_ON, t, METER_ON_UNSEEN | held, since);
 	if (live)
 		event_emit(slot, s, c, at, METER_EV_OFF, t,
 			   dead		? METER_OFF_DEAD

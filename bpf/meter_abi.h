@@ -54,7 +54,8 @@ struct meter_counters {
 	__u64 lo_bytes;
 	__u64 events;	 /* put into the ring buffer */
 	__u64 lost;	 /* did not fit into it */
-	__u64 missed;	 /* switches that the kernel did not report; made up from its CPU clock */
+	__u64 missed;	 /* calls of a traced process that were not reported */
+	__u64 unseen;	 /* switches to a thread that were not reported; by its CPU clock */
 	__u64 untracked; /* threads that found no room in the task table, and slices of which
 			    nothing was seen but the end: the figures are short */
 };
@@ -163,6 +164,8 @@ enum meter_event_type {
 /* Of the wait before it. */
 #define METER_ON_HELD	    1U /* the quota held the thread to the last */
 #define METER_ON_BEGAN_HELD 2U /* ... held it already when it woke up or left its CPU */
+/* Not reported by the kernel: dated as its OFF, which says how much before that it was. */
+#define METER_ON_UNSEEN 4U
 
 enum meter_off {
 	METER_OFF_SLEEP,
@@ -217,8 +220,8 @@ struct meter_event_denied {
 	__u64 args[6];
 };
 
-_Static_assert(sizeof(struct meter_counters) == 192, "meter_counters has padding");
-_Static_assert(sizeof(struct meter_slot) == 296 + 2 * 192, "meter_slot has padding");
+_Static_assert(sizeof(struct meter_counters) == 200, "meter_counters has padding");
+_Static_assert(sizeof(struct meter_slot) == 296 + 2 * 200, "meter_slot has padding");
 _Static_assert(sizeof(struct meter_ctl) == 24, "meter_ctl has padding");
 _Static_assert(sizeof(struct meter_target) == 16, "meter_target has padding");
 _Static_assert(sizeof(struct meter_event) == 56, "meter_event has padding");

@@ -43,28 +43,39 @@ static inline __u64 slot_free_since(const struct meter_slot *s)
  * A thread turns out to have been on a CPU from start_ns to the last change, at_ns, after that time
  * was booked without it: as its waiting or, when its wake-up was missed too, as sleep (how long it
  * waited for the CPU is lost then). The partition is put right as far as nobody else was on a CPU,
- * and no figure of the invocation falls below zero.
+ * and no figure of the invocation falls below zero. Returns how much became busy time.
  */
-static inline void slot_book_late(struct meter_slot *s, __u64 start_ns, __u64 at_ns, bool waited)
+static inline __u64 slot_book_late(struct meter_slot *s, __u64 start_ns, __u64 at_ns, bool waited)
 {
 	struct meter_counters *now = &s->now;
 	bool based = s->base_epoch == s->epoch;
-	__u64 *from = &now->idle_ns, most;
+	__u64 *from = &now->idle_ns, most, part = 0, since;
 
+	now->unseen++;
 	if (start_ns >= at_ns)
-		return;
-	now->missed++;
+		return 0;
 	now->on_cpu_ns += at_ns - start_ns;
 	if (waited)
 		now->runnable_ns -= at_ns - start_ns;
 	if (start_ns < s->busy_until_ns)
 		start_ns = s->busy_until_ns;
 	if (s->running || start_ns >= at_ns)
-		return;
-	/* Others in the queue: since when they waited is not known, and so not what was booked. */
-	if (!waited && s->queued) {
+		return 0;
+	/* Others in the queue: all were held back by the quota, nobody knows since when. */
+	if (!waited && s->queued && s->throttled == s->queued) {
 		__sync_fetch_and_add(&now->untracked, 1);
-		return;
+		return 0;
+	}
+	/* They waited for this one, after it had been alone. */
+	if (!waited && s->queued) {
+		since = slot_free_since(s);
+		if (since < start_ns)
+			since = start_ns;
+		most = now->contention_ns - (based ? s->base.contention_ns : 0);
+		part = most < at_ns - since ? most : at_ns - since;
+		now->contention_ns -= part;
+		now->busy_ns += part;
+		at_ns = since;
 	}
 	if (!waited) {
 		most = now->idle_ns - (based ? s->base.idle_ns : 0);
@@ -80,6 +91,7 @@ static inline void slot_book_late(struct meter_slot *s, __u64 start_ns, __u64 at
 		most = at_ns - start_ns;
 	now->busy_ns += most;
 	*from -= most;
+	return part + most;
 }
 
 /* How a thread came to be on a CPU at in_ns. */

@@ -357,12 +357,13 @@ static __always_inline __u64 slot_book_slice(struct meter_slot *s, const struct 
  * kernel passes over a program that is running already; some hosts hide the switches of processes
  * of their own). Its CPU clock says how long it was there, which is this one slice. Of one that
  * began before the invocation did, the launch's figures stay as they were: nobody reports those.
+ * Returns the value of its METER_EV_OFF.
  */
-static __always_inline void slot_book_unseen(struct meter_slot *s, const struct record *r,
-					     const struct meter_ctl *c, __u64 at, __u64 runtime)
+static __always_inline __u64 slot_book_unseen(struct meter_slot *s, const struct record *r,
+					      const struct meter_ctl *c, __u64 at, __u64 runtime)
 {
 	__u64 floor = *(volatile const __u64 *)&c->floor_ns, edge = slot_edge(s, c);
-	__u64 start = at - (runtime - r->runtime);
+	__u64 start = at - (runtime - r->runtime), busy;
 
 	if (start < floor)
 		start = floor;
@@ -370,7 +371,16 @@ static __always_inline void slot_book_unseen(struct meter_slot *s, const struct 
 		start = edge;
 	if (r->state == QUEUED && start < r->queued_ns)
 		start = r->queued_ns;
-	slot_book_late(s, start, at, r->state == QUEUED);
+	busy = slot_book_late(s, start, at, r->state == QUEUED);
+	if (start >= at)
+		return 0;
+	/* More than the event has room for. */
+	if (at - start > 0xffffffffU) {
+		__sync_fetch_and_add(&s->now.missed, 1);
+		start = at - 0xffffffffU;
+		busy = at - start;
+	}
+	return (at - start - busy) << 32 | (at - start);
 }
 
 /* All queued threads become throttled, or free, at once. */

@@ -86,6 +86,8 @@ static void put_rest(FILE *f, const struct trace_event *e)
 			      e->arg & METER_ON_HELD ? "true" : "false");
 		if (e->arg & METER_ON_BEGAN_HELD)
 			(void)fputs(",\"began_throttled\":true", f);
+		if (e->arg & METER_ON_UNSEEN)
+			(void)fputs(",\"unseen\":true", f);
 		break;
 	case METER_EV_OFF:
 		why = trace_off_text(e->arg);
@@ -344,6 +346,8 @@ static void get_rest(struct reader *r, const json_t *o, struct trace_event *e)
 		e->arg = get_bool(r, o, "throttled") ? METER_ON_HELD : 0;
 		if (json_is_true(json_object_get(o, "began_throttled")))
 			e->arg |= METER_ON_BEGAN_HELD;
+		if (json_is_true(json_object_get(o, "unseen")))
+			e->arg |= METER_ON_UNSEEN;
 		break;
 	case METER_EV_OFF:
 		e->arg = off_find(r, o);

@@ -25,7 +25,9 @@ struct trace_event;
  *	oom
  *	on	since_ns: when it woke up or left its CPU, 0: not known;
  *		throttled: its quota held it to the last;
- *		began_throttled, only if so: and from the beginning
+ *		began_throttled, only if so: and from the beginning;
+ *		unseen, only if so: the kernel did not report it. It was early_ns of
+ *		its "off" before, by the thread's CPU clock
  *	off	why: sleep, preempted, throttled or dead;
  *		all, only if so: the quota took all who wait with it;
  *		early_ns, only where the kernel books the slice from before its

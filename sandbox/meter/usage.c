@@ -79,6 +79,7 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	ret->events = b->events - begin->now.events;
 	ret->lost = b->lost - begin->now.lost;
 	ret->missed = b->missed - a->missed;
+	ret->unseen = b->unseen - a->unseen;
 	ret->complete = b->untracked == begin->now.untracked;
 	/* Without an event in this epoch the peaks are still those of an earlier one. */
 	ret->peak = end->epoch == epoch ? end->processes_peak : end->processes;

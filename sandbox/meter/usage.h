@@ -55,9 +55,9 @@ struct meter_usage {
 	bool listened;	       /* its policy has a listener; the next two are known */
 	uint64_t asked_from;   /* the number of the first question to it */
 	uint64_t asked;	 /* how many there were, until the last end of a process or signal to one */
-	uint64_t missed; /* switches that the kernel hid, made up from its CPU clock; with a trace,
-			    also calls of which it, or a filter of
-			    the function's own, hid one side */
+	uint64_t missed; /* calls of which the kernel, or a filter of the function's own, hid one
+			    side: only with a trace */
+	uint64_t unseen; /* switches to a thread that the kernel hid, made up from its CPU clock */
 };
 
 /* Moves a copy of a slot forward to at_ns, as its next event would; returns the date, which is the

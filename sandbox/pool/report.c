@@ -466,8 +466,7 @@ static void degrade_metered(json_t *list, const struct report *r, const struct m
 	else if (m && (m->lost || m->missed))
 		degrade(list, "trace",
 			m->lost ? "it is not complete: events found no room"
-				: "it is not complete: the kernel did not report a switch or a "
-				  "call");
+				: "it is not complete: the kernel did not report a call");
 }
 
 static void degrade_denied(json_t *list, const struct report *r, const struct meter_usage *m)

@@ -8,10 +8,13 @@
  *   unix PATH (binds to it and connects to it; '@' begins an abstract name) |
  *   wide PATH (write, by a number with dirt above its lower half) | handle SIG (sends it to itself
  * and returns from a handler) | leaders N (children whose first threads leave, all at once) | nap N
- *   (times 2 ms) | crew N (threads that burn 3 ms and sleep 2 ms, five times)
+ *   (times 2 ms) | crew N (threads that burn 3 ms and sleep 2 ms, five times) |
+ *   wait FD (for a byte) | attach FD (a program to its raw tracepoint; says the link's number on
+ * 61)
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -256,6 +259,23 @@ static void nap(long n)
 		nanosleep(&t, NULL);
 }
 
+static void wait_for(int fd)
+{
+	char b;
+
+	if (read(fd, &b, 1) != 1)
+		exit(3);
+}
+
+static void attach(int program)
+{
+	union bpf_attr attr = { .raw_tracepoint.prog_fd = (unsigned)program };
+	long link = syscall(SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof(attr));
+
+	if (link < 0 || write(61, &link, sizeof(link)) != sizeof(link))
+		exit(3);
+}
+
 static void mounts(long n)
 {
 	while (n-- > 0)
@@ -326,6 +346,10 @@ int main(int argc, char **argv)
 			nap(n);
 		else if (strcmp(what, "crew") == 0)
 			crew(n);
+		else if (strcmp(what, "wait") == 0)
+			wait_for((int)n);
+		else if (strcmp(what, "attach") == 0)
+			attach((int)n);
 		else if (i + 1 < argc && is_file(what, argv[i + 1]))
 			continue;
 		else

@@ -65,13 +65,13 @@ static void set_quota(struct rig *r, unsigned quota_us)
 	}
 }
 
-void rig_open(struct rig *r, uint32_t slot, unsigned quota_us)
+static void open_named(struct rig *r, const char *name, uint32_t slot, unsigned quota_us)
 {
 	struct cloche_err err = { 0 };
 	struct stat st;
 
-	*r = (struct rig){ .meter = METER_INIT };
-	cr_assert(!meter_open(&r->meter, RIG_NAME, &err), "%s", err.text);
+	*r = (struct rig){ .meter = METER_INIT, .name = name };
+	cr_assert(!meter_open(&r->meter, name, &err), "%s", err.text);
 	(void)snprintf(r->leaf_path, sizeof(r->leaf_path), "%s/cloche-meter-test-%u-%d",
 		       cgroup2_root(), slot, (int)getpid());
 	cr_assert(!mkdir(r->leaf_path, 0755), "mkdir '%s': %s", r->leaf_path, strerror(errno));
@@ -81,6 +81,16 @@ void rig_open(struct rig *r, uint32_t slot, unsigned quota_us)
 	if (quota_us)
 		set_quota(r, quota_us);
 	cr_assert(!meter_arm(&r->ctx, &r->meter, slot, r->id, &err), "%s", err.text);
+}
+
+void rig_open(struct rig *r, uint32_t slot, unsigned quota_us)
+{
+	open_named(r, RIG_NAME, slot, quota_us);
+}
+
+void rig_open_alone(struct rig *r, const char *name, uint32_t slot)
+{
+	open_named(r, name, slot, 0);
 }
 
 /* rmdir says EBUSY until the last thread is quite gone; cgroup.events tells when. */
@@ -108,7 +118,7 @@ void rig_close(struct rig *r)
 
 	cr_assert(!meter_disarm(&r->ctx, &err), "%s", err.text);
 	meter_close(&r->meter);
-	(void)meter_remove(RIG_NAME, NULL); /* the last test to end succeeds */
+	(void)meter_remove(r->name, NULL); /* the last test to end succeeds */
 	remove_leaf(r);
 	close(r->leaf);
 	if (*r->cpu_path)

@@ -20,6 +20,7 @@ struct rig {
 	char leaf_path[160];
 	char cpu_path[160]; /* v1 only: the quota's directory; "" on v2 or without a quota */
 	uint64_t id;
+	const char *name; /* of the pins */
 };
 
 /* The name of the tests' pins; CLOCHE has another one. */
@@ -27,6 +28,8 @@ struct rig {
 
 /* Each test takes its own slot. quota_us: of 20 ms, 0 for none. Ends the test when it cannot. */
 void rig_open(struct rig *r, uint32_t slot, unsigned quota_us);
+/* With pins that no other test has: their programs may be taken off. name: static. */
+void rig_open_alone(struct rig *r, const char *name, uint32_t slot);
 void rig_close(struct rig *r);
 
 struct child {

@@ -25,12 +25,12 @@ static void show(const char *what, const struct meter_usage *u)
 	if (getenv("CLOCHE_METER_SHOW"))
 		fprintf(stderr,
 			"%s: wall %llu stolen %lld busy %llu quota %llu contention %llu idle %llu "
-			"switches %llu+%llu missed %llu ns\n",
+			"switches %llu+%llu unseen %llu ns\n",
 			what, (unsigned long long)u->wall_ns, (long long)u->stolen_ns,
 			(unsigned long long)u->busy_ns, (unsigned long long)u->quota_ns,
 			(unsigned long long)u->contention_ns, (unsigned long long)u->idle_ns,
 			(unsigned long long)u->switches_voluntary,
-			(unsigned long long)u->switches_forced, (unsigned long long)u->missed);
+			(unsigned long long)u->switches_forced, (unsigned long long)u->unseen);
 }
 
 static void check_sum(const struct meter_usage *u)

@@ -176,7 +176,8 @@ Test(usage, what_went_unseen_is_put_right)
 		{ 0, 0, 0, 1300, 0, false, 1200, 200, 300, true },
 		{ 0, 0, 0, 0, 400, false, 1000, 100, 500, true },
 		{ 1, 0, 0, 0, 0, false, 1200, 0, 300, true },
-		{ 0, 0, 1, 0, 0, false, 1200, 0, 300, false },
+		{ 0, 0, 1, 0, 0, false, 1200, 300, 300, true },
+		{ 0, 1, 1, 0, 0, false, 1200, 0, 300, false },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -191,7 +192,8 @@ Test(usage, what_went_unseen_is_put_right)
 		s.queued = rows[i].waited + rows[i].others;
 		s.running = rows[i].running;
 		s.busy_until_ns = rows[i].busy_until;
-		slot_book_late(&s, rows[i].start, 1500, rows[i].waited);
+		cr_expect_eq(slot_book_late(&s, rows[i].start, 1500, rows[i].waited), rows[i].busy,
+			     "row %zu", i);
 		cr_expect_eq(n->busy_ns, rows[i].busy, "row %zu", i);
 		cr_expect_eq(n->contention_ns + n->quota_ns + n->idle_ns, 500 - rows[i].busy,
 			     "row %zu", i);
@@ -199,8 +201,40 @@ Test(usage, what_went_unseen_is_put_right)
 		if (rows[i].waited)
 			cr_expect_eq(n->runnable_ns, 500 * (1 + rows[i].others) - rows[i].on_cpu,
 				     "row %zu", i);
-		cr_expect_eq(n->missed, rows[i].start < 1500, "row %zu", i);
+		cr_expect_eq(n->unseen, 1, "row %zu", i);
 		cr_expect_eq(n->untracked, !rows[i].known, "row %zu", i);
+	}
+}
+
+/* It was on a CPU from `start` to 1500, and neither that nor that it woke up was reported; another
+ * one waited from 1300 on. */
+Test(usage, what_went_unseen_beside_others)
+{
+	const struct {
+		uint64_t start, base, idle, contention;
+	} rows[] = {
+		{ 1200, 0, 200, 0 },
+		{ 1400, 0, 300, 100 },
+		{ 1000, 0, 0, 0 },
+		/* Most of the waiting was before the invocation. */
+		{ 1200, 150, 200, 150 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct meter_slot s = armed();
+
+		s.base_epoch = s.epoch;
+		s.base.contention_ns = rows[i].base;
+		cr_assert_eq(usage_settle(&s, 1300), 1300);
+		s.queued = 1;
+		cr_assert_eq(usage_settle(&s, 1450), 1450);
+		cr_assert_eq(usage_settle(&s, 1500), 1500);
+		(void)slot_book_late(&s, rows[i].start, 1500, false);
+		cr_expect_eq(s.now.idle_ns, rows[i].idle, "row %zu", i);
+		cr_expect_eq(s.now.contention_ns, rows[i].contention, "row %zu", i);
+		cr_expect_eq(s.now.busy_ns, 500 - rows[i].idle - rows[i].contention, "row %zu", i);
+		cr_expect_eq(s.now.on_cpu_ns, 1500 - rows[i].start, "row %zu", i);
+		cr_expect_eq(s.now.untracked, 0, "row %zu", i);
 	}
 }
 
