@@ -47,6 +47,8 @@ shift
 limit=${TEST_LIMIT:-300}
 child=
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/cloche-tests-XXXXXX") || exit 1
+# Whoever knows a name in it may go there: tests act as other users, too.
+chmod 711 "$tmp"
 trap 'rm -rf --one-file-system "$tmp"' EXIT
 # timeout(1) forwards the signal to the program's whole group.
 trap '[ -n "$child" ] && kill "$child" && wait "$child"; exit 130' INT TERM
