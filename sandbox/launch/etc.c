@@ -173,10 +173,12 @@ static int bind_dir(const char *path, const char *to, struct cloche_err *err)
 		return errno == EEXIST ? 0 : cloche_err_sys(err, errno, "make '%s'", to);
 	tree = open_tree(fd, "",
 			 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
-	if (tree < 0 ||
-	    mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0 ||
-	    move_mount(tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return cloche_err_sys(err, errno, "bind '%s'", path);
+	if (tree < 0)
+		return cloche_err_sys(err, errno, "bind '%s' (open_tree)", path);
+	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+		return cloche_err_sys(err, errno, "bind '%s' (mount_setattr)", path);
+	if (move_mount(tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return cloche_err_sys(err, errno, "bind '%s' (move_mount)", path);
 	return 0;
 }
 
