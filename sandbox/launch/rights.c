@@ -26,7 +26,8 @@ static int set_groups(size_t n, const gid_t *groups)
 	return syscall(SYS_setgroups, n, groups) < 0 ? -errno : 0;
 }
 
-/* setfsuid(2) says nothing of failure: asked again, with an id that is none, it tells what it is. */
+/* setfsuid(2) says nothing of failure: asked again, with an id that is none, it tells what it is.
+ */
 static int set_ids(uid_t uid, gid_t gid)
 {
 	for (int i = 0; i < 3; i++) {

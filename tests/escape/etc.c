@@ -50,12 +50,11 @@ static void expect_no_secret(const struct run *run, const char *what)
 /* All of it, a part, by a link, by another mount of it; read as a whole and by every name. */
 Test(escape_etc, binds)
 {
-	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_tmpdir char *dir = tmpdir_make_open();
 	cleanup_free char *link = path_in(dir, "link"), *mounted = path_in(dir, "mounted");
 	const char *sources[] = { "/etc", "/etc/.", "/etc/ssl/..", "/etc/php", link, mounted };
 
 	secret_etc();
-	cr_assert_eq(chmod(dir, 0755), 0);
 	etc_link("/etc", link);
 	etc_dir(mounted, 0755);
 	cr_assert_eq(mount("/etc", mounted, NULL, MS_BIND, NULL), 0);
@@ -93,10 +92,17 @@ Test(escape_etc, binds_of_a_secret_itself)
 Test(escape_etc, the_option_of_its_own)
 {
 	cleanup_run struct run shown = { 0 }, written = { 0 };
+	bool idmap = true;
+	json_t *entry;
+	size_t i;
 
 	secret_etc();
 	RUN_CLOCHE(&shown, "-q", "--bind-private", "-b", "/etc:/mnt", "--", "cat", "/mnt/shadow");
-	cr_expect_str_eq(shown.out, SECRET "\n", "%s", shown.err);
+	/* A tmpfs, as this /etc is, cannot be idmapped before Linux 6.3. */
+	json_array_foreach (report_get(&shown, "degraded"), i, entry)
+		idmap = idmap &&
+			strcmp(json_string_value(json_object_get(entry, "what")), "bind.idmap");
+	cr_expect_str_eq(shown.out, idmap ? SECRET "\n" : "", "%s", shown.err);
 	RUN_CLOCHE(&written, "-q", "-b", "/etc:/mnt:rw", "--", "sh", "-c", "echo x >/mnt/planted");
 	expect_refused(&written, 125, "not everybody may write to");
 	cr_expect_lt(access("/etc/planted", F_OK), 0);
@@ -105,7 +111,7 @@ Test(escape_etc, the_option_of_its_own)
 /* A root that has somebody's /etc in it, or the host's. */
 Test(escape_etc, a_root_with_it)
 {
-	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_tmpdir char *dir = tmpdir_make_open();
 	cleanup_free char *root = root_make(dir, "root", "escape"), *etc = path_in(root, "etc");
 	cleanup_run struct run run = { 0 }, open = { 0 };
 
@@ -122,12 +128,11 @@ Test(escape_etc, a_root_with_it)
 /* Names on the list that lead to a secret, out of what packages have, or nowhere. */
 Test(escape_etc, links_on_the_list)
 {
-	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_tmpdir char *dir = tmpdir_make_open();
 	cleanup_free char *outside = path_in(dir, "secret"), *cmd = NULL;
 	cleanup_run struct run run = { 0 };
 
 	secret_etc();
-	cr_assert_eq(chmod(dir, 0755), 0);
 	etc_file(outside, SECRET "\n", 0644);
 	etc_link("/etc/shadow", "/etc/papersize");
 	etc_link("ssl/private/secret", "/etc/magic");
@@ -179,7 +184,7 @@ static void for_user(void)
 /* Whoever wrote the user's folder has them bind what is root's, or another user's. */
 Test(escape_etc, a_users_folder_that_leads_out)
 {
-	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_tmpdir char *dir = tmpdir_make_open();
 	cleanup_free char *home = path_in(dir, "home"), *roots = path_in(dir, "roots"),
 			  *others = path_in(dir, "others"), *secret = path_in(roots, "secret"),
 			  *secret2 = path_in(others, "secret"), *open = path_in(dir, "open"),
@@ -188,7 +193,6 @@ Test(escape_etc, a_users_folder_that_leads_out)
 	const char *targets[] = { roots, secret, others, secret2, file, "/proc/1/root/root" };
 	cleanup_run struct run in = { 0 };
 
-	cr_assert_eq(chmod(dir, 0755), 0);
 	etc_file(secret, SECRET "\n", 0644);
 	etc_file(secret2, SECRET "\n", 0644);
 	etc_file(file, SECRET "\n", 0600);
@@ -218,13 +222,12 @@ Test(escape_etc, a_users_folder_that_leads_out)
 /* What is writable stays the user's, with nothing on it that makes it another's. */
 Test(escape_etc, what_is_left_in_a_users_folder)
 {
-	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_tmpdir char *dir = tmpdir_make_open();
 	cleanup_free char *home = path_in(dir, "home"), *roots = path_in(home, "roots"),
 			  *left = path_in(home, "left"), *bind = NULL;
 	cleanup_run struct run run = { 0 };
 	struct stat st;
 
-	cr_assert_eq(chmod(dir, 0755), 0);
 	etc_dir(home, 0755);
 	etc_file(roots, "root's\n", 0644);
 	cr_assert(chown(home, USER, USER) == 0 && asprintf(&bind, "%s:/mnt:rw", home) > 0);

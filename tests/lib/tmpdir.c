@@ -9,6 +9,8 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 char *tmpdir_make(void)
@@ -19,6 +21,21 @@ char *tmpdir_make(void)
 	cr_assert(asprintf(&path, "%s/cloche-test-XXXXXX", parent && *parent ? parent : "/tmp") >
 		  0);
 	cr_assert(mkdtemp(path) != NULL, "mkdtemp %s: %m", path);
+	return path;
+}
+
+char *tmpdir_make_open(void)
+{
+	char *path = tmpdir_make(), above[512];
+	struct stat st;
+
+	cr_assert_eq(chmod(path, 0755), 0);
+	(void)snprintf(above, sizeof(above), "%s", path);
+	for (char *end; (end = strrchr(above, '/')) && end > above;) {
+		*end = '\0';
+		if (stat(above, &st) == 0 && !(st.st_mode & S_IXOTH))
+			cr_assert_eq(chmod(above, st.st_mode | S_IXOTH), 0, "%s: %m", above);
+	}
 	return path;
 }
 

@@ -11,6 +11,10 @@
  */
 char *tmpdir_make(void);
 
+/* The same for one that other users than root can reach: mode 0755, and who has none enters the
+ * folders above it. */
+char *tmpdir_make_open(void);
+
 /* Removes the directory with all in it (staying on its file system) and frees *path. */
 void tmpdir_free(char **path);
 

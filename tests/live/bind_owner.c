@@ -27,15 +27,6 @@ static void for_user(void)
 	cr_assert(setenv("SUDO_UID", "4242", 1) == 0 && setenv("SUDO_GID", "4242", 1) == 0);
 }
 
-/* A directory that anybody may enter. */
-static char *open_tmpdir(void)
-{
-	char *dir = tmpdir_make();
-
-	cr_assert_eq(chmod(dir, 0755), 0);
-	return dir;
-}
-
 static char *folder(const char *dir, const char *name, uid_t owner, mode_t mode)
 {
 	char *path = path_in(dir, name);
@@ -66,7 +57,7 @@ static void expect_owner(const char *path, uid_t owner)
 /* Root itself in a user's folder, and sudo for that user: the same. */
 static void writes_and_reads(void)
 {
-	cleanup_tmpdir char *dir = open_tmpdir();
+	cleanup_tmpdir char *dir = tmpdir_make_open();
 	cleanup_free char *home = folder(dir, "home", USER, 0700),
 			  *own = file(home, "own", USER, 0600), *left = path_in(home, "left"),
 			  *deep = path_in(home, "deep/er"), *bind = NULL;
@@ -121,7 +112,7 @@ Test(bind_owner, of_root)
  * sees. Under sudo it is the user, wherever the source is. */
 Test(bind_owner, of_several)
 {
-	cleanup_tmpdir char *dir = open_tmpdir();
+	cleanup_tmpdir char *dir = tmpdir_make_open();
 	cleanup_free char *top = folder(dir, "top", USER, 0755), *a = file(top, "a", USER, 0600),
 			  *b = file(top, "b", OTHER, 0600), *c = file(top, "c", OTHER, 0644),
 			  *d = file(top, "d", 0, 0600), *bind = NULL;
@@ -191,7 +182,7 @@ static int give(const char *path, const struct stat *st, int type, struct FTW *f
 /* git reads no repository of a stranger's: the owner of its folder must be who runs it. */
 Test(bind_owner, git_finds_its_own)
 {
-	cleanup_tmpdir char *dir = open_tmpdir();
+	cleanup_tmpdir char *dir = tmpdir_make_open();
 	cleanup_free char *repo = folder(dir, "repo", USER, 0700), *bind = NULL;
 	cleanup_run struct run init = { 0 };
 	bool git = access("/usr/bin/git", X_OK) == 0;
