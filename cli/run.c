@@ -15,6 +15,7 @@
 #include "base/uuid.h"
 #include "launch/attributes.h"
 #include "launch/launcher.h"
+#include "launch/prompt.h"
 #include "launch/proof.h"
 #include "launch/stream_state.h"
 #include "meter/prices.h"
@@ -328,6 +329,7 @@ static int run_one(struct run *run, int64_t requested_ns)
 				  .started_real_ns = clock_real_ns() };
 	int r = run_ledger_ready(&run->ledger, run->opt, &inv.err);
 
+	prompt_try_begin(true);
 	if (r == 0 && run->refused.code) {
 		inv.err = run->refused;
 		r = -inv.err.code;
@@ -375,6 +377,7 @@ static int run_all(struct run *run, int64_t started_ns)
 	struct cloche_err err = { 0 };
 	int status = 0, r;
 
+	prompt_try_begin(true);
 	try_outlive();
 	r = open_cancel(&run->io.cancel_fd, &err);
 	if (r == 0 && open_streams(run, &run->refused) < 0)
@@ -391,6 +394,7 @@ static int run_all(struct run *run, int64_t started_ns)
 	for (unsigned i = 0; i < run->opt->repeat; i++) {
 		int s = run_one(run, i == 0 ? started_ns : clock_now_ns());
 
+		prompt_end(); /* of what was not even launched */
 		status = status ? status : s;
 		if (s == EXIT_LAUNCH || run->cancelled)
 			break;

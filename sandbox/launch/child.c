@@ -277,10 +277,11 @@ static const struct {
 	int (*run)(const struct plan *p, struct cloche_err *err);
 	const char *why_here;
 } steps[] = {
+	{ "affinity", try_set_affinity,
+	  "runtimes count CPUs by it; to move waits for no turn yet" },
 	{ "attributes", attributes_set, "a real-time process cannot join a cpu cgroup of v1" },
 	{ "cgroup", join_cgroups, "all that follows is under the limits" },
 	{ "cgroup namespace", own_cgroup_namespace, "its root is the cgroup just joined" },
-	{ "affinity", try_set_affinity, "runtimes count CPUs by it" },
 	{ "user", become_user, "needs the host's capabilities" },
 	{ "user namespace", own_user_namespace, "owned by that user; the host's capabilities end" },
 	{ "capabilities", drop_capabilities, "none is needed any more" },

@@ -15,6 +15,7 @@
 #include "launch/lookup.h"
 #include "launch/network.h"
 #include "launch/plan.h"
+#include "launch/prompt.h"
 #include "launch/proof.h"
 #include "launch/spawn.h"
 #include "launch/spec.h"
@@ -258,6 +259,8 @@ static void run_function(const struct plan *p)
 	p->shared->err.code = 0;
 	p->shared->listener = -1;
 	p->shared->exec_ns = 0;
+	/* Where it is born in its cpu cgroup it might wait for ever for the group's real time. */
+	prompt_try_begin(p->cgroup.tasks[CONTROLLER_CPU] >= 0);
 	code_find(p, &code);
 	pid = spawn(p->cgroup.v2, child_main, p);
 	m.at_ns = p->shared->exec_ns;
@@ -276,6 +279,8 @@ static void run_function(const struct plan *p)
 	}
 	fd_close(&p->shared->listener);
 	code_forget(&code);
+	/* Orphans may come in crowds. */
+	prompt_end();
 	if (pid > 0 && reap_function(p, pid, &m) < 0)
 		_exit(EXIT_FAILURE);
 	m.type = p->shared->err.code ? INIT_FAILED : INIT_ENDED;

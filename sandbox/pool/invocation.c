@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "launch/launcher.h"
+#include "launch/prompt.h"
 #include "launch/spec.h"
 #include "meter/trace_live.h"
 #include "pool/stdio.h"
@@ -123,13 +124,14 @@ static void check_cpu_time(struct watch *w)
  */
 static void try_be_prompt(struct watch *w)
 {
-	struct sched_param p = { .sched_priority = 1 };
 	cpu_set_t other;
 
 	w->prompt = !w->traced && sched_getaffinity(0, sizeof(w->cpus), &w->cpus) == 0;
-	if (!w->prompt)
+	if (!w->prompt) {
+		prompt_end(); /* the launch is over */
 		return;
-	(void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &p);
+	}
+	prompt_try_begin(false);
 	CPU_XOR(&other, &w->cpus, &w->ctx->plan.affinity);
 	CPU_AND(&other, &other, &w->cpus);
 	if (CPU_COUNT(&other) > 0)
@@ -138,13 +140,11 @@ static void try_be_prompt(struct watch *w)
 
 static void be_as_usual(struct watch *w)
 {
-	struct sched_param p = { 0 };
-
-	if (!w->prompt)
-		return;
+	if (w->prompt || !w->inv->ran)
+		prompt_end();
+	if (w->prompt)
+		(void)sched_setaffinity(0, sizeof(w->cpus), &w->cpus);
 	w->prompt = false;
-	(void)sched_setscheduler(0, SCHED_OTHER, &p);
-	(void)sched_setaffinity(0, sizeof(w->cpus), &w->cpus);
 }
 
 static void on_started(struct watch *w, const struct init_msg *m)

@@ -302,6 +302,15 @@ static int word_flags(const char *arg)
 	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0;
 }
 
+/* Returns when pid 1, which may go before others while it launches, does so no more. */
+static int word_usual(const char *arg)
+{
+	while (sched_getscheduler(1) > SCHED_OTHER)
+		(void)sched_yield();
+	printf("%d %d\n", sched_getscheduler(0), sched_getscheduler(1));
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(const char *arg);
@@ -323,6 +332,7 @@ static const struct {
 	{ "eat-by-child", word_eat_by_child },
 	{ "deny-signalled", word_deny_signalled },
 	{ "numa", word_numa },
+	{ "usual", word_usual },
 };
 
 int main(int argc, char **argv)

@@ -314,3 +314,14 @@ Test(run_host, no_cgroup_is_left)
 	expect_end(&run, 0, "ok");
 	cr_expect_leq(leftover_cgroups(&after), was, "%s", after);
 }
+
+/* Launching in front of all others ends with the launch: for the function before it begins, for
+ * pid 1, to which it could leave a crowd of orphans, as it begins. */
+Test(run, none_goes_before_others_when_it_runs)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_INSIDE(&run, "--repeat", "2", INSIDE, "usual");
+	expect_end(&run, 0, "ok");
+	cr_expect_str_eq(run.out, "0 0\n0 0\n");
+}
