@@ -12,6 +12,8 @@
 #define AF_UNIX	     1
 #define AF_INET	     2
 #define AF_INET6     10
+#define AF_NETLINK   16
+#define ICMPV6	     58
 #define SUN_PATH_MAX 108
 #define S_IFMT	     0170000
 #define S_IFSOCK     0140000

@@ -102,7 +102,11 @@ static int drop_capabilities(const struct plan *p, struct cloche_err *err)
 	/* EINVAL: there is no such capability, so the one before was the last. */
 	if (errno != EINVAL)
 		return cloche_err_sys(err, errno, "drop capability %d", cap);
-	if (prctl(PR_SET_SECUREBITS, SECURE_ALL_BITS | SECURE_ALL_LOCKS) < 0)
+	/* All but that of PR_SET_KEEPCAPS, which keeps nothing where there is nothing and the
+	 * change of uid takes nothing away: ping(8) and others give up where they may not set it.
+	 */
+	if (prctl(PR_SET_SECUREBITS, (SECURE_ALL_BITS | SECURE_ALL_LOCKS) &
+					     ~(SECBIT_KEEP_CAPS | SECBIT_KEEP_CAPS_LOCKED)) < 0)
 		return cloche_err_sys(err, errno, "lock securebits");
 	if (syscall(SYS_capset, &head, none) < 0)
 		return cloche_err_sys(err, errno, "capset");

@@ -164,7 +164,7 @@ static int see_outlive(struct plan *p, struct cloche_err *err)
 
 static int bring_network(struct plan *p, struct cloche_err *err)
 {
-	return p->spec->net == NET_LOOPBACK ? network_loopback_up(err) : 0;
+	return p->spec->net == NET_LOOPBACK ? network_loopback(p->at.proc, p->uid, err) : 0;
 }
 
 /* The caller's would be possessed by it. */

@@ -3,13 +3,15 @@
 #include "launch/network.h"
 
 #include "base/err.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <net/if.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
+#include <stdio.h>
 
-int network_loopback_up(struct cloche_err *err)
+static int bring_up(struct cloche_err *err)
 {
 	struct nl_sock *sock = nl_socket_alloc();
 	struct rtnl_link *lo = rtnl_link_alloc(), *change = rtnl_link_alloc();
@@ -26,4 +28,22 @@ int network_loopback_up(struct cloche_err *err)
 	rtnl_link_put(lo);
 	nl_socket_free(sock);
 	return r < 0 ? cloche_err_set(err, EIO, "bring loopback up: %s", nl_geterror(r)) : 0;
+}
+
+/* Both are the namespace's own: what they give away is nobody else's. */
+static int set_free(int proc, gid_t gid, struct cloche_err *err)
+{
+	char groups[32];
+	int r;
+
+	(void)snprintf(groups, sizeof(groups), "%u %u", gid, gid);
+	r = file_write_text(proc, "sys/net/ipv4/ip_unprivileged_port_start", "0", err);
+	return r < 0 ? r : file_write_text(proc, "sys/net/ipv4/ping_group_range", groups, err);
+}
+
+int network_loopback(int proc, gid_t gid, struct cloche_err *err)
+{
+	int r = bring_up(err);
+
+	return r < 0 ? r : set_free(proc, gid, err);
 }

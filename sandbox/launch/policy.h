@@ -54,10 +54,16 @@ void policy_free(struct policy *policy);
 /*
  * Has every call that the policy denies with EPERM by its default, or a wall so, ask a listener
  * (seccomp_unotify(2)), which must answer the same: so a denial is seen by name and arguments. What
- * a rule of the profile denies is answered by the filter alone, however often. Not with a policy
- * that might deny the launch's own last calls, which come before anybody listens.
+ * a rule of the profile denies is answered by the filter alone, however often. So does what the
+ * wall of a loopback refuses, which may be made instead. Not with a policy that might deny the
+ * launch's own last calls, which come before anybody listens.
  */
 void policy_report(struct policy *policy);
+
+/* Whether a call that asks the listener is one that the launcher may make in the function's place
+ * (context_socket): no rule of the profile refuses it. */
+struct seccomp_data;
+bool policy_asks(const struct policy *policy, const struct seccomp_data *call);
 
 /* Takes that back, where the kernel has no listener to give. Of the policy only the filter changes,
  * so this can be done between clone and exec. */
@@ -65,7 +71,6 @@ void policy_unreport(const struct policy *policy);
 
 /* What the filter answers to a call (SECCOMP_RET_*): policy_answer.c. Its instruction_pointer is
  * looked at by no filter of ours. */
-struct seccomp_data;
 uint32_t policy_answer(const struct policy *policy, const struct seccomp_data *call);
 
 /* A profile's text, found as policy_load finds it but neither parsed nor compiled. */

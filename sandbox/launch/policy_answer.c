@@ -5,6 +5,8 @@
  */
 #include "launch/policy.h"
 
+#include "launch/policy_compile.h"
+
 #include <linux/seccomp.h>
 #include <string.h>
 
@@ -22,7 +24,8 @@ static bool holds(const struct sock_filter *i, uint32_t a)
 	}
 }
 
-uint32_t policy_answer(const struct policy *policy, const struct seccomp_data *call)
+/* The instruction that returns; NULL: the filter is none of ours. */
+static const struct sock_filter *run(const struct policy *policy, const struct seccomp_data *call)
 {
 	uint32_t a = 0;
 
@@ -32,7 +35,7 @@ uint32_t policy_answer(const struct policy *policy, const struct seccomp_data *c
 		switch (i->code) {
 		case BPF_LD | BPF_W | BPF_ABS:
 			if (i->k > sizeof(*call) - sizeof(a))
-				return SECCOMP_RET_KILL_PROCESS;
+				return NULL;
 			memcpy(&a, (const char *)call + i->k, sizeof(a));
 			break;
 		case BPF_ALU | BPF_AND | BPF_K:
@@ -48,10 +51,24 @@ uint32_t policy_answer(const struct policy *policy, const struct seccomp_data *c
 			pc += holds(i, a) ? i->jt : i->jf;
 			break;
 		case BPF_RET | BPF_K:
-			return i->k;
+			return i;
 		default:
-			return SECCOMP_RET_KILL_PROCESS;
+			return NULL;
 		}
 	}
-	return SECCOMP_RET_KILL_PROCESS;
+	return NULL;
+}
+
+uint32_t policy_answer(const struct policy *policy, const struct seccomp_data *call)
+{
+	const struct sock_filter *by = run(policy, call);
+
+	return by ? by->k : SECCOMP_RET_KILL_PROCESS;
+}
+
+bool policy_asks(const struct policy *policy, const struct seccomp_data *call)
+{
+	const struct sock_filter *by = run(policy, call);
+
+	return by && by->jt == POLICY_RET_ASK;
 }

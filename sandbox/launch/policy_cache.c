@@ -24,7 +24,7 @@
 #include <sys/uio.h>
 
 /* Raise it when policy_rules.c or policy_compile.c turn the same profile into something else. */
-#define COMPILER_REVISION 8
+#define COMPILER_REVISION 9
 #define KEY_LEN		  160
 #define ENTRIES_MAX	  256 /* about 1 MiB of /run at most */
 

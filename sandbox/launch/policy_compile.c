@@ -42,6 +42,7 @@
 
 #define NEXT_STAGE SCMP_ACT_TRACE(0xc10c)
 #define QUIET	   SCMP_ACT_TRACE(0xc10d) /* EPERM by a rule of the profile: see policy_compile.h */
+#define ASK	   SCMP_ACT_TRACE(0xc10e) /* refused by a wall that asks: as above */
 #define X32_BIT	   0x40000000U
 #define NEGATIVE   0x80000000U
 
@@ -382,6 +383,9 @@ static int add_walls(struct code *c, const struct policy_table *const *walls, si
 		size_t first = c->n;
 
 		rc = add_table(c, walls[i], err);
+		for (size_t j = first; j < c->n && walls[i]->asks; j++)
+			if (c->insns[j].code == (BPF_RET | BPF_K) && c->insns[j].k == POLICY_ASKED)
+				c->insns[j].k = ASK;
 		if (rc == 0 && i + 1 < n)
 			(void)send_on(c, first, c->n, SCMP_ACT_ALLOW);
 		for (size_t j = first; j < c->n && i + 1 == n; j++)
@@ -417,12 +421,11 @@ static int tell_apart(const struct policy_table *table, struct policy_table *ret
 }
 
 /* What the kernel is to see of it. It does not look at where a return would jump. */
-static void mark_quiet(struct code *c)
+static void mark(struct code *c, uint32_t what, uint8_t mark, uint32_t action)
 {
 	for (size_t i = 0; i < c->n; i++)
-		if (c->insns[i].code == (BPF_RET | BPF_K) && c->insns[i].k == QUIET)
-			c->insns[i] = (struct sock_filter){ BPF_RET | BPF_K, POLICY_RET_QUIET, 0,
-							    SCMP_ACT_ERRNO(EPERM) };
+		if (c->insns[i].code == (BPF_RET | BPF_K) && c->insns[i].k == what)
+			c->insns[i] = (struct sock_filter){ BPF_RET | BPF_K, mark, 0, action };
 }
 
 int policy_compile(const struct policy_table *table, const struct policy_table *const *walls,
@@ -448,7 +451,8 @@ int policy_compile(const struct policy_table *table, const struct policy_table *
 	if (rc < 0)
 		return rc;
 	c->n = policy_tighten(c->insns, c->n, first, seccomp_arch_native());
-	mark_quiet(c);
+	mark(c, QUIET, POLICY_RET_QUIET, SCMP_ACT_ERRNO(EPERM));
+	mark(c, ASK, POLICY_RET_ASK, POLICY_ASKED);
 
 	filter = malloc(c->n * sizeof(*filter));
 	if (!filter)

@@ -15,9 +15,12 @@ struct policy_table;
  *
  * An instruction that returns EPERM by a rule of the profile itself has POLICY_RET_QUIET as its jt,
  * which the kernel does not look at: who wrote the rule has said all there is to say, and a program
- * may live with it. What returns EPERM by the default, a guard or a wall has not.
+ * may live with it. What returns EPERM by the default, a guard or a wall has not. What a wall that
+ * asks refuses has POLICY_RET_ASK there, and returns POLICY_ASKED, EAFNOSUPPORT.
  */
 #define POLICY_RET_QUIET 1
+#define POLICY_RET_ASK	 2
+#define POLICY_ASKED	 0x00050061U /* SECCOMP_RET_ERRNO | EAFNOSUPPORT */
 int policy_compile(const struct policy_table *table, const struct policy_table *const *walls,
 		   size_t n_walls, struct sock_fprog *ret, struct cloche_err *err);
 

@@ -14,11 +14,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const wall_names[POLICY_WALLS_MAX] = { "floor", "floor-offline" };
+static const struct {
+	const char *name;
+	bool asks;
+} wall_of[][POLICY_WALLS_MAX] = {
+	[POLICY_WALLS_ONLINE] = { { "floor", false }, { "floor-loopback", true } },
+	[POLICY_WALLS_OFFLINE] = { { "floor", false }, { "floor-offline", false } },
+};
 
 static size_t walls_count(enum policy_walls walls)
 {
-	return walls == POLICY_WALLS_NONE ? 0 : walls == POLICY_WALLS_OFFLINE ? 2 : 1;
+	return walls == POLICY_WALLS_NONE ? 0 : POLICY_WALLS_MAX;
 }
 
 static const struct policy_builtin *wall_find(const char *name)
@@ -49,7 +55,10 @@ int policy_stack_open(const struct policy_table *table, enum policy_walls walls,
 
 	*ret = (struct policy_stack){ .table = table };
 	while (rc == 0 && ret->n_walls < walls_count(walls)) {
-		rc = wall_open(wall_names[ret->n_walls], &ret->walls[ret->n_walls], err);
+		struct policy_wall *wall = &ret->walls[ret->n_walls];
+
+		rc = wall_open(wall_of[walls][ret->n_walls].name, wall, err);
+		wall->table.asks = wall_of[walls][ret->n_walls].asks;
 		ret->n_walls++;
 	}
 	if (rc < 0)
@@ -120,7 +129,7 @@ void policy_walls_key(enum policy_walls walls, char key[static POLICY_WALLS_KEY]
 
 	key[0] = '\0';
 	for (size_t i = 0; i < walls_count(walls); i++) {
-		const struct policy_builtin *b = wall_find(wall_names[i]);
+		const struct policy_builtin *b = wall_find(wall_of[walls][i].name);
 
 		at += (size_t)snprintf(key + at, POLICY_WALLS_KEY - at, "%s%.16s", i ? "." : "",
 				       b ? b->sha256 : "");

@@ -32,8 +32,9 @@ struct policy_stack {
 	size_t n_walls;
 };
 
-/* offline: a context without a network, in which internet sockets serve nothing. bare: no walls at
- * all, for looking at a wall as if it were a profile. */
+/* offline: a context without a network, in which internet sockets serve nothing. online: with its
+ * loopback; the wall for that asks the launcher. none: no walls at all, for looking at a wall as if
+ * it were a profile. */
 enum policy_walls { POLICY_WALLS_ONLINE, POLICY_WALLS_OFFLINE, POLICY_WALLS_NONE };
 
 int policy_stack_open(const struct policy_table *table, enum policy_walls walls,

@@ -215,8 +215,9 @@ static enum init_dirt begin_anew(struct plan *p)
 		return DIRT_UNKNOWN;
 	if (p->spec->net == NET_NONE)
 		return DIRT_NONE;
-	return unshare(CLONE_NEWNET) < 0 || network_loopback_up(NULL) < 0 ? DIRT_UNKNOWN
-									  : DIRT_NONE;
+	return unshare(CLONE_NEWNET) < 0 || network_loopback(p->at.proc, p->uid, NULL) < 0
+		       ? DIRT_UNKNOWN
+		       : DIRT_NONE;
 }
 
 enum init_dirt proof_make(struct plan *plan)

@@ -239,7 +239,7 @@ static void on_denied(struct watch *w)
 	}
 	if (!w->inv->denials.next_id && metering_now(w->metering, &now) > 0 && now.listened)
 		w->inv->denials.next_id = now.asked_from;
-	r = denials_take(&w->inv->denials, p->fd);
+	r = denials_take(&w->inv->denials, w->ctx, w->deadline_ns);
 	if (r < 0 && !w->killed) {
 		(void)cloche_err_sys(&w->inv->err, -r, "answer a denied system call");
 		kill_for(w, VERDICT_LAUNCH_ERROR);
@@ -387,8 +387,8 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 /* The last ones may have been taken back, and so may all: the meter knows how many there were. */
 static void settle_denials(struct denials *d, const struct metered *m)
 {
-	if (!m->why && m->usage.listened && m->usage.asked > denials_all(d))
-		d->overtaken = m->usage.asked - d->total;
+	if (!m->why && m->usage.listened && m->usage.asked > denials_all(d) + d->made)
+		d->overtaken = m->usage.asked - d->total - d->made;
 }
 
 static void finish_trace(const struct watch *w)

@@ -95,6 +95,9 @@ static bool may_deny(const struct meter_event_denied *d, const void *arg)
 	/* A signal came before the listener's answer. */
 	if (error == EINTR || trace_is_restart(d->ev.value))
 		return (answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF;
+	/* What the launcher made not, in the function's place. */
+	if (policy_asks(arg, &call) && (error == EMFILE || error == EAFNOSUPPORT))
+		return true;
 	return error == EPERM || error == ENOSYS ||
 	       ((answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO &&
 		(answer & SECCOMP_RET_DATA) == error);

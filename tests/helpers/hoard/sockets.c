@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/in6.h>
+#include <linux/rtnetlink.h>
+#include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -139,6 +141,53 @@ static int icmp_make(unsigned process, unsigned i)
 static int netlink_make(unsigned process, unsigned i)
 {
 	return told(socket(AF_NETLINK, SOCK_RAW, 0));
+}
+
+/* As much as the kernel lets wait. */
+static void queue_widen(int fd)
+{
+	int most = 1 << 30;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &most, sizeof(most));
+}
+
+/* Answers that nobody reads. */
+static int netlink_queue_make(unsigned process, unsigned i)
+{
+	struct {
+		struct nlmsghdr head;
+		struct ifinfomsg about;
+	} ask = { .head = { .nlmsg_len = sizeof(ask),
+			    .nlmsg_type = RTM_GETLINK,
+			    .nlmsg_flags = NLM_F_REQUEST },
+		  .about = { .ifi_index = 1 } };
+	int fd = socket(AF_NETLINK, SOCK_RAW, 0);
+
+	if (fd < 0)
+		return -errno;
+	queue_widen(fd);
+	for (int k = 0; k < 2000; k++)
+		(void)send(fd, &ask, sizeof(ask), MSG_DONTWAIT);
+	return 0;
+}
+
+static int icmp_queue_make(unsigned process, unsigned i)
+{
+	static struct {
+		struct icmphdr head;
+		char rest[30000];
+	} echo = { .head = { .type = ICMP_ECHO } };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+
+	if (fd < 0)
+		return -errno;
+	queue_widen(fd);
+	for (int k = 0; k < 200; k++)
+		(void)sendto(fd, &echo, sizeof(echo), MSG_DONTWAIT, (struct sockaddr *)&at,
+			     sizeof(at));
+	return 0;
 }
 
 /* ---- internet: options ---- */
@@ -418,6 +467,8 @@ const struct hoard_object hoard_sockets[] = {
 	{ "tcp6", inet6_make },
 	{ "icmp", icmp_make },
 	{ "netlink", netlink_make },
+	{ "icmp-queue", icmp_queue_make },
+	{ "netlink-queue", netlink_queue_make },
 	{ "ip-options", ip_options_make },
 	{ "ip6-sticky", sticky6_make },
 	{ "ip6-pktoptions", pktoptions6_make },
