@@ -18,14 +18,15 @@ struct cpu_limits;
 struct cgroup {
 	char name[16];		 /* the slot's number */
 	int v2;			 /* the leaf's directory on cgroup2 */
-	int ctl[CONTROLLER_N];	 /* the leaf's directory on v1; -1: on v2 */
+	int ctl[CONTROLLER_N];	 /* the leaf's directory on v1; -1: on v2, or none */
 	int tasks[CONTROLLER_N]; /* v1 "tasks", for a process to write "0" to; -1: none */
 	int events;		 /* cgroup.events, for POLLPRI */
 };
 
-#define CGROUP_NONE                                                                    \
-	{                                                                              \
-		.v2 = -1, .ctl = { -1, -1, -1 }, .tasks = { -1, -1, -1 }, .events = -1 \
+#define CGROUP_NONE                                                                       \
+	{                                                                                 \
+		.v2 = -1, .ctl = { -1, -1, -1, -1, -1 }, .tasks = { -1, -1, -1, -1, -1 }, \
+		.events = -1                                                              \
 	}
 
 /* What the kernel has counted for the leaf since it was made. UINT64_MAX: it does not say. */

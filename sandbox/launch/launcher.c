@@ -127,6 +127,7 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	r = rootfs_prepare(l->run_fd, spec, &plan->cgroup, plan->uid, &plan->rootfs, err);
 	if (r < 0)
 		return r;
+	plan->rootfs.cpus = (unsigned)CPU_COUNT(&plan->affinity);
 	plan->shared = mmap(NULL, sizeof(*plan->shared), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (plan->shared == MAP_FAILED) {

@@ -20,11 +20,11 @@
 #define PARENT	 "cloche"
 #define PATH_LEN 256
 
-const char *const controller_names[CONTROLLER_N] = { "cpu", "memory", "pids" };
+const char *const controller_names[CONTROLLER_N] = { "cpu", "memory", "pids", "cpuacct", "cpuset" };
 
 struct paths {
 	char v2[PATH_LEN];
-	char ctl[CONTROLLER_N][PATH_LEN]; /* "-": on v2 */
+	char ctl[CONTROLLER_N][PATH_LEN]; /* "-": on v2, or none */
 };
 
 void layout_close(struct layout *layout)
@@ -81,10 +81,28 @@ static int find_v2(char *mount, size_t size, struct cloche_err *err)
 			      "/sys/fs/cgroup/unified'");
 }
 
+/* Of those that limit nothing: where they have a hierarchy for themselves. */
+static void find_shown(struct paths *p, const char *v2_mount)
+{
+	for (int i = CONTROLLER_NEEDED; i < CONTROLLER_N; i++) {
+		char *mount = NULL;
+		bool own = cgroup_get_subsys_mount_point(controller_names[i], &mount) == 0 &&
+			   mount && strcmp(mount, v2_mount) != 0;
+
+		if (own)
+			(void)snprintf(p->ctl[i], PATH_LEN, "%.200s/" PARENT, mount);
+		for (int j = 0; j < i && own; j++)
+			own = strcmp(p->ctl[i], p->ctl[j]) != 0;
+		if (!own)
+			(void)snprintf(p->ctl[i], PATH_LEN, "-");
+		free(mount);
+	}
+}
+
 /* libcgroup's view: which mount has the controller, and whether that is cgroup2. */
 static int find_controllers(struct paths *p, const char *v2_mount, struct cloche_err *err)
 {
-	for (int i = 0; i < CONTROLLER_N; i++) {
+	for (int i = 0; i < CONTROLLER_NEEDED; i++) {
 		char *mount = NULL;
 		int r = cgroup_get_subsys_mount_point(controller_names[i], &mount);
 
@@ -100,7 +118,25 @@ static int find_controllers(struct paths *p, const char *v2_mount, struct cloche
 			(void)snprintf(p->ctl[i], PATH_LEN, "%.200s/" PARENT, mount);
 		free(mount);
 	}
+	find_shown(p, v2_mount);
 	return 0;
+}
+
+/* A new cpuset has no CPUs and takes no process; below this one each has all that there are. */
+static int fill_cpuset(const char *parent, struct cloche_err *err)
+{
+	static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
+	cleanup_fd int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char path[PATH_LEN], text[1024];
+	int r = dir < 0 ? cloche_err_sys(err, errno, "open '%s'", parent) : 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(files) / sizeof(files[0]); i++) {
+		(void)snprintf(path, sizeof(path), "../%s", files[i]);
+		r = file_read_text(dir, path, text, sizeof(text), err);
+		if (r >= 0)
+			r = file_write_text(dir, files[i], text, err);
+	}
+	return r < 0 ? r : file_write_text(dir, "cgroup.clone_children", "1", err);
 }
 
 static int make_parents(const struct paths *p, struct cloche_err *err)
@@ -109,7 +145,7 @@ static int make_parents(const struct paths *p, struct cloche_err *err)
 	struct cgroup *group = cgroup_new_cgroup(PARENT "/setup");
 	int r = group ? 0 : ECGOTHER;
 
-	for (int i = 0; r == 0 && i < CONTROLLER_N; i++)
+	for (int i = 0; r == 0 && i < CONTROLLER_NEEDED; i++)
 		if (!cgroup_add_controller(group, controller_names[i]))
 			r = ECGOTHER;
 	if (r == 0)
@@ -128,15 +164,19 @@ static int make_parents(const struct paths *p, struct cloche_err *err)
 		(void)snprintf(path, sizeof(path), "%s/setup", parent);
 		(void)rmdir(path);
 	}
-	return 0;
+	return strcmp(p->ctl[CONTROLLER_CPUSET], "-") == 0
+		       ? 0
+		       : fill_cpuset(p->ctl[CONTROLLER_CPUSET], err);
 }
 
 static int save(int run_fd, const struct paths *p, struct cloche_err *err)
 {
 	char text[(PATH_LEN + 1) * (CONTROLLER_N + 1)];
 	cleanup_fd int fd = -1;
-	int len = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n", p->v2, p->ctl[0], p->ctl[1],
-			   p->ctl[2]);
+	int len = snprintf(text, sizeof(text), "%s\n", p->v2);
+
+	for (int i = 0; i < CONTROLLER_N; i++)
+		len += snprintf(text + len, sizeof(text) - (size_t)len, "%s\n", p->ctl[i]);
 
 	fd = openat(run_fd, "layout.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, text, (size_t)len) != len ||
@@ -153,8 +193,8 @@ static int load(int run_fd, struct layout *ret)
 
 	if (r < 0)
 		return r;
-	if (sscanf(text, "%255[^\n]\n%255[^\n]\n%255[^\n]\n%255[^\n]", p.v2, p.ctl[0], p.ctl[1],
-		   p.ctl[2]) != 4)
+	if (sscanf(text, "%255[^\n]\n%255[^\n]\n%255[^\n]\n%255[^\n]\n%255[^\n]\n%255[^\n]", p.v2,
+		   p.ctl[0], p.ctl[1], p.ctl[2], p.ctl[3], p.ctl[4]) != 1 + CONTROLLER_N)
 		return -EINVAL;
 	return open_paths(&p, ret);
 }

@@ -12,18 +12,28 @@ struct cloche_err;
  * (cgroup_init 0.55, create 1.3, delete 0.5; measured), so the result is kept in
  * /run/cloche/layout and a run only opens directories.
  */
-enum controller { CONTROLLER_CPU, CONTROLLER_MEMORY, CONTROLLER_PIDS, CONTROLLER_N };
+enum controller {
+	CONTROLLER_CPU,
+	CONTROLLER_MEMORY,
+	CONTROLLER_PIDS,
+	CONTROLLER_NEEDED,
+	/* On v1 only, and not where they come with another one: they limit nothing, but a Java that
+	 * finds one of them missing takes all of the host for its own. */
+	CONTROLLER_CPUACCT = CONTROLLER_NEEDED,
+	CONTROLLER_CPUSET,
+	CONTROLLER_N
+};
 
 extern const char *const controller_names[CONTROLLER_N];
 
 struct layout {
 	int v2;		       /* the parent on the cgroup2 tree: identity, kill, events */
-	int ctl[CONTROLLER_N]; /* the parent where the controller is; -1: on v2 */
+	int ctl[CONTROLLER_N]; /* the parent where the controller is; -1: on v2, or none */
 };
 
-#define LAYOUT_NONE                             \
-	{                                       \
-		.v2 = -1, .ctl = { -1, -1, -1 } \
+#define LAYOUT_NONE                                     \
+	{                                               \
+		.v2 = -1, .ctl = { -1, -1, -1, -1, -1 } \
 	}
 
 /* Opens the parents, made when absent, with the device filter attached above all contexts. */

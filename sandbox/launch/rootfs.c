@@ -24,7 +24,9 @@
 
 void rootfs_init(struct rootfs *fs)
 {
-	*fs = (struct rootfs){ .template = -1, .tree = -1, .cgroups = { -1, -1, -1, -1 } };
+	*fs = (struct rootfs){ .template = -1, .tree = -1 };
+	for (int i = 0; i < ROOTFS_CGROUPS; i++)
+		fs->cgroups[i] = -1;
 }
 
 void rootfs_free(struct rootfs *fs)
@@ -165,7 +167,8 @@ static int prepare_binds(int run_fd, const struct spec *spec, uid_t uid, struct 
 int rootfs_prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cloche_err *err)
 {
 	static const char *const v1_paths[CONTROLLER_N] = { "fs/cgroup/cpu", "fs/cgroup/memory",
-							    "fs/cgroup/pids" };
+							    "fs/cgroup/pids", "fs/cgroup/cpuacct",
+							    "fs/cgroup/cpuset" };
 	int n = 0;
 
 	for (int i = 0; i <= CONTROLLER_N; i++) {

@@ -37,7 +37,11 @@ struct rootfs_map {
 	struct idmap map;
 };
 
-#define ROOTFS_CGROUPS 4
+#define ROOTFS_CGROUPS 6
+
+/* Below /sys of the template, a file for each number of CPUs that a context may have. */
+#define ROOTFS_ONLINE	  "devices/system/online"
+#define ROOTFS_ONLINE_MAX 64
 
 struct rootfs {
 	int template; /* the pinned mount namespace */
@@ -47,6 +51,7 @@ struct rootfs {
 	size_t n_binds;
 	struct rootfs_map *maps;
 	size_t n_maps;
+	unsigned cpus; /* what it sees of the host's; 0, or more than there are files for: all */
 	int cgroups[ROOTFS_CGROUPS]; /* mounts of the leaves, then -1; where, below /sys: */
 	const char *cgroup_paths[ROOTFS_CGROUPS];
 	char tmp_options[64], shm_options[64];

@@ -234,6 +234,23 @@ static int mount_scratch(const struct rootfs *fs, struct rooted *at, struct cloc
 	return 0;
 }
 
+/* Runtimes count CPUs by the affinity or by this file; both say as many as the context has. */
+static int show_cpus(const struct rootfs *fs, const struct rooted *at, struct cloche_err *err)
+{
+	cleanup_fd int from = -1, to = inside_open(at->sys, "devices/system/cpu/online", O_PATH);
+	char path[48];
+	int r;
+
+	/* A kernel, or a host, that does not show it. */
+	if (to == -ENOENT || fs->cpus == 0 || fs->cpus > ROOTFS_ONLINE_MAX)
+		return 0;
+	(void)snprintf(path, sizeof(path), ROOTFS_ONLINE "/%u", fs->cpus);
+	r = to < 0 ? to : (from = clone_tree(at->sys, path));
+	if (r >= 0)
+		r = place(from, to);
+	return r < 0 ? cloche_err_sys(err, -r, "show %u CPUs in '/sys'", fs->cpus) : 0;
+}
+
 /* What of /proc tells of the host or of other contexts. Absent ones are passed over. */
 static const char *const masked_files[] = {
 	"interrupts", "kallsyms",    "kcore",	      "key-users",  "keys",	   "latency_stats",
@@ -389,6 +406,8 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 		r = mount_binds(fs, ret, false, err);
 	if (r == 0)
 		r = mount_proc(ret, err);
+	if (r == 0)
+		r = show_cpus(fs, ret, err);
 	if (r == 0)
 		r = mount_scratch(fs, ret, err);
 	if (r == 0)

@@ -27,7 +27,7 @@
 
 #define NS_DIR	     HOST_RUN_DIR "/ns"
 #define BUILD	     "/run/cloche/ns" /* covered by the skeleton's tmpfs, in the builder's namespace */
-#define TEMPLATE_REV 4
+#define TEMPLATE_REV 6
 
 static const struct {
 	const char *name, *text;
@@ -175,24 +175,46 @@ static int build_top(struct cloche_err *err)
 	return rootfs_repeat_top(BUILD, top, sizeof(top) / sizeof(top[0]), bind_ro, err);
 }
 
+/* What /sys/devices/system/cpu/online may say: as many as a context has, so numbered that programs
+ * which count them count right. */
+static int write_online(struct cloche_err *err)
+{
+	char path[64], text[16];
+
+	for (int n = 1; n <= ROOTFS_ONLINE_MAX; n++) {
+		int len = n == 1 ? snprintf(text, sizeof(text), "0\n")
+				 : snprintf(text, sizeof(text), "0-%d\n", n - 1);
+
+		(void)snprintf(path, sizeof(path), BUILD "/sys/" ROOTFS_ONLINE "/%d", n);
+		if (make_file(path, text, (size_t)len) < 0)
+			return cloche_err_sys(err, EIO, "write '%s'", path);
+	}
+	return 0;
+}
+
 static int build_sys(struct cloche_err *err)
 {
 	static const char *const cpu = "/sys/devices/system/cpu";
 	static const char *const dirs[] = { BUILD "/sys/devices",
 					    BUILD "/sys/devices/system",
 					    BUILD "/sys/devices/system/cpu",
+					    BUILD "/sys/" ROOTFS_ONLINE,
 					    BUILD "/sys/fs",
 					    BUILD "/sys/fs/cgroup",
 					    BUILD "/sys/fs/cgroup/cpu",
+					    BUILD "/sys/fs/cgroup/cpuacct",
+					    BUILD "/sys/fs/cgroup/cpuset",
 					    BUILD "/sys/fs/cgroup/memory",
 					    BUILD "/sys/fs/cgroup/pids" };
 
 	if (mount("sys", BUILD "/sys", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		  "size=64K,mode=755") < 0)
+		  "size=512K,mode=755") < 0)
 		return cloche_err_sys(err, errno, "mount /sys");
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
 		if (mkdir(dirs[i], 0755) < 0)
 			return cloche_err_sys(err, errno, "make '%s'", dirs[i]);
+	if (write_online(err) < 0)
+		return -err->code;
 	if (access(cpu, F_OK) == 0) {
 		if (bind_ro(cpu, BUILD "/sys/devices/system/cpu", err) < 0)
 			return -err->code;
