@@ -8,6 +8,7 @@
 #include "launch/attributes.h"
 #include "launch/host.h"
 #include "launch/spec.h"
+#include "launch/stream_names.h"
 
 #include <errno.h>
 #include <linux/sched.h>
@@ -92,6 +93,18 @@ static int make_cgroups(struct launcher *l, struct plan *plan, struct cloche_err
 	return cgroup_create(&l->layout, plan->slot.n, &limits, &plan->cgroup, err);
 }
 
+static enum policy_walls walls_for(const struct plan *plan)
+{
+	bool offline = plan->spec->net == NET_NONE, terminal = false;
+
+	for (int i = 0; i < 3; i++)
+		terminal |=
+			stream_is_foreign_terminal(plan->streams[i] >= 0 ? plan->streams[i] : i);
+	if (terminal)
+		return offline ? POLICY_WALLS_OFFLINE_TERMINAL : POLICY_WALLS_ONLINE_TERMINAL;
+	return offline ? POLICY_WALLS_OFFLINE : POLICY_WALLS_ONLINE;
+}
+
 static int make_plan(struct launcher *l, const struct spec *spec, struct context *ctx,
 		     struct cloche_err *err)
 {
@@ -110,9 +123,7 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 	r = choose_cpus(plan, ctx->slot.n, err);
 	if (r < 0)
 		return r;
-	r = policy_load(spec->policy,
-			spec->net == NET_NONE ? POLICY_WALLS_OFFLINE : POLICY_WALLS_ONLINE,
-			&plan->policy, err);
+	r = policy_load(spec->policy, walls_for(plan), &plan->policy, err);
 	if (r < 0)
 		return r;
 	/* The listener is a descriptor in a table with those of pid 1, a bind's each among them. */

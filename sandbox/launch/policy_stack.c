@@ -20,11 +20,22 @@ static const struct {
 } wall_of[][POLICY_WALLS_MAX] = {
 	[POLICY_WALLS_ONLINE] = { { "floor", false }, { "floor-loopback", true } },
 	[POLICY_WALLS_OFFLINE] = { { "floor", false }, { "floor-offline", false } },
+	[POLICY_WALLS_ONLINE_TERMINAL] = { { "floor", false },
+					   { "floor-loopback", true },
+					   { "floor-terminal", false } },
+	[POLICY_WALLS_OFFLINE_TERMINAL] = { { "floor", false },
+					    { "floor-offline", false },
+					    { "floor-terminal", false } },
+	[POLICY_WALLS_NONE] = { { NULL, false } },
 };
 
 static size_t walls_count(enum policy_walls walls)
 {
-	return walls == POLICY_WALLS_NONE ? 0 : POLICY_WALLS_MAX;
+	size_t n = 0;
+
+	while (n < POLICY_WALLS_MAX && wall_of[walls][n].name)
+		n++;
+	return n;
 }
 
 static const struct policy_builtin *wall_find(const char *name)

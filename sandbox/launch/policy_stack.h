@@ -24,7 +24,7 @@ struct policy_wall {
 	struct policy_table table; /* borrows from the profile */
 };
 
-#define POLICY_WALLS_MAX 2
+#define POLICY_WALLS_MAX 3
 
 struct policy_stack {
 	const struct policy_table *table; /* of the profile; borrowed */
@@ -33,9 +33,15 @@ struct policy_stack {
 };
 
 /* offline: a context without a network, in which internet sockets serve nothing. online: with its
- * loopback; the wall for that asks the launcher. none: no walls at all, for looking at a wall as if
- * it were a profile. */
-enum policy_walls { POLICY_WALLS_ONLINE, POLICY_WALLS_OFFLINE, POLICY_WALLS_NONE };
+ * loopback; the wall for that asks the launcher. terminal: with one as a stream that might become the
+ * function's. none: no walls at all, for looking at a wall as if it were a profile. */
+enum policy_walls {
+	POLICY_WALLS_ONLINE,
+	POLICY_WALLS_OFFLINE,
+	POLICY_WALLS_ONLINE_TERMINAL,
+	POLICY_WALLS_OFFLINE_TERMINAL,
+	POLICY_WALLS_NONE
+};
 
 int policy_stack_open(const struct policy_table *table, enum policy_walls walls,
 		      struct policy_stack *ret, struct cloche_err *err);
@@ -62,7 +68,7 @@ int policy_stack_compile(const struct policy_stack *stack, struct sock_fprog *re
 			 struct cloche_err *err);
 
 /* What names the walls in a cache: the beginnings of their hashes. */
-#define POLICY_WALLS_KEY 40
+#define POLICY_WALLS_KEY 56
 void policy_walls_key(enum policy_walls walls, char key[static POLICY_WALLS_KEY]);
 
 #endif

@@ -79,10 +79,11 @@ int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg,
  * may not. All but proc are as mounted there, O_PATH or not. */
 struct rooted {
 	int root, dev, sys, tmp, shm;
+	int pts;  /* -1: this kernel has none */
 	int proc; /* may be written to, as the one that the function sees may not; nowhere mounted
 		   */
 };
-#define ROOTED_NONE ((struct rooted){ -1, -1, -1, -1, -1, -1 })
+#define ROOTED_NONE ((struct rooted){ -1, -1, -1, -1, -1, -1, -1 })
 
 /* The child's part, in pid 1 of the new context, as root: enters and completes the root, which is
  * its working directory then. No allocation. On failure *err names the step, and pid 1 is to end.

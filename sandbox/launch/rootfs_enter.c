@@ -211,10 +211,29 @@ static int open_top(const char *path, int *ret, struct cloche_err *err)
 
 /* ---- what is the context's own ---- */
 
-/* /tmp and /dev/shm, empty, and its cgroups: what each invocation finds new. */
+/*
+ * Pseudo-terminals of its own, which are numbered from 0 anew and are nobody else's. Few, as all
+ * contexts, and all containers beside them, share 3,072 (kernel.pty.max and .reserve), and what one
+ * keeps is nobody's memory.
+ */
+static int mount_pts(struct rooted *at, struct cloche_err *err)
+{
+	struct cloche_err own = { 0 };
+
+	at->pts = mount_at(at->dev, "pts", "devpts", "mode=600,ptmxmode=666,max=8",
+			   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &own);
+	/* ENODEV: a kernel without CONFIG_UNIX98_PTYS. */
+	if (at->pts >= 0 || own.code == ENODEV)
+		return 0;
+	*err = own;
+	return -err->code;
+}
+
+/* /tmp, /dev/shm and /dev/pts, empty, and its cgroups: what each invocation finds new. */
 static int mount_scratch(const struct rootfs *fs, struct rooted *at, struct cloche_err *err)
 {
 	unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+	int r;
 
 	at->tmp = mount_at(at->root, "tmp", "tmpfs", fs->tmp_options, attributes, err);
 	if (at->tmp < 0)
@@ -223,10 +242,13 @@ static int mount_scratch(const struct rootfs *fs, struct rooted *at, struct cloc
 			   err);
 	if (at->shm < 0)
 		return at->shm;
+	r = mount_pts(at, err);
+	if (r < 0)
+		return r;
 	for (int i = 0; i < ROOTFS_CGROUPS && fs->cgroups[i] >= 0; i++) {
 		cleanup_fd int to = inside_open(at->sys, fs->cgroup_paths[i], DIR_FLAGS);
-		int r = to < 0 ? to : place(fs->cgroups[i], to);
 
+		r = to < 0 ? to : place(fs->cgroups[i], to);
 		if (r < 0)
 			return cloche_err_sys(err, -r, "mount '/sys/%s' (move_mount)",
 					      fs->cgroup_paths[i]);
@@ -467,6 +489,8 @@ int rootfs_retire(struct rootfs *fs, struct rooted *at)
 		r = gather(&fs->cgroups[i], i, at->tmp);
 	if (r == 0)
 		r = gather(&at->shm, ROOTFS_CGROUPS, at->tmp);
+	if (r == 0 && at->pts >= 0)
+		r = gather(&at->pts, ROOTFS_CGROUPS + 1, at->tmp);
 	if (r == 0)
 		r = unmount(&at->tmp);
 	return fchdir(at->root) < 0 && r == 0 ? -errno : r;

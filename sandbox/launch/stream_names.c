@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -178,11 +179,21 @@ static void take_back(const struct stream_names *n, const struct stream_given *g
 
 /* ---- streams ---- */
 
-bool stream_is_own_terminal(int fd)
+static bool is_own_terminal(int fd)
 {
 	pid_t session;
 
 	return ioctl(fd, TIOCGSID, &session) == 0;
+}
+
+/* By what it is not: the devices of memory (null, zero and their like) and the own one. */
+bool stream_is_foreign_terminal(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return true;
+	return S_ISCHR(st.st_mode) && major(st.st_rdev) != 1 && !is_own_terminal(fd);
 }
 
 static bool is_pipe(int fd, const struct stat *st)
@@ -206,7 +217,7 @@ static void note(struct stream_names *n, int fd)
 
 	if (fstat(fd, &g.was) < 0)
 		return;
-	g.terminal = S_ISCHR(g.was.st_mode) && stream_is_own_terminal(fd);
+	g.terminal = S_ISCHR(g.was.st_mode) && is_own_terminal(fd);
 	if (!g.terminal && !is_pipe(fd, &g.was))
 		return;
 	for (unsigned i = 0; i < n->n; i++)

@@ -52,8 +52,8 @@ void stream_names_take_back(struct stream_names *names);
  * be: the file system has no idmapped mounts, the file is of another mount namespace. */
 int stream_names_open_input(int run_fd, int fd, const struct stat *st, uid_t id);
 
-/* Whether it has a session, and so cannot become that of another one: only of the own is it known.
- */
-bool stream_is_own_terminal(int fd);
+/* A terminal of which it is not known that it has a session, so that it could become another's:
+ * only of the own one it is. (Whoever leads that session may give it up in the midst of a run.) */
+bool stream_is_foreign_terminal(int fd);
 
 #endif

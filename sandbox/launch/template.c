@@ -27,7 +27,7 @@
 
 #define NS_DIR	     HOST_RUN_DIR "/ns"
 #define BUILD	     "/run/cloche/ns" /* covered by the skeleton's tmpfs, in the builder's namespace */
-#define TEMPLATE_REV 6
+#define TEMPLATE_REV 7
 
 static const struct {
 	const char *name, *text;
@@ -108,7 +108,8 @@ static int build_dev(struct cloche_err *err)
 	static const char *const links[][2] = { { "/proc/self/fd", "fd" },
 						{ "/proc/self/fd/0", "stdin" },
 						{ "/proc/self/fd/1", "stdout" },
-						{ "/proc/self/fd/2", "stderr" } };
+						{ "/proc/self/fd/2", "stderr" },
+						{ "pts/ptmx", "ptmx" } };
 	char path[64];
 
 	if (mount("dev", BUILD "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64K,mode=755") < 0)
@@ -124,7 +125,7 @@ static int build_dev(struct cloche_err *err)
 		if (symlink(links[i][0], path) < 0)
 			return cloche_err_sys(err, errno, "link /dev/%s", links[i][1]);
 	}
-	/* /dev/pts stays empty: it covers what of /proc is masked, too. */
+	/* /dev/pts is each context's own; empty as here it covers what of /proc is masked. */
 	if (mkdir(BUILD "/dev/shm", 0755) < 0 || mkdir(BUILD "/dev/pts", 0755) < 0)
 		return cloche_err_sys(err, errno, "make /dev/shm and /dev/pts");
 	if (mount(NULL, BUILD "/dev", NULL,

@@ -210,8 +210,10 @@ Test(escape_files, raw_devices)
 	expect_refused("mknod", "/tmp/node");
 	RUN_CLOCHE(&run, "-q", "--", "sh", "-c",
 		   "find /dev /etc /opt /run /srv /sys /var -type b -o -type c | sort");
-	cr_expect_str_eq(run.out, "/dev/full\n/dev/null\n/dev/random\n/dev/tty\n/dev/urandom\n"
-				  "/dev/zero\n");
+	cr_expect_str_eq(
+		run.out,
+		"/dev/full\n/dev/null\n/dev/pts/ptmx\n/dev/random\n/dev/tty\n/dev/urandom\n"
+		"/dev/zero\n");
 }
 
 /* CVE-2019-5736: a launcher whose own file the function can write. */

@@ -561,6 +561,22 @@ Test(escape_streams, a_terminal_that_is_nobodys_does_not_become_the_functions)
 	}
 }
 
+/* Those of its own are its own to control, unless one of the caller's could be meant. */
+Test(escape_streams, its_own_terminals_do_nothing_to_others)
+{
+	static const char refused_all[] = "TIOCSTI EPERM\nTIOCSETD EPERM\nTIOCCONS EPERM\n"
+					  "TIOCLINUX EPERM\nTIOCVHANGUP EPERM\n";
+	struct terminal_pair t = terminal_open();
+	cleanup_fd int said = file_of("");
+	cleanup_free char *all = NULL;
+
+	cr_expect_eq(RUN_WITH(-1, said, -1, "-q", STREAMS, "pty"), 0);
+	cr_expect_eq(RUN_WITH(t.slave, said, -1, "-q", STREAMS, "pty"), 0);
+	cr_assert(asprintf(&all, "%sdone\n%sEPERM\n", refused_all, refused_all) > 0);
+	cr_expect_str_eq(text_of(said), all);
+	terminal_close(&t);
+}
+
 Test(escape_streams, a_terminal_is_set_back_when_cancelled)
 {
 	struct terminal_pair t = terminal_open();

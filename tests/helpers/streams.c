@@ -111,6 +111,30 @@ static int word_take_terminal(const char *arg)
 	return say(ioctl(fd, TIOCSCTTY, 0) < 0 ? open("/dev/tty", O_RDWR | O_NOCTTY) : 0);
 }
 
+/* What a terminal of its own would do to others. */
+static int word_pty(const char *arg)
+{
+	static const struct {
+		const char *name;
+		unsigned long request;
+	} calls[] = { { "TIOCSTI", TIOCSTI },
+		      { "TIOCSETD", TIOCSETD },
+		      { "TIOCCONS", TIOCCONS },
+		      { "TIOCLINUX", TIOCLINUX },
+		      { "TIOCVHANGUP", 0x5437 } };
+	int value = 3, unlocked = 0, m = posix_openpt(O_RDWR | O_NOCTTY), slave;
+
+	if (m < 0 || ioctl(m, TIOCSPTLCK, &unlocked) < 0)
+		return say(-1);
+	slave = ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		printf("%s %s\n", calls[i].name,
+		       ioctl(slave, calls[i].request, &value) < 0 ? strerrorname_np(errno)
+								  : "done");
+	/* Its session may have it, and does: this is none of the caller's. */
+	return say(ioctl(slave, TIOCSCTTY, 0));
+}
+
 /* Everything of a terminal that whoever has it may change; then sleeps ARG seconds. */
 static int word_mess(const char *arg)
 {
@@ -174,6 +198,7 @@ static const struct {
 	{ "ways", word_ways },
 	{ "own", word_own },
 	{ "take-terminal", word_take_terminal },
+	{ "pty", word_pty },
 	{ "mess", word_mess },
 	{ "controlling", word_controlling },
 	{ "pass", word_pass },

@@ -205,6 +205,10 @@ static const struct feature features[] = {
 	{ .name = "keyrings",
 	  .cuts = { ARG_CALL(keyctl), ARG_CALL(add_key), ARG_CALL(request_key) },
 	  .kind = FEATURE_SPARE },
+	/* CONFIG_UNIX98_PTYS. */
+	{ .name = "devpts",
+	  .cuts = { ARG_NAME(fsopen, 0, ENODEV, "devpts") },
+	  .kind = FEATURE_SPARE },
 	{ .name = "seccomp",
 	  .cuts = { ARG_CALL(seccomp) },
 	  .doctor = "seccomp filter",

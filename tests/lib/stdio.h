@@ -8,7 +8,7 @@
 
 /* Runs of `cloche run` whose standard streams a test makes itself; the helpers are in /opt. */
 
-/* fds: its streams; -1: /dev/null. args: options and command. */
+/* fds: its streams; -1: /dev/null. args: options and command; without --timeout it has 50 s. */
 pid_t start(const int fds[3], const char *const args[]);
 
 /* Waits: the exit status, 128 + the signal. */

@@ -256,7 +256,7 @@ static void expect_run(const char *script, const char *out)
 	cr_expect_str_eq(run.out, out, "%s: %s", script, run.err);
 }
 
-#define FUNCTION "$CLOCHE run -q --no-ledger "
+#define FUNCTION "$CLOCHE run -q --no-ledger -t 50s "
 
 Test(live_stream_names, bytes_through_pipes)
 {
@@ -316,7 +316,7 @@ Test(live_stream_names, a_pipe_is_set_back_by_the_last)
 
 	pipe_open(out, &was);
 	pipe_open(go, &in_was);
-	slow = START(go[0], out[1], -1, "-q", "-t", "50s", "--", "sh", "-c",
+	slow = START(go[0], out[1], -1, "-q", "--", "sh", "-c",
 		     "echo up; read x </dev/stdin; echo $x >/dev/stdout");
 	cr_assert_eq(read(out[0], text, sizeof(text)), 3);
 	cr_expect_eq(RUN_WITH(-1, out[1], -1, "-q", "--", "sh", "-c", "echo quick >/dev/stdout"),
@@ -341,8 +341,7 @@ Test(live_stream_names, a_pipe_that_two_read)
 
 	pipe_open(in, &was);
 	pipe_open(out, &out_was);
-	first = START(in[0], out[1], -1, "-q", "-t", "50s", "--", "sh", "-c",
-		      "echo up; head -c 2 /dev/stdin");
+	first = START(in[0], out[1], -1, "-q", "--", "sh", "-c", "echo up; head -c 2 /dev/stdin");
 	cr_assert_eq(read(out[0], text, sizeof(text)), 3);
 	expect_ways(in[0], 0, NONE, "of the second");
 	cr_assert_eq(write(in[1], "a\n", 2), 2);
@@ -371,7 +370,7 @@ Test(live_stream_names, a_pipe_of_a_run_that_was_killed)
 
 	pipe_open(in, &was);
 	pipe_open(out, &out_was);
-	pid = START(in[0], out[1], -1, "-q", "-t", "50s", "--", "sh", "-c", "echo up; read x");
+	pid = START(in[0], out[1], -1, "-q", "--", "sh", "-c", "echo up; read x");
 	cr_assert_eq(read(out[0], text, sizeof(text)), 3);
 	cr_assert(fstat(in[0], &now) == 0 && now.st_gid - SLOT_UID_BASE < SLOT_MAX);
 	kill_all(pid);
@@ -380,7 +379,7 @@ Test(live_stream_names, a_pipe_of_a_run_that_was_killed)
 	expect_rights(in, &was, "after the next run");
 	expect_rights(out, &out_was, "after the next run");
 	/* As output now. */
-	pid = START(in[0], out[1], -1, "-q", "-t", "50s", "--", "sh", "-c", "echo up; read x");
+	pid = START(in[0], out[1], -1, "-q", "--", "sh", "-c", "echo up; read x");
 	cr_assert_eq(read(out[0], text, sizeof(text)), 3);
 	kill_all(pid);
 	expect_ways(in[1], 1, WRITES, "the same pipe");

@@ -157,19 +157,27 @@ Test(policy_table, the_floor_does_what_its_table_says)
 	policy_expects_free(&table);
 }
 
-Test(policy_table, the_offline_wall_does_what_its_table_says)
+static void expect_wall(const char *name, enum policy_walls walls)
 {
 	cleanup_built struct built alone, behind;
 	struct policy_expects table;
 
-	build(shipped_text("floor-offline"), POLICY_WALLS_NONE, &alone);
-	build(allow_all, POLICY_WALLS_OFFLINE, &behind);
-	table = expect_rows("floor-offline", &alone.policy);
+	build(shipped_text(name), POLICY_WALLS_NONE, &alone);
+	build(allow_all, walls, &behind);
+	table = expect_rows(name, &alone.policy);
 	for (size_t i = 0; i < table.n; i++)
 		if (table.rows[i].action != SECCOMP_RET_ALLOW)
 			cr_expect_eq(simulate(&behind.policy, &table.rows[i].data),
 				     table.rows[i].action, "%s", table.rows[i].call);
 	policy_expects_free(&table);
+}
+
+Test(policy_table, the_other_walls_do_what_their_tables_say)
+{
+	expect_wall("floor-offline", POLICY_WALLS_OFFLINE);
+	expect_wall("floor-offline", POLICY_WALLS_OFFLINE_TERMINAL);
+	expect_wall("floor-terminal", POLICY_WALLS_ONLINE_TERMINAL);
+	expect_wall("floor-terminal", POLICY_WALLS_OFFLINE_TERMINAL);
 }
 
 /* Whatever a profile says to let a call pass: by name, by these very arguments, logged, or not at

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -22,6 +23,7 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -167,6 +169,56 @@ static int signal_make(unsigned process, unsigned i)
 	return told(sigqueue(getpid(), SIGRTMIN + 1, (union sigval){ .sival_int = 1 }));
 }
 
+/* ---- pseudo-terminals ---- */
+
+static int pty_open(int *ret_slave)
+{
+	int m = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK), unlocked = 0;
+
+	if (m < 0 || ioctl(m, TIOCSPTLCK, &unlocked) < 0)
+		return -errno;
+	*ret_slave = ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK);
+	return *ret_slave < 0 ? -errno : m;
+}
+
+static int pty_make(unsigned process, unsigned i)
+{
+	int slave, m = pty_open(&slave);
+
+	return m < 0 ? m : 0;
+}
+
+/* What is written on both sides, and not read. */
+static int pty_full_make(unsigned process, unsigned i)
+{
+	static char text[65536];
+	int slave, m = pty_open(&slave);
+	struct termios raw;
+
+	if (m < 0)
+		return m;
+	if (tcgetattr(slave, &raw) < 0)
+		return -errno;
+	cfmakeraw(&raw);
+	if (tcsetattr(slave, TCSANOW, &raw) < 0)
+		return -errno;
+	while (write(m, text, sizeof(text)) > 0 || write(slave, text, sizeof(text)) > 0)
+		;
+	return 0;
+}
+
+/* A worker of the kernel's frees them. */
+static int pty_gone_make(unsigned process, unsigned i)
+{
+	int slave, m = pty_open(&slave);
+
+	if (m < 0)
+		return m;
+	(void)close(slave);
+	(void)close(m);
+	return 0;
+}
+
 /* ---- IPC ---- */
 
 static int shm_make(unsigned process, unsigned i)
@@ -282,6 +334,9 @@ const struct hoard_object hoard_others[] = {
 	{ "shared-anonymous", shared_make },
 	{ "process", process_make },
 	{ "session", session_make },
+	{ "pty", pty_make },
+	{ "pty-full", pty_full_make },
+	{ "pty-gone", pty_gone_make },
 	{ "thread", thread_make },
 	{ "posix-timer", timer_make },
 	{ "signal", signal_make },
