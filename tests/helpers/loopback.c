@@ -109,6 +109,8 @@ static int all(void)
 
 static int one(const char *what)
 {
+	if (strcmp(what, "tcp") == 0)
+		return socket(AF_INET, SOCK_STREAM, 0);
 	if (strcmp(what, "ping") == 0)
 		return socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
 	if (strcmp(what, "ping6") == 0)
@@ -116,15 +118,23 @@ static int one(const char *what)
 	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
 }
 
+/* For as long as this program runs. */
+static bool keep(const char *what)
+{
+	int fd = one(what);
+
+	return fd >= 0 && dup2(fd, fd) == fd;
+}
+
 static int hold(const char *what)
 {
 	int n = 0;
 
-	while (one(what) >= 0)
+	while (keep(what))
 		n++;
 	(void)printf("%d %s\n", n, strerrorname_np(errno));
-	say("netlink", one("netlink") >= 0);
-	say("tcp", socket(AF_INET, SOCK_STREAM, 0) >= 0);
+	say("netlink", keep("netlink"));
+	say("tcp", keep("tcp"));
 	return 0;
 }
 
