@@ -217,7 +217,7 @@ int source_open_bind(const struct spec *spec, const struct bind_spec *bind, stru
 		     struct cloche_err *err)
 {
 	struct source s = { .fd = -1 };
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
 	if (bind->etc) {
