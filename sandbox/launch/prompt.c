@@ -15,6 +15,14 @@ void prompt_try_begin(bool heirs)
 	(void)sched_setscheduler(0, heirs ? SCHED_FIFO : SCHED_FIFO | SCHED_RESET_ON_FORK, &p);
 }
 
+bool prompt_pause(void)
+{
+	if (sched_getscheduler(0) != SCHED_FIFO)
+		return false;
+	prompt_end();
+	return true;
+}
+
 void prompt_end(void)
 {
 	const struct sched_param p = { 0 };

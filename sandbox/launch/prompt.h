@@ -18,4 +18,8 @@
 void prompt_try_begin(bool heirs);
 void prompt_end(void);
 
+/* For work that is seldom to be done and takes longer: whether it was prompt, heirs too, and is to
+ * be so again afterwards. */
+bool prompt_pause(void);
+
 #endif

@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/host.h"
+#include "launch/prompt.h"
 #include "meter/usage.h"
 #include "bpf/meter_abi.h"
 #include "meter.skel.h"
@@ -332,6 +333,7 @@ int meter_open(struct meter *m, const char *name, struct cloche_err *err)
 {
 	struct meter fresh = METER_INIT;
 	cleanup_fd int root = -1;
+	bool prompt;
 	int r;
 
 	r = path_of_version(fresh.path, sizeof(fresh.path), name, err);
@@ -348,7 +350,10 @@ int meter_open(struct meter *m, const char *name, struct cloche_err *err)
 	}
 	if (r) {
 		(void)versions_remove(root, name, strrchr(fresh.path, '/') + 1);
+		prompt = prompt_pause();
 		r = load_and_pin(root, fresh.path, err);
+		if (prompt)
+			prompt_try_begin(true);
 		if (r)
 			return r;
 		r = open_pinned(&fresh);

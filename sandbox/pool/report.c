@@ -291,15 +291,14 @@ static void add_memory(json_t *j, const struct report *r)
 	const struct invocation *inv = r->inv;
 	const struct meter_usage *m = metered(inv);
 	bool ran = inv->ran, told = ran && inv->told;
-	uint64_t peak = NONE;
+	uint64_t peak = NONE, cache = m && m->memory_known ? m->cache_peak_bytes : NONE;
 
 	(void)invocation_memory_peak(inv, &peak);
 	json_object_set_new(
 		j, "memory",
 		json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "limit_bytes",
 			  (json_int_t)r->spec->memory_bytes, "peak_bytes", number(peak),
-			  "cache_bytes", number(peak == NONE ? NONE : m->cache_peak_bytes),
-			  "charged_peak_bytes",
+			  "cache_bytes", number(ran ? cache : NONE), "charged_peak_bytes",
 			  number(ran && inv->charged_known ? inv->usage.memory_peak : NONE),
 			  "rss_peak_bytes", number(m ? m->rss_peak_bytes : NONE), "oom_kills",
 			  number(ran ? inv->usage.oom_kills : NONE), "faults_minor",
