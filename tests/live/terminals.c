@@ -31,13 +31,14 @@ static void need(const char *program)
 
 Test(live_terminals, python_spawns)
 {
+	static const char text[] =
+		"import os, pty, sys\n"
+		"m, s = pty.openpty()\n"
+		"print(os.ttyname(s), flush=True)\n"
+		"sys.exit(pty.spawn(['sh', '-c', 'tty; test -t 0 && echo me >/dev/tty']))";
 	cleanup_run struct run run = { 0 };
 
-	RUN_CLOCHE(&run, "--", "python3", "-c",
-		   "import os, pty, sys\n"
-		   "m, s = pty.openpty()\n"
-		   "print(os.ttyname(s), flush=True)\n"
-		   "sys.exit(pty.spawn(['sh', '-c', 'tty; test -t 0 && echo me >/dev/tty']))");
+	RUN_CLOCHE(&run, "--", "python3", "-c", text);
 	expect_end(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "/dev/pts/0\n/dev/pts/1\r\nme\r\n");
 }
@@ -54,26 +55,26 @@ Test(live_terminals, script_records)
 
 Test(live_terminals, expect_talks)
 {
+	static const char text[] =
+		"set timeout 40; spawn -noecho sh -c {read x; echo got $x; tty}; send \"well\\r\"; "
+		"expect {got well} {expect {/dev/pts/0} {expect eof; exit 5}}";
 	cleanup_run struct run run = { 0 };
 
 	need("expect");
-	RUN_CLOCHE(
-		&run, "--", "expect", "-c",
-		"set timeout 40; spawn -noecho sh -c {read x; echo got $x; tty}; send \"well\\r\"; "
-		"expect {got well} {expect {/dev/pts/0} {expect eof; exit 5}}");
+	RUN_CLOCHE(&run, "--", "expect", "-c", text);
 	expect_end(&run, 5, "error");
 }
 
 /* Its server ends with its last session, which is here when it is told to. */
 Test(live_terminals, tmux_serves)
 {
+	static const char script[] =
+		"mkfifo /tmp/up && tmux -f /dev/null new-session -d 'tty >/tmp/up; exec cat' &&\n"
+		"cat /tmp/up && tmux list-sessions -F '#{session_windows}' && tmux kill-server";
 	cleanup_run struct run run = { 0 };
 
 	need("tmux");
-	RUN_CLOCHE(
-		&run, "--", "sh", "-c",
-		"mkfifo /tmp/up && tmux -f /dev/null new-session -d 'tty >/tmp/up; exec cat' &&\n"
-		"cat /tmp/up && tmux list-sessions -F '#{session_windows}' && tmux kill-server");
+	RUN_CLOCHE(&run, "--", "sh", "-c", script);
 	expect_end(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "/dev/pts/0\n1\n");
 }
@@ -97,22 +98,23 @@ Test(live_terminals, inside_the_callers_own)
 
 /* ---- how many, and whose ---- */
 
-#define OPEN_ALL                  \
-	"import os, pty\n"        \
-	"n = 0\n"                 \
-	"try:\n"                  \
-	"    while True:\n"       \
-	"        pty.openpty()\n" \
-	"        n += 1\n"        \
-	"except OSError:\n"       \
-	"    print(n, sorted(os.listdir('/dev/pts'))[:2])\n"
+/* Says how many it could open and holds them to the end of its input. */
+static const char open_all[] = "import os, pty, sys\n"
+			       "n = 0\n"
+			       "try:\n"
+			       "    while True:\n"
+			       "        pty.openpty()\n"
+			       "        n += 1\n"
+			       "except OSError:\n"
+			       "    print(n, sorted(os.listdir('/dev/pts'))[:2], flush=True)\n"
+			       "sys.stdin.read()\n";
 
 /* Each invocation has all of them, though none of the one before gave any back by itself. */
 Test(live_terminals, eight_for_each_invocation)
 {
 	cleanup_run struct run run = { 0 };
 
-	RUN_CLOCHE(&run, "--repeat", "3", "--", "python3", "-c", OPEN_ALL);
+	RUN_CLOCHE(&run, "--repeat", "3", "--", "python3", "-c", open_all);
 	expect_end(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "8 ['0', '1']\n8 ['0', '1']\n8 ['0', '1']\n");
 	cr_assert_eq(json_array_size(run.reports), 3);
@@ -125,20 +127,18 @@ Test(live_terminals, eight_for_each_invocation)
 /* While another context has all of its own, and the caller one. */
 Test(live_terminals, nobody_elses_are_there)
 {
+	static const char script[] =
+		"echo /dev/pts/*; python3 -c 'import os, pty\nprint(os.ttyname(pty.openpty()[1]))'";
 	struct terminal_pair t = terminal_open();
 	cleanup_run struct run run = { 0 };
-	cleanup_fd int held = -1;
 	char text[64];
 	int in[2], out[2];
 	pid_t other;
 
 	cr_assert(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
-	other = START(in[0], out[1], -1, "-q", "--", "python3", "-c",
-		      OPEN_ALL "import sys; sys.stdout.flush(); sys.stdin.read()");
+	other = START(in[0], out[1], -1, "-q", "--", "python3", "-c", open_all);
 	cr_assert_gt(read(out[0], text, sizeof(text)), 0);
-	RUN_CLOCHE(&run, "--", "sh", "-c",
-		   "echo /dev/pts/*; python3 -c 'import os, "
-		   "pty\nprint(os.ttyname(pty.openpty()[1]))'");
+	RUN_CLOCHE(&run, "--", "sh", "-c", script);
 	cr_expect_str_eq(run.out, "/dev/pts/ptmx\n/dev/pts/0\n");
 	(void)close(in[0]);
 	(void)close(in[1]);

@@ -183,7 +183,7 @@ static int pty_open(int *ret_slave)
 
 static int pty_make(unsigned process, unsigned i)
 {
-	int slave, m = pty_open(&slave);
+	int slave = -1, m = pty_open(&slave);
 
 	return m < 0 ? m : 0;
 }
@@ -192,7 +192,7 @@ static int pty_make(unsigned process, unsigned i)
 static int pty_full_make(unsigned process, unsigned i)
 {
 	static char text[65536];
-	int slave, m = pty_open(&slave);
+	int slave = -1, m = pty_open(&slave);
 	struct termios raw;
 
 	if (m < 0)
@@ -210,7 +210,7 @@ static int pty_full_make(unsigned process, unsigned i)
 /* A worker of the kernel's frees them. */
 static int pty_gone_make(unsigned process, unsigned i)
 {
-	int slave, m = pty_open(&slave);
+	int slave = -1, m = pty_open(&slave);
 
 	if (m < 0)
 		return m;
