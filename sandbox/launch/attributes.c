@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "launch/plan.h"
+#include "launch/prompt.h"
 #include "launch/spec.h"
 
 #include <errno.h>
@@ -163,15 +164,19 @@ static int set_scheduling(const struct plan *p, struct cloche_err *err)
 {
 	const struct attr usual = { .size = ATTR_SIZE_VER0, .policy = SCHED_OTHER };
 	struct attr kept = { 0 };
+	int e;
 
 	if (syscall(SYS_sched_setattr, 0, &usual, 0) == 0)
 		return 0;
-	if (errno == EPERM && syscall(SYS_sched_getattr, 0, &kept, ATTR_SIZE_VER0, 0) == 0 &&
+	e = errno;
+	if (e == EPERM)
+		prompt_end(); /* the nice value stays */
+	if (e == EPERM && syscall(SYS_sched_getattr, 0, &kept, ATTR_SIZE_VER0, 0) == 0 &&
 	    kept.policy == SCHED_OTHER && kept.nice > 0) {
 		p->shared->lacks |= LACK_PRIORITY;
 		return 0;
 	}
-	return cloche_err_sys(err, errno, "sched_setattr");
+	return cloche_err_sys(err, e, "sched_setattr");
 }
 
 /* The bounds of utilisation that a scheduler picks frequencies and CPUs by: -1 resets them. A

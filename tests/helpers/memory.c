@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 	for (int a = 1; a + 1 < argc; a += 2) {
 		size_t i = 0;
 
-		while (i < sizeof(words) / sizeof(words[0]) && strcmp(argv[a], words[i].name))
+		while (i < sizeof(words) / sizeof(words[0]) && strcmp(argv[a], words[i].name) != 0)
 			i++;
 		if (i == sizeof(words) / sizeof(words[0]) || words[i].run(argv[a + 1])) {
 			(void)fprintf(stderr, "memory: %s: %m\n", argv[a]);
