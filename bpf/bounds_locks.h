@@ -28,9 +28,9 @@
  * A file that somebody else has opened (a standard stream) has no place in the sum, since its locks
  * may outlive the context: such a list has the whole limit for itself.
  *
- * On a read-only mount (/usr, a bind, an image) a flock(2) is one that the host's own lockers would wait
- * for: none is held there, and whoever takes one is killed. POSIX read locks are left, and count: they
- * are how a database is read (SQLite), and a read-only descriptor can have no others.
+ * On a read-only mount (/usr, a bind, an image) a flock(2) is one that the host's own lockers would
+ * wait for: none is held there, and whoever takes one is killed. POSIX read locks are left, and
+ * count: they are how a database is read (SQLite), and a read-only descriptor can have no others.
  */
 
 #define FAR_MAX	 131072 /* lists of all contexts: their memory is taken as needed */

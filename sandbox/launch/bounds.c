@@ -127,7 +127,8 @@ int bounds_try(struct cloche_err *err)
 /* The links too: another version removes these pins, and what we run goes on being counted. */
 static int open_pinned(struct bounds *ret)
 {
-	static const char *const links[BOUNDS_LINKS] = { OURS "/posix", OURS "/flock", OURS "/tcp" };
+	static const char *const links[BOUNDS_LINKS] = { OURS "/posix", OURS "/flock",
+							 OURS "/tcp" };
 	struct bounds b = BOUNDS_NONE;
 	int r = 0;
 

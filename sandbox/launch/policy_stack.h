@@ -33,8 +33,8 @@ struct policy_stack {
 };
 
 /* offline: a context without a network, in which internet sockets serve nothing. online: with its
- * loopback; the wall for that asks the launcher. terminal: with one as a stream that might become the
- * function's. none: no walls at all, for looking at a wall as if it were a profile. */
+ * loopback; the wall for that asks the launcher. terminal: with one as a stream that might become
+ * the function's. none: no walls at all, for looking at a wall as if it were a profile. */
 enum policy_walls {
 	POLICY_WALLS_ONLINE,
 	POLICY_WALLS_OFFLINE,

@@ -368,20 +368,20 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 {
 	const struct meter_usage *m = inv->metered.why ? NULL : &inv->metered.usage;
 
-	return verdict_of(&(struct ending){
-		.killed = w->killed,
-		.cause = w->cause,
-		.output_cut = w->cut,
-		.denied_most = denials_all(&inv->denials) > DENIALS_MAX,
-		.metered = m != NULL,
-		.main_oom = m && m->main_oom,
-		.main_policy = m && m->main_policy,
-		.oom_kills = inv->usage.oom_kills,
-		.pids_denied = inv->usage.pids_denied,
-		.policy_kills = w->ctx->plan.policy.kills || (m && m->killed_foreign),
-		.refused = bounds_refused_all(&inv->refused),
-		.ran = inv->ran,
-		.status = inv->status });
+	return verdict_of(&(struct ending){ .killed = w->killed,
+					    .cause = w->cause,
+					    .output_cut = w->cut,
+					    .denied_most = denials_all(&inv->denials) > DENIALS_MAX,
+					    .metered = m != NULL,
+					    .main_oom = m && m->main_oom,
+					    .main_policy = m && m->main_policy,
+					    .oom_kills = inv->usage.oom_kills,
+					    .pids_denied = inv->usage.pids_denied,
+					    .policy_kills = w->ctx->plan.policy.kills ||
+							    (m && m->killed_foreign),
+					    .refused = bounds_refused_all(&inv->refused),
+					    .ran = inv->ran,
+					    .status = inv->status });
 }
 
 /* The last ones may have been taken back, and so may all: the meter knows how many there were. */

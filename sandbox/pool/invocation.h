@@ -40,8 +40,9 @@ struct invocation {
 	bool charged_known;	   /* usage.memory_peak is this invocation's own */
 	struct metered metered;
 	struct code code;
-	struct bounds_refused refused; /* processes killed for holding one too many, or where none may be */
-	struct denials denials;	       /* counted only when the context's policy reports */
+	struct bounds_refused
+		refused; /* processes killed for holding one too many, or where none may be */
+	struct denials denials; /* counted only when the context's policy reports */
 	enum verdict verdict;
 	struct cloche_err err; /* VERDICT_LAUNCH_ERROR */
 };

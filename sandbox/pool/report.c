@@ -118,8 +118,9 @@ static json_t *message(const struct invocation *inv, const struct spec *spec)
 		if (inv->refused.locks)
 			return json_sprintf("it held more than %d file locks", LOCKS_MAX);
 		if (inv->refused.read_only)
-			return json_string("it locked a file of a read-only mount (flock), which others "
-					   "would have to wait for");
+			return json_string(
+				"it locked a file of a read-only mount (flock), which others "
+				"would have to wait for");
 		if (inv->refused.connections)
 			return json_sprintf("it held more than %d TCP connections",
 					    (int)bounds_connections(spec->memory_bytes));

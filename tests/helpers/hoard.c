@@ -69,7 +69,8 @@ static unsigned make_all(const struct hoard_object *o, unsigned process)
 	unsigned i = 0;
 
 	for (; all->made < all->max; i++, all->made++) {
-		/* The first ones may be megabytes each, as where there are thousands they are not. */
+		/* The first ones may be megabytes each, as where there are thousands they are not.
+		 */
 		bool look = i < 64 || i % 16 == 0;
 		int r = look && memory_is_full() ? HOARD_MEMORY : o->make(process, i);
 
