@@ -27,9 +27,6 @@
 #define READ   "grep -rs " SECRET " /mnt /etc /var"
 #define USER   4242
 
-static const char read_open[] = READ "; cat /mnt/php/open /mnt/open";
-static const char read_all[] = READ "; echo read";
-
 /* An /etc with secrets in several places, and what everybody may read beside them. */
 static void secret_etc(void)
 {
