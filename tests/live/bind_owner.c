@@ -61,15 +61,15 @@ static void writes_and_reads(void)
 	cleanup_free char *home = folder(dir, "home", USER, 0700),
 			  *own = file(home, "own", USER, 0600), *left = path_in(home, "left"),
 			  *deep = path_in(home, "deep/er"), *bind = NULL;
+	const char *cmd =
+		"cat own; echo more >>own; echo left >left; mkdir -p deep/er; stat -c ' %u:%g' . "
+		"own left";
 	cleanup_run struct run run = { 0 };
 	json_t *entry;
 	size_t i;
 
 	cr_assert(asprintf(&bind, "%s:/mnt:rw", home) > 0);
-	RUN_CLOCHE(
-		&run, "-b", bind, "-w", "/mnt", "--", "sh", "-c",
-		"cat own; echo more >>own; echo left >left; mkdir -p deep/er; stat -c ' %u:%g' . "
-		"own left");
+	RUN_CLOCHE(&run, "-b", bind, "-w", "/mnt", "--", "sh", "-c", cmd);
 	cr_expect_str_eq(run.out, "own 1000:1000\n 1000:1000\n 1000:1000\n", "%s%s", run.out,
 			 run.err);
 	expect_owner(own, USER);
@@ -112,14 +112,21 @@ Test(bind_owner, of_root)
  * sees. Under sudo it is the user, wherever the source is. */
 Test(bind_owner, of_several)
 {
+	static const struct {
+		const char *name;
+		uid_t owner;
+		mode_t mode;
+	} files[] = {
+		{ "a", USER, 0600 }, { "b", OTHER, 0600 }, { "c", OTHER, 0644 }, { "d", 0, 0600 }
+	};
 	cleanup_tmpdir char *dir = tmpdir_make_open();
-	cleanup_free char *top = folder(dir, "top", USER, 0755), *a = file(top, "a", USER, 0600),
-			  *b = file(top, "b", OTHER, 0600), *c = file(top, "c", OTHER, 0644),
-			  *d = file(top, "d", 0, 0600), *bind = NULL;
+	cleanup_free char *top = folder(dir, "top", USER, 0755), *bind = NULL;
 	const char *cmd = "cd /mnt; for f in a b c d; do cat $f 2>/dev/null || echo -; done; "
 			  "stat -c ' %u' a b c d";
 
 	test_needs("idmapped-mounts");
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		free(file(top, files[i].name, files[i].owner, files[i].mode));
 	cr_assert(asprintf(&bind, "%s:/mnt", top) > 0);
 	for (int sudo = 0; sudo < 2; sudo++) {
 		cleanup_run struct run run = { 0 };
@@ -184,6 +191,9 @@ Test(bind_owner, git_finds_its_own)
 {
 	cleanup_tmpdir char *dir = tmpdir_make_open();
 	cleanup_free char *repo = folder(dir, "repo", USER, 0700), *bind = NULL;
+	const char *cmd = "test $(stat -c %u .) = $(id -u) && echo own; test ! -d .git || "
+			  "{ echo $1 >f && git add f && git -c user.name=f -c user.email=f@x "
+			  "commit -qm x && git status -s; }";
 	cleanup_run struct run init = { 0 };
 	bool git = access("/usr/bin/git", X_OK) == 0;
 
@@ -198,10 +208,7 @@ Test(bind_owner, git_finds_its_own)
 		cleanup_run struct run run = { 0 };
 
 		RUN_CLOCHE(&run, "-q", "-t", "30s", "-b", bind, "-w", "/repo", "--", "sh", "-c",
-			   "test $(stat -c %u .) = $(id -u) && echo own; test ! -d .git || "
-			   "{ echo $1 >f && git add f && git -c user.name=f -c user.email=f@x "
-			   "commit -qm x && git status -s; }",
-			   "sh", sudo ? "second" : "first");
+			   cmd, "sh", sudo ? "second" : "first");
 		cr_expect(run.status == 0 && strcmp(run.out, "own\n") == 0, "status %d: %s%s",
 			  run.status, run.out, run.err);
 		for_user();
