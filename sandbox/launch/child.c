@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "launch/attributes.h"
-#include "launch/inside.h"
+#include "base/inside.h"
 #include "launch/plan.h"
 #include "launch/spec.h"
 

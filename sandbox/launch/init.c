@@ -11,7 +11,7 @@
 #include "base/fd.h"
 #include "launch/attributes.h"
 #include "launch/child.h"
-#include "launch/inside.h"
+#include "base/inside.h"
 #include "launch/lookup.h"
 #include "launch/network.h"
 #include "launch/plan.h"

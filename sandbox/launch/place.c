@@ -3,7 +3,7 @@
 #include "launch/place.h"
 
 #include "base/fd.h"
-#include "launch/inside.h"
+#include "base/inside.h"
 
 #include <dirent.h>
 #include <errno.h>

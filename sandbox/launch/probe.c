@@ -4,7 +4,7 @@
  * child that each of them runs in. The child sends its result in one write through a pipe; one
  * that dies without a word (a filter that kills, the alarm) is a feature that is missing.
  */
-#include "launch/inside.h"
+#include "base/inside.h"
 #include "launch/probe_use.h"
 
 #include "base/err.h"

@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/inside.h"
+#include "base/inside.h"
 #include "launch/place.h"
 #include "launch/rootfs_places.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Walks paths in a root that somebody else made. See inside.h. */
-#include "launch/inside.h"
+#include "base/inside.h"
 
 #include "base/fd.h"
 #include "base/file.h"

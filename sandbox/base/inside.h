@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_LAUNCH_INSIDE_H
-#define CLOCHE_LAUNCH_INSIDE_H
+#ifndef CLOCHE_BASE_INSIDE_H
+#define CLOCHE_BASE_INSIDE_H
 
 #include <stdbool.h>
 
