@@ -2,7 +2,7 @@
 #ifndef CLOCHE_BOUNDS_ABI_H
 #define CLOCHE_BOUNDS_ABI_H
 
-/* Between bounds.bpf.c and launch/bounds.c. Needs the kernel's types before it: linux/bpf.h or
+/* Between bounds.bpf.c and host/bounds.c. Needs the kernel's types before it: linux/bpf.h or
  * vmlinux.h. */
 
 #define BOUNDS_SLOTS	4096	    /* SLOT_MAX */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `cloche doctor`: what this host offers, as a table for people or JSON for scripts. What is
- * needed and how it is tried is sandbox/launch/probe.c's; here it is only shown. The exit status
+ * needed and how it is tried is sandbox/host/probe.c's; here it is only shown. The exit status
  * says whether `cloche run` can do its work.
  */
 #include "cli/cli.h"
@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/probe.h"
+#include "host/probe.h"
 
 #include <getopt.h>
 #include <jansson.h>

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/probe.h"
+#include "host/probe.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

@@ -15,7 +15,7 @@
 #include "base/uuid.h"
 #include "launch/attributes.h"
 #include "launch/launcher.h"
-#include "launch/prompt.h"
+#include "host/prompt.h"
 #include "launch/proof.h"
 #include "launch/stream_state.h"
 #include "meter/prices.h"

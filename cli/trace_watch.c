@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/host.h"
+#include "host/host.h"
 #include "meter/meter.h"
 #include "meter/trace.h"
 #include "meter/trace_json.h"

@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "launch/plan.h"
-#include "launch/prompt.h"
+#include "host/prompt.h"
 #include "launch/spec.h"
 
 #include <errno.h>

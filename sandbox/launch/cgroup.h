@@ -2,7 +2,7 @@
 #ifndef CLOCHE_LAUNCH_CGROUP_H
 #define CLOCHE_LAUNCH_CGROUP_H
 
-#include "launch/layout.h"
+#include "host/layout.h"
 
 #include <stdbool.h>
 #include <stdint.h>

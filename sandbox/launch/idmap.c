@@ -5,8 +5,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
-#include "launch/host.h"
-#include "launch/slot.h"
+#include "host/host.h"
+#include "host/slot.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/host.h"
+#include "host/host.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -15,7 +15,7 @@
 #include "launch/lookup.h"
 #include "launch/network.h"
 #include "launch/plan.h"
-#include "launch/prompt.h"
+#include "host/prompt.h"
 #include "launch/proof.h"
 #include "launch/spawn.h"
 #include "launch/spec.h"

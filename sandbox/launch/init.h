@@ -2,7 +2,7 @@
 #ifndef CLOCHE_LAUNCH_INIT_H
 #define CLOCHE_LAUNCH_INIT_H
 
-#include "launch/layout.h"
+#include "host/layout.h"
 #include "launch/rootfs.h"
 
 #include <stdint.h>

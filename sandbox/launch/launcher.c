@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/attributes.h"
-#include "launch/host.h"
+#include "host/host.h"
 #include "launch/spec.h"
 #include "launch/stream_names.h"
 

@@ -2,11 +2,11 @@
 #ifndef CLOCHE_LAUNCH_LAUNCHER_H
 #define CLOCHE_LAUNCH_LAUNCHER_H
 
-#include "launch/bounds.h"
+#include "host/bounds.h"
 #include "launch/init.h"
-#include "launch/layout.h"
+#include "host/layout.h"
 #include "launch/plan.h"
-#include "launch/slot.h"
+#include "host/slot.h"
 
 #include <stdint.h>
 

@@ -7,7 +7,7 @@
 #include "launch/limits.h"
 #include "launch/policy.h"
 #include "launch/rootfs.h"
-#include "launch/slot.h"
+#include "host/slot.h"
 
 #include <sched.h>
 #include <sys/stat.h>

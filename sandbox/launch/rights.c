@@ -3,7 +3,7 @@
 #include "launch/rights.h"
 
 #include "base/file.h"
-#include "launch/slot.h"
+#include "host/slot.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
 
 #include "base/fd.h"
 #include "launch/idmap.h"
-#include "launch/slot.h"
+#include "host/slot.h"
 
 #include <errno.h>
 #include <fcntl.h>

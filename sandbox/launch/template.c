@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/etc.h"
-#include "launch/host.h"
+#include "host/host.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/host.h"
+#include "host/host.h"
 #include "meter/trace.h"
 #include "meter/trace_json.h"
 #include "meter/usage.h"

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "launch/launcher.h"
-#include "launch/prompt.h"
+#include "host/prompt.h"
 #include "launch/spec.h"
 #include "meter/trace_live.h"
 #include "pool/stdio.h"

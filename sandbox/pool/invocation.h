@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "base/uuid.h"
-#include "launch/bounds.h"
+#include "host/bounds.h"
 #include "launch/cgroup.h"
 #include "pool/code.h"
 #include "pool/denials.h"

@@ -4,7 +4,7 @@
  * whatever kind and however they came to be; and whoever lets go of them never meets the bound.
  */
 #include "base/fd.h"
-#include "launch/bounds.h"
+#include "host/bounds.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
 #include "tests/lib/tmpdir.h"

@@ -4,7 +4,7 @@
  * and what the caller's pipes, files and terminals are like then. Needs root.
  */
 #include "base/fd.h"
-#include "launch/slot.h"
+#include "host/slot.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
 #include "tests/lib/stdio.h"

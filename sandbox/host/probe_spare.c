@@ -3,7 +3,7 @@
  * The probes of what a launch can do without, each saying so in the report: see enum lack and
  * init.c's proof.
  */
-#include "launch/probe_use.h"
+#include "host/probe_use.h"
 
 #include "base/fd.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_LAUNCH_PROMPT_H
-#define CLOCHE_LAUNCH_PROMPT_H
+#ifndef CLOCHE_HOST_PROMPT_H
+#define CLOCHE_HOST_PROMPT_H
 
 #include <stdbool.h>
 

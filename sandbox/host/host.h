@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_LAUNCH_HOST_H
-#define CLOCHE_LAUNCH_HOST_H
+#ifndef CLOCHE_HOST_HOST_H
+#define CLOCHE_HOST_HOST_H
 
 #include <stdbool.h>
 

@@ -4,12 +4,12 @@
  * contexts have theirs, uses it and removes it. What the host has set for everybody (the
  * subtree_control of a cgroup2 root) is looked at and not changed.
  */
-#include "launch/probe_use.h"
+#include "host/probe_use.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
-#include "launch/bounds.h"
+#include "host/bounds.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_LAUNCH_LAYOUT_H
-#define CLOCHE_LAUNCH_LAYOUT_H
+#ifndef CLOCHE_HOST_LAYOUT_H
+#define CLOCHE_HOST_LAYOUT_H
 
 #include <stdbool.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_LAUNCH_PROBE_USE_H
-#define CLOCHE_LAUNCH_PROBE_USE_H
+#ifndef CLOCHE_HOST_PROBE_USE_H
+#define CLOCHE_HOST_PROBE_USE_H
 
-#include "launch/probe.h"
+#include "host/probe.h"
 
 #include <sys/types.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The run directory and its locks. */
-#include "launch/host.h"
+#include "host/host.h"
 
 #include "base/err.h"
 #include "base/fd.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_LAUNCH_SLOT_H
-#define CLOCHE_LAUNCH_SLOT_H
+#ifndef CLOCHE_HOST_SLOT_H
+#define CLOCHE_HOST_SLOT_H
 
 #include <stdint.h>
 #include <sys/types.h>

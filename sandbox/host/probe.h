@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_LAUNCH_PROBE_H
-#define CLOCHE_LAUNCH_PROBE_H
+#ifndef CLOCHE_HOST_PROBE_H
+#define CLOCHE_HOST_PROBE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds the hierarchies through libcgroup, makes the parents, remembers where they are. */
-#include "launch/layout.h"
+#include "host/layout.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "device.skel.h"
-#include "launch/host.h"
+#include "host/host.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

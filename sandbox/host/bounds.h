@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_LAUNCH_BOUNDS_H
-#define CLOCHE_LAUNCH_BOUNDS_H
+#ifndef CLOCHE_HOST_BOUNDS_H
+#define CLOCHE_HOST_BOUNDS_H
 
 #include <linux/bpf.h>
 #include <stdint.h>

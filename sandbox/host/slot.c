@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of slots; its theory of operation stands in slot.h. */
-#include "launch/slot.h"
+#include "host/slot.h"
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/host.h"
+#include "host/host.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Attaches the programs that count, once, and reads what they say. */
-#include "launch/bounds.h"
+#include "host/bounds.h"
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/host.h"
-#include "launch/slot.h"
+#include "host/host.h"
+#include "host/slot.h"
 #include "bounds.skel.h"
 
 #include <bpf/bpf.h>

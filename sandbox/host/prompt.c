@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "launch/prompt.h"
+#include "host/prompt.h"
 
 #include <sched.h>
 #include <sys/resource.h>

@@ -5,13 +5,13 @@
  * that dies without a word (a filter that kills, the alarm) is a feature that is missing.
  */
 #include "base/inside.h"
-#include "launch/probe_use.h"
+#include "host/probe_use.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
-#include "launch/host.h"
-#include "launch/slot.h"
+#include "host/host.h"
+#include "host/slot.h"
 
 #include <errno.h>
 #include <fcntl.h>
