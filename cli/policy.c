@@ -12,8 +12,8 @@
 #include "cli/policy_test.h"
 #include "cli/policy_view.h"
 #include "cli/show.h"
-#include "launch/policy_builtin.h"
-#include "launch/policy_left_out.h"
+#include "policy/policy_builtin.h"
+#include "policy/policy_left_out.h"
 
 #include <dirent.h>
 #include <errno.h>

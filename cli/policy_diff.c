@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `cloche policy diff`: shows what launch/policy_diff.h finds, call by call, and the answers that
+ * `cloche policy diff`: shows what policy/policy_diff.h finds, call by call, and the answers that
  * belong to no call: the default, numbers newer than the profile, other ABIs, flags.
  */
 #include "cli/policy_diff.h"
 
 #include "base/err.h"
 #include "cli/policy_view.h"
-#include "launch/policy_diff.h"
-#include "launch/policy_words.h"
+#include "policy/policy_diff.h"
+#include "policy/policy_words.h"
 
 #include <errno.h>
 #include <limits.h>

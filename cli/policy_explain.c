@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `cloche policy explain`. What a call meets is asked of the same table that the compiler works
- * from (launch/policy_rules.h), so that an explanation is never an opinion.
+ * from (policy/policy_rules.h), so that an explanation is never an opinion.
  */
 #include "cli/policy_explain.h"
 

@@ -2,7 +2,7 @@
 /*
  * `cloche policy learn`: one run by the code of `cloche run`, whose system calls are watched
  * (pool/observer.h), and the profile that comes of it. What the profile says is
- * launch/policy_emit.c's matter.
+ * policy/policy_emit.c's matter.
  */
 #include "cli/policy_learn.h"
 
@@ -17,7 +17,7 @@
 #include "cli/policy_view.h"
 #include "cli/run.h"
 #include "cli/run_options.h"
-#include "launch/policy_emit.h"
+#include "policy/policy_emit.h"
 #include "pool/invocation.h"
 #include "pool/observer.h"
 #include "pool/report.h"

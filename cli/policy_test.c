@@ -10,8 +10,8 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "cli/policy_view.h"
-#include "launch/policy_builtin.h"
-#include "launch/policy_expect.h"
+#include "policy/policy_builtin.h"
+#include "policy/policy_expect.h"
 
 #include <errno.h>
 #include <fcntl.h>

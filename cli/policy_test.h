@@ -2,7 +2,7 @@
 #ifndef CLOCHE_CLI_POLICY_TEST_H
 #define CLOCHE_CLI_POLICY_TEST_H
 
-#include "launch/policy_stack.h"
+#include "policy/policy_stack.h"
 
 #include <stdbool.h>
 

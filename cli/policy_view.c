@@ -7,7 +7,7 @@
 #include "cli/show.h"
 
 #include "base/err.h"
-#include "launch/policy_builtin.h"
+#include "policy/policy_builtin.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

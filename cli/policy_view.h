@@ -2,11 +2,11 @@
 #ifndef CLOCHE_CLI_POLICY_VIEW_H
 #define CLOCHE_CLI_POLICY_VIEW_H
 
-#include "launch/policy.h"
-#include "launch/policy_oci.h"
-#include "launch/policy_rules.h"
-#include "launch/policy_stack.h"
-#include "launch/policy_words.h"
+#include "policy/policy.h"
+#include "policy/policy_oci.h"
+#include "policy/policy_rules.h"
+#include "policy/policy_stack.h"
+#include "policy/policy_words.h"
 
 #include <jansson.h>
 #include <stdbool.h>

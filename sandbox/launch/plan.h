@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "launch/cgroup.h"
 #include "launch/limits.h"
-#include "launch/policy.h"
+#include "policy/policy.h"
 #include "launch/rootfs.h"
 #include "host/slot.h"
 

@@ -14,7 +14,7 @@
 
 #include "base/utf8.h"
 #include "bpf/meter_abi.h"
-#include "launch/policy_words.h"
+#include "policy/policy_words.h"
 
 static const char *const types[METER_EV_TYPES] = {
 	[METER_EV_FORK] = "fork", [METER_EV_EXEC] = "exec",

@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "launch/launcher.h"
-#include "launch/policy.h"
+#include "policy/policy.h"
 #include "meter/trace.h"
 #include "meter/trace_record.h"
 #include "meter/trace_store.h"

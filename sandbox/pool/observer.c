@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/quote.h"
 #include "launch/launcher.h"
-#include "launch/policy_stack.h"
+#include "policy/policy_stack.h"
 
 #include <errno.h>
 #include <linux/audit.h>

@@ -2,7 +2,7 @@
 #ifndef CLOCHE_POOL_OBSERVER_H
 #define CLOCHE_POOL_OBSERVER_H
 
-#include "launch/policy_seen.h"
+#include "policy/policy_seen.h"
 #include "meter/calls.h"
 
 struct cloche_err;

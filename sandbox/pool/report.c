@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "launch/launcher.h"
-#include "launch/policy_words.h"
+#include "policy/policy_words.h"
 #include "launch/spec.h"
 #include "meter/prices.h"
 #include "pool/invocation.h"

@@ -3,13 +3,13 @@
  * Any bytes as a table of expected verdicts. What is accepted has rows, each with a call that was
  * written and an action with a word; a refusal names the source and stays one line.
  */
-#include "launch/policy_expect.h"
+#include "policy/policy_expect.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "launch/policy_words.h"
+#include "policy/policy_words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

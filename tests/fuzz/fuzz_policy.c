@@ -5,10 +5,10 @@
  * so that conditions are met. libFuzzer: build with clang -fsanitize=fuzzer,address,undefined.
  */
 #include "base/err.h"
-#include "launch/policy_left_out.h"
-#include "launch/policy_oci.h"
-#include "launch/policy_rules.h"
-#include "launch/policy_stack.h"
+#include "policy/policy_left_out.h"
+#include "policy/policy_oci.h"
+#include "policy/policy_rules.h"
+#include "policy/policy_stack.h"
 #include "tests/lib/bpf_sim.h"
 
 #include <linux/audit.h>

@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
-#include "launch/policy_words.h"
+#include "policy/policy_words.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 #ifndef CLOCHE_TESTS_VERDICT_TABLE_H
 #define CLOCHE_TESTS_VERDICT_TABLE_H
 
-#include "launch/policy_expect.h"
+#include "policy/policy_expect.h"
 
 /* Reads a table (policies/NAME.table) or fails the test with a message: a table that cannot be read
  * is a broken test. To be freed by policy_expects_free. */

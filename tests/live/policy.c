@@ -7,7 +7,7 @@
  */
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/policy.h"
+#include "policy/policy.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
 #include "tests/lib/tmpdir.h"

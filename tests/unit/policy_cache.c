@@ -4,7 +4,7 @@
  * it ever is. A planted entry that says "allow" stands for everything that must not be believed.
  */
 #include "base/err.h"
-#include "launch/policy.h"
+#include "policy/policy.h"
 #include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>

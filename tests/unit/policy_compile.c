@@ -5,8 +5,8 @@
  * some rules wrongly and never returns from others, if it is given them together.
  */
 #include "base/err.h"
-#include "launch/policy_compile.h"
-#include "launch/policy_rules.h"
+#include "policy/policy_compile.h"
+#include "policy/policy_rules.h"
 #include "tests/lib/bpf_sim.h"
 
 #include <criterion/criterion.h>

@@ -4,11 +4,11 @@
  * forms that those of Docker (20.10 to 29), podman and containerd have, none a copy.
  */
 #include "base/err.h"
-#include "launch/policy_compile.h"
-#include "launch/policy_left_out.h"
-#include "launch/policy_oci.h"
-#include "launch/policy_rules.h"
-#include "launch/policy_words.h"
+#include "policy/policy_compile.h"
+#include "policy/policy_left_out.h"
+#include "policy/policy_oci.h"
+#include "policy/policy_rules.h"
+#include "policy/policy_words.h"
 #include "tests/lib/bpf_sim.h"
 
 #include <criterion/criterion.h>

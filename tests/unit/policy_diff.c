@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Two profiles, one call: what counts as the same, and which way a difference goes. */
 #include "base/err.h"
-#include "launch/policy_diff.h"
-#include "launch/policy_oci.h"
-#include "launch/policy_rules.h"
+#include "policy/policy_diff.h"
+#include "policy/policy_oci.h"
+#include "policy/policy_rules.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

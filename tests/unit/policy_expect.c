@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tables of expected verdicts: what is a row, and what is refused by its line. */
-#include "launch/policy_expect.h"
+#include "policy/policy_expect.h"
 
 #include "base/err.h"
 #include "tests/lib/guard.h"

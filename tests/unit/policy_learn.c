@@ -5,10 +5,10 @@
  */
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/policy_emit.h"
-#include "launch/policy_oci.h"
-#include "launch/policy_rules.h"
-#include "launch/policy_seen.h"
+#include "policy/policy_emit.h"
+#include "policy/policy_oci.h"
+#include "policy/policy_rules.h"
+#include "policy/policy_seen.h"
 
 #include <criterion/criterion.h>
 #include <linux/audit.h>

@@ -5,9 +5,9 @@
  * page nobody may touch.
  */
 #include "base/err.h"
-#include "launch/policy_compile.h"
-#include "launch/policy_oci.h"
-#include "launch/policy_rules.h"
+#include "policy/policy_compile.h"
+#include "policy/policy_oci.h"
+#include "policy/policy_rules.h"
 #include "tests/lib/bpf_sim.h"
 
 #include <criterion/criterion.h>

@@ -6,12 +6,12 @@
  * profile, and we of that, is what it says.
  */
 #include "base/err.h"
-#include "launch/policy.h"
-#include "launch/policy_builtin.h"
-#include "launch/policy_oci.h"
-#include "launch/policy_rules.h"
-#include "launch/policy_stack.h"
-#include "launch/policy_words.h"
+#include "policy/policy.h"
+#include "policy/policy_builtin.h"
+#include "policy/policy_oci.h"
+#include "policy/policy_rules.h"
+#include "policy/policy_stack.h"
+#include "policy/policy_words.h"
 #include "tests/lib/bpf_sim.h"
 #include "tests/lib/verdict_table.h"
 
