@@ -10,7 +10,7 @@
 #include "cli/image_oci.h"
 #include "cli/image_recipe.h"
 #include "cli/show.h"
-#include "launch/image.h"
+#include "image/image.h"
 
 #include <errno.h>
 #include <fcntl.h>

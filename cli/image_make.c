@@ -8,7 +8,7 @@
 #include "cli/image_etc.h"
 #include "cli/image_pack.h"
 #include "cli/image_times.h"
-#include "launch/image.h"
+#include "image/image.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -14,7 +14,7 @@
 #include "base/quote.h"
 #include "cli/image_layer.h"
 #include "cli/image_tree.h"
-#include "launch/image.h"
+#include "image/image.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/quote.h"
-#include "launch/image.h"
+#include "image/image.h"
 
 #include <errno.h>
 #include <fcntl.h>

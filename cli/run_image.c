@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/run_options.h"
-#include "launch/image.h"
+#include "image/image.h"
 #include "launch/image_config.h"
 
 #include <errno.h>

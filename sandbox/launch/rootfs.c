@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/cgroup.h"
-#include "launch/image.h"
+#include "image/image.h"
 #include "launch/rights.h"
 #include "launch/rootfs_places.h"
 #include "launch/source.h"

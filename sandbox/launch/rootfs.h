@@ -3,7 +3,7 @@
 #define CLOCHE_LAUNCH_ROOTFS_H
 
 #include "launch/idmap.h"
-#include "launch/image.h"
+#include "image/image.h"
 
 #include <stdbool.h>
 #include <stddef.h>

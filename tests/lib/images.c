@@ -3,7 +3,7 @@
 #include "tests/lib/images.h"
 
 #include "base/fd.h"
-#include "launch/image.h"
+#include "image/image.h"
 #include "tests/lib/env.h"
 #include "tests/lib/tmpdir.h"
 

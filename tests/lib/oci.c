@@ -4,7 +4,7 @@
 
 #include "base/fd.h"
 #include "base/hash.h"
-#include "launch/image.h"
+#include "image/image.h"
 #include "tests/lib/images.h"
 
 #include <archive.h>

@@ -6,7 +6,7 @@
  */
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/image.h"
+#include "image/image.h"
 #include "tests/lib/env.h"
 #include "tests/lib/images.h"
 #include "tests/lib/tmpdir.h"

@@ -3,7 +3,7 @@
  * Mounts images, once for all contexts, at /run/cloche/images/SHA256 (see image.h). That directory
  * is a private mount of its own, so that nothing mounted there shows up in other mount namespaces.
  */
-#include "launch/image.h"
+#include "image/image.h"
 
 #include "base/err.h"
 #include "base/fd.h"

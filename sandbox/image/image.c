@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The store of function images: names, and what a file of it holds (see image.h). */
-#include "launch/image.h"
+#include "image/image.h"
 
 #include "base/clock.h"
 #include "base/err.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_LAUNCH_IMAGE_H
-#define CLOCHE_LAUNCH_IMAGE_H
+#ifndef CLOCHE_IMAGE_IMAGE_H
+#define CLOCHE_IMAGE_IMAGE_H
 
 #include "base/hash.h"
 
