@@ -3,7 +3,7 @@
 #define CLOCHE_CALLS_ABI_H
 
 /*
- * What bpf/calls.bpf.c counts and sandbox/meter/calls.c reads. Fixed width, no padding. Needs the
+ * What bpf/calls.bpf.c counts and sandbox/trace/calls.c reads. Fixed width, no padding. Needs the
  * kernel's types (__u32…) before it: linux/types.h or vmlinux.h.
  */
 #define CALLS_NR    512	  /* numbers from here on have no arguments kept */

@@ -10,7 +10,7 @@
 #include "cli/show.h"
 #include "meter/ledger.h"
 #include "meter/ledger_index.h"
-#include "meter/trace_store.h"
+#include "trace/trace_store.h"
 
 #include <errno.h>
 #include <inttypes.h>

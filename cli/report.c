@@ -6,9 +6,9 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "cli/ledger_args.h"
-#include "meter/page.h"
-#include "meter/trace.h"
-#include "meter/trace_json.h"
+#include "trace/page.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
 
 #include <errno.h>
 #include <jansson.h>

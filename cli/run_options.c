@@ -10,7 +10,7 @@
 #include "cli/ledger_args.h"
 #include "cli/run_image.h"
 #include "meter/ledger.h"
-#include "meter/trace_store.h"
+#include "trace/trace_store.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -12,7 +12,7 @@
 #include "cli/ledger_args.h"
 #include "cli/own_line.h"
 #include "cli/run_options.h"
-#include "meter/trace_live.h"
+#include "trace/trace_live.h"
 #include "pool/invocation.h"
 
 #include <errno.h>

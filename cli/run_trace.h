@@ -2,7 +2,7 @@
 #ifndef CLOCHE_CLI_RUN_TRACE_H
 #define CLOCHE_CLI_RUN_TRACE_H
 
-#include "meter/trace_store.h"
+#include "trace/trace_store.h"
 
 #include <stdbool.h>
 

@@ -12,11 +12,11 @@
 #include "cli/ledger_args.h"
 #include "cli/show.h"
 #include "cli/trace_watch.h"
-#include "meter/trace.h"
-#include "meter/trace_json.h"
-#include "meter/trace_perfetto.h"
-#include "meter/trace_store.h"
-#include "meter/trace_text.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
+#include "trace/trace_perfetto.h"
+#include "trace/trace_store.h"
+#include "trace/trace_text.h"
 
 #include <errno.h>
 #include <inttypes.h>

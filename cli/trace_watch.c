@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shows invocations of other processes as they happen. Each `cloche run` connects to the socket
- * that is opened here (meter/trace_live.h says how) and sends lines; what is read too slowly is
+ * that is opened here (trace/trace_live.h says how) and sends lines; what is read too slowly is
  * lost to this program alone, and the last line of that invocation says how much.
  */
 #include "cli/trace_watch.h"
@@ -12,10 +12,10 @@
 #include "base/fd.h"
 #include "host/host.h"
 #include "meter/meter.h"
-#include "meter/trace.h"
-#include "meter/trace_json.h"
-#include "meter/trace_live.h"
-#include "meter/trace_text.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
+#include "trace/trace_live.h"
+#include "trace/trace_text.h"
 
 #include <errno.h>
 #include <inttypes.h>

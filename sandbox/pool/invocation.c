@@ -11,7 +11,7 @@
 #include "launch/launcher.h"
 #include "host/prompt.h"
 #include "launch/spec.h"
-#include "meter/trace_live.h"
+#include "trace/trace_live.h"
 #include "pool/stdio.h"
 
 #include <errno.h>

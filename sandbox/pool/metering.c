@@ -5,9 +5,9 @@
 #include "base/err.h"
 #include "launch/launcher.h"
 #include "policy/policy.h"
-#include "meter/trace.h"
-#include "meter/trace_record.h"
-#include "meter/trace_store.h"
+#include "trace/trace.h"
+#include "trace/trace_record.h"
+#include "trace/trace_store.h"
 
 #include <errno.h>
 #include <linux/audit.h>

@@ -3,7 +3,7 @@
 #define CLOCHE_POOL_OBSERVER_H
 
 #include "policy/policy_seen.h"
-#include "meter/calls.h"
+#include "trace/calls.h"
 
 struct cloche_err;
 struct context;

@@ -3,11 +3,11 @@
  * Any bytes as a trace. Beyond not crashing: a trace that is read writes lines that are read again
  * as the same trace, and every form of it can be written.
  */
-#include "meter/page.h"
-#include "meter/trace.h"
-#include "meter/trace_json.h"
-#include "meter/trace_perfetto.h"
-#include "meter/trace_text.h"
+#include "trace/page.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
+#include "trace/trace_perfetto.h"
+#include "trace/trace_text.h"
 
 #include <stdint.h>
 #include <stdio.h>

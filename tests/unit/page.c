@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "bpf/meter_abi.h"
-#include "meter/page.h"
-#include "meter/trace.h"
+#include "trace/page.h"
+#include "trace/trace.h"
 
 #define ID   "12345678-1234-4234-8234-123456789abc"
 #define EVIL "</td><script src=//x>\"'onload=alert(1)&\x1b<!--]]>"

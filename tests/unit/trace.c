@@ -12,11 +12,11 @@
 
 #include "base/err.h"
 #include "bpf/meter_abi.h"
-#include "meter/trace.h"
-#include "meter/trace_json.h"
-#include "meter/trace_perfetto.h"
-#include "meter/trace_spans.h"
-#include "meter/trace_text.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
+#include "trace/trace_perfetto.h"
+#include "trace/trace_spans.h"
+#include "trace/trace_text.h"
 
 #define US 1000ULL
 

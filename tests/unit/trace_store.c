@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The folder of kept traces: names, bounds, what a crashed writer leaves, what is refused. */
-#include "meter/trace_store.h"
+#include "trace/trace_store.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -14,8 +14,8 @@
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "meter/trace.h"
-#include "meter/trace_json.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
 #include "tests/lib/tmpdir.h"
 
 static int store(const char *dir)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The pictures of a page. Stretches too thin to be seen are drawn as one, so that a million
  * switches do not make a million rectangles. */
-#include "meter/page_picture.h"
+#include "trace/page_picture.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "bpf/meter_abi.h"
-#include "meter/trace.h"
-#include "meter/trace_text.h"
+#include "trace/trace.h"
+#include "trace/trace_text.h"
 
 #define WIDTH	     1000.0
 #define ROW	     14

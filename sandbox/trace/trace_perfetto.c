@@ -10,7 +10,7 @@
  * doubles hold and add exactly: what touches still does, and both cutting off and rounding a time
  * to ns give the ns that it was.
  */
-#include "meter/trace_perfetto.h"
+#include "trace/trace_perfetto.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,10 +20,10 @@
 #include <string.h>
 
 #include "bpf/meter_abi.h"
-#include "meter/trace.h"
-#include "meter/trace_json.h"
-#include "meter/trace_spans.h"
-#include "meter/trace_text.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
+#include "trace/trace_spans.h"
+#include "trace/trace_text.h"
 
 /* A process of its own for what belongs to the whole: no kernel gives the number 0 to a function.
  */

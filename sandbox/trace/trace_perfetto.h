@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_TRACE_PERFETTO_H
-#define CLOCHE_METER_TRACE_PERFETTO_H
+#ifndef CLOCHE_TRACE_TRACE_PERFETTO_H
+#define CLOCHE_TRACE_TRACE_PERFETTO_H
 
 #include <stdio.h>
 

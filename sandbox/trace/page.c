@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The page of `cloche report`: where the wall time went, what the function did, what it costs. */
-#include "meter/page.h"
+#include "trace/page.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "bpf/meter_abi.h"
-#include "meter/page_picture.h"
-#include "meter/trace.h"
-#include "meter/trace_text.h"
+#include "trace/page_picture.h"
+#include "trace/trace.h"
+#include "trace/trace_text.h"
 
 #define EVENTS_MAX 1000
 #define AMOUNT_MAX 24 /* characters */

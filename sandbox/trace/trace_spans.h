@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_TRACE_SPANS_H
-#define CLOCHE_METER_TRACE_SPANS_H
+#ifndef CLOCHE_TRACE_TRACE_SPANS_H
+#define CLOCHE_TRACE_TRACE_SPANS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
  * Traces in memory: from the kernel's events to ours. All that a function could have written is
  * made harmless here, once, and not in each of the places that show it.
  */
-#include "meter/trace.h"
+#include "trace/trace.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

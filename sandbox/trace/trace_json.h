@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_TRACE_JSON_H
-#define CLOCHE_METER_TRACE_JSON_H
+#ifndef CLOCHE_TRACE_TRACE_JSON_H
+#define CLOCHE_TRACE_TRACE_JSON_H
 
 #include <stdint.h>
 #include <stdio.h>

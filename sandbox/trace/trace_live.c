@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Both ends of watching invocations: see trace_live.h. */
-#include "meter/trace_live.h"
+#include "trace/trace_live.h"
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "host/host.h"
-#include "meter/trace.h"
-#include "meter/trace_json.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
 #include "meter/usage.h"
 
 #include <dirent.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_PAGE_PICTURE_H
-#define CLOCHE_METER_PAGE_PICTURE_H
+#ifndef CLOCHE_TRACE_PAGE_PICTURE_H
+#define CLOCHE_TRACE_PAGE_PICTURE_H
 
 #include <stdint.h>
 #include <stdio.h>
 
-#include "meter/trace_spans.h"
+#include "trace/trace_spans.h"
 
 struct trace;
 

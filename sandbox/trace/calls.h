@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_CALLS_H
-#define CLOCHE_METER_CALLS_H
+#ifndef CLOCHE_TRACE_CALLS_H
+#define CLOCHE_TRACE_CALLS_H
 
 #include <linux/types.h>
 #include <stdint.h>

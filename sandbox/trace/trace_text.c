@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A trace as people read it. */
-#include "meter/trace_text.h"
+#include "trace/trace_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "bpf/meter_abi.h"
-#include "meter/trace.h"
-#include "meter/trace_spans.h"
+#include "trace/trace.h"
+#include "trace/trace_spans.h"
 
 struct text {
 	char *buf;

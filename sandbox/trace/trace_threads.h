@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_TRACE_THREADS_H
-#define CLOCHE_METER_TRACE_THREADS_H
+#ifndef CLOCHE_TRACE_TRACE_THREADS_H
+#define CLOCHE_TRACE_TRACE_THREADS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,7 +3,7 @@
  * Traces as JSON lines. Written by hand, since a busy function makes a million events a second and
  * each string is clean already; read by jansson, since a file may come from anywhere.
  */
-#include "meter/trace_json.h"
+#include "trace/trace_json.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "bpf/meter_abi.h"
-#include "meter/trace.h"
+#include "trace/trace.h"
 #include "meter/usage.h"
 
 #define LINE_MAX_BYTES (1 << 20)

@@ -3,15 +3,15 @@
  * Spans of threads and parts of the wall time, rebuilt from a trace's events. The figures of the
  * report come from the kernel's sums and not from here: a trace that lost events draws short.
  */
-#include "meter/trace_spans.h"
+#include "trace/trace_spans.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "meter/trace.h"
-#include "meter/trace_threads.h"
+#include "trace/trace.h"
+#include "trace/trace_threads.h"
 #include "bpf/meter_abi.h"
 
 const char *span_state_text(enum span_state state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The folder of kept traces: see trace_store.h. It holds files and decides by their names and
  * times; what is in them is for trace_json.h. */
-#include "meter/trace_store.h"
+#include "trace/trace_store.h"
 
 #include "base/clock.h"
 #include "base/err.h"

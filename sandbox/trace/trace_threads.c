@@ -3,14 +3,14 @@
  * Telling threads apart. One pass in order of time keeps, for each number, the thread that has it
  * now; a birth and a death change that, and so does an exec by a thread that is not the leader.
  */
-#include "meter/trace_threads.h"
+#include "trace/trace_threads.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
 #include <stdlib.h>
 
 #include "bpf/meter_abi.h"
-#include "meter/trace.h"
+#include "trace/trace.h"
 
 /* A thread while they are being told apart. */
 struct life {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The recorder: between the ring buffer and the file, with a table of denied calls on the way. */
-#include "meter/trace_record.h"
+#include "trace/trace_record.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
@@ -12,9 +12,9 @@
 #include "base/err.h"
 #include "bpf/meter_abi.h"
 #include "meter/events.h"
-#include "meter/trace.h"
-#include "meter/trace_json.h"
-#include "meter/trace_live.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
+#include "trace/trace_live.h"
 #include "meter/usage.h"
 
 /* A place for lines: the whole trace or as much as its bound allows. */

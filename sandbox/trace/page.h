@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_PAGE_H
-#define CLOCHE_METER_PAGE_H
+#ifndef CLOCHE_TRACE_PAGE_H
+#define CLOCHE_TRACE_PAGE_H
 
 #include <jansson.h>
 #include <stddef.h>

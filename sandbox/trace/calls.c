@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The user's side of bpf/calls.bpf.c: see calls.h. */
-#include "meter/calls.h"
+#include "trace/calls.h"
 
 #include "base/err.h"
 #include "base/file.h"
