@@ -8,11 +8,11 @@
 #include "cli/audit_verify.h"
 #include "cli/ledger_args.h"
 #include "cli/show.h"
-#include "meter/ledger.h"
-#include "meter/ledger_index.h"
-#include "meter/ledger_key.h"
-#include "meter/ledger_record.h"
-#include "meter/ledger_verify.h"
+#include "ledger/ledger.h"
+#include "ledger/ledger_index.h"
+#include "ledger/ledger_key.h"
+#include "ledger/ledger_record.h"
+#include "ledger/ledger_verify.h"
 
 #include <errno.h>
 #include <inttypes.h>

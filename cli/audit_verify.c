@@ -12,9 +12,9 @@
 #include "base/quote.h"
 #include "cli/ledger_args.h"
 #include "cli/show.h"
-#include "meter/ledger_anchor.h"
-#include "meter/ledger_key.h"
-#include "meter/ledger_verify.h"
+#include "ledger/ledger_anchor.h"
+#include "ledger/ledger_key.h"
+#include "ledger/ledger_verify.h"
 
 #include <errno.h>
 #include <fcntl.h>

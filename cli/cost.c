@@ -12,10 +12,10 @@
 #include "cli/ledger_args.h"
 #include "cli/show.h"
 #include "launch/spec.h"
-#include "meter/bill.h"
-#include "meter/ledger.h"
-#include "meter/ledger_index.h"
-#include "meter/prices.h"
+#include "ledger/bill.h"
+#include "ledger/ledger.h"
+#include "ledger/ledger_index.h"
+#include "ledger/prices.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -8,8 +8,8 @@
 #include "base/quote.h"
 #include "cli/own_line.h"
 #include "cli/show.h"
-#include "meter/ledger.h"
-#include "meter/ledger_index.h"
+#include "ledger/ledger.h"
+#include "ledger/ledger_index.h"
 #include "trace/trace_store.h"
 
 #include <errno.h>

@@ -18,7 +18,7 @@
 #include "host/prompt.h"
 #include "launch/proof.h"
 #include "launch/stream_state.h"
-#include "meter/prices.h"
+#include "ledger/prices.h"
 #include "pool/invocation.h"
 #include "pool/observer.h"
 #include "pool/report.h"

@@ -9,8 +9,8 @@
 #include "cli/ledger_args.h"
 #include "cli/own_line.h"
 #include "cli/run_options.h"
-#include "meter/ledger.h"
-#include "meter/ledger_record.h"
+#include "ledger/ledger.h"
+#include "ledger/ledger_record.h"
 #include "pool/record.h"
 
 #include <stdio.h>

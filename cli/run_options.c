@@ -9,7 +9,7 @@
 #include "base/quote.h"
 #include "cli/ledger_args.h"
 #include "cli/run_image.h"
-#include "meter/ledger.h"
+#include "ledger/ledger.h"
 #include "trace/trace_store.h"
 
 #include <errno.h>

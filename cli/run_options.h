@@ -5,7 +5,7 @@
 #include "cli/run_caller.h"
 #include "launch/image_config.h"
 #include "launch/spec.h"
-#include "meter/prices.h"
+#include "ledger/prices.h"
 #include "pool/metering.h"
 
 #include <getopt.h>

@@ -2,8 +2,8 @@
 #ifndef CLOCHE_CLI_TUNE_H
 #define CLOCHE_CLI_TUNE_H
 
-#include "meter/prices.h"
-#include "meter/sizing.h"
+#include "ledger/prices.h"
+#include "ledger/sizing.h"
 #include "pool/invocation.h"
 
 #include <stdbool.h>

@@ -12,7 +12,7 @@
 #include "launch/launcher.h"
 #include "policy/policy_words.h"
 #include "launch/spec.h"
-#include "meter/prices.h"
+#include "ledger/prices.h"
 #include "pool/invocation.h"
 #include "pool/owner.h"
 

@@ -6,11 +6,11 @@
  */
 #include "base/clock.h"
 #include "base/err.h"
-#include "meter/bill.h"
-#include "meter/ledger.h"
-#include "meter/ledger_index.h"
-#include "meter/ledger_record.h"
-#include "meter/ledger_verify.h"
+#include "ledger/bill.h"
+#include "ledger/ledger.h"
+#include "ledger/ledger_index.h"
+#include "ledger/ledger_record.h"
+#include "ledger/ledger_verify.h"
 
 #include <inttypes.h>
 #include <stdio.h>

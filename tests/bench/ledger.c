@@ -6,8 +6,8 @@
  */
 #include "base/clock.h"
 #include "base/err.h"
-#include "meter/ledger.h"
-#include "meter/ledger_record.h"
+#include "ledger/ledger.h"
+#include "ledger/ledger_record.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -4,8 +4,8 @@
  * to the same bytes again (one record, one form), and a segment is never both whole and not as
  * long as its frames.
  */
-#include "meter/ledger_record.h"
-#include "meter/ledger_verify.h"
+#include "ledger/ledger_record.h"
+#include "ledger/ledger_verify.h"
 
 #include <stddef.h>
 #include <stdlib.h>

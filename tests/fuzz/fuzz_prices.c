@@ -4,8 +4,8 @@
  * refusal is one line that names the file.
  */
 #include "base/err.h"
-#include "meter/prices.h"
-#include "meter/prices_file.h"
+#include "ledger/prices.h"
+#include "ledger/prices_file.h"
 
 #include <stddef.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 #ifndef CLOCHE_TESTS_LIB_LEDGERS_H
 #define CLOCHE_TESTS_LIB_LEDGERS_H
 
-#include "meter/ledger.h"
-#include "meter/ledger_record.h"
-#include "meter/ledger_verify.h"
+#include "ledger/ledger.h"
+#include "ledger/ledger_record.h"
+#include "ledger/ledger_verify.h"
 
 /* Records that differ in every field, from a number: request ids are "…-<n>". */
 void ledgers_record(uint64_t n, struct ledger_record *ret);

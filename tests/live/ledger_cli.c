@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The verbs bill, cost and audit as users see them: what they print, and their exit status. */
-#include "meter/bill.h"
+#include "ledger/bill.h"
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/run.h"

@@ -4,7 +4,7 @@
  * processes at a time, there before the answer is. Needs root.
  */
 #include "base/fd.h"
-#include "meter/money.h"
+#include "ledger/money.h"
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/records.h"

@@ -4,8 +4,8 @@
  * ledger holds afterwards. Needs root. No test asserts a time: what is cheapest and fastest is
  * compared with the times and prices that tune itself reports.
  */
-#include "meter/money.h"
-#include "meter/prices.h"
+#include "ledger/money.h"
+#include "ledger/prices.h"
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/run.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Bills against sums made straight from the ledger, and the index's ways of coming back. */
 #include "base/err.h"
-#include "meter/bill.h"
-#include "meter/ledger_head.h"
-#include "meter/ledger_index.h"
+#include "ledger/bill.h"
+#include "ledger/ledger_head.h"
+#include "ledger/ledger_index.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/tmpdir.h"
 

@@ -6,8 +6,8 @@
  */
 #include "base/err.h"
 #include "base/file.h"
-#include "meter/ledger_anchor.h"
-#include "meter/ledger_key.h"
+#include "ledger/ledger_anchor.h"
+#include "ledger/ledger_key.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/tmpdir.h"
 

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/tmpdir.h"
-#include "meter/ledger_key.h"
+#include "ledger/ledger_key.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>

@@ -4,7 +4,7 @@
  * and multiplied by hand, which shares nothing with 128-bit arithmetic.
  */
 #include "base/err.h"
-#include "meter/money.h"
+#include "ledger/money.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

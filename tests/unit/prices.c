@@ -2,8 +2,8 @@
 /* Charges against published prices, worked examples, and price files good and bad. */
 #include "base/clock.h"
 #include "base/err.h"
-#include "meter/prices.h"
-#include "meter/prices_file.h"
+#include "ledger/prices.h"
+#include "ledger/prices_file.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

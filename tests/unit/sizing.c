@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which memory size is the cheapest, the fastest, the knee: tables of made-up measurements. */
-#include "meter/sizing.h"
+#include "ledger/sizing.h"
 
 #include <criterion/criterion.h>
 

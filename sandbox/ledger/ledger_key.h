@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_LEDGER_KEY_H
-#define CLOCHE_METER_LEDGER_KEY_H
+#ifndef CLOCHE_LEDGER_LEDGER_KEY_H
+#define CLOCHE_LEDGER_LEDGER_KEY_H
 
-#include "meter/ledger_frame.h"
+#include "ledger/ledger_frame.h"
 
 #include <stdbool.h>
 

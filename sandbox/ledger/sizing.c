@@ -3,7 +3,7 @@
  * Which memory size to take: see sizing.h for what the words mean. Amounts are compared exactly;
  * the knee is a matter of shape, and floating point will do for it.
  */
-#include "meter/sizing.h"
+#include "ledger/sizing.h"
 
 static bool is_cheaper(const struct sizing *a, const struct sizing *b)
 {

@@ -4,11 +4,11 @@
  * from the single rows; SQLite adds up 64-bit integers (and fails rather than wraps), the rest is
  * 128-bit arithmetic here.
  */
-#include "meter/bill.h"
+#include "ledger/bill.h"
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "meter/ledger_index.h"
+#include "ledger/ledger_index.h"
 
 #include <errno.h>
 #include <sqlite3.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_MONEY_H
-#define CLOCHE_METER_MONEY_H
+#ifndef CLOCHE_LEDGER_MONEY_H
+#define CLOCHE_LEDGER_MONEY_H
 
 #include <stdint.h>
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The derived SQLite index; see ledger_index.h. Any doubt about it ends in building it anew. */
-#include "meter/ledger_index.h"
+#include "ledger/ledger_index.h"
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "meter/ledger_head.h"
-#include "meter/ledger_record.h"
-#include "meter/ledger_verify.h"
+#include "ledger/ledger_head.h"
+#include "ledger/ledger_record.h"
+#include "ledger/ledger_verify.h"
 
 #include <errno.h>
 #include <fcntl.h>

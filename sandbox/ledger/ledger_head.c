@@ -3,7 +3,7 @@
  * What the writer and the readers of the ledger share: the head file, the names of segments, and
  * the grammar of the chain (which frame may follow which). Nothing here writes.
  */
-#include "meter/ledger_head.h"
+#include "ledger/ledger_head.h"
 
 #include "base/err.h"
 #include "base/fd.h"

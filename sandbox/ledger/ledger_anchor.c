@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Lines that say where a ledger was; see ledger_anchor.h. */
-#include "meter/ledger_anchor.h"
+#include "ledger/ledger_anchor.h"
 
 #include "base/err.h"
-#include "meter/ledger_key.h"
-#include "meter/ledger_verify.h"
+#include "ledger/ledger_key.h"
+#include "ledger/ledger_verify.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
  * Integer money. Everything that is charged, added up or shown goes through these few functions,
  * so that a bill is the sum of its records to the last digit. See money.h.
  */
-#include "meter/money.h"
+#include "ledger/money.h"
 
 #include "base/err.h"
 #include "base/quote.h"

@@ -3,11 +3,11 @@
  * Price lists and the arithmetic of one charge: see prices.h for the rules. Pure: the only thing
  * read is a price file that the caller named.
  */
-#include "meter/prices.h"
+#include "ledger/prices.h"
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "meter/prices_file.h"
+#include "ledger/prices_file.h"
 
 #include <errno.h>
 #include <inttypes.h>

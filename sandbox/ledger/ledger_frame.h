@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_LEDGER_FRAME_H
-#define CLOCHE_METER_LEDGER_FRAME_H
+#ifndef CLOCHE_LEDGER_LEDGER_FRAME_H
+#define CLOCHE_LEDGER_LEDGER_FRAME_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,7 +5,7 @@
  * that nothing is printed by the library. Amounts are taken as text: a YAML float would lose
  * digits.
  */
-#include "meter/prices_file.h"
+#include "ledger/prices_file.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/quote.h"
-#include "meter/prices.h"
+#include "ledger/prices.h"
 
 #include <cyaml/cyaml.h>
 #include <errno.h>

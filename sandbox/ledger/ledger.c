@@ -4,16 +4,16 @@
  * Finding and mending the end is ledger_recover.c's, reading and judging what is there
  * ledger_verify.c's; this file trusts nothing but whole frames that follow each other.
  */
-#include "meter/ledger.h"
+#include "ledger/ledger.h"
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "meter/ledger_head.h"
-#include "meter/ledger_key.h"
-#include "meter/ledger_record.h"
-#include "meter/ledger_witness.h"
-#include "meter/ledger_writer.h"
+#include "ledger/ledger_head.h"
+#include "ledger/ledger_key.h"
+#include "ledger/ledger_record.h"
+#include "ledger/ledger_witness.h"
+#include "ledger/ledger_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_LEDGER_H
-#define CLOCHE_METER_LEDGER_H
+#ifndef CLOCHE_LEDGER_LEDGER_H
+#define CLOCHE_LEDGER_LEDGER_H
 
-#include "meter/ledger_witness.h"
+#include "ledger/ledger_witness.h"
 
 #include <stdbool.h>
 #include <stdint.h>

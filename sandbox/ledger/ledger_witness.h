@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_LEDGER_WITNESS_H
-#define CLOCHE_METER_LEDGER_WITNESS_H
+#ifndef CLOCHE_LEDGER_LEDGER_WITNESS_H
+#define CLOCHE_LEDGER_LEDGER_WITNESS_H
 
-#include "meter/ledger_head.h"
+#include "ledger/ledger_head.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_PRICES_H
-#define CLOCHE_METER_PRICES_H
+#ifndef CLOCHE_LEDGER_PRICES_H
+#define CLOCHE_LEDGER_PRICES_H
 
-#include "meter/money.h"
+#include "ledger/money.h"
 
 #include <stdbool.h>
 #include <stdint.h>

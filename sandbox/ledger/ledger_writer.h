@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_LEDGER_WRITER_H
-#define CLOCHE_METER_LEDGER_WRITER_H
+#ifndef CLOCHE_LEDGER_LEDGER_WRITER_H
+#define CLOCHE_LEDGER_LEDGER_WRITER_H
 
-#include "meter/ledger.h"
-#include "meter/ledger_frame.h"
-#include "meter/ledger_head.h"
-#include "meter/ledger_witness.h"
+#include "ledger/ledger.h"
+#include "ledger/ledger_frame.h"
+#include "ledger/ledger_head.h"
+#include "ledger/ledger_witness.h"
 
 #include <pthread.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_PRICES_FILE_H
-#define CLOCHE_METER_PRICES_FILE_H
+#ifndef CLOCHE_LEDGER_PRICES_FILE_H
+#define CLOCHE_LEDGER_PRICES_FILE_H
 
 struct cloche_err;
 struct prices;

@@ -3,11 +3,11 @@
  * The body of an invocation's record: one table says what is in it, in what order and how, and the
  * encoder, the decoder and the JSON walk that table. See ledger_record.h.
  */
-#include "meter/ledger_record.h"
+#include "ledger/ledger_record.h"
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "meter/prices.h"
+#include "ledger/prices.h"
 
 #include <errno.h>
 #include <jansson.h>

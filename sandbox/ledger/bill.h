@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_METER_BILL_H
-#define CLOCHE_METER_BILL_H
+#ifndef CLOCHE_LEDGER_BILL_H
+#define CLOCHE_LEDGER_BILL_H
 
-#include "meter/money.h"
+#include "ledger/money.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Keys and signatures of the ledger's seals; see ledger_key.h. */
-#include "meter/ledger_key.h"
+#include "ledger/ledger_key.h"
 
 #include "base/err.h"
 #include "base/fd.h"

@@ -4,7 +4,7 @@
  * a writer leaves it; mended, and noted in the chain where a death does not explain it. The order
  * of the writes is what counts here: see ledger_witness.h.
  */
-#include "meter/ledger_writer.h"
+#include "ledger/ledger_writer.h"
 
 #include "base/clock.h"
 #include "base/err.h"

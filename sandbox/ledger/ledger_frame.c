@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The chain's links: making one and judging one. Pure; see ledger_frame.h for the layout. */
-#include "meter/ledger_frame.h"
+#include "ledger/ledger_frame.h"
 
 #include "base/hash.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading and judging the file `head`; see ledger_witness.h. Nothing here writes. */
-#include "meter/ledger_witness.h"
+#include "ledger/ledger_witness.h"
 
 #include "base/file.h"
 

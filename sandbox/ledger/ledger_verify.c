@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Walking and proving the chain; see ledger_verify.h. Read-only by construction. */
-#include "meter/ledger_verify.h"
+#include "ledger/ledger_verify.h"
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "meter/ledger_key.h"
-#include "meter/ledger_record.h"
+#include "ledger/ledger_key.h"
+#include "ledger/ledger_record.h"
 
 #include <errno.h>
 #include <fcntl.h>
