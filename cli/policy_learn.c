@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `cloche policy learn`: one run by the code of `cloche run`, whose system calls are watched
- * (pool/observer.h), and the profile that comes of it. What the profile says is
+ * (run/observer.h), and the profile that comes of it. What the profile says is
  * policy/policy_emit.c's matter.
  */
 #include "cli/policy_learn.h"
@@ -18,9 +18,9 @@
 #include "cli/run.h"
 #include "cli/run_options.h"
 #include "policy/policy_emit.h"
-#include "pool/invocation.h"
-#include "pool/observer.h"
-#include "pool/report.h"
+#include "run/invocation.h"
+#include "run/observer.h"
+#include "run/report.h"
 
 #include <errno.h>
 #include <fcntl.h>

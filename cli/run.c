@@ -19,10 +19,10 @@
 #include "launch/proof.h"
 #include "launch/stream_state.h"
 #include "ledger/prices.h"
-#include "pool/invocation.h"
-#include "pool/observer.h"
-#include "pool/report.h"
-#include "pool/stdio.h"
+#include "run/invocation.h"
+#include "run/observer.h"
+#include "run/report.h"
+#include "run/stdio.h"
 
 #include <errno.h>
 #include <fcntl.h>

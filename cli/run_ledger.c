@@ -11,7 +11,7 @@
 #include "cli/run_options.h"
 #include "ledger/ledger.h"
 #include "ledger/ledger_record.h"
-#include "pool/record.h"
+#include "run/record.h"
 
 #include <stdio.h>
 

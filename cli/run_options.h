@@ -6,7 +6,7 @@
 #include "launch/image_config.h"
 #include "launch/spec.h"
 #include "ledger/prices.h"
-#include "pool/metering.h"
+#include "run/metering.h"
 
 #include <getopt.h>
 #include <stdbool.h>

@@ -13,7 +13,7 @@
 #include "cli/own_line.h"
 #include "cli/run_options.h"
 #include "trace/trace_live.h"
-#include "pool/invocation.h"
+#include "run/invocation.h"
 
 #include <errno.h>
 #include <stdio.h>

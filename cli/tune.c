@@ -17,7 +17,7 @@
 #include "cli/run_options.h"
 #include "cli/show.h"
 #include "launch/launcher.h"
-#include "pool/report.h"
+#include "run/report.h"
 
 #include <errno.h>
 #include <fcntl.h>

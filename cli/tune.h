@@ -4,7 +4,7 @@
 
 #include "ledger/prices.h"
 #include "ledger/sizing.h"
-#include "pool/invocation.h"
+#include "run/invocation.h"
 
 #include <stdbool.h>
 #include <stddef.h>

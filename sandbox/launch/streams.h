@@ -18,7 +18,7 @@ struct cloche_err;
 enum stream_kind {
 	STREAM_FILE,	 /* a regular one; memfd_create(2) makes them, too */
 	STREAM_PIPE,	 /* or FIFO */
-	STREAM_SOCKET,	 /* a stream; never given to a function as it is: see pool/stdio.h */
+	STREAM_SOCKET,	 /* a stream; never given to a function as it is: see run/stdio.h */
 	STREAM_TERMINAL, /* the side that programs have */
 	STREAM_DEVICE,	 /* null, zero, full, random, urandom */
 };

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 
-#include "pool/verdict.h"
+#include "run/verdict.h"
 
 #define EXITED(n) ((n) << 8)
 #define DIED(n)	  (n)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_METERING_H
-#define CLOCHE_POOL_METERING_H
+#ifndef CLOCHE_RUN_METERING_H
+#define CLOCHE_RUN_METERING_H
 
 #include "meter/meter.h"
 #include "meter/usage.h"

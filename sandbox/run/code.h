@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_CODE_H
-#define CLOCHE_POOL_CODE_H
+#ifndef CLOCHE_RUN_CODE_H
+#define CLOCHE_RUN_CODE_H
 
 #include "base/hash.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Puts the BPF meter beside a context: see metering.h. */
-#include "pool/metering.h"
+#include "run/metering.h"
 
 #include "base/err.h"
 #include "launch/launcher.h"

@@ -3,16 +3,16 @@
  * From an invocation to its record in the ledger. Nothing is measured or computed here; a figure
  * that nobody measured is null there as it is in the report.
  */
-#include "pool/record.h"
+#include "run/record.h"
 
 #include "base/quote.h"
 #include "launch/launcher.h"
 #include "launch/spec.h"
 #include "ledger/ledger_record.h"
 #include "ledger/prices.h"
-#include "pool/invocation.h"
-#include "pool/owner.h"
-#include "pool/report.h"
+#include "run/invocation.h"
+#include "run/owner.h"
+#include "run/report.h"
 
 #include <string.h>
 #include <sys/wait.h>

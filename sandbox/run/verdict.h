@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_VERDICT_H
-#define CLOCHE_POOL_VERDICT_H
+#ifndef CLOCHE_RUN_VERDICT_H
+#define CLOCHE_RUN_VERDICT_H
 
 #include <stdbool.h>
 #include <stdint.h>

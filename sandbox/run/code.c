@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The hash of what was executed, and the memory of such hashes. See code.h. */
-#include "pool/code.h"
+#include "run/code.h"
 
 #include "base/clock.h"
 #include "base/fd.h"

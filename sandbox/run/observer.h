@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_OBSERVER_H
-#define CLOCHE_POOL_OBSERVER_H
+#ifndef CLOCHE_RUN_OBSERVER_H
+#define CLOCHE_RUN_OBSERVER_H
 
 #include "policy/policy_seen.h"
 #include "trace/calls.h"

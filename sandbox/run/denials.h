@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_DENIALS_H
-#define CLOCHE_POOL_DENIALS_H
+#ifndef CLOCHE_RUN_DENIALS_H
+#define CLOCHE_RUN_DENIALS_H
 
 #include <stddef.h>
 #include <stdint.h>

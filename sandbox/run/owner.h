@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_OWNER_H
-#define CLOCHE_POOL_OWNER_H
+#ifndef CLOCHE_RUN_OWNER_H
+#define CLOCHE_RUN_OWNER_H
 
 #include <sys/types.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Standard streams, as they are or bridged: see stdio.h. */
-#include "pool/stdio.h"
+#include "run/stdio.h"
 
 #include "base/err.h"
 #include "base/fd.h"

@@ -3,7 +3,7 @@
  * The report of one invocation, as JSON and as Lambda's REPORT line. A figure that was not measured
  * is null and named in "degraded" with the reason.
  */
-#include "pool/report.h"
+#include "run/report.h"
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -13,8 +13,8 @@
 #include "policy/policy_words.h"
 #include "launch/spec.h"
 #include "ledger/prices.h"
-#include "pool/invocation.h"
-#include "pool/owner.h"
+#include "run/invocation.h"
+#include "run/owner.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Answers and counts what the policy denies: see denials.h. */
-#include "pool/denials.h"
+#include "run/denials.h"
 
 #include "base/clock.h"
 #include "base/fd.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From counted calls to used rules: see observer.h. */
-#include "pool/observer.h"
+#include "run/observer.h"
 
 #include "base/err.h"
 #include "base/quote.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From what is known of an end to its verdict: see verdict.h. No system calls. */
-#include "pool/verdict.h"
+#include "run/verdict.h"
 
 #include <signal.h>
 #include <sys/wait.h>

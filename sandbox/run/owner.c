@@ -3,7 +3,7 @@
  * Who an invocation belongs to, by name: for the report and the ledger, which must say the same.
  * From /etc/passwd alone: a static program cannot load what else the name service is made of.
  */
-#include "pool/owner.h"
+#include "run/owner.h"
 
 #include "base/fd.h"
 #include "base/quote.h"

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_INVOCATION_H
-#define CLOCHE_POOL_INVOCATION_H
+#ifndef CLOCHE_RUN_INVOCATION_H
+#define CLOCHE_RUN_INVOCATION_H
 
 #include "base/err.h"
 #include "base/uuid.h"
 #include "host/bounds.h"
 #include "launch/cgroup.h"
-#include "pool/code.h"
-#include "pool/denials.h"
-#include "pool/metering.h"
-#include "pool/verdict.h"
+#include "run/code.h"
+#include "run/denials.h"
+#include "run/metering.h"
+#include "run/verdict.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_REPORT_H
-#define CLOCHE_POOL_REPORT_H
+#ifndef CLOCHE_RUN_REPORT_H
+#define CLOCHE_RUN_REPORT_H
 
 #include <stdbool.h>
 #include <stdio.h>

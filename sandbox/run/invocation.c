@@ -4,7 +4,7 @@
  * stop. The verdict (verdict.h) is read from what the kernel counted and from what this file itself
  * did; it is never inferred from a signal alone.
  */
-#include "pool/invocation.h"
+#include "run/invocation.h"
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -12,7 +12,7 @@
 #include "host/prompt.h"
 #include "launch/spec.h"
 #include "trace/trace_live.h"
-#include "pool/stdio.h"
+#include "run/stdio.h"
 
 #include <errno.h>
 #include <poll.h>

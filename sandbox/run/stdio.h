@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_STDIO_H
-#define CLOCHE_POOL_STDIO_H
+#ifndef CLOCHE_RUN_STDIO_H
+#define CLOCHE_RUN_STDIO_H
 
 #include "launch/stream_names.h"
 #include "launch/streams.h"
-#include "pool/bridge.h"
+#include "run/bridge.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_RECORD_H
-#define CLOCHE_POOL_RECORD_H
+#ifndef CLOCHE_RUN_RECORD_H
+#define CLOCHE_RUN_RECORD_H
 
 struct ledger_record;
 struct prices;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copies a standard stream: see bridge.h. */
-#include "pool/bridge.h"
+#include "run/bridge.h"
 
 #include "base/err.h"
 #include "base/fd.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_POOL_BRIDGE_H
-#define CLOCHE_POOL_BRIDGE_H
+#ifndef CLOCHE_RUN_BRIDGE_H
+#define CLOCHE_RUN_BRIDGE_H
 
 #include <poll.h>
 #include <stdbool.h>
