@@ -12,8 +12,8 @@
 #include "cli/ledger_args.h"
 #include "cli/own_line.h"
 #include "cli/run_options.h"
-#include "trace/trace_live.h"
 #include "run/invocation.h"
+#include "trace/trace_live.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
  * that is opened here (trace/trace_live.h says how) and sends lines; what is read too slowly is
  * lost to this program alone, and the last line of that invocation says how much.
  */
-#include "cli/trace_watch.h"
 #include "cli/show.h"
+#include "cli/trace_watch.h"
 
 #include "base/clock.h"
 #include "base/err.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What `cloche tune` found, for people and for programs. Nothing is measured or chosen here. */
-#include "cli/tune.h"
 #include "cli/show.h"
+#include "cli/tune.h"
 
 #include "base/clock.h"
 #include "base/quote.h"

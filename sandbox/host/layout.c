@@ -5,8 +5,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
-#include "device.skel.h"
 #include "host/host.h"
+#include "device.skel.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

@@ -4,8 +4,8 @@
 
 #include "base/err.h"
 #include "base/file.h"
-#include "launch/plan.h"
 #include "host/prompt.h"
+#include "launch/plan.h"
 #include "launch/spec.h"
 
 #include <errno.h>

@@ -8,9 +8,9 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/inside.h"
 #include "base/quote.h"
 #include "launch/attributes.h"
-#include "base/inside.h"
 #include "launch/plan.h"
 #include "launch/spec.h"
 

@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/attributes.h"
 #include "host/host.h"
+#include "launch/attributes.h"
 #include "launch/spec.h"
 #include "launch/stream_names.h"
 

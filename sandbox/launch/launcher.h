@@ -3,10 +3,10 @@
 #define CLOCHE_LAUNCH_LAUNCHER_H
 
 #include "host/bounds.h"
-#include "launch/init.h"
 #include "host/layout.h"
-#include "launch/plan.h"
 #include "host/slot.h"
+#include "launch/init.h"
+#include "launch/plan.h"
 
 #include <stdint.h>
 

@@ -3,11 +3,11 @@
 #define CLOCHE_LAUNCH_PLAN_H
 
 #include "base/err.h"
+#include "host/slot.h"
 #include "launch/cgroup.h"
 #include "launch/limits.h"
-#include "policy/policy.h"
 #include "launch/rootfs.h"
-#include "host/slot.h"
+#include "policy/policy.h"
 
 #include <sched.h>
 #include <sys/stat.h>

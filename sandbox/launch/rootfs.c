@@ -4,8 +4,8 @@
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/cgroup.h"
 #include "image/image.h"
+#include "launch/cgroup.h"
 #include "launch/rights.h"
 #include "launch/rootfs_places.h"
 #include "launch/source.h"

@@ -2,8 +2,8 @@
 #ifndef CLOCHE_LAUNCH_ROOTFS_H
 #define CLOCHE_LAUNCH_ROOTFS_H
 
-#include "launch/idmap.h"
 #include "image/image.h"
+#include "launch/idmap.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
 #include "launch/stream_names.h"
 
 #include "base/fd.h"
-#include "launch/idmap.h"
 #include "host/slot.h"
+#include "launch/idmap.h"
 
 #include <errno.h>
 #include <fcntl.h>

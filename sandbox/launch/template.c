@@ -7,8 +7,8 @@
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/etc.h"
 #include "host/host.h"
+#include "launch/etc.h"
 
 #include <dirent.h>
 #include <errno.h>

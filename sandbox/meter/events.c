@@ -20,8 +20,8 @@
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "meter/meter.h"
 #include "bpf/meter_abi.h"
+#include "meter/meter.h"
 
 struct meter_events {
 	struct ring_buffer *ring;

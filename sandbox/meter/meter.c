@@ -26,10 +26,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "bpf/meter_abi.h"
 #include "host/host.h"
 #include "host/prompt.h"
 #include "meter/usage.h"
-#include "bpf/meter_abi.h"
 #include "meter.skel.h"
 
 #define HASH_LEN 16

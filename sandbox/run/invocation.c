@@ -8,11 +8,11 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "launch/launcher.h"
 #include "host/prompt.h"
+#include "launch/launcher.h"
 #include "launch/spec.h"
-#include "trace/trace_live.h"
 #include "run/stdio.h"
+#include "trace/trace_live.h"
 
 #include <errno.h>
 #include <poll.h>

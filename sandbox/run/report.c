@@ -10,9 +10,9 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "launch/launcher.h"
-#include "policy/policy_words.h"
 #include "launch/spec.h"
 #include "ledger/prices.h"
+#include "policy/policy_words.h"
 #include "run/invocation.h"
 #include "run/owner.h"
 

@@ -3,8 +3,8 @@
 #include "trace/calls.h"
 
 #include "base/err.h"
-#include "base/file.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "calls.skel.h"
 
 #include <errno.h>

@@ -15,8 +15,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "bpf/meter_abi.h"
-#include "trace/trace.h"
 #include "meter/usage.h"
+#include "trace/trace.h"
 
 #define LINE_MAX_BYTES (1 << 20)
 #define ARGV_MAX       METER_ARGS_MAX

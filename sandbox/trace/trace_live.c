@@ -6,9 +6,9 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "host/host.h"
+#include "meter/usage.h"
 #include "trace/trace.h"
 #include "trace/trace_json.h"
-#include "meter/usage.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -12,10 +12,10 @@
 #include "base/err.h"
 #include "bpf/meter_abi.h"
 #include "meter/events.h"
+#include "meter/usage.h"
 #include "trace/trace.h"
 #include "trace/trace_json.h"
 #include "trace/trace_live.h"
-#include "meter/usage.h"
 
 /* A place for lines: the whole trace or as much as its bound allows. */
 struct sink {

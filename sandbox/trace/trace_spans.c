@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "bpf/meter_abi.h"
 #include "trace/trace.h"
 #include "trace/trace_threads.h"
-#include "bpf/meter_abi.h"
 
 const char *span_state_text(enum span_state state)
 {

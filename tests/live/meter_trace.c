@@ -22,11 +22,11 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "bpf/meter_abi.h"
+#include "tests/lib/meter_rig.h"
 #include "trace/trace.h"
 #include "trace/trace_json.h"
 #include "trace/trace_record.h"
 #include "trace/trace_spans.h"
-#include "tests/lib/meter_rig.h"
 
 #define ID "00000000-0000-4000-8000-000000000000"
 

@@ -3,9 +3,9 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "ledger/ledger_key.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/tmpdir.h"
-#include "ledger/ledger_key.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>

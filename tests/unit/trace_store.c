@@ -14,9 +14,9 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "tests/lib/tmpdir.h"
 #include "trace/trace.h"
 #include "trace/trace_json.h"
-#include "tests/lib/tmpdir.h"
 
 static int store(const char *dir)
 {

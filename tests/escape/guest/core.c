@@ -3,8 +3,8 @@
  * Programs of the host that a function could have started, as root: the handler of core files. Its
  * settings are the kernel's, so this is done in a guest only.
  */
-#include "base/file.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
 #include "tests/lib/throwaway.h"
