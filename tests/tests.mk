@@ -46,7 +46,7 @@ SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=COUNTS,TEST_LIMIT,CL
 LIVE_ENV = CLOCHE=$(abspath $(B)/cloche) HELPERS=$(abspath $(B)/helpers)
 VM_TIER = $(if $(shell grep -ls '^check-vm:' vm-images/*.mk tests/*.mk),check-boot check-vm)
 
-.PHONY: check check-unit check-live
+.PHONY: check check-unit check-live check-languages
 check: tests ## build and run all tests that this machine can run
 	@rm -f $(B)/counts; failed=; \
 	for tier in check-unit check-live check-images check-browser $(VM_TIER); do \
@@ -59,6 +59,11 @@ check-unit: $(UNIT) ## run the tests that need no privilege
 
 check-live: tests ## run the tests that make real contexts, as root
 	@$(SUDO) env $(LIVE_ENV) sh tests/run.sh live $(LIVE)
+
+# What `check` runs of it is the few that this installs; all others that are here take minutes.
+check-languages: tests ## run programs in all languages that are here (LANGUAGES="go rust": in these)
+	@$(SUDO) env $(LIVE_ENV) LANGUAGES='$(or $(LANGUAGES),all)' TEST_LIMIT=3600 \
+		sh tests/run.sh languages $(B)/tests/live/languages
 
 # With SAN: what runs under sanitizers. Not there: tests that fail the program's calls (the sanitizer's
 # own are among them), and that weigh its memory or time. Without the leak checker: trace_live, which
