@@ -16,7 +16,7 @@
 #include "cli/own_line.h"
 #include "cli/policy_view.h"
 #include "cli/run.h"
-#include "cli/run_options.h"
+#include "cli/verb_options.h"
 #include "policy/policy_emit.h"
 #include "run/invocation.h"
 #include "run/observer.h"
@@ -64,7 +64,6 @@ enum { OPT_BASE = 512 };
 static const struct option own_options[] = {
 	{ "base", required_argument, NULL, OPT_BASE },
 };
-#define N_OWN (sizeof(own_options) / sizeof(own_options[0]))
 
 /* Of `cloche run`, but not here: --base is the policy, the profile is the result. */
 static const char *const not_here[] = { "policy", "output-limit", "report",
@@ -87,24 +86,10 @@ struct lesson {
 
 /* ---- the command line ---- */
 
-static void options_join(struct option *ret, size_t room)
+static int option_take(void *arg, int opt, struct cloche_err *err)
 {
-	size_t n = N_OWN;
+	struct lesson *l = arg;
 
-	memcpy(ret, own_options, sizeof(own_options));
-	for (const struct option *o = run_options_table; o->name && n + 1 < room; o++) {
-		bool here = true;
-
-		for (size_t i = 0; i < sizeof(not_here) / sizeof(not_here[0]); i++)
-			here &= strcmp(o->name, not_here[i]) != 0;
-		if (here)
-			ret[n++] = *o;
-	}
-	memset(&ret[n], 0, sizeof(*ret));
-}
-
-static int option_take(struct lesson *l, int opt, struct cloche_err *err)
-{
 	switch (opt) {
 	case OPT_BASE:
 		l->base = optarg;
@@ -118,32 +103,21 @@ static int option_take(struct lesson *l, int opt, struct cloche_err *err)
 	}
 }
 
-/* 0, 1 when help was printed, -errno. */
+static const struct verb_options verb_options = {
+	.shorts = "+:hm:t:e:b:w:o:",
+	.own = own_options,
+	.n_own = sizeof(own_options) / sizeof(own_options[0]),
+	.not_here = not_here,
+	.n_not_here = sizeof(not_here) / sizeof(not_here[0]),
+	.help = help,
+	.take = option_take,
+};
+
 static int options_parse(struct lesson *l, int argc, char **argv, struct cloche_err *err)
 {
-	struct option options[64];
-	char shown[QUOTE_LEN];
-	int opt, r;
+	int r = verb_options_parse(&verb_options, l, argc, argv, &l->opt, err);
 
-	options_join(options, sizeof(options) / sizeof(options[0]));
-	opterr = 0;
-	optind = 1;
-	while ((opt = getopt_long(argc, argv, "+:hm:t:e:b:w:o:", options, NULL)) != -1) {
-		if (opt == '?' || opt == ':')
-			return cloche_err_set(err, EINVAL,
-					      opt == '?' ? "unknown option %s"
-							 : "option %s needs a value",
-					      quote(shown, argv[optind - 1]));
-		if (opt == 'h') {
-			(void)fputs(help, stdout);
-			return 1;
-		}
-		r = option_take(l, opt, err);
-		if (r < 0)
-			return r;
-	}
-	r = run_options_command(&l->opt, argc, argv, err);
-	return r < 0 ? r : run_options_check(&l->opt, err);
+	return r ? r : run_options_check(&l->opt, err);
 }
 
 /* ---- the file ---- */

@@ -9,6 +9,7 @@
 #include "base/quote.h"
 #include "cli/ledger_args.h"
 #include "cli/run_image.h"
+#include "cli/verb_options.h"
 #include "ledger/ledger.h"
 #include "trace/trace_store.h"
 
@@ -521,29 +522,19 @@ int run_options_command(struct run_options *o, int argc, char **argv, struct clo
 	return in_image ? run_image_apply(o, err) : 0;
 }
 
+static int take(void *arg, int opt, struct cloche_err *err)
+{
+	return run_options_set(arg, opt, optarg, err);
+}
+
 int run_options_parse(int argc, char **argv, struct run_options *ret, struct cloche_err *err)
 {
-	char shown[QUOTE_LEN];
-	int opt, r;
+	static const struct verb_options verb = { .shorts = RUN_OPTIONS_SHORT,
+						  .help = help,
+						  .take = take };
 
 	run_options_init(ret);
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, RUN_OPTIONS_SHORT, run_options_table, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(help, stdout);
-			return 1;
-		}
-		if (opt == '?')
-			return cloche_err_set(err, EINVAL, "unknown option %s",
-					      quote(shown, argv[optind - 1]));
-		if (opt == ':')
-			return cloche_err_set(err, EINVAL, "option %s needs a value",
-					      quote(shown, argv[optind - 1]));
-		r = run_options_set(ret, opt, optarg, err);
-		if (r < 0)
-			return r;
-	}
-	return run_options_command(ret, argc, argv, err);
+	return verb_options_parse(&verb, ret, argc, argv, ret, err);
 }
 
 static const char *base_of(const char *path)

@@ -14,8 +14,8 @@
 #include "cli/cli.h"
 #include "cli/ledger_args.h"
 #include "cli/run.h"
-#include "cli/run_options.h"
 #include "cli/show.h"
+#include "cli/verb_options.h"
 #include "launch/launcher.h"
 #include "run/report.h"
 
@@ -63,7 +63,6 @@ static const struct option own_options[] = {
 	{ "runs", required_argument, NULL, OPT_RUNS },
 	{ "json", no_argument, NULL, OPT_JSON },
 };
-#define N_OWN (sizeof(own_options) / sizeof(own_options[0]))
 
 /* Of `cloche run`, but not here: what tune itself decides on. */
 static const char *const not_here[] = { "memory", "output-limit", "report", "quiet", "repeat" };
@@ -119,8 +118,9 @@ static int sizes_parse(struct job *job, const char *text, struct cloche_err *err
 	return job->tune.n ? 0 : cloche_err_set(err, EINVAL, "'': expected sizes like 128,256,512");
 }
 
-static int option_take(struct job *job, int opt, struct cloche_err *err)
+static int option_take(void *arg, int opt, struct cloche_err *err)
 {
+	struct job *job = arg;
 	uint64_t n;
 
 	switch (opt) {
@@ -139,48 +139,15 @@ static int option_take(struct job *job, int opt, struct cloche_err *err)
 	}
 }
 
-/* Ours and those of `cloche run` that make sense here; ends with zeroes. */
-static void options_join(struct option *ret, size_t room)
-{
-	size_t n = N_OWN;
-
-	memcpy(ret, own_options, sizeof(own_options));
-	for (const struct option *o = run_options_table; o->name && n + 1 < room; o++) {
-		bool here = true;
-
-		for (size_t i = 0; i < sizeof(not_here) / sizeof(not_here[0]); i++)
-			here &= strcmp(o->name, not_here[i]) != 0;
-		if (here)
-			ret[n++] = *o;
-	}
-	memset(&ret[n], 0, sizeof(*ret));
-}
-
-/* 0, 1 when help was printed, -errno. */
-static int options_parse(struct job *job, int argc, char **argv, struct cloche_err *err)
-{
-	struct option options[64];
-	char shown[QUOTE_LEN];
-	int opt, r;
-
-	options_join(options, sizeof(options) / sizeof(options[0]));
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:ht:e:b:w:", options, NULL)) != -1) {
-		if (opt == '?' || opt == ':')
-			return cloche_err_set(err, EINVAL,
-					      opt == '?' ? "unknown option %s"
-							 : "option %s needs a value",
-					      quote(shown, argv[optind - 1]));
-		if (opt == 'h') {
-			(void)fputs(help, stdout);
-			return 1;
-		}
-		r = option_take(job, opt, err);
-		if (r < 0)
-			return r;
-	}
-	return run_options_command(&job->opt, argc, argv, err);
-}
+static const struct verb_options verb_options = {
+	.shorts = "+:ht:e:b:w:",
+	.own = own_options,
+	.n_own = sizeof(own_options) / sizeof(own_options[0]),
+	.not_here = not_here,
+	.n_not_here = sizeof(not_here) / sizeof(not_here[0]),
+	.help = help,
+	.take = option_take,
+};
 
 /* The options of one size. They own nothing. */
 static int options_at(const struct job *job, uint64_t bytes, struct run_options *ret,
@@ -463,7 +430,7 @@ int cmd_tune(int argc, char **argv)
 	job->opt.verb = "tune";
 	job->opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
 	job->tune.runs = 5;
-	r = options_parse(job, argc, argv, &err);
+	r = verb_options_parse(&verb_options, job, argc, argv, &job->opt, &err);
 	if (r == 0)
 		r = sizes_check(job, &err);
 	if (r < 0)

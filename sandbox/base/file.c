@@ -260,3 +260,10 @@ int file_read_u64(int dirfd, const char *path, uint64_t *ret, struct cloche_err 
 		return cloche_err_wrap(err, "read %s", quote(shown, path));
 	return r;
 }
+
+bool file_is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_BASE_FILE_H
 #define CLOCHE_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,5 +57,8 @@ int file_read_text(int dirfd, const char *path, char *buf, size_t size, struct c
 
 /* Reads a control file that holds one number; "max", as cgroup2 says "no limit", is UINT64_MAX. */
 int file_read_u64(int dirfd, const char *path, uint64_t *ret, struct cloche_err *err);
+
+/* Whether a path is dir or begins with it, name by name: "/ab" is not below "/a". Both as text. */
+bool file_is_below(const char *path, const char *dir);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <sodium/crypto_hash_sha256.h>
 #include <sodium/utils.h>
@@ -57,4 +58,19 @@ int hash_sha256_fd(int fd, uint64_t from, uint64_t len, char ret[static HASH_HEX
 	(void)crypto_hash_sha256_final(&state, sum);
 	(void)sodium_bin2hex(ret, HASH_HEX_LEN, sum, sizeof(sum));
 	return 0;
+}
+
+uint64_t hash_fnv(uint64_t h, const void *data, size_t len)
+{
+	const unsigned char *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * 0x100000001b3ULL;
+	return h;
+}
+
+uint64_t hash_fnv_u64(uint64_t h, uint64_t v)
+{
+	v = htole64(v);
+	return hash_fnv(h, &v, sizeof(v));
 }

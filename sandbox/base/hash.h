@@ -21,4 +21,12 @@ void hash_sha256_hex(const void *data, size_t len, char ret[static HASH_HEX_LEN]
 int hash_sha256_fd(int fd, uint64_t from, uint64_t len, char ret[static HASH_HEX_LEN],
 		   struct cloche_err *err);
 
+/* FNV-1a of 64 bits (RFC 9923), over what h stands for so far, HASH_FNV_START at first: it names a
+ * version or finds a torn write; it protects nothing. */
+#define HASH_FNV_START 0xcbf29ce484222325ULL
+uint64_t hash_fnv(uint64_t h, const void *data, size_t len);
+
+/* The same over a number's eight bytes, the lowest first. */
+uint64_t hash_fnv_u64(uint64_t h, uint64_t v);
+
 #endif

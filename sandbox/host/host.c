@@ -49,6 +49,19 @@ int host_lock(int run_fd, const char *name, struct cloche_err *err)
 	return TAKE_FD(fd);
 }
 
+int host_private_dir(const char *path, struct cloche_err *err)
+{
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return cloche_err_sys(err, errno, "make '%s'", path);
+	if (mount(NULL, path, NULL, MS_PRIVATE, NULL) == 0)
+		return 0;
+	/* EINVAL: it is not a mount. */
+	if (errno != EINVAL || mount(path, path, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, path, NULL, MS_PRIVATE, NULL) < 0)
+		return cloche_err_sys(err, errno, "mount '%s' on itself", path);
+	return 0;
+}
+
 int host_pin_open(int run_fd, const char *pin)
 {
 	int fd = openat(run_fd, pin, O_RDONLY | O_CLOEXEC);

@@ -20,6 +20,10 @@ int host_run_dir(struct cloche_err *err);
  * making what is shared. */
 int host_lock(int run_fd, const char *name, struct cloche_err *err);
 
+/* Makes a directory and mounts it on itself, private: what is mounted there shows up in no other
+ * mount namespace. Under a lock. */
+int host_private_dir(const char *path, struct cloche_err *err);
+
 /*
  * Namespaces that are kept: bind mounts of them on files below HOST_RUN_DIR/ns. pin is a path
  * relative to HOST_RUN_DIR. open: the fd, -ENOENT when there is none. try_pin: for the runs after

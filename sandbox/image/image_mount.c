@@ -31,18 +31,15 @@
 #define LOOP_ATTEMPTS 64
 
 /* By content and store: to remove an image from one store shall not take another's mount away. The
- * store is the directory, however its path is spelled. The hash (FNV's, of words) tells
- * stores apart, it protects nothing. */
+ * store is the directory, however its path is spelled. */
 static void name_of(const char *sha256, char ret[static NAME_LEN])
 {
-	uint32_t store = 0x811c9dc5u;
 	struct stat st = { 0 };
+	uint64_t store;
 
 	(void)stat(image_store_path(), &st);
-	store = (store ^ (uint32_t)st.st_dev) * 0x01000193u;
-	store = (store ^ (uint32_t)st.st_ino) * 0x01000193u;
-	store = (store ^ (uint32_t)(st.st_ino >> 32)) * 0x01000193u;
-	(void)snprintf(ret, NAME_LEN, "%s-%08x", sha256, store);
+	store = hash_fnv_u64(hash_fnv_u64(HASH_FNV_START, st.st_dev), st.st_ino);
+	(void)snprintf(ret, NAME_LEN, "%s-%08x", sha256, (uint32_t)(store ^ store >> 32));
 }
 
 static void path_of(const char *sha256, char ret[static IMAGE_PATH_LEN])
@@ -61,18 +58,6 @@ bool image_mounted(const char *sha256)
 	path_of(sha256, path);
 	/* The directory below a mount that is gone is of another file system. */
 	return statfs(path, &fs) == 0 && fs.f_type == EROFS_SUPER_MAGIC_V1;
-}
-
-static int prepare_dir(struct cloche_err *err)
-{
-	if (mkdir(MOUNTS, 0700) < 0 && errno != EEXIST)
-		return cloche_err_sys(err, errno, "make '%s'", MOUNTS);
-	if (mount(NULL, MOUNTS, NULL, MS_PRIVATE, NULL) == 0)
-		return 0;
-	if (mount(MOUNTS, MOUNTS, NULL, MS_BIND, NULL) < 0 ||
-	    mount(NULL, MOUNTS, NULL, MS_PRIVATE, NULL) < 0)
-		return cloche_err_sys(err, errno, "mount '%s' on itself", MOUNTS);
-	return 0;
 }
 
 /* The kernel loads the loop module when its node is opened. Without udev or systemd the node itself
@@ -191,7 +176,7 @@ static int mount_at(const struct image *image, const char *name, const char *pat
 	if (r == 0)
 		r = arch_check(image, name, err);
 	if (r == 0)
-		r = prepare_dir(err);
+		r = host_private_dir(MOUNTS, err);
 	if (r < 0)
 		return r;
 	tree = mount_file(image, err);

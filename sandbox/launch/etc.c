@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "launch/etc_list.h"
 #include "launch/rights.h"
 
@@ -24,13 +25,6 @@
 static bool is_absent(int code)
 {
 	return code == ENOENT || code == ENOTDIR || code == ELOOP;
-}
-
-uint64_t etc_mix(uint64_t h, uint64_t v)
-{
-	for (int i = 0; i < 64; i += 8)
-		h = (h ^ ((v >> i) & 0xff)) * 0x100000001b3ULL;
-	return h;
 }
 
 /* ---- what everybody may read ---- */
@@ -77,8 +71,9 @@ static int look(const char *path, struct stat *ret, struct cloche_err *err)
 
 static uint64_t mix_file(uint64_t h, const struct stat *st)
 {
-	h = etc_mix(etc_mix(h, st->st_dev), st->st_ino);
-	return etc_mix(etc_mix(h, (uint64_t)st->st_ctim.tv_sec), (uint64_t)st->st_ctim.tv_nsec);
+	h = hash_fnv_u64(hash_fnv_u64(h, st->st_dev), st->st_ino);
+	return hash_fnv_u64(hash_fnv_u64(h, (uint64_t)st->st_ctim.tv_sec),
+			    (uint64_t)st->st_ctim.tv_nsec);
 }
 
 int etc_key(uint64_t *h, struct cloche_err *err)
@@ -96,7 +91,8 @@ int etc_key(uint64_t *h, struct cloche_err *err)
 	for (size_t i = 0; r >= 0 && i < ETC_N(etc_dirs); i++) {
 		r = look(etc_dirs[i], &st, err);
 		if (r > 0)
-			*h = etc_mix(etc_mix(etc_mix(*h, st.st_dev), st.st_ino), st.st_mode);
+			*h = hash_fnv_u64(hash_fnv_u64(hash_fnv_u64(*h, st.st_dev), st.st_ino),
+					  st.st_mode);
 	}
 	for (size_t i = 0; r >= 0 && i < ETC_N(etc_folders); i++) {
 		r = look(etc_folders[i], &st, err);

@@ -28,7 +28,4 @@ int etc_key(uint64_t *h, struct cloche_err *err);
 /* Puts all of the list into the root below stage, where /etc, /var/lib and /var/cache are. */
 int etc_build(const char *stage, struct cloche_err *err);
 
-/* FNV-1a: it names a version, it protects nothing. */
-uint64_t etc_mix(uint64_t h, uint64_t v);
-
 #endif

@@ -53,15 +53,14 @@ const char *init_dirt_text(enum init_dirt dirt)
  * a sticky directory the function cannot remove or rename what is root's. */
 static bool leads_to_bind(const struct rootfs *fs, const char *dir, const char *name)
 {
-	size_t dir_len = strlen(dir), len = strlen(name);
+	size_t dir_len = strlen(dir);
 
 	for (size_t i = 0; fs && i < fs->n_binds; i++) {
 		const char *dst = fs->binds[i].dst;
 
 		if (strncmp(dst, dir, dir_len) != 0 || dst[dir_len] != '/')
 			continue;
-		dst += dir_len + 1;
-		if (strncmp(dst, name, len) == 0 && (dst[len] == '/' || dst[len] == '\0'))
+		if (file_is_below(dst + dir_len + 1, name))
 			return true;
 	}
 	return false;

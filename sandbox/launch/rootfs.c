@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "image/image.h"
 #include "launch/cgroup.h"
 #include "launch/rights.h"
@@ -75,10 +76,10 @@ static bool has_place(const char *dst)
 						"/var", "/bin", "/sbin", "/lib" };
 
 	for (size_t i = 0; i < sizeof(standing) / sizeof(standing[0]); i++)
-		if (rootfs_is_below(dst, standing[i]))
+		if (file_is_below(dst, standing[i]))
 			return true;
 	for (size_t i = 0; i < ROOTFS_EMPTY_N; i++)
-		if (rootfs_is_below(dst, rootfs_empty[i]))
+		if (file_is_below(dst, rootfs_empty[i]))
 			return true;
 	return false;
 }

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/inside.h"
 #include "launch/place.h"
 #include "launch/rootfs_places.h"
@@ -375,7 +376,7 @@ static int mount_bind(struct places *places, const struct rootfs_bind *b, int ro
 /* Those below what mount_scratch() mounts, or all others. */
 static bool in_scratch(const struct rootfs_bind *b)
 {
-	return rootfs_is_below(b->dst, "/tmp") || rootfs_is_below(b->dst, "/dev/shm");
+	return file_is_below(b->dst, "/tmp") || file_is_below(b->dst, "/dev/shm");
 }
 
 static int mount_binds(const struct rootfs *fs, const struct rooted *at, bool scratch,

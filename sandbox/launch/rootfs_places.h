@@ -2,9 +2,6 @@
 #ifndef CLOCHE_LAUNCH_ROOTFS_PLACES_H
 #define CLOCHE_LAUNCH_ROOTFS_PLACES_H
 
-#include <stdbool.h>
-#include <string.h>
-
 /*
  * Where in a root mount points can be made; between rootfs.c and rootfs_enter.c.
  *
@@ -13,12 +10,5 @@
 static const char *const rootfs_empty[] = { "/mnt",  "/opt", "/run",  "/home",
 					    "/root", "/srv", "/media" };
 #define ROOTFS_EMPTY_N (sizeof(rootfs_empty) / sizeof(rootfs_empty[0]))
-
-static inline bool rootfs_is_below(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
 
 #endif

@@ -4,6 +4,7 @@
 #include "launch/spec.h"
 
 #include "base/err.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -120,15 +121,6 @@ static const char *first_name(const char *path)
 	}
 }
 
-/* An absolute path whose first component is this one. */
-static bool is_below(const char *path, const char *top)
-{
-	size_t n = strlen(top);
-
-	path = first_name(path);
-	return strncmp(path, top, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
 static int check_binds(const struct spec *s, struct cloche_err *err)
 {
 	int r;
@@ -142,7 +134,7 @@ static int check_binds(const struct spec *s, struct cloche_err *err)
 		r = check_path("--bind", s->binds[i].dst, err);
 		if (r < 0)
 			return r;
-		if (is_below(s->binds[i].dst, "proc"))
+		if (file_is_below(first_name(s->binds[i].dst), "proc"))
 			return cloche_err_set(err, EINVAL,
 					      "--bind '%s': cannot be put over '/proc' or into it",
 					      s->binds[i].src);

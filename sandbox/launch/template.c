@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "host/host.h"
 #include "launch/etc.h"
 
@@ -49,7 +50,7 @@ static bool is_absent(int code)
 
 static int template_key(uint64_t *ret, struct cloche_err *err)
 {
-	uint64_t h = etc_mix(0xcbf29ce484222325ULL, TEMPLATE_REV);
+	uint64_t h = hash_fnv_u64(HASH_FNV_START, TEMPLATE_REV);
 	struct stat st;
 	int r = etc_key(&h, err);
 
@@ -57,7 +58,7 @@ static int template_key(uint64_t *ret, struct cloche_err *err)
 		return r;
 	if (stat("/usr", &st) < 0)
 		return cloche_err_sys(err, errno, "look at '/usr'");
-	*ret = etc_mix(etc_mix(h, st.st_dev), st.st_ino);
+	*ret = hash_fnv_u64(hash_fnv_u64(h, st.st_dev), st.st_ino);
 	return 0;
 }
 
@@ -264,20 +265,6 @@ static int build(struct cloche_err *err)
 	return 0;
 }
 
-/* A mount of the directory itself, private: a mount namespace can only be pinned on such a one. */
-static int prepare_dir(struct cloche_err *err)
-{
-	if (mkdir(NS_DIR, 0700) < 0 && errno != EEXIST)
-		return cloche_err_sys(err, errno, "make '%s'", NS_DIR);
-	if (mount(NULL, NS_DIR, NULL, MS_PRIVATE, NULL) == 0)
-		return 0;
-	/* EINVAL: it is not a mount. */
-	if (errno != EINVAL || mount(NS_DIR, NS_DIR, NULL, MS_BIND, NULL) < 0 ||
-	    mount(NULL, NS_DIR, NULL, MS_PRIVATE, NULL) < 0)
-		return cloche_err_sys(err, errno, "mount '%s' on itself", NS_DIR);
-	return 0;
-}
-
 /* Templates of other keys go; contexts that run in copies of them are not touched. */
 static void try_remove_others(const char *keep)
 {
@@ -358,7 +345,8 @@ int rootfs_template(int run_fd, struct cloche_err *err)
 	fd = host_pin_open(run_fd, pin);
 	if (fd >= 0)
 		return fd;
-	r = prepare_dir(err);
+	/* A mount namespace can only be pinned on such a mount. */
+	r = host_private_dir(NS_DIR, err);
 	if (r < 0)
 		return r;
 	try_remove_others(pin + 3);

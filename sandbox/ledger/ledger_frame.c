@@ -8,15 +8,6 @@
 
 static const unsigned char magic[4] = { 'C', 'L', 'F', '1' };
 
-static uint64_t fnv1a(const unsigned char *p, size_t len)
-{
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * 0x100000001b3u;
-	return h;
-}
-
 static uint64_t u64_at(const unsigned char *p)
 {
 	uint64_t v;
@@ -36,7 +27,7 @@ size_t frame_finish(unsigned char *buf, enum frame_type type, uint64_t number,
 	buf[5] = LEDGER_VERSION;
 	memcpy(buf + 6, &len, sizeof(len));
 	memcpy(buf + 8, &number, sizeof(number));
-	check = fnv1a(buf, 16);
+	check = hash_fnv(HASH_FNV_START, buf, 16);
 	memcpy(buf + 16, &check, sizeof(check));
 	memcpy(buf + 24, prev, FRAME_HASH);
 	hash_sha256(buf, FRAME_HEAD + body_len, buf + FRAME_HEAD + body_len);
@@ -59,7 +50,7 @@ static enum frame_state check_stub(const unsigned char *p, size_t avail, const c
 {
 	if (memcmp(p, magic, avail < 4 ? avail : 4) != 0)
 		return broken(ret_why, "these are not the first bytes of a record");
-	if (avail >= 24 && fnv1a(p, 16) != u64_at(p + 16))
+	if (avail >= 24 && hash_fnv(HASH_FNV_START, p, 16) != u64_at(p + 16))
 		return broken(ret_why, "its head was changed");
 	return FRAME_TORN;
 }
@@ -67,7 +58,7 @@ static enum frame_state check_stub(const unsigned char *p, size_t avail, const c
 static enum frame_state check_head(const unsigned char *p, uint64_t number,
 				   const unsigned char *prev, const char **ret_why)
 {
-	if (memcmp(p, magic, 4) != 0 || fnv1a(p, 16) != u64_at(p + 16))
+	if (memcmp(p, magic, 4) != 0 || hash_fnv(HASH_FNV_START, p, 16) != u64_at(p + 16))
 		return broken(ret_why, "its head was changed");
 	if (p[5] != LEDGER_VERSION || p[4] < FRAME_OPEN || p[4] > FRAME_SEAL)
 		return broken(ret_why, "it is of a kind that this version does not know");

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,12 +19,7 @@
 
 uint64_t ledger_check(const void *data, size_t len)
 {
-	const unsigned char *p = data;
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * 0x100000001b3u;
-	return h;
+	return hash_fnv(HASH_FNV_START, data, len);
 }
 
 bool ledger_synced_read(int fd, struct ledger_synced *ret)

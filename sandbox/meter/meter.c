@@ -26,13 +26,14 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "bpf/meter_abi.h"
 #include "host/host.h"
 #include "host/prompt.h"
 #include "meter/usage.h"
 #include "meter.skel.h"
 
-#define HASH_LEN 16
+#define VERSION_LEN 16
 
 _Static_assert(sizeof(struct meter_slot) <= sizeof(((struct meter_context *)0)->begin),
 	       "meter_context.begin is too small");
@@ -40,13 +41,11 @@ _Static_assert(sizeof(struct meter_slot) <= sizeof(((struct meter_context *)0)->
 /* ---- names -------------------------------------------------------------------------------- */
 
 /* The build has hashed the object; the version of what reads it comes on top. */
-static void version_hash(char ret[static HASH_LEN + 1])
+static void version_hash(char ret[static VERSION_LEN + 1])
 {
-	uint64_t h = strtoull(BPF_HASH, NULL, 16);
+	uint64_t h = hash_fnv(strtoull(BPF_HASH, NULL, 16), CLOCHE_VERSION, strlen(CLOCHE_VERSION));
 
-	for (const char *v = CLOCHE_VERSION; *v; v++)
-		h = (h ^ (unsigned char)*v) * 0x100000001b3ULL; /* FNV-1a */
-	(void)snprintf(ret, HASH_LEN + 1, "%016llx", (unsigned long long)h);
+	(void)snprintf(ret, VERSION_LEN + 1, "%016llx", (unsigned long long)h);
 }
 
 static int path_join(char *buf, size_t size, const char *dir, const char *name,
@@ -61,7 +60,7 @@ static int path_join(char *buf, size_t size, const char *dir, const char *name,
 
 static int path_of_version(char *buf, size_t size, const char *name, struct cloche_err *err)
 {
-	char hash[HASH_LEN + 1], leaf[96];
+	char hash[VERSION_LEN + 1], leaf[96];
 	int n;
 
 	version_hash(hash);
@@ -80,8 +79,8 @@ static bool is_version_of(const char *entry, const char *name)
 
 	if (strncmp(entry, name, len) != 0 || entry[len] != '-')
 		return false;
-	return strspn(hash, "0123456789abcdef") == HASH_LEN &&
-	       (!hash[HASH_LEN] || strcmp(hash + HASH_LEN, "-new") == 0);
+	return strspn(hash, "0123456789abcdef") == VERSION_LEN &&
+	       (!hash[VERSION_LEN] || strcmp(hash + VERSION_LEN, "-new") == 0);
 }
 
 /* ---- the file system ---------------------------------------------------------------------- */

@@ -242,3 +242,14 @@ Test(hash, knows_the_published_sums)
 	cr_expect_eq(raw[0], 0xba);
 	cr_expect_eq(raw[31], 0xad);
 }
+
+/* The vectors of draft-eastlake-fnv, appendix C. */
+Test(hash, fnv)
+{
+	cr_expect_eq(hash_fnv(HASH_FNV_START, "", 0), 0xcbf29ce484222325ULL);
+	cr_expect_eq(hash_fnv(HASH_FNV_START, "a", 1), 0xaf63dc4c8601ec8cULL);
+	cr_expect_eq(hash_fnv(HASH_FNV_START, "foobar", 6), 0x85944171f73967e8ULL);
+	cr_expect_eq(hash_fnv(hash_fnv(HASH_FNV_START, "foo", 3), "bar", 3), 0x85944171f73967e8ULL);
+	cr_expect_eq(hash_fnv_u64(HASH_FNV_START, 0x7261626f6f66ULL),
+		     hash_fnv(HASH_FNV_START, "foobar\0", 8));
+}

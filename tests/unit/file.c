@@ -174,3 +174,12 @@ Test(file, beneath_is_found_while_others_rename)
 	cr_assert_eq(kill(renamer, SIGKILL), 0);
 	cr_assert_eq(waitpid(renamer, NULL, 0), renamer);
 }
+
+Test(file, below)
+{
+	cr_expect(file_is_below("/a", "/a"));
+	cr_expect(file_is_below("/a/b", "/a"));
+	cr_expect_not(file_is_below("/ab", "/a"));
+	cr_expect_not(file_is_below("/", "/a"));
+	cr_expect_not(file_is_below("", "/a"));
+}
