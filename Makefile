@@ -37,9 +37,9 @@ LIBS    := -larchive -lzstd -lseccomp -lcgroup -lnl-route-3 -lnl-3 -ljansson -lb
 
 LIB_SRC  := $(sort $(wildcard sandbox/*/*.c))
 CLI_SRC  := $(sort $(wildcard cli/*.c))
-GEN_SRC  := $(B)/gen/policies_builtin.c
+GEN_SRC  := $(B)/gen/policies_builtin.c $(B)/gen/recipes_builtin.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:%.c=%.o)
-CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o) $(B)/gen/recipes_builtin.o
+CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c))
 SKEL     := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.skel.h)
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))

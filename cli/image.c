@@ -7,8 +7,8 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/quote.h"
-#include "cli/image_oci.h"
-#include "cli/image_recipe.h"
+#include "image/image_oci.h"
+#include "image/image_recipe.h"
 #include "cli/show.h"
 #include "image/image.h"
 

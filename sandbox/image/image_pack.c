@@ -6,8 +6,8 @@
  * as one from the host's /usr. Owners and extended attributes are left out: inside a context there
  * is one user, and neither setuid bits nor file capabilities count there.
  */
-#include "cli/image_make.h"
-#include "cli/image_pack.h"
+#include "image/image_make.h"
+#include "image/image_pack.h"
 
 #include "base/err.h"
 #include "base/fd.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Unpacks layers of container images: see image_layer.h. */
-#include "cli/image_layer.h"
+#include "image/image_layer.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/quote.h"
-#include "cli/image_tree.h"
+#include "image/image_tree.h"
 
 #include <archive.h>
 #include <archive_entry.h>

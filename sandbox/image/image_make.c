@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The maker of images and its worker: see image_make.h. */
-#include "cli/image_make.h"
+#include "image/image_make.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/quote.h"
-#include "cli/image_etc.h"
-#include "cli/image_pack.h"
-#include "cli/image_times.h"
+#include "image/image_etc.h"
+#include "image/image_pack.h"
+#include "image/image_times.h"
 #include "image/image.h"
 
 #include <dirent.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_CLI_IMAGE_OCI_H
-#define CLOCHE_CLI_IMAGE_OCI_H
+#ifndef CLOCHE_IMAGE_IMAGE_OCI_H
+#define CLOCHE_IMAGE_IMAGE_OCI_H
 
-#include "cli/image_make.h"
+#include "image/image_make.h"
 
 /* What to import: an OCI layout directory, or an archive of one or of `docker save`. */
 struct oci_source {

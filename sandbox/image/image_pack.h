@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_CLI_IMAGE_PACK_H
-#define CLOCHE_CLI_IMAGE_PACK_H
+#ifndef CLOCHE_IMAGE_IMAGE_PACK_H
+#define CLOCHE_IMAGE_IMAGE_PACK_H
 
 #include <stdint.h>
 

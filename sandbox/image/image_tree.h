@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_CLI_IMAGE_TREE_H
-#define CLOCHE_CLI_IMAGE_TREE_H
+#ifndef CLOCHE_IMAGE_IMAGE_TREE_H
+#define CLOCHE_IMAGE_IMAGE_TREE_H
 
 #include <limits.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_CLI_IMAGE_RECIPE_H
-#define CLOCHE_CLI_IMAGE_RECIPE_H
+#ifndef CLOCHE_IMAGE_IMAGE_RECIPE_H
+#define CLOCHE_IMAGE_IMAGE_RECIPE_H
 
-#include "cli/image_make.h"
+#include "image/image_make.h"
 
 /*
  * The recipes of vm-images/recipes/ and the script that follows them, put into the program by

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Fills the tree of an image from Debian packages, by a recipe, or from a directory. */
-#include "cli/image_recipe.h"
+#include "image/image_recipe.h"
 
 #include "base/err.h"
 #include "base/fd.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_CLI_IMAGE_LAYER_H
-#define CLOCHE_CLI_IMAGE_LAYER_H
+#ifndef CLOCHE_IMAGE_IMAGE_LAYER_H
+#define CLOCHE_IMAGE_IMAGE_LAYER_H
 
 #include "base/hash.h"
 

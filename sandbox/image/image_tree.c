@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Paths inside a tree that is being filled: see image_tree.h. */
-#include "cli/image_tree.h"
+#include "image/image_tree.h"
 
 #include "base/err.h"
 #include "base/fd.h"

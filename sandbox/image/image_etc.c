@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Completes the /etc of an image: see image_etc.h. The same tree always becomes the same. */
-#include "cli/image_etc.h"
+#include "image/image_etc.h"
 
 #include "base/err.h"
 #include "base/fd.h"

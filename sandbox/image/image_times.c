@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Modification times in an image: see image_times.h. */
-#include "cli/image_times.h"
+#include "image/image_times.h"
 
 #include "base/err.h"
 #include "base/quote.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_CLI_IMAGE_TIMES_H
-#define CLOCHE_CLI_IMAGE_TIMES_H
+#ifndef CLOCHE_IMAGE_IMAGE_TIMES_H
+#define CLOCHE_IMAGE_IMAGE_TIMES_H
 
 #include <stdbool.h>
 #include <stdint.h>

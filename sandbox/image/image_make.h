@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_CLI_IMAGE_MAKE_H
-#define CLOCHE_CLI_IMAGE_MAKE_H
+#ifndef CLOCHE_IMAGE_IMAGE_MAKE_H
+#define CLOCHE_IMAGE_IMAGE_MAKE_H
 
 #include <jansson.h>
 #include <stdbool.h>

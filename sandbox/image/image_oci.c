@@ -5,15 +5,15 @@
  * has the digest that the one naming it says, from the index down; what the index says itself is
  * all that a layout is known by.
  */
-#include "cli/image_oci.h"
+#include "image/image_oci.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/quote.h"
-#include "cli/image_layer.h"
-#include "cli/image_tree.h"
+#include "image/image_layer.h"
+#include "image/image_tree.h"
 #include "image/image.h"
 
 #include <errno.h>
