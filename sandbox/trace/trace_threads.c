@@ -16,7 +16,10 @@
 struct life {
 	bool born;
 	bool after_death; /* of who had the number before: it has not been born again, so far */
-	size_t same_as;	  /* another life that turned out to be this one; itself: none */
+	bool on;	  /* a CPU: that one */
+	bool took_over; /* has the leader's number already, though its exec is not on record yet */
+	uint32_t cpu;
+	size_t same_as; /* another life that turned out to be this one; itself: none */
 	uint64_t end_ns;
 };
 
@@ -71,12 +74,40 @@ static void take_over(struct census *c, const struct trace_event *e)
 {
 	size_t *leader = life_of(c, e->tid), *caller = life_of(c, e->arg);
 
+	if (c->lives[*leader].took_over) {
+		c->lives[*leader].took_over = false;
+		if (!c->lives[*caller].after_death)
+			c->lives[*caller].end_ns = e->at_ns;
+		*caller = life_add(c, true);
+		return;
+	}
 	if (c->lives[*leader].after_death)
 		c->lives[*leader].same_as = *caller;
 	else
 		c->lives[*leader].end_ns = e->at_ns;
 	*leader = *caller;
 	*caller = life_add(c, true);
+}
+
+/*
+ * Leader and caller exchange their numbers while they are on CPUs, and leave these under the
+ * other's. Who leaves a CPU is who was on it.
+ */
+static void notice_exchange(struct census *c, const struct trace_event *e)
+{
+	size_t *now = life_of(c, e->tid), *other = NULL, who = *now;
+
+	if (c->lives[who].on && c->lives[who].cpu == e->cpu)
+		return;
+	for (size_t i = 0; i < c->numbers_n && !other; i++)
+		if (c->lives[c->now[i]].on && c->lives[c->now[i]].cpu == e->cpu &&
+		    (e->tid == e->pid || c->numbers[i] == e->pid))
+			other = &c->now[i];
+	if (!other)
+		return;
+	*now = *other;
+	*other = who;
+	c->lives[e->tid == e->pid ? *now : *other].took_over = true;
 }
 
 static void follow(struct census *c, const struct trace_event *e)
@@ -89,7 +120,12 @@ static void follow(struct census *c, const struct trace_event *e)
 	}
 	if (e->type == METER_EV_EXEC && e->arg && e->arg != e->tid)
 		take_over(c, e);
+	if (e->type == METER_EV_OFF)
+		notice_exchange(c, e);
 	now = life_of(c, e->tid);
+	if (e->type == METER_EV_ON || !c->lives[*now].on)
+		c->lives[*now].cpu = e->cpu;
+	c->lives[*now].on = e->type != METER_EV_OFF;
 	c->owned[c->owned_n++] = (struct owned){ e, *now };
 	if (e->type == METER_EV_OFF && e->arg == METER_OFF_DEAD) {
 		*now = life_add(c, true);

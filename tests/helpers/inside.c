@@ -290,7 +290,8 @@ static int word_choke(const char *arg)
 		;
 	while (write(fd, page, 1) > 0)
 		;
-	return 0;
+	/* Whoever listens to the other one may begin to read. */
+	return puts("full") < 0;
 }
 
 /* Says whether the descriptor ARG blocks, and makes it not to. */

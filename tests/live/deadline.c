@@ -303,16 +303,17 @@ Test(deadline, a_full_standard_error_loses_no_report, .timeout = 60)
 	const char *argv[] = { env_need("CLOCHE"),    "run",   "--report", "-", "-b", helpers, "--",
 			       "/opt/helpers/inside", "choke", "2",	   NULL };
 	size_t n = 0;
-	int err[2], status;
+	int err[2], out[2], status;
 	ssize_t k;
 	pid_t pid;
 
 	(void)snprintf(helpers, sizeof(helpers), "%s:/opt/helpers", env_need("HELPERS"));
-	cr_assert_eq(pipe2(err, O_CLOEXEC), 0);
-	pid = spawn(argv, -1, err[1]);
+	cr_assert(pipe2(err, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
+	pid = spawn(argv, out[1], err[1]);
 	(void)close(err[1]);
-	/* Nothing is read before there is no room. */
-	cr_expect(is_filled(err[0]), "it did not fill the pipe");
+	(void)close(out[1]);
+	/* Nothing is read before there is no room and the function has seen it. */
+	cr_expect(read(out[0], text, 5) == 5 && is_filled(err[0]), "it did not fill the pipe");
 	for (n = 0; n < (1 << 20) - 1 && (k = read(err[0], text + n, (1 << 20) - 1 - n)) > 0;)
 		n += (size_t)k;
 	status = end_of(pid);
@@ -320,6 +321,7 @@ Test(deadline, a_full_standard_error_loses_no_report, .timeout = 60)
 	cr_expect_not_null(strstr(text, "REPORT RequestId"), "no line");
 	cr_expect_not_null(strstr(text, "\"schema\":\"cloche.report/1\""), "no report");
 	(void)close(err[0]);
+	(void)close(out[0]);
 	free(text);
 }
 

@@ -228,7 +228,8 @@ static void check_picture(uint32_t slot, unsigned quota_us, char **argv)
 	cr_assert_eq(on_cpu, rec.usage.on_cpu_ns + (uint64_t)rec.usage.stolen_ns);
 	/* Where the kernel hid a switch, who waited for whom meanwhile was booked by guess. */
 	if (!rec.usage.unseen) {
-		cr_assert_eq(sum[PART_BUSY], rec.usage.busy_ns);
+		cr_assert_eq(sum[PART_BUSY], rec.usage.busy_ns, "%" PRId64 " ns more",
+			     (int64_t)(sum[PART_BUSY] - rec.usage.busy_ns));
 		cr_assert_eq(sum[PART_IDLE], rec.usage.idle_ns);
 		cr_assert_eq(sum[PART_QUOTA], rec.usage.quota_ns, "%" PRId64 " ns more",
 			     (int64_t)(sum[PART_QUOTA] - rec.usage.quota_ns));

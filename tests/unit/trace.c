@@ -49,6 +49,16 @@ static void add_plain(struct trace *t, uint64_t us, uint32_t type, uint32_t tid,
 	add(t, &e);
 }
 
+static void add_at(struct trace *t, uint32_t cpu, uint64_t us, uint32_t type, uint32_t tid,
+		   uint32_t arg)
+{
+	struct meter_event e = plain(us, type, tid, arg, 0);
+
+	e.tgid = 10;
+	e.cpu = cpu;
+	add(t, &e);
+}
+
 static void add_exec(struct trace *t, uint64_t us, const char *path, const char *args, size_t len)
 {
 	struct meter_event_exec x = { .ev = plain(us, METER_EV_EXEC, 10, 10, 0) };
@@ -617,20 +627,25 @@ Test(trace, an_exec_by_a_thread_hands_the_number_on)
 		{ 300 * US, 350 * US, 10, 10, 1, SPAN_RUNNING, 0 }, /* the caller, on its way */
 		{ 350 * US, 400 * US, 10, 10, 1, SPAN_WAITING, 0 },
 		{ 400 * US, 600 * US, 10, 10, 1, SPAN_RUNNING, 0 },
-		{ 100 * US, 280 * US, 11, 11, 1, SPAN_RUNNING, 0 },
+		{ 100 * US, 280 * US, 11, 11, 2, SPAN_RUNNING, 0 },
 		{ 800 * US, 900 * US, 11, 11, 1, SPAN_RUNNING, 0 }, /* another one of this number */
 	};
 	const struct trace_span unseen[] = {
-		{ 0, 500 * US, 10, 10, 1, SPAN_RUNNING, 0 },
-		{ 500 * US, 600 * US, 10, 10, 1, SPAN_RUNNING, 0 },
-		{ 100 * US, 280 * US, 11, 11, 1, SPAN_RUNNING, 0 },
+		{ 0, 280 * US, 10, 10, 1, SPAN_RUNNING, 0 },
+		{ 500 * US, 600 * US, 10, 10, 2, SPAN_RUNNING, 0 },
+		{ 100 * US, 500 * US, 11, 11, 2, SPAN_RUNNING, 0 },
+	};
+	const struct trace_span early[] = {
+		{ 0, 400 * US, 10, 10, 1, SPAN_RUNNING, 0 },
+		{ 450 * US, 600 * US, 10, 10, 2, SPAN_RUNNING, 0 },
+		{ 100 * US, 280 * US, 11, 11, 2, SPAN_RUNNING, 0 },
 	};
 	struct trace t = { .ended = true, .begin_ns = 0, .end_ns = 1000 * US };
 
 	add_plain(&t, 50, METER_EV_FORK, 10, 11, 1);
-	add_plain(&t, 100, METER_EV_ON, 11, 0, 0);
+	add_at(&t, 2, 100, METER_EV_ON, 11, 0);
 	add_plain(&t, 250, METER_EV_OFF, 10, METER_OFF_DEAD, 0);
-	add_plain(&t, 280, METER_EV_OFF, 11, METER_OFF_SLEEP, 0);
+	add_at(&t, 2, 280, METER_EV_OFF, 11, METER_OFF_SLEEP);
 	add_plain(&t, 300, METER_EV_ON, 10, 0, 0);
 	add_plain(&t, 350, METER_EV_OFF, 10, METER_OFF_PREEMPTED, 0);
 	add_plain(&t, 400, METER_EV_ON, 10, 0, 350 * US);
@@ -645,11 +660,23 @@ Test(trace, an_exec_by_a_thread_hands_the_number_on)
 	t = (struct trace){ .ended = true, .begin_ns = 0, .end_ns = 1000 * US };
 	add_plain(&t, 0, METER_EV_ON, 10, 0, 0);
 	add_plain(&t, 50, METER_EV_FORK, 10, 11, 1);
-	add_plain(&t, 100, METER_EV_ON, 11, 0, 0);
-	add_plain(&t, 280, METER_EV_OFF, 11, METER_OFF_DEAD, 0);
+	add_at(&t, 2, 100, METER_EV_ON, 11, 0);
+	add_at(&t, 1, 280, METER_EV_OFF, 11, METER_OFF_DEAD);
 	add_exec_by(&t, 500, 11);
-	add_plain(&t, 600, METER_EV_OFF, 10, METER_OFF_SLEEP, 0);
+	add_at(&t, 2, 600, METER_EV_OFF, 10, METER_OFF_SLEEP);
 	check_spans(&t, unseen, sizeof(unseen) / sizeof(*unseen));
+
+	/* The caller leaves its CPU under the leader's number, while the leader is on another. */
+	t = (struct trace){ .ended = true, .begin_ns = 0, .end_ns = 1000 * US };
+	add_plain(&t, 0, METER_EV_ON, 10, 0, 0);
+	add_plain(&t, 50, METER_EV_FORK, 10, 11, 1);
+	add_at(&t, 2, 100, METER_EV_ON, 11, 0);
+	add_at(&t, 2, 280, METER_EV_OFF, 10, METER_OFF_SLEEP);
+	add_at(&t, 1, 400, METER_EV_OFF, 11, METER_OFF_DEAD);
+	add_at(&t, 2, 450, METER_EV_ON, 10, 0);
+	add_exec_by(&t, 500, 11);
+	add_at(&t, 2, 600, METER_EV_OFF, 10, METER_OFF_SLEEP);
+	check_spans(&t, early, sizeof(early) / sizeof(*early));
 }
 
 /* A number that is given out twice is two threads: the second was not running in between. */
