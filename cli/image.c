@@ -112,6 +112,12 @@ static int made(const char *name, int r, int sig, const struct cloche_err *err)
 	return 0;
 }
 
+static void progress(const char *line)
+{
+	if (isatty(STDERR_FILENO))
+		(void)fprintf(stderr, "%s\n", line);
+}
+
 static int image_build(const struct args *a)
 {
 	cleanup_free char *text = NULL;
@@ -131,7 +137,8 @@ static int image_build(const struct args *a)
 			(void)cloche_err_sys(&err, errno, "--dir %s", quote(shown, a->dir));
 			return failed(&err);
 		}
-		r = image_make(a->names[0], "directory", directory_fill, real, &sig, &err);
+		r = image_make(a->names[0], "directory", directory_fill, real, progress, &sig,
+			       &err);
 		return made(a->names[0], r, sig, &err);
 	}
 	if (a->recipe) {
@@ -149,8 +156,8 @@ static int image_build(const struct args *a)
 		fputs("; --recipe FILE takes another\n", stderr);
 		return 1;
 	}
-	r = image_make(a->names[0], a->recipe ? "recipe" : a->names[0], recipe_fill, recipe, &sig,
-		       &err);
+	r = image_make(a->names[0], a->recipe ? "recipe" : a->names[0], recipe_fill, recipe,
+		       progress, &sig, &err);
 	return made(a->names[0], r, sig, &err);
 }
 
@@ -171,7 +178,7 @@ static int image_import(const struct args *a)
 		(void)cloche_err_sys(&err, errno, "%s", quote(shown, a->names[0]));
 		return failed(&err);
 	}
-	r = image_make(a->names[1], "oci", oci_fill, &source, &sig, &err);
+	r = image_make(a->names[1], "oci", oci_fill, &source, progress, &sig, &err);
 	return made(a->names[1], r, sig, &err);
 }
 

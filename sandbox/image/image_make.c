@@ -18,6 +18,7 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -33,6 +34,7 @@ struct maker {
 	const char *name, *kind;
 	image_filler *fill;
 	const void *arg;
+	image_progress *progress;
 	int64_t latest; /* what the times of its files are bounded by */
 	int store;
 	int lock; /* the folder, locked */
@@ -112,6 +114,19 @@ static int folder_make(struct maker *m, struct cloche_err *err)
 	return 0;
 }
 
+void image_say(const struct image_job *job, const char *fmt, ...)
+{
+	char line[256];
+	va_list ap;
+
+	if (!job->progress)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	job->progress(line);
+}
+
 /* ---- the worker ------------------------------------------------------------------------------ */
 
 /* What is built must not depend on who builds it, where and when: the tools see nothing of the
@@ -163,7 +178,9 @@ static int worker_make(struct maker *m, struct cloche_err *err)
 {
 	cleanup_fd int tree_fd = -1;
 	cleanup_free char *text = NULL;
-	struct image_job job = { .dir = m->dir, .tree = "tree", .arg = m->arg };
+	struct image_job job = {
+		.dir = m->dir, .tree = "tree", .arg = m->arg, .progress = m->progress
+	};
 	int64_t newest = 0;
 	int r = worker_world(m, err);
 
@@ -186,6 +203,7 @@ static int worker_make(struct maker *m, struct cloche_err *err)
 	if (r == 0) {
 		/* Sorted, so that the same content has the same text. */
 		text = json_dumps(job.meta, JSON_COMPACT | JSON_SORT_KEYS);
+		image_say(&job, "packing");
 		r = text ? image_pack("tree", "image", newest, text, err)
 			 : cloche_err_sys(err, ENOMEM, "image");
 	}
@@ -292,11 +310,15 @@ static void watch(sigset_t *set, int sig)
 }
 
 int image_make(const char *name, const char *kind, image_filler *fill, const void *arg,
-	       int *ret_signal, struct cloche_err *err)
+	       image_progress *progress, int *ret_signal, struct cloche_err *err)
 {
-	struct maker m = {
-		.name = name, .kind = kind, .fill = fill, .arg = arg, .store = -1, .lock = -1
-	};
+	struct maker m = { .name = name,
+			   .kind = kind,
+			   .fill = fill,
+			   .arg = arg,
+			   .progress = progress,
+			   .store = -1,
+			   .lock = -1 };
 	sigset_t set, before;
 	int r = image_name_check(name, err);
 

@@ -18,6 +18,8 @@ struct cloche_err;
  * parent is killed the worker dies too; the folder stays, unlocked, and the next maker removes it.
  * So an image is there as a whole or not at all, and nothing is ever mounted on the host.
  */
+typedef void image_progress(const char *line);
+
 struct image_job {
 	const char *dir;  /* the maker's folder; the worker's current directory too */
 	const char *tree; /* the root of what is packed, empty at first: a folder in it */
@@ -26,19 +28,22 @@ struct image_job {
 	bool times_kept;
 	json_t *meta; /* gets "kind" and "arch" before; the filler adds what else is known */
 	const void *arg;
+	image_progress *progress; /* NULL: nobody wants to know */
 };
 
 typedef int image_filler(struct image_job *job, struct cloche_err *err);
 
-/* Makes or replaces an image. 0, or -errno; -EINTR: *ret_signal ended it. */
+/* Makes or replaces an image. 0, or -errno; -EINTR: *ret_signal ended it. progress, which may be
+ * NULL, is told in the worker, a process of its own, what is being done. */
 int image_make(const char *name, const char *kind, image_filler *fill, const void *arg,
-	       int *ret_signal, struct cloche_err *err);
+	       image_progress *progress, int *ret_signal, struct cloche_err *err);
 
 /* For fillers: runs a program with nothing on its standard input and puts what it wrote into the
  * error when it fails, as far as one line tells it. */
 int image_tool(const char *const argv[], const char *package, struct cloche_err *err);
 
-/* For fillers: one line of progress on standard error, when that is a terminal. */
-void image_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* For fillers: a line of progress. */
+void image_say(const struct image_job *job, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 #endif

@@ -367,7 +367,7 @@ static int image_take(struct oci *o, const json_t *config, const char *digest, c
 	if (r == 0)
 		r = describe(o, config, digest, err);
 	if (r == 0)
-		image_say("unpacking %zu layers", json_array_size(layers));
+		image_say(o->job, "unpacking %zu layers", json_array_size(layers));
 	json_array_foreach (layers, i, layer) {
 		cleanup_fd int fd = -1;
 
@@ -527,7 +527,7 @@ static int source_open(struct image_job *job, const char *path, struct cloche_er
 	dir = open("archive", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return cloche_err_sys(err, errno, "open the folder");
-	image_say("reading the archive");
+	image_say(job, "reading the archive");
 	if (archive_unpack(dir, fd, err) < 0)
 		return -err->code;
 	return TAKE_FD(dir);

@@ -19,7 +19,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,18 +33,6 @@
 #define FULL_BYTES   (1U << 20)
 #define WATCH_MS     250
 #define WATCH_FULL   8 /* looks in a row: a disk may be full for a moment */
-
-void image_say(const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!isatty(2))
-		return;
-	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	(void)fputc('\n', stderr);
-}
 
 /* ---- tools ----------------------------------------------------------------------------------- */
 
@@ -192,7 +179,6 @@ int image_pack(const char *tree, const char *file, int64_t newest, const char *m
 	cleanup_fd int fd = -1;
 	int r;
 
-	image_say("packing");
 	/* The time of the file system, which is when it was made unless told: files of that time
 	 * take half the room in its tables. It also bounds theirs, none of which is later. */
 	(void)snprintf(time, sizeof(time), "%" PRId64, newest);

@@ -156,7 +156,7 @@ int recipe_fill(struct image_job *job, struct cloche_err *err)
 		argv[3] = list;
 		for (size_t i = 0; i < packages.n; i++)
 			argv[4 + i] = packages.word[i];
-		image_say("unpacking %zu packages and what they depend on", packages.n);
+		image_say(job, "unpacking %zu packages and what they depend on", packages.n);
 		r = image_tool((const char *const[]){ "mmdebstrap", "--version", NULL },
 			       "mmdebstrap", err);
 	}
@@ -191,7 +191,7 @@ int directory_fill(struct image_job *job, struct cloche_err *err)
 	if (asprintf(&from, "%s/.", (const char *)job->arg) < 0)
 		return cloche_err_sys(err, ENOMEM, "image");
 	job->times_kept = true;
-	image_say("copying");
+	image_say(job, "copying");
 	return image_tool((const char *const[]){ "cp", "-a", "--one-file-system", "--reflink=auto",
 						 "--", from, job->tree, NULL },
 			  "coreutils", err);
