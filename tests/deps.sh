@@ -16,7 +16,7 @@ packages() {
 		libsodium-dev libsqlite3-dev libcyaml-dev libyaml-dev libcap-dev \
 		libarchive-dev libzstd-dev ;;
 	test) echo libcriterion-dev libclang-rt-dev strace \
-		mmdebstrap erofs-utils git openssl bsdutils expect tmux \
+		mmdebstrap erofs-utils git openssl iputils-ping bsdutils expect tmux \
 		perl nodejs php-cli php-mbstring ;;
 	lint) echo clang-format clang-tidy cppcheck shellcheck ;;
 	bench) echo bubblewrap crun runc hyperfine ;;
