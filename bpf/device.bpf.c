@@ -3,7 +3,7 @@
  * Which devices a function may open: those of the minimal /dev and no others; of terminals those
  * whose names and modes let it, which are the caller's and its own. Attached once to the parent
  * cgroup of all contexts, so that every leaf below it is under it from its first moment. The name
- * of the program tells one version from another (sandbox/host/layout.c): raise its number with
+ * of the program tells one version from another (sandbox/host/hierarchy.c): raise its number with
  * every change.
  */
 #include "vmlinux.h"

@@ -385,7 +385,8 @@ static int run_all(struct run *run, int64_t started_ns)
 	if (r == 0)
 		r = launcher_open(&run->launcher, &err);
 	if (r == 0)
-		r = metering_open(&run->metering, run->opt->meter, run->launcher.layout.v2, &err);
+		r = metering_open(&run->metering, run->opt->meter, run->launcher.hierarchy.v2,
+				  &err);
 	if (r < 0) {
 		complain(run, err.text);
 		return EXIT_LAUNCH;

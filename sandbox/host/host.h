@@ -8,7 +8,7 @@ struct cloche_err;
 
 /*
  * Where Cloche keeps what outlives a run on this host until the next boot: slots, the pinned root
- * template, compiled filters, the cgroup layout. Root's alone (0700).
+ * template, compiled filters, where the cgroup hierarchies are. Root's alone (0700).
  */
 #define HOST_RUN_DIR "/run/cloche"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The hot knobs of a context's leaf cgroups: plain directory fds and one write each. What
- * controllers there are and where is layout.c's business.
+ * controllers there are and where is hierarchy.c's business.
  */
 #include "launch/cgroup.h"
 
@@ -55,18 +55,18 @@ static int make_dir(int parent, const char *where, const char *name, struct cloc
 	return fd;
 }
 
-static int make_dirs(const struct layout *l, struct cgroup *cg, struct cloche_err *err)
+static int make_dirs(const struct hierarchy *h, struct cgroup *cg, struct cloche_err *err)
 {
-	cg->v2 = make_dir(l->v2, "unified", cg->name, err);
+	cg->v2 = make_dir(h->v2, "unified", cg->name, err);
 	if (cg->v2 < 0)
 		return cg->v2;
 	cg->events = openat(cg->v2, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	if (cg->events < 0)
 		return cloche_err_sys(err, errno, "open cgroup.events");
 	for (int i = 0; i < CONTROLLER_N; i++) {
-		if (l->ctl[i] < 0)
+		if (h->ctl[i] < 0)
 			continue;
-		cg->ctl[i] = make_dir(l->ctl[i], controller_names[i], cg->name, err);
+		cg->ctl[i] = make_dir(h->ctl[i], controller_names[i], cg->name, err);
 		if (cg->ctl[i] < 0)
 			return cg->ctl[i];
 		cg->tasks[i] = openat(cg->ctl[i], "tasks", O_WRONLY | O_CLOEXEC);
@@ -131,18 +131,18 @@ static int limit_all(const struct cgroup *cg, const struct cgroup_limits *limits
 	return file_write_u64(cg->ctl[CONTROLLER_CPU], "cpu.cfs_period_us", cpu->period_us, err);
 }
 
-int cgroup_create(const struct layout *layout, unsigned slot, const struct cgroup_limits *limits,
-		  struct cgroup *ret, struct cloche_err *err)
+int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
+		  const struct cgroup_limits *limits, struct cgroup *ret, struct cloche_err *err)
 {
 	struct cgroup cg = CGROUP_NONE;
 	int r;
 
 	(void)snprintf(cg.name, sizeof(cg.name), "%u", slot);
-	r = make_dirs(layout, &cg, err);
+	r = make_dirs(hierarchy, &cg, err);
 	if (r == 0)
 		r = limit_all(&cg, limits, err);
 	if (r < 0) {
-		(void)cgroup_destroy(layout, &cg, NULL);
+		(void)cgroup_destroy(hierarchy, &cg, NULL);
 		return r;
 	}
 	*ret = cg;
@@ -337,7 +337,7 @@ static int remove_leaf(int parent, const struct cgroup *cg)
 	return 0;
 }
 
-int cgroup_destroy(const struct layout *layout, struct cgroup *cg, struct cloche_err *err)
+int cgroup_destroy(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err)
 {
 	int r = 0;
 
@@ -345,13 +345,13 @@ int cgroup_destroy(const struct layout *layout, struct cgroup *cg, struct cloche
 	if (cg->v2 >= 0 && cg->events >= 0 && cgroup_populated(cg) != 0)
 		(void)cgroup_kill(cg);
 	for (int i = 0; i < CONTROLLER_N; i++)
-		if (layout->ctl[i] >= 0) {
-			int r1 = remove_leaf(layout->ctl[i], cg);
+		if (hierarchy->ctl[i] >= 0) {
+			int r1 = remove_leaf(hierarchy->ctl[i], cg);
 
 			r = r1 < 0 ? r1 : r;
 		}
 	if (cg->name[0]) {
-		int r1 = remove_leaf(layout->v2, cg);
+		int r1 = remove_leaf(hierarchy->v2, cg);
 
 		r = r1 < 0 ? r1 : r;
 	}
@@ -361,16 +361,16 @@ int cgroup_destroy(const struct layout *layout, struct cgroup *cg, struct cloche
 	return r;
 }
 
-int cgroup_sweep(const struct layout *layout, unsigned slot, struct cloche_err *err)
+int cgroup_sweep(const struct hierarchy *hierarchy, unsigned slot, struct cloche_err *err)
 {
 	struct cgroup cg = CGROUP_NONE;
 
 	(void)snprintf(cg.name, sizeof(cg.name), "%u", slot);
-	cg.v2 = openat(layout->v2, cg.name, DIR_FLAGS);
+	cg.v2 = openat(hierarchy->v2, cg.name, DIR_FLAGS);
 	if (cg.v2 >= 0)
 		cg.events = openat(cg.v2, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	for (int i = 0; i < CONTROLLER_N; i++)
-		if (layout->ctl[i] >= 0)
-			cg.ctl[i] = openat(layout->ctl[i], cg.name, DIR_FLAGS);
-	return cgroup_destroy(layout, &cg, err);
+		if (hierarchy->ctl[i] >= 0)
+			cg.ctl[i] = openat(hierarchy->ctl[i], cg.name, DIR_FLAGS);
+	return cgroup_destroy(hierarchy, &cg, err);
 }

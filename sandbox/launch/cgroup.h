@@ -2,7 +2,7 @@
 #ifndef CLOCHE_LAUNCH_CGROUP_H
 #define CLOCHE_LAUNCH_CGROUP_H
 
-#include "host/layout.h"
+#include "host/hierarchy.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,8 +45,8 @@ struct cgroup_limits {
 };
 
 /* Makes the leaves and sets all limits but the CPU quota. */
-int cgroup_create(const struct layout *layout, unsigned slot, const struct cgroup_limits *limits,
-		  struct cgroup *ret, struct cloche_err *err);
+int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
+		  const struct cgroup_limits *limits, struct cgroup *ret, struct cloche_err *err);
 
 /* Sets the quota: once, right before the function starts. Writing it again would refill it. */
 int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err);
@@ -72,12 +72,12 @@ uint64_t cgroup_cpu_ns(const struct cgroup *cg);
 
 /* Removes the leaves, killing what is in them, and closes the fds. -EBUSY when the last processes
  * do not end within a second. */
-int cgroup_destroy(const struct layout *layout, struct cgroup *cg, struct cloche_err *err);
+int cgroup_destroy(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err);
 
 /* Closes the fds and leaves the leaves. */
 void cgroup_close(struct cgroup *cg);
 
 /* The same for what a dead owner of the slot left. */
-int cgroup_sweep(const struct layout *layout, unsigned slot, struct cloche_err *err);
+int cgroup_sweep(const struct hierarchy *hierarchy, unsigned slot, struct cloche_err *err);
 
 #endif

@@ -294,7 +294,7 @@ static void run_function(const struct plan *p)
 
 static void leave(struct plan *p)
 {
-	if (cgroup_destroy(p->layout, &p->cgroup, NULL) == 0)
+	if (cgroup_destroy(p->hierarchy, &p->cgroup, NULL) == 0)
 		slot_release(&p->slot, true);
 }
 
@@ -329,7 +329,7 @@ static int renew(struct plan *p, const int fds[INIT_RENEW_FDS], struct cloche_er
 	cgroup_close(&p->cgroup);
 	p->cgroup.v2 = fds[n++];
 	for (int i = 0; i < CONTROLLER_N; i++)
-		if (p->layout->ctl[i] >= 0)
+		if (p->hierarchy->ctl[i] >= 0)
 			p->cgroup.tasks[i] = fds[n++];
 	return rootfs_renew(&p->rootfs, fds + n, &p->at, err);
 }

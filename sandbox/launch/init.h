@@ -2,7 +2,7 @@
 #ifndef CLOCHE_LAUNCH_INIT_H
 #define CLOCHE_LAUNCH_INIT_H
 
-#include "host/layout.h"
+#include "host/hierarchy.h"
 #include "launch/rootfs.h"
 
 #include <stdint.h>

@@ -27,7 +27,7 @@
 
 int launcher_open(struct launcher *ret, struct cloche_err *err)
 {
-	struct launcher l = { .run_fd = -1, .layout = LAYOUT_NONE, .bounds = BOUNDS_NONE };
+	struct launcher l = { .run_fd = -1, .hierarchy = HIERARCHY_NONE, .bounds = BOUNDS_NONE };
 	int r;
 
 	if (geteuid() != 0)
@@ -35,7 +35,7 @@ int launcher_open(struct launcher *ret, struct cloche_err *err)
 	l.run_fd = host_run_dir(err);
 	if (l.run_fd < 0)
 		return l.run_fd;
-	r = layout_open(l.run_fd, &l.layout, err);
+	r = hierarchy_open(l.run_fd, &l.hierarchy, err);
 	if (r == 0)
 		r = bounds_open(&l.bounds, err);
 	if (r < 0) {
@@ -49,7 +49,7 @@ int launcher_open(struct launcher *ret, struct cloche_err *err)
 void launcher_close(struct launcher *launcher)
 {
 	fd_close(&launcher->run_fd);
-	layout_close(&launcher->layout);
+	hierarchy_close(&launcher->hierarchy);
 	bounds_close(&launcher->bounds);
 }
 
@@ -90,7 +90,7 @@ static int make_cgroups(struct launcher *l, struct plan *plan, struct cloche_err
 					      .sockets = plan->spec->net != NET_NONE,
 					      .cpu = &plan->cpu };
 
-	return cgroup_create(&l->layout, plan->slot.n, &limits, &plan->cgroup, err);
+	return cgroup_create(&l->hierarchy, plan->slot.n, &limits, &plan->cgroup, err);
 }
 
 static enum policy_walls walls_for(const struct plan *plan)
@@ -114,7 +114,7 @@ static int make_plan(struct launcher *l, const struct spec *spec, struct context
 
 	spec_host_read(&host);
 	plan->spec = spec;
-	plan->layout = &l->layout;
+	plan->hierarchy = &l->hierarchy;
 	plan->bounds = &l->bounds;
 	plan->slot = ctx->slot;
 	plan->uid = slot_uid(ctx->slot.n);
@@ -242,7 +242,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	memcpy(ctx.plan.streams, options->streams, sizeof(ctx.plan.streams));
 	memcpy(ctx.plan.far, options->far, sizeof(ctx.plan.far));
 	rootfs_init(&ctx.plan.rootfs);
-	r = slot_take(launcher->run_fd, sweep, &launcher->layout, &ctx.slot, err);
+	r = slot_take(launcher->run_fd, sweep, &launcher->hierarchy, &ctx.slot, err);
 	if (r == 0)
 		r = make_plan(launcher, spec, &ctx, err);
 	if (r < 0) {
@@ -283,7 +283,7 @@ static int send_cgroups(const struct context *ctx, struct cloche_err *err)
 
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
-	int r = cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err);
+	int r = cgroup_destroy(&launcher->hierarchy, &ctx->plan.cgroup, err);
 
 	if (r == 0)
 		r = make_cgroups(launcher, &ctx->plan, err);
@@ -386,8 +386,9 @@ static int end_context(struct launcher *launcher, struct context *ctx, struct cl
 	fd_close(&ctx->control);
 	close_received(ctx);
 	kill_init(ctx);
-	return ctx->plan.cgroup.v2 >= 0 ? cgroup_destroy(&launcher->layout, &ctx->plan.cgroup, err)
-					: 0;
+	return ctx->plan.cgroup.v2 >= 0
+		       ? cgroup_destroy(&launcher->hierarchy, &ctx->plan.cgroup, err)
+		       : 0;
 }
 
 static void free_context(struct context *ctx, bool clean)

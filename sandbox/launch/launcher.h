@@ -3,7 +3,7 @@
 #define CLOCHE_LAUNCH_LAUNCHER_H
 
 #include "host/bounds.h"
-#include "host/layout.h"
+#include "host/hierarchy.h"
 #include "host/slot.h"
 #include "launch/init.h"
 #include "launch/plan.h"
@@ -21,7 +21,7 @@ struct spec;
  */
 struct launcher {
 	int run_fd;
-	struct layout layout;
+	struct hierarchy hierarchy;
 	struct bounds bounds;
 };
 

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-struct layout;
+struct hierarchy;
 struct bounds;
 struct spec;
 
@@ -32,13 +32,13 @@ struct plan {
 	struct rooted at; /* pid 1's alone: its root, entered */
 	struct policy policy;
 	cpu_set_t affinity;
-	unsigned long core_limit;    /* RLIMIT_CORE: attributes.h */
-	char **candidates;	     /* paths to exec in turn, NULL-terminated; owned */
-	char **env;		     /* owned, with its strings */
-	char id_map[32];	     /* for uid_map and gid_map */
-	int control;		     /* pid 1's end of the control socket */
-	bool single;		     /* one function process only */
-	const struct layout *layout; /* with slot: for pid 1 when it is the last to leave */
+	unsigned long core_limit;	   /* RLIMIT_CORE: attributes.h */
+	char **candidates;		   /* paths to exec in turn, NULL-terminated; owned */
+	char **env;			   /* owned, with its strings */
+	char id_map[32];		   /* for uid_map and gid_map */
+	int control;			   /* pid 1's end of the control socket */
+	bool single;			   /* one function process only */
+	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */
 	const struct bounds *bounds;
 	struct slot slot;
 	int streams[3]; /* its standard streams; -1: the caller's */

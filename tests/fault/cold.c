@@ -17,7 +17,7 @@
 
 static void forget(void)
 {
-	static const char *const kept[] = { "/run/cloche/layout", "/run/cloche/policies/*",
+	static const char *const kept[] = { "/run/cloche/hierarchies", "/run/cloche/policies/*",
 					    "/run/cloche/ns/root-*" };
 
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {

@@ -81,7 +81,7 @@ static bool is_cache(const char *path)
 {
 	return strstr(path, "/cloche/images") || strstr(path, "/cloche/policies/") ||
 	       strstr(path, "/cloche/code") || strstr(path, "/cloche/ns/root-") ||
-	       strstr(path, "/cloche/ns/idmap-") || strcmp(path, "/run/cloche/layout") == 0;
+	       strstr(path, "/cloche/ns/idmap-") || strcmp(path, "/run/cloche/hierarchies") == 0;
 }
 
 char *leftover_state(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_HOST_LAYOUT_H
-#define CLOCHE_HOST_LAYOUT_H
+#ifndef CLOCHE_HOST_HIERARCHY_H
+#define CLOCHE_HOST_HIERARCHY_H
 
 #include <stdbool.h>
 
@@ -10,7 +10,7 @@ struct cloche_err;
  * Where this host keeps its cgroup controllers, and Cloche's parent cgroup ("cloche", at the root
  * of each hierarchy) there. libcgroup finds and makes it all, once after a boot: that costs 2.5 ms
  * (cgroup_init 0.55, create 1.3, delete 0.5; measured), so the result is kept in
- * /run/cloche/layout and a run only opens directories.
+ * /run/cloche/hierarchies and a run only opens directories.
  */
 enum controller {
 	CONTROLLER_CPU,
@@ -26,18 +26,18 @@ enum controller {
 
 extern const char *const controller_names[CONTROLLER_N];
 
-struct layout {
+struct hierarchy {
 	int v2;		       /* the parent on the cgroup2 tree: identity, kill, events */
 	int ctl[CONTROLLER_N]; /* the parent where the controller is; -1: on v2, or none */
 };
 
-#define LAYOUT_NONE                                     \
+#define HIERARCHY_NONE                                  \
 	{                                               \
 		.v2 = -1, .ctl = { -1, -1, -1, -1, -1 } \
 	}
 
 /* Opens the parents, made when absent, with the device filter attached above all contexts. */
-int layout_open(int run_fd, struct layout *ret, struct cloche_err *err);
-void layout_close(struct layout *layout);
+int hierarchy_open(int run_fd, struct hierarchy *ret, struct cloche_err *err);
+void hierarchy_close(struct hierarchy *hierarchy);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds the hierarchies through libcgroup, makes the parents, remembers where they are. */
-#include "host/layout.h"
+#include "host/hierarchy.h"
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -27,31 +27,31 @@ struct paths {
 	char ctl[CONTROLLER_N][PATH_LEN]; /* "-": on v2, or none */
 };
 
-void layout_close(struct layout *layout)
+void hierarchy_close(struct hierarchy *hierarchy)
 {
-	fd_close(&layout->v2);
+	fd_close(&hierarchy->v2);
 	for (int i = 0; i < CONTROLLER_N; i++)
-		fd_close(&layout->ctl[i]);
+		fd_close(&hierarchy->ctl[i]);
 }
 
-static int open_paths(const struct paths *p, struct layout *ret)
+static int open_paths(const struct paths *p, struct hierarchy *ret)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	struct layout l = LAYOUT_NONE;
+	struct hierarchy h = HIERARCHY_NONE;
 
-	l.v2 = open(p->v2, flags);
-	for (int i = 0; l.v2 >= 0 && i < CONTROLLER_N; i++) {
+	h.v2 = open(p->v2, flags);
+	for (int i = 0; h.v2 >= 0 && i < CONTROLLER_N; i++) {
 		if (strcmp(p->ctl[i], "-") == 0)
 			continue;
-		l.ctl[i] = open(p->ctl[i], flags);
-		if (l.ctl[i] < 0)
-			fd_close(&l.v2);
+		h.ctl[i] = open(p->ctl[i], flags);
+		if (h.ctl[i] < 0)
+			fd_close(&h.v2);
 	}
-	if (l.v2 < 0) {
-		layout_close(&l);
+	if (h.v2 < 0) {
+		hierarchy_close(&h);
 		return -ENOENT;
 	}
-	*ret = l;
+	*ret = h;
 	return 0;
 }
 
@@ -178,18 +178,18 @@ static int save(int run_fd, const struct paths *p, struct cloche_err *err)
 	for (int i = 0; i < CONTROLLER_N; i++)
 		len += snprintf(text + len, sizeof(text) - (size_t)len, "%s\n", p->ctl[i]);
 
-	fd = openat(run_fd, "layout.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = openat(run_fd, "hierarchies.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, text, (size_t)len) != len ||
-	    renameat(run_fd, "layout.new", run_fd, "layout") < 0)
-		return cloche_err_sys(err, errno, "write '%s/layout'", HOST_RUN_DIR);
+	    renameat(run_fd, "hierarchies.new", run_fd, "hierarchies") < 0)
+		return cloche_err_sys(err, errno, "write '%s/hierarchies'", HOST_RUN_DIR);
 	return 0;
 }
 
-static int load(int run_fd, struct layout *ret)
+static int load(int run_fd, struct hierarchy *ret)
 {
 	char text[(PATH_LEN + 1) * (CONTROLLER_N + 1)];
 	struct paths p;
-	int r = file_read_text(run_fd, "layout", text, sizeof(text), NULL);
+	int r = file_read_text(run_fd, "hierarchies", text, sizeof(text), NULL);
 
 	if (r < 0)
 		return r;
@@ -203,7 +203,7 @@ static void say_nothing(void *userdata, int level, const char *fmt, va_list ap)
 {
 }
 
-static int discover(int run_fd, struct layout *ret, struct cloche_err *err)
+static int discover(int run_fd, struct hierarchy *ret, struct cloche_err *err)
 {
 	char mount[PATH_LEN - 16];
 	struct paths p;
@@ -236,13 +236,13 @@ static int discover(int run_fd, struct layout *ret, struct cloche_err *err)
 }
 
 /* Ours, and of this version: the cgroup outlives an update of this program. */
-static bool filter_attached(const struct layout *l)
+static bool filter_attached(const struct hierarchy *h)
 {
 	struct bpf_prog_info info = { 0 };
 	__u32 ids[8], n = 8, size = sizeof(info);
 	cleanup_fd int fd = -1;
 
-	if (bpf_prog_query(l->v2, BPF_CGROUP_DEVICE, 0, NULL, ids, &n) < 0 || n == 0)
+	if (bpf_prog_query(h->v2, BPF_CGROUP_DEVICE, 0, NULL, ids, &n) < 0 || n == 0)
 		return false;
 	fd = bpf_prog_get_fd_by_id(ids[0]);
 	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
@@ -255,7 +255,7 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 }
 
 /* Attached to the cgroup itself, so it stays until the parent is removed. */
-static int attach_filter(const struct layout *l, struct cloche_err *err)
+static int attach_filter(const struct hierarchy *h, struct cloche_err *err)
 {
 	libbpf_print_fn_t old = libbpf_set_print(quiet);
 	struct device_bpf *skel = device_bpf__open_and_load();
@@ -265,7 +265,7 @@ static int attach_filter(const struct layout *l, struct cloche_err *err)
 		r = cloche_err_sys(err, errno,
 				   "load the device filter; bpf(2) must be possible for "
 				   "root");
-	else if (bpf_prog_attach(bpf_program__fd(skel->progs.device_allow_2), l->v2,
+	else if (bpf_prog_attach(bpf_program__fd(skel->progs.device_allow_2), h->v2,
 				 BPF_CGROUP_DEVICE, 0) < 0)
 		r = cloche_err_sys(err, errno, "attach the device filter to the cgroup");
 	device_bpf__destroy(skel);
@@ -273,14 +273,14 @@ static int attach_filter(const struct layout *l, struct cloche_err *err)
 	return r;
 }
 
-int layout_open(int run_fd, struct layout *ret, struct cloche_err *err)
+int hierarchy_open(int run_fd, struct hierarchy *ret, struct cloche_err *err)
 {
 	cleanup_fd int lock = -1;
 	int r;
 
 	if (load(run_fd, ret) == 0 && filter_attached(ret))
 		return 0;
-	layout_close(ret);
+	hierarchy_close(ret);
 	lock = host_lock(run_fd, "setup.lock", err);
 	if (lock < 0)
 		return lock;
@@ -297,6 +297,6 @@ int layout_open(int run_fd, struct layout *ret, struct cloche_err *err)
 				   "the device filter is not at the cgroup where it was "
 				   "attached");
 	if (r < 0)
-		layout_close(ret);
+		hierarchy_close(ret);
 	return r;
 }
