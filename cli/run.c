@@ -302,23 +302,23 @@ static int create(struct run *run, struct cloche_err *err)
  */
 static void keep_or_replace(struct run *run, const struct invocation *inv)
 {
-	struct init_msg m = { .dirt = DIRT_UNKNOWN };
+	struct warden_msg m = { .residue = RESIDUE_UNKNOWN };
 	struct cloche_err err;
 
 	if (inv->left_processes)
-		m.dirt = DIRT_PROCESS;
+		m.residue = RESIDUE_PROCESS;
 	else if (inv->killed)
-		m.dirt = DIRT_KILLED;
-	else if (context_send(&run->ctx, INIT_PROVE, &err) < 0 ||
-		 context_recv(&run->ctx, &m, &err) < 0 || m.type != INIT_PROVED)
-		m.dirt = DIRT_UNKNOWN;
-	if (m.dirt == DIRT_NONE && cgroup_populated(&run->ctx.plan.cgroup) != 0)
-		m.dirt = DIRT_PROCESS;
-	if (m.dirt == DIRT_NONE && renew(run, &err) < 0)
-		m.dirt = DIRT_UNKNOWN;
-	if (m.dirt == DIRT_NONE)
+		m.residue = RESIDUE_KILLED;
+	else if (context_send(&run->ctx, WARDEN_PROVE, &err) < 0 ||
+		 context_recv(&run->ctx, &m, &err) < 0 || m.type != WARDEN_PROVED)
+		m.residue = RESIDUE_UNKNOWN;
+	if (m.residue == RESIDUE_NONE && cgroup_populated(&run->ctx.plan.cgroup) != 0)
+		m.residue = RESIDUE_PROCESS;
+	if (m.residue == RESIDUE_NONE && renew(run, &err) < 0)
+		m.residue = RESIDUE_UNKNOWN;
+	if (m.residue == RESIDUE_NONE)
 		return;
-	run->replaced = init_dirt_text((enum init_dirt)m.dirt);
+	run->replaced = residue_text((enum residue)m.residue);
 	destroy(run);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The probes of what a launch can do without, each saying so in the report: see enum lack and
- * init.c's proof.
+ * warden.c's proof.
  */
 #include "host/probe_use.h"
 

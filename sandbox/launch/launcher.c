@@ -192,7 +192,7 @@ static pid_t try_with_time(struct clone_args *args, struct shared *shared)
 }
 
 /* Pid 1 of every namespace but the mount namespace, which it enters by the template. */
-static int start_init(struct context *ctx, struct cloche_err *err)
+static int start_warden(struct context *ctx, struct cloche_err *err)
 {
 	int pair[2], pidfd = -1;
 	struct clone_args args = {
@@ -211,7 +211,7 @@ static int start_init(struct context *ctx, struct cloche_err *err)
 	pid = try_with_time(&args, ctx->plan.shared);
 	if (pid == 0) {
 		(void)close(pair[0]);
-		init_main(&ctx->plan);
+		warden_main(&ctx->plan);
 	}
 	if (pid < 0)
 		(void)name_namespace(errno, err);
@@ -253,12 +253,12 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	return 0;
 }
 
-/* What renew() of init.c takes. */
+/* What renew() of warden.c takes. */
 static int send_cgroups(const struct context *ctx, struct cloche_err *err)
 {
 	const struct plan *p = &ctx->plan;
-	struct init_msg m = { .type = INIT_RENEW };
-	int fds[INIT_RENEW_FDS];
+	struct warden_msg m = { .type = WARDEN_RENEW };
+	int fds[WARDEN_RENEW_FDS];
 	size_t n = 0;
 	union {
 		struct cmsghdr head;
@@ -298,7 +298,7 @@ int context_go(struct context *ctx, struct cloche_err *err)
 
 	if (r < 0)
 		return r;
-	return ctx->pid1 < 0 ? start_init(ctx, err) : context_send(ctx, INIT_GO, err);
+	return ctx->pid1 < 0 ? start_warden(ctx, err) : context_send(ctx, WARDEN_GO, err);
 }
 
 struct bounds_refused context_refused(const struct context *ctx)
@@ -306,9 +306,9 @@ struct bounds_refused context_refused(const struct context *ctx)
 	return bounds_refused(ctx->plan.bounds, ctx->slot.n);
 }
 
-int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err)
+int context_send(const struct context *ctx, enum warden_message type, struct cloche_err *err)
 {
-	struct init_msg m = { .type = type };
+	struct warden_msg m = { .type = type };
 
 	if (send(ctx->control, &m, sizeof(m), MSG_NOSIGNAL) != sizeof(m))
 		return cloche_err_sys(err, errno, "speak to pid 1 of the context");
@@ -321,9 +321,9 @@ static void close_received(struct context *ctx)
 	fd_close(&ctx->code);
 }
 
-int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *err)
+int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err *err)
 {
-	char control[CMSG_SPACE(INIT_FDS * sizeof(int))] __attribute__((aligned(8)));
+	char control[CMSG_SPACE(WARDEN_FDS * sizeof(int))] __attribute__((aligned(8)));
 	struct iovec iov = { .iov_base = ret, .iov_len = sizeof(*ret) };
 	struct msghdr h = { .msg_iov = &iov,
 			    .msg_iovlen = 1,
@@ -338,13 +338,13 @@ int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *e
 	while (n < 0 && errno == EINTR);
 	c = n == sizeof(*ret) ? CMSG_FIRSTHDR(&h) : NULL;
 	if (c && c->cmsg_type == SCM_RIGHTS) {
-		int fds[INIT_FDS] = { -1, -1 }, *next = fds;
+		int fds[WARDEN_FDS] = { -1, -1 }, *next = fds;
 
 		close_received(ctx);
 		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
-		if (ret->fds & INIT_FD_LISTENER)
+		if (ret->fds & WARDEN_FD_LISTENER)
 			ctx->listener = *next++;
-		if (ret->fds & INIT_FD_CODE)
+		if (ret->fds & WARDEN_FD_CODE)
 			ctx->code = *next;
 	}
 	if (n == sizeof(*ret))
@@ -361,7 +361,7 @@ int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *e
 
 /* By its pidfd, or by its number where the kernel does not take that (a filter around us): it is a
  * child of ours that nobody has reaped, so the number cannot be another's. */
-static void kill_init(const struct context *ctx)
+static void kill_warden(const struct context *ctx)
 {
 	if (ctx->pid1 < 0)
 		return;
@@ -374,7 +374,7 @@ void context_kill(const struct context *ctx)
 	if (ctx->plan.shared)
 		__atomic_store_n(&ctx->plan.shared->ending, true, __ATOMIC_RELAXED);
 	if (cgroup_kill(&ctx->plan.cgroup) < 0)
-		kill_init(ctx);
+		kill_warden(ctx);
 }
 
 static int end_context(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
@@ -385,7 +385,7 @@ static int end_context(struct launcher *launcher, struct context *ctx, struct cl
 	 * signal is for one that hangs in its set-up. */
 	fd_close(&ctx->control);
 	close_received(ctx);
-	kill_init(ctx);
+	kill_warden(ctx);
 	return ctx->plan.cgroup.v2 >= 0
 		       ? cgroup_destroy(&launcher->hierarchy, &ctx->plan.cgroup, err)
 		       : 0;
@@ -415,9 +415,9 @@ int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_
 {
 	int r;
 
-	/* Empty, and pid 1 outlives us (init.c): it takes the cgroups away and frees the slot. */
+	/* Empty, and pid 1 outlives us (warden.c): it takes the cgroups away and frees the slot. */
 	if (ctx->pid1 >= 0 && ctx->plan.single && cgroup_populated(&ctx->plan.cgroup) == 0 &&
-	    context_send(ctx, INIT_LEAVE, NULL) == 0) {
+	    context_send(ctx, WARDEN_LEAVE, NULL) == 0) {
 		cgroup_close(&ctx->plan.cgroup);
 		fd_close(&ctx->control);
 		close_received(ctx);

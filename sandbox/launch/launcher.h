@@ -5,7 +5,7 @@
 #include "host/bounds.h"
 #include "host/hierarchy.h"
 #include "host/slot.h"
-#include "launch/init.h"
+#include "launch/warden.h"
 #include "launch/plan.h"
 
 #include <stdint.h>
@@ -63,11 +63,11 @@ int context_go(struct context *ctx, struct cloche_err *err);
 /* How many of its processes were killed, since it was last started, for holding too much. */
 struct bounds_refused context_refused(const struct context *ctx);
 
-int context_send(const struct context *ctx, enum init_type type, struct cloche_err *err);
+int context_send(const struct context *ctx, enum warden_message type, struct cloche_err *err);
 
-/* The next message of pid 1; ctx->listener and ctx->code are set by INIT_STARTED. -EPIPE when it is
- * gone, with the error that it left, if any. */
-int context_recv(struct context *ctx, struct init_msg *ret, struct cloche_err *err);
+/* The next message of pid 1; ctx->listener and ctx->code are set by WARDEN_STARTED. -EPIPE when it
+ * is gone, with the error that it left, if any. */
+int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err *err);
 
 /*
  * Ends every process of the function, by cgroup.kill. A kernel without it (before 5.14) ends them

@@ -29,24 +29,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-const char *init_dirt_text(enum init_dirt dirt)
+const char *residue_text(enum residue residue)
 {
 	static const char *const text[] = {
-		[DIRT_NONE] = "nothing",
-		[DIRT_PROCESS] = "a process was left",
-		[DIRT_TMP] = "files were left in /tmp",
-		[DIRT_SHM] = "files were left in /dev/shm",
-		[DIRT_SYSV] = "a System V IPC object was left",
-		[DIRT_MQUEUE] = "a POSIX message queue was left",
-		[DIRT_KEYRING] = "a key was left in the session keyring",
-		[DIRT_NETWORK] = "a TCP connection was left",
-		[DIRT_SOCKET] = "a Unix socket was left",
-		[DIRT_PIDS] = "its process numbers cannot begin anew",
-		[DIRT_KILLED] = "its processes were killed",
-		[DIRT_UNKNOWN] = "it could not be proved clean",
+		[RESIDUE_NONE] = "nothing",
+		[RESIDUE_PROCESS] = "a process was left",
+		[RESIDUE_TMP] = "files were left in /tmp",
+		[RESIDUE_SHM] = "files were left in /dev/shm",
+		[RESIDUE_SYSV] = "a System V IPC object was left",
+		[RESIDUE_MQUEUE] = "a POSIX message queue was left",
+		[RESIDUE_KEYRING] = "a key was left in the session keyring",
+		[RESIDUE_NETWORK] = "a TCP connection was left",
+		[RESIDUE_SOCKET] = "a Unix socket was left",
+		[RESIDUE_PIDS] = "its process numbers cannot begin anew",
+		[RESIDUE_KILLED] = "its processes were killed",
+		[RESIDUE_UNKNOWN] = "it could not be proved clean",
 	};
 
-	return dirt <= DIRT_UNKNOWN ? text[dirt] : text[DIRT_UNKNOWN];
+	return residue <= RESIDUE_UNKNOWN ? text[residue] : text[RESIDUE_UNKNOWN];
 }
 
 /* The way to a bind's mount point begins with it. Such an entry of /tmp is ours and stays ours: in
@@ -169,64 +169,64 @@ int proof_fresh_keyring(struct cloche_err *err)
 
 /* What is there and should not be. Connections outlive their processes, too: TIME_WAIT keeps a port
  * for a minute, and an address that the next one can read. */
-static enum init_dirt look(const struct plan *p)
+static enum residue look(const struct plan *p)
 {
 	static const char *const connections[] = { "net/tcp", "net/tcp6" };
 	bool ok = true, all = true;
 	int n;
 
 	if (!dir_empty(p->at.tmp, "/tmp", &p->rootfs, &ok))
-		return DIRT_TMP;
+		return RESIDUE_TMP;
 	all &= ok;
 	if (!dir_empty(p->at.shm, "/dev/shm", &p->rootfs, &ok))
-		return DIRT_SHM;
+		return RESIDUE_SHM;
 	all &= ok;
 	if (!sysv_empty(&ok) && ok)
-		return DIRT_SYSV;
+		return RESIDUE_SYSV;
 	all &= ok;
 	if (!mqueue_empty(&ok) && ok)
-		return DIRT_MQUEUE;
+		return RESIDUE_MQUEUE;
 	all &= ok;
 	if (!keyring_empty(&ok) && ok)
-		return DIRT_KEYRING;
+		return RESIDUE_KEYRING;
 	all &= ok;
 	n = unix_sockets(p->at.proc);
 	if (n > 0)
-		return DIRT_SOCKET;
+		return RESIDUE_SOCKET;
 	all &= n == 0;
 	for (size_t i = 0; p->spec->net != NET_NONE && i < 2; i++) {
 		n = lines_of(p->at.proc, connections[i]);
 		if (n > 0)
-			return DIRT_NETWORK;
+			return RESIDUE_NETWORK;
 		all &= n == 0;
 	}
-	return all ? DIRT_NONE : DIRT_UNKNOWN;
+	return all ? RESIDUE_NONE : RESIDUE_UNKNOWN;
 }
 
 /* The function's own number is the one behind pid 1's. (/proc/sys/kernel/ns_last_pid: a kernel with
  * CONFIG_CHECKPOINT_RESTORE.) Of the network, what a loopback has counted cannot be set back. */
-static enum init_dirt begin_anew(struct plan *p)
+static enum residue begin_anew(struct plan *p)
 {
 	if (file_write_text(p->at.proc, "sys/kernel/ns_last_pid", "1", NULL) < 0)
-		return DIRT_PIDS;
+		return RESIDUE_PIDS;
 	if (unshare(CLONE_NEWIPC) < 0 || proof_fresh_keyring(NULL) < 0 ||
 	    rootfs_retire(&p->rootfs, &p->at) < 0)
-		return DIRT_UNKNOWN;
+		return RESIDUE_UNKNOWN;
 	if (p->spec->net == NET_NONE)
-		return DIRT_NONE;
+		return RESIDUE_NONE;
 	return unshare(CLONE_NEWNET) < 0 || network_loopback(p->at.proc, p->uid, NULL) < 0
-		       ? DIRT_UNKNOWN
-		       : DIRT_NONE;
+		       ? RESIDUE_UNKNOWN
+		       : RESIDUE_NONE;
 }
 
-enum init_dirt proof_make(struct plan *plan)
+enum residue proof_make(struct plan *plan)
 {
-	enum init_dirt dirt;
+	enum residue residue;
 
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 	if (waitpid(-1, NULL, WNOHANG) == 0)
-		return DIRT_PROCESS;
-	dirt = look(plan);
-	return dirt == DIRT_NONE ? begin_anew(plan) : dirt;
+		return RESIDUE_PROCESS;
+	residue = look(plan);
+	return residue == RESIDUE_NONE ? begin_anew(plan) : residue;
 }

@@ -6,31 +6,31 @@ struct cloche_err;
 struct plan;
 
 /* The first thing that kept a context from being clean. */
-enum init_dirt {
-	DIRT_NONE,
-	DIRT_PROCESS,
-	DIRT_TMP,
-	DIRT_SHM,
-	DIRT_SYSV,
-	DIRT_MQUEUE,
-	DIRT_KEYRING,
-	DIRT_NETWORK,
-	DIRT_SOCKET,
-	DIRT_PIDS,
-	DIRT_KILLED,  /* the launcher killed what ran: pid 1 is not asked */
-	DIRT_UNKNOWN, /* the proof itself failed: counts as dirty */
+enum residue {
+	RESIDUE_NONE,
+	RESIDUE_PROCESS,
+	RESIDUE_TMP,
+	RESIDUE_SHM,
+	RESIDUE_SYSV,
+	RESIDUE_MQUEUE,
+	RESIDUE_KEYRING,
+	RESIDUE_NETWORK,
+	RESIDUE_SOCKET,
+	RESIDUE_PIDS,
+	RESIDUE_KILLED,	 /* the launcher killed what ran: pid 1 is not asked */
+	RESIDUE_UNKNOWN, /* the proof itself failed: counts as dirty */
 };
 
-const char *init_dirt_text(enum init_dirt dirt);
+const char *residue_text(enum residue residue);
 
 /*
  * In pid 1, when a function process has ended: nothing is left of it that the next one could find.
  * What would go on counting where it stopped begins anew: process numbers, the namespaces of IPC
  * objects and (with a loopback) of the network, the session keyring. What it had mounted is taken
- * away; new mounts and cgroups come with INIT_RENEW. When this is not DIRT_NONE, the context is of
- * no more use.
+ * away; new mounts and cgroups come with WARDEN_RENEW. When this is not RESIDUE_NONE, the context
+ * is of no more use.
  */
-enum init_dirt proof_make(struct plan *plan);
+enum residue proof_make(struct plan *plan);
 
 /* An empty session keyring for all that is forked here. A kernel without keyrings has nothing to
  * keep out. */

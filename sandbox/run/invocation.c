@@ -58,7 +58,7 @@ struct watch {
 	bool first, traced, ended, killed, prompt;
 	cpu_set_t cpus;	    /* where prompt: ours, as usual */
 	enum verdict cause; /* why it was killed */
-	struct init_msg end;
+	struct warden_msg end;
 	struct cgroup_usage *base; /* what the cgroup had counted before */
 };
 
@@ -147,7 +147,7 @@ static void be_as_usual(struct watch *w)
 	w->prompt = false;
 }
 
-static void on_started(struct watch *w, const struct init_msg *m)
+static void on_started(struct watch *w, const struct warden_msg *m)
 {
 	/* Not before: what the launch used is not the function's, and a small quota would stretch
 	 * it to seconds. */
@@ -173,7 +173,7 @@ static void on_started(struct watch *w, const struct init_msg *m)
 
 static void on_message(struct watch *w)
 {
-	struct init_msg m;
+	struct warden_msg m;
 
 	if (context_recv(w->ctx, &m, &w->inv->err) < 0) {
 		give_up(w, 0, NULL);
@@ -181,14 +181,14 @@ static void on_message(struct watch *w)
 		return;
 	}
 	switch (m.type) {
-	case INIT_STARTED:
+	case WARDEN_STARTED:
 		on_started(w, &m);
 		break;
-	case INIT_FAILED:
+	case WARDEN_FAILED:
 		w->inv->err = w->ctx->plan.shared->err;
 		w->ended = true;
 		break;
-	case INIT_ENDED:
+	case WARDEN_ENDED:
 		w->end = m;
 		w->ended = true;
 		break;
@@ -416,7 +416,7 @@ static void settle(struct watch *w, bool peak_reset)
 	usage_since(&inv->usage, w->base, w->launch_cpu_ns);
 	flush_output(w);
 	/* Where it was ended together with pid 1, nobody was left to tell how. */
-	inv->told = w->end.type == INIT_ENDED;
+	inv->told = w->end.type == WARDEN_ENDED;
 	inv->status = inv->told ? w->end.status : SIGKILL;
 	inv->rusage = w->end.usage;
 	inv->rusage_ns = less(rusage_ns(&inv->rusage), w->launch_cpu_ns);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pid 1 of a context: completes the namespaces, forks function processes, reaps, reports and proves
- * the context clean. It stays root of the host's user namespace with a handful of capabilities and
- * never leaves that: the function, in its own user namespace under another uid, can neither trace
- * nor signal nor see it. It reads nothing that a function wrote.
+ * The warden, pid 1 of a context: completes the namespaces, forks function processes, reaps,
+ * reports and proves the context clean. It stays root of the host's user namespace with a handful
+ * of capabilities and never leaves that: the function, in its own user namespace under another uid,
+ * can neither trace nor signal nor see it. It reads nothing that a function wrote.
  */
-#include "launch/init.h"
+#include "launch/warden.h"
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -33,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static void say(const struct plan *p, const struct init_msg *m)
+static void say(const struct plan *p, const struct warden_msg *m)
 {
 	if (send(p->control, m, sizeof(*m), MSG_NOSIGNAL) != sizeof(*m))
 		_exit(EXIT_FAILURE); /* the launcher is gone; with pid 1 goes the context */
@@ -99,9 +99,9 @@ static void code_forget(struct code *c)
 }
 
 /* With what pid 1 has of the function process: m->fds says which descriptors, in this order. */
-static void say_started(const struct plan *p, const struct code *code, struct init_msg *m)
+static void say_started(const struct plan *p, const struct code *code, struct warden_msg *m)
 {
-	int fds[INIT_FDS];
+	int fds[WARDEN_FDS];
 	unsigned n = 0;
 	union {
 		struct cmsghdr head;
@@ -111,11 +111,11 @@ static void say_started(const struct plan *p, const struct code *code, struct in
 	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
 
 	if (p->shared->listener >= 0) {
-		m->fds |= INIT_FD_LISTENER;
+		m->fds |= WARDEN_FD_LISTENER;
 		fds[n++] = p->shared->listener;
 	}
 	if (code_is_executed(p, code)) {
-		m->fds |= INIT_FD_CODE;
+		m->fds |= WARDEN_FD_CODE;
 		fds[n++] = code->fd;
 	}
 	if (n == 0) {
@@ -234,7 +234,7 @@ static void rusage_add(struct rusage *to, const struct rusage *by)
  * Orphans of the function come to pid 1; all are reaped, the function's own end is what counts. Not
  * while all are being killed: to wake for each of a crowd takes the CPU that they need for dying.
  */
-static int reap_function(const struct plan *p, pid_t pid, struct init_msg *m)
+static int reap_function(const struct plan *p, pid_t pid, struct warden_msg *m)
 {
 	for (;;) {
 		bool all = !__atomic_load_n(&p->shared->ending, __ATOMIC_RELAXED);
@@ -252,7 +252,7 @@ static int reap_function(const struct plan *p, pid_t pid, struct init_msg *m)
 
 static void run_function(const struct plan *p)
 {
-	struct init_msg m = { .type = INIT_STARTED };
+	struct warden_msg m = { .type = WARDEN_STARTED };
 	struct code code = { .fd = -1 };
 	pid_t pid;
 
@@ -283,7 +283,7 @@ static void run_function(const struct plan *p)
 	prompt_end();
 	if (pid > 0 && reap_function(p, pid, &m) < 0)
 		_exit(EXIT_FAILURE);
-	m.type = p->shared->err.code ? INIT_FAILED : INIT_ENDED;
+	m.type = p->shared->err.code ? WARDEN_FAILED : WARDEN_ENDED;
 	m.at_ns = clock_now_ns();
 	/* From here on the launcher may leave before us: see leave(). Its death is still seen, at
 	 * the end of the socket. */
@@ -300,10 +300,10 @@ static void leave(struct plan *p)
 
 /* ---- the next one ---- */
 
-/* What the launcher wants, with the descriptors that come with INIT_RENEW; the others are -1. */
-static bool hear(const struct plan *p, struct init_msg *m, int fds[INIT_RENEW_FDS])
+/* What the launcher wants, with the descriptors that come with WARDEN_RENEW; the others are -1. */
+static bool hear(const struct plan *p, struct warden_msg *m, int fds[WARDEN_RENEW_FDS])
 {
-	char control[CMSG_SPACE(INIT_RENEW_FDS * sizeof(int))] __attribute__((aligned(8)));
+	char control[CMSG_SPACE(WARDEN_RENEW_FDS * sizeof(int))] __attribute__((aligned(8)));
 	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
 	struct msghdr h = { .msg_iov = &iov,
 			    .msg_iovlen = 1,
@@ -311,7 +311,7 @@ static bool hear(const struct plan *p, struct init_msg *m, int fds[INIT_RENEW_FD
 			    .msg_controllen = sizeof(control) };
 	struct cmsghdr *c;
 
-	for (int i = 0; i < INIT_RENEW_FDS; i++)
+	for (int i = 0; i < WARDEN_RENEW_FDS; i++)
 		fds[i] = -1;
 	if (recvmsg(p->control, &h, MSG_CMSG_CLOEXEC) != sizeof(*m))
 		return false;
@@ -322,7 +322,7 @@ static bool hear(const struct plan *p, struct init_msg *m, int fds[INIT_RENEW_FD
 }
 
 /* The cgroups that the function is born in and shown, as context_renew() has sent them. */
-static int renew(struct plan *p, const int fds[INIT_RENEW_FDS], struct cloche_err *err)
+static int renew(struct plan *p, const int fds[WARDEN_RENEW_FDS], struct cloche_err *err)
 {
 	int n = 0;
 
@@ -336,7 +336,7 @@ static int renew(struct plan *p, const int fds[INIT_RENEW_FDS], struct cloche_er
 
 static void run_again(struct plan *p, const struct cloche_err *why_not)
 {
-	const struct init_msg m = { .type = INIT_FAILED };
+	const struct warden_msg m = { .type = WARDEN_FAILED };
 
 	if (why_not->code == 0) {
 		run_function(p);
@@ -347,11 +347,11 @@ static void run_again(struct plan *p, const struct cloche_err *why_not)
 	say(p, &m);
 }
 
-_Noreturn void init_main(struct plan *plan)
+_Noreturn void warden_main(struct plan *plan)
 {
-	struct init_msg m = { 0 };
+	struct warden_msg m = { 0 };
 	struct cloche_err err = { 0 };
-	int fds[INIT_RENEW_FDS];
+	int fds[WARDEN_RENEW_FDS];
 
 	/* The launcher's death is the context's. It may have died before this line: then the
 	 * control socket is at its end, and the first send or recv below ends us. */
@@ -366,18 +366,19 @@ _Noreturn void init_main(struct plan *plan)
 			_exit(EXIT_FAILURE);
 		}
 	run_function(plan);
-	while (hear(plan, &m, fds) && m.type != INIT_LEAVE) {
-		if (m.type == INIT_RENEW) {
+	while (hear(plan, &m, fds) && m.type != WARDEN_LEAVE) {
+		if (m.type == WARDEN_RENEW) {
 			err.code = 0;
 			(void)renew(plan, fds, &err);
-		} else if (m.type == INIT_GO) {
+		} else if (m.type == WARDEN_GO) {
 			run_again(plan, &err);
-		} else if (m.type == INIT_PROVE) {
-			m = (struct init_msg){ .type = INIT_PROVED, .dirt = proof_make(plan) };
+		} else if (m.type == WARDEN_PROVE) {
+			m = (struct warden_msg){ .type = WARDEN_PROVED,
+						 .residue = proof_make(plan) };
 			say(plan, &m);
 		}
 	}
-	if (m.type == INIT_LEAVE)
+	if (m.type == WARDEN_LEAVE)
 		leave(plan);
 	_exit(EXIT_SUCCESS);
 }
