@@ -3,11 +3,11 @@
  * The meter: who was on which CPU when, for the processes of armed cgroups and nobody else.
  *
  * Theory of operation. User space arms a slot for a cgroup2 id before the first process is born
- * there (CLONE_INTO_CGROUP). From then on every thread of that cgroup gets a record at its birth
- * and loses it at its last switch; the scheduler's events move the record between asleep, queued
- * and running, and the slot counts how many threads are in each. Whenever one of these counts is
- * about to change, the time since the last change is booked by what they said until then
- * (slot_settle). So the sums are integrals over one and the same clock and add up exactly.
+ * there (CLONE_INTO_CGROUP). From then on every thread of that cgroup gets a struct thread at its
+ * birth and loses it at its last switch; the scheduler's events move it between asleep, queued and
+ * running, and the slot counts how many threads are in each. Whenever one of these counts is about
+ * to change, the time since the last change is booked by what they said until then (slot_settle).
+ * So the sums are integrals over one and the same clock and add up exactly.
  *
  * Clocks and order. Events of one thread are ordered by the scheduler's own locks. Events of
  * different threads meet at the slot's lock; each brings the time that it read before, and one
@@ -17,7 +17,7 @@
  * date is off by no more than the wait for the lock.
  *
  * The rest of the host pays one look into a small table (near_task) per event. It counts the
- * records that fall on an entry; zero, nearly always, means that nobody asked.
+ * threads that fall on an entry; zero, nearly always, means that nobody asked.
  *
  * Only tp_btf and cgroup_skb: fentry, LSM and kprobes are refused on some hosts. No loop anywhere.
  */
@@ -56,7 +56,7 @@ static __always_inline void throttle_watch(__u32 slot, struct meter_slot *s, str
 	bpf_map_update_elem(&timers, &slack, &slot, BPF_ANY);
 }
 
-static __always_inline void switch_out(struct task_struct *t, struct record *r, bool preempt,
+static __always_inline void switch_out(struct task_struct *t, struct thread *r, bool preempt,
 				       __u64 at)
 {
 	__u32 slot = r->slot;
@@ -123,7 +123,7 @@ static __always_inline void switch_out(struct task_struct *t, struct record *r, 
 		task_forget(t);
 }
 
-static __always_inline void switch_in(struct task_struct *t, struct record *r, __u64 at)
+static __always_inline void switch_in(struct task_struct *t, struct thread *r, __u64 at)
 {
 	__u32 slot = r->slot;
 	struct meter_slot *s = bpf_map_lookup_elem(&slots, &slot);
@@ -158,19 +158,19 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(meter_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	bool near_prev = task_is_near(prev), near_next = task_is_near(next);
-	struct record *r;
+	struct thread *r;
 	__u64 at;
 
 	if (!near_prev && !near_next)
 		return 0;
 	at = bpf_ktime_get_ns();
 	if (near_prev) {
-		r = task_record(prev);
+		r = task_thread(prev);
 		if (r)
 			switch_out(prev, r, preempt, at);
 	}
 	if (near_next) {
-		r = task_record(next);
+		r = task_thread(next);
 		if (r)
 			switch_in(next, r, at);
 	}
@@ -179,7 +179,7 @@ int BPF_PROG(meter_switch, bool preempt, struct task_struct *prev, struct task_s
 
 static __always_inline int wakeup(struct task_struct *t)
 {
-	struct record *r = task_record(t);
+	struct thread *r = task_thread(t);
 	struct meter_slot *s;
 	struct meter_ctl *c;
 	bool throttled;
@@ -295,7 +295,7 @@ int BPF_PROG(meter_fork, struct task_struct *parent, struct task_struct *child)
 {
 	__u64 id = task_cgroup_id(child), at;
 	struct meter_target *target = bpf_map_lookup_elem(&by_cgroup, &id);
-	struct record r = { .state = ASLEEP, .entered = NEWBORN };
+	struct thread r = { .state = ASLEEP, .entered = NEWBORN };
 	struct meter_slot *s;
 	struct meter_ctl *c;
 	__u32 slot;
@@ -340,7 +340,7 @@ int BPF_PROG(meter_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(meter_exec, struct task_struct *t, pid_t old_pid, struct linux_binprm *bprm)
 {
-	struct record *r = task_record(t);
+	struct thread *r = task_thread(t);
 	__u64 at, minor, major, rd, wr, notif, asked;
 	struct meter_slot *s;
 	struct meter_ctl *c;
@@ -392,7 +392,7 @@ int BPF_PROG(meter_exec, struct task_struct *t, pid_t old_pid, struct linux_binp
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(meter_exit, struct task_struct *t)
 {
-	struct record *r = task_record(t);
+	struct thread *r = task_thread(t);
 	bool live, oom, last;
 	struct meter_slot *s;
 	struct meter_ctl *c;
@@ -490,7 +490,7 @@ SEC("tp_btf/signal_generate")
 int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_struct *t, int group,
 	     int result)
 {
-	struct record *r;
+	struct thread *r;
 	struct meter_slot *s;
 	struct meter_ctl *c;
 	__u64 asked;
@@ -499,7 +499,7 @@ int BPF_PROG(meter_signal, int sig, struct kernel_siginfo *info, struct task_str
 
 	if (result || !task_is_near(t))
 		return 0;
-	r = task_record(t);
+	r = task_thread(t);
 	if (!r)
 		return 0;
 	slot = r->slot;
@@ -537,7 +537,7 @@ SEC("tp_btf/page_fault_user")
 int BPF_PROG(meter_fault)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct record *r = task_record(t);
+	struct thread *r = task_thread(t);
 	struct meter_slot *s;
 	__u64 minor, major, rd, wr;
 	__u32 slot;
@@ -567,8 +567,8 @@ SEC("tp_btf/rss_stat")
 int BPF_PROG(meter_rss, struct mm_struct *mm)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct record *r = task_record(t);
-	struct mm_record fresh = {}, *m;
+	struct thread *r = task_thread(t);
+	struct mm_pages fresh = {}, *m;
 	__u64 key = (__u64)mm;
 	struct meter_slot *s;
 	struct meter_ctl *c;
@@ -619,7 +619,7 @@ SEC("tp_btf/mm_filemap_delete_from_page_cache")
 int BPF_PROG(meter_file_gone)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct record *r = task_record(t);
+	struct thread *r = task_thread(t);
 	struct meter_slot *s;
 	struct meter_ctl *c;
 	__u32 slot;
@@ -640,7 +640,7 @@ int BPF_PROG(meter_mm_gone, struct mm_struct *mm)
 {
 	__u64 key = (__u64)mm;
 	__u32 slot;
-	struct mm_record *m;
+	struct mm_pages *m;
 	struct meter_slot *s;
 
 	m = bpf_map_lookup_elem(&mms, &key);
@@ -733,12 +733,12 @@ static __always_inline int trace_address(struct bpf_sock_addr *ctx, __u32 type, 
 	struct meter_event_addr *e;
 	struct meter_slot *s;
 	__u32 slot, *addr;
-	struct record *r;
+	struct thread *r;
 
 	s = traced_slot(&slot, &c);
 	if (!s)
 		return 1;
-	r = task_record(bpf_get_current_task_btf());
+	r = task_thread(bpf_get_current_task_btf());
 	if (r)
 		r->entered |= HOOKED;
 	e = event_reserve(slot, s, sizeof(*e));
@@ -813,7 +813,7 @@ static __always_inline bool socket_is_given(const struct pt_regs *regs)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(trace_enter, struct pt_regs *regs, long id)
 {
-	struct record *r = task_record(bpf_get_current_task_btf());
+	struct thread *r = task_thread(bpf_get_current_task_btf());
 
 	if (!r)
 		return 0;
@@ -849,7 +849,7 @@ static __always_inline void trace_socket(__u32 slot, struct meter_slot *s, struc
 SEC("tp_btf/sys_exit")
 int BPF_PROG(trace_exit, struct pt_regs *regs, long ret)
 {
-	struct record *r = task_record(bpf_get_current_task_btf());
+	struct thread *r = task_thread(bpf_get_current_task_btf());
 	__u64 path = regs->di, flags = regs->si;
 	__u32 nr = regs->orig_ax; /* the kernel looks at these bits only */
 	const struct meter_ctl *c;

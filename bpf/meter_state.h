@@ -3,7 +3,7 @@
 #define CLOCHE_METER_STATE_H
 
 /*
- * What the meter's programs remember: a slot for each armed cgroup, a record for each of its
+ * What the meter's programs remember: a slot for each armed cgroup, a struct thread for each of its
  * threads, and the moves between asleep, queued and running that keep the slot's sums. meter.bpf.c
  * says how it all works; it includes this file, and nobody else does. Needs vmlinux.h and libbpf's
  * headers before it.
@@ -33,7 +33,7 @@ enum {
 enum thread_state { ASLEEP, QUEUED, RUNNING };
 
 /* One thread. Written by that thread's own events only. */
-struct record {
+struct thread {
 	__u64 gen;
 	__u32 slot;
 	__u32 state;
@@ -54,7 +54,7 @@ struct record {
 	__u64 write_bytes;
 };
 
-struct mm_record {
+struct mm_pages {
 	__u64 gen;
 	__u32 slot;
 	__u32 pad;
@@ -82,13 +82,13 @@ struct {
 	__type(value, struct meter_target);
 } by_cgroup SEC(".maps");
 
-/* Records live where near_index says, one an entry, since a look into a hash costs 60 ns and there
+/* Threads live where near_index says, one an entry, since a look into a hash costs 60 ns and there
  * are three in a switch. Who finds the entry taken goes into the hash behind it. */
 struct front {
 	struct bpf_spin_lock lock; /* for claiming */
 	__u32 pad;
 	__u64 task; /* 0: free */
-	struct record r;
+	struct thread r;
 };
 
 struct {
@@ -103,7 +103,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, TASKS_MAX);
 	__type(key, __u64);
-	__type(value, struct record);
+	__type(value, struct thread);
 } tasks SEC(".maps");
 
 /* Processes whose last thread is at its end, by their signal_struct: several threads may see that
@@ -120,7 +120,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MMS_MAX);
 	__type(key, __u64);
-	__type(value, struct mm_record);
+	__type(value, struct mm_pages);
 } mms SEC(".maps");
 
 /* hrtimer's address → slot. */
@@ -165,7 +165,7 @@ static __always_inline bool task_is_near(const struct task_struct *t)
 	return *(volatile __u32 *)&near_task[near_index(t)] != 0;
 }
 
-static __always_inline struct record *task_record(const struct task_struct *t)
+static __always_inline struct thread *task_thread(const struct task_struct *t)
 {
 	__u32 i = near_index(t);
 	__u64 key = (__u64)t;
@@ -181,7 +181,7 @@ static __always_inline struct record *task_record(const struct task_struct *t)
 }
 
 /* For a newborn, before its first wake-up looks for it. */
-static __always_inline bool task_remember(const struct task_struct *t, const struct record *r)
+static __always_inline bool task_remember(const struct task_struct *t, const struct thread *r)
 {
 	__u32 i = near_index(t);
 	__u64 key = (__u64)t;
@@ -277,7 +277,7 @@ static __always_inline void slot_count_throttles(struct meter_slot *s, __u32 bef
 }
 
 /* Moves a thread from its state to another one; *was_throttled for the trace. */
-static __always_inline void slot_move(struct meter_slot *s, struct record *r, __u32 state,
+static __always_inline void slot_move(struct meter_slot *s, struct thread *r, __u32 state,
 				      bool throttled)
 {
 	if (r->state == RUNNING && s->running && !--s->running)
@@ -332,7 +332,7 @@ static __always_inline __u64 slot_edge(const struct meter_slot *s, const struct 
  * takes, the kernel has booked as the thread's CPU time, and so do we. Returns the value of its
  * METER_EV_OFF.
  */
-static __always_inline __u64 slot_book_slice(struct meter_slot *s, const struct record *r,
+static __always_inline __u64 slot_book_slice(struct meter_slot *s, const struct thread *r,
 					     const struct meter_ctl *c, __u64 at, __u64 runtime)
 {
 	__u64 used = runtime - r->runtime, edge = slot_edge(s, c), held = at - r->in_ns;
@@ -359,7 +359,7 @@ static __always_inline __u64 slot_book_slice(struct meter_slot *s, const struct 
  * began before the invocation did, the launch's figures stay as they were: nobody reports those.
  * Returns the value of its METER_EV_OFF.
  */
-static __always_inline __u64 slot_book_unseen(struct meter_slot *s, const struct record *r,
+static __always_inline __u64 slot_book_unseen(struct meter_slot *s, const struct thread *r,
 					      const struct meter_ctl *c, __u64 at, __u64 runtime)
 {
 	__u64 floor = *(volatile const __u64 *)&c->floor_ns, edge = slot_edge(s, c);
@@ -392,7 +392,7 @@ static __always_inline void slot_mark_all(struct meter_slot *s, bool throttled)
 }
 
 /* Takes over what the task's own counters have gained since it was last booked. */
-static __always_inline void slot_book_task(struct meter_slot *s, struct record *r, __u64 minor,
+static __always_inline void slot_book_task(struct meter_slot *s, struct thread *r, __u64 minor,
 					   __u64 major, __u64 rd, __u64 wr)
 {
 	s->now.faults_minor += minor - r->faults_minor;

@@ -70,7 +70,7 @@ static void print_entry(const struct policy_view *v, const struct policy_entry *
 typedef void each_fn(const struct policy_view *v, const struct policy_entry *e, const void *arg,
 		     void *ret);
 
-/* The rules about the call in the order in which they are asked, down to the one that settles; then
+/* The rules about the call in the order in which they are asked, down to the one that decides; then
  * those of the walls, if it can get there. */
 static void each_rule(const struct policy_view *v, int nr, each_fn *each, const void *arg,
 		      void *ret)
@@ -215,8 +215,8 @@ static void flow_text(const char *text)
 
 enum by { BY_ARGUMENTS, BY_RULE, BY_DEFAULT };
 
-/* What settles a call: what it meets is *ret then, whatever its arguments are. */
-static enum by call_settled(const struct policy_view *v, int nr, uint32_t *ret)
+/* What decides a call: what it meets is *ret then, whatever its arguments are. */
+static enum by call_decided(const struct policy_view *v, int nr, uint32_t *ret)
 {
 	size_t n;
 	const struct policy_entry *e = policy_table_find(&v->table, nr, &n);
@@ -248,7 +248,7 @@ static unsigned int flow_calls(const struct policy_view *v, uint32_t action, boo
 	for (int nr = 0; nr < NR_END && nr <= t->newest; nr++) {
 		char *name = policy_call_name(nr);
 		uint32_t met = 0;
-		enum by by = call_settled(v, nr, &met);
+		enum by by = call_decided(v, nr, &met);
 		bool here = by_default ? by == BY_DEFAULT : by == BY_RULE && met == action;
 
 		if (name && here) {
@@ -284,7 +284,7 @@ static void explain_conditional(const struct policy_view *v, const struct policy
 		uint32_t unused;
 		char *name;
 
-		if (call_settled(v, nr, &unused) != BY_ARGUMENTS)
+		if (call_decided(v, nr, &unused) != BY_ARGUMENTS)
 			continue;
 		name = policy_call_name(nr);
 		(void)printf("%s%s\n", any ? "" : "\nIt depends\n", name ? name : "?");

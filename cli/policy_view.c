@@ -60,13 +60,13 @@ static enum policy_fate table_fate(const struct policy_table *t, int nr)
 {
 	size_t n, yes = 0;
 	const struct policy_entry *e = policy_table_find(t, nr, &n);
-	bool settled = n > 0 && e[n - 1].n_args == 0;
+	bool decided = n > 0 && e[n - 1].n_args == 0;
 
 	if (nr > t->newest)
 		return POLICY_FATE_DENIED;
 	for (size_t i = 0; i < n; i++)
 		yes += policy_action_passes(e[i].action);
-	if (!settled) {
+	if (!decided) {
 		yes += policy_action_passes(t->default_action);
 		n++;
 	}

@@ -139,7 +139,7 @@ static void tell(struct run *run, const struct invocation *inv)
 	if (inv->ran && prices_charge(&run->opt->prices, &use, &charge, NULL) == 0)
 		r.charge = &charge;
 	if (run->opt->ledger && run->have_context)
-		code_hash(run->launcher.run_fd, &run->ctx, &inv->code, code);
+		executed_hash(run->launcher.run_fd, &run->ctx, &inv->executed, code);
 	r.unrecorded = run_ledger_append(&run->ledger, run->opt, &r);
 	if (run->opt->each) {
 		run->opt->each(&r, run->opt->each_arg);

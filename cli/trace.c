@@ -165,7 +165,7 @@ static void list_text(FILE *out, const char *id, const struct trace *t)
 	if (t->ended) {
 		(void)snprintf(wall, sizeof(wall), "%.3f ms",
 			       (double)(t->end_ns - t->begin_ns) / 1e6);
-		(void)snprintf(events, sizeof(events), "%" PRIu64, t->recorded);
+		(void)snprintf(events, sizeof(events), "%" PRIu64, t->n_written);
 	}
 	(void)fprintf(out, "%-20.19s  %-36s  %-20s %-12s %15s %9s\n",
 		      *t->started_at ? t->started_at : "-", id, *t->function ? t->function : "-",
@@ -190,7 +190,7 @@ static void list_json(FILE *out, const char *id, const struct trace *t)
 		(void)fprintf(out,
 			      ",\"wall_ns\":%" PRIu64 ",\"events\":%" PRIu64 ",\"lost\":%" PRIu64
 			      "}\n",
-			      t->end_ns - t->begin_ns, t->recorded, t->lost);
+			      t->end_ns - t->begin_ns, t->n_written, t->lost);
 	else
 		(void)fputs(",\"wall_ns\":null,\"events\":null,\"lost\":null}\n", out);
 }

@@ -25,8 +25,8 @@ static int mark(int fd, unsigned n, char v)
 }
 
 /* Under the lock of slot n, whose byte may have changed since the table was read. */
-static int settle(int fd, unsigned n, int (*clean)(unsigned, void *, struct cloche_err *),
-		  void *arg)
+static int clean_if_dirty(int fd, unsigned n, int (*clean)(unsigned, void *, struct cloche_err *),
+			  void *arg)
 {
 	char now = 0;
 	int r;
@@ -63,7 +63,7 @@ int slot_take(int run_fd, int (*clean)(unsigned n, void *arg, struct cloche_err 
 		}
 		if (lock_byte(fd, n, F_WRLCK) < 0)
 			continue; /* a living owner */
-		if (settle(fd, n, clean, arg) < 0 || mine >= 0) {
+		if (clean_if_dirty(fd, n, clean, arg) < 0 || mine >= 0) {
 			(void)lock_byte(fd, n, F_UNLCK);
 			continue;
 		}

@@ -31,13 +31,13 @@
  * Two readers, one behind the other: the first takes the compression off, the second reads the tar;
  * in between is what a layer's digest is of.
  */
-struct reader {
+struct layer {
 	struct archive *raw, *tar;
 	crypto_hash_sha256_state state;
 	char buf[CHUNK];
 };
 
-static void reader_free(struct reader **r)
+static void layer_free(struct layer **r)
 {
 	if (!*r)
 		return;
@@ -46,7 +46,7 @@ static void reader_free(struct reader **r)
 	free(*r);
 }
 
-#define cleanup_reader __attribute__((cleanup(reader_free)))
+#define cleanup_layer __attribute__((cleanup(layer_free)))
 
 static int broken(struct archive *a, struct cloche_err *err)
 {
@@ -59,7 +59,7 @@ static int broken(struct archive *a, struct cloche_err *err)
 
 static la_ssize_t pass_on(struct archive *a, void *arg, const void **ret)
 {
-	struct reader *r = arg;
+	struct layer *r = arg;
 	la_ssize_t n = archive_read_data(r->raw, r->buf, sizeof(r->buf));
 
 	if (n < 0) {
@@ -72,9 +72,9 @@ static la_ssize_t pass_on(struct archive *a, void *arg, const void **ret)
 	return n;
 }
 
-static int reader_open(int fd, struct reader **ret, struct cloche_err *err)
+static int layer_open(int fd, struct layer **ret, struct cloche_err *err)
 {
-	cleanup_reader struct reader *r = calloc(1, sizeof(*r));
+	cleanup_layer struct layer *r = calloc(1, sizeof(*r));
 	struct archive_entry *entry;
 	int a;
 
@@ -104,7 +104,7 @@ static int reader_open(int fd, struct reader **ret, struct cloche_err *err)
 }
 
 /* 1: there is an entry; 0: there are no more. */
-static int reader_next(struct reader *r, struct archive_entry **ret, struct cloche_err *err)
+static int layer_next(struct layer *r, struct archive_entry **ret, struct cloche_err *err)
 {
 	int a = archive_read_next_header(r->tar, ret);
 
@@ -119,7 +119,7 @@ static int reader_next(struct reader *r, struct archive_entry **ret, struct cloc
 }
 
 /* The digest of all that the first reader gives, behind the end of the tar as well. */
-static int reader_digest(struct reader *r, char ret[static HASH_HEX_LEN], struct cloche_err *err)
+static int layer_digest(struct layer *r, char ret[static HASH_HEX_LEN], struct cloche_err *err)
 {
 	unsigned char sum[HASH_LEN];
 	la_ssize_t n;
@@ -136,7 +136,7 @@ static int reader_digest(struct reader *r, char ret[static HASH_HEX_LEN], struct
 
 /* ---- entries --------------------------------------------------------------------------------- */
 
-static int file_write(struct reader *r, struct archive_entry *e, int dir, const char *name,
+static int file_write(struct layer *r, struct archive_entry *e, int dir, const char *name,
 		      mode_t mode, struct cloche_err *err)
 {
 	/* One without a time has that of 1970, as from any other archive of the same content. */
@@ -220,7 +220,7 @@ static bool is_kept(struct archive_entry *e)
 	       type == AE_IFLNK;
 }
 
-static int entry_unpack(struct reader *r, int tree, struct archive_entry *e, struct cloche_err *err)
+static int entry_unpack(struct layer *r, int tree, struct archive_entry *e, struct cloche_err *err)
 {
 	const char *hard = archive_entry_hardlink(e), *soft = archive_entry_symlink(e);
 	mode_t mode = mode_of(e), type = archive_entry_filetype(e);
@@ -315,12 +315,12 @@ static int wrap_path(struct archive_entry *e, struct cloche_err *err)
 	return cloche_err_wrap(err, "%s", quote(shown, archive_entry_pathname(e)));
 }
 
-static int unpack_all(struct reader *r, int tree, bool whiteouts, struct cloche_err *err)
+static int unpack_all(struct layer *r, int tree, bool whiteouts, struct cloche_err *err)
 {
 	struct archive_entry *e;
 	int s;
 
-	while ((s = reader_next(r, &e, err)) > 0) {
+	while ((s = layer_next(r, &e, err)) > 0) {
 		enum meaning m = whiteouts ? meaning_of(archive_entry_pathname(e)) : MEANS_ENTRY;
 
 		if (m == MEANS_WHITEOUT || m == MEANS_NOTE)
@@ -336,17 +336,17 @@ static int unpack_all(struct reader *r, int tree, bool whiteouts, struct cloche_
  */
 static int look_through(int fd, const char *diff_id, struct cloche_err *err)
 {
-	cleanup_reader struct reader *r = NULL;
+	cleanup_layer struct layer *r = NULL;
 	char sum[HASH_HEX_LEN];
 	struct archive_entry *e;
-	int s = reader_open(fd, &r, err);
+	int s = layer_open(fd, &r, err);
 
 	if (!r)
 		return s;
-	while ((s = reader_next(r, &e, err)) > 0)
+	while ((s = layer_next(r, &e, err)) > 0)
 		;
 	if (s == 0)
-		s = reader_digest(r, sum, err);
+		s = layer_digest(r, sum, err);
 	if (s == 0 && strcmp(sum, diff_id) != 0)
 		s = cloche_err_set(err, EBADMSG,
 				   "damaged: the SHA-256 of its content is %.12s…, the image says "
@@ -361,7 +361,7 @@ static int look_through(int fd, const char *diff_id, struct cloche_err *err)
  * paths of other entries tell of: what is in their way is of the layers below, as long as nothing
  * of this one is unpacked.
  */
-static int dirs_make(struct reader *r, int tree, struct archive_entry *e, struct cloche_err *err)
+static int dirs_make(struct layer *r, int tree, struct archive_entry *e, struct cloche_err *err)
 {
 	cleanup_fd int dir = -1;
 	char name[NAME_MAX + 1];
@@ -377,13 +377,13 @@ static int dirs_make(struct reader *r, int tree, struct archive_entry *e, struct
 
 static int whiteouts_apply(int tree, int fd, struct cloche_err *err)
 {
-	cleanup_reader struct reader *r = NULL;
+	cleanup_layer struct layer *r = NULL;
 	struct archive_entry *e;
-	int s = reader_open(fd, &r, err);
+	int s = layer_open(fd, &r, err);
 
 	if (!r)
 		return s;
-	while ((s = reader_next(r, &e, err)) > 0) {
+	while ((s = layer_next(r, &e, err)) > 0) {
 		const char *path = archive_entry_pathname(e);
 		enum meaning m = meaning_of(path);
 		int done = 0;
@@ -400,15 +400,15 @@ static int whiteouts_apply(int tree, int fd, struct cloche_err *err)
 
 int archive_unpack(int tree, int fd, struct cloche_err *err)
 {
-	cleanup_reader struct reader *r = NULL;
-	int s = reader_open(fd, &r, err);
+	cleanup_layer struct layer *r = NULL;
+	int s = layer_open(fd, &r, err);
 
 	return r ? unpack_all(r, tree, false, err) : s;
 }
 
 int layer_apply(int tree, int fd, const char *diff_id, struct cloche_err *err)
 {
-	cleanup_reader struct reader *r = NULL;
+	cleanup_layer struct layer *r = NULL;
 	int s = look_through(fd, diff_id, err);
 
 	if (s == 0 && lseek(fd, 0, SEEK_SET) < 0)
@@ -418,7 +418,7 @@ int layer_apply(int tree, int fd, const char *diff_id, struct cloche_err *err)
 	if (s == 0 && lseek(fd, 0, SEEK_SET) < 0)
 		s = cloche_err_sys(err, errno, "read again");
 	if (s == 0)
-		s = reader_open(fd, &r, err);
+		s = layer_open(fd, &r, err);
 	if (r)
 		s = unpack_all(r, tree, true, err);
 	return s < 0 ? s : tree_remove_at(tree, AUFS_LINKS, err);

@@ -199,7 +199,7 @@ static int worker_make(struct maker *m, struct cloche_err *err)
 	if (r == 0)
 		r = image_etc_complete(tree_fd, err);
 	if (r == 0)
-		r = image_times_settle("tree", job.times_kept, m->latest, &newest, err);
+		r = image_times_set("tree", job.times_kept, m->latest, &newest, err);
 	if (r == 0) {
 		/* Sorted, so that the same content has the same text. */
 		text = json_dumps(job.meta, JSON_COMPACT | JSON_SORT_KEYS);

@@ -133,8 +133,8 @@ static int times_set(const char *tree, bool keep, int64_t latest, int64_t newest
 	return r < 0 ? failed(r, err) : 0;
 }
 
-int image_times_settle(const char *tree, bool keep, int64_t latest, int64_t *ret_newest,
-		       struct cloche_err *err)
+int image_times_set(const char *tree, bool keep, int64_t latest, int64_t *ret_newest,
+		    struct cloche_err *err)
 {
 	int r = 0;
 

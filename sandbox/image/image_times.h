@@ -27,7 +27,7 @@ int image_times_bound(int64_t *ret, struct cloche_err *err);
 
 /* Sets the times of all below and at the directory tree; without keep all are 0. Times outside 0 to
  * latest become the nearer of the two. *ret_newest is the latest that was set. 0 or -errno. */
-int image_times_settle(const char *tree, bool keep, int64_t latest, int64_t *ret_newest,
-		       struct cloche_err *err);
+int image_times_set(const char *tree, bool keep, int64_t latest, int64_t *ret_newest,
+		    struct cloche_err *err);
 
 #endif

@@ -6,9 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "host/host.h"
-#include "launch/attributes.h"
 #include "launch/spec.h"
-#include "launch/stream_names.h"
 
 #include <errno.h>
 #include <linux/sched.h>
@@ -16,14 +14,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* With less room for descriptors denied calls are not reported. */
-#define REPORT_NOFILE 64
 
 int launcher_open(struct launcher *ret, struct cloche_err *err)
 {
@@ -56,96 +50,6 @@ void launcher_close(struct launcher *launcher)
 static int sweep(unsigned n, void *arg, struct cloche_err *err)
 {
 	return cgroup_sweep(arg, n, err);
-}
-
-/* So many CPUs as the share is worth, spread by slot: a runtime sizes its threads and heaps by what
- * it sees, and two contexts shall not meet on one CPU while another idles. */
-static int choose_cpus(struct plan *plan, unsigned slot, struct cloche_err *err)
-{
-	cpu_set_t all;
-	int n, skip;
-
-	CPU_ZERO(&plan->affinity);
-	if (sched_getaffinity(0, sizeof(all), &all) < 0)
-		return cloche_err_sys(err, errno, "sched_getaffinity");
-	if (CPU_COUNT(&all) <= (int)plan->cpu.cpus) {
-		plan->affinity = all;
-		return 0;
-	}
-	n = CPU_COUNT(&all);
-	skip = (int)(slot % (unsigned)n);
-	for (int cpu = 0, seen = 0; seen < 2 * n; cpu = (cpu + 1) % CPU_SETSIZE) {
-		if (!CPU_ISSET(cpu, &all))
-			continue;
-		if (seen++ >= skip && CPU_COUNT(&plan->affinity) < (int)plan->cpu.cpus)
-			CPU_SET(cpu, &plan->affinity);
-	}
-	return 0;
-}
-
-static int make_cgroups(struct launcher *l, struct plan *plan, struct cloche_err *err)
-{
-	const struct cgroup_limits limits = { .memory_bytes = plan->spec->memory_bytes,
-					      .pids = plan->spec->pids,
-					      .sockets = plan->spec->net != NET_NONE,
-					      .cpu = &plan->cpu };
-
-	return cgroup_create(&l->hierarchy, plan->slot.n, &limits, &plan->cgroup, err);
-}
-
-static enum policy_walls walls_for(const struct plan *plan)
-{
-	bool offline = plan->spec->net == NET_NONE, terminal = false;
-
-	for (int i = 0; i < 3; i++)
-		terminal |=
-			stream_is_foreign_terminal(plan->streams[i] >= 0 ? plan->streams[i] : i);
-	if (terminal)
-		return offline ? POLICY_WALLS_OFFLINE_TERMINAL : POLICY_WALLS_ONLINE_TERMINAL;
-	return offline ? POLICY_WALLS_OFFLINE : POLICY_WALLS_ONLINE;
-}
-
-static int make_plan(struct launcher *l, const struct spec *spec, struct context *ctx,
-		     struct cloche_err *err)
-{
-	struct plan *plan = &ctx->plan;
-	struct spec_host host;
-	int r;
-
-	spec_host_read(&host);
-	plan->spec = spec;
-	plan->hierarchy = &l->hierarchy;
-	plan->bounds = &l->bounds;
-	plan->slot = ctx->slot;
-	plan->uid = slot_uid(ctx->slot.n);
-	plan->cpu = cpu_limits_of(spec->cpu_mode, spec->memory_bytes, spec->cpu_milli, host.cpus);
-	plan->core_limit = attributes_core_limit();
-	r = choose_cpus(plan, ctx->slot.n, err);
-	if (r < 0)
-		return r;
-	r = policy_load(spec->policy, walls_for(plan), &plan->policy, err);
-	if (r < 0)
-		return r;
-	/* The listener is a descriptor in a table with those of pid 1, a bind's each among them. */
-	if (spec->nofile >= REPORT_NOFILE + spec->n_binds)
-		policy_report(&plan->policy);
-	r = plan_paths(plan, spec, err);
-	if (r < 0)
-		return r;
-	r = make_cgroups(l, plan, err);
-	if (r < 0)
-		return r;
-	r = rootfs_prepare(l->run_fd, spec, &plan->cgroup, plan->uid, &plan->rootfs, err);
-	if (r < 0)
-		return r;
-	plan->rootfs.cpus = (unsigned)CPU_COUNT(&plan->affinity);
-	plan->shared = mmap(NULL, sizeof(*plan->shared), PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (plan->shared == MAP_FAILED) {
-		plan->shared = NULL;
-		return cloche_err_sys(err, ENOMEM, "map a page");
-	}
-	return 0;
 }
 
 static const struct {
@@ -228,23 +132,26 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 		   const struct context_options *options, struct context *ret,
 		   struct cloche_err *err)
 {
-	struct context ctx = {
-		.slot = { .fd = -1 },
-		.plan = { .cgroup = CGROUP_NONE, .control = -1, .single = options->single },
-		.pid1 = -1,
-		.control = -1,
-		.listener = -1,
-		.code = -1,
-		.made_ns = clock_now_ns()
-	};
+	struct context ctx = { .slot = { .fd = -1 },
+			       .plan = { .cgroup = CGROUP_NONE,
+					 .control = -1,
+					 .single = options->single,
+					 .hierarchy = &launcher->hierarchy,
+					 .bounds = &launcher->bounds },
+			       .pid1 = -1,
+			       .control = -1,
+			       .listener = -1,
+			       .executed = -1,
+			       .made_ns = clock_now_ns() };
 	int r;
 
 	memcpy(ctx.plan.streams, options->streams, sizeof(ctx.plan.streams));
 	memcpy(ctx.plan.far, options->far, sizeof(ctx.plan.far));
 	rootfs_init(&ctx.plan.rootfs);
 	r = slot_take(launcher->run_fd, sweep, &launcher->hierarchy, &ctx.slot, err);
+	ctx.plan.slot = ctx.slot;
 	if (r == 0)
-		r = make_plan(launcher, spec, &ctx, err);
+		r = plan_make(&ctx.plan, launcher->run_fd, spec, err);
 	if (r < 0) {
 		(void)context_destroy(launcher, &ctx, NULL);
 		return r;
@@ -286,7 +193,7 @@ int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_
 	int r = cgroup_destroy(&launcher->hierarchy, &ctx->plan.cgroup, err);
 
 	if (r == 0)
-		r = make_cgroups(launcher, &ctx->plan, err);
+		r = plan_cgroups(&ctx->plan, err);
 	if (r == 0)
 		r = rootfs_prepare_cgroups(&ctx->plan.cgroup, &ctx->plan.rootfs, err);
 	return r == 0 ? send_cgroups(ctx, err) : r;
@@ -318,7 +225,7 @@ int context_send(const struct context *ctx, enum warden_message type, struct clo
 static void close_received(struct context *ctx)
 {
 	fd_close(&ctx->listener);
-	fd_close(&ctx->code);
+	fd_close(&ctx->executed);
 }
 
 int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err *err)
@@ -344,8 +251,8 @@ int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err 
 		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
 		if (ret->fds & WARDEN_FD_LISTENER)
 			ctx->listener = *next++;
-		if (ret->fds & WARDEN_FD_CODE)
-			ctx->code = *next;
+		if (ret->fds & WARDEN_FD_EXECUTED)
+			ctx->executed = *next;
 	}
 	if (n == sizeof(*ret))
 		return 0;
@@ -394,9 +301,6 @@ static int end_context(struct launcher *launcher, struct context *ctx, struct cl
 static void free_context(struct context *ctx, bool clean)
 {
 	fd_close(&ctx->pid1);
-	if (ctx->plan.shared)
-		(void)munmap(ctx->plan.shared, sizeof(*ctx->plan.shared));
-	ctx->plan.shared = NULL;
 	plan_free(&ctx->plan);
 	slot_release(&ctx->slot, clean);
 }

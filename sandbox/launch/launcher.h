@@ -32,7 +32,7 @@ struct context {
 	pid_t pid;	 /* of pid 1 as seen from here: an unreaped child as long as pid1 >= 0 */
 	int control;	 /* our end */
 	int listener;	 /* of the policy of the function process that runs; -1: none */
-	int code;	 /* the file that it executes, O_PATH; -1: unknown */
+	int executed;	 /* the file that it executes, O_PATH; -1: unknown */
 	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
 };
 
@@ -65,8 +65,8 @@ struct bounds_refused context_refused(const struct context *ctx);
 
 int context_send(const struct context *ctx, enum warden_message type, struct cloche_err *err);
 
-/* The next message of pid 1; ctx->listener and ctx->code are set by WARDEN_STARTED. -EPIPE when it
- * is gone, with the error that it left, if any. */
+/* The next message of pid 1; ctx->listener and ctx->executed are set by WARDEN_STARTED. -EPIPE when
+ * it is gone, with the error that it left, if any. */
 int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err *err);
 
 /*

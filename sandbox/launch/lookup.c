@@ -155,7 +155,7 @@ int lookup(int dir, const char *path, struct lookup *ret)
 	return result;
 }
 
-bool lookup_settled(const struct lookup *l)
+bool lookup_quiet(const struct lookup *l)
 {
 	struct timespec now;
 

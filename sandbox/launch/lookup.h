@@ -36,7 +36,7 @@ int lookup(int dir, const char *path, struct lookup *ret);
 
 /* Whether what a later lookup finds unchanged was so in between: false when the file, or a
  * directory in which others than root may rename, changed in the kernel's present tick. */
-bool lookup_settled(const struct lookup *l);
+bool lookup_quiet(const struct lookup *l);
 
 bool lookup_same(const struct lookup *a, const struct lookup *b);
 

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of a plan that are mere computation: what to exec, with which environment. */
+/* Makes a plan: what to exec and with which environment, the limits, the policy, the cgroups and
+ * the root. No process is made here. */
 #include "launch/plan.h"
 
-#include "base/fd.h"
+#include "launch/attributes.h"
 #include "launch/spec.h"
+#include "launch/stream_names.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+/* With less room for descriptors denied calls are not reported. */
+#define REPORT_NOFILE 64
 
 /* Nothing of the caller's environment gets in. */
 static const char *const standard_env[] = {
@@ -30,6 +38,9 @@ void plan_free(struct plan *plan)
 	plan->candidates = plan->env = NULL;
 	rootfs_free(&plan->rootfs);
 	policy_free(&plan->policy);
+	if (plan->shared)
+		(void)munmap(plan->shared, sizeof(*plan->shared));
+	plan->shared = NULL;
 }
 
 /* Along the PATH that the function gets, as env(1) does; an empty element is the working directory.
@@ -97,10 +108,95 @@ static int make_env(struct plan *plan, char *const *user)
 	return 0;
 }
 
-int plan_paths(struct plan *plan, const struct spec *spec, struct cloche_err *err)
+static int compute_paths(struct plan *plan, const struct spec *spec, struct cloche_err *err)
 {
 	if (make_env(plan, spec->env) < 0 || make_candidates(plan, spec->argv[0]) < 0)
 		return cloche_err_sys(err, ENOMEM, "plan the launch");
 	(void)snprintf(plan->id_map, sizeof(plan->id_map), "%d %u 1", PLAN_INNER_ID, plan->uid);
+	return 0;
+}
+
+/* So many CPUs as the share is worth, spread by slot: a runtime sizes its threads and heaps by what
+ * it sees, and two contexts shall not meet on one CPU while another idles. */
+static int choose_cpus(struct plan *plan, unsigned slot, struct cloche_err *err)
+{
+	cpu_set_t all;
+	int n, skip;
+
+	CPU_ZERO(&plan->affinity);
+	if (sched_getaffinity(0, sizeof(all), &all) < 0)
+		return cloche_err_sys(err, errno, "sched_getaffinity");
+	if (CPU_COUNT(&all) <= (int)plan->cpu.cpus) {
+		plan->affinity = all;
+		return 0;
+	}
+	n = CPU_COUNT(&all);
+	skip = (int)(slot % (unsigned)n);
+	for (int cpu = 0, seen = 0; seen < 2 * n; cpu = (cpu + 1) % CPU_SETSIZE) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		if (seen++ >= skip && CPU_COUNT(&plan->affinity) < (int)plan->cpu.cpus)
+			CPU_SET(cpu, &plan->affinity);
+	}
+	return 0;
+}
+
+int plan_cgroups(struct plan *plan, struct cloche_err *err)
+{
+	const struct cgroup_limits limits = { .memory_bytes = plan->spec->memory_bytes,
+					      .pids = plan->spec->pids,
+					      .sockets = plan->spec->net != NET_NONE,
+					      .cpu = &plan->cpu };
+
+	return cgroup_create(plan->hierarchy, plan->slot.n, &limits, &plan->cgroup, err);
+}
+
+static enum policy_walls walls_for(const struct plan *plan)
+{
+	bool offline = plan->spec->net == NET_NONE, terminal = false;
+
+	for (int i = 0; i < 3; i++)
+		terminal |=
+			stream_is_foreign_terminal(plan->streams[i] >= 0 ? plan->streams[i] : i);
+	if (terminal)
+		return offline ? POLICY_WALLS_OFFLINE_TERMINAL : POLICY_WALLS_ONLINE_TERMINAL;
+	return offline ? POLICY_WALLS_OFFLINE : POLICY_WALLS_ONLINE;
+}
+
+int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct cloche_err *err)
+{
+	struct spec_host host;
+	int r;
+
+	spec_host_read(&host);
+	plan->spec = spec;
+	plan->uid = slot_uid(plan->slot.n);
+	plan->cpu = cpu_limits_of(spec->cpu_mode, spec->memory_bytes, spec->cpu_milli, host.cpus);
+	plan->core_limit = attributes_core_limit();
+	r = choose_cpus(plan, plan->slot.n, err);
+	if (r < 0)
+		return r;
+	r = policy_load(spec->policy, walls_for(plan), &plan->policy, err);
+	if (r < 0)
+		return r;
+	/* The listener is a descriptor in a table with those of pid 1, a bind's each among them. */
+	if (spec->nofile >= REPORT_NOFILE + spec->n_binds)
+		policy_report(&plan->policy);
+	r = compute_paths(plan, spec, err);
+	if (r < 0)
+		return r;
+	r = plan_cgroups(plan, err);
+	if (r < 0)
+		return r;
+	r = rootfs_prepare(run_fd, spec, &plan->cgroup, plan->uid, &plan->rootfs, err);
+	if (r < 0)
+		return r;
+	plan->rootfs.cpus = (unsigned)CPU_COUNT(&plan->affinity);
+	plan->shared = mmap(NULL, sizeof(*plan->shared), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (plan->shared == MAP_FAILED) {
+		plan->shared = NULL;
+		return cloche_err_sys(err, ENOMEM, "map a page");
+	}
 	return 0;
 }

@@ -65,15 +65,22 @@ struct shared {
 	int64_t exec_cpu_ns;   /* the CPU time that it had used until then */
 	int listener;	       /* of its policy, in pid 1's table of descriptors; -1: none */
 	int exec_path;	       /* which of plan.candidates was executed */
-	struct stat code_stat; /* of what it executes, from before */
-	uint32_t lacks;	       /* enum lack */
-	bool ending;	       /* the launcher kills all: pid 1 has nothing to reap for it */
+	struct stat executed_stat; /* of what it executes, from before */
+	uint32_t lacks;		   /* enum lack */
+	bool ending;		   /* the launcher kills all: pid 1 has nothing to reap for it */
 };
 
 /* Inside, the function is this user. */
 #define PLAN_INNER_ID 1000
 
-int plan_paths(struct plan *plan, const struct spec *spec, struct cloche_err *err);
+/* Computes and opens all that there is to it. slot, hierarchy, bounds and streams are the caller's
+ * to fill in before; what was made when it fails is for plan_free and cgroup_destroy. */
+int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct cloche_err *err);
+
+/* The cgroups of the context, at first and for a further invocation. */
+int plan_cgroups(struct plan *plan, struct cloche_err *err);
+
+/* All but the cgroups and the slot. */
 void plan_free(struct plan *plan);
 
 #endif

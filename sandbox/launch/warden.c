@@ -39,8 +39,8 @@ static void say(const struct plan *p, const struct warden_msg *m)
 		_exit(EXIT_FAILURE); /* the launcher is gone; with pid 1 goes the context */
 }
 
-/* For the record: the file that a command leads to. */
-struct code {
+/* The file that a command leads to, of which the ledger has the hash. */
+struct command_file {
 	int dir; /* the working directory */
 	int fd;	 /* O_PATH; -1: unknown */
 	int candidate;
@@ -48,13 +48,13 @@ struct code {
 };
 
 /* A tick is 1 to 10 ms: the file was just written, as by a compiler. */
-static void wait_until_settled(const struct lookup *way)
+static void wait_until_quiet(const struct lookup *way)
 {
-	for (int i = 0; i < 10 && !lookup_settled(way); i++)
+	for (int i = 0; i < 10 && !lookup_quiet(way); i++)
 		(void)nanosleep(&(struct timespec){ .tv_nsec = NSEC_PER_MSEC }, NULL);
 }
 
-static bool look_at(struct code *c, const char *path)
+static bool look_at(struct command_file *c, const char *path)
 {
 	fd_close(&c->fd);
 	c->fd = lookup(c->dir, path, &c->way);
@@ -62,26 +62,26 @@ static bool look_at(struct code *c, const char *path)
 }
 
 /* Before the function process is there. */
-static void code_find(const struct plan *p, struct code *ret)
+static void command_find(const struct plan *p, struct command_file *ret)
 {
 	char *const *path = p->candidates;
 
 	ret->dir = inside_open(AT_FDCWD, p->spec->workdir, O_PATH | O_DIRECTORY);
 	while (*path && !look_at(ret, *path))
 		path++;
-	if (*path && !lookup_settled(&ret->way)) {
-		wait_until_settled(&ret->way);
-		if (!look_at(ret, *path) || !lookup_settled(&ret->way))
+	if (*path && !lookup_quiet(&ret->way)) {
+		wait_until_quiet(&ret->way);
+		if (!look_at(ret, *path) || !lookup_quiet(&ret->way))
 			fd_close(&ret->fd);
 	}
 	if (!*path)
 		fd_close(&ret->fd);
 	ret->candidate = (int)(path - p->candidates);
-	p->shared->code_stat = ret->way.file;
+	p->shared->executed_stat = ret->way.file;
 }
 
 /* Whether it was that file that the kernel executed. See lookup.h. */
-static bool code_is_executed(const struct plan *p, const struct code *c)
+static bool command_is_executed(const struct plan *p, const struct command_file *c)
 {
 	cleanup_fd int fd = -1;
 	struct lookup now;
@@ -92,14 +92,14 @@ static bool code_is_executed(const struct plan *p, const struct code *c)
 	return fd >= 0 && lookup_same(&c->way, &now);
 }
 
-static void code_forget(struct code *c)
+static void command_forget(struct command_file *c)
 {
 	fd_close(&c->dir);
 	fd_close(&c->fd);
 }
 
 /* With what pid 1 has of the function process: m->fds says which descriptors, in this order. */
-static void say_started(const struct plan *p, const struct code *code, struct warden_msg *m)
+static void say_started(const struct plan *p, const struct command_file *file, struct warden_msg *m)
 {
 	int fds[WARDEN_FDS];
 	unsigned n = 0;
@@ -114,9 +114,9 @@ static void say_started(const struct plan *p, const struct code *code, struct wa
 		m->fds |= WARDEN_FD_LISTENER;
 		fds[n++] = p->shared->listener;
 	}
-	if (code_is_executed(p, code)) {
-		m->fds |= WARDEN_FD_CODE;
-		fds[n++] = code->fd;
+	if (command_is_executed(p, file)) {
+		m->fds |= WARDEN_FD_EXECUTED;
+		fds[n++] = file->fd;
 	}
 	if (n == 0) {
 		say(p, m);
@@ -253,7 +253,7 @@ static int reap_function(const struct plan *p, pid_t pid, struct warden_msg *m)
 static void run_function(const struct plan *p)
 {
 	struct warden_msg m = { .type = WARDEN_STARTED };
-	struct code code = { .fd = -1 };
+	struct command_file file = { .fd = -1 };
 	pid_t pid;
 
 	p->shared->err.code = 0;
@@ -261,7 +261,7 @@ static void run_function(const struct plan *p)
 	p->shared->exec_ns = 0;
 	/* Where it is born in its cpu cgroup it might wait for ever for the group's real time. */
 	prompt_try_begin(p->cgroup.tasks[CONTROLLER_CPU] >= 0);
-	code_find(p, &code);
+	command_find(p, &file);
 	pid = spawn(p->cgroup.v2, child_main, p);
 	m.at_ns = p->shared->exec_ns;
 	m.cpu_ns = p->shared->exec_cpu_ns;
@@ -275,10 +275,10 @@ static void run_function(const struct plan *p)
 				     "the command");
 		(void)cloche_err_stage(&p->shared->err, "set-up");
 	} else if (p->shared->err.code == 0) {
-		say_started(p, &code, &m);
+		say_started(p, &file, &m);
 	}
 	fd_close(&p->shared->listener);
-	code_forget(&code);
+	command_forget(&file);
 	/* Orphans may come in crowds. */
 	prompt_end();
 	if (pid > 0 && reap_function(p, pid, &m) < 0)

@@ -28,7 +28,7 @@ enum warden_message {
 
 /* What comes with WARDEN_STARTED, in this order. */
 #define WARDEN_FD_LISTENER (1U << 0) /* of its policy */
-#define WARDEN_FD_CODE	   (1U << 1) /* the file that it executes, O_PATH */
+#define WARDEN_FD_EXECUTED (1U << 1) /* the file that it executes, O_PATH */
 #define WARDEN_FDS	   2
 
 /* What comes with WARDEN_RENEW: the leaf on cgroup2, the "tasks" of those on v1, a detached mount

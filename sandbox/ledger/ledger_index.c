@@ -387,7 +387,7 @@ static int attempt(const char *dir, const char *path, bool anew, struct doubt *d
  * is another ledger's, or the ledger says itself that records are missing. Else the ledger was cut
  * or put back, and an index that is made anew would hide that.
  */
-static int doubt_settle(const char *dir, const struct doubt *doubt, struct cloche_err *err)
+static int doubt_examine(const char *dir, const struct doubt *doubt, struct cloche_err *err)
 {
 	const struct ledger_head *was = &doubt->mark.head;
 	struct ledger_finding f;
@@ -445,7 +445,7 @@ int ledger_index_open(const char *dir, bool rebuild, struct ledger_index *ret,
 	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && access(dir, W_OK) == 0) {
 		if (!rebuild)
 			r = attempt(dir, path, false, &doubt, ret, err);
-		if (doubt.is && doubt_settle(dir, &doubt, err) < 0)
+		if (doubt.is && doubt_examine(dir, &doubt, err) < 0)
 			return -err->code;
 		if (r < 0 && r != -ENOENT) {
 			(void)unlink(path);

@@ -111,7 +111,7 @@ static int note_repair(struct ledger *l, const struct ledger_repair *repair, uin
 }
 
 /* Both parts say what l->head does. A part that the other one is needed beside is written last. */
-static int head_settle(struct ledger *l, const struct ledger_witness *w, struct cloche_err *err)
+static int head_rewrite(struct ledger *l, const struct ledger_witness *w, struct cloche_err *err)
 {
 	bool done_holds =
 		w->legacy || (w->done_part == PART_WHOLE && w->done.number == l->head.number);
@@ -132,7 +132,7 @@ static int head_mend(struct ledger *l, const struct ledger_witness *w,
 
 	l->quiet = repair->head != LEDGER_HEAD_OK;
 	if (!l->quiet && l->head.number)
-		r = head_settle(l, w, err);
+		r = head_rewrite(l, w, err);
 	if (r == 0 && l->head.end && l->head.sealed)
 		r = ledger_segment_enter(l, O_CREAT, err);
 	if (r == 0 && l->head.end == 0)
@@ -140,7 +140,7 @@ static int head_mend(struct ledger *l, const struct ledger_witness *w,
 	if (r == 0 && (repair->cut_bytes || repair->lost_frames || l->quiet))
 		r = note_repair(l, repair, w->done_part == PART_WHOLE ? w->done.number : 0, err);
 	if (r == 0 && l->quiet)
-		r = head_settle(l, w, err);
+		r = head_rewrite(l, w, err);
 	l->quiet = false;
 	return r;
 }

@@ -126,7 +126,7 @@ int ledger_verify_bytes(const unsigned char *buf, size_t len, bool last,
 	return 0;
 }
 
-struct reader {
+struct snapshot {
 	int dirfd, headfd;
 	uint64_t first, last;
 	struct ledger_witness witness; /* what the writers' head says */
@@ -134,7 +134,7 @@ struct reader {
 	size_t tail_len;
 };
 
-static void reader_free(struct reader *rd)
+static void snapshot_free(struct snapshot *rd)
 {
 	fd_close(&rd->dirfd);
 	fd_close(&rd->headfd);
@@ -142,7 +142,7 @@ static void reader_free(struct reader *rd)
 }
 
 /* Reads the last segment and head at one moment: no writer is between its two writes then. */
-static int reader_open(struct reader *rd, const char *dir, struct cloche_err *err)
+static int snapshot_open(struct snapshot *rd, const char *dir, struct cloche_err *err)
 {
 	int r, locked = -1;
 
@@ -176,8 +176,8 @@ static int reader_open(struct reader *rd, const char *dir, struct cloche_err *er
 	return 0;
 }
 
-static int segment_walk(struct reader *rd, const struct ledger_walk *walk, struct ledger_head *head,
-			struct ledger_finding *f)
+static int segment_walk(struct snapshot *rd, const struct ledger_walk *walk,
+			struct ledger_head *head, struct ledger_finding *f)
 {
 	cleanup_free unsigned char *buf = NULL;
 	const unsigned char *bytes = rd->tail;
@@ -241,7 +241,7 @@ static void head_break(const struct ledger_witness *w, const struct ledger_head 
 	f->number = head->number;
 }
 
-static void head_compare(const struct reader *rd, const struct ledger_head *head,
+static void head_compare(const struct snapshot *rd, const struct ledger_head *head,
 			 struct ledger_finding *f)
 {
 	const struct ledger_witness *w = &rd->witness;
@@ -290,7 +290,8 @@ static void head_compare(const struct reader *rd, const struct ledger_head *head
 	}
 }
 
-static int chain_walk(struct reader *rd, const struct ledger_walk *given, struct ledger_finding *f)
+static int chain_walk(struct snapshot *rd, const struct ledger_walk *given,
+		      struct ledger_finding *f)
 {
 	struct ledger_head head = { .segment = 1 };
 	struct ledger_walk with = *given;
@@ -317,13 +318,13 @@ static int chain_walk(struct reader *rd, const struct ledger_walk *given, struct
 int ledger_verify(const char *dir, const struct ledger_walk *walk, struct ledger_finding *ret,
 		  struct cloche_err *err)
 {
-	struct reader rd __attribute__((cleanup(reader_free))) = { .dirfd = -1, .headfd = -1 };
+	struct snapshot rd __attribute__((cleanup(snapshot_free))) = { .dirfd = -1, .headfd = -1 };
 	struct ledger_finding f = { 0 };
 	int r;
 
 	if (err)
 		err->code = 0;
-	r = reader_open(&rd, dir, err);
+	r = snapshot_open(&rd, dir, err);
 	if (r < 0)
 		return r;
 	r = chain_walk(&rd, walk, &f);

@@ -46,7 +46,7 @@
 #define X32_BIT	   0x40000000U
 #define NEGATIVE   0x80000000U
 
-struct code {
+struct program {
 	struct sock_filter insns[BPF_MAXINSNS];
 	size_t n;
 };
@@ -60,7 +60,7 @@ static int too_long(struct cloche_err *err)
 }
 
 /* Everything that needs no rule. x32 shares the architecture word of x86_64, not the numbers. */
-static void add_front(struct code *c, const struct policy_table *t)
+static void add_front(struct program *c, const struct policy_table *t)
 {
 	uint32_t native = seccomp_arch_native();
 	const struct sock_filter front[] = {
@@ -88,7 +88,7 @@ static void add_front(struct code *c, const struct policy_table *t)
 }
 
 /* Appends a libseccomp filter; its "next stage" returns become jumps behind its end. */
-static int add_exported(struct code *c, scmp_filter_ctx ctx, struct cloche_err *err)
+static int add_exported(struct program *c, scmp_filter_ctx ctx, struct cloche_err *err)
 {
 	cleanup_fd int fd = memfd_create("cloche-policy", MFD_CLOEXEC);
 	size_t first = c->n;
@@ -164,8 +164,8 @@ static size_t answer_of(uint32_t *answers, size_t *n, uint32_t action)
  * Of n > 1 ranges the tree has n - 1 nodes, in this order: a node, what is below it, what is not.
  * Answers are where the tree ends, in the order of their first use.
  */
-static void add_tree(struct code *c, size_t end, const struct range *r, size_t n, uint32_t *answers,
-		     size_t *n_answers)
+static void add_tree(struct program *c, size_t end, const struct range *r, size_t n,
+		     uint32_t *answers, size_t *n_answers)
 {
 	size_t low = n / 2, at = c->n++;
 	size_t below = end + answer_of(answers, n_answers, r[0].action);
@@ -184,7 +184,7 @@ static void add_tree(struct code *c, size_t end, const struct range *r, size_t n
 					     (uint8_t)(above - at - 1), (uint8_t)(below - at - 1));
 }
 
-static int add_ranges(struct code *c, const struct ranges *r, struct cloche_err *err)
+static int add_ranges(struct program *c, const struct ranges *r, struct cloche_err *err)
 {
 	uint32_t answers[RANGES_MAX];
 	size_t n = 0, end;
@@ -215,7 +215,7 @@ static void filter_cleanup(scmp_filter_ctx *ctx)
 }
 
 /* libseccomp's filter for those entries for which wanted[] is the stage. */
-static int add_stage(struct code *c, const struct policy_table *t, const uint64_t *stage_of,
+static int add_stage(struct program *c, const struct policy_table *t, const uint64_t *stage_of,
 		     uint64_t stage, uint32_t otherwise, struct cloche_err *err)
 {
 	__attribute__((cleanup(filter_cleanup))) scmp_filter_ctx ctx = seccomp_init(otherwise);
@@ -334,7 +334,7 @@ static uint64_t next_stage(const uint64_t *stage_of, size_t n, uint64_t stage)
 }
 
 /* All of one table but its front. */
-static int add_table(struct code *c, const struct policy_table *table, struct cloche_err *err)
+static int add_table(struct program *c, const struct policy_table *table, struct cloche_err *err)
 {
 	cleanup_free uint64_t *stage_of = calloc(table->n_entries + 1, sizeof(*stage_of));
 	struct ranges ranges = { .n = 0 };
@@ -360,7 +360,7 @@ static int add_table(struct code *c, const struct policy_table *table, struct cl
 
 /* Sends what a table answers with an action to what is at the end of the code. False: there is
  * nothing to send. */
-static bool send_on(struct code *c, size_t first, size_t end, uint32_t action)
+static bool send_on(struct program *c, size_t first, size_t end, uint32_t action)
 {
 	bool any = false;
 
@@ -374,7 +374,7 @@ static bool send_on(struct code *c, size_t first, size_t end, uint32_t action)
 }
 
 /* The walls, one behind the other, for calls that passed with this action. */
-static int add_walls(struct code *c, const struct policy_table *const *walls, size_t n,
+static int add_walls(struct program *c, const struct policy_table *const *walls, size_t n,
 		     uint32_t action, struct cloche_err *err)
 {
 	int rc = 0;
@@ -421,7 +421,7 @@ static int tell_apart(const struct policy_table *table, struct policy_table *ret
 }
 
 /* What the kernel is to see of it. It does not look at where a return would jump. */
-static void mark(struct code *c, uint32_t what, uint8_t mark, uint32_t action)
+static void mark(struct program *c, uint32_t what, uint8_t mark, uint32_t action)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (c->insns[i].code == (BPF_RET | BPF_K) && c->insns[i].k == what)
@@ -432,7 +432,7 @@ int policy_compile(const struct policy_table *table, const struct policy_table *
 		   size_t n_walls, struct sock_fprog *ret, struct cloche_err *err)
 {
 	static const uint32_t passing[] = { SCMP_ACT_ALLOW, SCMP_ACT_LOG };
-	cleanup_free struct code *c = calloc(1, sizeof(*c));
+	cleanup_free struct program *c = calloc(1, sizeof(*c));
 	struct sock_filter *filter;
 	struct policy_table apart;
 	size_t first, end;

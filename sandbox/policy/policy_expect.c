@@ -88,14 +88,14 @@ static bool call_read(const char *text, struct seccomp_data *ret)
 }
 
 /* What is being read: the text, and what is known of its present line. */
-struct reader {
+struct table_text {
 	const char *source, *at, *end;
 	unsigned int line;
 	struct policy_expects table;
 };
 
 /* The next word of the line, up to a blank, a comment or the line's end; 0: there is none. */
-static size_t word_next(struct reader *r, const char **ret)
+static size_t word_next(struct table_text *r, const char **ret)
 {
 	const char *from;
 
@@ -107,7 +107,7 @@ static size_t word_next(struct reader *r, const char **ret)
 	return (size_t)(r->at - from);
 }
 
-static int refuse(const struct reader *r, const char *what, const char *word, size_t len,
+static int refuse(const struct table_text *r, const char *what, const char *word, size_t len,
 		  struct cloche_err *err)
 {
 	char q[QUOTE_LEN];
@@ -116,7 +116,7 @@ static int refuse(const struct reader *r, const char *what, const char *word, si
 			      quote_n(q, word, len));
 }
 
-static int row_add(struct reader *r, const struct policy_expect *row, struct cloche_err *err)
+static int row_add(struct table_text *r, const struct policy_expect *row, struct cloche_err *err)
 {
 	struct policy_expects *t = &r->table;
 
@@ -133,7 +133,7 @@ static int row_add(struct reader *r, const struct policy_expect *row, struct clo
 	return 0;
 }
 
-static int line_read(struct reader *r, struct cloche_err *err)
+static int line_read(struct table_text *r, struct cloche_err *err)
 {
 	struct policy_expect row = { .line = r->line };
 	const char *word;
@@ -167,7 +167,7 @@ static int line_read(struct reader *r, struct cloche_err *err)
 	return rc;
 }
 
-static int lines_read(struct reader *r, struct cloche_err *err)
+static int lines_read(struct table_text *r, struct cloche_err *err)
 {
 	while (r->at < r->end) {
 		const char *end;
@@ -190,7 +190,7 @@ static int lines_read(struct reader *r, struct cloche_err *err)
 int policy_expects_parse(const char *source, const char *text, size_t len,
 			 struct policy_expects *ret, struct cloche_err *err)
 {
-	struct reader r = { .source = source, .at = text, .end = text + len };
+	struct table_text r = { .source = source, .at = text, .end = text + len };
 	int rc = lines_read(&r, err);
 
 	if (rc < 0)

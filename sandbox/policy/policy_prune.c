@@ -125,9 +125,9 @@ int policy_prune(const struct policy_table *wall, const struct policy_table *pro
 		p.wall = policy_table_find(wall, nr, &p.n_wall);
 		p.profile = policy_table_find(profile, nr, &p.n_profile);
 		if (nr <= profile->newest) {
-			bool settled = p.n_profile && p.profile[p.n_profile - 1].n_args == 0;
+			bool decided = p.n_profile && p.profile[p.n_profile - 1].n_args == 0;
 
-			p.wide = policy_action_passes(settled ? p.profile[p.n_profile - 1].action
+			p.wide = policy_action_passes(decided ? p.profile[p.n_profile - 1].action
 							      : profile->default_action);
 		} else {
 			p.n_profile = 0;

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void reader_report(struct reader *r, struct json_place at, const char *text)
+void policy_reader_report(struct policy_reader *r, struct json_place at, const char *text)
 {
 	char raw[600], line[600];
 
@@ -25,7 +25,7 @@ void reader_report(struct reader *r, struct json_place at, const char *text)
 		r->problem(r->arg, line);
 }
 
-void reader_complain(struct reader *r, bool at_key, const char *fmt, ...)
+void policy_reader_complain(struct policy_reader *r, bool at_key, const char *fmt, ...)
 {
 	char text[500];
 	va_list ap;
@@ -33,20 +33,20 @@ void reader_complain(struct reader *r, bool at_key, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	reader_report(r, json_locate(r->text, r->len, r->path, r->depth, at_key), text);
+	policy_reader_report(r, json_locate(r->text, r->len, r->path, r->depth, at_key), text);
 }
 
-void reader_push_key(struct reader *r, const char *key)
+void policy_reader_push_key(struct policy_reader *r, const char *key)
 {
 	r->path[r->depth++] = (struct json_step){ .key = key };
 }
 
-void reader_push_index(struct reader *r, size_t index)
+void policy_reader_push_index(struct policy_reader *r, size_t index)
 {
 	r->path[r->depth++] = (struct json_step){ .index = index };
 }
 
-void reader_pop(struct reader *r)
+void policy_reader_pop(struct policy_reader *r)
 {
 	r->depth--;
 }
@@ -60,87 +60,89 @@ static const char *type_name(const json_t *v)
 	return names[json_typeof(v)];
 }
 
-void reader_object(struct reader *r, json_t *v, const struct reader_member *members, void *to)
+void policy_reader_object(struct policy_reader *r, json_t *v,
+			  const struct policy_reader_member *members, void *to)
 {
 	const char *key;
 	json_t *child;
 
 	if (!json_is_object(v)) {
-		reader_complain(r, false, "expected an object, found %s", type_name(v));
+		policy_reader_complain(r, false, "expected an object, found %s", type_name(v));
 		return;
 	}
 	json_object_foreach (v, key, child) {
-		const struct reader_member *m = members;
+		const struct policy_reader_member *m = members;
 
 		while (m->key && strcmp(m->key, key) != 0)
 			m++;
-		reader_push_key(r, key);
+		policy_reader_push_key(r, key);
 		if (!m->key)
-			reader_complain(r, true, "unknown key '%s'", key);
+			policy_reader_complain(r, true, "unknown key '%s'", key);
 		else if (!json_is_null(child) || !m->may_be_null)
 			m->read(r, child, to);
-		reader_pop(r);
+		policy_reader_pop(r);
 	}
-	for (const struct reader_member *m = members; m->key; m++)
+	for (const struct policy_reader_member *m = members; m->key; m++)
 		if (m->required && !json_object_get(v, m->key))
-			reader_complain(r, false, "'%s' is missing", m->key);
+			policy_reader_complain(r, false, "'%s' is missing", m->key);
 }
 
-const char *reader_string(struct reader *r, json_t *v)
+const char *policy_reader_string(struct policy_reader *r, json_t *v)
 {
 	if (!json_is_string(v)) {
-		reader_complain(r, false, "expected a string, found %s", type_name(v));
+		policy_reader_complain(r, false, "expected a string, found %s", type_name(v));
 		return NULL;
 	}
 	return json_string_value(v);
 }
 
-bool reader_unsigned(struct reader *r, json_t *v, uint64_t min, uint64_t max, uint64_t *ret)
+bool policy_reader_unsigned(struct policy_reader *r, json_t *v, uint64_t min, uint64_t max,
+			    uint64_t *ret)
 {
 	if (!json_is_integer(v)) {
-		reader_complain(r, false, "expected an integer, found %s", type_name(v));
+		policy_reader_complain(r, false, "expected an integer, found %s", type_name(v));
 		return false;
 	}
 	if (json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) < min ||
 	    (uint64_t)json_integer_value(v) > max) {
-		reader_complain(r, false, "%lld is out of range: %" PRIu64 " to %" PRIu64,
-				(long long)json_integer_value(v), min, max);
+		policy_reader_complain(r, false, "%lld is out of range: %" PRIu64 " to %" PRIu64,
+				       (long long)json_integer_value(v), min, max);
 		return false;
 	}
 	*ret = (uint64_t)json_integer_value(v);
 	return true;
 }
 
-void reader_array(struct reader *r, json_t *v, reader_fn *read, void *to)
+void policy_reader_array(struct policy_reader *r, json_t *v, policy_reader_fn *read, void *to)
 {
 	size_t i;
 	json_t *child;
 
 	if (!json_is_array(v)) {
-		reader_complain(r, false, "expected an array, found %s", type_name(v));
+		policy_reader_complain(r, false, "expected an array, found %s", type_name(v));
 		return;
 	}
 	json_array_foreach (v, i, child) {
-		reader_push_index(r, i);
+		policy_reader_push_index(r, i);
 		read(r, child, to);
-		reader_pop(r);
+		policy_reader_pop(r);
 	}
 }
 
-bool reader_word(struct reader *r, json_t *v, const struct policy_word *words, const char *noun,
-		 uint32_t *ret)
+bool policy_reader_word(struct policy_reader *r, json_t *v, const struct policy_word *words,
+			const char *noun, uint32_t *ret)
 {
-	const char *text = reader_string(r, v);
+	const char *text = policy_reader_string(r, v);
 	const struct policy_word *w = text ? policy_word_find(words, text) : NULL;
 
 	if (text && !w)
-		reader_complain(r, false, "unknown %s '%s'", noun, text);
+		policy_reader_complain(r, false, "unknown %s '%s'", noun, text);
 	if (w)
 		*ret = w->value;
 	return w;
 }
 
-char *reader_copy(struct reader *r, const char *text)
+char *policy_reader_copy(struct policy_reader *r, const char *text)
 {
 	char *copy = strdup(text);
 

@@ -72,20 +72,20 @@ bool policy_action_passes(uint32_t action)
 
 /*
  * Whether the call could reach the kernel at all: only then a guard has something to guard.
- * *ret_settled: a rule without conditions is there, so that the default never speaks.
+ * *ret_decided: a rule without conditions is there, so that the default never speaks.
  */
-static bool call_may_pass(const struct policy_table *t, int nr, bool *ret_settled)
+static bool call_may_pass(const struct policy_table *t, int nr, bool *ret_decided)
 {
-	bool settled = false, passes = false;
+	bool decided = false, passes = false;
 
 	for (size_t i = 0; i < t->n_entries; i++) {
 		if (t->entries[i].nr != nr)
 			continue;
 		passes |= policy_action_passes(t->entries[i].action);
-		settled |= t->entries[i].n_args == 0;
+		decided |= t->entries[i].n_args == 0;
 	}
-	*ret_settled = settled;
-	return passes || (!settled && policy_action_passes(t->default_action));
+	*ret_decided = decided;
+	return passes || (!decided && policy_action_passes(t->default_action));
 }
 
 static void add_guards(struct policy_table *t)
@@ -93,9 +93,9 @@ static void add_guards(struct policy_table *t)
 	for (size_t i = 0; i < sizeof(guards) / sizeof(guards[0]); i++) {
 		const struct guard *g = &guards[i];
 		int nr = seccomp_syscall_resolve_name(g->name);
-		bool settled;
+		bool decided;
 
-		if (nr < 0 || !call_may_pass(t, nr, &settled))
+		if (nr < 0 || !call_may_pass(t, nr, &decided))
 			continue;
 		/* Without arguments the whole call goes: what let it pass refuses it. */
 		for (size_t j = 0; j < t->n_entries && g->n_args == 0; j++) {
@@ -104,7 +104,7 @@ static void add_guards(struct policy_table *t)
 			t->entries[j].action = SCMP_ACT_ERRNO(EPERM);
 			t->entries[j].rule = POLICY_RULE_GUARD;
 		}
-		if (g->n_args > 0 || !settled)
+		if (g->n_args > 0 || !decided)
 			t->entries[t->n_entries++] = (struct policy_entry){
 				.nr = nr,
 				.action = SCMP_ACT_ERRNO(EPERM),

@@ -159,7 +159,7 @@ static void on_started(struct watch *w, const struct warden_msg *m)
 	w->launch_cpu_ns = (uint64_t)m->cpu_ns;
 	w->inv->ran = true;
 	w->fds[WATCH_DENIED].fd = w->ctx->listener;
-	code_see(w->ctx, &w->inv->code);
+	executed_see(w->ctx, &w->inv->executed);
 	w->inv->started_real_ns = clock_real_ns() - (clock_now_ns() - w->start_ns);
 	w->deadline_ns = w->start_ns + w->spec->timeout_ns;
 	set_timer(w, WATCH_WALL, w->deadline_ns);
@@ -385,7 +385,7 @@ static enum verdict find_verdict(const struct watch *w, const struct invocation 
 }
 
 /* The last ones may have been taken back, and so may all: the meter knows how many there were. */
-static void settle_denials(struct denials *d, const struct metered *m)
+static void count_overtaken(struct denials *d, const struct metered *m)
 {
 	if (!m->why && m->usage.listened && m->usage.asked > denials_all(d) + d->made)
 		d->overtaken = m->usage.asked - d->total - d->made;
@@ -402,7 +402,7 @@ static void finish_trace(const struct watch *w)
 			       inv->metered.why ? NULL : &inv->metered.usage);
 }
 
-static void settle(struct watch *w, bool peak_reset)
+static void conclude(struct watch *w, bool peak_reset)
 {
 	struct invocation *inv = w->inv;
 	int64_t dead_ns = end_all(w);
@@ -429,7 +429,7 @@ static void settle(struct watch *w, bool peak_reset)
 	}
 	if (w->killed && w->cause == VERDICT_TIMEOUT)
 		inv->overshoot_ns = dead_ns - w->deadline_ns;
-	settle_denials(&inv->denials, &inv->metered);
+	count_overtaken(&inv->denials, &inv->metered);
 	inv->refused = context_refused(w->ctx);
 	inv->verdict = find_verdict(w, inv);
 	finish_trace(w);
@@ -485,7 +485,7 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 	else if (uuid_v4(ret->request_id, &ret->err) == 0 && begin(&w, &io->trace) == 0)
 		while (!w.ended)
 			watch_once(&w);
-	settle(&w, peak_reset);
+	conclude(&w, peak_reset);
 	ret->launch_ns = ret->ran ? w.start_ns - requested_ns : clock_now_ns() - requested_ns;
 	fd_close(&w.fds[WATCH_WALL].fd);
 	fd_close(&w.fds[WATCH_CPU].fd);

@@ -6,7 +6,7 @@
 #include "base/uuid.h"
 #include "host/bounds.h"
 #include "launch/cgroup.h"
-#include "run/code.h"
+#include "run/executed.h"
 #include "run/denials.h"
 #include "run/metering.h"
 #include "run/verdict.h"
@@ -39,7 +39,7 @@ struct invocation {
 	struct cgroup_usage usage; /* of this invocation alone, without our steps before exec */
 	bool charged_known;	   /* usage.memory_peak is this invocation's own */
 	struct metered metered;
-	struct code code;
+	struct executed executed;
 	struct bounds_refused
 		refused; /* processes killed for holding one too many, or where none may be */
 	struct denials denials; /* counted only when the context's policy reports */

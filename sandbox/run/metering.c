@@ -6,7 +6,7 @@
 #include "launch/launcher.h"
 #include "policy/policy.h"
 #include "trace/trace.h"
-#include "trace/trace_record.h"
+#include "trace/trace_recorder.h"
 #include "trace/trace_store.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "bpf/meter_abi.h"
 
 /* In mode auto an error is a reason. */
-static int settle(struct metering *m, int r, const struct cloche_err *why)
+static int error_or_reason(struct metering *m, int r, const struct cloche_err *why)
 {
 	if (r == 0)
 		return 0;
@@ -43,7 +43,7 @@ int metering_open(struct metering *m, enum metering_mode mode, int parent, struc
 		meter_trace_sweep(&m->meter);
 		r = meter_watch_network(&m->meter, parent, err);
 	}
-	return settle(m, r, err);
+	return error_or_reason(m, r, err);
 }
 
 void metering_close(struct metering *m)
@@ -69,7 +69,7 @@ int metering_arm(struct metering *m, const struct context *ctx, struct cloche_er
 		r = meter_arm(&m->slot, &m->meter, ctx->slot.n, st.st_ino, err);
 	m->armed = r == 0;
 	m->policy = &ctx->plan.policy;
-	return settle(m, r, err);
+	return error_or_reason(m, r, err);
 }
 
 void metering_disarm(struct metering *m)
@@ -103,8 +103,8 @@ static bool may_deny(const struct meter_event_denied *d, const void *arg)
 		(answer & SECCOMP_RET_DATA) == error);
 }
 
-static int record(struct metering *m, const struct metering_trace *to, const char *request_id,
-		  struct cloche_err *err)
+static int start_recorder(struct metering *m, const struct metering_trace *to,
+			  const char *request_id, struct cloche_err *err)
 {
 	int r;
 
@@ -141,7 +141,7 @@ int metering_begin(struct metering *m, const struct metering_trace *to, const ch
 			(void)fclose(to->file);
 		return 0;
 	}
-	r = record(m, to, request_id, err);
+	r = start_recorder(m, to, request_id, err);
 	if (r == 0)
 		r = meter_begin(&m->slot, true, m->recorder != NULL, err);
 	m->begun = r == 0;
@@ -149,7 +149,7 @@ int metering_begin(struct metering *m, const struct metering_trace *to, const ch
 		(void)trace_recorder_close(m->recorder, NULL, NULL, NULL);
 		m->recorder = NULL;
 	}
-	return settle(m, r, err);
+	return error_or_reason(m, r, err);
 }
 
 /* A few at a time: the function can make them faster than they are written. */

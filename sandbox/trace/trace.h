@@ -46,7 +46,7 @@ struct trace {
 	/* Of the end, too, and "" or 0 without one. */
 	char function[72];
 	char verdict[24];
-	uint64_t recorded; /* events, before any were dropped */
+	uint64_t n_written; /* events, before any were dropped */
 };
 
 #define cleanup_trace __attribute__((cleanup(trace_free)))

@@ -154,7 +154,7 @@ static void put_end(FILE *f, const struct trace *t)
 		      ",\"idle_ns\":%" PRIu64 ",\"on_cpu_ns\":%" PRIu64 ",\"events\":%" PRIu64
 		      ",\"lost\":%" PRIu64 ",\"complete\":%s",
 		      t->begin_ns, t->end_ns, t->busy_ns, t->quota_ns, t->contention_ns, t->idle_ns,
-		      t->on_cpu_ns, t->recorded, t->lost, t->complete ? "true" : "false");
+		      t->on_cpu_ns, t->n_written, t->lost, t->complete ? "true" : "false");
 	if (*t->function)
 		put_text(f, "function", t->function);
 	if (*t->verdict)
@@ -164,7 +164,7 @@ static void put_end(FILE *f, const struct trace *t)
 
 void trace_json_end(FILE *f, const struct meter_usage *u, const struct trace_close *how)
 {
-	struct trace t = { .recorded = how->written,
+	struct trace t = { .n_written = how->written,
 			   .begin_ns = u->begin_ns,
 			   .end_ns = u->end_ns,
 			   .busy_ns = u->busy_ns,
@@ -188,14 +188,14 @@ void trace_json_write(FILE *f, const struct trace *t)
 	if (t->ended) {
 		struct trace end = *t;
 
-		end.recorded = t->n;
+		end.n_written = t->n;
 		put_end(f, &end);
 	}
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-struct reader {
+struct trace_input {
 	const char *name;
 	unsigned long line;
 	struct trace *t;
@@ -203,7 +203,7 @@ struct reader {
 	const char *bad; /* the first member that is not what it should be */
 };
 
-static int64_t get_int(struct reader *r, const json_t *o, const char *key, int64_t least,
+static int64_t get_int(struct trace_input *r, const json_t *o, const char *key, int64_t least,
 		       int64_t most)
 {
 	const json_t *v = json_object_get(o, key);
@@ -216,17 +216,17 @@ static int64_t get_int(struct reader *r, const json_t *o, const char *key, int64
 	return n;
 }
 
-static uint64_t get_ns(struct reader *r, const json_t *o, const char *key)
+static uint64_t get_ns(struct trace_input *r, const json_t *o, const char *key)
 {
 	return (uint64_t)get_int(r, o, key, 0, INT64_MAX);
 }
 
-static uint32_t get_u32(struct reader *r, const json_t *o, const char *key)
+static uint32_t get_u32(struct trace_input *r, const json_t *o, const char *key)
 {
 	return (uint32_t)get_int(r, o, key, 0, UINT32_MAX);
 }
 
-static bool get_bool(struct reader *r, const json_t *o, const char *key)
+static bool get_bool(struct trace_input *r, const json_t *o, const char *key)
 {
 	const json_t *v = json_object_get(o, key);
 
@@ -236,7 +236,7 @@ static bool get_bool(struct reader *r, const json_t *o, const char *key)
 }
 
 /* On the heap; "" also when there is no memory, which the next allocation will tell. */
-static char *clean_of(struct reader *r, const json_t *v, const char *key)
+static char *clean_of(struct trace_input *r, const json_t *v, const char *key)
 {
 	if (!json_is_string(v)) {
 		r->bad = r->bad ? r->bad : key;
@@ -245,12 +245,13 @@ static char *clean_of(struct reader *r, const json_t *v, const char *key)
 	return trace_clean(json_string_value(v), json_string_length(v));
 }
 
-static char *get_text(struct reader *r, const json_t *o, const char *key)
+static char *get_text(struct trace_input *r, const json_t *o, const char *key)
 {
 	return clean_of(r, json_object_get(o, key), key);
 }
 
-static void get_short(struct reader *r, const json_t *o, const char *key, char *buf, size_t size)
+static void get_short(struct trace_input *r, const json_t *o, const char *key, char *buf,
+		      size_t size)
 {
 	cleanup_free char *text = get_text(r, o, key);
 
@@ -260,7 +261,7 @@ static void get_short(struct reader *r, const json_t *o, const char *key, char *
 		(void)snprintf(buf, size, "%s", text);
 }
 
-static void get_argv(struct reader *r, const json_t *o, struct trace_event *e)
+static void get_argv(struct trace_input *r, const json_t *o, struct trace_event *e)
 {
 	const json_t *a = json_object_get(o, "argv"), *v;
 	size_t i;
@@ -281,7 +282,7 @@ static void get_argv(struct reader *r, const json_t *o, struct trace_event *e)
 	}
 }
 
-static void get_denied(struct reader *r, const json_t *o, struct trace_event *e)
+static void get_denied(struct trace_input *r, const json_t *o, struct trace_event *e)
 {
 	const json_t *a = json_object_get(o, "args");
 
@@ -309,7 +310,7 @@ static void get_denied(struct reader *r, const json_t *o, struct trace_event *e)
 	}
 }
 
-static uint32_t off_find(struct reader *r, const json_t *o)
+static uint32_t off_find(struct trace_input *r, const json_t *o)
 {
 	const char *why = json_string_value(json_object_get(o, "why"));
 
@@ -320,7 +321,7 @@ static uint32_t off_find(struct reader *r, const json_t *o)
 	return 0;
 }
 
-static void get_rest(struct reader *r, const json_t *o, struct trace_event *e)
+static void get_rest(struct trace_input *r, const json_t *o, struct trace_event *e)
 {
 	switch (e->type) {
 	case METER_EV_FORK:
@@ -377,7 +378,7 @@ static void get_rest(struct reader *r, const json_t *o, struct trace_event *e)
 	}
 }
 
-static void read_end(struct reader *r, const json_t *o)
+static void read_end(struct trace_input *r, const json_t *o)
 {
 	struct trace *t = r->t;
 
@@ -390,7 +391,7 @@ static void read_end(struct reader *r, const json_t *o)
 	t->on_cpu_ns = get_ns(r, o, "on_cpu_ns");
 	t->lost = get_ns(r, o, "lost");
 	t->complete = get_bool(r, o, "complete");
-	t->recorded = get_ns(r, o, "events");
+	t->n_written = get_ns(r, o, "events");
 	if (json_object_get(o, "function"))
 		get_short(r, o, "function", t->function, sizeof(t->function));
 	if (json_object_get(o, "verdict"))
@@ -401,7 +402,7 @@ static void read_end(struct reader *r, const json_t *o)
 }
 
 /* 0, with *ret filled in or r->bad set. */
-static int get_event(struct reader *r, const json_t *o, struct trace_event *ret)
+static int get_event(struct trace_input *r, const json_t *o, struct trace_event *ret)
 {
 	const char *type = json_string_value(json_object_get(o, "event"));
 	struct trace_event e = { .type = type ? trace_type_find(type) : 0 };
@@ -430,13 +431,13 @@ static int get_event(struct reader *r, const json_t *o, struct trace_event *ret)
 
 int trace_json_parse(const json_t *o, struct trace_event *ret)
 {
-	struct reader r = { 0 };
+	struct trace_input r = { 0 };
 	int e = get_event(&r, o, ret);
 
 	return e ? e : r.bad ? -EPROTO : 0;
 }
 
-static int read_event(struct reader *r, const json_t *o)
+static int read_event(struct trace_input *r, const json_t *o)
 {
 	struct trace_event ev;
 	int e = get_event(r, o, &ev);
@@ -444,7 +445,7 @@ static int read_event(struct reader *r, const json_t *o)
 	return e || r->bad ? e : trace_add(r->t, &ev);
 }
 
-static int read_object(struct reader *r, const json_t *o)
+static int read_object(struct trace_input *r, const json_t *o)
 {
 	const char *schema = json_string_value(json_object_get(o, "schema"));
 	const char *type = json_string_value(json_object_get(o, "event"));
@@ -477,7 +478,7 @@ static int read_object(struct reader *r, const json_t *o)
 	return 0;
 }
 
-static int read_line(struct reader *r, const char *line, size_t len)
+static int read_line(struct trace_input *r, const char *line, size_t len)
 {
 	json_error_t why;
 	json_t *o = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
@@ -496,7 +497,7 @@ static int read_line(struct reader *r, const char *line, size_t len)
 
 int trace_json_read(FILE *f, const char *name, struct trace *ret, struct cloche_err *err)
 {
-	struct reader r = { .name = name, .t = ret, .err = err };
+	struct trace_input r = { .name = name, .t = ret, .err = err };
 	cleanup_free char *line = NULL;
 	size_t room = 0;
 	ssize_t len;
@@ -525,7 +526,7 @@ int trace_json_read(FILE *f, const char *name, struct trace *ret, struct cloche_
 
 int trace_json_summary(FILE *f, const char *name, struct trace *ret, struct cloche_err *err)
 {
-	struct reader r = { .name = name, .line = 1, .t = ret, .err = err };
+	struct trace_input r = { .name = name, .line = 1, .t = ret, .err = err };
 	char head[512], tail[TAIL_BYTES + 1], *last;
 	size_t len;
 	int e;

@@ -25,7 +25,7 @@
 #include "tests/lib/meter_rig.h"
 #include "trace/trace.h"
 #include "trace/trace_json.h"
-#include "trace/trace_record.h"
+#include "trace/trace_recorder.h"
 #include "trace/trace_spans.h"
 
 #define ID "00000000-0000-4000-8000-000000000000"

@@ -148,7 +148,7 @@ Test(lookup, sees_what_was_changed_and_put_back)
 
 	settle();
 	look("dir/f", &was);
-	cr_assert(lookup_settled(&was));
+	cr_assert(lookup_quiet(&was));
 
 	move("dir", "away");
 	move("other", "dir");
@@ -182,27 +182,27 @@ Test(lookup, sees_what_was_changed_and_put_back)
 }
 
 /* In the tick of a change another one could bear the same time. */
-Test(lookup, is_settled_a_tick_after_the_last_change)
+Test(lookup, is_quiet_a_tick_after_the_last_change)
 {
 	struct lookup l;
-	bool settled = true;
+	bool quiet = true;
 
-	for (int i = 0; i < 20 && settled; i++) {
+	for (int i = 0; i < 20 && quiet; i++) {
 		cr_assert_eq(fchmodat(top_fd, "a/f", i % 2 ? 0700 : 0755, 0), 0);
 		look("a/f", &l);
-		settled = lookup_settled(&l);
+		quiet = lookup_quiet(&l);
 	}
-	cr_expect_not(settled, "the file");
+	cr_expect_not(quiet, "the file");
 	settle();
-	cr_expect(lookup_settled(&l));
+	cr_expect(lookup_quiet(&l));
 
 	touch("a/h");
 	cr_assert_eq(fchmodat(top_fd, "a", 0777, 0), 0); /* others may rename there */
-	settled = true;
-	for (int i = 0; i < 20 && settled; i++) {
+	quiet = true;
+	for (int i = 0; i < 20 && quiet; i++) {
 		move(i % 2 ? "a/g" : "a/h", i % 2 ? "a/h" : "a/g");
 		look("a/f", &l);
-		settled = lookup_settled(&l);
+		quiet = lookup_quiet(&l);
 	}
-	cr_expect_not(settled, "a directory");
+	cr_expect_not(quiet, "a directory");
 }

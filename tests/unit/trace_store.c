@@ -254,7 +254,7 @@ Test(trace_store, summary)
 		cr_assert_eq(t.ended, ended);
 		cr_assert_str_eq(t.function, ended ? "words" : "");
 		cr_assert_str_eq(t.verdict, ended ? "oom" : "");
-		cr_assert_eq(t.recorded, ended ? 7 : 0);
+		cr_assert_eq(t.n_written, ended ? 7 : 0);
 		cr_assert_eq(t.end_ns - t.begin_ns, ended ? 30 : 0);
 	}
 }

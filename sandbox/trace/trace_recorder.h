@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_TRACE_TRACE_RECORD_H
-#define CLOCHE_TRACE_TRACE_RECORD_H
+#ifndef CLOCHE_TRACE_TRACE_RECORDER_H
+#define CLOCHE_TRACE_TRACE_RECORDER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The hash of what was executed, and the memory of such hashes. See code.h. */
-#include "run/code.h"
+/* The hash of what was executed, and the memory of such hashes. See executed.h. */
+#include "run/executed.h"
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -16,18 +16,18 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define DIR_NAME   "code"
-#define SLOTS	   1024 /* files; a newer hash takes the place of an older one */
-#define LARGEST	   (1ULL << 30)
-#define SETTLED_NS (2 * NSEC_PER_SEC)
-#define XFS_MAGIC  0x58465342U /* "XFSB", of fs/xfs; not in linux/magic.h */
-#define ZFS_MAGIC  0x2fc12fc1U
-#define KEY_LEN	   256
+#define DIR_NAME  "code"
+#define SLOTS	  1024 /* files; a newer hash takes the place of an older one */
+#define LARGEST	  (1ULL << 30)
+#define QUIET_NS  (2 * NSEC_PER_SEC)
+#define XFS_MAGIC 0x58465342U /* "XFSB", of fs/xfs; not in linux/magic.h */
+#define ZFS_MAGIC 0x2fc12fc1U
+#define KEY_LEN	  256
 
-void code_see(const struct context *ctx, struct code *ret)
+void executed_see(const struct context *ctx, struct executed *ret)
 {
-	ret->known = ctx->code >= 0;
-	ret->seen = ctx->plan.shared->code_stat;
+	ret->known = ctx->executed >= 0;
+	ret->seen = ctx->plan.shared->executed_stat;
 }
 
 static bool same(const struct stat *a, const struct stat *b)
@@ -49,7 +49,7 @@ static bool key_of(const struct context *ctx, int fd, const struct stat *st,
 		(void)snprintf(ret, KEY_LEN, "%s %" PRIu64, image, (uint64_t)st->st_ino);
 		return true;
 	}
-	if (fstatfs(fd, &fs) < 0 || timespec_ns(st->st_ctim) > clock_real_ns() - SETTLED_NS)
+	if (fstatfs(fd, &fs) < 0 || timespec_ns(st->st_ctim) > clock_real_ns() - QUIET_NS)
 		return false;
 	switch ((unsigned long)fs.f_type) {
 	case EXT4_SUPER_MAGIC:
@@ -114,8 +114,8 @@ static void try_remember(int run_fd, const char *key, const char *hash)
 		return;
 }
 
-void code_hash(int run_fd, const struct context *ctx, const struct code *code,
-	       char ret[static HASH_HEX_LEN])
+void executed_hash(int run_fd, const struct context *ctx, const struct executed *executed,
+		   char ret[static HASH_HEX_LEN])
 {
 	char key[KEY_LEN], path[32];
 	cleanup_fd int fd = -1;
@@ -123,17 +123,17 @@ void code_hash(int run_fd, const struct context *ctx, const struct code *code,
 	bool keyed;
 
 	*ret = '\0';
-	if (!code->known || fstat(ctx->code, &now) < 0 || !same(&code->seen, &now) ||
+	if (!executed->known || fstat(ctx->executed, &now) < 0 || !same(&executed->seen, &now) ||
 	    (uint64_t)now.st_size > LARGEST)
 		return;
-	keyed = key_of(ctx, ctx->code, &now, key);
+	keyed = key_of(ctx, ctx->executed, &now, key);
 	if (keyed && recall(run_fd, key, ret))
 		return;
 	*ret = '\0';
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", ctx->code);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", ctx->executed);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || hash_sha256_fd(fd, 0, (uint64_t)now.st_size, ret, NULL) < 0 ||
-	    fstat(fd, &now) < 0 || !same(&code->seen, &now)) {
+	    fstat(fd, &now) < 0 || !same(&executed->seen, &now)) {
 		*ret = '\0';
 		return;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_RUN_CODE_H
-#define CLOCHE_RUN_CODE_H
+#ifndef CLOCHE_RUN_EXECUTED_H
+#define CLOCHE_RUN_EXECUTED_H
 
 #include "base/hash.h"
 
@@ -21,19 +21,19 @@ struct context;
  * changed within the last two seconds (a second change could bear the same time), nor those of file
  * systems whose times somebody else makes up (network, FUSE).
  */
-struct code {
+struct executed {
 	bool known;
 	struct stat seen; /* before it was executed */
 };
 
 /* Cannot fail. */
-void code_see(const struct context *ctx, struct code *ret);
+void executed_see(const struct context *ctx, struct executed *ret);
 
 /*
  * After the invocation. "" when it is not known: nothing was executed, the file changed while it
  * ran, it cannot be read or is larger than 1 GiB.
  */
-void code_hash(int run_fd, const struct context *ctx, const struct code *code,
-	       char ret[static HASH_HEX_LEN]);
+void executed_hash(int run_fd, const struct context *ctx, const struct executed *executed,
+		   char ret[static HASH_HEX_LEN]);
 
 #endif

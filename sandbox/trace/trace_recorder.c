@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The recorder: between the ring buffer and the file, with a table of denied calls on the way. */
-#include "trace/trace_record.h"
+#include "trace/trace_recorder.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
