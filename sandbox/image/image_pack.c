@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/process.h"
 #include "base/quote.h"
 #include "image/image.h"
 
@@ -74,17 +75,16 @@ static bool disk_full(void)
 
 static int tool_wait(pid_t pid, int *status)
 {
-	cleanup_fd int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd end = { .fd = fd, .events = POLLIN };
+	struct process tool = process_open(pid);
+	struct pollfd end = { .fd = tool.pidfd, .events = POLLIN };
 	unsigned full = 0;
 
-	while (fd >= 0 && poll(&end, 1, WATCH_MS) == 0) {
+	while (tool.pidfd >= 0 && poll(&end, 1, WATCH_MS) == 0) {
 		full = disk_full() ? full + 1 : 0;
 		if (full == WATCH_FULL)
-			(void)kill(pid, SIGKILL);
+			process_kill(&tool);
 	}
-	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
-		;
+	(void)process_reap(&tool, status);
 	return full >= WATCH_FULL ? -ENOSPC : 0;
 }
 

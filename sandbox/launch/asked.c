@@ -120,7 +120,7 @@ int asked_socket(const struct context *ctx, int domain, int type, int protocol)
 	int fd;
 
 	if (ctx->plan.spec->net == NET_NONE || geteuid() != 0 || own < 0 ||
-	    count(ctx->pid, &n) < 0 || setns(ctx->pid1, CLONE_NEWNET) < 0)
+	    count(ctx->warden.pid, &n) < 0 || setns(ctx->warden.pidfd, CLONE_NEWNET) < 0)
 		return -EAFNOSUPPORT;
 	if (n >= most)
 		fd = n ? -EMFILE : -EAFNOSUPPORT;

@@ -98,13 +98,13 @@ static pid_t try_with_time(struct clone_args *args, struct shared *shared)
 /* Pid 1 of every namespace but the mount namespace, which it enters by the template. */
 static int start_warden(struct context *ctx, struct cloche_err *err)
 {
-	int pair[2], pidfd = -1;
+	int pair[2], r = 0;
+	struct process warden = PROCESS_NONE;
 	struct clone_args args = {
 		.flags = CLONE_PIDFD,
-		.pidfd = (__u64)(uintptr_t)&pidfd,
+		.pidfd = (__u64)(uintptr_t)&warden.pidfd,
 		.exit_signal = SIGCHLD,
 	};
-	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return cloche_err_sys(err, errno, "socketpair");
@@ -112,20 +112,18 @@ static int start_warden(struct context *ctx, struct cloche_err *err)
 	ctx->plan.control = pair[1];
 	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++)
 		args.flags |= namespaces[i].flag;
-	pid = try_with_time(&args, ctx->plan.shared);
-	if (pid == 0) {
+	warden.pid = try_with_time(&args, ctx->plan.shared);
+	if (warden.pid == 0) {
 		(void)close(pair[0]);
 		warden_main(&ctx->plan);
 	}
-	if (pid < 0)
-		(void)name_namespace(errno, err);
+	if (warden.pid < 0)
+		r = name_namespace(errno, err);
 	(void)close(pair[1]);
 	ctx->plan.control = -1;
-	if (pid < 0)
-		return -err->code;
-	ctx->pid1 = pidfd;
-	ctx->pid = pid;
-	return 0;
+	if (r == 0)
+		ctx->warden = warden;
+	return r;
 }
 
 int context_create(struct launcher *launcher, const struct spec *spec,
@@ -138,7 +136,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 					 .single = options->single,
 					 .hierarchy = &launcher->hierarchy,
 					 .bounds = &launcher->bounds },
-			       .pid1 = -1,
+			       .warden = PROCESS_NONE,
 			       .control = -1,
 			       .listener = -1,
 			       .executed = -1,
@@ -205,7 +203,8 @@ int context_go(struct context *ctx, struct cloche_err *err)
 
 	if (r < 0)
 		return r;
-	return ctx->pid1 < 0 ? start_warden(ctx, err) : context_send(ctx, WARDEN_GO, err);
+	return process_is(&ctx->warden) ? context_send(ctx, WARDEN_GO, err)
+					: start_warden(ctx, err);
 }
 
 struct bounds_refused context_refused(const struct context *ctx)
@@ -266,22 +265,12 @@ int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err 
 	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
 }
 
-/* By its pidfd, or by its number where the kernel does not take that (a filter around us): it is a
- * child of ours that nobody has reaped, so the number cannot be another's. */
-static void kill_warden(const struct context *ctx)
-{
-	if (ctx->pid1 < 0)
-		return;
-	if (syscall(SYS_pidfd_send_signal, ctx->pid1, SIGKILL, NULL, 0) < 0)
-		(void)kill(ctx->pid, SIGKILL);
-}
-
 void context_kill(const struct context *ctx)
 {
 	if (ctx->plan.shared)
 		__atomic_store_n(&ctx->plan.shared->ending, true, __ATOMIC_RELAXED);
 	if (cgroup_kill(&ctx->plan.cgroup) < 0)
-		kill_warden(ctx);
+		process_kill(&ctx->warden);
 }
 
 static int end_context(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
@@ -292,7 +281,7 @@ static int end_context(struct launcher *launcher, struct context *ctx, struct cl
 	 * signal is for one that hangs in its set-up. */
 	fd_close(&ctx->control);
 	close_received(ctx);
-	kill_warden(ctx);
+	process_kill(&ctx->warden);
 	return ctx->plan.cgroup.v2 >= 0
 		       ? cgroup_destroy(&launcher->hierarchy, &ctx->plan.cgroup, err)
 		       : 0;
@@ -300,7 +289,7 @@ static int end_context(struct launcher *launcher, struct context *ctx, struct cl
 
 static void free_context(struct context *ctx, bool clean)
 {
-	fd_close(&ctx->pid1);
+	process_close(&ctx->warden);
 	plan_free(&ctx->plan);
 	slot_release(&ctx->slot, clean);
 }
@@ -309,8 +298,7 @@ int context_destroy(struct launcher *launcher, struct context *ctx, struct cloch
 {
 	int r = end_context(launcher, ctx, err);
 
-	while (ctx->pid1 >= 0 && waitpid(ctx->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	(void)process_reap(&ctx->warden, NULL);
 	free_context(ctx, r == 0);
 	return r;
 }
@@ -320,7 +308,8 @@ int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_
 	int r;
 
 	/* Empty, and pid 1 outlives us (warden.c): it takes the cgroups away and frees the slot. */
-	if (ctx->pid1 >= 0 && ctx->plan.single && cgroup_populated(&ctx->plan.cgroup) == 0 &&
+	if (process_is(&ctx->warden) && ctx->plan.single &&
+	    cgroup_populated(&ctx->plan.cgroup) == 0 &&
 	    context_send(ctx, WARDEN_LEAVE, NULL) == 0) {
 		cgroup_close(&ctx->plan.cgroup);
 		fd_close(&ctx->control);

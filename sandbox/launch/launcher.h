@@ -2,6 +2,7 @@
 #ifndef CLOCHE_LAUNCH_LAUNCHER_H
 #define CLOCHE_LAUNCH_LAUNCHER_H
 
+#include "base/process.h"
 #include "host/bounds.h"
 #include "host/hierarchy.h"
 #include "host/slot.h"
@@ -28,12 +29,11 @@ struct launcher {
 struct context {
 	struct slot slot;
 	struct plan plan;
-	int pid1;	 /* pidfd; -1: not made yet */
-	pid_t pid;	 /* of pid 1 as seen from here: an unreaped child as long as pid1 >= 0 */
-	int control;	 /* our end */
-	int listener;	 /* of the policy of the function process that runs; -1: none */
-	int executed;	 /* the file that it executes, O_PATH; -1: unknown */
-	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
+	struct process warden; /* none: not made yet */
+	int control;	       /* our end */
+	int listener;	       /* of the policy of the function process that runs; -1: none */
+	int executed;	       /* the file that it executes, O_PATH; -1: unknown */
+	int64_t made_ns;       /* when its making began, CLOCK_MONOTONIC */
 };
 
 int launcher_open(struct launcher *ret, struct cloche_err *err);

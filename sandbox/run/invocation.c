@@ -460,7 +460,7 @@ void invocation_run(struct context *ctx, const struct spec *spec, const struct i
 			   .live = io->trace.live,
 			   .stdio = io->stdio,
 			   .cancel_fd = io->cancel_fd,
-			   .first = ctx->pid1 < 0,
+			   .first = !process_is(&ctx->warden),
 			   .base = &base };
 	bool peak_reset;
 

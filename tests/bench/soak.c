@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/process.h"
 #include "census.h"
 #include "run.h"
 
@@ -126,13 +126,12 @@ static int kill_once(struct bench *bench, struct command *command, bool *ret_hit
 	r = run_start(command, &bench->stage, &pid, err);
 	if (r < 0)
 		return r;
-	cleanup_fd int pidfd = pidfd_open(pid, 0);
-	if (pidfd < 0)
-		return cloche_err_sys(err, errno, "pidfd_open");
+	struct process run = process_open(pid);
 	(void)nanosleep(&wait, NULL);
-	(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-	if (waitpid(pid, &status, 0) < 0)
-		return cloche_err_sys(err, errno, "wait for '%s'", command->argv[0]);
+	process_kill(&run);
+	r = process_reap(&run, &status);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "wait for '%s'", command->argv[0]);
 	*ret_hit = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 	return *ret_hit ? 0 : run_judge(command, &bench->stage, status, err);
 }

@@ -131,15 +131,15 @@ struct child rig_spawn(struct rig *r, int (*fn)(void *arg), void *arg)
 	struct clone_args a = { .flags = CLONE_INTO_CGROUP | CLONE_PIDFD,
 				.exit_signal = SIGCHLD,
 				.cgroup = (uint64_t)r->leaf };
-	int to[2], from[2], pidfd = -1;
+	struct process process = PROCESS_NONE;
+	int to[2], from[2];
 	struct child c;
-	long pid;
 
 	cr_assert(!pipe2(to, O_CLOEXEC) && !pipe2(from, O_CLOEXEC));
-	a.pidfd = (uint64_t)(uintptr_t)&pidfd;
-	pid = syscall(SYS_clone3, &a, sizeof(a));
-	cr_assert(pid >= 0, "clone3: %s", strerror(errno));
-	if (!pid) {
+	a.pidfd = (uint64_t)(uintptr_t)&process.pidfd;
+	process.pid = (pid_t)syscall(SYS_clone3, &a, sizeof(a));
+	cr_assert(process.pid >= 0, "clone3: %s", strerror(errno));
+	if (!process.pid) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test fails */
 		child_to = to[0];
 		child_from = from[1];
@@ -149,7 +149,7 @@ struct child rig_spawn(struct rig *r, int (*fn)(void *arg), void *arg)
 	}
 	close(to[0]);
 	close(from[1]);
-	c = (struct child){ .pid = (pid_t)pid, .pidfd = pidfd, .to = to[1], .from = from[0] };
+	c = (struct child){ .process = process, .to = to[1], .from = from[0] };
 	return c;
 }
 
@@ -186,13 +186,13 @@ int rig_reap(struct child *c, uint64_t *ret_rusage_ns)
 	int status = 0;
 
 	close(c->to);
-	cr_assert(wait4(c->pid, &status, 0, &u) == c->pid);
+	cr_assert(wait4(c->process.pid, &status, 0, &u) == c->process.pid);
 	if (ret_rusage_ns)
 		*ret_rusage_ns =
 			(uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * NSEC_PER_SEC +
 			(uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * NSEC_PER_USEC;
 	close(c->from);
-	close(c->pidfd);
+	process_close(&c->process);
 	return status;
 }
 
@@ -217,7 +217,7 @@ void rig_await_sleep(struct child *c)
 	char path[64];
 	bool asleep;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)c->pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)c->process.pid);
 	do {
 		DIR *dir = opendir(path);
 		struct dirent *d;
@@ -226,7 +226,7 @@ void rig_await_sleep(struct child *c)
 		cr_assert_not_null(dir);
 		while ((d = readdir(dir)))
 			if (d->d_name[0] != '.')
-				asleep &= thread_sleeps(c->pid, d->d_name);
+				asleep &= thread_sleeps(c->process.pid, d->d_name);
 		closedir(dir);
 	} while (!asleep);
 }

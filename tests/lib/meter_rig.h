@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/process.h"
 #include "meter/meter.h"
 #include "meter/usage.h"
 
@@ -33,8 +34,7 @@ void rig_open_alone(struct rig *r, const char *name, uint32_t slot);
 void rig_close(struct rig *r);
 
 struct child {
-	pid_t pid;
-	int pidfd;
+	struct process process;
 	int to;	  /* write: wakes the child's rig_wait */
 	int from; /* read: what the child's rig_tell wrote */
 };

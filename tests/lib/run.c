@@ -16,12 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/process.h"
 #include "tests/lib/env.h"
 #include "tests/lib/tmpdir.h"
 
@@ -83,9 +83,9 @@ static bool pipe_drain(int fd, char **buf, size_t *len)
 }
 
 /* Returns when the program has ended; kills it at the deadline. */
-static void program_watch(struct run *run, pid_t pid, int pidfd, int out, int err)
+static void program_watch(struct run *run, const struct process *p, int out, int err)
 {
-	struct pollfd fds[] = { { pidfd, POLLIN, 0 }, { out, POLLIN, 0 }, { err, POLLIN, 0 } };
+	struct pollfd fds[] = { { p->pidfd, POLLIN, 0 }, { out, POLLIN, 0 }, { err, POLLIN, 0 } };
 	int64_t deadline = clock_now_ns() +
 			   NSEC_PER_MSEC * (run->timeout_ms ? run->timeout_ms : RUN_TIMEOUT_MS);
 
@@ -94,8 +94,8 @@ static void program_watch(struct run *run, pid_t pid, int pidfd, int out, int er
 
 		if (left <= 0 && !run->timed_out) {
 			run->timed_out = true;
-			(void)kill(-pid, SIGKILL);
-			(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+			(void)kill(-p->pid, SIGKILL);
+			process_kill(p);
 		}
 		if (poll(fds, 3, run->timed_out ? -1 : (int)(left / NSEC_PER_MSEC) + 1) < 0)
 			cr_assert_eq(errno, EINTR, "poll: %m");
@@ -113,10 +113,10 @@ static void program_watch(struct run *run, pid_t pid, int pidfd, int out, int er
 
 void run_argv(struct run *run, const char *const argv[])
 {
-	cleanup_fd int in = input_open(run), pidfd = -1;
+	cleanup_fd int in = input_open(run);
 	cleanup_fd int out_r = -1, out_w = -1, err_r = -1, err_w = -1;
 	int fds[2], status;
-	pid_t pid;
+	struct process program;
 
 	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
 	out_r = fds[0];
@@ -128,15 +128,12 @@ void run_argv(struct run *run, const char *const argv[])
 	cr_assert_eq(fcntl(out_r, F_SETFL, O_NONBLOCK), 0);
 	cr_assert_eq(fcntl(err_r, F_SETFL, O_NONBLOCK), 0);
 
-	pid = program_spawn(run, argv, in, out_w, err_w);
+	program = process_open(program_spawn(run, argv, in, out_w, err_w));
 	fd_close(&out_w);
 	fd_close(&err_w);
-	pidfd = pidfd_open(pid, 0);
-	cr_assert(pidfd >= 0, "pidfd_open: %m");
-	program_watch(run, pid, pidfd, out_r, err_r);
-
-	while (waitpid(pid, &status, 0) < 0)
-		cr_assert_eq(errno, EINTR, "waitpid: %m");
+	cr_assert(program.pidfd >= 0, "pidfd_open: %m");
+	program_watch(run, &program, out_r, err_r);
+	cr_assert_eq(process_reap(&program, &status), 0, "waitpid: %m");
 	run->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	run->status = run->signal ? 128 + run->signal : WEXITSTATUS(status);
 }

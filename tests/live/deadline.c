@@ -15,13 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/process.h"
 
 #define PATIENCE_MS 20000
 
@@ -44,16 +44,14 @@ static pid_t spawn(const char *const argv[], int out, int err)
 /* Its wait status; -1: it did not end. */
 static int end_of(pid_t pid)
 {
-	cleanup_fd int fd = pidfd_open(pid, 0);
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct process p = process_open(pid);
+	struct pollfd end = { .fd = p.pidfd, .events = POLLIN };
+	bool ended = poll(&end, 1, PATIENCE_MS) > 0;
 	int status = -1;
 
-	if (poll(&p, 1, PATIENCE_MS) <= 0)
-		(void)kill(pid, SIGKILL);
-	else
-		return waitpid(pid, &status, 0) == pid ? status : -1;
-	(void)waitpid(pid, NULL, 0);
-	return -1;
+	if (!ended)
+		process_kill(&p);
+	return process_reap(&p, &status) == 0 && ended ? status : -1;
 }
 
 static bool comes_to_its_end(int fd)

@@ -184,7 +184,7 @@ ParameterizedTest(struct load *l, meter_exact, between_both_truths)
 	rig_hear(&c);
 	for (unsigned i = 0; i < runs; i++)
 		burn_once(&r, &c, &b, &e.outside[i], &e.beyond[i]);
-	cr_assert(!kill(c.pid, SIGKILL));
+	cr_assert(!kill(c.process.pid, SIGKILL));
 	rig_reap(&c, NULL);
 	rig_close(&r);
 	qsort(e.outside, runs, sizeof(*e.outside), by_value);

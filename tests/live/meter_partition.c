@@ -90,7 +90,7 @@ Test(meter_partition, sleeper_is_idle)
 	cr_assert_geq(u.idle_ns, 99 * NSEC_PER_MSEC);
 	cr_assert_eq(u.quota_ns, 0);
 	cr_assert_geq(u.switches_voluntary, 2);
-	kill(c.pid, SIGKILL);
+	kill(c.process.pid, SIGKILL);
 	rig_reap(&c, NULL);
 	rig_close(&r);
 }
@@ -179,7 +179,7 @@ Test(meter_partition, competitors_are_contention)
 	cr_assert_leq(u.idle_ns, woken - u.begin_ns);
 	kill(a, SIGKILL);
 	kill(b, SIGKILL);
-	kill(c.pid, SIGKILL);
+	kill(c.process.pid, SIGKILL);
 	rig_reap(&c, NULL);
 	while (wait(NULL) > 0)
 		;
@@ -221,7 +221,7 @@ static uint64_t quota_error(struct rig *r, int cpu, struct meter_usage *u)
 	rig_begin(r, false, false);
 	rig_go(&c);
 	sleep_ms(500);
-	kill(c.pid, SIGKILL);
+	kill(c.process.pid, SIGKILL);
 	rig_reap(&c, NULL);
 	*u = rig_end_last(r);
 	truth = throttled_ns(r) - truth;
@@ -326,7 +326,7 @@ Test(meter_partition, all_three_at_once)
 		cr_assert_geq(u.busy_ns + u.idle_ns, last.busy_ns + last.idle_ns);
 		last = u;
 	}
-	kill(c.pid, SIGKILL);
+	kill(c.process.pid, SIGKILL);
 	rig_reap(&c, NULL);
 	u = rig_end_last(&r);
 	check_sum(&u);

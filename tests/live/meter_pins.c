@@ -167,7 +167,7 @@ Test(meter_pins, a_stale_slot_is_reclaimed)
 	/* The same slot, for another cgroup, without a disarm. */
 	cr_assert(!meter_arm(&next, &r.meter, 400, r.id + 1000000, &err), "%s", err.text);
 	cr_assert(!meter_begin(&next, false, false, &err), "%s", err.text);
-	kill(c.pid, SIGKILL);
+	kill(c.process.pid, SIGKILL);
 	rig_reap(&c, NULL);
 	cr_assert(!meter_end(&next, &u, &err), "%s", err.text);
 	cr_assert_eq(u.on_cpu_ns + u.started + u.switches_forced + u.switches_voluntary, 0);

@@ -81,7 +81,7 @@ static const char *helper(void)
 static void drain_until_end(struct trace_recorder *rec, struct child *c)
 {
 	struct pollfd fds[] = { { .fd = trace_recorder_fd(rec), .events = POLLIN },
-				{ .fd = c->pidfd, .events = POLLIN } };
+				{ .fd = c->process.pidfd, .events = POLLIN } };
 	struct cloche_err err = { 0 };
 
 	while (!fds[1].revents) {
@@ -467,7 +467,7 @@ static void record_blind(struct rig *r, struct recording *ret)
 	cr_assert_eq(write(to[1], "", 1), 1);
 	cr_assert_eq(read(from[0], &said, sizeof(said)), sizeof(said));
 	/* With the child's the link would go before the child's last switch. */
-	link = (int)syscall(SYS_pidfd_getfd, c.pidfd, said, 0);
+	link = (int)syscall(SYS_pidfd_getfd, c.process.pidfd, said, 0);
 	cr_assert(link >= 0, "pidfd_getfd: %m");
 	cr_assert_eq(write(to[1], "", 1), 1);
 	cr_assert_eq(rig_reap(&c, NULL), 0);

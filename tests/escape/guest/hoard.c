@@ -15,6 +15,7 @@
  * left moves by up to 2.5 MB between two runs that make the same: NOISE allows for that.
  */
 #include "base/fd.h"
+#include "base/process.h"
 #include "tests/lib/env.h"
 #include "tests/lib/throwaway.h"
 
@@ -247,15 +248,16 @@ static int ask(void)
 static void expect_answer(const char *name)
 {
 	pid_t pid = fork();
-	struct pollfd p = { .events = POLLIN };
+	struct pollfd end = { .events = POLLIN };
+	struct process asker;
 	int status = -1;
 
 	if (pid == 0)
 		_exit(ask());
-	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	cr_assert_eq(poll(&p, 1, ANSWER_MS), 1, "%s: the kernel does not answer any more", name);
-	(void)close(p.fd);
-	(void)waitpid(pid, &status, 0);
+	asker = process_open(pid);
+	end.fd = asker.pidfd;
+	cr_assert_eq(poll(&end, 1, ANSWER_MS), 1, "%s: the kernel does not answer any more", name);
+	(void)process_reap(&asker, &status);
 	cr_expect_eq(status, 0, "%s: the kernel answers %x", name, (unsigned)status);
 }
 
