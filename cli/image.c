@@ -87,7 +87,10 @@ static int usage(const char *fmt, ...)
 
 static int failed(const struct cloche_err *err)
 {
-	fprintf(stderr, "cloche image: %s\n", err->text);
+	struct cloche_err shown = *err;
+
+	show_as_options(&shown);
+	fprintf(stderr, "cloche image: %s\n", shown.text);
 	return 1;
 }
 

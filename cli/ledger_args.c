@@ -48,7 +48,10 @@ int args_refused(const char *verb, char **argv, int returned)
 
 int args_failed(const char *verb, const struct cloche_err *err)
 {
-	show_line("cloche %s: %s", verb, err->text);
+	struct cloche_err shown = *err;
+
+	show_as_options(&shown);
+	show_line("cloche %s: %s", verb, shown.text);
 	return 1;
 }
 

@@ -6,6 +6,7 @@
 #include "cli/run_ledger.h"
 #include "cli/run_options.h"
 #include "cli/run_trace.h"
+#include "cli/show.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -130,6 +131,7 @@ static void tell(struct run *run, const struct invocation *inv)
 			    .context = &run->rc,
 			    .prices = run->opt->prices.name,
 			    .function = run->opt->name,
+			    .untraced = "not asked for, see --trace and --keep-trace",
 			    .code_sha256 = run->opt->ledger ? code : NULL };
 
 	if (inv->ran && !inv->metered.why)
@@ -347,6 +349,7 @@ static int run_one(struct run *run, int64_t requested_ns)
 		own_line_after(run->opt->err_fd < 0 && stdio_mid_line(&run->stdio));
 		run_trace_end(&run->trace, run->opt, &inv);
 	}
+	show_as_options(&inv.err);
 	tell(run, &inv);
 	run->rc.start = "warm";
 	run->rc.replaced = NULL;
@@ -384,7 +387,9 @@ static int run_all(struct run *run, int64_t started_ns)
 		(void)cloche_err_stage(&run->refused, "streams");
 	if (r == 0)
 		r = launcher_open(&run->launcher, &err);
-	if (r == 0)
+	if (r == 0 && run->opt->meter == METERING_OFF)
+		metering_off(&run->metering, "--meter off");
+	else if (r == 0)
 		r = metering_open(&run->metering, run->opt->meter, run->launcher.hierarchy.v2,
 				  &err);
 	if (r < 0) {

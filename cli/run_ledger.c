@@ -9,6 +9,7 @@
 #include "cli/ledger_args.h"
 #include "cli/own_line.h"
 #include "cli/run_options.h"
+#include "cli/show.h"
 #include "ledger/ledger.h"
 #include "ledger/ledger_record.h"
 #include "run/record.h"
@@ -42,6 +43,8 @@ int run_ledger_ready(struct run_ledger *run, const struct run_options *opt, stru
 		r = ledger_open(opt->ledger, &options, &run->ledger, &run->err);
 	if (r == 0)
 		r = ledger_ready(run->ledger, &run->err);
+	if (r < 0)
+		show_as_options(&run->err);
 	say_lost(run, opt);
 	if (r == 0 || opt->ledger_continue)
 		return 0;

@@ -9,6 +9,7 @@
 #include "base/quote.h"
 #include "cli/ledger_args.h"
 #include "cli/run_image.h"
+#include "cli/show.h"
 #include "cli/verb_options.h"
 #include "ledger/ledger.h"
 #include "trace/trace_store.h"
@@ -594,5 +595,8 @@ int run_options_check(struct run_options *o, struct cloche_err *err)
 	if (r < 0)
 		return cloche_err_wrap(err, "--prices");
 	spec_host_read(&host);
-	return spec_check(&o->spec, &host, err);
+	r = spec_check(&o->spec, &host, err);
+	if (r < 0)
+		show_as_options(err);
+	return r;
 }

@@ -2,6 +2,7 @@
 /* The streams that everything is said on; see show.h. */
 #include "cli/show.h"
 
+#include "base/err.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -25,6 +26,24 @@ struct sink {
 static struct sink out = { .fd = STDOUT_FILENO, .carries = true };
 static struct sink errs = { .fd = STDERR_FILENO };
 static char marks[N_STYLES][MARK_LEN + 1]; /* filled in when first asked for */
+
+void show_as_options(struct cloche_err *err)
+{
+	for (unsigned i = CLOCHE_ERR_FIELDS; i-- > 0;) {
+		size_t at = err->fields[i];
+
+		if (at == 0)
+			continue;
+		/* A text that has no room for it is cut at its end. */
+		at--;
+		if (at + 3 < sizeof(err->text)) {
+			memmove(err->text + at + 2, err->text + at, sizeof(err->text) - at - 2);
+			memcpy(err->text + at, "--", 2);
+			err->text[sizeof(err->text) - 1] = '\0';
+		}
+		err->fields[i] = 0;
+	}
+}
 
 const char *show_style(enum show_style style)
 {

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+struct cloche_err;
 struct json_t;
 
 /*
@@ -43,6 +44,10 @@ enum show_style {
 
 /* One line on stderr, whatever the arguments hold: a line end in them is \n, too. */
 void show_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The library's errors speak of fields; a caller of ours gave them as options: "memory 3M: …"
+ * becomes "--memory 3M: …". */
+void show_as_options(struct cloche_err *err);
 
 /* What stands for it in a message; nobody else can know it beforehand. */
 const char *show_style(enum show_style style);

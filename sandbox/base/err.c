@@ -22,12 +22,30 @@ static const char *errno_text(int code)
 	return desc ? desc : "unknown error";
 }
 
+/* Takes the marks of fields out of the text, which may hold users' bytes: a stray mark of theirs
+ * tells of a field where there is none, and no more. */
+static void find_fields(struct cloche_err *err)
+{
+	unsigned n = 0;
+	char *to = err->text;
+
+	memset(err->fields, 0, sizeof(err->fields));
+	for (const char *c = err->text; *c; c++) {
+		if (*c != *CLOCHE_FIELD || c[1] < 'a' || c[1] > 'z')
+			*to++ = *c;
+		else if (n < CLOCHE_ERR_FIELDS)
+			err->fields[n++] = (uint16_t)(to - err->text + 1);
+	}
+	*to = '\0';
+}
+
 /* One line, whatever a path in it holds; where users' text is expected, quote.h shows it better. */
 static void format(struct cloche_err *err, int code, const char *fmt, va_list ap)
 {
 	err->code = code;
 	err->stage[0] = '\0';
 	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	find_fields(err);
 	for (char *c = err->text; *c;) {
 		size_t n = utf8_harmless(c, strlen(c));
 
@@ -70,20 +88,28 @@ int cloche_err_sys(struct cloche_err *err, int code, const char *fmt, ...)
 
 int cloche_err_wrap(struct cloche_err *err, const char *fmt, ...)
 {
-	char text[sizeof(err->text)];
+	struct cloche_err outer;
+	unsigned n = 0;
 	va_list ap;
-	int len;
+	size_t len;
 
 	if (!err)
 		return -1;
 	va_start(ap, fmt);
-	len = vsnprintf(text, sizeof(text), fmt, ap);
+	format(&outer, err->code, fmt, ap);
 	va_end(ap);
-	if (len < 0 || (size_t)len >= sizeof(text))
+	len = strlen(outer.text);
+	if (len + 1 >= sizeof(outer.text))
 		return -err->code;
-	if (snprintf(text + len, sizeof(text) - (size_t)len, ": %s", err->text) < 0)
-		return -err->code;
-	memcpy(err->text, text, strlen(text) + 1);
+	(void)snprintf(outer.text + len, sizeof(outer.text) - len, ": %.*s",
+		       (int)(sizeof(outer.text) - len), err->text);
+	while (n < CLOCHE_ERR_FIELDS && outer.fields[n])
+		n++;
+	for (unsigned i = 0; n < CLOCHE_ERR_FIELDS && err->fields[i]; i++)
+		if (err->fields[i] + len + 2 < sizeof(outer.text))
+			outer.fields[n++] = (uint16_t)(err->fields[i] + len + 2);
+	memcpy(err->fields, outer.fields, sizeof(err->fields));
+	memcpy(err->text, outer.text, sizeof(err->text));
 	return -err->code;
 }
 

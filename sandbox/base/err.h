@@ -3,6 +3,7 @@
 #define CLOCHE_BASE_ERR_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * One error, owned by the caller, of fixed size and without pointers, so that it can be filled
@@ -16,12 +17,21 @@
  *   code   the errno, positive; 0 means "no error"
  *   stage  the step of the launch that failed, "" outside the launch
  *   text   what failed and why, NUL-terminated
+ *   fields where in the text names of fields begin, counted from 1; 0: no more. Whoever shows the
+ *          error to somebody who gave them as something else (options, lines of a file) says so
  */
+#define CLOCHE_ERR_FIELDS 4
+
 struct cloche_err {
 	int code;
 	char stage[28];
-	char text[480];
+	uint16_t fields[CLOCHE_ERR_FIELDS];
+	char text[472];
 };
+
+/* In a format, before the name of a field of what the caller gave (struct spec and the like):
+ * CLOCHE_FIELD "memory: from 4M", CLOCHE_FIELD "%s". Is no part of the text. */
+#define CLOCHE_FIELD "\001"
 
 /* Fills *err (which may be NULL) and returns -code. A text that does not fit is cut, what
  * is not harmless (utf8.h) becomes '?'. */

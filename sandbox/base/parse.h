@@ -25,7 +25,7 @@ int parse_duration(const char *text, int64_t *ret_ns, struct cloche_err *err);
 int parse_count(const char *text, uint64_t min, uint64_t max, uint64_t *ret,
 		struct cloche_err *err);
 
-/* "0.5", "2" → thousandths; for --cpu N. */
+/* "0.5", "2" → thousandths; of vCPUs. */
 int parse_milli(const char *text, uint64_t *ret_milli, struct cloche_err *err);
 
 #endif

@@ -259,9 +259,10 @@ static int choose(struct oci *o, const json_t **ret, struct cloche_err *err)
 		return 0;
 	}
 	if (only)
-		return cloche_err_set(err, EINVAL, "it holds several images; say --ref, one of: %s",
-				      keys_list(json_object_size(o->refs) > 1 ? o->refs : o->found,
-						list, sizeof(list)));
+		return cloche_err_set(
+			err, EINVAL, "it holds several images; say " CLOCHE_FIELD "ref, one of: %s",
+			keys_list(json_object_size(o->refs) > 1 ? o->refs : o->found, list,
+				  sizeof(list)));
 	if (json_object_size(o->others) > 0)
 		return cloche_err_set(err, ENOEXEC,
 				      "it is for %s: this program and machine are " IMAGE_ARCH,
@@ -502,7 +503,8 @@ static int docker_import(struct oci *o, struct cloche_err *err)
 		r = cloche_err_set(err, ENOENT, "it has no image %s; there is: %s",
 				   quote(shown, o->ref), keys_list(o->refs, names, sizeof(names)));
 	else if (r == 0 && n != 1)
-		r = cloche_err_set(err, EINVAL, "it holds %zu such images; say --ref, one of: %s",
+		r = cloche_err_set(err, EINVAL,
+				   "it holds %zu such images; say " CLOCHE_FIELD "ref, one of: %s",
 				   n, keys_list(o->refs, names, sizeof(names)));
 	if (r == 0)
 		r = docker_image(o, image, err);

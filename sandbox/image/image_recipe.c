@@ -184,7 +184,8 @@ int directory_fill(struct image_job *job, struct cloche_err *err)
 	if (holds_store(job->arg, job))
 		return cloche_err_set(
 			err, ELOOP,
-			"--dir %s: the image store %s lies in it: set CLOCHE_IMAGES to a place "
+			CLOCHE_FIELD
+			"dir %s: the image store %s lies in it: set CLOCHE_IMAGES to a place "
 			"outside",
 			quote(dir, job->arg),
 			quote_n(store, job->dir, (size_t)(strrchr(job->dir, '/') - job->dir)));

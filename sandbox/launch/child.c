@@ -126,15 +126,15 @@ static int enter_workdir(const struct plan *p, struct cloche_err *err)
 	int fd = inside_open(AT_FDCWD, dir, O_PATH | O_DIRECTORY);
 
 	if (fd < 0)
-		return cloche_err_sys(err, -fd, "--workdir '%.200s'", dir);
+		return cloche_err_sys(err, -fd, CLOCHE_FIELD "workdir '%.200s'", dir);
 	if (fchdir(fd) < 0)
-		return cloche_err_sys(err, errno, "--workdir '%.200s'", dir);
+		return cloche_err_sys(err, errno, CLOCHE_FIELD "workdir '%.200s'", dir);
 	(void)close(fd);
 	if (syscall(SYS_getcwd, where, sizeof(where)) < 0)
-		return cloche_err_sys(err, errno, "--workdir '%.200s'", dir);
+		return cloche_err_sys(err, errno, CLOCHE_FIELD "workdir '%.200s'", dir);
 	if (where[0] != '/')
-		return cloche_err_set(err, EXDEV, "--workdir '%.200s': it leads out of the root",
-				      dir);
+		return cloche_err_set(
+			err, EXDEV, CLOCHE_FIELD "workdir '%.200s': it leads out of the root", dir);
 	return 0;
 }
 

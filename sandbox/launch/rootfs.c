@@ -54,18 +54,19 @@ static int set_attributes(int tree, uint64_t attributes)
 	return mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr));
 }
 
-/* A detached copy of what was opened, named by option and path. */
-static int clone_tree(const struct source *source, const char *option, const char *path,
+/* A detached copy of what was opened, named by field and path. */
+static int clone_tree(const struct source *source, const char *field, const char *path,
 		      uint64_t attributes, struct cloche_err *err)
 {
 	cleanup_fd int tree = open_tree(
 		source->fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
 
 	if (tree < 0)
-		return cloche_err_sys(err, errno, "%s '%s' (open_tree)", option, path);
+		return cloche_err_sys(err, errno, CLOCHE_FIELD "%s '%s' (open_tree)", field, path);
 	if (set_attributes(tree, attributes) < 0)
-		return cloche_err_sys(err, errno, "%s '%s': set mount attributes (mount_setattr)",
-				      option, path);
+		return cloche_err_sys(err, errno,
+				      CLOCHE_FIELD "%s '%s': set mount attributes (mount_setattr)",
+				      field, path);
 	return TAKE_FD(tree);
 }
 
@@ -132,12 +133,12 @@ static int prepare_bind(int run_fd, const struct spec *spec, const struct bind_s
 	out->tree = -1;
 	out->dst = plain_path(b->dst);
 	if (!out->dst)
-		return cloche_err_sys(err, ENOMEM, "--bind");
+		return cloche_err_sys(err, ENOMEM, CLOCHE_FIELD "bind");
 	r = source_open_bind(spec, b, &source, err);
 	if (r < 0)
 		return r;
 	out->is_dir = source.is_dir;
-	out->tree = clone_tree(&source, b->etc ? "--etc" : "--bind", b->src, attributes, err);
+	out->tree = clone_tree(&source, b->etc ? "etc" : "bind", b->src, attributes, err);
 	fd_close(&source.fd);
 	if (out->tree < 0)
 		return out->tree;
@@ -159,7 +160,7 @@ static int prepare_binds(int run_fd, const struct spec *spec, uid_t uid, struct 
 	fs->binds = calloc(spec->n_binds, sizeof(*fs->binds));
 	fs->maps = calloc(spec->n_binds, sizeof(*fs->maps));
 	if (!fs->binds || !fs->maps)
-		return cloche_err_sys(err, ENOMEM, "--bind");
+		return cloche_err_sys(err, ENOMEM, CLOCHE_FIELD "bind");
 	for (size_t i = 0; r == 0 && i < spec->n_binds; i++)
 		r = prepare_bind(run_fd, spec, &spec->binds[i], uid, fs, err);
 	return r;
@@ -204,14 +205,14 @@ static int check_root(int tree, const char *path, struct cloche_err *err)
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
 		st.st_mode = 0;
 		if (fstatat(tree, needed[i], &st, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
-			return cloche_err_sys(err, errno, "--rootfs '%s': look at '%s'", path,
-					      needed[i]);
+			return cloche_err_sys(err, errno, CLOCHE_FIELD "rootfs '%s': look at '%s'",
+					      path, needed[i]);
 		if (!S_ISDIR(st.st_mode))
-			return cloche_err_set(
-				err, ENOENT,
-				"--rootfs '%s': has no directory '%s'; dev, proc, sys "
-				"and tmp must be there, empty",
-				path, needed[i]);
+			return cloche_err_set(err, ENOENT,
+					      CLOCHE_FIELD
+					      "rootfs '%s': has no directory '%s'; dev, proc, sys "
+					      "and tmp must be there, empty",
+					      path, needed[i]);
 	}
 	return 0;
 }
@@ -228,12 +229,12 @@ static int prepare_tree(const struct spec *spec, struct rootfs *fs, struct cloch
 	} else {
 		r = image_mount(spec->rootfs, fs->image, err);
 		if (r < 0)
-			return cloche_err_wrap(err, "--rootfs");
+			return cloche_err_wrap(err, CLOCHE_FIELD "rootfs");
 		source = (struct source){ .fd = open(fs->image, O_PATH | O_CLOEXEC) };
 		if (source.fd < 0)
-			return cloche_err_sys(err, errno, "--rootfs '%s'", fs->image);
+			return cloche_err_sys(err, errno, CLOCHE_FIELD "rootfs '%s'", fs->image);
 	}
-	fs->tree = clone_tree(&source, "--rootfs", spec->rootfs,
+	fs->tree = clone_tree(&source, "rootfs", spec->rootfs,
 			      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
 	fd_close(&source.fd);
 	return fs->tree < 0 ? fs->tree : check_root(fs->tree, spec->rootfs, err);

@@ -45,7 +45,7 @@ struct rootfs_map {
 
 struct rootfs {
 	int template; /* the pinned mount namespace */
-	int tree;     /* --rootfs: detached mount of it; -1: the template's own root */
+	int tree;     /* the spec's rootfs: detached mount of it; -1: the template's own root */
 	char image[IMAGE_PATH_LEN]; /* where the image is mounted on the host; "": it is none */
 	struct rootfs_bind *binds;
 	size_t n_binds;

@@ -332,25 +332,29 @@ static int no_place(int code, const char *dst, struct cloche_err *err)
 	switch (code) {
 	case EROFS:
 		return cloche_err_sys(err, code,
-				      "--bind: make '%s' inside (choose a place below /opt, /mnt, "
+				      CLOCHE_FIELD
+				      "bind: make '%s' inside (choose a place below /opt, /mnt, "
 				      "/srv, /home or /tmp)",
 				      dst);
 	case ELOOP:
 	case EEXIST:
 		return cloche_err_sys(
-			err, code, "--bind: '%s' leads through a link that is not followed", dst);
+			err, code,
+			CLOCHE_FIELD "bind: '%s' leads through a link that is not followed", dst);
 	case E2BIG:
 		return cloche_err_set(err, code,
-				      "--bind: no room for '%s': the directory that it would be "
+				      CLOCHE_FIELD
+				      "bind: no room for '%s': the directory that it would be "
 				      "new in has more than %d entries; choose another place",
 				      dst, PLACE_ENTRIES_MAX);
 	case EMFILE:
 		return cloche_err_set(err, code,
-				      "--bind: no room for '%s': binds need new places in more "
+				      CLOCHE_FIELD
+				      "bind: no room for '%s': binds need new places in more "
 				      "than %d directories; bind a directory that holds them",
 				      dst, PLACES_MAX);
 	default:
-		return cloche_err_sys(err, code, "--bind: make '%s' inside", dst);
+		return cloche_err_sys(err, code, CLOCHE_FIELD "bind: make '%s' inside", dst);
 	}
 }
 
@@ -365,11 +369,13 @@ static int mount_bind(struct places *places, const struct rootfs_bind *b, int ro
 		return no_place(-at, b->dst, err);
 	if (fstat(at, &st) == 0 && S_ISDIR(st.st_mode) != b->is_dir)
 		return cloche_err_set(err, ENOTDIR,
-				      "--bind: '%s' is a %s inside, and what is bound is none; "
+				      CLOCHE_FIELD
+				      "bind: '%s' is a %s inside, and what is bound is none; "
 				      "choose another place",
 				      b->dst, b->is_dir ? "file" : "directory");
 	r = place(b->tree, at);
-	return r < 0 ? cloche_err_sys(err, -r, "--bind: mount '%s' inside (move_mount)", b->dst)
+	return r < 0 ? cloche_err_sys(err, -r, CLOCHE_FIELD "bind: mount '%s' inside (move_mount)",
+				      b->dst)
 		     : 0;
 }
 

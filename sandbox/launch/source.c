@@ -78,7 +78,7 @@ static int find_keeper(const char *real, const char **ret)
 	return r;
 }
 
-static int open_as(const struct spec *spec, const char *option, const char *path, struct source *s,
+static int open_as(const struct spec *spec, const char *field, const char *path, struct source *s,
 		   struct stat *ret_st, struct cloche_err *err)
 {
 	struct id root;
@@ -87,21 +87,22 @@ static int open_as(const struct spec *spec, const char *option, const char *path
 	s->fd = rights_open(spec->caller, path, 0);
 	if (s->fd == -EACCES && spec->caller)
 		return cloche_err_set(err, EACCES,
+				      CLOCHE_FIELD
 				      "%s '%s': the user for whom sudo runs this (SUDO_UID %u) may "
 				      "not reach it; unset SUDO_UID to have root's rights",
-				      option, path, (unsigned)spec->caller->uid);
+				      field, path, (unsigned)spec->caller->uid);
 	if (s->fd < 0)
-		return cloche_err_sys(err, -s->fd, "%s '%s' (openat2)", option, path);
+		return cloche_err_sys(err, -s->fd, CLOCHE_FIELD "%s '%s' (openat2)", field, path);
 	if (fstat(s->fd, ret_st) < 0)
-		return cloche_err_sys(err, errno, "%s '%s'", option, path);
+		return cloche_err_sys(err, errno, CLOCHE_FIELD "%s '%s'", field, path);
 	r = identify("/", &root);
 	if (r < 0)
 		return cloche_err_sys(err, -r, "look at '/'");
 	if (root.dev == ret_st->st_dev && root.ino == ret_st->st_ino)
 		return cloche_err_set(err, EPERM,
-				      "%s '%s': that is '/', the whole host; name a "
-				      "directory below it",
-				      option, path);
+				      CLOCHE_FIELD "%s '%s': that is '/', the whole host; name a "
+						   "directory below it",
+				      field, path);
 	s->is_dir = S_ISDIR(ret_st->st_mode);
 	return 0;
 }
@@ -123,22 +124,23 @@ static int refuse_use(int r, const struct spec *spec, const struct bind_spec *b,
 		      struct cloche_err *err)
 {
 	if (r != -EACCES && r != -EROFS)
-		return cloche_err_sys(err, -r, "--bind '%s' (faccessat2)", b->src);
+		return cloche_err_sys(err, -r, CLOCHE_FIELD "bind '%s' (faccessat2)", b->src);
 	if (r == -EROFS)
 		return cloche_err_set(err, EROFS,
-				      "--bind '%s': it is on a read-only file system; bind it 'ro'",
+				      CLOCHE_FIELD
+				      "bind '%s': it is on a read-only file system; bind it 'ro'",
 				      b->src);
 	if (spec->caller)
-		return cloche_err_set(err, EACCES,
-				      "--bind '%s': the user for whom sudo runs this (SUDO_UID %u) "
-				      "may not %s it; unset SUDO_UID to have root's rights",
-				      b->src, (unsigned)spec->caller->uid,
-				      b->rw ? "write to" : "read");
-	return cloche_err_set(
-		err, EACCES,
-		"--bind '%s': not everybody may %s it, and '%s' is shown as everybody "
-		"sees it; --bind-private shows it",
-		b->src, b->rw ? "write to" : "read", keeper);
+		return cloche_err_set(
+			err, EACCES,
+			CLOCHE_FIELD "bind '%s': the user for whom sudo runs this (SUDO_UID %u) "
+				     "may not %s it; unset SUDO_UID to have root's rights",
+			b->src, (unsigned)spec->caller->uid, b->rw ? "write to" : "read");
+	return cloche_err_set(err, EACCES,
+			      CLOCHE_FIELD
+			      "bind '%s': not everybody may %s it, and '%s' is shown as everybody "
+			      "sees it; " CLOCHE_FIELD "bind-private shows it",
+			      b->src, b->rw ? "write to" : "read", keeper);
 }
 
 static int map_caller(const struct spec *spec, const struct bind_spec *b, struct source *s,
@@ -182,7 +184,8 @@ static int map_owner(const struct spec *spec, const struct bind_spec *b, struct 
 		if (r == 0)
 			r = find_keeper(real, &by);
 		if (r < 0)
-			return cloche_err_sys(err, -r, "--bind '%s': find what holds it", b->src);
+			return cloche_err_sys(err, -r, CLOCHE_FIELD "bind '%s': find what holds it",
+					      b->src);
 	}
 	if (by) {
 		r = check_public(s, real, b->rw);
@@ -203,14 +206,18 @@ static int open_etc(const char *path, struct source *s, struct cloche_err *err)
 	s->fd = etc_open(path, &s->is_dir, real);
 	if (s->fd == -EACCES)
 		return cloche_err_set(err, EACCES,
-				      "--etc '%s': not everybody may read '%s'; --bind '%s' with "
-				      "--bind-private shows it",
+				      CLOCHE_FIELD
+				      "etc '%s': not everybody may read '%s'; " CLOCHE_FIELD
+				      "bind '%s' with " CLOCHE_FIELD "bind-private shows it",
 				      name, path, path);
 	if (s->fd == -EXDEV)
 		return cloche_err_set(err, EXDEV,
-				      "--etc '%s': leads out, to '%s'; --bind '%s' shows that",
+				      CLOCHE_FIELD "etc '%s': leads out, to '%s'; " CLOCHE_FIELD
+						   "bind '%s' shows that",
 				      name, real, path);
-	return s->fd < 0 ? cloche_err_sys(err, -s->fd, "--etc '%s': open '%s'", name, path) : 0;
+	return s->fd < 0
+		       ? cloche_err_sys(err, -s->fd, CLOCHE_FIELD "etc '%s': open '%s'", name, path)
+		       : 0;
 }
 
 int source_open_bind(const struct spec *spec, const struct bind_spec *bind, struct source *ret,
@@ -223,7 +230,7 @@ int source_open_bind(const struct spec *spec, const struct bind_spec *bind, stru
 	if (bind->etc) {
 		r = open_etc(bind->src, &s, err);
 	} else {
-		r = open_as(spec, "--bind", bind->src, &s, &st, err);
+		r = open_as(spec, "bind", bind->src, &s, &st, err);
 		if (r == 0)
 			r = spec->caller ? map_caller(spec, bind, &s, err)
 					 : map_owner(spec, bind, &s, &st, err);
@@ -240,10 +247,10 @@ int source_open_root(const struct spec *spec, const char *dir, struct source *re
 {
 	struct source s = { .fd = -1 };
 	struct stat st;
-	int r = open_as(spec, "--rootfs", dir, &s, &st, err);
+	int r = open_as(spec, "rootfs", dir, &s, &st, err);
 
 	if (r == 0 && !s.is_dir)
-		r = cloche_err_set(err, ENOTDIR, "--rootfs '%s': not a directory", dir);
+		r = cloche_err_set(err, ENOTDIR, CLOCHE_FIELD "rootfs '%s': not a directory", dir);
 	if (r < 0)
 		fd_close(&s.fd);
 	else

@@ -31,11 +31,11 @@ struct source {
 	gid_t gid;
 };
 
-/* On failure *err has the option, the path and, where there is one, the mend. */
+/* On failure *err has the field, the path and, where there is one, the mend. */
 int source_open_bind(const struct spec *spec, const struct bind_spec *bind, struct source *ret,
 		     struct cloche_err *err);
 
-/* --rootfs DIR: nothing of it is mapped. */
+/* A root of one's own: nothing of it is mapped. */
 int source_open_root(const struct spec *spec, const char *dir, struct source *ret,
 		     struct cloche_err *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The limits of what may be asked, each with the option's name and the mend. No system is changed.
+/* The limits of what may be asked, each with the field's name and the mend. No system is changed.
  */
 #include "launch/spec.h"
 
@@ -53,16 +53,17 @@ static uint64_t nofile_of(const struct spec *s)
 }
 
 /* Its pages count against the memory: a larger one would be an OOM kill when full. */
-static int check_scratch(const char *option, const char *dir, uint64_t size, uint64_t most,
+static int check_scratch(const char *field, const char *dir, uint64_t size, uint64_t most,
 			 struct cloche_err *err)
 {
 	if (size > most)
 		return cloche_err_set(err, ERANGE,
+				      CLOCHE_FIELD
 				      "%s %" PRIu64
 				      "K: at most three quarters of the memory (%" PRIu64
 				      "K), since a full %s would be an out-of-memory kill; "
-				      "raise --memory",
-				      option, size / 1024, most / 1024, dir);
+				      "raise " CLOCHE_FIELD "memory",
+				      field, size / 1024, most / 1024, dir);
 	return 0;
 }
 
@@ -74,8 +75,8 @@ static int check_memory(struct spec *s, const struct spec_host *host, struct clo
 
 	if (s->memory_bytes < SPEC_MEMORY_MIN || s->memory_bytes > host->memory_bytes)
 		return cloche_err_set(err, ERANGE,
-				      "--memory %" PRIu64 "%s: from 4M to %" PRIu64
-				      "M, the memory of this host",
+				      CLOCHE_FIELD "memory %" PRIu64 "%s: from 4M to %" PRIu64
+						   "M, the memory of this host",
 				      (uint64_t)(s->memory_bytes / unit),
 				      unit == 1	     ? " bytes"
 				      : unit == 1024 ? "K"
@@ -88,24 +89,27 @@ static int check_memory(struct spec *s, const struct spec_host *host, struct clo
 	}
 	if (s->shm_bytes == 0)
 		s->shm_bytes = s->memory_bytes / 2;
-	r = check_scratch("--tmp-size", "/tmp", s->tmp_bytes, most, err);
-	return r < 0 ? r : check_scratch("--shm-size", "/dev/shm", s->shm_bytes, most, err);
+	r = check_scratch("tmp-size", "/tmp", s->tmp_bytes, most, err);
+	return r < 0 ? r : check_scratch("shm-size", "/dev/shm", s->shm_bytes, most, err);
 }
 
-static int check_path(const char *option, const char *path, struct cloche_err *err)
+static int check_path(const char *field, const char *path, struct cloche_err *err)
 {
 	if (path[0] != '/')
 		return cloche_err_set(err, EINVAL,
+				      CLOCHE_FIELD
 				      "%s '%s': an absolute path inside the sandbox is "
 				      "needed",
-				      option, path);
+				      field, path);
 	if (strlen(path) >= 4096)
-		return cloche_err_set(err, ENAMETOOLONG, "%s: a path may have 4095 bytes", option);
+		return cloche_err_set(err, ENAMETOOLONG,
+				      CLOCHE_FIELD "%s: a path may have 4095 bytes", field);
 	/* ".." inside is resolved by nobody: what it would mean depends on what is mounted where.
 	 */
 	for (const char *p = path; (p = strstr(p, "/..")); p += 3)
 		if (p[3] == '/' || p[3] == '\0')
-			return cloche_err_set(err, EINVAL, "%s '%s': may not contain '..'", option,
+			return cloche_err_set(err, EINVAL,
+					      CLOCHE_FIELD "%s '%s': may not contain '..'", field,
 					      path);
 	return 0;
 }
@@ -127,21 +131,24 @@ static int check_binds(const struct spec *s, struct cloche_err *err)
 
 	if (s->n_binds > SPEC_BINDS_MAX)
 		return cloche_err_set(err, E2BIG,
-				      "--bind: %zu binds; at most %d are possible, bind a "
+				      CLOCHE_FIELD
+				      "bind: %zu binds; at most %d are possible, bind a "
 				      "directory that holds them",
 				      s->n_binds, SPEC_BINDS_MAX);
 	for (size_t i = 0; i < s->n_binds; i++) {
-		r = check_path("--bind", s->binds[i].dst, err);
+		r = check_path("bind", s->binds[i].dst, err);
 		if (r < 0)
 			return r;
 		if (file_is_below(first_name(s->binds[i].dst), "proc"))
 			return cloche_err_set(err, EINVAL,
-					      "--bind '%s': cannot be put over '/proc' or into it",
+					      CLOCHE_FIELD
+					      "bind '%s': cannot be put over '/proc' or into it",
 					      s->binds[i].src);
 		if (*first_name(s->binds[i].dst) == '\0')
 			return cloche_err_set(err, EINVAL,
-					      "--bind '%s': cannot be put over '/'; use "
-					      "--rootfs",
+					      CLOCHE_FIELD
+					      "bind '%s': cannot be put over '/'; use " CLOCHE_FIELD
+					      "rootfs",
 					      s->binds[i].src);
 	}
 	return 0;
@@ -155,19 +162,20 @@ static int check_env(const struct spec *s, struct cloche_err *err)
 		sum += strlen(*e) + 1 + sizeof(char *);
 	if (sum > SPEC_ENV_MAX)
 		return cloche_err_set(err, E2BIG,
-				      "--env: the environment has %zu bytes; at most %llu "
+				      CLOCHE_FIELD
+				      "env: the environment has %zu bytes; at most %llu "
 				      "are possible, pass large data by file",
 				      sum, (unsigned long long)SPEC_ENV_MAX);
 	return 0;
 }
 
-static int refuse_time(const char *option, int64_t ns, const char *most, struct cloche_err *err)
+static int refuse_time(const char *field, int64_t ns, const char *most, struct cloche_err *err)
 {
 	const char *unit = ns % 1000000000 == 0 ? "s" : ns % 1000000 == 0 ? "ms" : "ns";
 	int64_t per = *unit == 's' ? 1000000000 : *unit == 'm' ? 1000000 : 1;
 
-	return cloche_err_set(err, ERANGE, "%s %" PRId64 "%s: from 1ms to %s", option, ns / per,
-			      unit, most);
+	return cloche_err_set(err, ERANGE, CLOCHE_FIELD "%s %" PRId64 "%s: from 1ms to %s", field,
+			      ns / per, unit, most);
 }
 
 int spec_check(struct spec *s, const struct spec_host *host, struct cloche_err *err)
@@ -178,24 +186,24 @@ int spec_check(struct spec *s, const struct spec_host *host, struct cloche_err *
 	if (r < 0)
 		return r;
 	if (s->timeout_ns < SPEC_TIMEOUT_MIN || s->timeout_ns > SPEC_TIMEOUT_MAX)
-		return refuse_time("--timeout", s->timeout_ns, "900s", err);
+		return refuse_time("timeout", s->timeout_ns, "900s", err);
 	if (s->cpu_time_ns != 0 &&
 	    (s->cpu_time_ns < SPEC_TIMEOUT_MIN || s->cpu_time_ns > SPEC_TIMEOUT_MAX * 64))
-		return refuse_time("--cpu-time", s->cpu_time_ns, "57600s", err);
+		return refuse_time("cpu-time", s->cpu_time_ns, "57600s", err);
 	if (s->cpu_mode == CPU_FIXED &&
 	    (s->cpu_milli < 1 || s->cpu_milli > (uint64_t)host->cpus * 1000))
 		return cloche_err_set(
 			err, ERANGE,
-			"--cpu %" PRIu64 ".%03" PRIu64 ": from 0.001 to %u, the CPUs of "
-			"this host",
+			CLOCHE_FIELD "cpu %" PRIu64 ".%03" PRIu64 ": from 0.001 to %u, the CPUs of "
+				     "this host",
 			(uint64_t)s->cpu_milli / 1000, (uint64_t)s->cpu_milli % 1000, host->cpus);
 	if (s->pids < 1 || s->pids > 4194304)
-		return cloche_err_set(err, ERANGE, "--pids: from 1 to 4194304");
+		return cloche_err_set(err, ERANGE, CLOCHE_FIELD "pids: from 1 to 4194304");
 	if (s->nofile == 0)
 		s->nofile = nofile_of(s);
 	if (s->nofile < 3 || s->nofile > 1048576)
-		return cloche_err_set(err, ERANGE, "--nofile: from 3 to 1048576");
-	r = check_path("--workdir", s->workdir, err);
+		return cloche_err_set(err, ERANGE, CLOCHE_FIELD "nofile: from 3 to 1048576");
+	r = check_path("workdir", s->workdir, err);
 	if (r < 0)
 		return r;
 	r = check_binds(s, err);

@@ -24,7 +24,7 @@ struct bind_spec {
 	const char *src; /* host path, opened with the caller's rights */
 	const char *dst; /* absolute path inside */
 	bool rw;
-	bool etc; /* of --etc: both paths are below /etc, and everybody may read it */
+	bool etc; /* of the field etc: both paths are below /etc, and everybody may read it */
 };
 
 struct spec {
@@ -69,7 +69,7 @@ void spec_host_read(struct spec_host *ret);
 void spec_defaults(struct spec *spec);
 
 /* Fills in what follows from other fields (the size of /tmp) and checks every range and
- * combination. -EINVAL or -ERANGE; the text begins with the option's name. */
+ * combination. -EINVAL or -ERANGE; the text begins with the field's name (CLOCHE_FIELD). */
 int spec_check(struct spec *spec, const struct spec_host *host, struct cloche_err *err);
 
 #endif

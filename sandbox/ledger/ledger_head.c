@@ -129,7 +129,8 @@ int ledger_dir_open(const char *dir, struct cloche_err *err)
 	if (code == EACCES)
 		return cloche_err_set(err, code,
 				      "open ledger '%.200s': permission denied: it belongs to "
-				      "whoever ran the functions; --ledger names another",
+				      "whoever ran the functions; " CLOCHE_FIELD
+				      "ledger names another",
 				      dir);
 	return cloche_err_sys(err, code, "open ledger '%.200s'", dir);
 }

@@ -28,15 +28,17 @@ static int error_or_reason(struct metering *m, int r, const struct cloche_err *w
 	return m->mode == METERING_REQUIRED ? r : 0;
 }
 
+void metering_off(struct metering *m, const char *why)
+{
+	*m = (struct metering){ .mode = METERING_OFF, .meter = METER_INIT, .tracing = -1 };
+	(void)snprintf(m->why, sizeof(m->why), "%s", why);
+}
+
 int metering_open(struct metering *m, enum metering_mode mode, int parent, struct cloche_err *err)
 {
 	int r;
 
 	*m = (struct metering){ .mode = mode, .meter = METER_INIT, .tracing = -1 };
-	if (mode == METERING_OFF) {
-		(void)snprintf(m->why, sizeof(m->why), "--meter off");
-		return 0;
-	}
 	r = meter_open(&m->meter, METER_NAME, err);
 	if (r == 0) {
 		m->opened = true;

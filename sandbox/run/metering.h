@@ -51,7 +51,11 @@ struct metered {
 	uint64_t events; /* written to the trace */
 };
 
-/* parent: the cgroup2 directory above all contexts, whose network traffic is counted. */
+/* Instead of metering_open: nothing is metered, and why. */
+void metering_off(struct metering *m, const char *why);
+
+/* mode: not METERING_OFF. parent: the cgroup2 directory above all contexts, whose network traffic
+ * is counted. */
 int metering_open(struct metering *m, enum metering_mode mode, int parent, struct cloche_err *err);
 void metering_close(struct metering *m);
 

@@ -462,7 +462,7 @@ static void degrade_metered(json_t *list, const struct report *r, const struct m
 	if (!r->inv->metered.traced)
 		degrade(list, "trace",
 			r->inv->metered.trace_lost ? "it could not be recorded or written"
-						   : "not asked for, see --trace and --keep-trace");
+						   : r->untraced);
 	else if (m && (m->lost || m->missed))
 		degrade(list, "trace",
 			m->lost ? "it is not complete: events found no room"

@@ -29,6 +29,7 @@ struct report {
 	const char *prices;		    /* the list's name */
 	const char *function;		    /* its name, or NULL */
 	const char *code_sha256;	    /* for the record; "": unknown; NULL: nobody asked */
+	const char *untraced;		    /* what is said when nobody asked for a trace */
 	const char *unrecorded; /* why the ledger has no safe record of it; NULL: all is well */
 };
 

@@ -46,6 +46,28 @@ Test(err, wrap_and_stage)
 	cr_expect_str_eq(err.text, "bind 3: gone");
 }
 
+Test(err, names_of_fields_are_found)
+{
+	struct cloche_err err;
+
+	(void)cloche_err_set(&err, ERANGE, CLOCHE_FIELD "tmp-size %d; raise " CLOCHE_FIELD "memory",
+			     7);
+	cr_expect_str_eq(err.text, "tmp-size 7; raise memory");
+	cr_expect_eq(err.fields[0], 1);
+	cr_expect_str_eq(err.text + err.fields[1] - 1, "memory");
+	cr_expect_eq(err.fields[2], 0);
+	(void)cloche_err_wrap(&err, "in " CLOCHE_FIELD "%s", "rootfs");
+	cr_expect_str_eq(err.text, "in rootfs: tmp-size 7; raise memory");
+	cr_expect_str_eq(err.text + err.fields[0] - 1, "rootfs: tmp-size 7; raise memory");
+	cr_expect_str_eq(err.text + err.fields[1] - 1, "tmp-size 7; raise memory");
+	cr_expect_str_eq(err.text + err.fields[2] - 1, "memory");
+	cr_expect_eq(err.fields[3], 0);
+	/* A mark of somebody else's before no name is a control character like any other. */
+	(void)cloche_err_sys(&err, EACCES, "open '%s'", "\001/x");
+	cr_expect_str_eq(err.text, "open '?/x': permission denied");
+	cr_expect_eq(err.fields[0], 0);
+}
+
 /* Texts that do not fit are cut; the NUL is always there. */
 Test(err, long_texts_are_cut)
 {
