@@ -18,9 +18,8 @@
 #include "cli/run.h"
 #include "cli/verb_options.h"
 #include "policy/policy_emit.h"
-#include "run/invocation.h"
 #include "run/observer.h"
-#include "run/report.h"
+#include "run/outcome.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,8 +79,6 @@ struct lesson {
 	struct observer observer;
 	/* of the run */
 	enum verdict verdict;
-	bool ran;
-	char why[480];
 };
 
 /* ---- the command line ---- */
@@ -297,16 +294,6 @@ static int prove(const struct policy_learned *p, struct cloche_err *err)
 	return r;
 }
 
-static void take(const struct report *r, void *arg)
-{
-	struct lesson *l = arg;
-
-	l->verdict = r->inv->verdict;
-	l->ran = r->inv->ran;
-	if (l->verdict == VERDICT_LAUNCH_ERROR)
-		quote_field(l->why, sizeof(l->why), r->inv->err.text);
-}
-
 static int finish(struct lesson *l, struct cloche_err *err)
 {
 	const char *slash = strrchr(l->opt.spec.argv[0], '/');
@@ -342,23 +329,26 @@ static int finish(struct lesson *l, struct cloche_err *err)
 static int learn(struct lesson *l)
 {
 	struct cloche_err err = { 0 };
+	char why[CLOCHE_ERR_TEXT];
+	struct outcome out;
 	int status;
 
 	l->opt.spec.policy = l->base;
 	l->opt.observer = &l->observer;
-	l->opt.each = take;
-	l->opt.each_arg = l;
 	if (strcmp(l->file, "-") == 0)
 		l->opt.out_fd = STDERR_FILENO;
 	if (observer_open(&l->observer, &l->view.stack, &err) < 0) {
 		say(err.text);
 		return EXIT_LAUNCH;
 	}
-	status = run_execute(&l->opt, clock_now_ns());
+	status = run_once(&l->opt, clock_now_ns(), &out);
 	observer_collect(&l->observer);
-	if (l->why[0])
-		say(l->why);
-	if (!l->ran || l->verdict == VERDICT_LAUNCH_ERROR)
+	l->verdict = out.verdict;
+	if (out.verdict == VERDICT_LAUNCH_ERROR && out.err.code) {
+		quote_field(why, sizeof(why), out.err.text);
+		say(why);
+	}
+	if (!out.ran || out.verdict == VERDICT_LAUNCH_ERROR)
 		return status;
 	if (finish(l, &err) < 0) {
 		say(err.text);

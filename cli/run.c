@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* `cloche run`: a command line in, an exit status and a report out. */
-#include "cli/cli.h"
-#include "cli/own_line.h"
 #include "cli/run.h"
-#include "cli/run_ledger.h"
+
+#include "cli/cli.h"
+#include "cli/ledger_args.h"
+#include "cli/own_line.h"
 #include "cli/run_options.h"
-#include "cli/run_trace.h"
 #include "cli/show.h"
 
 #include "base/clock.h"
@@ -13,17 +13,14 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/quote.h"
-#include "base/uuid.h"
 #include "host/prompt.h"
 #include "launch/attributes.h"
-#include "launch/launcher.h"
-#include "launch/proof.h"
-#include "launch/stream_state.h"
+#include "launch/streams.h"
 #include "ledger/prices.h"
-#include "run/invocation.h"
-#include "run/observer.h"
+#include "run/drive.h"
+#include "run/outcome.h"
 #include "run/report.h"
-#include "run/stdio.h"
+#include "run/session.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,26 +30,20 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct run {
 	const struct run_options *opt;
-	struct launcher launcher;
-	struct context ctx;
-	struct report_context rc;
-	bool have_context;
-	struct invocation_io io;
-	struct stdio stdio;
-	struct cloche_err refused; /* a stream may not be one: nothing is run */
-	struct metering metering;
-	struct context_options how;
+	struct session *session;
+	int cancel_fd; /* a signalfd: the caller wants an end */
 	int report_fd;
-	struct stream_state streams[3]; /* as they were */
-	bool cancelled;
-	const char *replaced;
-	struct run_trace trace;
-	struct run_ledger ledger;
+	unsigned traces; /* files, numbered */
+	bool said_unkept, said_unrecorded;
+	bool stop; /* nothing is to be run any more */
 };
+
+/* ---- what is said --------------------------------------------------------------------------- */
 
 static void complain(const struct run *run, const char *text)
 {
@@ -104,7 +95,7 @@ static void write_report(struct run *run, const char *line)
 }
 
 /* In one piece, and however full the pipe is. */
-static void tell_line(const struct report *r)
+static void say_report_line(const struct outcome *out)
 {
 	cleanup_free char *line = NULL;
 	size_t len = 0;
@@ -112,47 +103,20 @@ static void tell_line(const struct report *r)
 
 	if (!f)
 		return;
-	report_line(r, f);
+	report_line(out, f);
 	own_line();
 	if (fclose(f) == 0)
 		(void)file_write_all(STDERR_FILENO, line, len);
 }
 
-static void tell(struct run *run, const struct invocation *inv)
+static void say_report(struct run *run, const struct outcome *out)
 {
-	struct prices_use use = { .memory_bytes = run->opt->spec.memory_bytes,
-				  .wall_ns = inv->wall_ns,
-				  .contention_ns = -1 };
-	struct prices_charge charge;
-	char code[HASH_HEX_LEN] = "";
-	struct report r = { .spec = &run->opt->spec,
-			    .ctx = run->have_context ? &run->ctx : NULL,
-			    .inv = inv,
-			    .context = &run->rc,
-			    .prices = run->opt->prices.name,
-			    .function = run->opt->name,
-			    .untraced = "not asked for, see --trace and --keep-trace",
-			    .code_sha256 = run->opt->ledger ? code : NULL };
-
-	if (inv->ran && !inv->metered.why)
-		use.contention_ns = (int64_t)inv->metered.usage.contention_ns;
-	if (inv->verdict == VERDICT_TIMEOUT)
-		use.timeout_ns = run->opt->spec.timeout_ns;
-	if (inv->ran && prices_charge(&run->opt->prices, &use, &charge, NULL) == 0)
-		r.charge = &charge;
-	if (run->opt->ledger && run->have_context)
-		executed_hash(run->launcher.run_fd, &run->ctx, &inv->executed, code);
-	r.unrecorded = run_ledger_append(&run->ledger, run->opt, &r);
-	if (run->opt->each) {
-		run->opt->each(&r, run->opt->each_arg);
-		return;
-	}
-	if (inv->verdict == VERDICT_LAUNCH_ERROR)
-		complain(run, inv->err.text);
-	else if (!run->opt->quiet && inv->ran)
-		tell_line(&r);
+	if (out->verdict == VERDICT_LAUNCH_ERROR)
+		complain(run, out->err.text);
+	else if (!run->opt->quiet && out->ran)
+		say_report_line(out);
 	if (run->opt->report) {
-		cleanup_free char *line = report_json(&r);
+		cleanup_free char *line = report_json(out);
 
 		if (line)
 			write_report(run, line);
@@ -160,6 +124,78 @@ static void tell(struct run *run, const struct invocation *inv)
 			complain(run, "no memory for the report");
 	}
 }
+
+/* Also to who asked for quiet: what was answered for before is not there any more; and what is
+ * wrong with a folder is wrong for all of many invocations, and said once. */
+static void say_notes(struct run *run, const struct session_notes *notes)
+{
+	args_lost(run->opt->verb, run->opt->ledger, &notes->found);
+	if (notes->unkept.code && !run->said_unkept) {
+		own_line();
+		fprintf(stderr, "cloche %s: no trace is kept: %s\n", run->opt->verb,
+			notes->unkept.text);
+		run->said_unkept = true;
+	}
+	if (notes->left.code)
+		complain(run, notes->left.text);
+}
+
+static void say_unrecorded(struct run *run, const struct outcome *out)
+{
+	if (!out->unrecorded || run->said_unrecorded)
+		return;
+	own_line();
+	fprintf(stderr, "cloche %s: no safe record of this invocation: %s\n", run->opt->verb,
+		out->unrecorded_why);
+	run->said_unrecorded = true;
+}
+
+/* ---- the file of --trace -------------------------------------------------------------------- */
+
+/* The run is worth more than its trace: what cannot be written is said, and it goes on. */
+static FILE *open_trace(struct run *run)
+{
+	const struct run_options *opt = run->opt;
+	cleanup_free char *numbered = NULL;
+	const char *path = opt->trace;
+	char shown[QUOTE_LEN];
+	struct stat st;
+	FILE *f;
+	int fd, code;
+
+	if (!path)
+		return NULL;
+	/* A device or pipe takes them all. */
+	if (opt->repeat > 1 && (stat(path, &st) < 0 || S_ISREG(st.st_mode))) {
+		if (asprintf(&numbered, "%s.%u", path, ++run->traces) < 0)
+			return NULL;
+		path = numbered;
+	}
+	fd = file_make_output(path);
+	f = fd < 0 ? NULL : fdopen(fd, "w");
+	code = fd < 0 ? -fd : errno;
+	if (!f) {
+		own_line();
+		fprintf(stderr, "cloche %s: open %s: %s; there is no trace\n", opt->verb,
+			quote(shown, path), file_output_why(code));
+	}
+	return f;
+}
+
+static void say_unwritten(const struct run *run, const struct outcome *out)
+{
+	const struct metered *m = &out->metered;
+	char shown[QUOTE_LEN];
+
+	own_line();
+	fprintf(stderr, "cloche %s: the trace could not be written to %s: %s\n", run->opt->verb,
+		quote(shown, run->opt->trace),
+		!m->known	? m->why
+		: m->trace_code ? strerror(m->trace_code)
+				: "nothing was recorded");
+}
+
+/* ---- signals and streams -------------------------------------------------------------------- */
 
 /* nohup(1) and a shell's background: these three stay ignored. */
 static bool is_ignored(int sig)
@@ -197,16 +233,6 @@ static int open_cancel(int *ret, struct cloche_err *err)
 	return 0;
 }
 
-static int cancel_status(struct run *run)
-{
-	struct signalfd_siginfo info;
-
-	run->cancelled = true;
-	return read(run->io.cancel_fd, &info, sizeof(info)) == sizeof(info)
-		       ? 128 + (int)info.ssi_signo
-		       : 128 + SIGTERM;
-}
-
 /* What is no stream is not written to either: an eventfd would hold us up for ever, and a disk be
  * damaged. */
 static void try_be_silent(void)
@@ -219,154 +245,6 @@ static void try_be_silent(void)
 		(void)dup2(null, STDERR_FILENO);
 }
 
-static int open_streams(struct run *run, struct cloche_err *err)
-{
-	const struct run_options *opt = run->opt;
-	const int given[3] = { STDIN_FILENO, opt->out_fd >= 0 ? opt->out_fd : STDOUT_FILENO,
-			       opt->err_fd >= 0 ? opt->err_fd : STDERR_FILENO };
-	int r = stdio_open(&run->stdio, given, opt->spec.output_bytes,
-			   opt->spec.fsize_bytes != UINT64_MAX, err);
-
-	if (r < 0) {
-		try_be_silent();
-		return r;
-	}
-	memcpy(run->how.streams, run->stdio.inside, sizeof(run->how.streams));
-	memcpy(run->how.far, run->stdio.far, sizeof(run->how.far));
-	run->io.stdio = &run->stdio;
-	return 0;
-}
-
-/* The function's: the caller's own, or what leads to a bridge. */
-static void keep_streams(struct run *run)
-{
-	int fds[3];
-
-	for (int i = 0; i < 3; i++)
-		fds[i] = run->stdio.inside[i] >= 0 ? run->stdio.inside[i] : i;
-	stream_state_keep(run->streams, fds);
-}
-
-static void destroy(struct run *run)
-{
-	struct cloche_err err = { 0 };
-
-	metering_disarm(&run->metering);
-	if (run->have_context && context_destroy(&run->launcher, &run->ctx, &err) < 0)
-		complain(run, err.text);
-	run->have_context = false;
-}
-
-/* What counts in the context's cgroups. */
-static int arm(struct run *run, struct cloche_err *err)
-{
-	int r = metering_arm(&run->metering, &run->ctx, err);
-
-	return r == 0 && run->opt->observer ? observer_arm(run->opt->observer, &run->ctx, err) : r;
-}
-
-static int renew(struct run *run, struct cloche_err *err)
-{
-	int r;
-
-	metering_disarm(&run->metering);
-	r = context_renew(&run->launcher, &run->ctx, err);
-	return r == 0 ? arm(run, err) : r;
-}
-
-static int create(struct run *run, struct cloche_err *err)
-{
-	int r = context_create(&run->launcher, &run->opt->spec, &run->how, &run->ctx, err);
-
-	if (r < 0)
-		return r;
-	r = arm(run, err);
-	if (r < 0) {
-		metering_disarm(&run->metering);
-		(void)context_destroy(&run->launcher, &run->ctx, NULL);
-		return r;
-	}
-	stdio_try_give_names(&run->stdio, run->launcher.run_fd, run->ctx.plan.uid);
-	memcpy(run->ctx.plan.streams, run->stdio.inside, sizeof(run->stdio.inside));
-	keep_streams(run);
-	run->have_context = true;
-	run->rc.start = "cold";
-	run->rc.invocation = 0;
-	run->rc.replaced = run->replaced;
-	run->replaced = NULL;
-	return uuid_v4(run->rc.id, err);
-}
-
-/*
- * Between two invocations: kept only when proved clean. Not after cgroup.kill: kernels from 6.14 on
- * may kill what is later born there by CLONE_INTO_CGROUP, since they compare the count of kills of
- * the parent's cgroup with that of its own (cgroup_css_set_fork, cgroup_post_fork).
- */
-static void keep_or_replace(struct run *run, const struct invocation *inv)
-{
-	struct warden_msg m = { .residue = RESIDUE_UNKNOWN };
-	struct cloche_err err;
-
-	if (inv->left_processes)
-		m.residue = RESIDUE_PROCESS;
-	else if (inv->killed)
-		m.residue = RESIDUE_KILLED;
-	else if (context_send(&run->ctx, WARDEN_PROVE, &err) < 0 ||
-		 context_recv(&run->ctx, &m, &err) < 0 || m.type != WARDEN_PROVED)
-		m.residue = RESIDUE_UNKNOWN;
-	if (m.residue == RESIDUE_NONE && cgroup_populated(&run->ctx.plan.cgroup) != 0)
-		m.residue = RESIDUE_PROCESS;
-	if (m.residue == RESIDUE_NONE && renew(run, &err) < 0)
-		m.residue = RESIDUE_UNKNOWN;
-	if (m.residue == RESIDUE_NONE)
-		return;
-	run->replaced = residue_text((enum residue)m.residue);
-	destroy(run);
-}
-
-static int run_one(struct run *run, int64_t requested_ns)
-{
-	struct invocation inv = { .verdict = VERDICT_LAUNCH_ERROR,
-				  .overshoot_ns = -1,
-				  .started_real_ns = clock_real_ns() };
-	int r = run_ledger_ready(&run->ledger, run->opt, &inv.err);
-
-	prompt_try_begin(true);
-	if (r == 0 && run->refused.code) {
-		inv.err = run->refused;
-		r = -inv.err.code;
-	}
-	if (r == 0 && !run->have_context)
-		r = create(run, &inv.err);
-	if (r < 0)
-		(void)uuid_v4(inv.request_id, NULL);
-	if (r == 0) {
-		run->rc.invocation++;
-		run_trace_begin(&run->trace, run->opt, run->launcher.run_fd, &run->io.trace);
-		invocation_run(&run->ctx, &run->opt->spec, &run->io, requested_ns, &inv);
-		stream_state_restore(run->streams);
-		/* What is said from here on shall not pass for the end of the function's line. */
-		own_line_after(run->opt->err_fd < 0 && stdio_mid_line(&run->stdio));
-		run_trace_end(&run->trace, run->opt, &inv);
-	}
-	show_as_options(&inv.err);
-	tell(run, &inv);
-	run->rc.start = "warm";
-	run->rc.replaced = NULL;
-	if (inv.stream_err.code)
-		complain(run, inv.stream_err.text);
-	if (r == 0 && inv.verdict == VERDICT_LAUNCH_ERROR)
-		destroy(run);
-	else if (r == 0 && run->opt->repeat > 1)
-		keep_or_replace(run, &inv);
-	if (inv.verdict == VERDICT_CANCELLED)
-		return cancel_status(run);
-	/* What was written and got lost is no success of anybody. */
-	if (inv.verdict == VERDICT_OK && inv.stream_err.code)
-		return EXIT_LAUNCH;
-	return invocation_exit_status(&inv);
-}
-
 /* Where it cannot, neither can pid 1 of the context, which says so in the report. */
 static void try_outlive(void)
 {
@@ -375,60 +253,152 @@ static void try_outlive(void)
 	(void)attributes_try_outlive(proc);
 }
 
-static int run_all(struct run *run, int64_t started_ns)
+/* ---- invocations ----------------------------------------------------------------------------- */
+
+static int cancel_status(const struct run *run)
 {
+	struct signalfd_siginfo info;
+
+	return read(run->cancel_fd, &info, sizeof(info)) == sizeof(info) ? 128 + (int)info.ssi_signo
+									 : 128 + SIGTERM;
+}
+
+static int status_of(const struct run *run, const struct outcome *out)
+{
+	if (out->verdict == VERDICT_CANCELLED)
+		return cancel_status(run);
+	/* What was written and got lost is no success of anybody. */
+	if (out->verdict == VERDICT_OK && out->stream_err.code)
+		return EXIT_LAUNCH;
+	return outcome_exit_status(out);
+}
+
+/* What the ledger has no room for is not run, unless the caller said otherwise. */
+static bool is_refused(struct run *run, struct cloche_err *ret)
+{
+	struct session_notes notes;
 	struct cloche_err err = { 0 };
-	int status = 0, r;
+	int r = session_ready(run->session, &notes, &err);
+
+	say_notes(run, &notes);
+	show_as_options(&err);
+	if (r < 0)
+		(void)cloche_err_set(ret, err.code,
+				     "refused, nothing was run: %s (see --ledger-full and "
+				     "--no-ledger)",
+				     err.text);
+	return r < 0;
+}
+
+static int run_one(struct run *run, int64_t requested_ns, struct outcome *out)
+{
+	const struct run_options *opt = run->opt;
+	struct cloche_err refused = { 0 };
+	struct session_notes notes;
+	struct invocation *inv;
+	bool may_not = is_refused(run, &refused), traced = false;
+	FILE *trace = NULL;
+
+	prompt_try_begin(true);
+	if (!may_not) {
+		trace = open_trace(run);
+		traced = trace != NULL;
+	}
+	inv = session_begin(run->session, may_not ? &refused : NULL, trace, opt->trace != NULL,
+			    requested_ns, out);
+	if (inv)
+		drive_invocation(inv, run->cancel_fd);
+	prompt_end(); /* also of what was not even launched */
+	session_end(run->session, out, &notes);
+	show_as_options(&out->err);
+	/* What is said from here on shall not pass for the end of the function's line. */
+	own_line_after(inv && opt->err_fd < 0 && session_mid_line(run->session));
+	say_notes(run, &notes);
+	if (traced && out->ran && !notes.trace_filed)
+		say_unwritten(run, out);
+	say_unrecorded(run, out);
+	run->stop = out->verdict == VERDICT_CANCELLED;
+	return status_of(run, out);
+}
+
+static int open_session(struct run *run)
+{
+	const struct run_options *opt = run->opt;
+	const struct session_options options = {
+		.spec = &opt->spec,
+		.function = opt->name,
+		.owner = getuid(),
+		.streams = { STDIN_FILENO, opt->out_fd >= 0 ? opt->out_fd : STDOUT_FILENO,
+			     opt->err_fd >= 0 ? opt->err_fd : STDERR_FILENO },
+		.reused = opt->repeat > 1,
+		.meter = opt->meter,
+		.unmetered = "--meter off",
+		.untraced = "not asked for, see --trace and --keep-trace",
+		.observer = opt->observer,
+		.prices = &opt->prices,
+		.ledger = opt->ledger,
+		.ledger_go_on = opt->ledger_continue,
+		.ledger_sync = opt->ledger_sync,
+		.traces = opt->keep_trace ? args_traces() : NULL,
+	};
+	struct cloche_err err = { 0 };
+	int r;
 
 	prompt_try_begin(true);
 	try_outlive();
-	r = open_cancel(&run->io.cancel_fd, &err);
-	if (r == 0 && open_streams(run, &run->refused) < 0)
-		(void)cloche_err_stage(&run->refused, "streams");
+	try_be_silent();
+	r = open_cancel(&run->cancel_fd, &err);
 	if (r == 0)
-		r = launcher_open(&run->launcher, &err);
-	if (r == 0 && run->opt->meter == METERING_OFF)
-		metering_off(&run->metering, "--meter off");
-	else if (r == 0)
-		r = metering_open(&run->metering, run->opt->meter, run->launcher.hierarchy.v2,
-				  &err);
-	if (r < 0) {
+		r = session_open(&options, &run->session, &err);
+	if (r < 0)
 		complain(run, err.text);
-		return EXIT_LAUNCH;
-	}
-	open_report(run);
-	for (unsigned i = 0; i < run->opt->repeat; i++) {
-		int s = run_one(run, i == 0 ? started_ns : clock_now_ns());
+	return r;
+}
 
-		prompt_end(); /* of what was not even launched */
-		status = status ? status : s;
-		if (s == EXIT_LAUNCH || run->cancelled)
-			break;
-	}
-	metering_close(&run->metering);
-	if (run->have_context && context_leave(&run->launcher, &run->ctx, &err) < 0)
-		complain(run, err.text);
-	launcher_close(&run->launcher);
+static void close_session(struct run *run)
+{
+	struct session_notes notes;
+
+	run->session = session_close(run->session, &notes);
+	say_notes(run, &notes);
+	fd_close(&run->cancel_fd);
+}
+
+int run_once(const struct run_options *opt, int64_t started_ns, struct outcome *out)
+{
+	struct run run = { .opt = opt, .cancel_fd = -1, .report_fd = -1 };
+	int status = EXIT_LAUNCH;
+
+	*out = (struct outcome){ .verdict = VERDICT_LAUNCH_ERROR };
+	if (open_session(&run) == 0)
+		status = run_one(&run, started_ns, out);
+	close_session(&run);
 	return status;
 }
 
-int run_execute(const struct run_options *opt, int64_t started_ns)
+static int run_all(struct run *run, int64_t started_ns)
 {
-	struct run run = { .opt = opt,
-			   .io = { .cancel_fd = -1, .metering = &run.metering },
-			   .rc = { .start = "cold", .reuse = opt->repeat > 1 ? "context" : "none" },
-			   .how = { .single = opt->repeat == 1 },
-			   .stdio = { .far = { -1, -1, -1 }, .names = STREAM_NAMES_NONE },
-			   .trace = { .store = -1 },
-			   .report_fd = -1 };
-	int *const fds[] = { &run.io.cancel_fd, &run.report_fd };
-	int status = run_all(&run, started_ns);
+	struct outcome out;
+	int status = 0;
 
-	run_ledger_close(&run.ledger);
-	run_trace_close(&run.trace);
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		fd_close(fds[i]);
-	stdio_close(&run.stdio);
+	if (open_session(run) < 0)
+		return EXIT_LAUNCH;
+	open_report(run);
+	for (unsigned i = 0; i < run->opt->repeat; i++) {
+		struct session_notes notes;
+		int s = run_one(run, i == 0 ? started_ns : clock_now_ns(), &out);
+
+		say_report(run, &out);
+		if (out.stream_err.code)
+			complain(run, out.stream_err.text);
+		status = status ? status : s;
+		if (s == EXIT_LAUNCH || run->stop)
+			break;
+		if (i + 1 < run->opt->repeat) {
+			session_verify(run->session, &out, &notes);
+			say_notes(run, &notes);
+		}
+	}
 	return status;
 }
 
@@ -449,6 +419,7 @@ int cmd_run(int argc, char **argv)
 	int64_t started_ns = clock_now_ns();
 	struct run_options opt;
 	struct cloche_err err = { 0 };
+	struct run run;
 	int r = run_options_parse(argc, argv, &opt, &err);
 
 	if (r > 0) {
@@ -463,7 +434,10 @@ int cmd_run(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	try_allow_fds(opt.spec.n_binds);
-	r = run_execute(&opt, started_ns);
+	run = (struct run){ .opt = &opt, .cancel_fd = -1, .report_fd = -1 };
+	r = run_all(&run, started_ns);
+	close_session(&run);
+	fd_close(&run.report_fd);
 	run_options_free(&opt);
 	return r;
 }

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 struct cloche_err;
-struct report;
+struct observer;
 
 /* The command line of `cloche run`. Owns what spec points to. */
 struct run_options {
@@ -31,9 +31,6 @@ struct run_options {
 	bool ledger_continue;	/* run even when the ledger cannot take a record */
 	bool ledger_sync;
 	int out_fd, err_fd; /* the command's standard output and error; -1: ours */
-	/* Takes the place of the REPORT line and the report. */
-	void (*each)(const struct report *report, void *arg);
-	void *each_arg;
 	struct observer *observer; /* to watch the contexts' system calls; NULL: none */
 	char **env;
 	size_t n_env, env_size;

@@ -17,7 +17,7 @@
 #include "cli/show.h"
 #include "cli/verb_options.h"
 #include "launch/launcher.h"
-#include "run/report.h"
+#include "run/outcome.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,7 +75,6 @@ struct job {
 	unsigned done;
 	/* the run that is on */
 	struct tune_size *size;
-	enum verdict verdict;
 };
 
 /* ---- the command line ---- */
@@ -275,26 +274,24 @@ static void progress(const struct job *job, unsigned run)
 			      job->tune.runs, job->done + 1, job->tune.runs * job->tune.n);
 }
 
-static void take(const struct report *r, void *arg)
+static void take(struct job *job, const struct outcome *out)
 {
-	struct job *job = arg;
 	struct tune_size *s = job->size;
 	uint64_t peak;
 
-	job->verdict = r->inv->verdict;
-	if (r->ctx)
-		s->vcpu_micro = r->ctx->plan.cpu.micro;
-	if (invocation_memory_peak(r->inv, &peak) && peak > s->peak_bytes)
+	if (out->context.made)
+		s->vcpu_micro = out->context.vcpu_micro;
+	if (outcome_memory_peak(out, &peak) && peak > s->peak_bytes)
 		s->peak_bytes = peak;
-	if (r->inv->verdict == VERDICT_OK && r->charge) {
-		s->times_ns[s->n++] = r->charge->duration_ns;
+	if (out->verdict == VERDICT_OK && out->charged) {
+		s->times_ns[s->n++] = out->charge.duration_ns;
 		return;
 	}
 	s->failed = true;
-	s->verdict = r->inv->verdict;
-	s->status = invocation_exit_status(r->inv);
+	s->verdict = out->verdict;
+	s->status = outcome_exit_status(out);
 	if (s->verdict == VERDICT_LAUNCH_ERROR)
-		quote_field(s->why, sizeof(s->why), r->inv->err.text);
+		quote_field(s->why, sizeof(s->why), out->err.text);
 	else
 		last_words(job, s->why, sizeof(s->why));
 }
@@ -304,6 +301,7 @@ static int run_at(struct job *job, struct tune_size *s)
 {
 	struct cloche_err err = { 0 };
 	struct run_options opt;
+	struct outcome out;
 	int status;
 
 	if (options_at(job, s->memory_bytes, &opt, &err) < 0) {
@@ -311,20 +309,20 @@ static int run_at(struct job *job, struct tune_size *s)
 		return EXIT_USAGE;
 	}
 	job->size = s;
-	job->verdict = VERDICT_LAUNCH_ERROR;
 	progress(job, s->n + 1);
 	(void)!ftruncate(opt.err_fd, 0);
 	if (job->input_at >= 0)
 		(void)lseek(0, job->input_at, SEEK_SET);
-	status = run_execute(&opt, clock_now_ns());
+	status = run_once(&opt, clock_now_ns(), &out);
+	take(job, &out);
 	job->done++;
 	progress(job, 0);
-	if (job->verdict == VERDICT_CANCELLED) {
+	if (out.verdict == VERDICT_CANCELLED) {
 		fputs("cloche tune: interrupted\n", stderr);
 		return 128 + SIGINT;
 	}
 	/* It would fail in the same way everywhere. */
-	if (job->verdict == VERDICT_LAUNCH_ERROR) {
+	if (out.verdict == VERDICT_LAUNCH_ERROR) {
 		if (s->why[0])
 			fprintf(stderr, "cloche tune: %s\n", s->why);
 		return status;
@@ -402,8 +400,6 @@ static int tune_run(struct job *job)
 		return args_failed("tune", &err);
 	job->tune.prices = first.prices;
 	job->tune.argv = job->opt.spec.argv;
-	job->opt.each = take;
-	job->opt.each_arg = job;
 	r = run_all(job);
 	return r ? r : tell(job);
 }

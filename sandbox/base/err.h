@@ -21,12 +21,13 @@
  *          error to somebody who gave them as something else (options, lines of a file) says so
  */
 #define CLOCHE_ERR_FIELDS 4
+#define CLOCHE_ERR_TEXT	  472
 
 struct cloche_err {
 	int code;
 	char stage[28];
 	uint16_t fields[CLOCHE_ERR_FIELDS];
-	char text[472];
+	char text[CLOCHE_ERR_TEXT];
 };
 
 /* In a format, before the name of a field of what the caller gave (struct spec and the like):

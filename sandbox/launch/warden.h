@@ -41,6 +41,10 @@ struct warden_msg {
 	uint32_t fds;
 	int32_t status; /* as wait4(2) has it */
 	int64_t at_ns;	/* CLOCK_MONOTONIC */
+	int64_t dead_ns, deadline_ns; /* WARDEN_ENDED */
+	uint32_t flags;
+#define WARDEN_TIMED_OUT 1
+#define WARDEN_LEFT_PROCESSES 2
 	int64_t cpu_ns; /* WARDEN_STARTED: what the function process had used until its exec */
 	struct rusage usage;
 };

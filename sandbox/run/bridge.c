@@ -127,41 +127,34 @@ int bridge_move(struct bridge *b, uint64_t *room, struct cloche_err *err)
 	return b->len ? empty(b, err) : fill(b, room, err);
 }
 
-/* 1: the reader is ready; 0: no more is to be waited for. */
-static int wait_for_reader(struct bridge *b, int cancel_fd, bool hurried, struct cloche_err *err)
+int bridge_drain(struct bridge *b, uint64_t *room, bool *ret_left, struct cloche_err *err)
 {
-	struct pollfd p[] = { bridge_wait(b), { .fd = cancel_fd, .events = POLLIN } };
-	int n;
+	int over = 0;
 
-	do
-		n = poll(p, 2, hurried ? BRIDGE_STALL_MS : -1);
-	while (n < 0 && errno == EINTR);
-	if (n == 0)
-		return cloche_err_set(err, ETIMEDOUT,
-				      "write to %s: nobody reads it, the last %zu bytes are lost",
-				      b->name, b->len);
-	return p[0].revents != 0;
-}
+	*ret_left = false;
+	while (b->len || (b->from >= 0 && !over)) {
+		struct pollfd p = bridge_wait(b);
+		int r;
 
-int bridge_flush(struct bridge *b, uint64_t *room, int cancel_fd, bool hurried,
-		 struct cloche_err *err)
-{
-	int r = 0;
-
-	while (r == 0 && (b->from >= 0 || b->len)) {
-		if (b->len) {
-			r = wait_for_reader(b, cancel_fd, hurried, err);
-			if (r <= 0)
-				return r;
+		/* Nothing more is there, though another context's writers may keep it open. */
+		if (poll(&p, 1, 0) <= 0) {
+			*ret_left = b->len > 0;
+			return over;
 		}
 		r = bridge_move(b, room, err);
-		if (!b->len && b->from >= 0) {
-			/* Nothing more is there, though another context's writers keep it open. */
-			struct pollfd p = bridge_wait(b);
-
-			if (poll(&p, 1, 0) == 0)
-				return r;
-		}
+		if (r < 0)
+			return r;
+		over |= r;
 	}
-	return r;
+	return over;
+}
+
+int bridge_lose(struct bridge *b, struct cloche_err *err)
+{
+	size_t lost = b->len;
+
+	b->len = 0;
+	return cloche_err_set(err, ETIMEDOUT,
+			      "write to %s: nobody reads it, the last %zu bytes are lost", b->name,
+			      lost);
 }

@@ -2,6 +2,8 @@
 #ifndef CLOCHE_RUN_BRIDGE_H
 #define CLOCHE_RUN_BRIDGE_H
 
+#include "base/clock.h"
+
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,15 +45,16 @@ struct pollfd bridge_wait(const struct bridge *b);
  */
 int bridge_move(struct bridge *b, uint64_t *room, struct cloche_err *err);
 
-/* A reader who takes nothing for so long is not reading. */
-#define BRIDGE_STALL_MS 10000
-
 /*
- * The rest, when all writers are gone. Waits for the reader until cancel_fd is readable; hurried:
- * no longer than he takes something now and then, and what is left then is lost, which is an error.
- * Returns what bridge_move does.
+ * The rest, when all writers are gone, as far as the reader takes it now. *ret_left: there is more,
+ * for when bridge_wait() says so. Returns what bridge_move does.
  */
-int bridge_flush(struct bridge *b, uint64_t *room, int cancel_fd, bool hurried,
-		 struct cloche_err *err);
+int bridge_drain(struct bridge *b, uint64_t *room, bool *ret_left, struct cloche_err *err);
+
+/* Nobody reads it: what is left is lost, which is an error. */
+int bridge_lose(struct bridge *b, struct cloche_err *err);
+
+/* A reader who takes nothing for so long is not reading. */
+#define BRIDGE_STALL_NS (10 * NSEC_PER_SEC)
 
 #endif

@@ -2,70 +2,70 @@
 #ifndef CLOCHE_RUN_INVOCATION_H
 #define CLOCHE_RUN_INVOCATION_H
 
-#include "base/err.h"
-#include "base/uuid.h"
-#include "host/bounds.h"
-#include "launch/cgroup.h"
 #include "run/executed.h"
-#include "run/denials.h"
+#include "run/figures.h"
+#include "run/invocation_machine.h"
 #include "run/metering.h"
-#include "run/verdict.h"
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/resource.h>
 
 struct context;
+struct outcome;
 struct spec;
 struct stdio;
 
-/* One event handed to one context, from "go" to the verdict. */
+/*
+ * One event handed to one context, from "go" to its outcome, for any loop: it never blocks, and
+ * says what it waits for and until when. Whoever drives it waits so and steps it:
+ *
+ *	invocation_begin → { invocation_wait → poll → invocation_step }* until invocation_done
+ *
+ * invocation_cancel at any time ends it early. What fails on the way is a verdict, not a return
+ * value. When it is done no process of it runs and the outcome is whole, but for what is not the
+ * invocation's own: owner, price and record (run/session.h).
+ */
 struct invocation {
-	char request_id[UUID_LEN];
-	int64_t started_real_ns; /* CLOCK_REALTIME */
-	int64_t launch_ns;	 /* request to exec: ours, never billed */
-	int64_t wall_ns;	 /* exec to the end: by the meter that of its last process, else
-				  * that of the function's own or of all after a kill */
-	uint64_t on_cpu_ns;	 /* by the meter, else by the cgroup */
-	uint64_t rusage_ns;	 /* CPU time by rusage, without ours */
-	int64_t overshoot_ns;	 /* deadline to the last process's end; -1: no deadline was hit */
-	int status;		 /* as wait4(2); meaningless for VERDICT_LAUNCH_ERROR */
-	bool ran;
-	struct cloche_err stream_err; /* something could not be passed on */
-	bool left_processes;	      /* some outlived the function's own end and were killed */
-	bool killed;		      /* by a limit or the caller's wish: by way of its cgroup */
-	bool told; /* pid 1 has told its status and rusage; else SIGKILL and nothing */
-	struct rusage rusage;
-	struct cgroup_usage usage; /* of this invocation alone, without our steps before exec */
-	bool charged_known;	   /* usage.memory_peak is this invocation's own */
-	struct metered metered;
+	struct invocation_machine machine;
+	struct observed seen;
 	struct executed executed;
-	struct bounds_refused
-		refused; /* processes killed for holding one too many, or where none may be */
-	struct denials denials; /* counted only when the context's policy reports */
-	enum verdict verdict;
-	struct cloche_err err; /* VERDICT_LAUNCH_ERROR */
+
+	/* borrowed until it is done */
+	struct context *ctx;
+	const struct spec *spec;
+	struct stdio *stdio;
+	struct metering *metering;
+	struct trace_live *live; /* NULL: nobody watches */
+	struct outcome *out;
+
+	bool finished;	/* *out is whole */
+	int listener;	/* of the policy, as long as somebody may ask it; -1 */
+	bool traced;	/* its events are written as they come */
+	bool more;	/* of them are there */
 };
 
-/* What the invocation listens to besides its context. */
-struct invocation_io {
-	int cancel_fd; /* readable: the caller wants an end; -1: none */
+struct invocation_options {
+	const struct spec *spec;
 	struct stdio *stdio;
 	struct metering *metering; /* armed for the context */
 	struct metering_trace trace;
+	int64_t requested_ns; /* when it was asked for, CLOCK_MONOTONIC */
 };
 
-/*
- * Runs one invocation to its end and finds its verdict. requested_ns: when it was asked for. What
- * fails on the way is a verdict, not a return value. Afterwards no process of it runs.
- */
-void invocation_run(struct context *ctx, const struct spec *spec, const struct invocation_io *io,
-		    int64_t requested_ns, struct invocation *ret);
+void invocation_begin(struct invocation *inv, struct context *ctx,
+		      const struct invocation_options *options, struct outcome *out);
 
-/* The most memory that it used at a time, in bytes; false: not known. */
-bool invocation_memory_peak(const struct invocation *inv, uint64_t *ret);
+/* What it waits for: all of fds[] for poll(2), those that are not wanted with -1; returns until
+ * when (CLOCK_MONOTONIC), INVOCATION_NEVER, or a time that has passed. */
+#define INVOCATION_FDS 6
+int64_t invocation_wait(const struct invocation *inv, struct pollfd fds[static INVOCATION_FDS]);
 
-/* The exit status that stands for it: contract, "Exit status of run and invoke". */
-int invocation_exit_status(const struct invocation *inv);
+/* fds: as invocation_wait and then poll(2) left them. */
+void invocation_step(struct invocation *inv, const struct pollfd fds[static INVOCATION_FDS]);
+
+void invocation_cancel(struct invocation *inv);
+
+bool invocation_done(const struct invocation *inv);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "launch/launcher.h"
 #include "policy/policy.h"
+#include "run/outcome.h"
 #include "trace/trace.h"
 #include "trace/trace_recorder.h"
 #include "trace/trace_store.h"
@@ -172,13 +173,16 @@ int metering_now(struct metering *m, struct meter_usage *ret)
 
 void metering_end(struct metering *m, struct metered *ret)
 {
+	const char *why = m->why;
 	struct cloche_err err;
 
-	*ret = (struct metered){ .why = m->why };
+	*ret = (struct metered){ 0 };
 	if (m->begun && meter_end(&m->slot, &ret->usage, &err) == 0)
-		ret->why = ret->usage.began ? NULL : "the BPF meter saw it execute nothing";
+		why = ret->usage.began ? NULL : "the BPF meter saw it execute nothing";
 	else if (m->begun)
-		ret->why = "the BPF meter lost this invocation";
+		why = "the BPF meter lost this invocation";
+	ret->known = !why;
+	(void)snprintf(ret->why, sizeof(ret->why), "%s", why ? why : "");
 	m->begun = false;
 }
 
@@ -191,7 +195,7 @@ void metering_finish(struct metering *m, const char *verdict, struct metered *re
 	(void)trace_recorder_drain(m->recorder, 0, NULL);
 	ret->usage.missed += trace_recorder_unseen(m->recorder);
 	trace_recorder_tell(m->recorder, m->function, verdict);
-	r = trace_recorder_close(m->recorder, ret->why ? NULL : &ret->usage, &ret->events, NULL);
+	r = trace_recorder_close(m->recorder, ret->known ? &ret->usage : NULL, &ret->events, NULL);
 	ret->traced = r == 0 && m->filed;
 	ret->trace_code = -r;
 	m->recorder = NULL;

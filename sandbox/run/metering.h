@@ -11,6 +11,7 @@
 
 struct cloche_err;
 struct context;
+struct metered;
 struct trace_live;
 struct trace_recorder;
 
@@ -39,16 +40,6 @@ struct metering {
 	int tracing;		     /* held from one traced invocation to the next; -1 */
 	bool opened, armed, begun, filed;
 	char why[160]; /* why nothing is metered; "" while it is */
-};
-
-/* What became of one invocation. */
-struct metered {
-	const char *why; /* why there are no figures; NULL: they are in usage */
-	struct meter_usage usage;
-	bool traced;	 /* to a file */
-	int trace_code;	 /* the errno for which it was not */
-	bool trace_lost; /* asked for, and is not there: for the report */
-	uint64_t events; /* written to the trace */
 };
 
 /* Instead of metering_open: nothing is metered, and why. */

@@ -9,12 +9,9 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/quote.h"
-#include "launch/launcher.h"
-#include "launch/spec.h"
-#include "ledger/prices.h"
+#include "launch/plan.h"
 #include "policy/policy_words.h"
-#include "run/invocation.h"
-#include "run/owner.h"
+#include "run/outcome.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -36,28 +33,25 @@ static json_t *number(uint64_t v)
 
 static json_t *text_or_null(const char *text)
 {
-	return text ? json_string(text) : json_null();
+	return *text ? json_string(text) : json_null();
 }
 
-static json_t *owner(void)
+static json_t *owner(const struct outcome *out)
 {
-	char name[OWNER_NAME_LEN];
-
-	owner_name(getuid(), name);
-	return json_pack("{s:i, s:o}", "uid", (int)getuid(), "name",
-			 name[0] ? json_string(name) : json_null());
+	return json_pack("{s:i, s:o}", "uid", (int)out->owner.uid, "name",
+			 out->owner.name[0] ? json_string(out->owner.name) : json_null());
 }
 
 /* The meter has seen which call it was. */
-static json_t *killed_for(const struct invocation *inv)
+static json_t *killed_for(const struct outcome *out)
 {
-	uint32_t arch = inv->metered.why ? 0 : inv->metered.usage.killed_arch;
-	uint32_t nr = inv->metered.usage.killed_call;
+	uint32_t arch = !out->metered.known ? 0 : out->metered.usage.killed_arch;
+	uint32_t nr = out->metered.usage.killed_call;
 	cleanup_free char *name = arch ? policy_abi_call_name(arch, nr) : NULL;
 
 	if (!arch)
 		return json_string("the policy killed it for a denied system call");
-	if (inv->metered.usage.killed_foreign)
+	if (out->metered.usage.killed_foreign)
 		return json_sprintf(
 			"the policy killed it for calling %s of %s: it is a 32-bit program "
 			"or makes such a program's calls, and only those of x86_64 reach "
@@ -69,9 +63,9 @@ static json_t *killed_for(const struct invocation *inv)
 }
 
 /* Without the meter one SIGSYS looks like another, unless the policy guards it. */
-static json_t *died_of_sigsys(const struct invocation *inv)
+static json_t *died_of_sigsys(const struct outcome *out)
 {
-	if (!inv->metered.why || !WIFSIGNALED(inv->status) || WTERMSIG(inv->status) != SIGSYS)
+	if (out->metered.known || !WIFSIGNALED(out->status) || WTERMSIG(out->status) != SIGSYS)
 		return NULL;
 	return json_string(
 		"it sent itself SIGSYS, or made a call of i386 or x32, as 32-bit programs "
@@ -79,30 +73,30 @@ static json_t *died_of_sigsys(const struct invocation *inv)
 }
 
 /* What it met on its way to an end of its own. */
-static json_t *met_limits(const struct invocation *inv)
+static json_t *met_limits(const struct outcome *out)
 {
-	if (inv->usage.oom_kills != NONE && inv->usage.oom_kills > 0)
+	if (out->usage.oom_kills != NONE && out->usage.oom_kills > 0)
 		return json_sprintf("it ended by itself; the kernel had killed %" PRIu64
 				    " of its processes at the memory limit",
-				    inv->usage.oom_kills);
-	if (inv->usage.pids_denied != NONE && inv->usage.pids_denied > 0)
+				    out->usage.oom_kills);
+	if (out->usage.pids_denied != NONE && out->usage.pids_denied > 0)
 		return json_sprintf("it ended by itself; %" PRIu64
 				    " processes had been refused at the process limit",
-				    inv->usage.pids_denied);
+				    out->usage.pids_denied);
 	return json_null();
 }
 
-static json_t *message(const struct invocation *inv, const struct spec *spec)
+static json_t *message(const struct outcome *out)
 {
 	char buf[160];
 	json_t *sigsys;
 
-	switch (inv->verdict) {
+	switch (out->verdict) {
 	case VERDICT_LAUNCH_ERROR:
-		return json_string(inv->err.text);
+		return json_string(out->err.text);
 	case VERDICT_TIMEOUT:
 		(void)snprintf(buf, sizeof(buf), "Task timed out after %.2f seconds",
-			       (double)spec->timeout_ns / 1e9);
+			       (double)out->limits.timeout_ns / 1e9);
 		return json_string(buf);
 	case VERDICT_CPU_TIMEOUT:
 		return json_string("the CPU time limit was reached");
@@ -113,64 +107,58 @@ static json_t *message(const struct invocation *inv, const struct spec *spec)
 	case VERDICT_OUTPUT_LIMIT:
 		return json_string("the output limit was reached");
 	case VERDICT_DENIED:
-		if (denials_all(&inv->denials) > DENIALS_MAX)
+		if (denials_all(&out->denials) > DENIALS_MAX)
 			return json_sprintf("more than %d system calls were denied", DENIALS_MAX);
-		if (inv->refused.locks)
+		if (out->refused.locks)
 			return json_sprintf("it held more than %d file locks", LOCKS_MAX);
-		if (inv->refused.read_only)
+		if (out->refused.read_only)
 			return json_string(
 				"it locked a file of a read-only mount (flock), which others "
 				"would have to wait for");
-		if (inv->refused.connections)
+		if (out->refused.connections)
 			return json_sprintf("it held more than %d TCP connections",
-					    (int)bounds_connections(spec->memory_bytes));
-		return killed_for(inv);
+					    (int)bounds_connections(out->limits.memory_bytes));
+		return killed_for(out);
 	case VERDICT_CANCELLED:
 		return json_string("the caller asked for the end");
 	case VERDICT_SIGNAL:
-		sigsys = died_of_sigsys(inv);
-		return sigsys ? sigsys : met_limits(inv);
+		sigsys = died_of_sigsys(out);
+		return sigsys ? sigsys : met_limits(out);
 	case VERDICT_ERROR:
-		return met_limits(inv);
+		return met_limits(out);
 	default:
 		return json_null();
 	}
 }
 
-static json_t *signal_name(const struct invocation *inv)
+static json_t *signal_name(const struct outcome *out)
 {
 	const char *name = NULL;
 
-	if (inv->ran && WIFSIGNALED(inv->status))
-		name = sigabbrev_np(WTERMSIG(inv->status));
+	if (out->ran && WIFSIGNALED(out->status))
+		name = sigabbrev_np(WTERMSIG(out->status));
 	return name ? json_sprintf("SIG%s", name) : json_null();
 }
 
-static void add_ending(json_t *j, const struct report *r)
+static void add_ending(json_t *j, const struct outcome *out)
 {
-	const struct invocation *inv = r->inv;
-	bool exited = inv->ran && WIFEXITED(inv->status);
+		bool exited = out->ran && WIFEXITED(out->status);
 
-	json_object_set_new(j, "verdict", json_string(verdict_text(inv->verdict)));
+	json_object_set_new(j, "verdict", json_string(verdict_text(out->verdict)));
 	json_object_set_new(j, "exit_code",
-			    exited ? json_integer(WEXITSTATUS(inv->status)) : json_null());
-	json_object_set_new(j, "signal", signal_name(inv));
-	json_object_set_new(j, "message", message(inv, r->spec));
+			    exited ? json_integer(WEXITSTATUS(out->status)) : json_null());
+	json_object_set_new(j, "signal", signal_name(out));
+	json_object_set_new(j, "message", message(out));
 }
 
-static bool lacks(const struct report *r, enum lack what)
+static bool lacks(const struct outcome *out, enum lack what)
 {
-	return r->ctx && r->ctx->plan.shared && (r->ctx->plan.shared->lacks & what);
+	return out->context.made && (out->context.lacks & what);
 }
 
-static bool reports_denied(const struct report *r)
+static bool reports_denied(const struct outcome *out)
 {
-	return r->inv->ran && r->ctx && r->ctx->plan.policy.reports && !lacks(r, LACK_LISTENER);
-}
-
-static const struct meter_usage *metered(const struct invocation *inv)
-{
-	return inv->ran && !inv->metered.why ? &inv->metered.usage : NULL;
+	return out->ran && out->policy.reports && !lacks(out, LACK_LISTENER);
 }
 
 static json_t *denied_one(uint32_t arch, uint32_t nr, const uint64_t args[6], uint64_t count,
@@ -189,25 +177,25 @@ static json_t *denied_one(uint32_t arch, uint32_t nr, const uint64_t args[6], ui
 
 /* Where the policy has answered a call with SIGSYS. Under one that never does to native calls,
  * whoever sends itself such a signal has only sent itself a signal. */
-static const struct meter_usage *policy_kills(const struct report *r)
+static const struct meter_usage *policy_kills(const struct outcome *out)
 {
-	const struct meter_usage *m = metered(r->inv);
+	const struct meter_usage *m = outcome_metered(out);
 
-	if (!m || !m->policy_kills || !m->killed_arch || !r->ctx)
+	if (!m || !m->policy_kills || !m->killed_arch || !out->context.made)
 		return NULL;
-	return r->ctx->plan.policy.kills || m->killed_foreign ? m : NULL;
+	return out->policy.kills || m->killed_foreign ? m : NULL;
 }
 
-static json_t *denied(const struct report *r)
+static json_t *denied(const struct outcome *out)
 {
-	const struct meter_usage *m = policy_kills(r);
+	const struct meter_usage *m = policy_kills(out);
 	json_t *list;
 
-	if (!reports_denied(r) && !m)
+	if (!reports_denied(out) && !m)
 		return json_null();
 	list = json_array();
-	for (size_t i = 0; i < r->inv->denials.n; i++) {
-		const struct denial *d = &r->inv->denials.kinds[i];
+	for (size_t i = 0; i < out->denials.n; i++) {
+		const struct denial *d = &out->denials.kinds[i];
 
 		json_array_append_new(
 			list, denied_one(d->arch, (uint32_t)d->nr, d->args, d->count, "EPERM"));
@@ -221,51 +209,51 @@ static json_t *denied(const struct report *r)
 
 /* Between two that were taken it shows by their numbers; of the first and the last ones only the
  * meter knows. */
-static bool counts_overtaken(const struct report *r)
+static bool counts_overtaken(const struct outcome *out)
 {
-	const struct meter_usage *m = metered(r->inv);
+	const struct meter_usage *m = outcome_metered(out);
 
-	return reports_denied(r) && m && m->listened;
+	return reports_denied(out) && m && m->listened;
 }
 
-static uint64_t processes_peak(const struct report *r)
+static uint64_t processes_peak(const struct outcome *out)
 {
-	return r->inv->ran && r->context->invocation == 1 ? r->inv->usage.pids_peak : NONE;
+	return out->ran && out->context.invocation == 1 ? out->usage.pids_peak : NONE;
 }
 
-static void add_time(json_t *j, const struct invocation *inv)
+static void add_time(json_t *j, const struct outcome *out)
 {
-	const struct meter_usage *m = metered(inv);
+	const struct meter_usage *m = outcome_metered(out);
 
 	json_object_set_new(
 		j, "time",
 		json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "launch_ns",
-			  (json_int_t)inv->launch_ns, "init_ns", number(inv->ran ? 0 : NONE),
-			  "wall_ns", number(inv->ran ? (uint64_t)inv->wall_ns : NONE), "busy_ns",
+			  (json_int_t)out->launch_ns, "init_ns", number(out->ran ? 0 : NONE),
+			  "wall_ns", number(out->ran ? (uint64_t)out->wall_ns : NONE), "busy_ns",
 			  number(m ? m->busy_ns : NONE), "waiting_ns",
 			  number(m ? m->waiting_ns : NONE), "idle_ns",
 			  number(m ? m->idle_ns : NONE), "timeout_overshoot_ns",
-			  number(inv->overshoot_ns < 0 ? NONE : (uint64_t)inv->overshoot_ns)));
+			  number(out->overshoot_ns < 0 ? NONE : (uint64_t)out->overshoot_ns)));
 }
 
 /* Processes that nobody waited for: they were killed at the end, and what they used is in no
  * rusage. */
-static bool unwaited(const struct invocation *inv)
+static bool unwaited(const struct outcome *out)
 {
-	const struct meter_usage *m = metered(inv);
+	const struct meter_usage *m = outcome_metered(out);
 
-	return inv->left_processes || (inv->killed && m && m->started > 1);
+	return out->left_processes || (out->killed && m && m->started > 1);
 }
 
-static void add_cpu(json_t *j, const struct invocation *inv)
+static void add_cpu(json_t *j, const struct outcome *out)
 {
-	const struct meter_usage *m = metered(inv);
-	const struct cgroup_usage *u = &inv->usage;
-	const struct rusage *ru = &inv->rusage;
-	bool ran = inv->ran, told = ran && inv->told;
+	const struct meter_usage *m = outcome_metered(out);
+	const struct cgroup_usage *u = &out->usage;
+	const struct rusage *ru = &out->rusage;
+	bool ran = out->ran, told = ran && out->told;
 	json_t *cpu = json_object(), *clocks = json_object();
 
-	json_object_set_new(cpu, "on_cpu_ns", number(ran ? inv->on_cpu_ns : NONE));
+	json_object_set_new(cpu, "on_cpu_ns", number(ran ? out->on_cpu_ns : NONE));
 	json_object_set_new(cpu, "user_ns", number(ran ? u->user_ns : NONE));
 	json_object_set_new(cpu, "system_ns", number(ran ? u->system_ns : NONE));
 	json_object_set_new(cpu, "throttled_ns", number(ran ? u->throttled_ns : NONE));
@@ -282,45 +270,43 @@ static void add_cpu(json_t *j, const struct invocation *inv)
 	json_object_set_new(clocks, "bpf_ns", number(m ? m->on_cpu_ns : NONE));
 	json_object_set_new(clocks, "cgroup_ns", number(ran ? u->cpu_ns : NONE));
 	json_object_set_new(clocks, "rusage_ns",
-			    number(told && !unwaited(inv) ? inv->rusage_ns : NONE));
+			    number(told && !unwaited(out) ? out->rusage_ns : NONE));
 	json_object_set_new(cpu, "clocks", clocks);
 	json_object_set_new(j, "cpu", cpu);
 }
 
-static void add_memory(json_t *j, const struct report *r)
+static void add_memory(json_t *j, const struct outcome *out)
 {
-	const struct invocation *inv = r->inv;
-	const struct meter_usage *m = metered(inv);
-	bool ran = inv->ran, told = ran && inv->told;
+	const struct meter_usage *m = outcome_metered(out);
+	bool ran = out->ran, told = ran && out->told;
 	uint64_t peak = NONE, cache = m && m->memory_known ? m->cache_peak_bytes : NONE;
 
-	(void)invocation_memory_peak(inv, &peak);
+	(void)outcome_memory_peak(out, &peak);
 	json_object_set_new(
 		j, "memory",
 		json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "limit_bytes",
-			  (json_int_t)r->spec->memory_bytes, "peak_bytes", number(peak),
+			  (json_int_t)out->limits.memory_bytes, "peak_bytes", number(peak),
 			  "cache_bytes", number(ran ? cache : NONE), "charged_peak_bytes",
-			  number(ran && inv->charged_known ? inv->usage.memory_peak : NONE),
+			  number(ran && out->charged_known ? out->usage.memory_peak : NONE),
 			  "rss_peak_bytes", number(m ? m->rss_peak_bytes : NONE), "oom_kills",
-			  number(ran ? inv->usage.oom_kills : NONE), "faults_minor",
+			  number(ran ? out->usage.oom_kills : NONE), "faults_minor",
 			  number(m	? m->faults_minor
-				 : told ? (uint64_t)inv->rusage.ru_minflt
+				 : told ? (uint64_t)out->rusage.ru_minflt
 					: NONE),
 			  "faults_major",
 			  number(m	? m->faults_major
-				 : told ? (uint64_t)inv->rusage.ru_majflt
+				 : told ? (uint64_t)out->rusage.ru_majflt
 					: NONE)));
 }
 
-static void add_figures(json_t *j, const struct report *r)
+static void add_figures(json_t *j, const struct outcome *out)
 {
-	const struct invocation *inv = r->inv;
-	const struct meter_usage *m = metered(inv);
-	bool ran = inv->ran;
+	const struct meter_usage *m = outcome_metered(out);
+	bool ran = out->ran;
 
-	add_time(j, inv);
-	add_cpu(j, inv);
-	add_memory(j, r);
+	add_time(j, out);
+	add_cpu(j, out);
+	add_memory(j, out);
 	json_object_set_new(j, "io",
 			    json_pack("{s:o, s:o}", "read_bytes", number(m ? m->read_bytes : NONE),
 				      "write_bytes", number(m ? m->write_bytes : NONE)));
@@ -330,49 +316,49 @@ static void add_figures(json_t *j, const struct report *r)
 				      number(m ? m->lo_bytes : NONE)));
 	json_object_set_new(j, "processes",
 			    json_pack("{s:o, s:o, s:o}", "started", number(m ? m->started : NONE),
-				      "peak", number(m ? m->peak : processes_peak(r)), "denied",
-				      number(ran ? inv->usage.pids_denied : NONE)));
-	json_object_set_new(j, "denied", denied(r));
+				      "peak", number(m ? m->peak : processes_peak(out)), "denied",
+				      number(ran ? out->usage.pids_denied : NONE)));
+	json_object_set_new(j, "denied", denied(out));
 	json_object_set_new(j, "denied_overtaken",
-			    number(counts_overtaken(r) ? inv->denials.overtaken : NONE));
+			    number(counts_overtaken(out) ? out->denials.overtaken : NONE));
 	json_object_set_new(j, "trace",
-			    inv->metered.traced
+			    out->metered.traced
 				    ? json_pack("{s:I, s:I, s:b}", "events",
-						(json_int_t)inv->metered.events, "lost",
+						(json_int_t)out->metered.events, "lost",
 						m ? (json_int_t)m->lost : 0, "complete",
 						m && m->complete && m->lost == 0 && m->missed == 0)
 				    : json_null());
 }
 
-static void add_limits(json_t *j, const struct report *r)
+static void add_limits(json_t *j, const struct outcome *out)
 {
-	const struct meter_usage *m = metered(r->inv);
-	double vcpus = r->ctx ? (double)r->ctx->plan.cpu.micro / 1e6 : 0;
+	const struct meter_usage *m = outcome_metered(out);
+	double vcpus = (double)out->context.vcpu_micro / 1e6;
 
 	json_object_set_new(
 		j, "limits",
-		json_pack("{s:I, s:o, s:I, s:I}", "memory_bytes", (json_int_t)r->spec->memory_bytes,
-			  "vcpus", r->ctx ? json_real(vcpus) : json_null(), "timeout_ns",
-			  (json_int_t)r->spec->timeout_ns, "pids", (json_int_t)r->spec->pids));
-	if (r->charge)
+		json_pack("{s:I, s:o, s:I, s:I}", "memory_bytes", (json_int_t)out->limits.memory_bytes,
+			  "vcpus", out->context.made ? json_real(vcpus) : json_null(), "timeout_ns",
+			  (json_int_t)out->limits.timeout_ns, "pids", (json_int_t)out->limits.pids));
+	if (out->charged)
 		json_object_set_new(j, "bill",
 				    json_pack("{s:I, s:I, s:s, s:s, s:s, s:o}", "duration_ns",
-					      (json_int_t)r->charge->duration_ns, "billed_ms",
-					      (json_int_t)r->charge->billed_ms, "gb_seconds",
-					      r->charge->gb_seconds, "usd", r->charge->usd,
-					      "prices", r->prices, "contention_ns",
+					      (json_int_t)out->charge.duration_ns, "billed_ms",
+					      (json_int_t)out->charge.billed_ms, "gb_seconds",
+					      out->charge.gb_seconds, "usd", out->charge.usd,
+					      "prices", out->prices, "contention_ns",
 					      number(m ? m->contention_ns : NONE)));
-	else if (!r->inv->ran) /* it costs nothing, as its record says */
+	else if (!out->ran) /* it costs nothing, as its record says */
 		json_object_set_new(j, "bill",
 				    json_pack("{s:n, s:i, s:s, s:s, s:s, s:n}", "duration_ns",
 					      "billed_ms", 0, "gb_seconds", "0.000000000", "usd",
-					      "0.000000000000", "prices", r->prices,
+					      "0.000000000000", "prices", out->prices,
 					      "contention_ns"));
 	else
 		json_object_set_new(j, "bill", json_null());
 	json_object_set_new(j, "policy",
-			    r->ctx ? json_pack("{s:s, s:s}", "name", r->ctx->plan.policy.name,
-					       "sha256", r->ctx->plan.policy.sha256)
+			    out->context.made ? json_pack("{s:s, s:s}", "name", out->policy.name,
+					       "sha256", out->policy.sha256)
 				   : json_null());
 }
 
@@ -382,7 +368,7 @@ static void degrade(json_t *list, const char *what, const char *why)
 }
 
 /* What the launch did without. */
-static void degrade_lacks(json_t *list, const struct report *r)
+static void degrade_lacks(json_t *list, const struct outcome *out)
 {
 	static const struct {
 		enum lack lack;
@@ -404,7 +390,7 @@ static void degrade_lacks(json_t *list, const struct report *r)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (lacks(r, rows[i].lack))
+		if (lacks(out, rows[i].lack))
 			degrade(list, rows[i].what, rows[i].why);
 }
 
@@ -441,7 +427,7 @@ static void degrade_unrun(json_t *list)
 }
 
 /* m: what the meter saw, null when it did not see the function. */
-static void degrade_metered(json_t *list, const struct report *r, const struct meter_usage *m)
+static void degrade_metered(json_t *list, const struct outcome *out, const struct meter_usage *m)
 {
 	static const char *const figures[] = {
 		"time.busy_ns",	     "time.waiting_ns",	      "time.idle_ns", "cpu.runnable_ns",
@@ -452,109 +438,110 @@ static void degrade_metered(json_t *list, const struct report *r, const struct m
 	static const char *const memory[] = { "memory.peak_bytes", "memory.cache_bytes" };
 
 	for (size_t i = 0; !m && i < sizeof(figures) / sizeof(figures[0]); i++)
-		degrade(list, figures[i], r->inv->metered.why);
+		degrade(list, figures[i], out->metered.why);
 	for (size_t i = 0; (!m || !m->memory_known) && i < 2; i++)
 		degrade(list, memory[i],
 			m ? "this kernel does not let page cache be told apart"
 			  : "only the meter can tell page cache apart");
 	if (m && !m->complete)
 		degrade(list, "meter", "a thread went unseen: the figures may be short");
-	if (!r->inv->metered.traced)
+	if (!out->metered.traced)
 		degrade(list, "trace",
-			r->inv->metered.trace_lost ? "it could not be recorded or written"
-						   : r->untraced);
+			out->metered.trace_lost ? "it could not be recorded or written"
+						   : out->metered.untraced);
 	else if (m && (m->lost || m->missed))
 		degrade(list, "trace",
 			m->lost ? "it is not complete: events found no room"
 				: "it is not complete: the kernel did not report a call");
 }
 
-static void degrade_denied(json_t *list, const struct report *r, const struct meter_usage *m)
+static void degrade_denied(json_t *list, const struct outcome *out, const struct meter_usage *m)
 {
-	if (lacks(r, LACK_LISTENER))
+	if (lacks(out, LACK_LISTENER))
 		degrade(list, "denied", "the kernel has no listener for the policy");
-	else if (!reports_denied(r))
+	else if (!reports_denied(out))
 		degrade(list, "denied",
 			"the policy denies no call with EPERM but by its own rules, may "
 			"deny the launch itself, or --nofile is below 64");
-	if (!counts_overtaken(r))
+	if (!counts_overtaken(out))
 		degrade(list, "denied_overtaken",
-			reports_denied(r) ? "only the meter knows of denied calls that were "
+			reports_denied(out) ? "only the meter knows of denied calls that were "
 					    "interrupted before they were taken"
 					  : "denied calls are not counted");
-	if (r->inv->denials.unnamed)
+	if (out->denials.unnamed)
 		degrade(list, "denied", "there were more kinds than the list holds");
-	if (policy_kills(r) && m->policy_kills > 1)
+	if (policy_kills(out) && m->policy_kills > 1)
 		degrade(list, "denied",
 			"of several calls that the policy answered with SIGSYS it "
 			"has the last");
-	if (!m && r->ctx && r->ctx->plan.policy.kills)
+	if (!m && out->policy.kills)
 		degrade(list, "denied",
 			"calls that the policy answers with SIGSYS are not in it "
 			"without the meter");
 }
 
-static json_t *degraded(const struct report *r)
+static json_t *degraded(const struct outcome *out)
 {
-	const struct meter_usage *m = metered(r->inv);
+	const struct meter_usage *m = outcome_metered(out);
 	json_t *list = json_array();
 
-	if (r->unrecorded)
-		degrade(list, "ledger", r->unrecorded);
-	if (r->inv->stream_err.code)
-		degrade(list, "streams", r->inv->stream_err.text);
-	if (!r->inv->ran) {
+	if (out->unrecorded)
+		degrade(list, "ledger", out->unrecorded_why);
+	if (out->stream_err.code)
+		degrade(list, "streams", out->stream_err.text);
+	if (!out->ran) {
 		degrade_unrun(list);
 		return list;
 	}
-	degrade_metered(list, r, m);
-	if (r->code_sha256 && !*r->code_sha256)
+	degrade_metered(list, out, m);
+	if (out->code_wanted && !*out->code_sha256)
 		degrade(list, "code_sha256",
 			"the file or the way to it changed while it was started or ran, or "
 			"cannot be told by its times, or cannot be read");
-	degrade_lacks(list, r);
-	if (!r->inv->told)
+	degrade_lacks(list, out);
+	if (!out->told)
 		degrade_untold(list, m);
-	else if (unwaited(r->inv))
+	else if (unwaited(out))
 		degrade(list, "cpu.clocks.rusage_ns",
 			"processes that nobody had waited for were killed");
-	degrade_denied(list, r, m);
-	if (r->inv->usage.memory_peak == UINT64_MAX)
+	degrade_denied(list, out, m);
+	if (out->usage.memory_peak == UINT64_MAX)
 		degrade(list, "memory.charged_peak_bytes", "this kernel does not count it");
-	else if (!r->inv->charged_known)
+	else if (!out->charged_known)
 		degrade(list, "memory.charged_peak_bytes",
 			"this kernel cannot reset the peak of a reused "
 			"cgroup, and this invocation did not exceed it");
-	if (!m && processes_peak(r) == NONE)
+	if (!m && processes_peak(out) == NONE)
 		degrade(list, "processes.peak", "this kernel does not count it per invocation");
-	if (r->ctx && !r->ctx->plan.rootfs.idmapped)
+	if (out->context.made && !out->context.idmapped)
 		degrade(list, "bind.idmap",
 			"the file system of a bind cannot be idmapped: files keep "
 			"their owners");
 	return list;
 }
 
-char *report_json(const struct report *r)
+char *report_json(const struct outcome *out)
 {
 	char iso[CLOCK_ISO_LEN];
 	json_t *j = json_object();
 	char *text, *shown, *line;
 
-	clock_format_iso(r->inv->started_real_ns, iso);
+	clock_format_iso(out->started_real_ns, iso);
 	json_object_set_new(j, "schema", json_string("cloche.report/1"));
-	json_object_set_new(j, "request_id", json_string(r->inv->request_id));
-	json_object_set_new(j, "function", text_or_null(r->function));
-	json_object_set_new(j, "owner", owner());
+	json_object_set_new(j, "request_id", json_string(out->request_id));
+	json_object_set_new(j, "function", text_or_null(out->function));
+	json_object_set_new(j, "owner", owner(out));
 	json_object_set_new(j, "context",
-			    json_pack("{s:s, s:s, s:s, s:i, s:o}", "id", r->context->id, "start",
-				      r->context->start, "reuse", r->context->reuse, "invocation",
-				      (int)r->context->invocation, "replaced",
-				      text_or_null(r->context->replaced)));
+			    json_pack("{s:s, s:s, s:s, s:i, s:o}", "id", out->context.id, "start",
+				      out->context.warm ? "warm" : "cold", "reuse",
+				      out->context.reused ? "context" : "none", "invocation",
+				      (int)out->context.invocation, "replaced",
+				      out->context.replaced ? json_string(residue_text(out->context.replaced)) : json_null()));
 	json_object_set_new(j, "started_at", json_string(iso));
-	add_ending(j, r);
-	add_figures(j, r);
-	add_limits(j, r);
-	json_object_set_new(j, "degraded", degraded(r));
+	add_ending(j, out);
+	add_figures(j, out);
+	add_limits(j, out);
+	json_object_set_new(j, "degraded", degraded(out));
 	text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	json_decref(j);
 	if (!text)
@@ -590,23 +577,22 @@ static const char *error_type(enum verdict v)
 	}
 }
 
-void report_line(const struct report *r, FILE *out)
+void report_line(const struct outcome *out, FILE *to)
 {
-	const struct invocation *inv = r->inv;
-	const char *type = error_type(inv->verdict);
-	int64_t shown = inv->verdict == VERDICT_TIMEOUT ? r->spec->timeout_ns : inv->wall_ns;
+		const char *type = error_type(out->verdict);
+	int64_t shown = out->verdict == VERDICT_TIMEOUT ? out->limits.timeout_ns : out->wall_ns;
 	uint64_t peak;
 
-	fprintf(out,
+	fprintf(to,
 		"REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %" PRIu64
 		" ms\tMemory Size: %" PRIu64 " MB\t",
-		inv->request_id, (double)shown / 1e6, r->charge ? r->charge->billed_ms : 0,
-		r->spec->memory_bytes >> 20);
-	if (invocation_memory_peak(inv, &peak))
-		fprintf(out, "Max Memory Used: %" PRIu64 " MB\t", (peak + (1 << 20) - 1) >> 20);
-	if (inv->verdict == VERDICT_TIMEOUT)
-		fputs("Status: timeout\t", out);
+		out->request_id, (double)shown / 1e6, out->charged ? out->charge.billed_ms : 0,
+		out->limits.memory_bytes >> 20);
+	if (outcome_memory_peak(out, &peak))
+		fprintf(to, "Max Memory Used: %" PRIu64 " MB\t", (peak + (1 << 20) - 1) >> 20);
+	if (out->verdict == VERDICT_TIMEOUT)
+		fputs("Status: timeout\t", to);
 	else if (type)
-		fprintf(out, "Status: error\tError Type: %s\t", type);
-	fputc('\n', out);
+		fprintf(to, "Status: error\tError Type: %s\t", type);
+	fputc('\n', to);
 }

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* From outcomes to charges and records: see booking.h. */
+#include "run/booking.h"
+
+#include "ledger/ledger_record.h"
+#include "ledger/prices.h"
+#include "run/outcome.h"
+#include "run/record.h"
+
+#include <stdio.h>
+
+/* Each is told of once. */
+static struct ledger_repair found_since(struct booking *b)
+{
+	struct ledger_repair found = { 0 }, all;
+
+	if (b->ledger)
+		found = ledger_repaired(b->ledger);
+	all = found;
+	found.lost_frames -= b->told_lost;
+	found.findings -= b->told_findings;
+	b->told_lost = all.lost_frames;
+	b->told_findings = all.findings;
+	return found;
+}
+
+int booking_ready(struct booking *b, struct ledger_repair *ret_found, struct cloche_err *err)
+{
+	const struct ledger_options options = { .create = true, .sync = b->sync };
+	int r = 0;
+
+	*ret_found = (struct ledger_repair){ 0 };
+	if (!b->dir)
+		return 0;
+	b->err = (struct cloche_err){ 0 };
+	if (!b->ledger)
+		r = ledger_open(b->dir, &options, &b->ledger, &b->err);
+	if (r == 0)
+		r = ledger_ready(b->ledger, &b->err);
+	*ret_found = found_since(b);
+	if (r == 0 || b->go_on)
+		return 0;
+	b->refused = true;
+	*err = b->err;
+	return r;
+}
+
+void booking_charge(const struct prices *prices, struct outcome *out)
+{
+	struct prices_use use = { .memory_bytes = out->limits.memory_bytes,
+				  .wall_ns = out->wall_ns,
+				  .contention_ns = -1 };
+	const struct meter_usage *m = outcome_metered(out);
+
+	(void)snprintf(out->prices, sizeof(out->prices), "%s", prices->name);
+	(void)snprintf(out->prices_sha256, sizeof(out->prices_sha256), "%s", prices->sha256);
+	if (m)
+		use.contention_ns = (int64_t)m->contention_ns;
+	if (out->verdict == VERDICT_TIMEOUT)
+		use.timeout_ns = out->limits.timeout_ns;
+	out->charged = out->ran && prices_charge(prices, &use, &out->charge, NULL) == 0;
+}
+
+void booking_enter(struct booking *b, struct outcome *out, struct ledger_repair *ret_found)
+{
+	struct ledger_record record;
+
+	*ret_found = (struct ledger_repair){ 0 };
+	if (!b->dir || b->refused)
+		return;
+	if (b->ledger) {
+		int r;
+
+		record_make(out, &record);
+		/* Also when there seemed to be no room: there may be by now. */
+		r = ledger_append(b->ledger, &record, NULL, &b->err);
+		*ret_found = found_since(b);
+		if (r == 0)
+			return;
+	}
+	out->unrecorded = true;
+	(void)snprintf(out->unrecorded_why, sizeof(out->unrecorded_why), "%s", b->err.text);
+}
+
+void booking_close(struct booking *b)
+{
+	b->ledger = ledger_close(b->ledger);
+}

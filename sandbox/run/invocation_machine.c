@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* One function per event, and a table of the states in which it counts: see the header. */
+#include "run/invocation_machine.h"
+
+#include "base/clock.h"
+
+/* CPU time cannot grow faster than the CPUs that it may use: it is looked at again when it could be
+ * over, and a little later. */
+#define LATER_NS 100000
+
+struct invocation_machine invocation_machine_new(int64_t cpu_time_ns, unsigned cpus,
+						 int64_t stall_ns)
+{
+	return (struct invocation_machine){ .cpu_time_ns = cpu_time_ns,
+					    .cpus = cpus ? cpus : 1,
+					    .stall_ns = stall_ns,
+					    .due_ns = INVOCATION_NEVER };
+}
+
+/* The first cause stands. */
+static unsigned kill_for(struct invocation_machine *m, enum verdict cause)
+{
+	if (m->killed)
+		return 0;
+	m->killed = true;
+	m->cause = cause;
+	m->due_ns = INVOCATION_NEVER;
+	return INVOCATION_DO_KILL;
+}
+
+/* What was written before a deadline is not to hold up for ever who is to keep it; what a function
+ * wrote up to its output limit is what it was asked for. */
+static bool is_hurried(const struct invocation_machine *m)
+{
+	return m->killed && m->cause != VERDICT_OUTPUT_LIMIT;
+}
+
+static void wait_for_reader(struct invocation_machine *m, int64_t now_ns)
+{
+	m->due_ns = is_hurried(m) ? now_ns + m->stall_ns : INVOCATION_NEVER;
+}
+
+static unsigned on_started(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	unsigned wanted = INVOCATION_DO_WATCH;
+
+	m->state = INVOCATION_RUNNING;
+	m->ran = true;
+	/* The caller's wish may have come before there was anything to end. */
+	if (m->killed)
+		return wanted | INVOCATION_DO_KILL;
+	return m->cpu_time_ns ? wanted | INVOCATION_DO_MEASURE : wanted;
+}
+
+static unsigned on_over(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	m->state = m->cancelled ? INVOCATION_DONE : INVOCATION_DRAINING;
+	wait_for_reader(m, now_ns);
+	/* Also of what was cancelled: as far as somebody takes it at once. */
+	return INVOCATION_DO_READ | INVOCATION_DO_DRAIN;
+}
+
+static unsigned on_ended(struct invocation_machine *m, int64_t now_ns, uint64_t timed_out)
+{
+	if (timed_out)
+		(void)kill_for(m, VERDICT_TIMEOUT);
+	return on_over(m, now_ns, 0);
+}
+
+static unsigned on_lost(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	(void)kill_for(m, VERDICT_LAUNCH_ERROR);
+	m->state = INVOCATION_DYING;
+	m->due_ns = INVOCATION_NEVER;
+	return INVOCATION_DO_KILL;
+}
+
+/* The caller may have asked before: then nothing is to be waited for after the end. */
+static unsigned on_cancelled(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	m->cancelled = true;
+	return kill_for(m, VERDICT_CANCELLED);
+}
+
+/* Whoever wants an end does not wait for a reader either. */
+static unsigned on_cancelled_late(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	m->cancelled = true;
+	m->state = INVOCATION_DONE;
+	return 0;
+}
+
+static unsigned on_due(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	m->due_ns = INVOCATION_NEVER;
+	return m->killed ? 0 : INVOCATION_DO_MEASURE;
+}
+
+static unsigned on_stalled(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	m->state = INVOCATION_DONE;
+	return INVOCATION_DO_LOSE;
+}
+
+static unsigned on_cpu_used(struct invocation_machine *m, int64_t now_ns, uint64_t used_ns)
+{
+	uint64_t limit = (uint64_t)m->cpu_time_ns;
+
+	if (m->killed || !limit)
+		return 0;
+	if (used_ns >= limit)
+		return kill_for(m, VERDICT_CPU_TIMEOUT);
+	m->due_ns = now_ns + (int64_t)((limit - used_ns) / m->cpus) + LATER_NS;
+	return 0;
+}
+
+static unsigned on_cut(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	m->cut = true;
+	return m->state == INVOCATION_DRAINING ? 0 : kill_for(m, VERDICT_OUTPUT_LIMIT);
+}
+
+static unsigned on_refused(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	m->refused = true;
+	return kill_for(m, VERDICT_DENIED);
+}
+
+static unsigned on_broken(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	return kill_for(m, VERDICT_LAUNCH_ERROR);
+}
+
+static unsigned on_moved(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	wait_for_reader(m, now_ns);
+	return 0;
+}
+
+static unsigned on_drained(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	m->state = INVOCATION_DONE;
+	return 0;
+}
+
+#define LAUNCHING (1U << INVOCATION_LAUNCHING)
+#define RUNNING	  (1U << INVOCATION_RUNNING)
+#define DYING	  (1U << INVOCATION_DYING)
+#define DRAINING  (1U << INVOCATION_DRAINING)
+
+static const struct {
+	enum invocation_event event;
+	unsigned in; /* states */
+	unsigned (*handle)(struct invocation_machine *m, int64_t now_ns, uint64_t value);
+} table[] = {
+	{ INVOCATION_STARTED, LAUNCHING, on_started },
+	{ INVOCATION_FAILED, LAUNCHING, on_over },
+	{ INVOCATION_ENDED, RUNNING, on_ended },
+	{ INVOCATION_LOST, LAUNCHING | RUNNING, on_lost },
+	{ INVOCATION_EMPTY, DYING, on_over },
+	{ INVOCATION_CANCELLED, LAUNCHING | RUNNING | DYING, on_cancelled },
+	{ INVOCATION_CANCELLED, DRAINING, on_cancelled_late },
+	{ INVOCATION_DUE, RUNNING, on_due },
+	{ INVOCATION_DUE, DRAINING, on_stalled },
+	{ INVOCATION_CPU_USED, RUNNING, on_cpu_used },
+	{ INVOCATION_CUT, LAUNCHING | RUNNING | DYING | DRAINING, on_cut },
+	{ INVOCATION_REFUSED, RUNNING, on_refused },
+	{ INVOCATION_BROKEN, LAUNCHING | RUNNING, on_broken },
+	{ INVOCATION_MOVED, DRAINING, on_moved },
+	{ INVOCATION_DRAINED, DRAINING, on_drained },
+};
+
+unsigned invocation_machine_step(struct invocation_machine *m, enum invocation_event event,
+				 int64_t now_ns, uint64_t value)
+{
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].event == event && table[i].in & 1U << m->state)
+			return table[i].handle(m, now_ns, value);
+	return 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_RUN_INVOCATION_MACHINE_H
+#define CLOCHE_RUN_INVOCATION_MACHINE_H
+
+#include "run/verdict.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The states of one invocation: which event is followed by which, and what is to be done then.
+ * Pure: no descriptor, no clock, no allocation; whoever drives it (run/invocation.c) tells what
+ * happened and when, does what is wanted, and comes again when due_ns has passed at the latest.
+ *
+ *	LAUNCHING ── STARTED ──> RUNNING ── ENDED ──> DRAINING ── DRAINED ──> DONE
+ *	    └────────── FAILED, LOST ────────────────────^
+ *
+ * The wall-clock deadline is not here: the warden of the context holds it (launch/warden.h), so
+ * that it stands when nobody drives this. ENDED says whether it came to that.
+ */
+enum invocation_state {
+	INVOCATION_LAUNCHING, /* the function process is on its way to its command */
+	INVOCATION_RUNNING,
+	INVOCATION_DYING,    /* with the warden dead, the kernel ends what it had */
+	INVOCATION_DRAINING, /* nothing of it runs any more; the rest of its output is passed on */
+	INVOCATION_DONE,
+};
+
+enum invocation_event {
+	/* by the warden */
+	INVOCATION_STARTED, /* it called execve */
+	INVOCATION_FAILED,  /* it never came to that */
+	INVOCATION_ENDED,   /* all its processes are gone; value: the deadline ended them */
+	INVOCATION_LOST,    /* the warden is gone, and with it the context, or spoke out of turn */
+
+	/* by the caller */
+	INVOCATION_CANCELLED,
+
+	/* by whoever drives */
+	INVOCATION_DUE,	     /* due_ns has passed */
+	INVOCATION_EMPTY,    /* no process of it is left */
+	INVOCATION_CPU_USED, /* what MEASURE asked for; value: nanoseconds */
+	INVOCATION_CUT,	     /* it wrote more than the output limit */
+	INVOCATION_REFUSED,  /* it made more denied calls than are let pass */
+	INVOCATION_BROKEN,   /* something that the invocation cannot do without has failed */
+	INVOCATION_MOVED,    /* somebody took a part of the output */
+	INVOCATION_DRAINED,  /* there is none left */
+};
+
+/* What is wanted, in this order; several may be. */
+enum invocation_action {
+	INVOCATION_DO_WATCH = 1 << 0,	/* it runs: set its quota, take its denied calls */
+	INVOCATION_DO_KILL = 1 << 1,	/* end all its processes */
+	INVOCATION_DO_MEASURE = 1 << 2, /* tell the CPU time that it has used: CPU_USED */
+	INVOCATION_DO_READ = 1 << 3,	/* read what the kernel counted: nothing changes any more */
+	INVOCATION_DO_DRAIN = 1 << 4,	/* pass on what is left of its output: MOVED, DRAINED */
+	INVOCATION_DO_LOSE = 1 << 5,	/* nobody takes it: what is left of it is lost */
+};
+
+#define INVOCATION_NEVER INT64_MAX
+
+struct invocation_machine {
+	/* set before the first step */
+	int64_t cpu_time_ns; /* the limit; 0: none */
+	unsigned cpus;	     /* on which it may use it at a time */
+	int64_t stall_ns;    /* a reader who takes nothing for so long after a kill is not reading */
+
+	enum invocation_state state;
+	bool ran;	    /* it came to its command */
+	bool killed;	    /* it was ended by us or by its deadline ... */
+	enum verdict cause; /* ... for this */
+	bool cut, refused;  /* these were seen, at its very end, too */
+	bool cancelled;	    /* the caller waits for nothing any more */
+	int64_t due_ns;	    /* CLOCK_MONOTONIC; INVOCATION_NEVER */
+};
+
+struct invocation_machine invocation_machine_new(int64_t cpu_time_ns, unsigned cpus,
+						 int64_t stall_ns);
+
+/* One event, at now_ns; returns what is wanted. What is out of turn changes nothing. */
+unsigned invocation_machine_step(struct invocation_machine *m, enum invocation_event event,
+				 int64_t now_ns, uint64_t value);
+
+#endif

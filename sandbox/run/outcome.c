@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* What follows from an outcome alone: see outcome.h. */
+#include "run/outcome.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+const struct meter_usage *outcome_metered(const struct outcome *out)
+{
+	return out->ran && out->metered.known ? &out->metered.usage : NULL;
+}
+
+bool outcome_memory_peak(const struct outcome *out, uint64_t *ret)
+{
+	const struct meter_usage *m = outcome_metered(out);
+
+	if (!m || !m->memory_known)
+		return false;
+	*ret = m->memory_peak_bytes;
+	return true;
+}
+
+int outcome_exit_status(const struct outcome *out)
+{
+	switch (out->verdict) {
+	case VERDICT_TIMEOUT:
+	case VERDICT_CPU_TIMEOUT:
+		return 124;
+	case VERDICT_LAUNCH_ERROR:
+		if (strcmp(out->err.stage, "exec") != 0)
+			return 125;
+		return out->err.code == ENOENT || out->err.code == ENOTDIR ? 127 : 126;
+	case VERDICT_OOM:
+		return 128 + SIGKILL;
+	case VERDICT_DENIED:
+		return 128 + SIGSYS;
+	case VERDICT_OUTPUT_LIMIT:
+		return 128 + SIGXFSZ;
+	case VERDICT_CANCELLED:
+		return 128 + SIGINT;
+	default:
+		return WIFSIGNALED(out->status) ? 128 + WTERMSIG(out->status)
+						: WEXITSTATUS(out->status);
+	}
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Invocations one after another: makes a context, has it metered and observed, gives it streams,
+ * runs, charges and writes down, proves the context clean or gives it up. See session.h.
+ */
+#include "run/session.h"
+
+#include "base/err.h"
+#include "base/uuid.h"
+#include "launch/launcher.h"
+#include "launch/proof.h"
+#include "launch/spec.h"
+#include "launch/stream_state.h"
+#include "ledger/prices.h"
+#include "run/booking.h"
+#include "run/executed.h"
+#include "run/invocation.h"
+#include "run/observer.h"
+#include "run/outcome.h"
+#include "run/owner.h"
+#include "run/stdio.h"
+#include "run/tracing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct session {
+	struct session_options opt;
+	struct launcher launcher;
+	struct stdio stdio;
+	struct cloche_err unfit; /* a stream may not be one: nothing is run */
+	struct metering metering;
+	struct booking booking;
+	struct tracing tracing;
+	char owner[OWNER_NAME_LEN];
+
+	/* the context */
+	bool standing;
+	struct context ctx;
+	struct context_options how;
+	char id[UUID_LEN];
+	uint32_t invocations; /* in it, so far */
+	enum residue replaced; /* why the one before was given up */
+	struct stream_state streams[3]; /* as they were */
+
+	struct invocation inv;
+	bool begun; /* of the current invocation there is something to read */
+};
+
+static int open_streams(struct session *s, struct cloche_err *err)
+{
+	const struct spec *spec = s->opt.spec;
+	int r = stdio_open(&s->stdio, s->opt.streams, spec->output_bytes,
+			   spec->fsize_bytes != UINT64_MAX, err);
+
+	if (r < 0)
+		return cloche_err_stage(err, "streams");
+	memcpy(s->how.streams, s->stdio.inside, sizeof(s->how.streams));
+	memcpy(s->how.far, s->stdio.far, sizeof(s->how.far));
+	return 0;
+}
+
+int session_open(const struct session_options *options, struct session **ret,
+		 struct cloche_err *err)
+{
+	struct session *s = malloc(sizeof(*s));
+	int r;
+
+	if (!s)
+		return cloche_err_sys(err, ENOMEM, "begin");
+	*s = (struct session){
+		.opt = *options,
+		.launcher = { .run_fd = -1 },
+		.stdio = { .far = { -1, -1, -1 }, .again = -1, .names = STREAM_NAMES_NONE },
+		.booking = { .dir = options->ledger,
+			     .sync = options->ledger_sync,
+			     .go_on = options->ledger_go_on },
+		.tracing = { .dir = options->traces, .store = -1 },
+		.how = { .single = !options->reused },
+	};
+	owner_name(options->owner, s->owner);
+	(void)open_streams(s, &s->unfit);
+	r = launcher_open(&s->launcher, err);
+	if (r == 0 && options->meter == METERING_OFF)
+		metering_off(&s->metering, options->unmetered);
+	else if (r == 0)
+		r = metering_open(&s->metering, options->meter, s->launcher.hierarchy.v2, err);
+	if (r < 0) {
+		stdio_close(&s->stdio);
+		launcher_close(&s->launcher);
+		free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+/* ---- the context ---------------------------------------------------------------------------- */
+
+/* What counts in the context's cgroups. */
+static int arm(struct session *s, struct cloche_err *err)
+{
+	int r = metering_arm(&s->metering, &s->ctx, err);
+
+	return r == 0 && s->opt.observer ? observer_arm(s->opt.observer, &s->ctx, err) : r;
+}
+
+/* The function's: the caller's own, or what leads to a bridge. */
+static void keep_streams(struct session *s)
+{
+	int fds[3];
+
+	for (int i = 0; i < 3; i++)
+		fds[i] = s->stdio.inside[i] >= 0 ? s->stdio.inside[i] : i;
+	stream_state_keep(s->streams, fds);
+}
+
+static int create(struct session *s, struct cloche_err *err)
+{
+	int r = context_create(&s->launcher, s->opt.spec, &s->how, &s->ctx, err);
+
+	if (r < 0)
+		return r;
+	r = arm(s, err);
+	if (r < 0) {
+		metering_disarm(&s->metering);
+		(void)context_destroy(&s->launcher, &s->ctx, NULL);
+		return r;
+	}
+	stdio_try_give_names(&s->stdio, s->launcher.run_fd, s->ctx.plan.uid);
+	memcpy(s->ctx.plan.streams, s->stdio.inside, sizeof(s->stdio.inside));
+	keep_streams(s);
+	s->standing = true;
+	s->invocations = 0;
+	return uuid_v4(s->id, err);
+}
+
+static void destroy(struct session *s, struct session_notes *notes)
+{
+	metering_disarm(&s->metering);
+	if (s->standing)
+		(void)context_destroy(&s->launcher, &s->ctx, &notes->left);
+	s->standing = false;
+}
+
+static int renew(struct session *s)
+{
+	struct cloche_err err;
+	int r;
+
+	metering_disarm(&s->metering);
+	r = context_renew(&s->launcher, &s->ctx, &err);
+	return r == 0 ? arm(s, &err) : r;
+}
+
+/*
+ * Kept only when proved clean. Not after cgroup.kill: kernels from 6.14 on may kill what is later
+ * born there by CLONE_INTO_CGROUP, since they compare the count of kills of the parent's cgroup
+ * with that of its own (cgroup_css_set_fork, cgroup_post_fork).
+ */
+static enum residue find_residue(struct session *s, const struct outcome *out)
+{
+	struct warden_msg m;
+	struct cloche_err err;
+
+	if (out->left_processes)
+		return RESIDUE_PROCESS;
+	if (out->killed)
+		return RESIDUE_KILLED;
+	if (context_send(&s->ctx, WARDEN_PROVE, &err) < 0 || context_recv(&s->ctx, &m, &err) < 0 ||
+	    m.type != WARDEN_PROVED)
+		return RESIDUE_UNKNOWN;
+	if (m.residue != RESIDUE_NONE)
+		return (enum residue)m.residue;
+	if (cgroup_populated(&s->ctx.plan.cgroup) != 0)
+		return RESIDUE_PROCESS;
+	return renew(s) < 0 ? RESIDUE_UNKNOWN : RESIDUE_NONE;
+}
+
+void session_verify(struct session *s, const struct outcome *out, struct session_notes *notes)
+{
+	*notes = (struct session_notes){ 0 };
+	if (!s->standing)
+		return;
+	s->replaced = find_residue(s, out);
+	if (s->replaced != RESIDUE_NONE)
+		destroy(s, notes);
+}
+
+/* ---- one invocation ------------------------------------------------------------------------- */
+
+int session_ready(struct session *s, struct session_notes *notes, struct cloche_err *err)
+{
+	*notes = (struct session_notes){ 0 };
+	return booking_ready(&s->booking, &notes->found, err);
+}
+
+/* What is known of it before it runs. */
+static void describe(const struct session *s, struct outcome *out)
+{
+	const struct spec *spec = s->opt.spec;
+
+	*out = (struct outcome){ .verdict = VERDICT_LAUNCH_ERROR, .overshoot_ns = -1 };
+	out->started_real_ns = clock_real_ns();
+	(void)snprintf(out->function, sizeof(out->function), "%s",
+		       s->opt.function ? s->opt.function : "");
+	out->owner.uid = s->opt.owner;
+	memcpy(out->owner.name, s->owner, sizeof(out->owner.name));
+	out->limits.memory_bytes = spec->memory_bytes;
+	out->limits.pids = spec->pids;
+	out->limits.timeout_ns = spec->timeout_ns;
+	out->context.warm = s->invocations > 0;
+	out->context.reused = s->opt.reused;
+}
+
+static void describe_context(const struct session *s, struct outcome *out)
+{
+	const struct plan *plan = &s->ctx.plan;
+
+	out->context.made = true;
+	memcpy(out->context.id, s->id, sizeof(out->context.id));
+	out->context.warm = s->invocations > 1;
+	out->context.invocation = s->invocations;
+	out->context.lacks = plan->shared ? plan->shared->lacks : 0;
+	out->context.idmapped = plan->rootfs.idmapped;
+	out->context.vcpu_micro = plan->cpu.micro;
+	(void)snprintf(out->policy.name, sizeof(out->policy.name), "%s", plan->policy.name);
+	(void)snprintf(out->policy.sha256, sizeof(out->policy.sha256), "%s", plan->policy.sha256);
+	out->policy.kills = plan->policy.kills;
+	out->policy.reports = plan->policy.reports;
+}
+
+struct invocation *session_begin(struct session *s, const struct cloche_err *refused, FILE *trace,
+				 bool trace_wanted, int64_t requested_ns, struct outcome *out)
+{
+	struct invocation_options o = { .spec = s->opt.spec,
+					.stdio = &s->stdio,
+					.metering = &s->metering,
+					.requested_ns = requested_ns };
+
+	describe(s, out);
+	if (!refused && s->unfit.code)
+		refused = &s->unfit;
+	if (refused)
+		out->err = *refused;
+	s->begun = !refused && (s->standing || create(s, &out->err) == 0);
+	if (!s->begun) {
+		(void)uuid_v4(out->request_id, NULL);
+		if (trace)
+			(void)fclose(trace);
+		return NULL;
+	}
+	s->invocations++;
+	out->context.replaced = s->invocations == 1 ? s->replaced : RESIDUE_NONE;
+	tracing_begin(&s->tracing, s->launcher.run_fd, trace, trace_wanted, s->opt.function,
+		      &o.trace);
+	invocation_begin(&s->inv, &s->ctx, &o, out);
+	return &s->inv;
+}
+
+void session_end(struct session *s, struct outcome *out, struct session_notes *notes)
+{
+	*notes = (struct session_notes){ 0 };
+	if (s->begun) {
+		stream_state_restore(s->streams);
+		tracing_end(&s->tracing, out);
+		notes->unkept = s->tracing.unkept;
+		notes->trace_filed = s->tracing.filed;
+	}
+	if (s->standing)
+		describe_context(s, out);
+	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced), "%s",
+		       s->opt.untraced);
+	booking_charge(s->opt.prices, out);
+	out->code_wanted = s->opt.ledger != NULL;
+	if (out->code_wanted && s->begun)
+		executed_hash(s->launcher.run_fd, &s->ctx, &s->inv.executed, out->code_sha256);
+	booking_enter(&s->booking, out, &notes->found);
+	if (s->begun && out->verdict == VERDICT_LAUNCH_ERROR)
+		destroy(s, notes);
+	s->begun = false;
+}
+
+bool session_mid_line(const struct session *s)
+{
+	return !s->unfit.code && stdio_mid_line(&s->stdio);
+}
+
+struct session *session_close(struct session *s, struct session_notes *notes)
+{
+	*notes = (struct session_notes){ 0 };
+	if (!s)
+		return NULL;
+	metering_close(&s->metering);
+	if (s->standing)
+		(void)context_leave(&s->launcher, &s->ctx, &notes->left);
+	launcher_close(&s->launcher);
+	booking_close(&s->booking);
+	tracing_close(&s->tracing);
+	stdio_close(&s->stdio);
+	free(s);
+	return NULL;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The states of an invocation: the ways that are walked every day, one by one, and then every order
+ * of events up to a depth, each held to what must hold in all of them.
+ */
+#include <criterion/criterion.h>
+
+#include "run/invocation_machine.h"
+
+#define CPU_LIMIT 1000000
+#define STALL	  500
+
+static struct invocation_machine begun(void)
+{
+	return invocation_machine_new(CPU_LIMIT, 2, STALL);
+}
+
+static unsigned step(struct invocation_machine *m, enum invocation_event event)
+{
+	return invocation_machine_step(m, event, 1000, 0);
+}
+
+Test(invocation_machine, a_usual_one)
+{
+	struct invocation_machine m = begun();
+
+	cr_assert_eq(step(&m, INVOCATION_STARTED), INVOCATION_DO_WATCH | INVOCATION_DO_MEASURE);
+	cr_assert_eq(step(&m, INVOCATION_ENDED), INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
+	cr_assert_eq(m.due_ns, INVOCATION_NEVER); /* a slow reader has all the time */
+	cr_assert_eq(step(&m, INVOCATION_DRAINED), 0);
+	cr_assert_eq(m.state, INVOCATION_DONE);
+	cr_assert(m.ran && !m.killed);
+}
+
+Test(invocation_machine, cpu_time_is_looked_at_when_it_could_be_over)
+{
+	struct invocation_machine m = begun();
+
+	(void)step(&m, INVOCATION_STARTED);
+	cr_assert_eq(invocation_machine_step(&m, INVOCATION_CPU_USED, 5000, 400000), 0);
+	/* 600 us are left, on two CPUs 300 us of time; and a little */
+	cr_assert_eq(m.due_ns, 5000 + 300000 + 100000);
+	cr_assert_eq(step(&m, INVOCATION_DUE), INVOCATION_DO_MEASURE);
+	cr_assert_eq(invocation_machine_step(&m, INVOCATION_CPU_USED, 500000, CPU_LIMIT),
+		     INVOCATION_DO_KILL);
+	cr_assert_eq(m.cause, VERDICT_CPU_TIMEOUT);
+}
+
+Test(invocation_machine, without_a_limit_nothing_is_measured)
+{
+	struct invocation_machine m = invocation_machine_new(0, 0, STALL);
+
+	cr_assert_eq(step(&m, INVOCATION_STARTED), INVOCATION_DO_WATCH);
+	cr_assert_eq(invocation_machine_step(&m, INVOCATION_CPU_USED, 1, UINT64_MAX), 0);
+	cr_assert_eq(m.due_ns, INVOCATION_NEVER);
+}
+
+Test(invocation_machine, a_wish_that_comes_before_the_start_is_granted_at_it)
+{
+	struct invocation_machine m = begun();
+
+	cr_assert_eq(step(&m, INVOCATION_CANCELLED), INVOCATION_DO_KILL);
+	cr_assert_eq(step(&m, INVOCATION_STARTED), INVOCATION_DO_WATCH | INVOCATION_DO_KILL);
+	cr_assert_eq(step(&m, INVOCATION_ENDED), INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
+	cr_assert_eq(m.state, INVOCATION_DONE); /* whoever wants an end waits for no reader */
+}
+
+Test(invocation_machine, the_deadline_is_the_wardens_word)
+{
+	struct invocation_machine m = begun();
+
+	(void)step(&m, INVOCATION_STARTED);
+	(void)invocation_machine_step(&m, INVOCATION_ENDED, 7000, true);
+	cr_assert(m.killed && m.cause == VERDICT_TIMEOUT);
+	cr_assert_eq(m.due_ns, 7000 + STALL);
+	(void)invocation_machine_step(&m, INVOCATION_MOVED, 7400, 0);
+	cr_assert_eq(m.due_ns, 7400 + STALL);
+	cr_assert_eq(step(&m, INVOCATION_DUE), INVOCATION_DO_LOSE);
+	cr_assert_eq(m.state, INVOCATION_DONE);
+}
+
+Test(invocation_machine, the_first_cause_stands)
+{
+	struct invocation_machine m = begun();
+
+	(void)step(&m, INVOCATION_STARTED);
+	cr_assert_eq(step(&m, INVOCATION_CUT), INVOCATION_DO_KILL);
+	cr_assert_eq(step(&m, INVOCATION_CANCELLED), 0);
+	(void)invocation_machine_step(&m, INVOCATION_ENDED, 1, true);
+	cr_assert_eq(m.cause, VERDICT_OUTPUT_LIMIT);
+}
+
+/* What it wrote up to its limit it was asked for: the reader is waited for. */
+Test(invocation_machine, output_up_to_the_limit_is_not_hurried)
+{
+	struct invocation_machine m = begun();
+
+	(void)step(&m, INVOCATION_STARTED);
+	(void)step(&m, INVOCATION_CUT);
+	(void)step(&m, INVOCATION_ENDED);
+	cr_assert_eq(m.due_ns, INVOCATION_NEVER);
+}
+
+Test(invocation_machine, a_lost_warden_is_waited_for_until_nothing_is_left)
+{
+	struct invocation_machine m = begun();
+
+	(void)step(&m, INVOCATION_STARTED);
+	cr_assert_eq(step(&m, INVOCATION_LOST), INVOCATION_DO_KILL);
+	cr_assert_eq(m.state, INVOCATION_DYING);
+	cr_assert_eq(step(&m, INVOCATION_DRAINED), 0);
+	cr_assert_eq(step(&m, INVOCATION_EMPTY), INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
+	cr_assert_eq(m.cause, VERDICT_LAUNCH_ERROR);
+}
+
+/* ---- every order ---- */
+
+#define EVENTS (INVOCATION_DRAINED + 1)
+#define DEPTH  6
+
+struct past {
+	unsigned reads, kills, watches;
+	bool killed;
+	enum verdict cause;
+};
+
+/* What must hold after each step, whatever the order. */
+static void check(const struct invocation_machine *was, const struct invocation_machine *m,
+		  enum invocation_event event, unsigned wanted, const struct past *p)
+{
+	cr_assert(p->reads <= 1, "figures are read once");
+	cr_assert(p->watches <= 1);
+	cr_assert(m->state >= was->state, "no state comes back");
+	if (was->state == INVOCATION_DONE)
+		cr_assert(wanted == 0 && memcmp(was, m, sizeof(*m)) == 0, "the end is the end");
+	if (m->state >= INVOCATION_DRAINING)
+		cr_assert(p->reads == 1, "nothing is passed on that was not read before");
+	if (was->state >= INVOCATION_DRAINING)
+		cr_assert(!(wanted & (INVOCATION_DO_KILL | INVOCATION_DO_MEASURE)),
+			  "nothing runs that could be killed or measured");
+	if (wanted & INVOCATION_DO_KILL)
+		cr_assert(m->killed);
+	if (wanted & INVOCATION_DO_MEASURE)
+		cr_assert(m->cpu_time_ns && !m->killed);
+	if (p->killed)
+		cr_assert(m->killed && m->cause == p->cause, "the first cause stands");
+	if (m->ran)
+		cr_assert(p->watches == 1);
+	if (event == INVOCATION_CANCELLED && was->state < INVOCATION_DONE)
+		cr_assert(m->cancelled);
+}
+
+static void every_order(const struct invocation_machine *was, const struct past *past, int depth,
+			uint64_t *n)
+{
+	for (int event = 0; event < EVENTS; event++)
+		for (uint64_t value = 0; value < 2; value++) {
+			struct invocation_machine m = *was;
+			struct past p = *past;
+			unsigned wanted = invocation_machine_step(
+				&m, (enum invocation_event)event, 1000, value * CPU_LIMIT);
+
+			p.reads += !!(wanted & INVOCATION_DO_READ);
+			p.watches += !!(wanted & INVOCATION_DO_WATCH);
+			check(was, &m, (enum invocation_event)event, wanted, &p);
+			p.killed = m.killed;
+			p.cause = m.cause;
+			++*n;
+			if (depth > 1 && memcmp(&m, was, sizeof(m)) != 0)
+				every_order(&m, &p, depth - 1, n);
+		}
+}
+
+Test(invocation_machine, every_order_of_events)
+{
+	struct invocation_machine m = begun();
+	struct past p = { 0 };
+	uint64_t n = 0;
+
+	every_order(&m, &p, DEPTH, &n);
+	cr_assert(n > 1000, "only %lu orders were tried", (unsigned long)n);
+}
+
+/* From wherever it is, what the kernel does in the end brings it to its own. */
+static void ends(struct invocation_machine m)
+{
+	(void)step(&m, INVOCATION_LOST);
+	(void)step(&m, INVOCATION_EMPTY);
+	(void)step(&m, INVOCATION_DRAINED);
+	cr_assert_eq(m.state, INVOCATION_DONE);
+}
+
+Test(invocation_machine, it_always_ends)
+{
+	for (int first = 0; first < EVENTS; first++)
+		for (int second = 0; second < EVENTS; second++)
+			for (int third = 0; third < EVENTS; third++) {
+				struct invocation_machine m = begun();
+
+				(void)step(&m, (enum invocation_event)first);
+				(void)step(&m, (enum invocation_event)second);
+				(void)step(&m, (enum invocation_event)third);
+				ends(m);
+			}
+}
