@@ -42,7 +42,7 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:%.c=%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c))
 SKEL     := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.skel.h)
-UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
+UNIT_SRC := $(sort $(wildcard tests/unit/*/*.c))
 UNIT     := $(UNIT_SRC:%.c=$(B)/%)
 # Tests that need root: each file of live/, escape/ and fault/ is one Criterion program.
 LIVE_SRC := $(sort $(wildcard tests/live/*.c tests/escape/*.c tests/fault/*.c))
