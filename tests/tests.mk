@@ -137,7 +137,7 @@ lint-form:
 	$(Q)sh tests/lint-includes.sh
 	$(Q)sh tests/lint-output.sh --self-test
 	$(Q)sh tests/lint-output.sh
-	$(Q)! git ls-files 2>/dev/null | grep -vE '/|^(Makefile|README\.md|\.gitignore|\.clang-(format|tidy))$$' || \
+	$(Q)! git ls-files 2>/dev/null | grep -vE '/|^(Makefile|README\.md|LICENSE|\.gitignore|\.clang-(format|tidy))$$' || \
 		{ echo "lint: the top folder holds nothing else" >&2; exit 1; }
 	$(Q)clang-format --dry-run -Werror $(LINT_C) $(LINT_H) $(LINT_BPF) || \
 		{ echo "lint: 'make format' mends the form" >&2; exit 1; }
