@@ -60,19 +60,32 @@ static unsigned on_over(struct invocation_machine *m, int64_t now_ns, uint64_t v
 	return INVOCATION_DO_READ | INVOCATION_DO_DRAIN;
 }
 
-static unsigned on_ended(struct invocation_machine *m, int64_t now_ns, uint64_t timed_out)
+/* The warden has nothing more to say, and what is left ends with it. */
+static unsigned die(struct invocation_machine *m)
 {
-	if (timed_out)
+	m->state = INVOCATION_DYING;
+	m->due_ns = INVOCATION_NEVER;
+	return INVOCATION_DO_KILL;
+}
+
+static unsigned on_ended(struct invocation_machine *m, int64_t now_ns, uint64_t how)
+{
+	if (how & INVOCATION_BY_DEADLINE)
 		(void)kill_for(m, VERDICT_TIMEOUT);
-	return on_over(m, now_ns, 0);
+	return how & INVOCATION_NOT_ALL ? die(m) : on_over(m, now_ns, 0);
 }
 
 static unsigned on_lost(struct invocation_machine *m, int64_t now_ns, uint64_t value)
 {
 	(void)kill_for(m, VERDICT_LAUNCH_ERROR);
-	m->state = INVOCATION_DYING;
-	m->due_ns = INVOCATION_NEVER;
-	return INVOCATION_DO_KILL;
+	return die(m);
+}
+
+/* It ended by itself, or at its deadline, of which the warden will tell. */
+static unsigned on_spared(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	m->killed = false;
+	return 0;
 }
 
 /* The caller may have asked before: then nothing is to be waited for after the end. */
@@ -157,6 +170,7 @@ static const struct {
 	{ INVOCATION_FAILED, LAUNCHING, on_over },
 	{ INVOCATION_ENDED, RUNNING, on_ended },
 	{ INVOCATION_LOST, LAUNCHING | RUNNING, on_lost },
+	{ INVOCATION_SPARED, LAUNCHING | RUNNING, on_spared },
 	{ INVOCATION_EMPTY, DYING, on_over },
 	{ INVOCATION_CANCELLED, LAUNCHING | RUNNING | DYING, on_cancelled },
 	{ INVOCATION_CANCELLED, DRAINING, on_cancelled_late },

@@ -30,7 +30,7 @@ enum invocation_event {
 	/* by the warden */
 	INVOCATION_STARTED, /* it called execve */
 	INVOCATION_FAILED,  /* it never came to that */
-	INVOCATION_ENDED,   /* all its processes are gone; value: the deadline ended them */
+	INVOCATION_ENDED,   /* all its processes are gone; value: bits as below */
 	INVOCATION_LOST,    /* the warden is gone, and with it the context, or spoke out of turn */
 
 	/* by the caller */
@@ -38,6 +38,7 @@ enum invocation_event {
 
 	/* by whoever drives */
 	INVOCATION_DUE,	     /* due_ns has passed */
+	INVOCATION_SPARED,   /* KILL came too late: it was ending already */
 	INVOCATION_EMPTY,    /* no process of it is left */
 	INVOCATION_CPU_USED, /* what MEASURE asked for; value: nanoseconds */
 	INVOCATION_CUT,	     /* it wrote more than the output limit */
@@ -46,6 +47,10 @@ enum invocation_event {
 	INVOCATION_MOVED,    /* somebody took a part of the output */
 	INVOCATION_DRAINED,  /* there is none left */
 };
+
+/* Of ENDED. */
+#define INVOCATION_BY_DEADLINE (1U << 0) /* that is what ended it */
+#define INVOCATION_NOT_ALL     (1U << 1) /* what it left behind dies with the warden */
 
 /* What is wanted, in this order; several may be. */
 enum invocation_action {

@@ -70,7 +70,7 @@ Test(invocation_machine, the_deadline_is_the_wardens_word)
 	struct invocation_machine m = begun();
 
 	(void)step(&m, INVOCATION_STARTED);
-	(void)invocation_machine_step(&m, INVOCATION_ENDED, 7000, true);
+	(void)invocation_machine_step(&m, INVOCATION_ENDED, 7000, INVOCATION_BY_DEADLINE);
 	cr_assert(m.killed && m.cause == VERDICT_TIMEOUT);
 	cr_assert_eq(m.due_ns, 7000 + STALL);
 	(void)invocation_machine_step(&m, INVOCATION_MOVED, 7400, 0);
@@ -86,7 +86,7 @@ Test(invocation_machine, the_first_cause_stands)
 	(void)step(&m, INVOCATION_STARTED);
 	cr_assert_eq(step(&m, INVOCATION_CUT), INVOCATION_DO_KILL);
 	cr_assert_eq(step(&m, INVOCATION_CANCELLED), 0);
-	(void)invocation_machine_step(&m, INVOCATION_ENDED, 1, true);
+	(void)invocation_machine_step(&m, INVOCATION_ENDED, 1, INVOCATION_BY_DEADLINE);
 	cr_assert_eq(m.cause, VERDICT_OUTPUT_LIMIT);
 }
 
@@ -111,6 +111,29 @@ Test(invocation_machine, a_lost_warden_is_waited_for_until_nothing_is_left)
 	cr_assert_eq(step(&m, INVOCATION_DRAINED), 0);
 	cr_assert_eq(step(&m, INVOCATION_EMPTY), INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
 	cr_assert_eq(m.cause, VERDICT_LAUNCH_ERROR);
+}
+
+Test(invocation_machine, a_kill_that_comes_too_late_is_not_the_cause)
+{
+	struct invocation_machine m = begun();
+
+	(void)step(&m, INVOCATION_STARTED);
+	cr_assert_eq(step(&m, INVOCATION_CANCELLED), INVOCATION_DO_KILL);
+	cr_assert_eq(step(&m, INVOCATION_SPARED), 0);
+	(void)step(&m, INVOCATION_ENDED);
+	cr_assert_not(m.killed);
+}
+
+Test(invocation_machine, what_dies_with_the_warden_is_waited_for)
+{
+	struct invocation_machine m = begun();
+
+	(void)step(&m, INVOCATION_STARTED);
+	cr_assert_eq(invocation_machine_step(&m, INVOCATION_ENDED, 1, INVOCATION_NOT_ALL),
+		     INVOCATION_DO_KILL);
+	cr_assert_eq(m.state, INVOCATION_DYING);
+	cr_assert_not(m.killed);
+	cr_assert_eq(step(&m, INVOCATION_EMPTY), INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
 }
 
 /* ---- every order ---- */
@@ -139,10 +162,10 @@ static void check(const struct invocation_machine *was, const struct invocation_
 		cr_assert(!(wanted & (INVOCATION_DO_KILL | INVOCATION_DO_MEASURE)),
 			  "nothing runs that could be killed or measured");
 	if (wanted & INVOCATION_DO_KILL)
-		cr_assert(m->killed);
+		cr_assert(m->killed || m->state == INVOCATION_DYING);
 	if (wanted & INVOCATION_DO_MEASURE)
 		cr_assert(m->cpu_time_ns && !m->killed);
-	if (p->killed)
+	if (p->killed && event != INVOCATION_SPARED)
 		cr_assert(m->killed && m->cause == p->cause, "the first cause stands");
 	if (m->ran)
 		cr_assert(p->watches == 1);
@@ -154,11 +177,12 @@ static void every_order(const struct invocation_machine *was, const struct past 
 			uint64_t *n)
 {
 	for (int event = 0; event < EVENTS; event++)
-		for (uint64_t value = 0; value < 2; value++) {
+		for (uint64_t value = 0; value < 3; value++) {
 			struct invocation_machine m = *was;
 			struct past p = *past;
 			unsigned wanted = invocation_machine_step(
-				&m, (enum invocation_event)event, 1000, value * CPU_LIMIT);
+				&m, (enum invocation_event)event, 1000,
+				event == INVOCATION_CPU_USED ? value * CPU_LIMIT : value);
 
 			p.reads += !!(wanted & INVOCATION_DO_READ);
 			p.watches += !!(wanted & INVOCATION_DO_WATCH);
