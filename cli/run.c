@@ -245,7 +245,7 @@ static void try_be_silent(void)
 		(void)dup2(null, STDERR_FILENO);
 }
 
-/* Where it cannot, neither can pid 1 of the context, which says so in the report. */
+/* Where it cannot, neither can the warden, which says so in the report. */
 static void try_outlive(void)
 {
 	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);

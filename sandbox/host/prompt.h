@@ -6,7 +6,7 @@
 
 /*
  * On a busy host whoever wakes up waits for its turn, for milliseconds, and a launch is handed over
- * between processes several times. So the launcher and pid 1 of the context go before all others
+ * between processes several times. So the launcher and the warden go before all others
  * (SCHED_FIFO) while they launch: some two milliseconds of work. Not for what a function could pile
  * up, and nothing of the function's ever: its process is born without it.
  *

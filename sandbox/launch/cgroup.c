@@ -341,7 +341,8 @@ int cgroup_destroy(const struct hierarchy *hierarchy, struct cgroup *cg, struct 
 {
 	int r = 0;
 
-	/* Without cgroup.kill: pid 1 is dead or told to die, and all of its namespace with it. */
+	/* Without cgroup.kill: the warden is dead or told to die, and all of its namespace with it.
+	 */
 	if (cg->v2 >= 0 && cg->events >= 0 && cgroup_populated(cg) != 0)
 		(void)cgroup_kill(cg);
 	for (int i = 0; i < CONTROLLER_N; i++)

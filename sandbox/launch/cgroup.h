@@ -12,7 +12,7 @@ struct cpu_limits;
 
 /*
  * The leaf cgroups of one context, under the parent of every hierarchy. Only the function's
- * processes are ever in them: pid 1 and the launcher stay outside, so that they are neither
+ * processes are ever in them: the warden and the launcher stay outside, so that they are neither
  * throttled nor counted nor killed with it.
  */
 struct cgroup {

@@ -194,7 +194,7 @@ static int check_command(const struct plan *p, struct cloche_err *err)
 }
 
 /* So that there is nothing above standard error by which a path could lead out of the root, in a
- * table of one's own: that of pid 1 keeps its own. */
+ * table of one's own: that of the warden keeps its own. */
 static long leave_fds(void)
 {
 	return syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_UNSHARE);
@@ -202,8 +202,8 @@ static long leave_fds(void)
 
 /*
  * The limit may be lower than what is open now, and so comes when nothing is to be opened any more
- * but the policy's listener. That is the one descriptor that pid 1 must get from here, so with a
- * policy that reports the table is left after the policy is loaded, which policy_report() lets
+ * but the policy's listener. That is the one descriptor that the warden must get from here, so with
+ * a policy that reports the table is left after the policy is loaded, which policy_report() lets
  * pass. No path is walked in between.
  */
 static int close_fds(const struct plan *p, struct cloche_err *err)
@@ -215,9 +215,9 @@ static int close_fds(const struct plan *p, struct cloche_err *err)
 
 /*
  * With a listener for the launcher, when the policy reports what it denies: the table of
- * descriptors is pid 1's until then. A signal shall not have a call that was taken notice of begin
- * anew (since 5.19). A kernel may have none to give: before 5.0, or EBUSY where one listens to all
- * of us from outside. The policy is as strict without.
+ * descriptors is the warden's until then. A signal shall not have a call that was taken notice of
+ * begin anew (since 5.19). A kernel may have none to give: before 5.0, or EBUSY where one listens
+ * to all of us from outside. The policy is as strict without.
  */
 static long try_listen(const struct plan *p)
 {

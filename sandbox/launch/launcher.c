@@ -95,7 +95,7 @@ static pid_t try_with_time(struct clone_args *args, struct shared *shared)
 	return (pid_t)syscall(SYS_clone3, args, sizeof(*args));
 }
 
-/* Pid 1 of every namespace but the mount namespace, which it enters by the template. */
+/* The warden: pid 1 of every namespace but the mount namespace, which it enters by the template. */
 static int start_warden(struct context *ctx, struct cloche_err *err)
 {
 	int pair[2], r = 0;
@@ -277,8 +277,8 @@ static int end_context(struct launcher *launcher, struct context *ctx, struct cl
 {
 	if (ctx->plan.cgroup.v2 >= 0 && cgroup_populated(&ctx->plan.cgroup) != 0)
 		context_kill(ctx);
-	/* With pid 1 goes the whole pid namespace. It ends by itself at the end of the socket; the
-	 * signal is for one that hangs in its set-up. */
+	/* With the warden goes the whole pid namespace. It ends by itself at the end of the socket;
+	 * the signal is for one that hangs in its set-up. */
 	fd_close(&ctx->control);
 	close_received(ctx);
 	process_kill(&ctx->warden);
@@ -307,7 +307,7 @@ int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_
 {
 	int r;
 
-	/* Empty, and pid 1 outlives us (warden.c): it takes the cgroups away and frees the slot. */
+	/* Empty, and the warden outlives us: it takes the cgroups away and frees the slot. */
 	if (process_is(&ctx->warden) && ctx->plan.single &&
 	    cgroup_populated(&ctx->plan.cgroup) == 0 &&
 	    context_send(ctx, WARDEN_LEAVE, NULL) == 0) {

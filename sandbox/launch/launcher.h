@@ -51,13 +51,13 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 		   const struct context_options *options, struct context *ret,
 		   struct cloche_err *err);
 
-/* Between two invocations, when pid 1 has proved the context clean: what counted the one before,
- * its cgroups, is removed and made anew, and pid 1 is told to renew the rest, which is not waited
- * for. On failure the context is to be destroyed. */
+/* Between two invocations, when the warden has proved the context clean: what counted the one
+ * before, its cgroups, is removed and made anew, and the warden is told to renew the rest, which is
+ * not waited for. On failure the context is to be destroyed. */
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
 
-/* Starts a function process; for the first one pid 1 is made, which completes the context before,
- * for each further one the context must have been renewed. The next message is about it. */
+/* Starts a function process; for the first one the warden is made, which completes the context
+ * before, for each further one the context must have been renewed. The next message is about it. */
 int context_go(struct context *ctx, struct cloche_err *err);
 
 /* How many of its processes were killed, since it was last started, for holding too much. */
@@ -65,26 +65,26 @@ struct bounds_refused context_refused(const struct context *ctx);
 
 int context_send(const struct context *ctx, enum warden_message type, struct cloche_err *err);
 
-/* The next message of pid 1; ctx->listener and ctx->executed are set by WARDEN_STARTED. -EPIPE when
- * it is gone, with the error that it left, if any. */
+/* The next message of the warden; ctx->listener and ctx->executed are set by WARDEN_STARTED. -EPIPE
+ * when it is gone, with the error that it left, if any. */
 int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err *err);
 
 /*
  * Ends every process of the function, by cgroup.kill. A kernel without it (before 5.14) ends them
- * by the death of pid 1: then no further message comes and the context is of no more use.
+ * by the death of the warden: then no further message comes and the context is of no more use.
  */
 void context_kill(const struct context *ctx);
 
-/* Kills what runs, waits for the end of pid 1 and so of all, removes the cgroups, frees the slot.
- * What cannot be removed stays marked for the next run. */
+/* Kills what runs, waits for the end of the warden and so of all, removes the cgroups, frees the
+ * slot. What cannot be removed stays marked for the next run. */
 int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
 
 /*
  * The same for a caller that ends next: no process of the function runs any more, but the end of
- * pid 1, which takes the kernel as long as half a launch (it tears the namespaces down), is not
- * waited for; of a single run pid 1 also removes the cgroups, which are empty. Pid 1 shares the
- * lock of the slot, so nobody gets the slot and with it the uid before that end; a pid 1 that does
- * not come to it leaves the slot dirty, and the next run cleans.
+ * the warden, which takes the kernel as long as half a launch (it tears the namespaces down), is
+ * not waited for; of a single run the warden also removes the cgroups, which are empty. The warden
+ * shares the lock of the slot, so nobody gets the slot and with it the uid before that end; a
+ * warden that does not come to it leaves the slot dirty, and the next run cleans.
  */
 int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
 

@@ -9,8 +9,8 @@ struct cloche_err;
 /*
  * Makes of the network namespace that the caller is in, which must be a new one, the loopback that
  * a context has for itself: up (through libnl), every port free to bind to, and pings of oneself
- * free to the group `gid`, as numbered on the host; by the /proc in the directory `proc`. For pid 1
- * of a context before it forks anything: single-threaded, so libnl may allocate.
+ * free to the group `gid`, as numbered on the host; by the /proc in the directory `proc`. For the
+ * warden of a context before it forks anything: single-threaded, so libnl may allocate.
  */
 int network_loopback(int proc, gid_t gid, struct cloche_err *err);
 

@@ -179,7 +179,8 @@ int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct clo
 	r = policy_load(spec->policy, walls_for(plan), &plan->policy, err);
 	if (r < 0)
 		return r;
-	/* The listener is a descriptor in a table with those of pid 1, a bind's each among them. */
+	/* The listener is a descriptor in a table with those of the warden, a bind's each among
+	 * them. */
 	if (spec->nofile >= REPORT_NOFILE + spec->n_binds)
 		policy_report(&plan->policy);
 	r = compute_paths(plan, spec, err);

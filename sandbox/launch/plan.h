@@ -29,16 +29,16 @@ struct plan {
 	struct cpu_limits cpu;
 	struct cgroup cgroup;
 	struct rootfs rootfs;
-	struct rooted at; /* pid 1's alone: its root, entered */
+	struct rooted at; /* the warden's alone: its root, entered */
 	struct policy policy;
 	cpu_set_t affinity;
 	unsigned long core_limit;	   /* RLIMIT_CORE: attributes.h */
 	char **candidates;		   /* paths to exec in turn, NULL-terminated; owned */
 	char **env;			   /* owned, with its strings */
 	char id_map[32];		   /* for uid_map and gid_map */
-	int control;			   /* pid 1's end of the control socket */
+	int control;			   /* the warden's end of the control socket */
 	bool single;			   /* one function process only */
-	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */
+	const struct hierarchy *hierarchy; /* with slot: for a warden that is the last to leave */
 	const struct bounds *bounds;
 	struct slot slot;
 	int streams[3]; /* its standard streams; -1: the caller's */
@@ -54,20 +54,20 @@ enum lack {
 	LACK_LIMITS = 1 << 3,	/* the caller's hard limits cannot be raised */
 	LACK_CORE = 1 << 4,	/* neither can that of core files, and the host's handler runs */
 	LACK_PRIORITY = 1 << 5, /* the caller's nice value cannot be lowered */
-	LACK_OUTLIVE = 1 << 6,	/* pid 1 is as likely a victim of the OOM killer as the caller */
+	LACK_OUTLIVE = 1 << 6,	/* the warden is as likely an OOM victim as the caller */
 };
 
-/* What pid 1 and the function process say where no system call can be made any more: a page shared
- * with the launcher. The function itself never maps it: it is gone at exec. */
+/* What the warden and the function process say where no system call can be made any more: a page
+ * shared with the launcher. The function itself never maps it: it is gone at exec. */
 struct shared {
 	struct cloche_err err; /* of the set-up or of the last function process before its exec */
 	int64_t exec_ns;       /* CLOCK_MONOTONIC at which it called execve */
 	int64_t exec_cpu_ns;   /* the CPU time that it had used until then */
-	int listener;	       /* of its policy, in pid 1's table of descriptors; -1: none */
+	int listener;	       /* of its policy, in the warden's table of descriptors; -1: none */
 	int exec_path;	       /* which of plan.candidates was executed */
 	struct stat executed_stat; /* of what it executes, from before */
 	uint32_t lacks;		   /* enum lack */
-	bool ending;		   /* the launcher kills all: pid 1 has nothing to reap for it */
+	bool ending; /* the launcher kills all: the warden has nothing to reap for it */
 };
 
 /* Inside, the function is this user. */

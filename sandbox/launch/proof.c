@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Proves that a context is clean and sets its counters back. See proof.h. It looks by descriptors
- * that pid 1 has kept, as a root's author may move names, and reads nothing that a function wrote.
+ * that the warden has kept, as a root's author may move names, and reads nothing that a function
+ * wrote.
  */
 #include "launch/proof.h"
 
@@ -203,8 +204,9 @@ static enum residue look(const struct plan *p)
 	return all ? RESIDUE_NONE : RESIDUE_UNKNOWN;
 }
 
-/* The function's own number is the one behind pid 1's. (/proc/sys/kernel/ns_last_pid: a kernel with
- * CONFIG_CHECKPOINT_RESTORE.) Of the network, what a loopback has counted cannot be set back. */
+/* The function's own number is the one behind the warden's. (/proc/sys/kernel/ns_last_pid: a kernel
+ * with CONFIG_CHECKPOINT_RESTORE.) Of the network, what a loopback has counted cannot be set back.
+ */
 static enum residue begin_anew(struct plan *p)
 {
 	if (file_write_text(p->at.proc, "sys/kernel/ns_last_pid", "1", NULL) < 0)

@@ -17,18 +17,18 @@ enum residue {
 	RESIDUE_NETWORK,
 	RESIDUE_SOCKET,
 	RESIDUE_PIDS,
-	RESIDUE_KILLED,	 /* the launcher killed what ran: pid 1 is not asked */
+	RESIDUE_KILLED,	 /* the launcher killed what ran: the warden is not asked */
 	RESIDUE_UNKNOWN, /* the proof itself failed: counts as dirty */
 };
 
 const char *residue_text(enum residue residue);
 
 /*
- * In pid 1, when a function process has ended: nothing is left of it that the next one could find.
- * What would go on counting where it stopped begins anew: process numbers, the namespaces of IPC
- * objects and (with a loopback) of the network, the session keyring. What it had mounted is taken
- * away; new mounts and cgroups come with WARDEN_RENEW. When this is not RESIDUE_NONE, the context
- * is of no more use.
+ * In the warden, when a function process has ended: nothing is left of it that the next one could
+ * find. What would go on counting where it stopped begins anew: process numbers, the namespaces of
+ * IPC objects and (with a loopback) of the network, the session keyring. What it had mounted is
+ * taken away; new mounts and cgroups come with WARDEN_RENEW. When this is not RESIDUE_NONE, the
+ * context is of no more use.
  */
 enum residue proof_make(struct plan *plan);
 

@@ -75,8 +75,8 @@ int rootfs_repeat_top(const char *stage, const char *const names[], size_t n,
 int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg, uid_t uid,
 		   struct rootfs *ret, struct cloche_err *err);
 
-/* What pid 1 keeps of its root: names in a root that somebody else made may be moved, descriptors
- * may not. All but proc are as mounted there, O_PATH or not. */
+/* What the warden keeps of its root: names in a root that somebody else made may be moved,
+ * descriptors may not. All but proc are as mounted there, O_PATH or not. */
 struct rooted {
 	int root, dev, sys, tmp, shm;
 	int pts;  /* -1: this kernel has none */
@@ -85,8 +85,8 @@ struct rooted {
 };
 #define ROOTED_NONE ((struct rooted){ -1, -1, -1, -1, -1, -1, -1 })
 
-/* The child's part, in pid 1 of the new context, as root: enters and completes the root, which is
- * its working directory then. No allocation. On failure *err names the step, and pid 1 is to end.
+/* The child's part, in the warden, as root: enters and completes the root, which is its working
+ * directory then. No allocation. On failure *err names the step, and the warden is to end.
  */
 int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err *err);
 
@@ -94,9 +94,9 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 int rootfs_prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cloche_err *err);
 
 /*
- * In pid 1, between two invocations, when no process of the function is left: takes /tmp, /dev/shm
- * and the cgroups' mounts away, as long as the cgroups are there; mounts new ones, of these
- * cgroups, whose detached mounts are taken over. -errno; then the context is of no more use.
+ * In the warden, between two invocations, when no process of the function is left: takes /tmp,
+ * /dev/shm and the cgroups' mounts away, as long as the cgroups are there; mounts new ones, of
+ * these cgroups, whose detached mounts are taken over. -errno; then the context is of no more use.
  */
 int rootfs_retire(struct rootfs *fs, struct rooted *at);
 int rootfs_renew(struct rootfs *fs, const int cgroups[ROOTFS_CGROUPS], struct rooted *at,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The context's side of its root, in pid 1: enters the template, completes it with what is the
+ * The context's side of its root, in the warden: enters the template, completes it with what is the
  * context's own, pivots. The root may be somebody else's (an image, a directory whose owner goes on
- * changing it), and pid 1 is root and holds descriptors of the host: every path in it is walked by
- * inside.h, what is mounted goes to the descriptor that came of the walk, and all of that is done
- * before /proc is there. The template and what is mounted here are nobody else's; still, once they
- * stand in such a root, they are reached by descriptors, as their names there may be moved.
+ * changing it), and the warden is root and holds descriptors of the host: every path in it is
+ * walked by inside.h, what is mounted goes to the descriptor that came of the walk, and all of that
+ * is done before /proc is there. The template and what is mounted here are nobody else's; still,
+ * once they stand in such a root, they are reached by descriptors, as their names there may be
+ * moved.
  */
 #include "launch/rootfs.h"
 
@@ -308,7 +309,7 @@ static int mask_proc(int dev, int proc, struct cloche_err *err)
 /*
  * Read-only as a whole: what a process may write there is about itself (oom_score_adj, which puts
  * it first or last among the host's victims; coredump_filter; mem), and nothing needs it. What the
- * launch itself writes goes through a copy of the mount that stays with pid 1.
+ * launch itself writes goes through a copy of the mount that stays with the warden.
  */
 static int mount_proc(struct rooted *at, struct cloche_err *err)
 {

@@ -36,7 +36,7 @@
 static void say(const struct plan *p, const struct warden_msg *m)
 {
 	if (send(p->control, m, sizeof(*m), MSG_NOSIGNAL) != sizeof(*m))
-		_exit(EXIT_FAILURE); /* the launcher is gone; with pid 1 goes the context */
+		_exit(EXIT_FAILURE); /* the launcher is gone; with the warden goes the context */
 }
 
 /* The file that a command leads to, of which the ledger has the hash. */
@@ -98,7 +98,7 @@ static void command_forget(struct command_file *c)
 	fd_close(&c->fd);
 }
 
-/* With what pid 1 has of the function process: m->fds says which descriptors, in this order. */
+/* With what the warden has of the function process: m->fds says which descriptors, in order. */
 static void say_started(const struct plan *p, const struct command_file *file, struct warden_msg *m)
 {
 	int fds[WARDEN_FDS];
@@ -231,8 +231,9 @@ static void rusage_add(struct rusage *to, const struct rusage *by)
 }
 
 /*
- * Orphans of the function come to pid 1; all are reaped, the function's own end is what counts. Not
- * while all are being killed: to wake for each of a crowd takes the CPU that they need for dying.
+ * Orphans of the function come to the warden; all are reaped, the function's own end is what
+ * counts. Not while all are being killed: to wake for each of a crowd takes the CPU that they need
+ * for dying.
  */
 static int reap_function(const struct plan *p, pid_t pid, struct warden_msg *m)
 {

@@ -15,9 +15,8 @@ struct plan;
  * socketpair; every message is one of these, whole. The function has no descriptor of it.
  */
 enum warden_message {
-	WARDEN_RENEW, /* launcher → warden: make the context new for the next one; with its cgroups
-		       */
-	WARDEN_GO,    /* launcher → warden: start a further function process */
+	WARDEN_RENEW,	/* launcher → warden: make the context new; with its new cgroups */
+	WARDEN_GO,	/* launcher → warden: start a further function process */
 	WARDEN_STARTED, /* warden → launcher: its exec is done; at_ns, cpu_ns, fds */
 	WARDEN_ENDED,	/* warden → launcher: it is reaped; at_ns, status, usage */
 	WARDEN_FAILED,	/* warden → launcher: it ended before exec; shared->err */

@@ -493,7 +493,7 @@ void meter_trace_off(const struct meter *m, int *lock)
 	if (root >= 0 && !flock(*lock, LOCK_EX | LOCK_NB))
 		for (size_t i = 0; i < 2; i++)
 			(void)unlinkat(m->dir, trace_links[i], 0);
-	/* By closing alone it would stay with pid 1 of a context, which inherited it: whoever
+	/* By closing alone it would stay with the warden, which inherited it: whoever
 	 * traces next, this process included, would wait for it for ever. */
 	(void)flock(*lock, LOCK_UN);
 	fd_close(lock);

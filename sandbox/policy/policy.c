@@ -220,8 +220,8 @@ int policy_load(const char *name_or_path, enum policy_walls walls, struct policy
 
 /*
  * Before all else: close_range(3, ~0, CLOSE_RANGE_UNSHARE) passes, with which the child leaves the
- * table of descriptors in which pid 1 finds the listener (child.c). Whoever calls it later closes
- * its own descriptors. The kernel takes the lower halves of these arguments only.
+ * table of descriptors in which the warden finds the listener (child.c). Whoever calls it later
+ * closes its own descriptors. The kernel takes the lower halves of these arguments only.
  */
 static int let_leave(struct policy *policy)
 {

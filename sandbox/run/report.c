@@ -394,7 +394,7 @@ static void degrade_lacks(json_t *list, const struct outcome *out)
 			degrade(list, rows[i].what, rows[i].why);
 }
 
-/* What pid 1 tells; most of it the meter knows as well. */
+/* What the warden tells; most of it the meter knows as well. */
 static void degrade_untold(json_t *list, const struct meter_usage *m)
 {
 	static const char *const names[] = { "cpu.clocks.rusage_ns", "cpu.switches_voluntary",
