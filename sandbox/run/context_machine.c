@@ -106,18 +106,12 @@ static const struct {
 	unsigned in; /* states */
 	unsigned (*handle)(struct context_machine *m, int64_t now_ns, uint64_t value);
 } table[] = {
-	{ CONTEXT_MADE, MAKING, on_made },
-	{ CONTEXT_INVOKED, READY, on_invoked },
-	{ CONTEXT_ANSWERED, BUSY, on_answered },
-	{ CONTEXT_PROVED, VERIFYING, on_proved },
-	{ CONTEXT_RENEWED, VERIFYING, on_renewed },
-	{ CONTEXT_FREEZE, READY, on_freeze },
-	{ CONTEXT_THAW, FROZEN, on_thaw },
-	{ CONTEXT_END, ALIVE, on_end },
-	{ CONTEXT_FAILED, ALIVE, on_failed },
-	{ CONTEXT_DUE, VERIFYING, on_failed },
-	{ CONTEXT_DUE, ENDING, on_reaped },
-	{ CONTEXT_REAPED, ENDING, on_reaped },
+	{ CONTEXT_MADE, MAKING, on_made },	    { CONTEXT_INVOKED, READY, on_invoked },
+	{ CONTEXT_ANSWERED, BUSY, on_answered },    { CONTEXT_PROVED, VERIFYING, on_proved },
+	{ CONTEXT_RENEWED, VERIFYING, on_renewed }, { CONTEXT_FREEZE, READY, on_freeze },
+	{ CONTEXT_THAW, FROZEN, on_thaw },	    { CONTEXT_END, ALIVE, on_end },
+	{ CONTEXT_FAILED, ALIVE, on_failed },	    { CONTEXT_DUE, VERIFYING, on_failed },
+	{ CONTEXT_DUE, ENDING, on_reaped },	    { CONTEXT_REAPED, ENDING, on_reaped },
 	{ CONTEXT_REMOVED, ENDING, on_removed },
 };
 

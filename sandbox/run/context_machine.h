@@ -44,8 +44,8 @@ enum context_event {
 };
 
 enum context_action {
-	CONTEXT_DO_PROVE = 1 << 0,  /* ask the warden: PROVED */
-	CONTEXT_DO_RENEW = 1 << 1,  /* new cgroups and mounts: RENEWED */
+	CONTEXT_DO_PROVE = 1 << 0, /* ask the warden: PROVED */
+	CONTEXT_DO_RENEW = 1 << 1, /* new cgroups and mounts: RENEWED */
 	CONTEXT_DO_FREEZE = 1 << 2,
 	CONTEXT_DO_THAW = 1 << 3,
 	CONTEXT_DO_KILL = 1 << 4,   /* end all that runs, the warden too: REAPED */

@@ -56,8 +56,7 @@ static void add_usage(const struct observed *seen, struct outcome *out)
 		seen->after.memory_peak != UINT64_MAX &&
 		(seen->fresh_peak || seen->after.memory_peak > seen->before.memory_peak);
 	out->rusage_ns = less(rusage_ns(&seen->rusage), seen->launch_cpu_ns);
-	out->on_cpu_ns =
-		out->metered.known ? out->metered.usage.on_cpu_ns : out->usage.cpu_ns;
+	out->on_cpu_ns = out->metered.known ? out->metered.usage.on_cpu_ns : out->usage.cpu_ns;
 }
 
 static void add_times(const struct observed *seen, struct outcome *out)

@@ -243,8 +243,7 @@ static void move_streams(struct invocation *inv, const struct pollfd fds[static 
 
 static void look_whether_empty(struct invocation *inv)
 {
-	if (inv->machine.state == INVOCATION_DYING &&
-	    cgroup_populated(&inv->ctx->plan.cgroup) <= 0)
+	if (inv->machine.state == INVOCATION_DYING && cgroup_populated(&inv->ctx->plan.cgroup) <= 0)
 		tell(inv, INVOCATION_EMPTY, 0);
 }
 
@@ -281,8 +280,8 @@ int64_t invocation_wait(const struct invocation *inv, struct pollfd fds[static I
 	if (state == INVOCATION_RUNNING)
 		fds[WATCH_DENIED].fd = inv->listener;
 	if (state == INVOCATION_DYING) {
-		fds[WATCH_EMPTY] = (struct pollfd){ .fd = inv->ctx->plan.cgroup.events,
-						    .events = POLLPRI };
+		fds[WATCH_EMPTY] =
+			(struct pollfd){ .fd = inv->ctx->plan.cgroup.events, .events = POLLPRI };
 		again_ns = clock_now_ns() + DYING_PERIOD_NS;
 	}
 	for (int i = alive ? 0 : 1; i < 3; i++)
@@ -305,8 +304,7 @@ static int begin(struct invocation *inv, const struct metering_trace *trace, str
 	if (r < 0)
 		return r;
 	if (inv->live)
-		trace_live_begin(inv->live, inv->out->request_id, trace->function,
-				 inv->spec->argv);
+		trace_live_begin(inv->live, inv->out->request_id, trace->function, inv->spec->argv);
 	r = metering_begin(inv->metering, trace, inv->out->request_id, err);
 	if (r == 0)
 		r = context_go(inv->ctx, err);
@@ -327,8 +325,8 @@ void invocation_begin(struct invocation *inv, struct context *ctx,
 				    .live = options->trace.live,
 				    .out = out,
 				    .listener = -1 };
-	inv->machine = invocation_machine_new(spec->cpu_time_ns, ctx->plan.cpu.cpus,
-					      BRIDGE_STALL_NS);
+	inv->machine =
+		invocation_machine_new(spec->cpu_time_ns, ctx->plan.cpu.cpus, BRIDGE_STALL_NS);
 	inv->seen.requested_ns = options->requested_ns;
 	out->started_real_ns = clock_real_ns();
 	stdio_begin(inv->stdio);

@@ -39,10 +39,10 @@ struct invocation {
 	struct trace_live *live; /* NULL: nobody watches */
 	struct outcome *out;
 
-	bool finished;	/* *out is whole */
-	int listener;	/* of the policy, as long as somebody may ask it; -1 */
-	bool traced;	/* its events are written as they come */
-	bool more;	/* of them are there */
+	bool finished; /* *out is whole */
+	int listener;  /* of the policy, as long as somebody may ask it; -1 */
+	bool traced;   /* its events are written as they come */
+	bool more;     /* of them are there */
 };
 
 struct invocation_options {

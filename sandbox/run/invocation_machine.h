@@ -68,7 +68,7 @@ struct invocation_machine {
 	/* set before the first step */
 	int64_t cpu_time_ns; /* the limit; 0: none */
 	unsigned cpus;	     /* on which it may use it at a time */
-	int64_t stall_ns;    /* a reader who takes nothing for so long after a kill is not reading */
+	int64_t stall_ns; /* a reader who takes nothing for so long after a kill is not reading */
 
 	enum invocation_state state;
 	bool ran;	    /* it came to its command */

@@ -25,11 +25,11 @@ struct metered {
 	bool known; /* the figures are in usage; else why tells why not */
 	char why[160];
 	struct meter_usage usage;
-	bool traced;	 /* to a file, or kept */
-	bool trace_lost; /* asked for, and it is not there */
+	bool traced;	   /* to a file, or kept */
+	bool trace_lost;   /* asked for, and it is not there */
 	char untraced[64]; /* what is said where nobody asked for a trace */
-	int trace_code;	 /* the errno for which it was not written; 0 */
-	uint64_t events; /* written to the trace */
+	int trace_code;	   /* the errno for which it was not written; 0 */
+	uint64_t events;   /* written to the trace */
 };
 
 /*
@@ -97,9 +97,9 @@ struct outcome {
 	bool charged; /* false: nothing ran, and it costs nothing; or it has no price */
 	struct prices_charge charge;
 	char prices[PRICES_NAME_LEN], prices_sha256[HASH_HEX_LEN];
-	bool code_wanted;		 /* the next is to be known */
-	char code_sha256[HASH_HEX_LEN];	 /* of what was executed; "": unknown */
-	bool unrecorded;		 /* the ledger has no safe record of it ... */
+	bool code_wanted;		      /* the next is to be known */
+	char code_sha256[HASH_HEX_LEN];	      /* of what was executed; "": unknown */
+	bool unrecorded;		      /* the ledger has no safe record of it ... */
 	char unrecorded_why[CLOCHE_ERR_TEXT]; /* ... for this */
 };
 

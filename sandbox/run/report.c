@@ -142,7 +142,7 @@ static json_t *signal_name(const struct outcome *out)
 
 static void add_ending(json_t *j, const struct outcome *out)
 {
-		bool exited = out->ran && WIFEXITED(out->status);
+	bool exited = out->ran && WIFEXITED(out->status);
 
 	json_object_set_new(j, "verdict", json_string(verdict_text(out->verdict)));
 	json_object_set_new(j, "exit_code",
@@ -335,11 +335,12 @@ static void add_limits(json_t *j, const struct outcome *out)
 	const struct meter_usage *m = outcome_metered(out);
 	double vcpus = (double)out->context.vcpu_micro / 1e6;
 
-	json_object_set_new(
-		j, "limits",
-		json_pack("{s:I, s:o, s:I, s:I}", "memory_bytes", (json_int_t)out->limits.memory_bytes,
-			  "vcpus", out->context.made ? json_real(vcpus) : json_null(), "timeout_ns",
-			  (json_int_t)out->limits.timeout_ns, "pids", (json_int_t)out->limits.pids));
+	json_object_set_new(j, "limits",
+			    json_pack("{s:I, s:o, s:I, s:I}", "memory_bytes",
+				      (json_int_t)out->limits.memory_bytes, "vcpus",
+				      out->context.made ? json_real(vcpus) : json_null(),
+				      "timeout_ns", (json_int_t)out->limits.timeout_ns, "pids",
+				      (json_int_t)out->limits.pids));
 	if (out->charged)
 		json_object_set_new(j, "bill",
 				    json_pack("{s:I, s:I, s:s, s:s, s:s, s:o}", "duration_ns",
@@ -358,8 +359,8 @@ static void add_limits(json_t *j, const struct outcome *out)
 		json_object_set_new(j, "bill", json_null());
 	json_object_set_new(j, "policy",
 			    out->context.made ? json_pack("{s:s, s:s}", "name", out->policy.name,
-					       "sha256", out->policy.sha256)
-				   : json_null());
+							  "sha256", out->policy.sha256)
+					      : json_null());
 }
 
 static void degrade(json_t *list, const char *what, const char *why)
@@ -448,7 +449,7 @@ static void degrade_metered(json_t *list, const struct outcome *out, const struc
 	if (!out->metered.traced)
 		degrade(list, "trace",
 			out->metered.trace_lost ? "it could not be recorded or written"
-						   : out->metered.untraced);
+						: out->metered.untraced);
 	else if (m && (m->lost || m->missed))
 		degrade(list, "trace",
 			m->lost ? "it is not complete: events found no room"
@@ -466,8 +467,8 @@ static void degrade_denied(json_t *list, const struct outcome *out, const struct
 	if (!counts_overtaken(out))
 		degrade(list, "denied_overtaken",
 			reports_denied(out) ? "only the meter knows of denied calls that were "
-					    "interrupted before they were taken"
-					  : "denied calls are not counted");
+					      "interrupted before they were taken"
+					    : "denied calls are not counted");
 	if (out->denials.unnamed)
 		degrade(list, "denied", "there were more kinds than the list holds");
 	if (policy_kills(out) && m->policy_kills > 1)
@@ -536,7 +537,9 @@ char *report_json(const struct outcome *out)
 				      out->context.warm ? "warm" : "cold", "reuse",
 				      out->context.reused ? "context" : "none", "invocation",
 				      (int)out->context.invocation, "replaced",
-				      out->context.replaced ? json_string(residue_text(out->context.replaced)) : json_null()));
+				      out->context.replaced
+					      ? json_string(residue_text(out->context.replaced))
+					      : json_null()));
 	json_object_set_new(j, "started_at", json_string(iso));
 	add_ending(j, out);
 	add_figures(j, out);
@@ -579,7 +582,7 @@ static const char *error_type(enum verdict v)
 
 void report_line(const struct outcome *out, FILE *to)
 {
-		const char *type = error_type(out->verdict);
+	const char *type = error_type(out->verdict);
 	int64_t shown = out->verdict == VERDICT_TIMEOUT ? out->limits.timeout_ns : out->wall_ns;
 	uint64_t peak;
 

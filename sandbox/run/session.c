@@ -40,8 +40,8 @@ struct session {
 	struct context ctx;
 	struct context_options how;
 	char id[UUID_LEN];
-	uint32_t invocations; /* in it, so far */
-	enum residue replaced; /* why the one before was given up */
+	uint32_t invocations;		/* in it, so far */
+	enum residue replaced;		/* why the one before was given up */
 	struct stream_state streams[3]; /* as they were */
 
 	struct invocation inv;
@@ -270,8 +270,7 @@ void session_end(struct session *s, struct outcome *out, struct session_notes *n
 	}
 	if (s->standing)
 		describe_context(s, out);
-	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced), "%s",
-		       s->opt.untraced);
+	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced), "%s", s->opt.untraced);
 	booking_charge(s->opt.prices, out);
 	out->code_wanted = s->opt.ledger != NULL;
 	if (out->code_wanted && s->begun)

@@ -28,20 +28,20 @@ struct spec;
 struct session;
 
 struct session_options {
-	const struct spec *spec;     /* borrowed, as everything here, until session_close */
-	const char *function;	     /* its name; NULL: none */
-	uint32_t owner;		     /* uid of whom it is for */
-	int streams[3];		     /* its standard streams: descriptors of the caller's */
-	bool reused;		     /* there will be more than one invocation */
+	const struct spec *spec; /* borrowed, as everything here, until session_close */
+	const char *function;	 /* its name; NULL: none */
+	uint32_t owner;		 /* uid of whom it is for */
+	int streams[3];		 /* its standard streams: descriptors of the caller's */
+	bool reused;		 /* there will be more than one invocation */
 	enum metering_mode meter;
 	const char *unmetered, *untraced; /* what is said where METERING_OFF is set, and where
 					   * nobody asked for a trace */
-	struct observer *observer;   /* watches system calls; NULL: nobody does */
+	struct observer *observer;	  /* watches system calls; NULL: nobody does */
 	const struct prices *prices;
-	const char *ledger;	     /* directory; NULL: none is kept */
-	bool ledger_go_on;	     /* also when it can take no record */
+	const char *ledger; /* directory; NULL: none is kept */
+	bool ledger_go_on;  /* also when it can take no record */
 	bool ledger_sync;
-	const char *traces;	     /* folder of kept traces; NULL: none is kept */
+	const char *traces; /* folder of kept traces; NULL: none is kept */
 };
 
 /* What somebody is to be told beside the outcome. */

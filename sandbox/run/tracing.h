@@ -23,9 +23,9 @@ struct tracing {
 	int store;
 	struct trace_store_file kept;
 	struct trace_live *live;
-	bool wanted;		   /* of the invocation that runs: by a file or the folder */
-	bool filed;		   /* its file is whole */
-	struct cloche_err unkept;  /* why none is kept in the folder; code 0: it is */
+	bool wanted;		  /* of the invocation that runs: by a file or the folder */
+	bool filed;		  /* its file is whole */
+	struct cloche_err unkept; /* why none is kept in the folder; code 0: it is */
 };
 
 /* file: taken over; NULL: none. wanted: the caller asked for one, whether it could be opened or

@@ -82,8 +82,8 @@ static void every_order(const struct context_machine *was, int proved, int depth
 		for (uint64_t value = RESIDUE_NONE; value <= RESIDUE_PROCESS; value++) {
 			struct context_machine m = *was;
 			int is_proved = proved;
-			unsigned wanted = context_machine_step(&m, (enum context_event)event, 1000,
-							       value);
+			unsigned wanted =
+				context_machine_step(&m, (enum context_event)event, 1000, value);
 
 			++*n;
 			if (wanted & CONTEXT_DO_RENEW)
@@ -100,8 +100,7 @@ static void every_order(const struct context_machine *was, int proved, int depth
 			if (was->state == CONTEXT_GONE)
 				cr_assert(wanted == 0 && m.state == CONTEXT_GONE);
 			if (wanted & CONTEXT_DO_KILL)
-				cr_assert(m.state == CONTEXT_ENDING &&
-					  was->state < CONTEXT_ENDING);
+				cr_assert(m.state == CONTEXT_ENDING && was->state < CONTEXT_ENDING);
 			if (depth > 1 && (m.state != was->state || is_proved != proved || wanted))
 				every_order(&m, is_proved, depth - 1, n);
 		}

@@ -116,8 +116,13 @@ Test(figures, since)
 	static const struct {
 		uint64_t before, after, want;
 	} rows[] = {
-		{ 0, 5, 5 },	   { 5, 5, 0 },		 { 3, 5, 2 },		     { 5, 3, UNKNOWN },
-		{ UNKNOWN, 5, UNKNOWN }, { 5, UNKNOWN, UNKNOWN }, { UNKNOWN, UNKNOWN, UNKNOWN },
+		{ 0, 5, 5 },
+		{ 5, 5, 0 },
+		{ 3, 5, 2 },
+		{ 5, 3, UNKNOWN },
+		{ UNKNOWN, 5, UNKNOWN },
+		{ 5, UNKNOWN, UNKNOWN },
+		{ UNKNOWN, UNKNOWN, UNKNOWN },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The report, the REPORT line, the record and the exit status are functions of the outcome alone: of
- * values made here, without a context or privilege, and of a copy that came through a socket.
+ * The report, the REPORT line, the record and the exit status are functions of the outcome alone:
+ * of values made here, without a context or privilege, and of a copy that came through a socket.
  */
 #include <criterion/criterion.h>
 
@@ -23,30 +23,30 @@
 
 static struct outcome usual(void)
 {
-	struct outcome out = { .request_id = "01234567-89ab-4cde-8f01-23456789abcd",
-			       .function = "thumbnail",
-			       .owner = { .uid = 1000, .name = "user" },
-			       .context = { .made = true,
-					    .id = "11234567-89ab-4cde-8f01-23456789abcd",
-					    .invocation = 1,
-					    .idmapped = true,
-					    .vcpu_micro = 72400 },
-			       .policy = { .name = "default", .reports = true },
-			       .limits = { .memory_bytes = 128 << 20,
-					   .pids = 64,
-					   .timeout_ns = 3000000000 },
-			       .verdict = VERDICT_OK,
-			       .ran = true,
-			       .told = true,
-			       .overshoot_ns = -1,
-			       .wall_ns = 1234567,
-			       .charged_known = true,
-			       .charged = true,
-			       .charge = { .duration_ns = 1234567,
-					   .billed_ms = 2,
-					   .gb_seconds = "0.000250000",
-					   .usd = "0.000000004167" },
-			       .prices = "lambda" };
+	struct outcome out = {
+		.request_id = "01234567-89ab-4cde-8f01-23456789abcd",
+		.function = "thumbnail",
+		.owner = { .uid = 1000, .name = "user" },
+		.context = { .made = true,
+			     .id = "11234567-89ab-4cde-8f01-23456789abcd",
+			     .invocation = 1,
+			     .idmapped = true,
+			     .vcpu_micro = 72400 },
+		.policy = { .name = "default", .reports = true },
+		.limits = { .memory_bytes = 128 << 20, .pids = 64, .timeout_ns = 3000000000 },
+		.verdict = VERDICT_OK,
+		.ran = true,
+		.told = true,
+		.overshoot_ns = -1,
+		.wall_ns = 1234567,
+		.charged_known = true,
+		.charged = true,
+		.charge = { .duration_ns = 1234567,
+			    .billed_ms = 2,
+			    .gb_seconds = "0.000250000",
+			    .usd = "0.000000004167" },
+		.prices = "lambda"
+	};
 
 	out.metered.known = true;
 	out.metered.usage = (struct meter_usage){ .complete = true,
@@ -163,7 +163,7 @@ Test(report, what_is_not_known_is_null_and_named)
 	cr_assert(json_is_null(json_object_get(json_object_get(j, "time"), "busy_ns")));
 	cr_assert(json_is_null(json_object_get(json_object_get(j, "memory"), "peak_bytes")));
 	degraded = json_object_get(j, "degraded");
-	json_array_foreach(degraded, i, row)
+	json_array_foreach (degraded, i, row)
 		named |= !strcmp(text_at(row, "what"), "time.busy_ns") &&
 			 !strcmp(text_at(row, "reason"), "--meter off");
 	cr_assert(named);
