@@ -14,9 +14,9 @@ struct plan;
  * inherited, by one row of the table in attributes.c; identity, capabilities, securebits and
  * no_new_privs are steps of their own in child.c.
  *
- * Called between clone and exec, as root of the host with what pid 1 keeps of its capabilities.
- * What takes a privilege that the caller of Cloche does not have either (to lower a nice value, to
- * raise a hard limit) stays tighter than it should be and is a lack.
+ * Called between clone and exec, as root of the host with what the warden keeps of its
+ * capabilities. What takes a privilege that the caller of Cloche does not have either (to lower a
+ * nice value, to raise a hard limit) stays tighter than it should be and is a lack.
  */
 int attributes_set(const struct plan *plan, struct cloche_err *err);
 

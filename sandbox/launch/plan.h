@@ -20,7 +20,7 @@ struct bounds;
 struct spec;
 
 /*
- * Everything that pid 1 and the function process need after clone: computed and opened beforehand,
+ * Everything that the warden and the function process need after clone: computed and opened before,
  * read only from then on. Owned by the context.
  */
 struct plan {
