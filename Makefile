@@ -42,25 +42,26 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:%.c=%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c))
 SKEL     := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.skel.h)
-UNIT_SRC := $(sort $(wildcard tests/unit/*/*.c))
-UNIT     := $(UNIT_SRC:%.c=$(B)/%)
-# Tests that need root: each file of live/, escape/ and fault/ is one Criterion program.
-LIVE_SRC := $(sort $(wildcard tests/live/*.c tests/escape/*.c tests/fault/*.c))
-LIVE     := $(LIVE_SRC:%.c=$(B)/%)
-# Those that may take the kernel they run on with them: in guests only, by check-vm.
+# Tests: each file is one Criterion program. unit/ needs no privilege, live/, escape/ and fault/ need
+# root; what may take its kernel with it is in escape/guest/, and runs in guests only, by check-vm.
+UNIT_SRC  := $(sort $(wildcard tests/unit/*/*.c))
+LIVE_SRC  := $(sort $(wildcard tests/live/*.c tests/escape/*.c tests/fault/*.c))
 GUEST_SRC := $(sort $(wildcard tests/escape/guest/*.c))
+UNIT     := $(UNIT_SRC:%.c=$(B)/%)
+LIVE     := $(LIVE_SRC:%.c=$(B)/%)
 GUEST    := $(GUEST_SRC:%.c=$(B)/%)
 TLIB_SRC := $(sort $(wildcard tests/lib/*.c))
 TLIB_OBJ := $(TLIB_SRC:%.c=$(B)/%.o)
 # What runs inside contexts: small static programs, one a file.
 HELP_SRC := $(sort $(wildcard tests/helpers/*.c))
 HELPERS  := $(HELP_SRC:tests/helpers/%.c=$(B)/helpers/%)
-BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 
+# Objects that rules pass through are kept: the next build wants them again.
+.SECONDARY:
 
 .PHONY: all tests
 all: $(B)/cloche ## build the program (default)
-tests: all $(UNIT) $(LIVE) $(GUEST) $(HELPERS)
+tests: all $(UNIT) $(LIVE) $(GUEST) $(HELPERS) ## build the test programs as well
 
 $(B)/cloche: $(CLI_OBJ) $(B)/libcloche.a
 	$(call say,LD,$@)
@@ -87,6 +88,13 @@ $(B)/gen/policies_builtin.c: policies/embed.sh $(POLICIES) $(POLICIES:.json=.tab
 	@mkdir -p $(@D)
 	$(Q)sh policies/embed.sh $(POLICIES) > $@.tmp && mv $@.tmp $@
 
+# So are the recipes of function images.
+RECIPES := $(sort $(wildcard vm-images/recipes/*))
+$(B)/gen/recipes_builtin.c: vm-images/embed.sh vm-images/rootfs.sh $(RECIPES)
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	$(Q)sh vm-images/embed.sh vm-images/rootfs.sh $(RECIPES) > $@.tmp && mv $@.tmp $@
+
 # ---- BPF -----------------------------------------------------------------------------------
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(B)/bpf/vmlinux.h
@@ -104,20 +112,14 @@ $(B)/bpf/vmlinux.h:
 	@mkdir -p $(@D)
 	$(Q)$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > $@.tmp && mv $@.tmp $@
 
-# ---- tests ---------------------------------------------------------------------------------
+# ---- check ---------------------------------------------------------------------------------
 
 # Test programs are dynamic (Criterion is a shared library); the helpers are static.
 TEST_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SANFLAGS)
-$(B)/tests/unit/%: tests/unit/%.c $(TLIB_OBJ) $(B)/libcloche.a
+$(UNIT) $(LIVE) $(GUEST): $(B)/%: %.c $(TLIB_OBJ) $(B)/libcloche.a
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests $(TEST_LDFLAGS) -o $@ $< $(TLIB_OBJ) $(B)/libcloche.a $(LIBS) -lcriterion
-
-$(B)/tests/live/% $(B)/tests/escape/% $(B)/tests/fault/%: $(TLIB_OBJ) $(B)/libcloche.a
-	$(call say,TEST,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itests $(TEST_LDFLAGS) -o $@ $(@:$(B)/%=%).c $(TLIB_OBJ) $(B)/libcloche.a $(LIBS) -lcriterion
-$(foreach t,$(LIVE_SRC) $(GUEST_SRC),$(eval $(t:%.c=$(B)/%): $(t)))
 
 $(B)/helpers/hoard: $(wildcard tests/helpers/hoard/*)
 $(B)/helpers/%: tests/helpers/%.c
@@ -125,18 +127,40 @@ $(B)/helpers/%: tests/helpers/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 $(WARN) -static -o $@ $(filter %.c,$^) -lpthread
 
-$(B)/tests/bench/%: tests/bench/%.c $(B)/libcloche.a
-	$(call say,BENCH,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itests $(TEST_LDFLAGS) -o $@ $< $(B)/libcloche.a $(LIBS)
+# Contexts need root; the build does not. Not for the user whom sudo acts for: the tests' folders are
+# root's.
+unexport SUDO_UID SUDO_GID
+SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=COUNTS,TEST_LIMIT,CLOCHE_MUST_RUN \
+	env -u SUDO_UID -u SUDO_GID)
+LIVE_ENV = CLOCHE=$(abspath $(B)/cloche) HELPERS=$(abspath $(B)/helpers)
 
-include $(wildcard tests/*.mk vm-images/*.mk)
+.PHONY: check check-unit check-live
+check: tests ## build and run all tests that this machine can run
+	@rm -f $(B)/counts; failed=; \
+	for tier in check-unit check-live check-images check-browser check-boot check-vm; do \
+		COUNTS=$(abspath $(B)/counts) $(MAKE) --no-print-directory $$tier || failed=1; \
+	done; \
+	sh tests/run.sh --total $(B)/counts; test -z "$$failed"
 
-.PHONY: clean help
+check-unit: $(UNIT) ## run the tests that need no privilege
+	@TEST_LIMIT=$${TEST_LIMIT:-60} sh tests/run.sh unit $(UNIT)
+
+check-live: tests ## run the tests that make real contexts, as root
+	@$(SUDO) env $(LIVE_ENV) sh tests/run.sh live $(LIVE)
+
+# ---- install, and the rest -----------------------------------------------------------------
+
+.PHONY: install clean help
+install: all ## install the program under DESTDIR and PREFIX (/usr/local)
+	install -D -m 0755 $(B)/cloche $(DESTDIR)$(PREFIX)/bin/cloche
+
 clean: ## remove what was built
 	rm -rf build build-*
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Each by its subject: what the machine must have (deps), further tiers of tests, bench, lint.
+include $(sort $(wildcard tests/*.mk))
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TLIB_OBJ:.o=.d)

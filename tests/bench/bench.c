@@ -155,7 +155,7 @@ static int number_parse(const char *text, unsigned *ret)
 }
 
 /* 0, or 1 when there is nothing left to do, or -EINVAL. */
-static int options_parse(int argc, char **argv, struct options *ret)
+static int options_parse(int argc, char **argv, bool quick, struct options *ret)
 {
 	enum { OPT_JSON = 1, OPT_HELPERS, OPT_PROFILE, OPT_ONLY, OPT_HELP };
 	static const struct option longs[] = {
@@ -185,7 +185,7 @@ static int options_parse(int argc, char **argv, struct options *ret)
 	}
 	if (optind < argc)
 		o.what = argv[optind++];
-	o.count = strcmp(o.what, "kill") ? 10000 : 500;
+	o.count = (strcmp(o.what, "kill") ? 10000 : 500) / (quick ? 20 : 1);
 	o.width = 100;
 	if (optind < argc && number_parse(argv[optind++], &o.count) < 0)
 		return -EINVAL;
@@ -257,8 +257,10 @@ int main(int argc, char **argv)
 	struct cloche_err err = { 0 };
 	const char *quick = getenv("BENCH_QUICK");
 	struct options o;
-	int r = options_parse(argc, argv, &o);
+	int r;
 
+	bench.quick = quick && *quick && strcmp(quick, "0") != 0;
+	r = options_parse(argc, argv, bench.quick, &o);
 	if (r)
 		return r < 0 ? 2 : 0;
 	if (geteuid() != 0) {
@@ -267,7 +269,6 @@ int main(int argc, char **argv)
 	}
 	(void)sigaction(SIGINT, &stop, NULL);
 	(void)sigaction(SIGTERM, &stop, NULL);
-	bench.quick = quick && *quick && strcmp(quick, "0") != 0;
 	bench.root = json_pack("{s:s, s:[]}", "schema", "cloche.bench/1", "targets");
 	bench.targets = json_object_get(bench.root, "targets");
 	r = bench.root ? stage_make(&bench.stage, o.helpers, o.profile, &err)

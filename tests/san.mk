@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# The tests again, of a program built with AddressSanitizer and UndefinedBehaviorSanitizer.
+
+# Not there: tests that fail the program's calls (the sanitizer's own are among them), and that weigh
+# its memory or time. Without the leak checker: trace_live, which stops and ends watchers at any
+# moment (the checker at their exit would wait for the stopped ones by ptrace), and the ledger_*,
+# whose test library leaks.
+SAN_LIVE = $(patsubst %,$(B)/tests/%,escape/escape $(addprefix live/,abuse bad_input code doctor \
+	image image_import image_run learn ledger_cli limits outcomes policy policy_cli repeat report run shown \
+	trace_cli tune))
+SAN_LIVE_LEAKY = $(patsubst %,$(B)/tests/live/%,ledger_disk ledger_run trace_live)
+
+.PHONY: check-san
+ifeq ($(SAN),)
+check-san: ## run what can run under sanitizers (SAN=address,undefined)
+	@$(MAKE) --no-print-directory SAN=address,undefined check-san
+else
+check-san: check-unit
+	@failed=; $(MAKE) --no-print-directory check-live LIVE='$(SAN_LIVE)' || failed=1; \
+	ASAN_OPTIONS=detect_leaks=0 $(MAKE) --no-print-directory check-live \
+		LIVE='$(SAN_LIVE_LEAKY)' || failed=1; \
+	test -z "$$failed"
+endif
