@@ -3,22 +3,16 @@
 #include "cli/cli.h"
 
 #include "base/err.h"
-#include "base/fd.h"
 #include "base/file.h"
 #include "cli/ledger_args.h"
 #include "trace/page.h"
-#include "trace/trace.h"
-#include "trace/trace_json.h"
+#include "trace/page_sources.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define SCHEMA "cloche.report/1"
 
 static const char help[] =
 	"Usage: cloche report FILE... --html OUT\n"
@@ -43,107 +37,14 @@ static const struct option options[] = {
 	{ 0 },
 };
 
-struct sources {
-	json_t **reports;
-	struct trace *traces;
-	size_t n_reports, n_traces;
-};
-
-static void sources_free(struct sources *s)
-{
-	for (size_t i = 0; i < s->n_reports; i++)
-		json_decref(s->reports[i]);
-	for (size_t i = 0; i < s->n_traces; i++)
-		trace_free(&s->traces[i]);
-	free(s->reports);
-	free(s->traces);
-}
-
-static int add_report(struct sources *s, json_t *report, struct cloche_err *err)
-{
-	json_t **more = reallocarray(s->reports, s->n_reports + 1, sizeof(void *));
-
-	if (!more) {
-		json_decref(report);
-		return cloche_err_sys(err, ENOMEM, "read the report");
-	}
-	s->reports = more;
-	s->reports[s->n_reports++] = report;
-	return 0;
-}
-
-/* The next that is no blank, which stays to be read; EOF. */
-static int peek(FILE *f)
-{
-	int c;
-
-	while ((c = getc(f)) != EOF && strchr(" \t\r\n", c))
-		;
-	return c == EOF ? EOF : ungetc(c, f);
-}
-
-static int read_reports(struct sources *s, FILE *f, const char *name, struct cloche_err *err)
-{
-	unsigned long number = 0;
-	json_error_t why;
-
-	while (peek(f) != EOF) {
-		json_t *o = json_loadf(f, JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &why);
-		const char *schema = json_string_value(json_object_get(o, "schema"));
-		int r;
-
-		number++;
-		if (!o || !schema || strcmp(schema, SCHEMA) != 0) {
-			json_decref(o);
-			return cloche_err_set(err, EPROTO,
-					      "'%.200s' object %lu: neither a report (%s) nor a "
-					      "trace (" TRACE_SCHEMA ")",
-					      name, number, SCHEMA);
-		}
-		r = add_report(s, o, err);
-		if (r)
-			return r;
-	}
-	if (ferror(f))
-		return cloche_err_sys(err, errno, "read '%.200s'", name);
-	if (!number)
-		return cloche_err_set(err, EPROTO, "'%.200s' is empty", name);
-	return 0;
-}
-
-static int read_trace(struct sources *s, FILE *f, const char *name, struct cloche_err *err)
-{
-	struct trace *more = reallocarray(s->traces, s->n_traces + 1, sizeof(*more));
-
-	if (!more)
-		return cloche_err_sys(err, ENOMEM, "read '%.200s'", name);
-	s->traces = more;
-	/* Counted also when it fails: it is to be freed. */
-	return trace_json_read(f, name, &s->traces[s->n_traces++], err);
-}
-
-/* Whoever wrote it, and with whatever blanks: by the schema of its first object. */
-static bool is_trace(FILE *f)
-{
-	json_t *o = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
-	const char *schema = json_string_value(json_object_get(o, "schema"));
-	bool is = schema && strcmp(schema, TRACE_SCHEMA) == 0;
-
-	json_decref(o);
-	return is;
-}
-
-static int read_source(struct sources *s, const char *name, struct cloche_err *err)
+static int read_source(struct page_sources *s, const char *name, struct cloche_err *err)
 {
 	FILE *f = fopen(name, "re");
-	bool trace;
 	int r;
 
 	if (!f)
 		return cloche_err_sys(err, errno, "open '%.200s'", name);
-	trace = is_trace(f);
-	rewind(f);
-	r = trace ? read_trace(s, f, name, err) : read_reports(s, f, name, err);
+	r = page_sources_read(s, f, name, err);
 	(void)fclose(f);
 	return r;
 }
@@ -156,7 +57,7 @@ static bool is_same_file(const char *a, const char *b)
 	       x.st_ino == y.st_ino;
 }
 
-static int write_page(const struct sources *s, const char *path, struct cloche_err *err)
+static int write_page(const struct page_sources *s, const char *path, struct cloche_err *err)
 {
 	bool is_stdout = strcmp(path, "-") == 0;
 	int fd = is_stdout ? -1 : file_make_output(path);
@@ -176,7 +77,7 @@ static int write_page(const struct sources *s, const char *path, struct cloche_e
 
 int cmd_report(int argc, char **argv)
 {
-	struct sources s = { 0 };
+	cleanup_page_sources struct page_sources s = { 0 };
 	struct cloche_err err = { 0 };
 	const char *html = NULL;
 	int opt, r = 0;
@@ -203,6 +104,5 @@ int cmd_report(int argc, char **argv)
 		r = read_source(&s, argv[i], &err);
 	if (!r)
 		r = write_page(&s, html, &err);
-	sources_free(&s);
 	return r ? args_failed("report", &err) : 0;
 }
