@@ -161,6 +161,6 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Each by its subject: what the machine must have (deps), further tiers of tests, bench, lint.
-include $(sort $(wildcard tests/*.mk))
+include $(sort $(wildcard tests/*.mk cli/*.mk))
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TLIB_OBJ:.o=.d)

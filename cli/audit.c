@@ -8,6 +8,7 @@
 #include "cli/audit_verify.h"
 #include "cli/ledger_args.h"
 #include "cli/show.h"
+#include "cli/verb.h"
 #include "ledger/ledger.h"
 #include "ledger/ledger_index.h"
 #include "ledger/ledger_key.h"
@@ -20,59 +21,76 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char help[] =
-	"Usage: cloche audit verify [--key FILE.pub] [--against LINE|FILE] [--json]\n"
-	"                           [--ledger DIR]\n"
-	"       cloche audit head [--key FILE] [--json] [--ledger DIR]\n"
-	"       cloche audit show [--request ID] [--json] [--ledger DIR]\n"
-	"       cloche audit seal [--key FILE] [--ledger DIR]\n"
-	"       cloche audit key FILE\n"
-	"       cloche audit index [--ledger DIR]\n"
-	"Proves and shows the ledger: one record per invocation, each with the SHA-256 of\n"
-	"the one before.\n"
-	"\n"
-	"Commands:\n"
-	"  verify   check every record; status 1 and the first broken one when it is not\n"
-	"           what was written, and where records are missing that a writer found\n"
-	"           gone and noted, or may be: where the file 'head', which knows the\n"
-	"           end, is or was missing, damaged or older than it. A record torn by a\n"
-	"           crash at the very end is named, cut off by the next append, and no\n"
-	"           failure. That all of it was put back to an older copy shows only\n"
-	"           with --against.\n"
-	"  head     where it ends now, as one line to be kept out of reach of whoever\n"
-	"           can write the ledger; signed when there is a key\n"
-	"  show     the records: root's all, everybody else's own\n"
-	"  seal     end the segment with a seal, signed when there is a key\n"
-	"  key      make a key: FILE signs, FILE.pub checks\n"
-	"  index    build the index for 'cloche bill' anew\n"
-	"Options:\n"
-	"  --key FILE      verify: every seal and line of --against must be signed by\n"
-	"                  this public key; seal, head: sign with this key (default:\n"
-	"                  seal.key in the ledger, if there)\n"
-	"  --against X     verify: the ledger must extend this line of 'audit head', or\n"
-	"                  all lines of this file; status 1 when one is not extended\n"
-	"  --request ID    show: this request's record only\n"
-	"  --json          one JSON object (verify, head) or one for each record (show)\n"
-	"  --ledger DIR    the ledger (default: $CLOCHE_LEDGER, else\n"
-	"                  " LEDGER_DIR ")\n"
-	"  -h, --help      this text\n"
-	"\n"
-	"Examples:\n"
-	"  cloche audit verify --key auditor.pub\n"
-	"  cloche audit head | ssh auditor 'cat >>heads'\n"
-	"  cloche audit verify --against heads\n"
-	"  cloche audit show --json | jq -r .usd\n";
-
 enum { OPT_KEY = 256, OPT_AGAINST, OPT_REQUEST, OPT_JSON, OPT_LEDGER };
 
-static const struct option options[] = {
-	{ "key", required_argument, NULL, OPT_KEY },
-	{ "against", required_argument, NULL, OPT_AGAINST },
-	{ "request", required_argument, NULL, OPT_REQUEST },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "ledger", required_argument, NULL, OPT_LEDGER },
-	{ "help", no_argument, NULL, 'h' },
+static const struct verb *const words[] = {
+	&(const struct verb){
+		.name = "verify",
+		.takes = "key against json ledger",
+		.text = "check every record; status 1 and the first broken one when it is not what "
+			"was written, and where records are missing that a writer found gone and "
+			"noted, or may be: where the file 'head', which knows the end, is or was "
+			"missing, damaged or older than it. A record torn by a crash at the very "
+			"end is named, cut off by the next append, and no failure. That all of it "
+			"was put back to an older copy shows only with --against." },
+	&(const struct verb){
+		.name = "head",
+		.takes = "key json ledger",
+		.text = "where it ends now, as one line to be kept out of reach of whoever can "
+			"write the ledger; signed when there is a key" },
+	&(const struct verb){ .name = "show",
+			      .takes = "request json ledger",
+			      .text = "the records: root's all, everybody else's own" },
+	&(const struct verb){ .name = "seal",
+			      .takes = "key ledger",
+			      .text = "end the segment with a seal, signed when there is a key" },
+	&(const struct verb){ .name = "key",
+			      .text = "make a key: FILE signs, FILE.pub checks",
+			      .values = "@file" },
+	&(const struct verb){ .name = "index",
+			      .takes = "ledger",
+			      .text = "build the index for 'cloche bill' anew" },
+	NULL,
+};
+
+static const struct verb_option options[] = {
+	{ .text = "Options" },
+	{ "key", OPT_KEY, "FILE", "@file",
+	  "verify: every seal and line of --against must be signed by this public key; seal, "
+	  "head: sign with this key (default: seal.key in the ledger, if there)" },
+	{ "against", OPT_AGAINST, "LINE|FILE", "@file",
+	  "verify: the ledger must extend this line of 'audit head', or all lines of this file; "
+	  "status 1 when one is not extended" },
+	{ "request", OPT_REQUEST, "ID", NULL, "show: this request's record only" },
+	{ "json", OPT_JSON, NULL, NULL,
+	  "one JSON object (verify, head) or one for each record (show)" },
+	{ "ledger", OPT_LEDGER, "DIR", "@dir",
+	  "the ledger (default: $CLOCHE_LEDGER, else " LEDGER_DIR ")" },
+	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
+};
+
+const struct verb verb_audit = {
+	.name = "audit",
+	.run = cmd_audit,
+	.text = "check the ledger's chain; show records",
+	.usage =
+		"Usage: cloche audit verify [--key FILE.pub] [--against LINE|FILE] [--json]\n"
+		"                           [--ledger DIR]\n"
+		"       cloche audit head [--key FILE] [--json] [--ledger DIR]\n"
+		"       cloche audit show [--request ID] [--json] [--ledger DIR]\n"
+		"       cloche audit seal [--key FILE] [--ledger DIR]\n"
+		"       cloche audit key FILE\n"
+		"       cloche audit index [--ledger DIR]\n\n"
+		"Proves and shows the ledger: one record per invocation, each with the SHA-256 of\n"
+		"the one before.\n",
+	.commands = words,
+	.options = options,
+	.tail = "Examples:\n"
+		"  cloche audit verify --key auditor.pub\n"
+		"  cloche audit head | ssh auditor 'cat >>heads'\n"
+		"  cloche audit verify --against heads\n"
+		"  cloche audit show --json | jq -r .usd\n",
 };
 
 struct audit_args {
@@ -248,12 +266,14 @@ static int command_run(struct audit_args *a, int argc, char **argv)
 int cmd_audit(int argc, char **argv)
 {
 	struct audit_args a = { .ledger = args_ledger() };
+	struct verb_getopt known;
 	int opt, status;
 
+	verb_getopt_init(&known, &verb_audit, ":");
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, known.shorts, known.longs, NULL)) != -1) {
 		if (opt == 'h')
-			return fputs(help, stdout) < 0;
+			return verb_help(&verb_audit);
 		if (opt == OPT_KEY)
 			a.key = optarg;
 		else if (opt == OPT_AGAINST)

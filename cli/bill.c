@@ -8,6 +8,7 @@
 #include "base/quote.h"
 #include "cli/ledger_args.h"
 #include "cli/show.h"
+#include "cli/verb.h"
 #include "ledger/bill.h"
 #include "ledger/ledger.h"
 #include "ledger/ledger_index.h"
@@ -21,32 +22,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static const char help[] =
-	"Usage: cloche bill [OPTIONS]\n"
-	"What was used and what it costs: the sum over the ledger, to the last digit.\n"
-	"Root sees all owners' invocations, everybody else their own.\n"
-	"\n"
-	"What:\n"
-	"  --by WHAT         function (default), owner, day, verdict, memory or\n"
-	"                    prices (the list)\n"
-	"  --since T         from this time on: 2026-01-31, 2026-01-31T12:30Z, 7d, 24h\n"
-	"  --until T         up to, and not including, this time\n"
-	"  --function NAME   this function only\n"
-	"  --owner UID       this owner only\n"
-	"How:\n"
-	"  --json            one JSON object\n"
-	"  --csv             comma-separated values with a header line\n"
-	"  --ledger DIR      the ledger (default: $CLOCHE_LEDGER, else\n"
-	"                    " LEDGER_DIR ")\n"
-	"  -h, --help        this text\n"
-	"\n"
-	"USD is the duration charge, REQUESTS the charge per request, TOTAL both. FAIR is\n"
-	"the total with the time taken off that functions waited for others.\n"
-	"\n"
-	"Examples:\n"
-	"  cloche bill --since 30d\n"
-	"  cloche bill --by day --since 2026-01-01 --until 2026-02-01 --csv\n";
-
 enum form { FORM_TABLE, FORM_JSON, FORM_CSV };
 
 struct bill_args {
@@ -57,17 +32,39 @@ struct bill_args {
 
 enum { OPT_BY = 256, OPT_SINCE, OPT_UNTIL, OPT_FUNCTION, OPT_OWNER, OPT_JSON, OPT_CSV, OPT_LEDGER };
 
-static const struct option options[] = {
-	{ "by", required_argument, NULL, OPT_BY },
-	{ "since", required_argument, NULL, OPT_SINCE },
-	{ "until", required_argument, NULL, OPT_UNTIL },
-	{ "function", required_argument, NULL, OPT_FUNCTION },
-	{ "owner", required_argument, NULL, OPT_OWNER },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "csv", no_argument, NULL, OPT_CSV },
-	{ "ledger", required_argument, NULL, OPT_LEDGER },
-	{ "help", no_argument, NULL, 'h' },
+static const struct verb_option options[] = {
+	{ .text = "What" },
+	{ "by", OPT_BY, "WHAT", "function owner day verdict memory prices",
+	  "function (default), owner, day, verdict, memory or prices (the list)" },
+	{ "since", OPT_SINCE, "T", NULL,
+	  "from this time on: 2026-01-31, 2026-01-31T12:30Z, 7d, 24h" },
+	{ "until", OPT_UNTIL, "T", NULL, "up to, and not including, this time" },
+	{ "function", OPT_FUNCTION, "NAME", NULL, "this function only" },
+	{ "owner", OPT_OWNER, "UID", NULL, "this owner only" },
+
+	{ .text = "How" },
+	{ "json", OPT_JSON, NULL, NULL, "one JSON object" },
+	{ "csv", OPT_CSV, NULL, NULL, "comma-separated values with a header line" },
+	{ "ledger", OPT_LEDGER, "DIR", "@dir",
+	  "the ledger (default: $CLOCHE_LEDGER, else " LEDGER_DIR ")" },
+	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
+};
+
+const struct verb verb_bill = {
+	.name = "bill",
+	.run = cmd_bill,
+	.text = "what was used and what it costs",
+	.usage = "Usage: cloche bill [OPTIONS]\n\n"
+		 "What was used and what it costs: the sum over the ledger, to the last digit.\n"
+		 "Root sees all owners' invocations, everybody else their own.\n",
+	.options = options,
+	.tail = "USD is the duration charge, REQUESTS the charge per request, TOTAL both. FAIR is\n"
+		"the total with the time taken off that functions waited for others.\n"
+		"\n"
+		"Examples:\n"
+		"  cloche bill --since 30d\n"
+		"  cloche bill --by day --since 2026-01-01 --until 2026-02-01 --csv\n",
 };
 
 /* Text of a figure; two of them in one printf need two buffers. */
@@ -365,16 +362,19 @@ int cmd_bill(int argc, char **argv)
 		.ledger = args_ledger(),
 	};
 	struct cloche_err err = { 0 };
+	struct verb_getopt known;
 	int opt;
 
+	verb_getopt_init(&known, &verb_bill, ":");
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, known.shorts, known.longs, NULL)) != -1) {
 		if (opt == 'h')
-			return fputs(help, stdout) < 0;
+			return verb_help(&verb_bill);
 		if (opt == '?' || opt == ':')
 			return args_refused("bill", argv, opt);
 		if (option_take(opt, &a, &err) < 0)
-			return args_usage("bill", "--%s: %s", options[opt - OPT_BY].name, err.text);
+			return args_usage("bill", "--%s: %s", verb_option_of(&verb_bill, opt)->name,
+					  err.text);
 	}
 	if (optind < argc)
 		return args_usage("bill", "unexpected argument '%.80s'", argv[optind]);

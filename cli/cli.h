@@ -14,6 +14,7 @@
 
 int cmd_audit(int argc, char **argv);
 int cmd_bill(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 int cmd_cost(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_image(int argc, char **argv);

@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "cli/ledger_args.h"
 #include "cli/show.h"
+#include "cli/verb.h"
 #include "launch/spec.h"
 #include "ledger/bill.h"
 #include "ledger/ledger.h"
@@ -23,33 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char help[] =
-	"Usage: cloche cost --memory SIZE --duration D [--rate N/PERIOD] [--prices NAME]\n"
-	"       cloche cost --function NAME [--memory SIZE] [--rate N/PERIOD]\n"
-	"What calls would cost: from figures, or from what the ledger measured of a\n"
-	"function.\n"
-	"\n"
-	"From figures:\n"
-	"  -m, --memory SIZE   memory limit: 512, 512M, 2G (MiB when bare)\n"
-	"  --duration D        of a call: 250ms, 3s, 2m (seconds when bare)\n"
-	"  --prices NAME       lambda (default), lambda-2019, or a price file\n"
-	"From the ledger:\n"
-	"  --function NAME     the mean of its successful invocations, by memory size\n"
-	"                      ('cloche run' and 'cloche tune' name them by --name)\n"
-	"  --memory SIZE       compare the other sizes with this one (default: the size\n"
-	"                      with the most invocations)\n"
-	"  --since T           only from this time on: 2026-01-31, 7d, 24h\n"
-	"  --ledger DIR        the ledger (default: $CLOCHE_LEDGER, else\n"
-	"                      " LEDGER_DIR ")\n"
-	"Both:\n"
-	"  --rate N/PERIOD     calls per s, min, hour, day, week or month (30 days)\n"
-	"  --json              one JSON object\n"
-	"  -h, --help          this text\n"
-	"\n"
-	"Examples:\n"
-	"  cloche cost --memory 2432 --duration 3m --rate 50/min --prices lambda-2019\n"
-	"  cloche cost --function thumbnail --rate 2/s\n";
 
 #define MONTH_S 2592000u
 
@@ -66,17 +40,44 @@ struct cost_args {
 
 enum { OPT_DURATION = 256, OPT_PRICES, OPT_FUNCTION, OPT_SINCE, OPT_LEDGER, OPT_RATE, OPT_JSON };
 
-static const struct option options[] = {
-	{ "memory", required_argument, NULL, 'm' },
-	{ "duration", required_argument, NULL, OPT_DURATION },
-	{ "prices", required_argument, NULL, OPT_PRICES },
-	{ "function", required_argument, NULL, OPT_FUNCTION },
-	{ "since", required_argument, NULL, OPT_SINCE },
-	{ "ledger", required_argument, NULL, OPT_LEDGER },
-	{ "rate", required_argument, NULL, OPT_RATE },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "help", no_argument, NULL, 'h' },
+static const struct verb_option options[] = {
+	{ .text = "From figures" },
+	{ "memory", 'm', "SIZE", NULL, "memory limit: 512, 512M, 2G (MiB when bare)" },
+	{ "duration", OPT_DURATION, "D", NULL, "of a call: 250ms, 3s, 2m (seconds when bare)" },
+	{ "prices", OPT_PRICES, "NAME", "lambda lambda-2019 @file",
+	  "lambda (default), lambda-2019, or a price file" },
+
+	{ .text = "From the ledger" },
+	{ "function", OPT_FUNCTION, "NAME", NULL,
+	  "the mean of its successful invocations, by memory size ('cloche run' and 'cloche "
+	  "tune' name them by --name)" },
+	{ .arg = "    --memory SIZE",
+	  .text = "compare the other sizes with this one (default: the size with the most "
+		  "invocations)" },
+	{ "since", OPT_SINCE, "T", NULL, "only from this time on: 2026-01-31, 7d, 24h" },
+	{ "ledger", OPT_LEDGER, "DIR", "@dir",
+	  "the ledger (default: $CLOCHE_LEDGER, else " LEDGER_DIR ")" },
+
+	{ .text = "Both" },
+	{ "rate", OPT_RATE, "N/PERIOD", NULL,
+	  "calls per s, min, hour, day, week or month (30 days)" },
+	{ "json", OPT_JSON, NULL, NULL, "one JSON object" },
+	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
+};
+
+const struct verb verb_cost = {
+	.name = "cost",
+	.run = cmd_cost,
+	.text = "what it would cost",
+	.usage = "Usage: cloche cost --memory SIZE --duration D [--rate N/PERIOD] [--prices NAME]\n"
+		 "       cloche cost --function NAME [--memory SIZE] [--rate N/PERIOD]\n\n"
+		 "What calls would cost: from figures, or from what the ledger measured of a\n"
+		 "function.\n",
+	.options = options,
+	.tail = "Examples:\n"
+		"  cloche cost --memory 2432 --duration 3m --rate 50/min --prices lambda-2019\n"
+		"  cloche cost --function thumbnail --rate 2/s\n",
 };
 
 static const struct {
@@ -448,28 +449,23 @@ static int option_take(int opt, struct cost_args *a, struct cloche_err *err)
 	}
 }
 
-static const char *option_name(int opt)
-{
-	for (size_t i = 0; options[i].name; i++)
-		if (options[i].val == opt)
-			return options[i].name;
-	return "";
-}
-
 int cmd_cost(int argc, char **argv)
 {
 	struct cost_args a = { .duration_ns = -1, .ledger = args_ledger() };
 	struct cloche_err err = { 0 };
+	struct verb_getopt known;
 	int opt;
 
+	verb_getopt_init(&known, &verb_cost, ":");
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":hm:", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, known.shorts, known.longs, NULL)) != -1) {
 		if (opt == 'h')
-			return fputs(help, stdout) < 0;
+			return verb_help(&verb_cost);
 		if (opt == '?' || opt == ':')
 			return args_refused("cost", argv, opt);
 		if (option_take(opt, &a, &err) < 0)
-			return args_usage("cost", "--%s: %s", option_name(opt), err.text);
+			return args_usage("cost", "--%s: %s", verb_option_of(&verb_cost, opt)->name,
+					  err.text);
 	}
 	if (optind < argc)
 		return args_usage("cost", "unexpected argument '%.80s'", argv[optind]);

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/doctor_meter.h"
 #include "cli/show.h"
+#include "cli/verb.h"
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -20,31 +21,33 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char help[] =
-	"Usage: cloche doctor [--json]\n"
-	"What this host offers to Cloche: each feature is tried, not guessed. For what is\n"
-	"missing: what follows, and the command that mends it. Leaves nothing behind but\n"
-	"the loaded meter, which `cloche run` would load too.\n"
-	"\n"
-	"Options:\n"
-	"      --json   one JSON object\n"
-	"  -h, --help   this text\n"
-	"\n"
-	"Colours only on a terminal, and not when NO_COLOR is set.\n"
-	"\n"
-	"Exit status: 0 when contexts can be made here, 1 when something essential is\n"
-	"missing, 2 usage, 125 when the probes could not be run.\n"
-	"\n"
-	"Examples:\n"
-	"  sudo cloche doctor\n"
-	"  cloche doctor --json | jq -r '.checks[] | select(.ok | not) | .mend'\n";
-
 enum { OPT_JSON = 256 };
 
-static const struct option options[] = {
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "help", no_argument, NULL, 'h' },
+static const struct verb_option options[] = {
+	{ .text = "Options" },
+	{ "json", OPT_JSON, NULL, NULL, "one JSON object" },
+	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
+};
+
+const struct verb verb_doctor = {
+	.name = "doctor",
+	.run = cmd_doctor,
+	.text = "what this host offers, what is missing, how to mend it",
+	.usage =
+		"Usage: cloche doctor [--json]\n\n"
+		"What this host offers to Cloche: each feature is tried, not guessed. For what is\n"
+		"missing: what follows, and the command that mends it. Leaves nothing behind but\n"
+		"the loaded meter, which `cloche run` would load too.\n",
+	.options = options,
+	.tail = "Colours only on a terminal, and not when NO_COLOR is set.\n"
+		"\n"
+		"Exit status: 0 when contexts can be made here, 1 when something essential is\n"
+		"missing, 2 usage, 125 when the probes could not be run.\n"
+		"\n"
+		"Examples:\n"
+		"  sudo cloche doctor\n"
+		"  cloche doctor --json | jq -r '.checks[] | select(.ok | not) | .mend'\n",
 };
 
 static int usage(const char *what, const char *text)
@@ -56,11 +59,13 @@ static int usage(const char *what, const char *text)
 /* 0: go on; 1: help was asked for; EXIT_USAGE. */
 static int args_parse(int argc, char **argv, bool *json)
 {
+	struct verb_getopt known;
 	int c;
 
+	verb_getopt_init(&known, &verb_doctor, "+:");
 	opterr = 0;
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "+:h", options, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, known.shorts, known.longs, NULL)) >= 0) {
 		if (c == OPT_JSON)
 			*json = true;
 		else if (c == 'h')
@@ -190,7 +195,7 @@ int cmd_doctor(int argc, char **argv)
 	if (r == EXIT_USAGE)
 		return r;
 	if (r) {
-		fputs(help, stdout);
+		verb_help(&verb_doctor);
 		return fflush(stdout) == 0 ? 0 : 1;
 	}
 	results = calloc(check_count(), sizeof(*results));

@@ -10,6 +10,7 @@
 #include "image/image_oci.h"
 #include "image/image_recipe.h"
 #include "cli/show.h"
+#include "cli/verb.h"
 #include "image/image.h"
 
 #include <errno.h>
@@ -22,46 +23,76 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] =
-	"Usage: cloche image build [--recipe FILE|--dir DIR] NAME\n"
-	"       cloche image import [--ref REF] FILE NAME\n"
-	"       cloche image list [--json]\n"
-	"       cloche image show [--json] NAME\n"
-	"       cloche image verify NAME…\n"
-	"       cloche image remove NAME…\n\n"
-	"Function images: read-only root file systems for 'cloche run --rootfs NAME'.\n\n"
-	"  build   from Debian packages, by the recipe of that name: base, python3 or\n"
-	"          nodejs. The same package versions give the same bytes.\n"
-	"  import  from an OCI layout directory, an archive of one, or an archive that\n"
-	"          'docker save' wrote. All digests are checked. Environment, working\n"
-	"          directory, entrypoint and command of it apply in 'cloche run'.\n"
-	"  verify  read the images and compare their hashes; each is also checked when\n"
-	"          it is first used after a boot\n"
-	"An image of that name is replaced when the new one is whole; what runs in the\n"
-	"old one goes on.\n\n"
-	"Options:\n"
-	"      --recipe FILE  build from this list of packages, one a line;\n"
-	"                     'include base' takes in a shipped recipe\n"
-	"      --dir DIR      build from what is in a directory, without what is mounted\n"
-	"                     below it\n"
-	"      --ref REF      which image of several: its tag or digest\n"
-	"      --json         JSON, for list one object a line\n"
-	"  -h, --help         this text\n\n"
-	"Images are kept in /var/lib/cloche/images, or where CLOCHE_IMAGES says. No file\n"
-	"in one is newer than SOURCE_DATE_EPOCH, if that is set.\n"
-	"Exit status: 0, 1 when it could not be done, 2 usage, 128 + N when signal N\n"
-	"ended it; then nothing was made.\n\n"
-	"Examples:\n"
-	"  cloche image build python3\n"
-	"  cloche run --rootfs python3 -- python3 -c 'print(6 * 7)'\n"
-	"  docker save golang | cloche image import - golang\n"
-	"  cloche run --rootfs golang go version\n";
-
 enum { OPT_RECIPE = 256, OPT_DIR, OPT_REF, OPT_JSON };
 
-static const struct option table[] = {
-	{ "recipe", 1, NULL, OPT_RECIPE }, { "dir", 1, NULL, OPT_DIR }, { "ref", 1, NULL, OPT_REF },
-	{ "json", 0, NULL, OPT_JSON },	   { "help", 0, NULL, 'h' },	{ 0 },
+static const struct verb *const commands[] = {
+	&(const struct verb){ .name = "build",
+			      .takes = "recipe dir",
+			      .text = "from Debian packages, by the recipe of that name: base, "
+				      "python3 or nodejs. "
+				      "The same package versions give the same bytes.",
+			      .values = "@recipe" },
+	&(const struct verb){
+		.name = "import",
+		.takes = "ref",
+		.text = "from an OCI layout directory, an archive of one, or an archive that "
+			"'docker "
+			"save' wrote. All digests are checked. Environment, working directory, "
+			"entrypoint and command of it apply in 'cloche run'.",
+		.values = "@file" },
+	&(const struct verb){ .name = "list", .takes = "json", .text = "what there is" },
+	&(const struct verb){ .name = "show",
+			      .takes = "json",
+			      .text = "one of them: packages or origin, environment, command",
+			      .values = "@image" },
+	&(const struct verb){
+		.name = "verify",
+		.text = "read the images and compare their hashes; each is also checked when it is "
+			"first used after a boot",
+		.values = "@image" },
+	&(const struct verb){ .name = "remove",
+			      .text = "take them away; contexts that run in one keep it",
+			      .values = "@image" },
+	NULL,
+};
+
+static const struct verb_option options[] = {
+	{ .text = "Options" },
+	{ "recipe", OPT_RECIPE, "FILE", "@file",
+	  "build from this list of packages, one a line; 'include base' takes in a shipped "
+	  "recipe" },
+	{ "dir", OPT_DIR, "DIR", "@dir",
+	  "build from what is in a directory, without what is mounted below it" },
+	{ "ref", OPT_REF, "REF", NULL, "which image of several: its tag or digest" },
+	{ "json", OPT_JSON, NULL, NULL, "JSON, for list one object a line" },
+	{ "help", 'h', NULL, NULL, "this text" },
+	{ 0 },
+};
+
+const struct verb verb_image = {
+	.name = "image",
+	.run = cmd_image,
+	.text = "build, import, list, show and remove function images",
+	.usage = "Usage: cloche image build [--recipe FILE|--dir DIR] NAME\n"
+		 "       cloche image import [--ref REF] FILE NAME\n"
+		 "       cloche image list [--json]\n"
+		 "       cloche image show [--json] NAME\n"
+		 "       cloche image verify NAME…\n"
+		 "       cloche image remove NAME…\n\n"
+		 "Function images: read-only root file systems for 'cloche run --rootfs NAME'.\n",
+	.commands = commands,
+	.options = options,
+	.tail = "An image of that name is replaced when the new one is whole; what runs in the\n"
+		"old one goes on. Images are kept in /var/lib/cloche/images, or where\n"
+		"CLOCHE_IMAGES says. No file in one is newer than SOURCE_DATE_EPOCH, if that is\n"
+		"set.\n"
+		"Exit status: 0, 1 when it could not be done, 2 usage, 128 + N when signal N\n"
+		"ended it; then nothing was made.\n\n"
+		"Examples:\n"
+		"  cloche image build python3\n"
+		"  cloche run --rootfs python3 -- python3 -c 'print(6 * 7)'\n"
+		"  docker save golang | cloche image import - golang\n"
+		"  cloche run --rootfs golang go version\n",
 };
 
 struct args {
@@ -388,14 +419,13 @@ static int image_remove(const struct args *a)
 
 /* ---- the verb -------------------------------------------------------------------------------- */
 
+/* In the order of the commands. */
 static const struct word {
 	const char *name;
 	int (*run)(const struct args *a);
-	const char *options; /* that it takes, by their first letter */
 } words[] = {
-	{ "build", image_build, "rd" },	    { "import", image_import, "R" },
-	{ "list", image_list, "j" },	    { "show", image_show, "j" },
-	{ "verify", image_verify_all, "" }, { "remove", image_remove, "" },
+	{ "build", image_build }, { "import", image_import },	  { "list", image_list },
+	{ "show", image_show },	  { "verify", image_verify_all }, { "remove", image_remove },
 };
 
 static const struct word *word_find(const char *name)
@@ -409,13 +439,13 @@ static const struct word *word_find(const char *name)
 /* 0: go on; 1: help was asked for; EXIT_USAGE. */
 static int args_parse(int argc, char **argv, const struct word *w, struct args *a)
 {
+	struct verb_getopt known;
 	char shown[QUOTE_LEN];
-	int c, at = 0;
+	int c;
 
+	verb_getopt_init(&known, &verb_image, ":");
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":h", table, &at)) >= 0) {
-		char letter = c == OPT_RECIPE ? 'r' : c == OPT_DIR ? 'd' : c == OPT_REF ? 'R' : 'j';
-
+	while ((c = getopt_long(argc, argv, known.shorts, known.longs, NULL)) >= 0) {
 		if (c == 'h')
 			return 1;
 		if (c == ':')
@@ -423,8 +453,9 @@ static int args_parse(int argc, char **argv, const struct word *w, struct args *
 		if (c == '?')
 			return usage("%s: unknown option %s", w->name,
 				     quote(shown, argv[optind - 1]));
-		if (!strchr(w->options, letter))
-			return usage("%s: unknown option '--%s'", w->name, table[at].name);
+		if (!verb_command_takes(commands[w - words], verb_option_of(&verb_image, c)))
+			return usage("%s: unknown option '--%s'", w->name,
+				     verb_option_of(&verb_image, c)->name);
 		if (c == OPT_RECIPE)
 			a->recipe = optarg;
 		else if (c == OPT_DIR)
@@ -451,19 +482,15 @@ int cmd_image(int argc, char **argv)
 
 	if (argc < 2)
 		return usage("say build, import, list, show, verify or remove");
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-		fputs(help, stdout);
-		return 0;
-	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return verb_help(&verb_image);
 	w = word_find(argv[1]);
 	if (!w)
 		return usage("%s is none of build, import, list, show, verify, remove",
 			     quote(shown, argv[1]));
 	r = args_parse(argc - 1, argv + 1, w, &a);
-	if (r == 1) {
-		fputs(help, stdout);
-		return 0;
-	}
+	if (r == 1)
+		return verb_help(&verb_image);
 	for (size_t i = 0; r == 0 && i < a.n; i++)
 		if ((w->run != image_import || i == 1) && image_name_check(a.names[i], &err) < 0)
 			return usage("%s", err.text);

@@ -2,6 +2,7 @@
 /* The program's entry: from the first word to the verb. Nothing else is decided here. */
 #include "cli/cli.h"
 #include "cli/show.h"
+#include "cli/verb.h"
 
 #include "base/err.h"
 
@@ -11,24 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct verb {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *text;
-} verbs[] = {
-	{ "run", cmd_run, "run one command as an isolated function" },
-	{ "image", cmd_image, "build, import, list, show and remove function images" },
-	{ "policy", cmd_policy, "list, explain, test, compare and learn seccomp profiles" },
-	{ "doctor", cmd_doctor, "what this host offers, what is missing, how to mend it" },
-	{ "bill", cmd_bill, "what was used and what it costs" },
-	{ "cost", cmd_cost, "what it would cost" },
-	{ "trace", cmd_trace, "the timeline of an invocation" },
-	{ "report", cmd_report, "a report and its trace as one self-contained page" },
-	{ "tune", cmd_tune, "time and cost at several memory sizes" },
-	{ "audit", cmd_audit, "check the ledger's chain; show records" },
-};
-
-#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+const struct verb *const verbs[] = { &verb_run,	 &verb_image, &verb_policy,	&verb_doctor,
+				     &verb_bill, &verb_cost,  &verb_trace,	&verb_report,
+				     &verb_tune, &verb_audit, &verb_completion, NULL };
 
 static int help(void)
 {
@@ -36,8 +22,8 @@ static int help(void)
 	      "Runs functions as isolated processes, with limits, a verdict and a bill.\n\n"
 	      "Verbs:\n",
 	      stdout);
-	for (size_t i = 0; i < N_VERBS; i++)
-		printf("  %-9s %s\n", verbs[i].name, verbs[i].text);
+	for (const struct verb *const *v = verbs; *v; v++)
+		printf("  %-10s %s\n", (*v)->name, (*v)->text);
 	fputs("\n'cloche VERB --help' tells more.\n\n"
 	      "Examples:\n"
 	      "  cloche run -- python3 -c 'print(6 * 7)'\n"
@@ -57,11 +43,11 @@ static int fill_standard_fds(void)
 	return 0;
 }
 
-static int verb_run(const char *name, int argc, char **argv)
+static int run_verb(const char *name, int argc, char **argv)
 {
-	for (size_t i = 0; i < N_VERBS; i++)
-		if (strcmp(name, verbs[i].name) == 0)
-			return verbs[i].run(argc, argv);
+	for (const struct verb *const *v = verbs; *v; v++)
+		if (strcmp(name, (*v)->name) == 0)
+			return (*v)->run(argc, argv);
 	show_line("cloche: unknown verb '%.64s'; see 'cloche --help'", name);
 	return EXIT_USAGE;
 }
@@ -76,7 +62,7 @@ static int dispatch(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (strcmp(argv[1], "help") == 0 && argc > 2)
-		return verb_run(argv[2], 2, (char *[]){ argv[2], "--help", NULL });
+		return run_verb(argv[2], 2, (char *[]){ argv[2], "--help", NULL });
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0)
 		return help();
@@ -84,7 +70,7 @@ static int dispatch(int argc, char **argv)
 		puts("cloche " CLOCHE_VERSION);
 		return 0;
 	}
-	return verb_run(argv[1], argc - 1, argv + 1);
+	return run_verb(argv[1], argc - 1, argv + 1);
 }
 
 /* What could not be written is no success: a full disk shows when the last of it is. */

@@ -12,6 +12,7 @@
 #include "cli/policy_test.h"
 #include "cli/policy_view.h"
 #include "cli/show.h"
+#include "cli/verb.h"
 #include "policy/policy_builtin.h"
 #include "policy/policy_left_out.h"
 
@@ -26,70 +27,103 @@
 
 #define NR_END 1024 /* above every native syscall number */
 
-static const char help_text[] =
-	"Usage: cloche policy list [--json]\n"
-	"       cloche policy show NAME|FILE\n"
-	"       cloche policy check NAME|FILE...\n"
-	"       cloche policy explain [--json] NAME|FILE [SYSCALL [ARG...]]\n"
-	"       cloche policy test [--json] NAME|FILE [TABLE]\n"
-	"       cloche policy diff [--json] NAME|FILE NAME|FILE\n"
-	"       cloche policy learn [OPTIONS] [--] COMMAND [ARG...]\n"
-	"\n"
-	"Seccomp profiles: which system calls a function may make. A NAME is a profile\n"
-	"that is shipped or lies in /etc/cloche/policies; a FILE (with a '/' or ending in\n"
-	".json) is an OCI or Docker seccomp profile.\n"
-	"\n"
-	"Commands:\n"
-	"  list      the profiles that have a name, and how much they allow\n"
-	"  show      the profile's JSON, byte by byte; on a terminal control characters\n"
-	"            in it are made visible\n"
-	"  check     is it valid? one line for each mistake, with its place; also for\n"
-	"            each call that is left out, since it has no number here: the\n"
-	"            default answers it. A rule that refuses what the default allows is\n"
-	"            not left out but a mistake\n"
-	"  explain   what the profile does, or what it does with one call, and by\n"
-	"            which rule; arguments are numbers (0x10, 16, -1), 0 when left out\n"
-	"  test      does it answer as a table expects? A line each where it does not.\n"
-	"            TABLE is a file ('-': standard input) of lines 'VERDICT CALL...', as\n"
-	"            'EPERM mount clone(0x10000000)'; without it: NAME.table beside the\n"
-	"            profile. Verdicts: ALLOW, LOG, TRAP, KILL_THREAD, KILL_PROCESS and\n"
-	"            the names of errnos\n"
-	"  diff      what the one allows and the other does not (-, +), and what they\n"
-	"            allow or refuse in another way (~); nothing when they do the same\n"
-	"  learn     the smallest profile under which the command runs, from running it;\n"
-	"            see 'cloche policy learn --help'\n"
-	"\n"
-	"Options:\n"
-	"      --json   list, explain, test, diff: print JSON\n"
-	"      --net MODE   explain, test: as in a run with --net none or loopback\n"
-	"               (default: loopback, in which internet sockets are not refused)\n"
-	"  -h, --help   this text\n"
-	"\n"
-	"What decides, in this order: a call of another ABI (32-bit, x32) kills; a number\n"
-	"newer than the newest that the profile names answers ENOSYS (unless the default\n"
-	"lets calls pass), so that libraries fall back; of the rules with conditions that\n"
-	"hold the most severe; the rule without conditions; the default.\n"
-	"What passes then is asked of the floor, which stands behind every profile and\n"
-	"which none can lift: see 'cloche policy explain floor'; then of floor-offline\n"
-	"with --net none, of floor-loopback else; and of floor-terminal where a terminal\n"
-	"is a stream that is not the caller's controlling one. What floor-loopback\n"
-	"refuses the launcher may make in the function's place: EAFNOSUPPORT is for where\n"
-	"it cannot.\n"
-	"A function has no capabilities: rules that need one never apply.\n"
-	"In a profile that kills, raising SIGSYS by oneself answers EPERM, so that death\n"
-	"by SIGSYS is always the policy's doing.\n"
-	"\n"
-	"Exit status: 0 fine, 1 a profile is not valid or not there, 2 usage; test: 0 as\n"
-	"expected, 1 not, 2 trouble; diff: 0 they do the same, 1 they do not, 2 trouble;\n"
-	"learn: the command's.\n"
-	"\n"
-	"Examples:\n"
-	"  cloche policy explain default\n"
-	"  cloche policy explain default clone 0x10000000\n"
-	"  echo 'EPERM mount bpf ptrace' | cloche policy test default -\n"
-	"  cloche policy diff default strict\n"
-	"  cloche policy learn -o ./mine.json -- python3 app.py\n"
-	"  cloche policy check ./mine.json && cloche run --policy ./mine.json id\n";
+enum { OPT_JSON = 256, OPT_NET };
+
+static const struct verb *const commands[] = {
+	&(const struct verb){ .name = "list",
+			      .takes = "json",
+			      .text = "the profiles that have a name, and how much they allow" },
+	&(const struct verb){
+		.name = "show",
+		.text = "the profile's JSON, byte by byte; on a terminal control characters in it "
+			"are made visible",
+		.values = "@policy @file" },
+	&(const struct verb){
+		.name = "check",
+		.text = "is it valid? one line for each mistake, with its place; also for each "
+			"call "
+			"that is left out, since it has no number here: the default answers it. A "
+			"rule that refuses what the default allows is not left out but a mistake",
+		.values = "@policy @file" },
+	&(const struct verb){
+		.name = "explain",
+		.takes = "json net",
+		.text = "what the profile does, or what it does with one call, and by which rule; "
+			"arguments are numbers (0x10, 16, -1), 0 when left out",
+		.values = "@policy @file" },
+	&(const struct verb){
+		.name = "test",
+		.takes = "json net",
+		.text = "does it answer as a table expects? A line each where it does not. TABLE "
+			"is "
+			"a file ('-': standard input) of lines 'VERDICT CALL...', as 'EPERM mount "
+			"clone(0x10000000)'; without it: NAME.table beside the profile. Verdicts: "
+			"ALLOW, LOG, TRAP, KILL_THREAD, KILL_PROCESS and the names of errnos",
+		.values = "@policy @file" },
+	&(const struct verb){
+		.name = "diff",
+		.takes = "json",
+		.text = "what the one allows and the other does not (-, +), and what they allow or "
+			"refuse in another way (~); nothing when they do the same",
+		.values = "@policy @file" },
+	&verb_policy_learn,
+	NULL,
+};
+
+static const struct verb_option options[] = {
+	{ .text = "Options" },
+	{ "json", OPT_JSON, NULL, NULL, "list, explain, test, diff: print JSON" },
+	{ "net", OPT_NET, "MODE", "none loopback",
+	  "explain, test: as in a run with --net none or loopback (default: loopback, in which "
+	  "internet sockets are not refused)" },
+	{ "help", 'h', NULL, NULL, "this text" },
+	{ 0 },
+};
+
+const struct verb verb_policy = {
+	.name = "policy",
+	.run = cmd_policy,
+	.text = "list, explain, test, compare and learn seccomp profiles",
+	.usage =
+		"Usage: cloche policy list [--json]\n"
+		"       cloche policy show NAME|FILE\n"
+		"       cloche policy check NAME|FILE...\n"
+		"       cloche policy explain [--json] NAME|FILE [SYSCALL [ARG...]]\n"
+		"       cloche policy test [--json] NAME|FILE [TABLE]\n"
+		"       cloche policy diff [--json] NAME|FILE NAME|FILE\n"
+		"       cloche policy learn [OPTIONS] [--] COMMAND [ARG...]\n"
+		"\n"
+		"Seccomp profiles: which system calls a function may make. A NAME is a profile\n"
+		"that is shipped or lies in /etc/cloche/policies; a FILE (with a '/' or ending in\n"
+		".json) is an OCI or Docker seccomp profile.\n",
+	.commands = commands,
+	.options = options,
+	.tail = "What decides, in this order: a call of another ABI (32-bit, x32) kills; a number\n"
+		"newer than the newest that the profile names answers ENOSYS (unless the default\n"
+		"lets calls pass), so that libraries fall back; of the rules with conditions that\n"
+		"hold the most severe; the rule without conditions; the default.\n"
+		"What passes then is asked of the floor, which stands behind every profile and\n"
+		"which none can lift: see 'cloche policy explain floor'; then of floor-offline\n"
+		"with --net none, of floor-loopback else; and of floor-terminal where a terminal\n"
+		"is a stream that is not the caller's controlling one. What floor-loopback\n"
+		"refuses the launcher may make in the function's place: EAFNOSUPPORT is for where\n"
+		"it cannot.\n"
+		"A function has no capabilities: rules that need one never apply.\n"
+		"In a profile that kills, raising SIGSYS by oneself answers EPERM, so that death\n"
+		"by SIGSYS is always the policy's doing.\n"
+		"\n"
+		"Exit status: 0 fine, 1 a profile is not valid or not there, 2 usage; test: 0 as\n"
+		"expected, 1 not, 2 trouble; diff: 0 they do the same, 1 they do not, 2 trouble;\n"
+		"learn: the command's.\n"
+		"\n"
+		"Examples:\n"
+		"  cloche policy explain default\n"
+		"  cloche policy explain default clone 0x10000000\n"
+		"  echo 'EPERM mount bpf ptrace' | cloche policy test default -\n"
+		"  cloche policy diff default strict\n"
+		"  cloche policy learn -o ./mine.json -- python3 app.py\n"
+		"  cloche policy check ./mine.json && cloche run --policy ./mine.json id\n",
+};
 
 /* ---- list ----------------------------------------------------------------------------------- */
 
@@ -368,10 +402,7 @@ static int dispatch(char **words, size_t n, enum policy_walls walls, bool json)
 
 int cmd_policy(int argc, char **argv)
 {
-	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
-						 { "net", required_argument, NULL, 'n' },
-						 { "help", no_argument, NULL, 'h' },
-						 { 0 } };
+	struct verb_getopt known;
 	enum policy_walls walls = POLICY_WALLS_ONLINE;
 	cleanup_free char **words = calloc((size_t)argc + 1, sizeof(*words));
 	bool json = false, only_words = false;
@@ -384,6 +415,7 @@ int cmd_policy(int argc, char **argv)
 	/* Its command line is that of a run, with a command behind. */
 	if (argc > 1 && strcmp(argv[1], "learn") == 0)
 		return policy_learn(argc - 1, argv + 1);
+	verb_getopt_init(&known, &verb_policy, "+");
 	opterr = 0;
 	optind = 1;
 	while (optind < argc) {
@@ -395,19 +427,18 @@ int cmd_policy(int argc, char **argv)
 			words[n++] = argv[optind++];
 			continue;
 		}
-		switch (getopt_long(argc, argv, "+h", options, NULL)) {
-		case 'j':
+		switch (getopt_long(argc, argv, known.shorts, known.longs, NULL)) {
+		case OPT_JSON:
 			json = true;
 			break;
-		case 'n':
+		case OPT_NET:
 			if (strcmp(optarg, "none") != 0 && strcmp(optarg, "loopback") != 0)
 				return usage("--net '%s': expected none or loopback", optarg);
 			walls = strcmp(optarg, "none") == 0 ? POLICY_WALLS_OFFLINE
 							    : POLICY_WALLS_ONLINE;
 			break;
 		case 'h':
-			(void)fputs(help_text, stdout);
-			return 0;
+			return verb_help(&verb_policy);
 		case -1: /* "--" */
 			only_words = true;
 			break;

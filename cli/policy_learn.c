@@ -16,6 +16,8 @@
 #include "cli/own_line.h"
 #include "cli/policy_view.h"
 #include "cli/run.h"
+#include "cli/run_options.h"
+#include "cli/verb.h"
 #include "cli/verb_options.h"
 #include "policy/policy_emit.h"
 #include "run/observer.h"
@@ -30,43 +32,48 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char help[] =
-	"Usage: cloche policy learn [OPTIONS] [--] COMMAND [ARG…]\n\n"
-	"Runs the command as 'cloche run' does and writes the smallest seccomp profile\n"
-	"under which it runs again: the calls that it made, by whom and how often.\n\n"
-	"Options:\n"
-	"  -o FILE                where the profile goes (policy.json, if there is none\n"
-	"                         yet); a FILE that is named is replaced; '-' is standard\n"
-	"                         output, and the command's goes to standard error\n"
-	"      --base NAME|FILE   the policy that it runs under (default); nothing is\n"
-	"                         learned that this does not allow\n"
-	"  -h, --help             this text\n"
-	"  -t, --timeout TIME     of the run (60s)\n"
-	"And of 'cloche run': --memory, --cpu-time, --cpu, --pids, --nofile, --fsize,\n"
-	"--tmp-size, --shm-size, --env, --env-file, --bind, --rootfs, --entrypoint,\n"
-	"--workdir, --net, --meter, --name, --prices, --ledger, --no-ledger,\n"
-	"--ledger-full, --ledger-sync.\n\n"
-	"The command runs under the base policy, its system calls are counted by BPF from\n"
-	"outside. A call that this run did not need is not in the profile: let it do all\n"
-	"that it may have to do. What the base denies is denied here too, and listed on\n"
-	"standard error. Ctrl-C ends the run, and the profile has what was called until\n"
-	"then.\n\n"
-	"Exit status: the command's, as of 'cloche run'; 125 when there is no profile, 2\n"
-	"usage.\n\n"
-	"Examples:\n"
-	"  cloche policy learn -- python3 -c 'print(6 * 7)'\n"
-	"  cloche run --policy ./policy.json -- python3 -c 'print(6 * 7)'\n"
-	"  cloche policy diff default policy.json\n";
-
 enum { OPT_BASE = 512 };
 
-static const struct option own_options[] = {
-	{ "base", required_argument, NULL, OPT_BASE },
+static const struct verb_option own_options[] = {
+	{ .text = "Options" },
+	{ NULL, 'o', "FILE", "- @file",
+	  "where the profile goes (policy.json, if there is none yet); a FILE that is named is "
+	  "replaced; '-' is standard output, and the command's goes to standard error" },
+	{ "base", OPT_BASE, "NAME|FILE", "@policy @file",
+	  "the policy that it runs under (default); nothing is learned that this does not "
+	  "allow" },
+	{ "help", 'h', NULL, NULL, "this text" },
+	{ "timeout", 't', "TIME", NULL, "of the run (60s)" },
+	{ 0 },
 };
 
 /* Of `cloche run`, but not here: --base is the policy, the profile is the result. */
-static const char *const not_here[] = { "policy", "output-limit", "report",
-					"trace",  "quiet",	  "repeat" };
+static const char *const not_here[] = { "policy", "output-limit", "report", "trace",
+					"quiet",  "repeat",	  NULL };
+
+const struct verb verb_policy_learn = {
+	.name = "learn",
+	.text = "the smallest profile under which the command runs, from running it; see 'cloche "
+		"policy learn --help'",
+	.usage = "Usage: cloche policy learn [OPTIONS] [--] COMMAND [ARG…]\n\n"
+		 "Runs the command as 'cloche run' does and writes the smallest seccomp profile\n"
+		 "under which it runs again: the calls that it made, by whom and how often.\n",
+	.options = own_options,
+	.tail = "The command runs under the base policy, its system calls are counted by BPF from\n"
+		"outside. A call that this run did not need is not in the profile: let it do all\n"
+		"that it may have to do. What the base denies is denied here too, and listed on\n"
+		"standard error. Ctrl-C ends the run, and the profile has what was called until\n"
+		"then.\n\n"
+		"Exit status: the command's, as of 'cloche run'; 125 when there is no profile, 2\n"
+		"usage.\n\n"
+		"Examples:\n"
+		"  cloche policy learn -- python3 -c 'print(6 * 7)'\n"
+		"  cloche run --policy ./policy.json -- python3 -c 'print(6 * 7)'\n"
+		"  cloche policy diff default policy.json\n",
+	.values = "@command",
+	.takes_run = true,
+	.not_of_run = not_here,
+};
 
 #define DEFAULT_FILE "policy.json"
 
@@ -100,19 +107,9 @@ static int option_take(void *arg, int opt, struct cloche_err *err)
 	}
 }
 
-static const struct verb_options verb_options = {
-	.shorts = "+:hm:t:e:b:w:o:",
-	.own = own_options,
-	.n_own = sizeof(own_options) / sizeof(own_options[0]),
-	.not_here = not_here,
-	.n_not_here = sizeof(not_here) / sizeof(not_here[0]),
-	.help = help,
-	.take = option_take,
-};
-
 static int options_parse(struct lesson *l, int argc, char **argv, struct cloche_err *err)
 {
-	int r = verb_options_parse(&verb_options, l, argc, argv, &l->opt, err);
+	int r = verb_options_parse(&verb_policy_learn, option_take, l, argc, argv, &l->opt, err);
 
 	return r ? r : run_options_check(&l->opt, err);
 }

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "cli/ledger_args.h"
+#include "cli/verb.h"
 #include "trace/page.h"
 #include "trace/page_sources.h"
 
@@ -14,27 +15,32 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char help[] =
-	"Usage: cloche report FILE... --html OUT\n"
-	"Makes one page of reports and traces: where the wall time went as a picture,\n"
-	"what the function did, what it used and what it costs. The page is one file,\n"
-	"asks for nothing from elsewhere and runs no script.\n"
-	"\n"
-	"  FILE          what 'cloche run' wrote by --report or --trace, in any order; a\n"
-	"                report and a trace of the same request become one section\n"
-	"  --html OUT    the page; '-' is standard output\n"
-	"  -h, --help    this text\n"
-	"\n"
-	"Examples:\n"
-	"  cloche run --report r.json --trace t.jsonl -- ./work\n"
-	"  cloche report r.json t.jsonl --html work.html\n";
 
 enum { OPT_HTML = 256 };
 
-static const struct option options[] = {
-	{ "html", required_argument, NULL, OPT_HTML },
-	{ "help", no_argument, NULL, 'h' },
+static const struct verb_option options[] = {
+	{ .text = "What, and where to" },
+	{ .arg = "FILE",
+	  .text = "what 'cloche run' wrote by --report or --trace, in any order; a report and a "
+		  "trace of the same request become one section" },
+	{ "html", OPT_HTML, "OUT", "- @file", "the page; '-' is standard output" },
+	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
+};
+
+const struct verb verb_report = {
+	.name = "report",
+	.run = cmd_report,
+	.text = "a report and its trace as one self-contained page",
+	.usage = "Usage: cloche report FILE... --html OUT\n\n"
+		 "Makes one page of reports and traces: where the wall time went as a picture,\n"
+		 "what the function did, what it used and what it costs. The page is one file,\n"
+		 "asks for nothing from elsewhere and runs no script.\n",
+	.options = options,
+	.tail = "Examples:\n"
+		"  cloche run --report r.json --trace t.jsonl -- ./work\n"
+		"  cloche report r.json t.jsonl --html work.html\n",
+	.values = "@file",
 };
 
 static int read_source(struct page_sources *s, const char *name, struct cloche_err *err)
@@ -80,12 +86,14 @@ int cmd_report(int argc, char **argv)
 	cleanup_page_sources struct page_sources s = { 0 };
 	struct cloche_err err = { 0 };
 	const char *html = NULL;
+	struct verb_getopt known;
 	int opt, r = 0;
 
+	verb_getopt_init(&known, &verb_report, ":");
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, known.shorts, known.longs, NULL)) != -1) {
 		if (opt == 'h')
-			return fputs(help, stdout) < 0;
+			return verb_help(&verb_report);
 		if (opt != OPT_HTML)
 			return args_refused("report", argv, opt);
 		html = optarg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The options of `cloche run`: a table of names, and a setter for each. */
+/* The options of `cloche run`: their table, and a setter for each. */
 #include "cli/run_options.h"
 
 #include "base/envfile.h"
@@ -7,9 +7,11 @@
 #include "base/fd.h"
 #include "base/parse.h"
 #include "base/quote.h"
+#include "cli/cli.h"
 #include "cli/ledger_args.h"
 #include "cli/run_image.h"
 #include "cli/show.h"
+#include "cli/verb.h"
 #include "cli/verb_options.h"
 #include "ledger/ledger.h"
 #include "trace/trace_store.h"
@@ -20,70 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static const char help[] =
-	"Usage: cloche run [OPTIONS] [--] COMMAND [ARG…]\n"
-	"       cloche run [OPTIONS] --rootfs NAME [[--] ARG…]\n\n"
-	"Runs one command as an isolated function: its own namespaces, user, root file\n"
-	"system and cgroups, under a seccomp policy, with a report at the end.\n\n"
-	"Limits:\n"
-	"  -m, --memory SIZE      memory; CPU follows from it (1769M: one vCPU)\n"
-	"  -t, --timeout TIME     wall clock, from first instruction to end (3s)\n"
-	"      --cpu-time TIME    CPU time (none)\n"
-	"      --cpu MODE         capped, shared, or a number of vCPUs (capped)\n"
-	"      --pids N           processes and threads (64)\n"
-	"      --nofile N         open files of each process (64 to 1024: 4 KiB of\n"
-	"                         memory for each, all processes together)\n"
-	"      --fsize SIZE       size of a written file (none)\n"
-	"      --tmp-size SIZE    size of /tmp (half the memory, at most 512M)\n"
-	"      --shm-size SIZE    size of /dev/shm (half the memory)\n"
-	"      --output-limit SIZE  bytes written to standard output and error (none)\n\n"
-	"What is inside:\n"
-	"  -e, --env K=V          set a variable; nothing is inherited\n"
-	"      --env-file FILE    set variables, one K=V a line\n"
-	"  -b, --bind SRC[:DST[:ro|rw]]  make a path visible (ro), at any place; its\n"
-	"                         owner's files are the function's\n"
-	"      --bind-private     binds of /etc, /boot and /var show what is root's alone\n"
-	"      --etc NAME         more of the host's /etc: the file or directory NAME, as\n"
-	"                         everybody may read it\n"
-	"      --rootfs DIR|NAME  root file system: a path with a '/', or an image\n"
-	"                         (the host's /usr); an image brings environment, working\n"
-	"                         directory, entrypoint and command: what is said here\n"
-	"                         comes first, and ARGs take the place of its command\n"
-	"      --entrypoint FILE  instead of the image's entrypoint and command; '': none\n"
-	"  -w, --workdir DIR      working directory (the image's, else /tmp)\n"
-	"      --net none|loopback  network (none)\n"
-	"      --policy NAME|FILE seccomp profile (default)\n\n"
-	"Results:\n"
-	"      --report FILE      JSON report; '-' is standard error\n"
-	"      --trace FILE       what it did and when, for 'cloche trace'; with --repeat\n"
-	"                         FILE.1, FILE.2 and so on\n"
-	"      --keep-trace       keep it for 'cloche trace REQUEST_ID', in\n"
-	"                         $CLOCHE_TRACES or " TRACE_STORE_DIR "\n"
-	"      --meter MODE       auto (default): the BPF meter where it can be had;\n"
-	"                         required: nothing is run without it; off\n"
-	"  -q, --quiet            no REPORT line\n"
-	"      --repeat N         N invocations in one reused context\n"
-	"      --name NAME        what bill and cost call it (letters, digits, - and _)\n"
-	"      --prices NAME      lambda (default), lambda-2019, or a price file\n\n"
-	"The ledger, one record for each invocation:\n"
-	"      --ledger DIR       where (default: $CLOCHE_LEDGER, else\n"
-	"                         " LEDGER_DIR ")\n"
-	"      --no-ledger        none\n"
-	"      --ledger-full MODE when it cannot take a record, as on a full disk: refuse\n"
-	"                         (default) runs nothing; continue runs, and says so\n"
-	"      --ledger-sync      records survive power loss, at the cost of a disk write\n\n"
-	"Other:\n"
-	"  -h, --help             this text\n\n"
-	"Sizes: 64, 64M, 1G, 512K (MiB when bare). Times: 250ms, 3s, 2m (seconds when\n"
-	"bare). Exit status: the command's own; 128+N when signal N ended it, or came\n"
-	"to cloche and cancelled it; 124 timeout; 125 it could not be run; 126 not\n"
-	"executable; 127 not found; 137 out of memory; 153 output limit; 159 killed by\n"
-	"the policy; 2 usage.\n\n"
-	"Examples:\n"
-	"  cloche run -- python3 -c 'print(6 * 7)'\n"
-	"  cloche run -m 128M -t 500ms -- sort <words.txt\n"
-	"  cloche run -b $PWD:/var/task -w /var/task --report - -- ./handler\n";
 
 enum {
 	OPT_CPU_TIME = 256,
@@ -114,41 +52,91 @@ enum {
 	OPT_LEDGER_SYNC
 };
 
-const struct option run_options_table[] = {
-	{ "memory", 1, NULL, 'm' },
-	{ "timeout", 1, NULL, 't' },
-	{ "cpu-time", 1, NULL, OPT_CPU_TIME },
-	{ "cpu", 1, NULL, OPT_CPU },
-	{ "pids", 1, NULL, OPT_PIDS },
-	{ "nofile", 1, NULL, OPT_NOFILE },
-	{ "fsize", 1, NULL, OPT_FSIZE },
-	{ "tmp-size", 1, NULL, OPT_TMP_SIZE },
-	{ "shm-size", 1, NULL, OPT_SHM_SIZE },
-	{ "output-limit", 1, NULL, OPT_OUTPUT_LIMIT },
-	{ "env", 1, NULL, 'e' },
-	{ "env-file", 1, NULL, OPT_ENV_FILE },
-	{ "bind", 1, NULL, 'b' },
-	{ "bind-private", 0, NULL, OPT_BIND_PRIVATE },
-	{ "etc", 1, NULL, OPT_ETC },
-	{ "rootfs", 1, NULL, OPT_ROOTFS },
-	{ "entrypoint", 1, NULL, OPT_ENTRYPOINT },
-	{ "workdir", 1, NULL, 'w' },
-	{ "net", 1, NULL, OPT_NET },
-	{ "policy", 1, NULL, OPT_POLICY },
-	{ "report", 1, NULL, OPT_REPORT },
-	{ "quiet", 0, NULL, 'q' },
-	{ "repeat", 1, NULL, OPT_REPEAT },
-	{ "name", 1, NULL, OPT_NAME },
-	{ "prices", 1, NULL, OPT_PRICES },
-	{ "meter", 1, NULL, OPT_METER },
-	{ "trace", 1, NULL, OPT_TRACE },
-	{ "keep-trace", 0, NULL, OPT_KEEP_TRACE },
-	{ "ledger", 1, NULL, OPT_LEDGER },
-	{ "no-ledger", 0, NULL, OPT_NO_LEDGER },
-	{ "ledger-full", 1, NULL, OPT_LEDGER_FULL },
-	{ "ledger-sync", 0, NULL, OPT_LEDGER_SYNC },
-	{ "help", 0, NULL, 'h' },
+static const struct verb_option options[] = {
+	{ .text = "Limits" },
+	{ "memory", 'm', "SIZE", NULL, "memory; CPU follows from it (1769M: one vCPU)" },
+	{ "timeout", 't', "TIME", NULL, "wall clock, from first instruction to end (3s)" },
+	{ "cpu-time", OPT_CPU_TIME, "TIME", NULL, "CPU time (none)" },
+	{ "cpu", OPT_CPU, "MODE", "capped shared",
+	  "capped, shared, or a number of vCPUs (capped)" },
+	{ "pids", OPT_PIDS, "N", NULL, "processes and threads (64)" },
+	{ "nofile", OPT_NOFILE, "N", NULL,
+	  "open files of each process (64 to 1024: 4 KiB of memory for each, all processes "
+	  "together)" },
+	{ "fsize", OPT_FSIZE, "SIZE", NULL, "size of a written file (none)" },
+	{ "tmp-size", OPT_TMP_SIZE, "SIZE", NULL, "size of /tmp (half the memory, at most 512M)" },
+	{ "shm-size", OPT_SHM_SIZE, "SIZE", NULL, "size of /dev/shm (half the memory)" },
+	{ "output-limit", OPT_OUTPUT_LIMIT, "SIZE", NULL,
+	  "bytes written to standard output and error (none)" },
+
+	{ .text = "What is inside" },
+	{ "env", 'e', "K=V", NULL, "set a variable; nothing is inherited" },
+	{ "env-file", OPT_ENV_FILE, "FILE", "@file", "set variables, one K=V a line" },
+	{ "bind", 'b', "SRC[:DST[:ro|rw]]", "@file",
+	  "make a path visible (ro), at any place; its owner's files are the function's" },
+	{ "bind-private", OPT_BIND_PRIVATE, NULL, NULL,
+	  "binds of /etc, /boot and /var show what is root's alone" },
+	{ "etc", OPT_ETC, "NAME", NULL,
+	  "more of the host's /etc: the file or directory NAME, as everybody may read it" },
+	{ "rootfs", OPT_ROOTFS, "DIR|NAME", "@image @dir",
+	  "root file system: a path with a '/', or an image (the host's /usr); an image brings "
+	  "environment, working directory, entrypoint and command: what is said here comes "
+	  "first, and ARGs take the place of its command" },
+	{ "entrypoint", OPT_ENTRYPOINT, "FILE", NULL,
+	  "instead of the image's entrypoint and command; '': none" },
+	{ "workdir", 'w', "DIR", NULL, "working directory (the image's, else /tmp)" },
+	{ "net", OPT_NET, "none|loopback", "none loopback", "network (none)" },
+	{ "policy", OPT_POLICY, "NAME|FILE", "@policy @file", "seccomp profile (default)" },
+
+	{ .text = "Results" },
+	{ "report", OPT_REPORT, "FILE", "- @file", "JSON report; '-' is standard error" },
+	{ "trace", OPT_TRACE, "FILE", "@file",
+	  "what it did and when, for 'cloche trace'; with --repeat FILE.1, FILE.2 and so on" },
+	{ "keep-trace", OPT_KEEP_TRACE, NULL, NULL,
+	  "keep it for 'cloche trace REQUEST_ID', in $CLOCHE_TRACES or " TRACE_STORE_DIR },
+	{ "meter", OPT_METER, "MODE", "auto required off",
+	  "auto (default): the BPF meter where it can be had; required: nothing is run without "
+	  "it; off" },
+	{ "quiet", 'q', NULL, NULL, "no REPORT line" },
+	{ "repeat", OPT_REPEAT, "N", NULL, "N invocations in one reused context" },
+	{ "name", OPT_NAME, "NAME", NULL, "what bill and cost call it (letters, digits, - and _)" },
+	{ "prices", OPT_PRICES, "NAME", "lambda lambda-2019 @file",
+	  "lambda (default), lambda-2019, or a price file" },
+
+	{ .text = "The ledger, one record for each invocation" },
+	{ "ledger", OPT_LEDGER, "DIR", "@dir",
+	  "where (default: $CLOCHE_LEDGER, else " LEDGER_DIR ")" },
+	{ "no-ledger", OPT_NO_LEDGER, NULL, NULL, "no record" },
+	{ "ledger-full", OPT_LEDGER_FULL, "MODE", "refuse continue",
+	  "when it cannot take a record, as on a full disk: refuse (default) runs nothing; "
+	  "continue runs, and says so" },
+	{ "ledger-sync", OPT_LEDGER_SYNC, NULL, NULL,
+	  "records survive power loss, at the cost of a disk write" },
+
+	{ .text = "Other" },
+	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
+};
+
+const struct verb verb_run = {
+	.name = "run",
+	.run = cmd_run,
+	.text = "run one command as an isolated function",
+	.usage = "Usage: cloche run [OPTIONS] [--] COMMAND [ARG…]\n"
+		 "       cloche run [OPTIONS] --rootfs NAME [[--] ARG…]\n\n"
+		 "Runs one command as an isolated function: its own namespaces, user, root file\n"
+		 "system and cgroups, under a seccomp policy, with a report at the end.\n",
+	.options = options,
+	.tail = "Sizes: 64, 64M, 1G, 512K (MiB when bare). Times: 250ms, 3s, 2m (seconds when\n"
+		"bare). Exit status: the command's own; 128+N when signal N ended it, or came\n"
+		"to cloche and cancelled it; 124 timeout; 125 it could not be run; 126 not\n"
+		"executable; 127 not found; 137 out of memory; 153 output limit; 159 killed by\n"
+		"the policy; 2 usage.\n\n"
+		"Examples:\n"
+		"  cloche run -- python3 -c 'print(6 * 7)'\n"
+		"  cloche run -m 128M -t 500ms -- sort <words.txt\n"
+		"  cloche run -b $PWD:/var/task -w /var/task --report - -- ./handler\n",
+	.values = "@command",
 };
 
 void run_options_free(struct run_options *o)
@@ -357,10 +345,9 @@ static int set_number(struct run_options *o, int opt, const char *arg, struct cl
 
 static const char *option_name(int opt)
 {
-	for (const struct option *t = run_options_table; t->name; t++)
-		if (t->val == opt)
-			return t->name;
-	return "?";
+	const struct verb_option *o = verb_option_of(&verb_run, opt);
+
+	return o ? o->name : "?";
 }
 
 /* As Lambda names functions. */
@@ -530,12 +517,8 @@ static int take(void *arg, int opt, struct cloche_err *err)
 
 int run_options_parse(int argc, char **argv, struct run_options *ret, struct cloche_err *err)
 {
-	static const struct verb_options verb = { .shorts = RUN_OPTIONS_SHORT,
-						  .help = help,
-						  .take = take };
-
 	run_options_init(ret);
-	return verb_options_parse(&verb, ret, argc, argv, ret, err);
+	return verb_options_parse(&verb_run, take, ret, argc, argv, ret, err);
 }
 
 static const char *base_of(const char *path)

@@ -8,7 +8,6 @@
 #include "ledger/prices.h"
 #include "run/metering.h"
 
-#include <getopt.h>
 #include <stdbool.h>
 
 struct cloche_err;
@@ -52,10 +51,8 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct clo
 int run_options_check(struct run_options *options, struct cloche_err *err);
 void run_options_free(struct run_options *options);
 
-/* For verbs that run commands by the same options, with their own beside them: the short ones, the
- * long ones up to a zero, and what getopt_long returned for one of these. */
-#define RUN_OPTIONS_SHORT "+:hm:t:e:b:w:q"
-extern const struct option run_options_table[];
+/* For verbs that run commands by the same options, with their own beside them: opt is what
+ * getopt_long returned for one of these. */
 void run_options_init(struct run_options *ret);
 int run_options_set(struct run_options *options, int opt, const char *arg, struct cloche_err *err);
 int run_options_command(struct run_options *options, int argc, char **argv, struct cloche_err *err);

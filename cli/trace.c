@@ -12,6 +12,7 @@
 #include "cli/ledger_args.h"
 #include "cli/show.h"
 #include "cli/trace_watch.h"
+#include "cli/verb.h"
 #include "trace/trace.h"
 #include "trace/trace_json.h"
 #include "trace/trace_perfetto.h"
@@ -26,51 +27,53 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char help[] =
-	"Usage: cloche trace [OPTIONS] FILE|REQUEST_ID\n"
-	"       cloche trace [OPTIONS] --list\n"
-	"       cloche trace [OPTIONS]\n"
-	"Shows the timeline of one invocation: what it executed, forked, opened for\n"
-	"writing, connected to and was denied, its signals, and when it had a CPU, waited\n"
-	"for one or was held by its quota. Without an argument: the events of all\n"
-	"invocations that begin from now on, as they happen.\n"
-	"\n"
-	"What:\n"
-	"  REQUEST_ID        a trace that 'cloche run --keep-trace' kept; the first four\n"
-	"                    characters or more will do where no other begins so\n"
-	"  FILE              a trace that 'cloche run --trace' wrote; '-': standard input\n"
-	"  --list            what is kept, a line each, the oldest first\n"
-	"  --dir DIR         the folder of kept traces (default: $CLOCHE_TRACES, else\n"
-	"                    " TRACE_STORE_DIR ")\n"
-	"  --for DURATION    live: no longer than that, else until Ctrl-C; root's\n"
-	"How:\n"
-	"  --format FORMAT   text (default), json (one object a line) or perfetto (for\n"
-	"                    ui.perfetto.dev and chrome://tracing; not live)\n"
-	"  --cpu             text: also each stretch on a CPU and each wait; not live\n"
-	"  -o, --output FILE write there instead of standard output\n"
-	"  -h, --help        this text\n"
-	"\n"
-	"A live line begins with the first eight characters of the request's id. To read\n"
-	"slowly delays no invocation: its last line says how many events were lost.\n"
-	"\n"
-	"Examples:\n"
-	"  cloche trace run.jsonl\n"
-	"  cloche trace 5dc2\n"
-	"  cloche trace --format perfetto -o run.json run.jsonl\n"
-	"  cloche trace --format json run.jsonl | jq 'select(.event == \"denied\")'\n"
-	"  cloche trace --for 10s\n";
-
 enum { OPT_FORMAT = 256, OPT_CPU, OPT_DIR, OPT_LIST, OPT_FOR };
 
-static const struct option options[] = {
-	{ "format", required_argument, NULL, OPT_FORMAT },
-	{ "cpu", no_argument, NULL, OPT_CPU },
-	{ "dir", required_argument, NULL, OPT_DIR },
-	{ "list", no_argument, NULL, OPT_LIST },
-	{ "for", required_argument, NULL, OPT_FOR },
-	{ "output", required_argument, NULL, 'o' },
-	{ "help", no_argument, NULL, 'h' },
+static const struct verb_option options[] = {
+	{ .text = "What" },
+	{ .arg = "REQUEST_ID",
+	  .text = "a trace that 'cloche run --keep-trace' kept; the first four characters or more "
+		  "will do where no other begins so" },
+	{ .arg = "FILE", .text = "a trace that 'cloche run --trace' wrote; '-': standard input" },
+	{ "list", OPT_LIST, NULL, NULL, "what is kept, a line each, the oldest first" },
+	{ "dir", OPT_DIR, "DIR", "@dir",
+	  "the folder of kept traces (default: $CLOCHE_TRACES, else " TRACE_STORE_DIR ")" },
+	{ "for", OPT_FOR, "DURATION", NULL,
+	  "live: no longer than that, else until Ctrl-C; root's" },
+
+	{ .text = "How" },
+	{ "format", OPT_FORMAT, "FORMAT", "text json perfetto",
+	  "text (default), json (one object a line) or perfetto (for ui.perfetto.dev and "
+	  "chrome://tracing; not live)" },
+	{ "cpu", OPT_CPU, NULL, NULL, "text: also each stretch on a CPU and each wait; not live" },
+	{ "output", 'o', "FILE", "@file", "write there instead of standard output" },
+	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
+};
+
+const struct verb verb_trace = {
+	.name = "trace",
+	.run = cmd_trace,
+	.text = "the timeline of an invocation",
+	.usage =
+		"Usage: cloche trace [OPTIONS] FILE|REQUEST_ID\n"
+		"       cloche trace [OPTIONS] --list\n"
+		"       cloche trace [OPTIONS]\n\n"
+		"Shows the timeline of one invocation: what it executed, forked, opened for\n"
+		"writing, connected to and was denied, its signals, and when it had a CPU, waited\n"
+		"for one or was held by its quota. Without an argument: the events of all\n"
+		"invocations that begin from now on, as they happen.\n",
+	.options = options,
+	.tail = "A live line begins with the first eight characters of the request's id. To read\n"
+		"slowly delays no invocation: its last line says how many events were lost.\n"
+		"\n"
+		"Examples:\n"
+		"  cloche trace run.jsonl\n"
+		"  cloche trace 5dc2\n"
+		"  cloche trace --format perfetto -o run.json run.jsonl\n"
+		"  cloche trace --format json run.jsonl | jq 'select(.event == \"denied\")'\n"
+		"  cloche trace --for 10s\n",
+	.values = "@file",
 };
 
 enum format { TEXT, JSON, PERFETTO };
@@ -336,9 +339,11 @@ static int check(const struct trace_args *a)
 static int parse(int argc, char **argv, struct trace_args *a)
 {
 	struct cloche_err err = { 0 };
+	struct verb_getopt known;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, ":ho:", options, NULL)) != -1) {
+	verb_getopt_init(&known, &verb_trace, ":");
+	while ((opt = getopt_long(argc, argv, known.shorts, known.longs, NULL)) != -1) {
 		switch (opt) {
 		case OPT_FORMAT:
 			a->format = format_find(optarg);
@@ -385,7 +390,7 @@ int cmd_trace(int argc, char **argv)
 	opterr = 0;
 	r = parse(argc, argv, &a);
 	if (r < 0)
-		return fputs(help, stdout) < 0;
+		return verb_help(&verb_trace);
 	if (r)
 		return r;
 	r = trace(&a, &err);

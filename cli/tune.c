@@ -15,6 +15,8 @@
 #include "cli/ledger_args.h"
 #include "cli/run.h"
 #include "cli/show.h"
+#include "cli/run_options.h"
+#include "cli/verb.h"
 #include "cli/verb_options.h"
 #include "launch/launcher.h"
 #include "run/outcome.h"
@@ -29,43 +31,49 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-static const char help[] =
-	"Usage: cloche tune [OPTIONS] [--] COMMAND [ARG…]\n\n"
-	"Runs one command at several memory sizes and shows what each takes and costs:\n"
-	"the cheapest, the fastest, and the knee, from where more memory buys little.\n\n"
-	"Options:\n"
-	"      --sizes SIZE,…     memory sizes (64,128,256,512,1024,1769,3538, as far as\n"
-	"                         this host and the price list have them)\n"
-	"      --runs N           runs at each size, the sizes taking turns (5)\n"
-	"      --json             one JSON object\n"
-	"  -h, --help             this text\n"
-	"  -t, --timeout TIME     of one run (60s)\n"
-	"And of 'cloche run': --cpu-time, --cpu, --pids, --nofile, --fsize, --tmp-size,\n"
-	"--shm-size, --env, --env-file, --bind, --rootfs, --entrypoint, --workdir, --net,\n"
-	"--policy, --name, --prices, --ledger, --no-ledger, --ledger-full, --ledger-sync.\n\n"
-	"A size ends at its first run that fails; it is shown with the verdict and\n"
-	"without a price. Time and price are those of the median run (of an even number,\n"
-	"of the mean of the two in the middle). Standard input is given to every run\n"
-	"anew (a pipe is read to its end first), standard output is thrown away. Every\n"
-	"run is in the ledger. Exit status: 0 when a size succeeded, 1 when none did,\n"
-	"130 when interrupted, 2 usage; 125, 126 and 127 as for 'cloche run'.\n\n"
-	"Examples:\n"
-	"  cloche tune -- python3 -c 'print(sum(range(10**6)))'\n"
-	"  cloche tune --sizes 128,256,512 --runs 9 -- sort <words.txt\n";
-
 /* What is piped in is kept in memory, since every run reads it. */
 #define INPUT_MAX (256ULL << 20)
 
 enum { OPT_SIZES = 512, OPT_RUNS, OPT_JSON };
 
-static const struct option own_options[] = {
-	{ "sizes", required_argument, NULL, OPT_SIZES },
-	{ "runs", required_argument, NULL, OPT_RUNS },
-	{ "json", no_argument, NULL, OPT_JSON },
+static const struct verb_option own_options[] = {
+	{ .text = "Options" },
+	{ "sizes", OPT_SIZES, "SIZE,…", NULL,
+	  "memory sizes (64,128,256,512,1024,1769,3538, as far as this host and the price list "
+	  "have them)" },
+	{ "runs", OPT_RUNS, "N", NULL, "runs at each size, the sizes taking turns (5)" },
+	{ "json", OPT_JSON, NULL, NULL, "one JSON object" },
+	{ "help", 'h', NULL, NULL, "this text" },
+	{ "timeout", 't', "TIME", NULL, "of one run (60s)" },
+	{ 0 },
 };
 
 /* Of `cloche run`, but not here: what tune itself decides on. */
-static const char *const not_here[] = { "memory", "output-limit", "report", "quiet", "repeat" };
+static const char *const not_here[] = {
+	"memory", "output-limit", "report", "quiet", "repeat", NULL
+};
+
+const struct verb verb_tune = {
+	.name = "tune",
+	.run = cmd_tune,
+	.text = "time and cost at several memory sizes",
+	.usage = "Usage: cloche tune [OPTIONS] [--] COMMAND [ARG…]\n\n"
+		 "Runs one command at several memory sizes and shows what each takes and costs:\n"
+		 "the cheapest, the fastest, and the knee, from where more memory buys little.\n",
+	.options = own_options,
+	.tail = "A size ends at its first run that fails; it is shown with the verdict and\n"
+		"without a price. Time and price are those of the median run (of an even number,\n"
+		"of the mean of the two in the middle). Standard input is given to every run\n"
+		"anew (a pipe is read to its end first), standard output is thrown away. Every\n"
+		"run is in the ledger. Exit status: 0 when a size succeeded, 1 when none did,\n"
+		"130 when interrupted, 2 usage; 125, 126 and 127 as for 'cloche run'.\n\n"
+		"Examples:\n"
+		"  cloche tune -- python3 -c 'print(sum(range(10**6)))'\n"
+		"  cloche tune --sizes 128,256,512 --runs 9 -- sort <words.txt\n",
+	.values = "@command",
+	.takes_run = true,
+	.not_of_run = not_here,
+};
 
 struct job {
 	struct run_options opt;
@@ -137,16 +145,6 @@ static int option_take(void *arg, int opt, struct cloche_err *err)
 		return run_options_set(&job->opt, opt, optarg, err);
 	}
 }
-
-static const struct verb_options verb_options = {
-	.shorts = "+:ht:e:b:w:",
-	.own = own_options,
-	.n_own = sizeof(own_options) / sizeof(own_options[0]),
-	.not_here = not_here,
-	.n_not_here = sizeof(not_here) / sizeof(not_here[0]),
-	.help = help,
-	.take = option_take,
-};
 
 /* The options of one size. They own nothing. */
 static int options_at(const struct job *job, uint64_t bytes, struct run_options *ret,
@@ -426,7 +424,7 @@ int cmd_tune(int argc, char **argv)
 	job->opt.verb = "tune";
 	job->opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
 	job->tune.runs = 5;
-	r = verb_options_parse(&verb_options, job, argc, argv, &job->opt, &err);
+	r = verb_options_parse(&verb_tune, option_take, job, argc, argv, &job->opt, &err);
 	if (r == 0)
 		r = sizes_check(job, &err);
 	if (r < 0)
