@@ -18,7 +18,7 @@ packages() {
 	test) echo libcriterion-dev libclang-rt-dev strace \
 		mmdebstrap erofs-utils git openssl iputils-ping bsdutils expect tmux \
 		perl nodejs php-cli php-mbstring ;;
-	lint) echo clang-format clang-tidy cppcheck shellcheck ;;
+	lint) echo clang-format clang-tidy cppcheck shellcheck mandoc zsh fish ;;
 	bench) echo bubblewrap crun runc hyperfine ;;
 	vm) echo qemu-system-x86 cpio lz4 xz-utils zstd ;;
 	browser) echo chromium chromium-driver python3 ;;

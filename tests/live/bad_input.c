@@ -426,8 +426,9 @@ static size_t widest(const char *text)
 
 Test(bad_input, help)
 {
-	static const char *const verbs[] = { "run",  "image", "policy", "doctor", "bill",
-					     "cost", "trace", "report", "tune",	  "audit" };
+	static const char *const verbs[] = { "run",  "image", "policy",	   "doctor",
+					     "bill", "cost",  "trace",	   "report",
+					     "tune", "audit", "completion" };
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		cleanup_run struct run run = { 0 }, brief = { 0 };
