@@ -3,7 +3,7 @@
 # Man pages and completions against the tables of options that the program goes by, as `cloche
 # completion table` prints them: every option of a verb is in its page and in each shell's script, no
 # page names one that there is not, every page that is referred to is there, and mandoc and the shells
-# (those that are installed) find nothing wrong.
+# (those that are installed) find nothing wrong. cloche-report.5 has the fields that report.c writes.
 #
 #   lint-man.sh CLOCHE [DIR]       checks the pages of DIR (cli/man)
 #   lint-man.sh --self-test CLOCHE checks that it would find what it is there to find
@@ -117,12 +117,33 @@ check_script() {
 	while read -r what; do bad "$shell's completion lacks '$what'"; done <"$tmp/missing"
 }
 
+# The strings of the calls that build the report's JSON are its names.
+check_report() {
+	awk 'BEGIN { RS = ";" }
+	/json_pack\(|json_object_set_new\(/ {
+		gsub(/\?[[:space:]]*"[^"]*"[[:space:]]*:[[:space:]]*"[^"]*"/, "") # one of two values
+		while (match($0, /"[a-z][a-z0-9_]*"/)) {
+			print substr($0, RSTART + 1, RLENGTH - 2)
+			$0 = substr($0, RSTART + RLENGTH)
+		}
+	}' sandbox/run/report.c | sort -u >"$tmp/known"
+	sed -n 's/^\.It Li \([^ ]*\) .*/\1/p' "$1/cloche-report.5" | tr . '\n' | tr -d '[]' |
+		sort -u >"$tmp/fields"
+	for field in $(comm -23 "$tmp/known" "$tmp/fields"); do
+		bad "cloche-report.5: has no field '$field'"
+	done
+	for field in $(comm -13 "$tmp/known" "$tmp/fields"); do
+		bad "cloche-report.5: there is no field '$field'"
+	done
+}
+
 check_pages() {
 	for verb in $(words verb); do
 		[ -e "$1/cloche-$verb.1" ] || bad "$verb has no page"
 		grep -q "^\.It Cm $verb\$" "$1/cloche.1" || bad "cloche.1 does not name $verb"
 	done
 	for page in "$1"/${only:-*.[1-9]}; do check_page "$page"; done
+	check_report "$1"
 }
 
 check_scripts() {
@@ -158,6 +179,8 @@ self_test() {
 		cloche.1 s/^\.It Cm doctor/.It Cm docter/
 		cloche.1 s/^\.Xr cloche-report 5/.Xr cloche-raport 5/
 		cloche-bill.1 s/^\.El$/.Ell/
+		cloche-report.5 /rss_peak_bytes/d
+		cloche-report.5 s/busy_ns/busi_ns/
 	END
 	only=
 	# A program with an option more, and one whose scripts lack one.
