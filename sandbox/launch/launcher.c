@@ -113,10 +113,8 @@ static int start_warden(struct context *ctx, struct cloche_err *err)
 	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++)
 		args.flags |= namespaces[i].flag;
 	warden.pid = try_with_time(&args, ctx->plan.shared);
-	if (warden.pid == 0) {
-		(void)close(pair[0]);
+	if (warden.pid == 0)
 		warden_main(&ctx->plan);
-	}
 	if (warden.pid < 0)
 		r = name_namespace(errno, err);
 	(void)close(pair[1]);
@@ -144,7 +142,6 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	int r;
 
 	memcpy(ctx.plan.streams, options->streams, sizeof(ctx.plan.streams));
-	memcpy(ctx.plan.far, options->far, sizeof(ctx.plan.far));
 	rootfs_init(&ctx.plan.rootfs);
 	r = slot_take(launcher->run_fd, sweep, &launcher->hierarchy, &ctx.slot, err);
 	ctx.plan.slot = ctx.slot;

@@ -42,7 +42,6 @@ void launcher_close(struct launcher *launcher);
 struct context_options {
 	bool single;	/* there will be one function process only */
 	int streams[3]; /* its standard streams, of the caller; -1: the caller's own */
-	int far[3];	/* the other ends of these, which nobody inside may have; -1: none */
 };
 
 /* Prepares all that a context is made of, its cgroups included, but makes no process. spec must

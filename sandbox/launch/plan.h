@@ -42,7 +42,6 @@ struct plan {
 	const struct bounds *bounds;
 	struct slot slot;
 	int streams[3]; /* its standard streams; -1: the caller's */
-	int far[3];	/* the other ends of these; -1: none */
 	struct shared *shared;
 };
 

@@ -15,6 +15,7 @@
 #include "launch/child.h"
 #include "launch/lookup.h"
 #include "launch/network.h"
+#include "launch/own_fds.h"
 #include "launch/plan.h"
 #include "launch/proof.h"
 #include "launch/spawn.h"
@@ -137,11 +138,13 @@ static int take_streams(struct plan *p, struct cloche_err *err)
 	for (int i = 0; i < 3; i++)
 		if (p->streams[i] >= 0 && dup2(p->streams[i], i) < 0)
 			return cloche_err_sys(err, errno, "take the standard streams");
-	/* Else the function would write for a reader that is there no more, or wait for itself. */
-	for (int i = 0; i < 3; i++)
-		if (p->far[i] >= 0)
-			(void)close(p->far[i]);
 	return 0;
+}
+
+/* Else, too, the function would write for a reader that is there no more, or wait for itself. */
+static int keep_own_fds(struct plan *p, struct cloche_err *err)
+{
+	return own_fds_keep(p, err);
 }
 
 static int set_host_name(struct plan *p, struct cloche_err *err)
@@ -199,13 +202,10 @@ static const struct {
 	const char *name;
 	int (*run)(struct plan *p, struct cloche_err *err);
 } setup[] = {
-	{ "streams", take_streams },
-	{ "hostname", set_host_name },
-	{ "root", enter_root },
-	{ "oom score", see_outlive },
-	{ "network", bring_network },
-	{ "keyring", fresh_keyring },
-	{ "init capabilities", keep_few_capabilities },
+	{ "streams", take_streams },   { "fds", keep_own_fds },
+	{ "hostname", set_host_name }, { "root", enter_root },
+	{ "oom score", see_outlive },  { "network", bring_network },
+	{ "keyring", fresh_keyring },  { "init capabilities", keep_few_capabilities },
 };
 
 /* ---- one function process ---- */

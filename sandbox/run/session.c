@@ -57,7 +57,6 @@ static int open_streams(struct session *s, struct cloche_err *err)
 	if (r < 0)
 		return cloche_err_stage(err, "streams");
 	memcpy(s->how.streams, s->stdio.inside, sizeof(s->how.streams));
-	memcpy(s->how.far, s->stdio.far, sizeof(s->how.far));
 	return 0;
 }
 

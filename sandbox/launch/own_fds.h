@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_OWN_FDS_H
+#define CLOCHE_LAUNCH_OWN_FDS_H
+
+struct cloche_err;
+struct plan;
+
+/*
+ * In the warden, right after clone(2), which copies all that the launcher's process has open: other
+ * contexts' slots, listeners, pipes, control sockets. Closes whatever is not in the plan of this
+ * one; 0 to 2 stay. Fails closed.
+ */
+int own_fds_keep(const struct plan *plan, struct cloche_err *err);
+
+#endif
