@@ -40,6 +40,14 @@ int process_reap(struct process *p, int *ret_status)
 	return 0;
 }
 
+bool process_try_reap(struct process *p)
+{
+	if (process_is(p) && waitpid(p->pid, NULL, WNOHANG) == 0)
+		return false;
+	process_close(p);
+	return true;
+}
+
 void process_close(struct process *p)
 {
 	fd_close(&p->pidfd);

@@ -31,6 +31,9 @@ void process_kill(const struct process *p);
  */
 int process_reap(struct process *p, int *ret_status);
 
+/* Whether it has ended, and is reaped by that; p is none then, and of none it is true. */
+bool process_try_reap(struct process *p);
+
 /* Without waiting: its end is somebody else's matter, or nobody's. */
 void process_close(struct process *p);
 

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "host/prompt.h"
+#include "launch/order.h"
 #include "launch/plan.h"
 #include "launch/spec.h"
 
@@ -96,7 +97,7 @@ static int set_limits(const struct plan *p, struct cloche_err *err)
 {
 	const struct limit asked[] = {
 		{ RLIMIT_CORE, "core", p->core_limit, p->core_limit },
-		{ RLIMIT_FSIZE, "fsize", p->spec->fsize_bytes, p->spec->fsize_bytes },
+		{ RLIMIT_FSIZE, "fsize", p->order->fsize_bytes, p->order->fsize_bytes },
 		/* Beyond what the pids controller allows, which counts what it refuses. */
 		{ RLIMIT_NPROC, "nproc", p->spec->pids + 64, p->spec->pids + 64 },
 	};

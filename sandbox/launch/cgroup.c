@@ -149,6 +149,40 @@ int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
 	return 0;
 }
 
+unsigned cgroup_fds(const struct hierarchy *hierarchy)
+{
+	unsigned n = hierarchy->ctl[CONTROLLER_CPU] >= 0 ? 3 : 2;
+
+	for (int i = 0; i < CONTROLLER_N; i++)
+		n += hierarchy->ctl[i] >= 0;
+	return n;
+}
+
+void cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS])
+{
+	*ret++ = cg->v2;
+	*ret++ = cg->events;
+	if (cg->ctl[CONTROLLER_CPU] >= 0)
+		*ret++ = cg->ctl[CONTROLLER_CPU];
+	for (int i = 0; i < CONTROLLER_N; i++)
+		if (cg->tasks[i] >= 0)
+			*ret++ = cg->tasks[i];
+}
+
+void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, const int *fds,
+		 struct cgroup *ret)
+{
+	*ret = (struct cgroup)CGROUP_NONE;
+	(void)snprintf(ret->name, sizeof(ret->name), "%u", slot);
+	ret->v2 = *fds++;
+	ret->events = *fds++;
+	if (hierarchy->ctl[CONTROLLER_CPU] >= 0)
+		ret->ctl[CONTROLLER_CPU] = *fds++;
+	for (int i = 0; i < CONTROLLER_N; i++)
+		if (hierarchy->ctl[i] >= 0)
+			ret->tasks[i] = *fds++;
+}
+
 int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err)
 {
 	char text[48];
@@ -224,6 +258,11 @@ int cgroup_kill(const struct cgroup *cg)
 	return r;
 }
 
+int cgroup_freeze(const struct cgroup *cg, bool freeze)
+{
+	return file_write_text(cg->v2, "cgroup.freeze", freeze ? "1" : "0", NULL);
+}
+
 int cgroup_populated(const struct cgroup *cg)
 {
 	char text[128];
@@ -233,14 +272,6 @@ int cgroup_populated(const struct cgroup *cg)
 		return -errno;
 	text[n] = '\0';
 	return strstr(text, "populated 1") != NULL;
-}
-
-bool cgroup_reset_peak(const struct cgroup *cg)
-{
-	if (!on_v1(cg, CONTROLLER_MEMORY))
-		return false;
-	return file_write_text(cg->ctl[CONTROLLER_MEMORY], "memory.max_usage_in_bytes", "0",
-			       NULL) == 0;
 }
 
 /* The number behind "key " in a flat keyed file; UINT64_MAX when it is not there. */
@@ -337,28 +368,56 @@ static int remove_leaf(int parent, const struct cgroup *cg)
 	return 0;
 }
 
-int cgroup_destroy(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err)
+/* All leaves, each as remove says; the last error. */
+static int remove_leaves(const struct hierarchy *hierarchy, const struct cgroup *cg,
+			 int (*remove)(int parent, const struct cgroup *cg), struct cloche_err *err)
 {
 	int r = 0;
 
-	/* Without cgroup.kill: the warden is dead or told to die, and all of its namespace with it.
-	 */
-	if (cg->v2 >= 0 && cg->events >= 0 && cgroup_populated(cg) != 0)
-		(void)cgroup_kill(cg);
 	for (int i = 0; i < CONTROLLER_N; i++)
 		if (hierarchy->ctl[i] >= 0) {
-			int r1 = remove_leaf(hierarchy->ctl[i], cg);
+			int r1 = remove(hierarchy->ctl[i], cg);
 
 			r = r1 < 0 ? r1 : r;
 		}
 	if (cg->name[0]) {
-		int r1 = remove_leaf(hierarchy->v2, cg);
+		int r1 = remove(hierarchy->v2, cg);
 
 		r = r1 < 0 ? r1 : r;
 	}
-	if (r < 0)
-		(void)cloche_err_sys(err, -r, "remove the cgroup 'cloche/%s'", cg->name);
+	return r < 0 ? cloche_err_sys(err, -r, "remove the cgroup 'cloche/%s'", cg->name) : 0;
+}
+
+/* Without cgroup.kill: the warden is dead or told to die, and all of its namespace with it. */
+static void kill_rest(const struct cgroup *cg)
+{
+	if (cg->v2 >= 0 && cg->events >= 0 && cgroup_populated(cg) != 0)
+		(void)cgroup_kill(cg);
+}
+
+int cgroup_destroy(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err)
+{
+	int r;
+
+	kill_rest(cg);
+	r = remove_leaves(hierarchy, cg, remove_leaf, err);
 	cgroup_close(cg);
+	return r;
+}
+
+static int try_remove_leaf(int parent, const struct cgroup *cg)
+{
+	return unlinkat(parent, cg->name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int cgroup_remove(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err)
+{
+	int r;
+
+	kill_rest(cg);
+	r = remove_leaves(hierarchy, cg, try_remove_leaf, err);
+	if (r == 0)
+		cgroup_close(cg);
 	return r;
 }
 

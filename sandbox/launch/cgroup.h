@@ -48,6 +48,15 @@ struct cgroup_limits {
 int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
 		  const struct cgroup_limits *limits, struct cgroup *ret, struct cloche_err *err);
 
+/* What of a cgroup goes to pid 1, which tells processes to join, kills and removes: so many
+ * descriptors, cgroup_list() and, for them, cgroup_take(). */
+#define CGROUP_FDS (3 + CONTROLLER_N)
+
+unsigned cgroup_fds(const struct hierarchy *hierarchy);
+void cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS]);
+void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, const int *fds,
+		 struct cgroup *ret);
+
 /* Sets the quota: once, right before the function starts. Writing it again would refill it. */
 int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err);
 
@@ -62,9 +71,6 @@ void cgroup_read_throttled(const struct cgroup *cg, struct cgroup_usage *ret);
 /* Whether any process is in the leaf: 1, 0, or a negative errno. */
 int cgroup_populated(const struct cgroup *cg);
 
-/* The memory peak starts anew; false where the kernel cannot do that (cgroup2 before 6.12). */
-bool cgroup_reset_peak(const struct cgroup *cg);
-
 void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret);
 
 /* CPU time used so far, ns; 0 when it cannot be read. */
@@ -73,6 +79,13 @@ uint64_t cgroup_cpu_ns(const struct cgroup *cg);
 /* Removes the leaves, killing what is in them, and closes the fds. -EBUSY when the last processes
  * do not end within a second. */
 int cgroup_destroy(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err);
+
+/* The same without waiting; on failure they stay open, for another time: -EBUSY while the last
+ * processes end. */
+int cgroup_remove(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err);
+
+/* Stops or lets run what is in the leaf on cgroup2; without processes it is as good as done. */
+int cgroup_freeze(const struct cgroup *cg, bool freeze);
 
 /* Closes the fds and leaves the leaves. */
 void cgroup_close(struct cgroup *cg);

@@ -11,6 +11,7 @@
 #include "base/inside.h"
 #include "base/quote.h"
 #include "launch/attributes.h"
+#include "launch/order.h"
 #include "launch/plan.h"
 #include "launch/spec.h"
 
@@ -121,7 +122,7 @@ static int drop_capabilities(const struct plan *p, struct cloche_err *err)
  */
 static int enter_workdir(const struct plan *p, struct cloche_err *err)
 {
-	const char *dir = p->spec->workdir;
+	const char *dir = p->order->workdir;
 	char where[PATH_MAX];
 	int fd = inside_open(AT_FDCWD, dir, O_PATH | O_DIRECTORY);
 
@@ -188,8 +189,8 @@ static int check_command(const struct plan *p, struct cloche_err *err)
 	bool found = false;
 	int r = 0;
 
-	for (int i = 0; r == 0 && !found && p->candidates[i]; i++)
-		r = check_way(p->candidates[i], &found, err);
+	for (int i = 0; r == 0 && !found && p->order->candidates[i]; i++)
+		r = check_way(p->order->candidates[i], &found, err);
 	return r;
 }
 
@@ -263,17 +264,17 @@ static int exec_command(const struct plan *p, struct cloche_err *err)
 	char shown[QUOTE_LEN];
 	int code = ENOENT;
 
-	for (int i = 0; p->candidates[i]; i++) {
+	for (int i = 0; p->order->candidates[i]; i++) {
 		p->shared->exec_path = i; /* no system calls here; the last one is what worked */
 		p->shared->exec_ns = clock_now_ns();
-		(void)execve(p->candidates[i], p->spec->argv, p->env);
+		(void)execve(p->order->candidates[i], p->order->argv, p->order->env);
 		if (errno != ENOENT && errno != ENOTDIR) {
 			code = errno;
 			if (errno != EACCES)
 				break;
 		}
 	}
-	return cloche_err_sys(err, code, "%s", quote(shown, p->spec->argv[0]));
+	return cloche_err_sys(err, code, "%s", quote(shown, p->order->argv[0]));
 }
 
 static const struct {

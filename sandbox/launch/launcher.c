@@ -5,15 +5,22 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "host/host.h"
+#include "launch/message.h"
+#include "launch/order.h"
 #include "launch/spec.h"
+#include "launch/stream_names.h"
+#include "launch/streams.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,7 +28,9 @@
 
 int launcher_open(struct launcher *ret, struct cloche_err *err)
 {
-	struct launcher l = { .run_fd = -1, .hierarchy = HIERARCHY_NONE, .bounds = BOUNDS_NONE };
+	struct launcher l = {
+		.run_fd = -1, .null = -1, .hierarchy = HIERARCHY_NONE, .bounds = BOUNDS_NONE
+	};
 	int r;
 
 	if (geteuid() != 0)
@@ -30,6 +39,11 @@ int launcher_open(struct launcher *ret, struct cloche_err *err)
 	if (l.run_fd < 0)
 		return l.run_fd;
 	r = hierarchy_open(l.run_fd, &l.hierarchy, err);
+	if (r == 0) {
+		l.null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (l.null < 0)
+			r = cloche_err_sys(err, errno, "open '/dev/null'");
+	}
 	if (r == 0)
 		r = bounds_open(&l.bounds, err);
 	if (r < 0) {
@@ -43,6 +57,7 @@ int launcher_open(struct launcher *ret, struct cloche_err *err)
 void launcher_close(struct launcher *launcher)
 {
 	fd_close(&launcher->run_fd);
+	fd_close(&launcher->null);
 	hierarchy_close(&launcher->hierarchy);
 	bounds_close(&launcher->bounds);
 }
@@ -124,6 +139,43 @@ static int start_warden(struct context *ctx, struct cloche_err *err)
 	return r;
 }
 
+/* The set-up of pid 1 may have failed meanwhile. */
+static int tell(const struct context *ctx, const struct warden_msg *m,
+		const struct message_tail *tail, const struct message_fds *fds,
+		struct cloche_err *err)
+{
+	int r = message_send(ctx->control, m, tail, fds);
+
+	if (r < 0 && r != -EMSGSIZE && ctx->plan.shared->err.code) {
+		*err = ctx->plan.shared->err;
+		return -err->code;
+	}
+	return r < 0 ? cloche_err_sys(err, -r, "speak to pid 1 of the context") : 0;
+}
+
+/* What renew() of warden.c takes. */
+static int give_cgroups(struct launcher *l, struct context *ctx, struct cloche_err *err)
+{
+	struct plan *p = &ctx->plan;
+	struct message_fds fds = { .n = cgroup_fds(&l->hierarchy) };
+	const struct warden_msg m = { .type = WARDEN_RENEW };
+	int mounts[ROOTFS_CGROUPS];
+	int r = plan_cgroups(p, err);
+
+	if (r < 0)
+		return r;
+	r = rootfs_prepare_cgroups(&l->hierarchy, &p->cgroup, mounts, err);
+	if (r == 0) {
+		cgroup_list(&p->cgroup, fds.fd);
+		for (int i = 0; i < ROOTFS_CGROUPS && mounts[i] >= 0; i++)
+			fds.fd[fds.n++] = mounts[i];
+		r = tell(ctx, &m, NULL, &fds, err);
+	}
+	for (int i = 0; i < ROOTFS_CGROUPS; i++)
+		fd_close(&mounts[i]);
+	return r;
+}
+
 int context_create(struct launcher *launcher, const struct spec *spec,
 		   const struct context_options *options, struct context *ret,
 		   struct cloche_err *err)
@@ -132,6 +184,9 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 			       .plan = { .cgroup = CGROUP_NONE,
 					 .control = -1,
 					 .single = options->single,
+					 .terminals = options->terminals,
+					 .clock = options->clock,
+					 .null = launcher->null,
 					 .hierarchy = &launcher->hierarchy,
 					 .bounds = &launcher->bounds },
 			       .warden = PROCESS_NONE,
@@ -141,12 +196,16 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 			       .made_ns = clock_now_ns() };
 	int r;
 
-	memcpy(ctx.plan.streams, options->streams, sizeof(ctx.plan.streams));
 	rootfs_init(&ctx.plan.rootfs);
 	r = slot_take(launcher->run_fd, sweep, &launcher->hierarchy, &ctx.slot, err);
 	ctx.plan.slot = ctx.slot;
 	if (r == 0)
 		r = plan_make(&ctx.plan, launcher->run_fd, spec, err);
+	if (r == 0)
+		r = start_warden(&ctx, err);
+	/* Meanwhile pid 1 makes its namespaces and enters its root. */
+	if (r == 0)
+		r = give_cgroups(launcher, &ctx, err);
 	if (r < 0) {
 		(void)context_destroy(launcher, &ctx, NULL);
 		return r;
@@ -155,53 +214,77 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	return 0;
 }
 
-/* What renew() of warden.c takes. */
-static int send_cgroups(const struct context *ctx, struct cloche_err *err)
-{
-	const struct plan *p = &ctx->plan;
-	struct warden_msg m = { .type = WARDEN_RENEW };
-	int fds[WARDEN_RENEW_FDS];
-	size_t n = 0;
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(fds))];
-	} control = { .head = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
-	struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
-	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
-
-	fds[n++] = p->cgroup.v2;
-	for (int i = 0; i < CONTROLLER_N; i++)
-		if (p->cgroup.tasks[i] >= 0)
-			fds[n++] = p->cgroup.tasks[i];
-	for (int i = 0; i < ROOTFS_CGROUPS && p->rootfs.cgroups[i] >= 0; i++)
-		fds[n++] = p->rootfs.cgroups[i];
-	control.head.cmsg_len = CMSG_LEN(n * sizeof(int));
-	h.msg_controllen = CMSG_SPACE(n * sizeof(int));
-	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
-	if (sendmsg(ctx->control, &h, MSG_NOSIGNAL) != sizeof(m))
-		return cloche_err_sys(err, errno, "speak to pid 1 of the context");
-	return 0;
-}
-
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
 	int r = cgroup_destroy(&launcher->hierarchy, &ctx->plan.cgroup, err);
 
-	if (r == 0)
-		r = plan_cgroups(&ctx->plan, err);
-	if (r == 0)
-		r = rootfs_prepare_cgroups(&ctx->plan.cgroup, &ctx->plan.rootfs, err);
-	return r == 0 ? send_cgroups(ctx, err) : r;
+	return r == 0 ? give_cgroups(launcher, ctx, err) : r;
 }
 
-int context_go(struct context *ctx, struct cloche_err *err)
+/* The policy's walls were chosen before. */
+static int check_streams(const struct context *ctx, const int streams[WARDEN_STREAMS],
+			 struct cloche_err *err)
 {
-	int r = bounds_begin(ctx->plan.bounds, ctx->slot.n, ctx->plan.spec->memory_bytes, err);
+	for (int i = 0; !ctx->plan.terminals && i < WARDEN_STREAMS; i++)
+		if (stream_is_foreign_terminal(streams[i]))
+			return cloche_err_set(
+				err, EINVAL,
+				"%s is a terminal, for which this context was not made",
+				stream_names[i]);
+	return 0;
+}
 
+static int memory_file(const struct order_block *block, struct cloche_err *err)
+{
+	cleanup_fd int fd = memfd_create("order", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int r = fd < 0 ? -errno : file_write_all(fd, block->bytes, block->len);
+
+	return r < 0 ? cloche_err_sys(err, -r, "hand the command's arguments over (memfd)")
+		     : TAKE_FD(fd);
+}
+
+static int send_order(const struct context *ctx, const struct order_block *block,
+		      struct warden_msg *m, struct message_fds *fds, struct cloche_err *err)
+{
+	struct message_tail tail = { .bytes = block->bytes, .len = block->len };
+	cleanup_fd int file = -1;
+	int r = -EMSGSIZE;
+
+	if (block->len <= WARDEN_ORDER_MAX)
+		r = tell(ctx, m, &tail, fds, err);
+	/* The host's sockets may have less room than that. */
+	if (r != -EMSGSIZE)
+		return r;
+	file = memory_file(block, err);
+	if (file < 0)
+		return file;
+	m->fds |= WARDEN_FD_ORDER;
+	fds->fd[fds->n++] = file;
+	return tell(ctx, m, NULL, fds, err);
+}
+
+int context_go(struct context *ctx, const struct spec *spec, const int streams[3], bool clocked,
+	       struct cloche_err *err)
+{
+	struct warden_msg m = { .type = WARDEN_GO, .fds = clocked ? WARDEN_FD_CLOCKED : 0 };
+	struct message_fds fds = { .n = WARDEN_STREAMS };
+	struct order_block block;
+	int r;
+
+	for (int i = 0; i < WARDEN_STREAMS; i++)
+		fds.fd[i] = streams[i] >= 0 ? streams[i] : i;
+	r = check_streams(ctx, fds.fd, err);
+	if (r == 0)
+		r = bounds_begin(ctx->plan.bounds, ctx->slot.n, ctx->plan.spec->memory_bytes, err);
+	if (r == 0)
+		r = order_pack(spec, &block, err);
 	if (r < 0)
 		return r;
-	return process_is(&ctx->warden) ? context_send(ctx, WARDEN_GO, err)
-					: start_warden(ctx, err);
+	m.order_len = (uint32_t)block.len;
+	__atomic_store_n(&ctx->plan.shared->ended_by, ENDED_BY_NOBODY, __ATOMIC_SEQ_CST);
+	r = send_order(ctx, &block, &m, &fds, err);
+	order_free(&block);
+	return r;
 }
 
 struct bounds_refused context_refused(const struct context *ctx)
@@ -211,11 +294,7 @@ struct bounds_refused context_refused(const struct context *ctx)
 
 int context_send(const struct context *ctx, enum warden_message type, struct cloche_err *err)
 {
-	struct warden_msg m = { .type = type };
-
-	if (send(ctx->control, &m, sizeof(m), MSG_NOSIGNAL) != sizeof(m))
-		return cloche_err_sys(err, errno, "speak to pid 1 of the context");
-	return 0;
+	return tell(ctx, &(struct warden_msg){ .type = type }, NULL, NULL, err);
 }
 
 static void close_received(struct context *ctx)
@@ -226,74 +305,97 @@ static void close_received(struct context *ctx)
 
 int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err *err)
 {
-	char control[CMSG_SPACE(WARDEN_FDS * sizeof(int))] __attribute__((aligned(8)));
-	struct iovec iov = { .iov_base = ret, .iov_len = sizeof(*ret) };
-	struct msghdr h = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = control,
-			    .msg_controllen = sizeof(control) };
-	struct cmsghdr *c;
-	ssize_t n;
-	int code;
+	struct message_fds fds;
+	int r = message_recv(ctx->control, ret, NULL, &fds);
+	unsigned n = 0;
 
-	do
-		n = recvmsg(ctx->control, &h, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	c = n == sizeof(*ret) ? CMSG_FIRSTHDR(&h) : NULL;
-	if (c && c->cmsg_type == SCM_RIGHTS) {
-		int fds[WARDEN_FDS] = { -1, -1 }, *next = fds;
-
+	if (r == 0 && ret->type == WARDEN_STARTED) {
 		close_received(ctx);
-		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
-		if (ret->fds & WARDEN_FD_LISTENER)
-			ctx->listener = *next++;
-		if (ret->fds & WARDEN_FD_EXECUTED)
-			ctx->executed = *next;
+		if (ret->fds & WARDEN_FD_LISTENER && n < fds.n)
+			ctx->listener = fds.fd[n++];
+		if (ret->fds & WARDEN_FD_EXECUTED && n < fds.n)
+			ctx->executed = fds.fd[n++];
 	}
-	if (n == sizeof(*ret))
+	/* What nobody asked for. */
+	while (n < fds.n)
+		(void)close(fds.fd[n++]);
+	if (r == 0)
 		return 0;
-	code = errno;
 	if (ctx->plan.shared && ctx->plan.shared->err.code) {
 		*err = ctx->plan.shared->err;
 		return -err->code;
 	}
-	if (n < 0)
-		return cloche_err_sys(err, code, "hear from pid 1 of the context");
+	if (r != -EPIPE)
+		return cloche_err_sys(err, -r, "hear from pid 1 of the context");
 	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
 }
 
-void context_kill(const struct context *ctx)
+static void kill_all(const struct context *ctx)
 {
-	if (ctx->plan.shared)
-		__atomic_store_n(&ctx->plan.shared->ending, true, __ATOMIC_RELAXED);
 	if (cgroup_kill(&ctx->plan.cgroup) < 0)
 		process_kill(&ctx->warden);
 }
 
-static int end_context(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
+bool context_kill(const struct context *ctx)
+{
+	if (!shared_claim(ctx->plan.shared, ENDED_BY_LAUNCHER) &&
+	    shared_ended_by(ctx->plan.shared) != ENDED_BY_LAUNCHER)
+		return false;
+	kill_all(ctx);
+	return true;
+}
+
+void context_end(struct context *ctx)
 {
 	if (ctx->plan.cgroup.v2 >= 0 && cgroup_populated(&ctx->plan.cgroup) != 0)
-		context_kill(ctx);
+		kill_all(ctx);
 	/* With the warden goes the whole pid namespace. It ends by itself at the end of the socket;
 	 * the signal is for one that hangs in its set-up. */
 	fd_close(&ctx->control);
 	close_received(ctx);
 	process_kill(&ctx->warden);
-	return ctx->plan.cgroup.v2 >= 0
-		       ? cgroup_destroy(&launcher->hierarchy, &ctx->plan.cgroup, err)
-		       : 0;
+}
+
+bool context_try_reap(struct context *ctx)
+{
+	return process_try_reap(&ctx->warden);
 }
 
 static void free_context(struct context *ctx, bool clean)
 {
 	process_close(&ctx->warden);
+	if (ctx->plan.shared)
+		(void)munmap(ctx->plan.shared, sizeof(*ctx->plan.shared));
+	ctx->plan.shared = NULL;
 	plan_free(&ctx->plan);
 	slot_release(&ctx->slot, clean);
 }
 
+int context_remove(struct launcher *launcher, struct context *ctx, bool last,
+		   struct cloche_err *err)
+{
+	int r = 0;
+
+	if (ctx->plan.cgroup.v2 >= 0)
+		r = cgroup_remove(&launcher->hierarchy, &ctx->plan.cgroup, err);
+	if (r == -EBUSY && !last)
+		return r;
+	cgroup_close(&ctx->plan.cgroup);
+	free_context(ctx, r == 0);
+	return r;
+}
+
+static int end_and_remove(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
+{
+	context_end(ctx);
+	return ctx->plan.cgroup.v2 >= 0
+		       ? cgroup_destroy(&launcher->hierarchy, &ctx->plan.cgroup, err)
+		       : 0;
+}
+
 int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
-	int r = end_context(launcher, ctx, err);
+	int r = end_and_remove(launcher, ctx, err);
 
 	(void)process_reap(&ctx->warden, NULL);
 	free_context(ctx, r == 0);
@@ -314,7 +416,7 @@ int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_
 		free_context(ctx, false);
 		return 0;
 	}
-	r = end_context(launcher, ctx, err);
+	r = end_and_remove(launcher, ctx, err);
 	free_context(ctx, r == 0);
 	return r;
 }

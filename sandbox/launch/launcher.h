@@ -15,13 +15,15 @@ struct cloche_err;
 struct spec;
 
 /*
- * Makes and destroys contexts; needs root and a single-threaded caller. Life cycle:
- *   launcher_open → { context_create → (context_go/context_send/context_recv)* →
+ * Makes and destroys contexts; needs root and a single-threaded caller, whose descriptors 0 to 2
+ * are open. Life cycle:
+ *   launcher_open → { context_create → (context_go/context_send/context_recv/context_renew)* →
  *   context_destroy }* → launcher_close
  * A launcher may serve any number of contexts, one after another or at the same time.
  */
 struct launcher {
 	int run_fd;
+	int null; /* /dev/null */
 	struct hierarchy hierarchy;
 	struct bounds bounds;
 };
@@ -29,11 +31,11 @@ struct launcher {
 struct context {
 	struct slot slot;
 	struct plan plan;
-	struct process warden; /* none: not made yet */
-	int control;	       /* our end */
-	int listener;	       /* of the policy of the function process that runs; -1: none */
-	int executed;	       /* the file that it executes, O_PATH; -1: unknown */
-	int64_t made_ns;       /* when its making began, CLOCK_MONOTONIC */
+	struct process warden;
+	int control;	 /* our end; -1: the warden was not made */
+	int listener;	 /* of the policy of the function process that runs; -1: none */
+	int executed;	 /* the file that it executes, O_PATH; -1: unknown */
+	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
 };
 
 int launcher_open(struct launcher *ret, struct cloche_err *err);
@@ -41,23 +43,32 @@ void launcher_close(struct launcher *launcher);
 
 struct context_options {
 	bool single;	/* there will be one function process only */
-	int streams[3]; /* its standard streams, of the caller; -1: the caller's own */
+	bool terminals; /* a stream may be a terminal of which stream_is_foreign_terminal() */
+	struct plan_clock clock;
 };
 
-/* Prepares all that a context is made of, its cgroups included, but makes no process. spec must
- * have passed spec_check and must outlive the context. On failure nothing is left. */
+/*
+ * Makes the context: the warden, which completes it by itself, and meanwhile the cgroups of its
+ * first invocation. What the warden meets in doing so is told by context_go() or context_recv().
+ * spec must have passed spec_check and must outlive the context. On failure nothing is left.
+ */
 int context_create(struct launcher *launcher, const struct spec *spec,
 		   const struct context_options *options, struct context *ret,
 		   struct cloche_err *err);
 
 /* Between two invocations, when the warden has proved the context clean: what counted the one
- * before, its cgroups, is removed and made anew, and the warden is told to renew the rest, which is
- * not waited for. On failure the context is to be destroyed. */
+ * before, its cgroups, is removed and made anew for the next. On failure the context is to be
+ * destroyed. */
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
 
-/* Starts a function process; for the first one the warden is made, which completes the context
- * before, for each further one the context must have been renewed. The next message is about it. */
-int context_go(struct context *ctx, struct cloche_err *err);
+/*
+ * Starts a function process, once for each time that the context was created or renewed. The next
+ * message is about it. Of spec, which need not be the context's, what order.h names counts and need
+ * not outlive the call; spec_check has seen it. streams: its standard streams; -1: the caller's own
+ * of that number. clocked: options.clock will know when it begins.
+ */
+int context_go(struct context *ctx, const struct spec *spec, const int streams[3], bool clocked,
+	       struct cloche_err *err);
 
 /* How many of its processes were killed, since it was last started, for holding too much. */
 struct bounds_refused context_refused(const struct context *ctx);
@@ -71,12 +82,24 @@ int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err 
 /*
  * Ends every process of the function, by cgroup.kill. A kernel without it (before 5.14) ends them
  * by the death of the warden: then no further message comes and the context is of no more use.
+ * False: what runs was ending already, by itself or at its deadline, and this is not the cause.
  */
-void context_kill(const struct context *ctx);
+bool context_kill(const struct context *ctx);
 
 /* Kills what runs, waits for the end of the warden and so of all, removes the cgroups, frees the
  * slot. What cannot be removed stays marked for the next run. */
 int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
+
+/*
+ * The same in steps that do not wait: all is told to end, then the warden is reaped (its pidfd is
+ * readable when it can be), then the cgroups are taken away and the slot is freed: -EBUSY says that
+ * the kernel still has somebody in one and it is to be tried again. last: it is not, and what
+ * cannot be removed stays marked for the next run.
+ */
+void context_end(struct context *ctx);
+bool context_try_reap(struct context *ctx);
+int context_remove(struct launcher *launcher, struct context *ctx, bool last,
+		   struct cloche_err *err);
 
 /*
  * The same for a caller that ends next: no process of the function runs any more, but the end of

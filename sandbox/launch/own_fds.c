@@ -34,31 +34,20 @@ static void add(struct list *l, int fd)
 	l->n++;
 }
 
-static void add_cgroup(struct list *l, const struct cgroup *cg)
-{
-	add(l, cg->v2);
-	add(l, cg->events);
-	for (int i = 0; i < CONTROLLER_N; i++) {
-		add(l, cg->ctl[i]);
-		add(l, cg->tasks[i]);
-	}
-}
-
 static void add_root(struct list *l, const struct rootfs *fs)
 {
 	add(l, fs->template);
 	add(l, fs->tree);
 	for (size_t i = 0; i < fs->n_binds; i++)
 		add(l, fs->binds[i].tree);
-	for (int i = 0; i < ROOTFS_CGROUPS; i++)
-		add(l, fs->cgroups[i]);
 }
 
 static void list_own(const struct plan *p, struct list *l)
 {
 	add(l, p->control);
+	add(l, p->null);
+	add(l, p->clock.fd);
 	add(l, p->slot.fd); /* with its lock: the slot is nobody else's before all of us are gone */
-	add_cgroup(l, &p->cgroup);
 	add_root(l, &p->rootfs);
 	/* Below these the last one to leave removes the cgroups. */
 	if (p->single) {

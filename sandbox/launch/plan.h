@@ -17,31 +17,43 @@
 
 struct hierarchy;
 struct bounds;
+struct order;
 struct spec;
 
+/* Who knows when a function process began to run, which its exec does not tell exactly. */
+struct plan_clock {
+	int fd; /* what it reads, inherited by the warden; -1: nobody knows */
+	/* 1: *ret_ns is CLOCK_MONOTONIC of the last beginning in this slot; 0: there was none;
+	 * -errno: not known. */
+	int (*began)(int fd, unsigned slot, int64_t *ret_ns);
+};
+
 /*
- * Everything that the warden and the function process need after clone: computed and opened before,
- * read only from then on. Owned by the context.
+ * Everything that pid 1 and the function process need after clone: computed and opened beforehand,
+ * read only from then on. Owned by the context. What is particular to an invocation comes by
+ * messages: its cgroups, its order.
  */
 struct plan {
-	const struct spec *spec;
-	uid_t uid; /* host uid and gid of the function */
+	const struct spec *spec; /* but for what is in an order */
+	uid_t uid;		 /* host uid and gid of the function */
 	struct cpu_limits cpu;
-	struct cgroup cgroup;
+	struct cgroup cgroup; /* of the present invocation; launcher and pid 1 have one each */
 	struct rootfs rootfs;
-	struct rooted at; /* the warden's alone: its root, entered */
+	struct rooted at;	   /* pid 1's alone: its root, entered */
+	const struct order *order; /* pid 1's alone: of the invocation that begins */
 	struct policy policy;
-	cpu_set_t affinity;
+	bool terminals;			   /* its walls keep terminals from being taken over */
+	cpu_set_t affinity;		   /* the function's CPUs, */
+	cpu_set_t others;		   /* ours that are none of them */
 	unsigned long core_limit;	   /* RLIMIT_CORE: attributes.h */
-	char **candidates;		   /* paths to exec in turn, NULL-terminated; owned */
-	char **env;			   /* owned, with its strings */
 	char id_map[32];		   /* for uid_map and gid_map */
-	int control;			   /* the warden's end of the control socket */
+	int null;			   /* /dev/null, the launcher's */
+	int control;			   /* pid 1's end of the control socket */
 	bool single;			   /* one function process only */
-	const struct hierarchy *hierarchy; /* with slot: for a warden that is the last to leave */
+	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */
 	const struct bounds *bounds;
 	struct slot slot;
-	int streams[3]; /* its standard streams; -1: the caller's */
+	struct plan_clock clock;
 	struct shared *shared;
 };
 
@@ -53,27 +65,50 @@ enum lack {
 	LACK_LIMITS = 1 << 3,	/* the caller's hard limits cannot be raised */
 	LACK_CORE = 1 << 4,	/* neither can that of core files, and the host's handler runs */
 	LACK_PRIORITY = 1 << 5, /* the caller's nice value cannot be lowered */
-	LACK_OUTLIVE = 1 << 6,	/* the warden is as likely an OOM victim as the caller */
+	LACK_OUTLIVE = 1 << 6,	/* pid 1 is as likely a victim of the OOM killer as the caller */
 };
 
-/* What the warden and the function process say where no system call can be made any more: a page
- * shared with the launcher. The function itself never maps it: it is gone at exec. */
+/* Why the processes of an invocation end: whoever is the first to say so. */
+enum ended_by {
+	ENDED_BY_NOBODY,
+	ENDED_BY_LAUNCHER, /* it kills all, for a reason of its caller's */
+	ENDED_BY_DEADLINE, /* pid 1 does */
+	ENDED_BY_ITSELF,   /* the function's own process has ended */
+};
+
+/* What pid 1 and the function process say where no system call can be made any more: a page shared
+ * with the launcher. The function itself never maps it: it is gone at exec. */
 struct shared {
 	struct cloche_err err; /* of the set-up or of the last function process before its exec */
 	int64_t exec_ns;       /* CLOCK_MONOTONIC at which it called execve */
 	int64_t exec_cpu_ns;   /* the CPU time that it had used until then */
-	int listener;	       /* of its policy, in the warden's table of descriptors; -1: none */
-	int exec_path;	       /* which of plan.candidates was executed */
+	int64_t deadline_ns;   /* set before ENDED_BY_DEADLINE is */
+	int listener;	       /* of its policy, in pid 1's table of descriptors; -1: none */
+	int exec_path;	       /* which of its order's candidates was executed */
 	struct stat executed_stat; /* of what it executes, from before */
 	uint32_t lacks;		   /* enum lack */
-	bool ending; /* the launcher kills all: the warden has nothing to reap for it */
+	uint32_t ended_by;	   /* enum ended_by; atomic */
 };
+
+/* Whether nobody was faster. */
+static inline bool shared_claim(struct shared *shared, enum ended_by why)
+{
+	uint32_t nobody = ENDED_BY_NOBODY;
+
+	return __atomic_compare_exchange_n(&shared->ended_by, &nobody, why, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+}
+
+static inline enum ended_by shared_ended_by(const struct shared *shared)
+{
+	return (enum ended_by)__atomic_load_n(&shared->ended_by, __ATOMIC_SEQ_CST);
+}
 
 /* Inside, the function is this user. */
 #define PLAN_INNER_ID 1000
 
-/* Computes and opens all that there is to it. slot, hierarchy, bounds and streams are the caller's
- * to fill in before; what was made when it fails is for plan_free and cgroup_destroy. */
+/* Computes and opens all that there is to it but the cgroups. What the launcher and the caller's
+ * options say is to be filled in before; what was made when it fails is for plan_free. */
 int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct cloche_err *err);
 
 /* The cgroups of the context, at first and for a further invocation. */

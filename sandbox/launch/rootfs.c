@@ -166,32 +166,44 @@ static int prepare_binds(int run_fd, const struct spec *spec, uid_t uid, struct 
 	return r;
 }
 
-int rootfs_prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cloche_err *err)
+/* The bare cgroup2 tree of a hybrid host tells a runtime nothing. */
+unsigned rootfs_cgroups(const struct hierarchy *hierarchy)
 {
-	static const char *const v1_paths[CONTROLLER_N] = { "fs/cgroup/cpu", "fs/cgroup/memory",
-							    "fs/cgroup/pids", "fs/cgroup/cpuacct",
-							    "fs/cgroup/cpuset" };
-	int n = 0;
+	unsigned n = 0;
 
+	for (int i = 0; i < CONTROLLER_N; i++)
+		n += hierarchy->ctl[i] >= 0;
+	return n ? n : 1;
+}
+
+static int clone_cgroup(int dir, struct cloche_err *err)
+{
+	cleanup_fd int tree =
+		open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (tree < 0)
+		return cloche_err_sys(err, errno, "clone the mount of the own cgroup (open_tree)");
+	if (set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+					 MOUNT_ATTR_NOEXEC) < 0)
+		return cloche_err_sys(err, errno, "make the own cgroup read-only (mount_setattr)");
+	return TAKE_FD(tree);
+}
+
+int rootfs_prepare_cgroups(const struct hierarchy *hierarchy, const struct cgroup *cg,
+			   int ret[ROOTFS_CGROUPS], struct cloche_err *err)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < ROOTFS_CGROUPS; i++)
+		ret[i] = -1;
 	for (int i = 0; i <= CONTROLLER_N; i++) {
 		bool v1 = i < CONTROLLER_N;
-		int dir = v1 ? cg->ctl[i] : cg->v2;
-		int tree;
 
-		/* The bare cgroup2 tree of a hybrid host tells a runtime nothing. */
-		if (dir < 0 || (!v1 && n > 0))
+		if (v1 ? hierarchy->ctl[i] < 0 : n > 0)
 			continue;
-		tree = open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-		if (tree < 0)
-			return cloche_err_sys(err, errno,
-					      "clone the mount of the own cgroup (open_tree)");
-		fd_close(&fs->cgroups[n]);
-		fs->cgroups[n] = tree;
-		fs->cgroup_paths[n++] = v1 ? v1_paths[i] : "fs/cgroup";
-		if (set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-						 MOUNT_ATTR_NOEXEC) < 0)
-			return cloche_err_sys(err, errno,
-					      "make the own cgroup read-only (mount_setattr)");
+		ret[n] = clone_cgroup(v1 ? cg->ctl[i] : cg->v2, err);
+		if (ret[n++] < 0)
+			return ret[n - 1];
 	}
 	return 0;
 }
@@ -240,8 +252,8 @@ static int prepare_tree(const struct spec *spec, struct rootfs *fs, struct cloch
 	return fs->tree < 0 ? fs->tree : check_root(fs->tree, spec->rootfs, err);
 }
 
-int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg, uid_t uid,
-		   struct rootfs *ret, struct cloche_err *err)
+int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *ret,
+		   struct cloche_err *err)
 {
 	int r;
 
@@ -255,9 +267,6 @@ int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg,
 			return r;
 	}
 	r = prepare_binds(run_fd, spec, uid, ret, err);
-	if (r < 0)
-		return r;
-	r = rootfs_prepare_cgroups(cg, ret, err);
 	if (r < 0)
 		return r;
 	/* An inode and its dentry cost about 1 KiB of the function's memory: bounded like pages. */

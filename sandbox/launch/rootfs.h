@@ -12,6 +12,7 @@
 struct cloche_err;
 struct spec;
 struct cgroup;
+struct hierarchy;
 
 /*
  * What a function sees as its root.
@@ -45,15 +46,14 @@ struct rootfs_map {
 
 struct rootfs {
 	int template; /* the pinned mount namespace */
-	int tree;     /* the spec's rootfs: detached mount of it; -1: the template's own root */
+	int tree;     /* --rootfs: detached mount of it; -1: the template's own root */
 	char image[IMAGE_PATH_LEN]; /* where the image is mounted on the host; "": it is none */
 	struct rootfs_bind *binds;
 	size_t n_binds;
 	struct rootfs_map *maps;
 	size_t n_maps;
 	unsigned cpus; /* what it sees of the host's; 0, or more than there are files for: all */
-	int cgroups[ROOTFS_CGROUPS]; /* mounts of the leaves, then -1; where, below /sys: */
-	const char *cgroup_paths[ROOTFS_CGROUPS];
+	int cgroups[ROOTFS_CGROUPS]; /* mounts of the leaves, then -1 */
 	char tmp_options[64], shm_options[64];
 	bool own_root; /* a bind needs a mount point that no part of the template can hold */
 	bool idmapped; /* every bind that is to map its owner's files does */
@@ -71,12 +71,12 @@ int rootfs_repeat_top(const char *stage, const char *const names[], size_t n,
 		      int (*dir)(const char *from, const char *to, struct cloche_err *err),
 		      struct cloche_err *err);
 
-/* Opens all sources, with the caller's rights, in the host's mount namespace. */
-int rootfs_prepare(int run_fd, const struct spec *spec, const struct cgroup *cg, uid_t uid,
-		   struct rootfs *ret, struct cloche_err *err);
+/* Opens all sources but the cgroups, with the caller's rights, in the host's mount namespace. */
+int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *ret,
+		   struct cloche_err *err);
 
-/* What the warden keeps of its root: names in a root that somebody else made may be moved,
- * descriptors may not. All but proc are as mounted there, O_PATH or not. */
+/* What pid 1 keeps of its root: names in a root that somebody else made may be moved, descriptors
+ * may not. All but proc are as mounted there, O_PATH or not. */
 struct rooted {
 	int root, dev, sys, tmp, shm;
 	int pts;  /* -1: this kernel has none */
@@ -85,21 +85,28 @@ struct rooted {
 };
 #define ROOTED_NONE ((struct rooted){ -1, -1, -1, -1, -1, -1, -1 })
 
-/* The child's part, in the warden, as root: enters and completes the root, which is its working
- * directory then. No allocation. On failure *err names the step, and the warden is to end.
- */
+/* The child's part, in pid 1 of the new context, as root: enters and completes the root, which is
+ * its working directory then; the cgroups are shown later. No allocation. On failure *err names the
+ * step, and pid 1 is to end. */
 int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err *err);
 
-/* Detached mounts of a context's cgroups, in place of those that fs has. */
-int rootfs_prepare_cgroups(const struct cgroup *cg, struct rootfs *fs, struct cloche_err *err);
+/* How many cgroups a function is shown: each of v1, or the one of cgroup2. */
+unsigned rootfs_cgroups(const struct hierarchy *hierarchy);
+
+/* Detached mounts of a context's cgroups, as many, in this order. */
+int rootfs_prepare_cgroups(const struct hierarchy *hierarchy, const struct cgroup *cg,
+			   int ret[ROOTFS_CGROUPS], struct cloche_err *err);
+
+/* In pid 1: takes over these mounts and shows them. */
+int rootfs_show_cgroups(struct rootfs *fs, const struct hierarchy *hierarchy, const int *mounts,
+			struct rooted *at, struct cloche_err *err);
 
 /*
- * In the warden, between two invocations, when no process of the function is left: takes /tmp,
- * /dev/shm and the cgroups' mounts away, as long as the cgroups are there; mounts new ones, of
- * these cgroups, whose detached mounts are taken over. -errno; then the context is of no more use.
+ * In pid 1, between two invocations, when no process of the function is left: takes /tmp, /dev/shm
+ * and the cgroups' mounts away, as long as the cgroups are there; mounts new ones of the former.
+ * -errno; then the context is of no more use.
  */
 int rootfs_retire(struct rootfs *fs, struct rooted *at);
-int rootfs_renew(struct rootfs *fs, const int cgroups[ROOTFS_CGROUPS], struct rooted *at,
-		 struct cloche_err *err);
+int rootfs_renew(struct rootfs *fs, struct rooted *at, struct cloche_err *err);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/inside.h"
+#include "host/hierarchy.h"
 #include "launch/place.h"
 #include "launch/rootfs_places.h"
 
@@ -231,11 +232,10 @@ static int mount_pts(struct rooted *at, struct cloche_err *err)
 	return -err->code;
 }
 
-/* /tmp, /dev/shm and /dev/pts, empty, and its cgroups: what each invocation finds new. */
+/* /tmp, /dev/shm and /dev/pts, empty: what each invocation finds new, beside its cgroups. */
 static int mount_scratch(const struct rootfs *fs, struct rooted *at, struct cloche_err *err)
 {
 	unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-	int r;
 
 	at->tmp = mount_at(at->root, "tmp", "tmpfs", fs->tmp_options, attributes, err);
 	if (at->tmp < 0)
@@ -244,18 +244,34 @@ static int mount_scratch(const struct rootfs *fs, struct rooted *at, struct cloc
 			   err);
 	if (at->shm < 0)
 		return at->shm;
-	r = mount_pts(at, err);
-	if (r < 0)
-		return r;
-	for (int i = 0; i < ROOTFS_CGROUPS && fs->cgroups[i] >= 0; i++) {
-		cleanup_fd int to = inside_open(at->sys, fs->cgroup_paths[i], DIR_FLAGS);
+	return mount_pts(at, err);
+}
 
+/* Where, below /sys; the last one is that of cgroup2. */
+static const char *const cgroup_paths[CONTROLLER_N + 1] = { "fs/cgroup/cpu",	"fs/cgroup/memory",
+							    "fs/cgroup/pids",	"fs/cgroup/cpuacct",
+							    "fs/cgroup/cpuset", "fs/cgroup" };
+
+int rootfs_show_cgroups(struct rootfs *fs, const struct hierarchy *hierarchy, const int *mounts,
+			struct rooted *at, struct cloche_err *err)
+{
+	unsigned n = rootfs_cgroups(hierarchy);
+	int which = -1, r = 0;
+
+	memcpy(fs->cgroups, mounts, n * sizeof(*mounts));
+	for (unsigned i = 0; r == 0 && i < n; i++) {
+		cleanup_fd int to = -1;
+
+		do
+			which++;
+		while (which < CONTROLLER_N && hierarchy->ctl[which] < 0);
+		to = inside_open(at->sys, cgroup_paths[which], DIR_FLAGS);
 		r = to < 0 ? to : place(fs->cgroups[i], to);
 		if (r < 0)
-			return cloche_err_sys(err, -r, "mount '/sys/%s' (move_mount)",
-					      fs->cgroup_paths[i]);
+			(void)cloche_err_sys(err, -r, "mount '/sys/%s' (move_mount)",
+					     cgroup_paths[which]);
 	}
-	return 0;
+	return r;
 }
 
 /* Runtimes count CPUs by the affinity or by this file; both say as many as the context has. */
@@ -504,12 +520,9 @@ int rootfs_retire(struct rootfs *fs, struct rooted *at)
 	return fchdir(at->root) < 0 && r == 0 ? -errno : r;
 }
 
-int rootfs_renew(struct rootfs *fs, const int cgroups[ROOTFS_CGROUPS], struct rooted *at,
-		 struct cloche_err *err)
+int rootfs_renew(struct rootfs *fs, struct rooted *at, struct cloche_err *err)
 {
-	int r;
+	int r = mount_scratch(fs, at, err);
 
-	memcpy(fs->cgroups, cgroups, sizeof(fs->cgroups));
-	r = mount_scratch(fs, at, err);
 	return r == 0 ? mount_binds(fs, at, true, err) : r;
 }

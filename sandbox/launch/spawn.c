@@ -19,11 +19,13 @@
 #error "spawn.c needs clone3 with a stack in this architecture's assembly"
 #endif
 
-pid_t spawn(int cgroup2, void (*main)(const struct plan *plan), const struct plan *plan)
+pid_t spawn(int cgroup2, int *ret_pidfd, void (*main)(const struct plan *plan),
+	    const struct plan *plan)
 {
 	_Alignas(16) char stack[STACK_SIZE]; /* the caller waits: it lives as long as it is used */
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_INTO_CGROUP,
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_INTO_CGROUP | CLONE_PIDFD,
+		.pidfd = (__u64)(uintptr_t)ret_pidfd,
 		.exit_signal = SIGCHLD,
 		.stack = (__u64)(uintptr_t)stack,
 		.stack_size = STACK_SIZE,

@@ -12,44 +12,69 @@ struct plan;
 
 /*
  * The warden is pid 1 of a context. Between launcher and warden there is one SOCK_SEQPACKET
- * socketpair; every message is one of these, whole. The function has no descriptor of it.
+ * socketpair; every message is a struct warden_msg, whole, with descriptors where it says so
+ * (message.h). The function has no descriptor of it.
+ *
+ *   launcher          RENEW  GO                        PROVE           RENEW  GO  …  LEAVE
+ *   warden    set-up                STARTED … ENDED           PROVED
+ *   state     setting up | ready | renewed | running | used  | ready | renewed | …
+ *
+ * What the launcher says early waits in the socket. A message that is not allowed in the warden's
+ * state, or is not whole, ends the warden, and with it the context.
  */
 enum warden_message {
-	WARDEN_RENEW,	/* launcher → warden: make the context new; with its new cgroups */
-	WARDEN_GO,	/* launcher → warden: start a further function process */
+	WARDEN_RENEW,	/* launcher → warden: the cgroups of the next invocation; with fds */
+	WARDEN_GO,	/* launcher → warden: start a function process; an order (order.h), fds */
 	WARDEN_STARTED, /* warden → launcher: its exec is done; at_ns, cpu_ns, fds */
-	WARDEN_ENDED,	/* warden → launcher: it is reaped; at_ns, status, usage */
+	WARDEN_ENDED,	/* warden → launcher: nothing of it is left; see below */
 	WARDEN_FAILED,	/* warden → launcher: it ended before exec; shared->err */
 	WARDEN_LEAVE,	/* launcher → warden: remove the cgroups, free the slot and end */
 	WARDEN_PROVE,	/* launcher → warden: is the context clean? */
 	WARDEN_PROVED,	/* warden → launcher: residue (proof.h) */
+	WARDEN_MESSAGES
+};
+
+enum warden_state {
+	WARDEN_SETTING_UP, /* hears nothing yet */
+	WARDEN_READY,	   /* clean, without cgroups */
+	WARDEN_RENEWED,	   /* with those of an invocation */
+	WARDEN_RUNNING,	   /* a function process */
+	WARDEN_USED,	   /* it has ended; nothing is proved yet */
+	WARDEN_DIRTY,	   /* what it has found makes it useless */
+	WARDEN_STATES
 };
 
 /* What comes with WARDEN_STARTED, in this order. */
 #define WARDEN_FD_LISTENER (1U << 0) /* of its policy */
 #define WARDEN_FD_EXECUTED (1U << 1) /* the file that it executes, O_PATH */
-#define WARDEN_FDS	   2
 
-/* What comes with WARDEN_RENEW: the leaf on cgroup2, the "tasks" of those on v1, a detached mount
- * of each that the function is shown. */
-#define WARDEN_RENEW_FDS (1 + CONTROLLER_N + ROOTFS_CGROUPS)
+/* With WARDEN_GO the three standard streams, and the order where it is too long for a message. */
+#define WARDEN_STREAMS	  3
+#define WARDEN_ORDER_MAX  (64U << 10)
+#define WARDEN_FD_ORDER	  (1U << 0) /* as a memfd, behind the streams */
+#define WARDEN_FD_CLOCKED (1U << 1) /* no descriptor: plan->clock knows when it begins */
+
+/* WARDEN_ENDED. */
+#define WARDEN_LEFT	 (1U << 0) /* it left processes, which were killed */
+#define WARDEN_TIMED_OUT (1U << 1) /* it was killed at its deadline */
 
 struct warden_msg {
 	uint32_t type;
 	uint32_t residue;
-	uint32_t fds;
-	int32_t status; /* as wait4(2) has it */
-	int64_t at_ns;	/* CLOCK_MONOTONIC */
-	int64_t dead_ns, deadline_ns; /* WARDEN_ENDED */
+	uint32_t fds; /* WARDEN_FD_* */
 	uint32_t flags;
-#define WARDEN_TIMED_OUT 1
-#define WARDEN_LEFT_PROCESSES 2
-	int64_t cpu_ns; /* WARDEN_STARTED: what the function process had used until its exec */
-	struct rusage usage;
+	uint32_t order_len;  /* WARDEN_GO: bytes, behind the message or in the memfd */
+	int32_t status;	     /* WARDEN_ENDED: as wait4(2) has it */
+	int64_t at_ns;	     /* of the call of execve, of its end; CLOCK_MONOTONIC, as all here */
+	int64_t cpu_ns;	     /* WARDEN_STARTED: what the function process had used until its exec */
+	int64_t dead_ns;     /* WARDEN_ENDED: when no process was left; 0: they die with the warden,
+				where the kernel has no cgroup.kill */
+	int64_t deadline_ns; /* WARDEN_ENDED: as far as it was known */
+	struct rusage usage; /* WARDEN_ENDED: of all its processes */
 };
 
-/* Completes the context, starts the first function process without being asked and serves until the
- * launcher goes away or tells it to leave. Does not return. */
+/* Completes the context and serves until the launcher goes away or tells it to leave. Does not
+ * return. */
 _Noreturn void warden_main(struct plan *plan);
 
 #endif

@@ -627,6 +627,18 @@ int meter_end(struct meter_context *c, struct meter_usage *ret, struct cloche_er
 	return 0;
 }
 
+int meter_began(int slots, uint32_t slot, int64_t *ret_ns)
+{
+	struct meter_slot s;
+
+	if (bpf_map_lookup_elem_flags(slots, &slot, &s, BPF_F_LOCK) < 0)
+		return -errno;
+	if (!s.gen)
+		return -ENODATA;
+	*ret_ns = (int64_t)s.base_ns;
+	return s.base_ns != 0;
+}
+
 int meter_disarm(struct meter_context *c, struct cloche_err *err)
 {
 	struct meter_slot s;

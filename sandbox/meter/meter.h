@@ -91,6 +91,11 @@ int meter_begin(struct meter_context *c, bool at_exec, bool trace, struct cloche
  * now on is not in *ret. May be called again for a later end of the same invocation. */
 int meter_end(struct meter_context *c, struct meter_usage *ret, struct cloche_err *err);
 
+/* By the map of slots alone (struct meter), for another process than who armed the slot: 1, and
+ * when an exec in it was the beginning of an invocation last; 0: none was since it was armed;
+ * -errno, -ENODATA where it is not armed. */
+int meter_began(int slots, uint32_t slot, int64_t *ret_ns);
+
 int meter_disarm(struct meter_context *c, struct cloche_err *err);
 
 /* For `cloche doctor`. Loads nothing and changes nothing. */

@@ -40,12 +40,6 @@ static void tell_broken(struct invocation *inv, enum invocation_event event,
 
 static void watch(struct invocation *inv)
 {
-	struct cloche_err err = { 0 };
-
-	/* Not before: what the launch used is not the function's, and a small quota would stretch
-	 * it to seconds. */
-	if (cgroup_set_quota(&inv->ctx->plan.cgroup, &inv->ctx->plan.cpu, &err) < 0)
-		tell_broken(inv, INVOCATION_BROKEN, &err);
 	inv->listener = inv->ctx->listener;
 	executed_see(inv->ctx, &inv->executed);
 	inv->out->started_real_ns = clock_real_ns() - (clock_now_ns() - inv->seen.start_ns);
@@ -54,11 +48,11 @@ static void watch(struct invocation *inv)
 static uint64_t cpu_used(const struct invocation *inv)
 {
 	struct meter_usage now;
-	uint64_t before = inv->seen.before.cpu_ns, cgroup_ns;
+	uint64_t cgroup_ns;
 
 	if (metering_now(inv->metering, &now) > 0)
 		return now.on_cpu_ns;
-	cgroup_ns = cgroup_cpu_ns(&inv->ctx->plan.cgroup) - (before == UINT64_MAX ? 0 : before);
+	cgroup_ns = cgroup_cpu_ns(&inv->ctx->plan.cgroup);
 	return cgroup_ns > inv->seen.launch_cpu_ns ? cgroup_ns - inv->seen.launch_cpu_ns : 0;
 }
 
@@ -111,8 +105,8 @@ static void do_wanted(struct invocation *inv, unsigned wanted)
 {
 	if (wanted & INVOCATION_DO_WATCH)
 		watch(inv);
-	if (wanted & INVOCATION_DO_KILL)
-		context_kill(inv->ctx);
+	if (wanted & INVOCATION_DO_KILL && !context_kill(inv->ctx))
+		tell(inv, INVOCATION_SPARED, 0);
 	if (wanted & INVOCATION_DO_MEASURE)
 		tell(inv, INVOCATION_CPU_USED, cpu_used(inv));
 	if (wanted & INVOCATION_DO_READ)
@@ -165,7 +159,8 @@ bool invocation_done(const struct invocation *inv)
 
 static void on_ended(struct invocation *inv, const struct warden_msg *m)
 {
-	bool timed_out = m->flags & WARDEN_TIMED_OUT;
+	uint64_t how = (m->flags & WARDEN_TIMED_OUT ? INVOCATION_BY_DEADLINE : 0) |
+		       (m->dead_ns ? 0 : INVOCATION_NOT_ALL);
 
 	inv->seen.told = true;
 	inv->seen.status = m->status;
@@ -173,8 +168,21 @@ static void on_ended(struct invocation *inv, const struct warden_msg *m)
 	inv->seen.end_ns = m->at_ns;
 	inv->seen.dead_ns = m->dead_ns;
 	inv->seen.deadline_ns = m->deadline_ns;
-	inv->seen.left_processes = m->flags & WARDEN_LEFT_PROCESSES;
-	tell(inv, INVOCATION_ENDED, timed_out);
+	inv->seen.left_processes = m->flags & WARDEN_LEFT;
+	tell(inv, INVOCATION_ENDED, how);
+}
+
+/* Where there is no cgroup.kill the warden ends all at the deadline by its own end. */
+static void on_lost(struct invocation *inv, const struct cloche_err *why)
+{
+	const struct shared *shared = inv->ctx->plan.shared;
+
+	if (!inv->machine.ran || shared_ended_by(shared) != ENDED_BY_DEADLINE) {
+		tell_broken(inv, INVOCATION_LOST, why);
+		return;
+	}
+	inv->seen.deadline_ns = shared->deadline_ns;
+	tell(inv, INVOCATION_ENDED, INVOCATION_BY_DEADLINE | INVOCATION_NOT_ALL);
 }
 
 static void on_message(struct invocation *inv)
@@ -183,7 +191,7 @@ static void on_message(struct invocation *inv)
 	struct warden_msg m;
 
 	if (context_recv(inv->ctx, &m, &err) < 0) {
-		tell_broken(inv, INVOCATION_LOST, &err);
+		on_lost(inv, &err);
 		return;
 	}
 	switch (m.type) {
@@ -307,7 +315,7 @@ static int begin(struct invocation *inv, const struct metering_trace *trace, str
 		trace_live_begin(inv->live, inv->out->request_id, trace->function, inv->spec->argv);
 	r = metering_begin(inv->metering, trace, inv->out->request_id, err);
 	if (r == 0)
-		r = context_go(inv->ctx, err);
+		r = context_go(inv->ctx, inv->spec, inv->stdio->inside, inv->metering->begun, err);
 	inv->traced = inv->metering->recorder != NULL;
 	return r;
 }

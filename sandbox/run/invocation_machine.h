@@ -54,8 +54,8 @@ enum invocation_event {
 
 /* What is wanted, in this order; several may be. */
 enum invocation_action {
-	INVOCATION_DO_WATCH = 1 << 0,	/* it runs: set its quota, take its denied calls */
-	INVOCATION_DO_KILL = 1 << 1,	/* end all its processes */
+	INVOCATION_DO_WATCH = 1 << 0, /* it runs: look at what it executes, take its denied calls */
+	INVOCATION_DO_KILL = 1 << 1,  /* end all its processes */
 	INVOCATION_DO_MEASURE = 1 << 2, /* tell the CPU time that it has used: CPU_USED */
 	INVOCATION_DO_READ = 1 << 3,	/* read what the kernel counted: nothing changes any more */
 	INVOCATION_DO_DRAIN = 1 << 4,	/* pass on what is left of its output: MOVED, DRAINED */

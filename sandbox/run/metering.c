@@ -59,6 +59,11 @@ void metering_close(struct metering *m)
 	m->opened = false;
 }
 
+struct plan_clock metering_clock(const struct metering *m)
+{
+	return (struct plan_clock){ .fd = m->opened ? m->meter.slots : -1, .began = meter_began };
+}
+
 int metering_arm(struct metering *m, const struct context *ctx, struct cloche_err *err)
 {
 	struct stat st;

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_RUN_METERING_H
 #define CLOCHE_RUN_METERING_H
 
+#include "launch/plan.h"
 #include "meter/meter.h"
 #include "meter/usage.h"
 
@@ -49,6 +50,10 @@ void metering_off(struct metering *m, const char *why);
  * is counted. */
 int metering_open(struct metering *m, enum metering_mode mode, int parent, struct cloche_err *err);
 void metering_close(struct metering *m);
+
+/* For the context that is made next: by it pid 1 knows when an invocation began, of which
+ * metering_begin() was told. */
+struct plan_clock metering_clock(const struct metering *m);
 
 int metering_arm(struct metering *m, const struct context *ctx, struct cloche_err *err);
 void metering_disarm(struct metering *m);

@@ -7,14 +7,16 @@
 
 #include "base/err.h"
 #include "base/uuid.h"
-#include "launch/launcher.h"
-#include "launch/proof.h"
+#include "base/clock.h"
 #include "launch/spec.h"
+#include "launch/stream_names.h"
 #include "launch/stream_state.h"
+#include "launch/streams.h"
 #include "ledger/prices.h"
 #include "run/booking.h"
 #include "run/executed.h"
 #include "run/invocation.h"
+#include "run/keeper.h"
 #include "run/observer.h"
 #include "run/outcome.h"
 #include "run/owner.h"
@@ -36,11 +38,8 @@ struct session {
 	char owner[OWNER_NAME_LEN];
 
 	/* the context */
-	bool standing;
-	struct context ctx;
-	struct context_options how;
+	struct keeper keeper;
 	char id[UUID_LEN];
-	uint32_t invocations;		/* in it, so far */
 	enum residue replaced;		/* why the one before was given up */
 	struct stream_state streams[3]; /* as they were */
 
@@ -56,7 +55,6 @@ static int open_streams(struct session *s, struct cloche_err *err)
 
 	if (r < 0)
 		return cloche_err_stage(err, "streams");
-	memcpy(s->how.streams, s->stdio.inside, sizeof(s->how.streams));
 	return 0;
 }
 
@@ -76,7 +74,7 @@ int session_open(const struct session_options *options, struct session **ret,
 			     .sync = options->ledger_sync,
 			     .go_on = options->ledger_go_on },
 		.tracing = { .dir = options->traces, .store = -1 },
-		.how = { .single = !options->reused },
+		.keeper = { .machine = { .state = CONTEXT_GONE } },
 	};
 	owner_name(options->owner, s->owner);
 	(void)open_streams(s, &s->unfit);
@@ -97,12 +95,9 @@ int session_open(const struct session_options *options, struct session **ret,
 
 /* ---- the context ---------------------------------------------------------------------------- */
 
-/* What counts in the context's cgroups. */
-static int arm(struct session *s, struct cloche_err *err)
+static bool stands(const struct session *s)
 {
-	int r = metering_arm(&s->metering, &s->ctx, err);
-
-	return r == 0 && s->opt.observer ? observer_arm(s->opt.observer, &s->ctx, err) : r;
+	return s->keeper.machine.state != CONTEXT_GONE;
 }
 
 /* The function's: the caller's own, or what leads to a bridge. */
@@ -117,74 +112,61 @@ static void keep_streams(struct session *s)
 
 static int create(struct session *s, struct cloche_err *err)
 {
-	int r = context_create(&s->launcher, s->opt.spec, &s->how, &s->ctx, err);
+	struct keeper_options o = { .spec = s->opt.spec,
+				    .how = { .single = !s->opt.reused },
+				    .launcher = &s->launcher,
+				    .metering = &s->metering,
+				    .observer = s->opt.observer };
+	int r;
 
+	for (int i = 0; i < 3; i++)
+		o.how.terminals |= stream_is_foreign_terminal(
+			s->stdio.inside[i] >= 0 ? s->stdio.inside[i] : i);
+	r = uuid_v4(s->id, err);
+	if (r == 0)
+		r = keeper_make(&s->keeper, &o, err);
 	if (r < 0)
 		return r;
-	r = arm(s, err);
-	if (r < 0) {
-		metering_disarm(&s->metering);
-		(void)context_destroy(&s->launcher, &s->ctx, NULL);
-		return r;
-	}
-	stdio_try_give_names(&s->stdio, s->launcher.run_fd, s->ctx.plan.uid);
-	memcpy(s->ctx.plan.streams, s->stdio.inside, sizeof(s->stdio.inside));
+	stdio_try_give_names(&s->stdio, s->launcher.run_fd, s->keeper.ctx.plan.uid);
 	keep_streams(s);
-	s->standing = true;
-	s->invocations = 0;
-	return uuid_v4(s->id, err);
+	return 0;
+}
+
+/* In the present context, so far. */
+static uint32_t invocations(const struct session *s)
+{
+	return s->keeper.machine.invocations;
+}
+
+/* There is nothing else to do until then. */
+static void wait_until_settled(struct session *s, struct session_notes *notes)
+{
+	while (!keeper_settled(&s->keeper)) {
+		struct pollfd p;
+		int64_t left_ns = keeper_wait(&s->keeper, &p) - clock_now_ns();
+		struct timespec left = ns_timespec(left_ns > 0 ? left_ns : 0);
+
+		if (ppoll(&p, 1, s->keeper.machine.due_ns == CONTEXT_NEVER ? NULL : &left, NULL) >=
+		    0)
+			keeper_step(&s->keeper, &p);
+	}
+	notes->left = s->keeper.left;
 }
 
 static void destroy(struct session *s, struct session_notes *notes)
 {
-	metering_disarm(&s->metering);
-	if (s->standing)
-		(void)context_destroy(&s->launcher, &s->ctx, &notes->left);
-	s->standing = false;
-}
-
-static int renew(struct session *s)
-{
-	struct cloche_err err;
-	int r;
-
-	metering_disarm(&s->metering);
-	r = context_renew(&s->launcher, &s->ctx, &err);
-	return r == 0 ? arm(s, &err) : r;
-}
-
-/*
- * Kept only when proved clean. Not after cgroup.kill: kernels from 6.14 on may kill what is later
- * born there by CLONE_INTO_CGROUP, since they compare the count of kills of the parent's cgroup
- * with that of its own (cgroup_css_set_fork, cgroup_post_fork).
- */
-static enum residue find_residue(struct session *s, const struct outcome *out)
-{
-	struct warden_msg m;
-	struct cloche_err err;
-
-	if (out->left_processes)
-		return RESIDUE_PROCESS;
-	if (out->killed)
-		return RESIDUE_KILLED;
-	if (context_send(&s->ctx, WARDEN_PROVE, &err) < 0 || context_recv(&s->ctx, &m, &err) < 0 ||
-	    m.type != WARDEN_PROVED)
-		return RESIDUE_UNKNOWN;
-	if (m.residue != RESIDUE_NONE)
-		return (enum residue)m.residue;
-	if (cgroup_populated(&s->ctx.plan.cgroup) != 0)
-		return RESIDUE_PROCESS;
-	return renew(s) < 0 ? RESIDUE_UNKNOWN : RESIDUE_NONE;
+	keeper_end(&s->keeper);
+	wait_until_settled(s, notes);
 }
 
 void session_verify(struct session *s, const struct outcome *out, struct session_notes *notes)
 {
 	*notes = (struct session_notes){ 0 };
-	if (!s->standing)
+	if (!stands(s))
 		return;
-	s->replaced = find_residue(s, out);
-	if (s->replaced != RESIDUE_NONE)
-		destroy(s, notes);
+	keeper_answered(&s->keeper, out);
+	wait_until_settled(s, notes);
+	s->replaced = s->keeper.machine.residue;
 }
 
 /* ---- one invocation ------------------------------------------------------------------------- */
@@ -209,18 +191,18 @@ static void describe(const struct session *s, struct outcome *out)
 	out->limits.memory_bytes = spec->memory_bytes;
 	out->limits.pids = spec->pids;
 	out->limits.timeout_ns = spec->timeout_ns;
-	out->context.warm = s->invocations > 0;
+	out->context.warm = invocations(s) > 0;
 	out->context.reused = s->opt.reused;
 }
 
 static void describe_context(const struct session *s, struct outcome *out)
 {
-	const struct plan *plan = &s->ctx.plan;
+	const struct plan *plan = &s->keeper.ctx.plan;
 
 	out->context.made = true;
 	memcpy(out->context.id, s->id, sizeof(out->context.id));
-	out->context.warm = s->invocations > 1;
-	out->context.invocation = s->invocations;
+	out->context.warm = invocations(s) > 1;
+	out->context.invocation = invocations(s);
 	out->context.lacks = plan->shared ? plan->shared->lacks : 0;
 	out->context.idmapped = plan->rootfs.idmapped;
 	out->context.vcpu_micro = plan->cpu.micro;
@@ -243,18 +225,18 @@ struct invocation *session_begin(struct session *s, const struct cloche_err *ref
 		refused = &s->unfit;
 	if (refused)
 		out->err = *refused;
-	s->begun = !refused && (s->standing || create(s, &out->err) == 0);
+	s->begun = !refused && (stands(s) || create(s, &out->err) == 0);
 	if (!s->begun) {
 		(void)uuid_v4(out->request_id, NULL);
 		if (trace)
 			(void)fclose(trace);
 		return NULL;
 	}
-	s->invocations++;
-	out->context.replaced = s->invocations == 1 ? s->replaced : RESIDUE_NONE;
+	keeper_invoked(&s->keeper);
+	out->context.replaced = invocations(s) == 1 ? s->replaced : RESIDUE_NONE;
 	tracing_begin(&s->tracing, s->launcher.run_fd, trace, trace_wanted, s->opt.function,
 		      &o.trace);
-	invocation_begin(&s->inv, &s->ctx, &o, out);
+	invocation_begin(&s->inv, &s->keeper.ctx, &o, out);
 	return &s->inv;
 }
 
@@ -267,13 +249,14 @@ void session_end(struct session *s, struct outcome *out, struct session_notes *n
 		notes->unkept = s->tracing.unkept;
 		notes->trace_filed = s->tracing.filed;
 	}
-	if (s->standing)
+	if (stands(s))
 		describe_context(s, out);
 	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced), "%s", s->opt.untraced);
 	booking_charge(s->opt.prices, out);
 	out->code_wanted = s->opt.ledger != NULL;
 	if (out->code_wanted && s->begun)
-		executed_hash(s->launcher.run_fd, &s->ctx, &s->inv.executed, out->code_sha256);
+		executed_hash(s->launcher.run_fd, &s->keeper.ctx, &s->inv.executed,
+			      out->code_sha256);
 	booking_enter(&s->booking, out, &notes->found);
 	if (s->begun && out->verdict == VERDICT_LAUNCH_ERROR)
 		destroy(s, notes);
@@ -291,8 +274,8 @@ struct session *session_close(struct session *s, struct session_notes *notes)
 	if (!s)
 		return NULL;
 	metering_close(&s->metering);
-	if (s->standing)
-		(void)context_leave(&s->launcher, &s->ctx, &notes->left);
+	if (stands(s))
+		(void)context_leave(&s->launcher, &s->keeper.ctx, &notes->left);
 	launcher_close(&s->launcher);
 	booking_close(&s->booking);
 	tracing_close(&s->tracing);

@@ -99,11 +99,12 @@ static void expect_message(struct context *ctx, enum warden_message type)
 static void start(struct launcher *l, const struct spec *spec, struct context *ret)
 {
 	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	struct context_options how = { .streams = { null, null, null } };
+	const int streams[3] = { null, null, null };
+	struct context_options how = { .clock = { .fd = -1 } };
 	struct cloche_err err = { 0 };
 
 	cr_assert_eq(context_create(l, spec, &how, ret, &err), 0, "%s", err.text);
-	cr_assert_eq(context_go(ret, &err), 0, "%s", err.text);
+	cr_assert_eq(context_go(ret, spec, streams, false, &err), 0, "%s", err.text);
 	expect_message(ret, WARDEN_STARTED);
 }
 

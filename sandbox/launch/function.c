@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Starts a function process and sees to its end: see function.h.
+ *
+ * Its own process is watched by a pidfd, its deadline by a timer. Orphans of the function come to
+ * the warden, too, and are reaped as they die; but not while the deadline is near or all are being
+ * killed: to wake for each of a crowd takes the CPU that they need for dying. When its own process
+ * has ended, the rest is killed; when the cgroup is empty, it is over.
+ */
+#include "launch/function.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/inside.h"
+#include "host/prompt.h"
+#include "launch/child.h"
+#include "launch/lookup.h"
+#include "launch/message.h"
+#include "launch/order.h"
+#include "launch/plan.h"
+#include "launch/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* So long before a deadline the warden does nothing else any more. */
+#define NEAR_NS NSEC_PER_MSEC
+
+/* An exec that takes so many times the limit is not waited for any longer. */
+#define MAX_WAITS 10
+
+/* Orphans, between two looks at the rest. */
+#define REAP_MAX 64
+
+/* ---- the file that it executes, for the record ---------------------------------------------- */
+
+struct command_file {
+	int dir; /* the working directory */
+	int fd;	 /* O_PATH; -1: unknown */
+	int candidate;
+	struct lookup way;
+};
+
+/* A tick is 1 to 10 ms: the file was just written, as by a compiler. */
+static void wait_until_quiet(const struct lookup *way)
+{
+	for (int i = 0; i < 10 && !lookup_quiet(way); i++)
+		(void)nanosleep(&(struct timespec){ .tv_nsec = NSEC_PER_MSEC }, NULL);
+}
+
+static bool look_at(struct command_file *c, const char *path)
+{
+	fd_close(&c->fd);
+	c->fd = lookup(c->dir, path, &c->way);
+	return c->fd >= 0 && S_ISREG(c->way.file.st_mode);
+}
+
+/* Before the function process is there. */
+static void command_find(const struct plan *p, struct command_file *ret)
+{
+	char *const *path = p->order->candidates;
+
+	ret->dir = inside_open(AT_FDCWD, p->order->workdir, O_PATH | O_DIRECTORY);
+	while (*path && !look_at(ret, *path))
+		path++;
+	if (*path && !lookup_quiet(&ret->way)) {
+		wait_until_quiet(&ret->way);
+		if (!look_at(ret, *path) || !lookup_quiet(&ret->way))
+			fd_close(&ret->fd);
+	}
+	if (!*path)
+		fd_close(&ret->fd);
+	ret->candidate = (int)(path - p->order->candidates);
+	p->shared->executed_stat = ret->way.file;
+}
+
+/* Whether it was that file that the kernel executed. See lookup.h. */
+static bool command_is_executed(const struct plan *p, const struct command_file *c)
+{
+	cleanup_fd int fd = -1;
+	struct lookup now;
+
+	if (c->fd < 0 || c->candidate != p->shared->exec_path)
+		return false;
+	fd = lookup(c->dir, p->order->candidates[c->candidate], &now);
+	return fd >= 0 && lookup_same(&c->way, &now);
+}
+
+static void command_forget(struct command_file *c)
+{
+	fd_close(&c->dir);
+	fd_close(&c->fd);
+}
+
+/* ---- the deadline --------------------------------------------------------------------------- */
+
+/*
+ * On a busy host a waking process waits for its turn for milliseconds; a deadline cannot. And one
+ * that wakes on the function's CPU keeps the function from dying while it sees to it. Not for what
+ * the function could pile up: from here on nothing is reaped.
+ */
+static void come_near(struct function *f)
+{
+	if (!f->prompt)
+		prompt_try_begin(false);
+	f->prompt = f->near = true;
+	f->watched[FUNCTION_ORPHANS].fd = -1;
+	f->more = false;
+	if (CPU_COUNT(&f->plan->others) > 0)
+		(void)sched_setaffinity(0, sizeof(f->plan->others), &f->plan->others);
+}
+
+/* For the deadline, or for a moment before it. */
+static int set_timer(struct function *f)
+{
+	struct itimerspec t;
+	int64_t at_ns = f->deadline_ns;
+
+	f->near = false;
+	f->watched[FUNCTION_ORPHANS].fd = f->orphans;
+	if (at_ns - clock_now_ns() > 2 * NEAR_NS)
+		at_ns -= NEAR_NS;
+	else
+		come_near(f);
+	t = (struct itimerspec){ .it_value = ns_timespec(at_ns > 0 ? at_ns : 1) };
+	return timerfd_settime(f->timer, TFD_TIMER_ABSTIME, &t, NULL) < 0 ? -errno : 0;
+}
+
+/* A kernel without cgroup.kill, before 5.14: with the warden goes all of the namespace. */
+static void kill_all(const struct function *f)
+{
+	if (cgroup_kill(&f->plan->cgroup) < 0)
+		_exit(EXIT_FAILURE);
+}
+
+/*
+ * The limit counts from the first instruction, which the clock knows. When even the exec is not
+ * done yet (a small share of a slow CPU), it cannot be over before the same time has passed once
+ * more. What the clock knows of an earlier invocation is no beginning of this one.
+ */
+static int64_t begin_of(struct function *f)
+{
+	const struct plan_clock *clock = &f->plan->clock;
+	int64_t begin_ns;
+	int began = f->clocked ? clock->began(clock->fd, f->plan->slot.n, &begin_ns) : -ENODATA;
+
+	if (began > 0 && begin_ns >= f->plan->shared->exec_ns)
+		return begin_ns;
+	if (began >= 0 && f->waits++ < MAX_WAITS)
+		return clock_now_ns();
+	return f->start_ns;
+}
+
+static void on_deadline(struct function *f)
+{
+	struct shared *shared = f->plan->shared;
+
+	f->start_ns = begin_of(f);
+	f->deadline_ns = f->start_ns + f->plan->order->timeout_ns;
+	if (clock_now_ns() < f->deadline_ns) {
+		if (set_timer(f) < 0)
+			_exit(EXIT_FAILURE);
+		return;
+	}
+	shared->deadline_ns = f->deadline_ns;
+	if (shared_claim(shared, ENDED_BY_DEADLINE))
+		f->end.flags |= WARDEN_TIMED_OUT;
+	/* Also when the launcher was first: it may have been stopped since. */
+	kill_all(f);
+	f->watched[FUNCTION_DEADLINE].fd = f->watched[FUNCTION_ORPHANS].fd = -1;
+}
+
+static void on_timer(struct function *f)
+{
+	uint64_t expirations;
+
+	if (read(f->timer, &expirations, sizeof(expirations)) < 0)
+		return;
+	if (f->near) {
+		on_deadline(f);
+	} else {
+		come_near(f);
+		if (timerfd_settime(f->timer, TFD_TIMER_ABSTIME,
+				    &(struct itimerspec){ .it_value = ns_timespec(f->deadline_ns) },
+				    NULL) < 0)
+			_exit(EXIT_FAILURE);
+	}
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static void time_add(struct timeval *to, const struct timeval *by)
+{
+	to->tv_sec += by->tv_sec;
+	to->tv_usec += by->tv_usec;
+	if (to->tv_usec >= 1000000) {
+		to->tv_sec++;
+		to->tv_usec -= 1000000;
+	}
+}
+
+static void rusage_add(struct rusage *to, const struct rusage *by)
+{
+	time_add(&to->ru_utime, &by->ru_utime);
+	time_add(&to->ru_stime, &by->ru_stime);
+	to->ru_minflt += by->ru_minflt;
+	to->ru_majflt += by->ru_majflt;
+	to->ru_nvcsw += by->ru_nvcsw;
+	to->ru_nivcsw += by->ru_nivcsw;
+}
+
+/* One that is dead, of any or of the function's own; as wait4(2). */
+static pid_t reap(struct function *f, pid_t which, int options)
+{
+	struct rusage usage;
+	int status;
+	pid_t got;
+
+	do
+		got = wait4(which, &status, options, &usage);
+	while (got < 0 && errno == EINTR);
+	if (got <= 0)
+		return got;
+	rusage_add(&f->end.usage, &usage);
+	if (got == f->pid) {
+		f->end.status = status;
+		f->pid = 0;
+	}
+	return got;
+}
+
+/* Those of a crowd that are killed die one by one, and come to us at their parents' death; who has
+ * no child any more is alone. Its work is what the function has piled up. */
+static void reap_rest(struct function *f)
+{
+	if (reap(f, -1, WNOHANG) < 0)
+		return;
+	prompt_end();
+	f->prompt = false;
+	while (reap(f, -1, 0) >= 0)
+		;
+}
+
+static bool is_over(struct function *f)
+{
+	if (cgroup_populated(&f->plan->cgroup) > 0)
+		return false;
+	f->end.dead_ns = clock_now_ns();
+	reap_rest(f);
+	fd_close(&f->pidfd);
+	return true;
+}
+
+/* The function's own process is reaped: what it has left ends with it. Without cgroup.kill that is
+ * when the warden does. */
+static bool end_rest(struct function *f)
+{
+	bool by_itself;
+
+	f->end.at_ns = clock_now_ns();
+	f->dying = true;
+	f->more = false;
+	for (int i = 0; i < FUNCTION_WATCHED; i++)
+		f->watched[i].fd = -1;
+	f->watched[FUNCTION_EMPTY].fd = f->plan->cgroup.events;
+	f->end.deadline_ns = f->deadline_ns;
+	by_itself = shared_claim(f->plan->shared, ENDED_BY_ITSELF);
+	if (is_over(f))
+		return true;
+	if (by_itself)
+		f->end.flags |= WARDEN_LEFT;
+	/* Also when the launcher was first: it may have been stopped since. */
+	if (shared_ended_by(f->plan->shared) != ENDED_BY_DEADLINE &&
+	    cgroup_kill(&f->plan->cgroup) < 0)
+		return true;
+	return is_over(f);
+}
+
+static bool on_end(struct function *f)
+{
+	if (f->pid && reap(f, f->pid, 0) < 0)
+		_exit(EXIT_FAILURE);
+	return end_rest(f);
+}
+
+/* Orphans may come in crowds; for these nobody else is held up. */
+static void on_orphans(struct function *f)
+{
+	struct signalfd_siginfo info;
+	pid_t got = 0;
+
+	/* EAGAIN: there are more of them than the last one told of. */
+	if (read(f->orphans, &info, sizeof(info)) < 0 && errno != EAGAIN)
+		_exit(EXIT_FAILURE);
+	f->more = false;
+	for (int i = 0; i < REAP_MAX && f->pid; i++) {
+		got = reap(f, -1, WNOHANG);
+		if (got <= 0)
+			return;
+		if (f->prompt && f->pid) {
+			prompt_end();
+			f->prompt = false;
+		}
+	}
+	f->more = true;
+}
+
+int function_patience(const struct function *f)
+{
+	return f->more ? 0 : -1;
+}
+
+bool function_step(struct function *f)
+{
+	if (f->dying)
+		return is_over(f);
+	/* The end first: what ended before its deadline was looked at did not time out. */
+	if (f->watched[FUNCTION_END].revents)
+		return on_end(f);
+	if (f->watched[FUNCTION_DEADLINE].revents)
+		on_timer(f);
+	if (f->watched[FUNCTION_ORPHANS].fd >= 0 &&
+	    (f->more || f->watched[FUNCTION_ORPHANS].revents))
+		on_orphans(f);
+	return f->pid == 0 && end_rest(f);
+}
+
+/* ---- the beginning -------------------------------------------------------------------------- */
+
+int function_open(struct function *ret, const struct plan *plan, struct cloche_err *err)
+{
+	struct function f = { .plan = plan, .orphans = -1, .timer = -1, .pidfd = -1 };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return cloche_err_sys(err, errno, "block SIGCHLD");
+	f.orphans = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (f.orphans < 0)
+		return cloche_err_sys(err, errno, "watch for SIGCHLD (signalfd)");
+	f.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (f.timer < 0)
+		return cloche_err_sys(err, errno, "make the deadline's timer (timerfd_create)");
+	*ret = f;
+	return 0;
+}
+
+static int birth(struct function *f, struct cloche_err *err)
+{
+	struct shared *shared = f->plan->shared;
+	pid_t pid = spawn(f->plan->cgroup.v2, &f->pidfd, child_main, f->plan);
+
+	if (pid < 0) {
+		(void)cloche_err_sys(err, -pid, "clone3 into the cgroup (CLONE_INTO_CGROUP)");
+		return cloche_err_stage(err, "clone");
+	}
+	f->pid = pid;
+	if (err->code == 0 && shared->exec_ns == 0) {
+		(void)cloche_err_set(err, ECHILD,
+				     "the function process was killed before it could execute "
+				     "the command");
+		(void)cloche_err_stage(err, "set-up");
+	}
+	return -err->code;
+}
+
+/* What it may use, from now on. Not before: what the launch used is not the function's, and a small
+ * quota would stretch it to seconds. */
+static int set_limits(struct function *f, struct cloche_err *err)
+{
+	const struct plan *p = f->plan;
+	int r = cgroup_set_quota(&p->cgroup, &p->cpu, err);
+
+	/* The call of execve: we may be here before the new image is in place (the kernel ends a
+	 * vfork early in the exec), and so before the first instruction. */
+	f->start_ns = p->shared->exec_ns;
+	f->deadline_ns = f->start_ns + p->order->timeout_ns;
+	if (r == 0) {
+		r = set_timer(f);
+		if (r < 0)
+			(void)cloche_err_sys(err, -r, "set the time limit");
+	}
+	return r < 0 ? cloche_err_stage(err, "limits") : 0;
+}
+
+/* With what the warden has of the function process: m->fds says which descriptors, in this order.
+ */
+static void tell_started(const struct plan *p, const struct command_file *file)
+{
+	struct warden_msg m = { .type = WARDEN_STARTED,
+				.at_ns = p->shared->exec_ns,
+				.cpu_ns = p->shared->exec_cpu_ns };
+	struct message_fds fds = { .n = 0 };
+
+	if (p->shared->listener >= 0) {
+		m.fds |= WARDEN_FD_LISTENER;
+		fds.fd[fds.n++] = p->shared->listener;
+	}
+	if (command_is_executed(p, file)) {
+		m.fds |= WARDEN_FD_EXECUTED;
+		fds.fd[fds.n++] = file->fd;
+	}
+	/* The launcher is gone; with the warden goes the context. */
+	if (message_send(p->control, &m, NULL, &fds) < 0)
+		_exit(EXIT_FAILURE);
+}
+
+static void watch(struct function *f)
+{
+	const int fds[FUNCTION_WATCHED] = { [FUNCTION_END] = f->pidfd,
+					    [FUNCTION_ORPHANS] = f->orphans,
+					    [FUNCTION_DEADLINE] = f->timer,
+					    [FUNCTION_EMPTY] = -1 };
+
+	for (int i = 0; i < FUNCTION_WATCHED; i++)
+		f->watched[i] = (struct pollfd){ .fd = fds[i],
+						 .events = i == FUNCTION_EMPTY ? POLLPRI : POLLIN };
+}
+
+static void begin_anew(struct function *f)
+{
+	struct shared *shared = f->plan->shared;
+
+	f->end = (struct warden_msg){ .type = WARDEN_ENDED };
+	f->pid = 0;
+	f->waits = 0;
+	f->near = f->more = f->dying = false;
+	shared->err.code = 0;
+	shared->listener = -1;
+	shared->exec_ns = 0;
+	/* Where it is born in its cpu cgroup it might wait for ever for the group's real time. */
+	prompt_try_begin(f->plan->cgroup.tasks[CONTROLLER_CPU] >= 0);
+	f->prompt = true;
+}
+
+bool function_start(struct function *f, bool clocked)
+{
+	const struct plan *p = f->plan;
+	struct cloche_err *err = &p->shared->err;
+	struct command_file file = { .fd = -1 };
+	int r;
+
+	begin_anew(f);
+	f->clocked = clocked;
+	command_find(p, &file);
+	r = birth(f, err);
+	if (r == 0) {
+		watch(f);
+		r = set_limits(f, err);
+		if (r < 0)
+			kill_all(f);
+	}
+	if (r == 0)
+		tell_started(p, &file);
+	fd_close(&p->shared->listener);
+	command_forget(&file);
+	if (r == 0)
+		return true;
+	f->end.type = WARDEN_FAILED;
+	if (f->pid && reap(f, f->pid, 0) < 0)
+		_exit(EXIT_FAILURE);
+	reap_rest(f);
+	fd_close(&f->pidfd);
+	return false;
+}

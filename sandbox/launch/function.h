@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_FUNCTION_H
+#define CLOCHE_LAUNCH_FUNCTION_H
+
+#include "launch/warden.h"
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct cloche_err;
+struct plan;
+
+/*
+ * One function process and all that it makes, as the warden sees it: from its birth to the moment
+ * when nothing of it is left. Its deadline is kept here, outside of the function's limits, by a
+ * process that nobody but root can stop.
+ *
+ *   open → [ start → (poll watched, step)* until step says that it is over; then end ]*
+ */
+enum {
+	FUNCTION_END,	   /* the pidfd of the function's own process */
+	FUNCTION_ORPHANS,  /* a signalfd: somebody has died */
+	FUNCTION_DEADLINE, /* a timerfd */
+	FUNCTION_EMPTY,	   /* cgroup.events, once all are to be dead */
+	FUNCTION_WATCHED
+};
+
+struct function {
+	const struct plan *plan;
+	struct pollfd watched[FUNCTION_WATCHED];
+	int orphans, timer; /* open for as long as the warden is there */
+	pid_t pid;	    /* 0: reaped */
+	int pidfd;
+	int64_t start_ns, deadline_ns;
+	unsigned waits;	       /* deadlines that came before it had begun */
+	bool clocked;	       /* plan->clock knows of it */
+	bool prompt, near;     /* goes before all others; awaits nothing but the deadline */
+	bool more;	       /* orphans that are dead already */
+	bool dying;	       /* all of them, by now */
+	struct warden_msg end; /* what there is to tell when it is over */
+};
+
+int function_open(struct function *ret, const struct plan *plan, struct cloche_err *err);
+
+/* A new one, of plan->order, in plan->cgroup, with what is open as 0 to 2. Tells the launcher when
+ * it has started. False: it is over; end says why. */
+bool function_start(struct function *f, bool clocked);
+
+/* What to wait for at most, in ms, as poll(2) has it. */
+int function_patience(const struct function *f);
+
+/* After poll(2). True: it is over; end is complete. */
+bool function_step(struct function *f);
+
+#endif
