@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
@@ -33,10 +34,17 @@ static bool on_v1(const struct cgroup *cg, enum controller c)
 	return cg->ctl[c] >= 0;
 }
 
+static const char *quota_file(bool v1)
+{
+	return v1 ? "cpu.cfs_quota_us" : "cpu.max";
+}
+
 void cgroup_close(struct cgroup *cg)
 {
 	fd_close(&cg->v2);
 	fd_close(&cg->events);
+	fd_close(&cg->kill);
+	fd_close(&cg->quota);
 	for (int i = 0; i < CONTROLLER_N; i++) {
 		fd_close(&cg->ctl[i]);
 		fd_close(&cg->tasks[i]);
@@ -55,14 +63,28 @@ static int make_dir(int parent, const char *where, const char *name, struct cloc
 	return fd;
 }
 
+/* What is written to when there is no time to look for it. */
+static int open_knobs(struct cgroup *cg, struct cloche_err *err)
+{
+	bool v1 = on_v1(cg, CONTROLLER_CPU);
+
+	cg->events = openat(cg->v2, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	if (cg->events < 0)
+		return cloche_err_sys(err, errno, "open cgroup.events");
+	cg->kill = openat(cg->v2, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	if (cg->kill < 0 && errno != ENOENT)
+		return cloche_err_sys(err, errno, "open cgroup.kill");
+	cg->quota = openat(dir_of(cg, CONTROLLER_CPU), quota_file(v1), O_WRONLY | O_CLOEXEC);
+	return cg->quota < 0 && errno != ENOENT
+		       ? cloche_err_sys(err, errno, "open '%s'", quota_file(v1))
+		       : 0;
+}
+
 static int make_dirs(const struct hierarchy *h, struct cgroup *cg, struct cloche_err *err)
 {
 	cg->v2 = make_dir(h->v2, "unified", cg->name, err);
 	if (cg->v2 < 0)
 		return cg->v2;
-	cg->events = openat(cg->v2, "cgroup.events", O_RDONLY | O_CLOEXEC);
-	if (cg->events < 0)
-		return cloche_err_sys(err, errno, "open cgroup.events");
 	for (int i = 0; i < CONTROLLER_N; i++) {
 		if (h->ctl[i] < 0)
 			continue;
@@ -140,6 +162,10 @@ int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
 	(void)snprintf(cg.name, sizeof(cg.name), "%u", slot);
 	r = make_dirs(hierarchy, &cg, err);
 	if (r == 0)
+		r = open_knobs(&cg, err);
+	if (r == 0 && cg.quota < 0 && limits->cpu->quota_us)
+		r = cloche_err_set(err, ENOENT, "the kernel has no CPU quotas; use --cpu shared");
+	if (r == 0)
 		r = limit_all(&cg, limits, err);
 	if (r < 0) {
 		(void)cgroup_destroy(hierarchy, &cg, NULL);
@@ -149,35 +175,47 @@ int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
 	return 0;
 }
 
-unsigned cgroup_fds(const struct hierarchy *hierarchy)
+/* What not every kernel has. */
+#define WITH_KILL  (1U << 0)
+#define WITH_QUOTA (1U << 1)
+
+unsigned cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS], uint32_t *ret_which)
 {
-	unsigned n = hierarchy->ctl[CONTROLLER_CPU] >= 0 ? 3 : 2;
+	unsigned n = 0;
+
+	*ret_which = (cg->kill >= 0 ? WITH_KILL : 0) | (cg->quota >= 0 ? WITH_QUOTA : 0);
+	ret[n++] = cg->v2;
+	ret[n++] = cg->events;
+	if (cg->kill >= 0)
+		ret[n++] = cg->kill;
+	if (cg->quota >= 0)
+		ret[n++] = cg->quota;
+	for (int i = 0; i < CONTROLLER_N; i++)
+		if (cg->tasks[i] >= 0)
+			ret[n++] = cg->tasks[i];
+	return n;
+}
+
+unsigned cgroup_fds(const struct hierarchy *hierarchy, uint32_t which)
+{
+	unsigned n = 2 + !!(which & WITH_KILL) + !!(which & WITH_QUOTA);
 
 	for (int i = 0; i < CONTROLLER_N; i++)
 		n += hierarchy->ctl[i] >= 0;
 	return n;
 }
 
-void cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS])
-{
-	*ret++ = cg->v2;
-	*ret++ = cg->events;
-	if (cg->ctl[CONTROLLER_CPU] >= 0)
-		*ret++ = cg->ctl[CONTROLLER_CPU];
-	for (int i = 0; i < CONTROLLER_N; i++)
-		if (cg->tasks[i] >= 0)
-			*ret++ = cg->tasks[i];
-}
-
-void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, const int *fds,
+void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, uint32_t which, const int *fds,
 		 struct cgroup *ret)
 {
 	*ret = (struct cgroup)CGROUP_NONE;
 	(void)snprintf(ret->name, sizeof(ret->name), "%u", slot);
 	ret->v2 = *fds++;
 	ret->events = *fds++;
-	if (hierarchy->ctl[CONTROLLER_CPU] >= 0)
-		ret->ctl[CONTROLLER_CPU] = *fds++;
+	if (which & WITH_KILL)
+		ret->kill = *fds++;
+	if (which & WITH_QUOTA)
+		ret->quota = *fds++;
 	for (int i = 0; i < CONTROLLER_N; i++)
 		if (hierarchy->ctl[i] >= 0)
 			ret->tasks[i] = *fds++;
@@ -185,15 +223,18 @@ void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, const int *fd
 
 int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err)
 {
+	bool v1 = cg->tasks[CONTROLLER_CPU] >= 0;
 	char text[48];
+	int n;
 
 	if (cpu->quota_us == 0)
 		return 0;
-	if (on_v1(cg, CONTROLLER_CPU))
-		return file_write_u64(cg->ctl[CONTROLLER_CPU], "cpu.cfs_quota_us", cpu->quota_us,
-				      err);
-	(void)snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, cpu->quota_us, cpu->period_us);
-	return file_write_text(cg->v2, "cpu.max", text, err);
+	n = v1 ? snprintf(text, sizeof(text), "%" PRIu64, cpu->quota_us)
+	       : snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, cpu->quota_us,
+			  cpu->period_us);
+	return write(cg->quota, text, (size_t)n) < 0
+		       ? cloche_err_sys(err, errno, "write '%s' to '%s'", text, quota_file(v1))
+		       : 0;
 }
 
 /* The n-th of a set, from 0. */
@@ -247,13 +288,12 @@ static void try_deal_out(const struct cgroup *cg)
 
 int cgroup_kill(const struct cgroup *cg)
 {
-	int r = file_write_text(cg->v2, "cgroup.kill", "1", NULL);
+	const char *none = cg->tasks[CONTROLLER_CPU] >= 0 ? "-1" : "max";
+	int r = cg->kill < 0 ? -ENOENT : write(cg->kill, "1", 1) < 0 ? -errno : 0;
 
 	/* The dead need time to die: what the quota holds, holds the end. */
-	if (on_v1(cg, CONTROLLER_CPU))
-		(void)file_write_text(cg->ctl[CONTROLLER_CPU], "cpu.cfs_quota_us", "-1", NULL);
-	else
-		(void)file_write_text(cg->v2, "cpu.max", "max", NULL);
+	if (cg->quota >= 0 && write(cg->quota, none, strlen(none)) < 0)
+		r = r < 0 ? r : -errno;
 	try_deal_out(cg);
 	return r;
 }
@@ -427,10 +467,10 @@ int cgroup_sweep(const struct hierarchy *hierarchy, unsigned slot, struct cloche
 
 	(void)snprintf(cg.name, sizeof(cg.name), "%u", slot);
 	cg.v2 = openat(hierarchy->v2, cg.name, DIR_FLAGS);
-	if (cg.v2 >= 0)
-		cg.events = openat(cg.v2, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	for (int i = 0; i < CONTROLLER_N; i++)
 		if (hierarchy->ctl[i] >= 0)
 			cg.ctl[i] = openat(hierarchy->ctl[i], cg.name, DIR_FLAGS);
+	if (cg.v2 >= 0)
+		(void)open_knobs(&cg, NULL);
 	return cgroup_destroy(hierarchy, &cg, err);
 }

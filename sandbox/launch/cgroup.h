@@ -21,12 +21,14 @@ struct cgroup {
 	int ctl[CONTROLLER_N];	 /* the leaf's directory on v1; -1: on v2, or none */
 	int tasks[CONTROLLER_N]; /* v1 "tasks", for a process to write "0" to; -1: none */
 	int events;		 /* cgroup.events, for POLLPRI */
+	int kill;		 /* cgroup.kill; -1: the kernel has none */
+	int quota;		 /* cpu.max, on v1 cpu.cfs_quota_us; -1: the kernel has none */
 };
 
 #define CGROUP_NONE                                                                       \
 	{                                                                                 \
 		.v2 = -1, .ctl = { -1, -1, -1, -1, -1 }, .tasks = { -1, -1, -1, -1, -1 }, \
-		.events = -1                                                              \
+		.events = -1, .kill = -1, .quota = -1                                     \
 	}
 
 /* What the kernel has counted for the leaf since it was made. UINT64_MAX: it does not say. */
@@ -48,13 +50,17 @@ struct cgroup_limits {
 int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
 		  const struct cgroup_limits *limits, struct cgroup *ret, struct cloche_err *err);
 
-/* What of a cgroup goes to pid 1, which tells processes to join, kills and removes: so many
- * descriptors, cgroup_list() and, for them, cgroup_take(). */
-#define CGROUP_FDS (3 + CONTROLLER_N)
+/*
+ * What of a cgroup goes to pid 1, which has processes join, kills and removes: all but the
+ * directories on v1, already open, as pid 1 may not open what the caller's umask shuts. list: fills
+ * in what there is and says how many and, by bits, which; take: the same on the other side, for as
+ * many as cgroup_fds().
+ */
+#define CGROUP_FDS (4 + CONTROLLER_N)
 
-unsigned cgroup_fds(const struct hierarchy *hierarchy);
-void cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS]);
-void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, const int *fds,
+unsigned cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS], uint32_t *ret_which);
+unsigned cgroup_fds(const struct hierarchy *hierarchy, uint32_t which);
+void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, uint32_t which, const int *fds,
 		 struct cgroup *ret);
 
 /* Sets the quota: once, right before the function starts. Writing it again would refill it. */

@@ -157,8 +157,8 @@ static int tell(const struct context *ctx, const struct warden_msg *m,
 static int give_cgroups(struct launcher *l, struct context *ctx, struct cloche_err *err)
 {
 	struct plan *p = &ctx->plan;
-	struct message_fds fds = { .n = cgroup_fds(&l->hierarchy) };
-	const struct warden_msg m = { .type = WARDEN_RENEW };
+	struct warden_msg m = { .type = WARDEN_RENEW };
+	struct message_fds fds;
 	int mounts[ROOTFS_CGROUPS];
 	int r = plan_cgroups(p, err);
 
@@ -166,7 +166,7 @@ static int give_cgroups(struct launcher *l, struct context *ctx, struct cloche_e
 		return r;
 	r = rootfs_prepare_cgroups(&l->hierarchy, &p->cgroup, mounts, err);
 	if (r == 0) {
-		cgroup_list(&p->cgroup, fds.fd);
+		fds.n = cgroup_list(&p->cgroup, fds.fd, &m.fds);
 		for (int i = 0; i < ROOTFS_CGROUPS && mounts[i] >= 0; i++)
 			fds.fd[fds.n++] = mounts[i];
 		r = tell(ctx, &m, NULL, &fds, err);

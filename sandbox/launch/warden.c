@@ -207,22 +207,18 @@ static void tell_end(struct warden *w)
 
 /* ---- what is heard -------------------------------------------------------------------------- */
 
-/*
- * The cgroups that the function is born in and shown, as give_cgroups() of launcher.c sends them:
- * the leaf on cgroup2, its events, of v1 the directory of "cpu" and each "tasks", then a detached
- * mount of each that the function is shown.
- */
+/* The cgroups that the function is born in and shown, as give_cgroups() of launcher.c sends them:
+ * what cgroup_list() has, then the mounts of rootfs_prepare_cgroups(). */
 static bool renew(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
 	struct plan *p = w->plan;
 	struct cgroup *cg = &p->cgroup;
-	unsigned n = 0;
+	unsigned n = cgroup_fds(p->hierarchy, m->fds);
 
 	cgroup_close(cg);
-	if (fds->n != cgroup_fds(p->hierarchy) + rootfs_cgroups(p->hierarchy))
+	if (fds->n != n + rootfs_cgroups(p->hierarchy))
 		return false;
-	cgroup_take(p->hierarchy, p->slot.n, fds->fd, cg);
-	n = cgroup_fds(p->hierarchy);
+	cgroup_take(p->hierarchy, p->slot.n, m->fds, fds->fd, cg);
 	if (w->why_not.code == 0 &&
 	    rootfs_show_cgroups(&p->rootfs, p->hierarchy, fds->fd + n, &p->at, &w->why_not) < 0)
 		(void)cloche_err_stage(&w->why_not, "renew");

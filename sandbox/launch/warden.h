@@ -61,7 +61,7 @@ enum warden_state {
 struct warden_msg {
 	uint32_t type;
 	uint32_t residue;
-	uint32_t fds; /* WARDEN_FD_* */
+	uint32_t fds; /* WARDEN_FD_*; WARDEN_RENEW: as cgroup_list() says */
 	uint32_t flags;
 	uint32_t order_len;  /* WARDEN_GO: bytes, behind the message or in the memfd */
 	int32_t status;	     /* WARDEN_ENDED: as wait4(2) has it */

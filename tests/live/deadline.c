@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who holds up the supervisor holds up no deadline: a reader of the function's output who sleeps, a
- * function that makes events faster than they are written, streams that it makes non-blocking. What
- * would hang here ends by the test's own limit. Needs root, CLOCHE and HELPERS.
+ * Who holds up the supervisor, or stops it, holds up no deadline: a reader of the function's output
+ * who sleeps, a function that makes events faster than they are written, streams that it makes
+ * non-blocking. What would hang here ends by the test's own limit. Needs root, CLOCHE and HELPERS.
  */
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/process.h"
 
@@ -167,6 +168,58 @@ Test(deadline, a_reader_who_sleeps, .timeout = 60)
 	json_decref(o);
 	(void)close(alive);
 	(void)close(out[0]);
+}
+
+/* Who is stopped stretches no deadline: pid 1 keeps it. How late it was is told as it was, and not
+ * by when the supervisor came to hear of it. */
+Test(deadline, a_supervisor_that_is_stopped, .timeout = 60)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	char fifo[128], bind[160], report[128], c;
+	const char *argv[] = { env_need("CLOCHE"),
+			       "run",
+			       "-q",
+			       "-t",
+			       "2s",
+			       "--report",
+			       report,
+			       "-b",
+			       bind,
+			       "--",
+			       "sh",
+			       "-c",
+			       "exec 3>/mnt/alive; echo >&3; exec sleep 60",
+			       NULL };
+	int64_t dead_ns, stopped_ns;
+	int status, alive;
+	json_t *o, *late;
+	pid_t pid;
+
+	(void)snprintf(fifo, sizeof(fifo), "%s/alive", dir);
+	(void)snprintf(bind, sizeof(bind), "%s:/mnt/alive:rw", fifo);
+	(void)snprintf(report, sizeof(report), "%s/report", dir);
+	cr_assert(mkfifo(fifo, 0666) == 0 && chmod(fifo, 0666) == 0 && chmod(dir, 0755) == 0);
+	pid = spawn(argv, -1, -1);
+	alive = open(fifo, O_RDONLY | O_CLOEXEC);
+	cr_assert_eq(read(alive, &c, 1), 1, "it does not run");
+	cr_assert_eq(kill(pid, SIGSTOP), 0);
+	cr_assert(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	cr_expect(comes_to_its_end(alive), "the function lives on");
+	dead_ns = clock_now_ns();
+	cr_expect_eq(waitpid(pid, &status, WNOHANG | WCONTINUED), 0, "it is not stopped");
+	/* Not to wait for anything, but to be late by so much. */
+	(void)poll(NULL, 0, 1000);
+	stopped_ns = clock_now_ns() - dead_ns;
+	cr_assert_eq(kill(pid, SIGCONT), 0);
+	status = end_of(pid);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 124, "%x", (unsigned)status);
+	o = report_of(report);
+	cr_expect_str_eq(json_string_value(json_object_get(o, "verdict")), "timeout");
+	late = json_object_get(json_object_get(o, "time"), "timeout_overshoot_ns");
+	cr_expect(json_is_integer(late) && json_integer_value(late) < stopped_ns / 2,
+		  "late by %lld ns", (long long)json_integer_value(late));
+	json_decref(o);
+	(void)close(alive);
 }
 
 /* The caller's wish is not held up either. */

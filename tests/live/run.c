@@ -315,8 +315,8 @@ Test(run_host, no_cgroup_is_left)
 	cr_expect_leq(leftover_cgroups(&after), was, "%s", after);
 }
 
-/* Launching in front of all others ends with the launch: for the function before it begins, for
- * pid 1, to which it could leave a crowd of orphans, as it begins. */
+/* Going in front of all others ends: for the function before it begins, for pid 1, which keeps the
+ * deadline, when there is something to reap, as the function could leave it crowds. */
 Test(run, none_goes_before_others_when_it_runs)
 {
 	cleanup_run struct run run = { 0 };

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The warden, pid 1 of a context, by the library's own interface: what it holds. Several contexts
- * are made by one process, as a daemon does and `cloche run` never. Needs root.
+ * The warden, pid 1 of a context, by the library's own interface: what it holds, whom it serves,
+ * what it hears. Several contexts are made by one process, and one context serves several callers,
+ * as with a daemon and never with `cloche run`. Needs root.
  */
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/launcher.h"
+#include "launch/message.h"
 #include "launch/spec.h"
 #include "tests/lib/env.h"
 
@@ -17,7 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FDS_MAX 256
@@ -95,16 +101,28 @@ static void expect_message(struct context *ctx, enum warden_message type)
 	cr_assert_eq(m.type, type, "%u: %s", m.type, ctx->plan.shared->err.text);
 }
 
-/* With a function process that runs, all its streams /dev/null. */
-static void start(struct launcher *l, const struct spec *spec, struct context *ret)
+static void create(struct launcher *l, const struct spec *spec, struct context *ret)
 {
-	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	const int streams[3] = { null, null, null };
 	struct context_options how = { .clock = { .fd = -1 } };
 	struct cloche_err err = { 0 };
 
 	cr_assert_eq(context_create(l, spec, &how, ret, &err), 0, "%s", err.text);
-	cr_assert_eq(context_go(ret, spec, streams, false, &err), 0, "%s", err.text);
+}
+
+static void go(struct context *ctx, const struct spec *spec, int out)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const int streams[3] = { null, out < 0 ? null : out, null };
+	struct cloche_err err = { 0 };
+
+	cr_assert_eq(context_go(ctx, spec, streams, false, &err), 0, "%s", err.text);
+}
+
+/* With a function process that runs, all its streams /dev/null. */
+static void start(struct launcher *l, const struct spec *spec, struct context *ret)
+{
+	create(l, spec, ret);
+	go(ret, spec, -1);
 	expect_message(ret, WARDEN_STARTED);
 }
 
@@ -121,6 +139,7 @@ static void leave_out(struct fds *set, const struct launcher *l)
 	struct fds common = { .n = 0 }, left = { .n = 0 };
 
 	common.fd[common.n++] = l->run_fd;
+	common.fd[common.n++] = l->null;
 	common.fd[common.n++] = l->hierarchy.v2;
 	common.fd[common.n++] = l->bounds.slots;
 	for (int i = 0; i < CONTROLLER_N; i++)
@@ -168,4 +187,385 @@ Test(warden, holds_nothing_of_another_context)
 	launcher_close(&l);
 	(void)close(pipe[0]);
 	(void)close(pipe[1]);
+}
+
+/* ---- one context, several callers ---- */
+
+/* Proved clean, with new cgroups. */
+static void make_new(struct launcher *l, struct context *ctx)
+{
+	struct cloche_err err = { 0 };
+
+	cr_assert_eq(context_send(ctx, WARDEN_PROVE, &err), 0, "%s", err.text);
+	expect_message(ctx, WARDEN_PROVED);
+	cr_assert_eq(context_renew(l, ctx, &err), 0, "%s", err.text);
+}
+
+/* All that one invocation writes, to the end of its stream, which comes though the context stays.
+ */
+static size_t serve(struct context *ctx, const struct spec *spec, char *ret, size_t size)
+{
+	int out[2];
+	ssize_t k;
+	size_t n = 0;
+
+	cr_assert_eq(pipe2(out, O_CLOEXEC), 0);
+	go(ctx, spec, out[1]);
+	(void)close(out[1]);
+	while (n < size - 1 && (k = read(out[0], ret + n, size - 1 - n)) > 0)
+		n += (size_t)k;
+	ret[n] = '\0';
+	(void)close(out[0]);
+	expect_message(ctx, WARDEN_STARTED);
+	expect_message(ctx, WARDEN_ENDED);
+	return n;
+}
+
+/* Command, arguments, environment, directory and streams are the invocation's, not the context's;
+ * nothing of one is there for the next. */
+Test(warden, serves_different_commands_and_callers)
+{
+	char *const first[] = { "sh", "-c", "echo $0 $WHO $(pwd)", "one", NULL };
+	char *const second[] = { "printenv", NULL };
+	char *const who[] = { "WHO=alice", NULL }, *const nobody[] = { NULL };
+	struct launcher l;
+	struct context ctx;
+	struct spec spec, other;
+	char text[4096];
+
+	open_launcher(&l);
+	ask_for(&spec, first);
+	spec.env = who;
+	create(&l, &spec, &ctx);
+	(void)serve(&ctx, &spec, text, sizeof(text));
+	cr_expect_str_eq(text, "one alice /tmp\n");
+	make_new(&l, &ctx);
+	ask_for(&other, second);
+	other.env = nobody;
+	(void)serve(&ctx, &other, text, sizeof(text));
+	cr_expect_not_null(strstr(text, "PATH="), "%s", text);
+	cr_expect_null(strstr(text, "WHO"), "%s", text);
+	make_new(&l, &ctx);
+	spec.workdir = "/usr";
+	(void)serve(&ctx, &spec, text, sizeof(text));
+	cr_expect_str_eq(text, "one alice /usr\n");
+	destroy(&l, &ctx);
+	launcher_close(&l);
+}
+
+static size_t size_of(pid_t pid)
+{
+	char path[32];
+	cleanup_file FILE *f = NULL;
+	size_t pages = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+	f = fopen(path, "re");
+	cr_assert(f && fscanf(f, "%zu", &pages) == 1);
+	return pages;
+}
+
+/* More than a message holds goes as a file in memory; it is gone afterwards. */
+Test(warden, takes_long_orders_and_keeps_none)
+{
+	enum { LONG = 100000, N = 10 };
+	char *argv[N + 5] = { "sh", "-c", "for i; do echo ${#i}; done", "sh" },
+		       want[N * 7 + 1] = "";
+	cleanup_free char *arg = malloc(LONG + 1);
+	struct launcher l;
+	struct context ctx;
+	struct spec spec;
+	char text[4096];
+	struct fds fds;
+	size_t pages = 0, n = 0;
+
+	cr_assert_not_null(arg);
+	memset(arg, 'x', LONG);
+	arg[LONG] = '\0';
+	for (int i = 0; i < N; i++) {
+		argv[4 + i] = arg;
+		strcat(want, "100000\n");
+	}
+	open_launcher(&l);
+	ask_for(&spec, argv);
+	create(&l, &spec, &ctx);
+	for (int i = 0; i < 3; i++) {
+		if (i)
+			make_new(&l, &ctx);
+		(void)serve(&ctx, &spec, text, sizeof(text));
+		cr_expect_str_eq(text, want);
+		fds_of(ctx.pid, &fds);
+		if (i == 1) {
+			pages = size_of(ctx.pid);
+			n = fds.n;
+		}
+	}
+	cr_expect_eq(size_of(ctx.pid), pages);
+	cr_expect_eq(fds.n, n);
+	destroy(&l, &ctx);
+	launcher_close(&l);
+}
+
+/* ---- the end, and who keeps the deadline ---- */
+
+/* A context in which a shell script runs. */
+struct scene {
+	struct launcher launcher;
+	struct spec spec;
+	struct context ctx;
+	struct warden_msg started, ended;
+};
+
+static struct context_options plain = { .clock = { .fd = -1 } };
+
+static void begin(struct scene *s, const struct context_options *how, const char *script,
+		  int64_t timeout_ns)
+{
+	static char *argv[] = { "sh", "-c", NULL, NULL };
+	struct cloche_err err = { 0 };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	argv[2] = (char *)(uintptr_t)script;
+	open_launcher(&s->launcher);
+	ask_for(&s->spec, argv);
+	s->spec.timeout_ns = timeout_ns;
+	cr_assert_eq(context_create(&s->launcher, &s->spec, how, &s->ctx, &err), 0, "%s", err.text);
+	cr_assert_eq(context_go(&s->ctx, &s->spec, (int[]){ null, null, null }, how->clock.fd >= 0,
+				&err),
+		     0, "%s", err.text);
+	cr_assert_eq(context_recv(&s->ctx, &s->started, &err), 0, "%s", err.text);
+	cr_assert_eq(s->started.type, WARDEN_STARTED);
+	(void)close(null);
+}
+
+static void hear_end(struct scene *s)
+{
+	struct cloche_err err = { 0 };
+
+	cr_assert_eq(context_recv(&s->ctx, &s->ended, &err), 0, "%s", err.text);
+	cr_assert_eq(s->ended.type, WARDEN_ENDED);
+	cr_expect_eq(cgroup_populated(&s->ctx.plan.cgroup), 0, "something lives");
+	cr_expect_geq(s->ended.dead_ns, s->ended.at_ns);
+}
+
+static void finish(struct scene *s)
+{
+	destroy(&s->launcher, &s->ctx);
+	launcher_close(&s->launcher);
+}
+
+Test(warden, tells_the_end_when_nothing_is_left)
+{
+	struct scene s;
+
+	begin(&s, &plain, "sleep 60 & sleep 60 & exit 3", 60 * NSEC_PER_SEC);
+	hear_end(&s);
+	cr_expect_eq(s.ended.flags, WARDEN_LEFT);
+	cr_expect(WIFEXITED(s.ended.status) && WEXITSTATUS(s.ended.status) == 3);
+	cr_expect_not(context_kill(&s.ctx), "it was over");
+	finish(&s);
+}
+
+Test(warden, keeps_the_deadline)
+{
+	struct scene s;
+
+	begin(&s, &plain, "sleep 60 & sleep 60", NSEC_PER_SEC / 5);
+	hear_end(&s);
+	cr_expect_eq(s.ended.flags, WARDEN_TIMED_OUT);
+	cr_expect_eq(s.ended.deadline_ns, s.started.at_ns + NSEC_PER_SEC / 5);
+	cr_expect_geq(s.ended.dead_ns, s.ended.deadline_ns);
+	cr_expect_not(context_kill(&s.ctx), "the deadline was first");
+	finish(&s);
+}
+
+/* It says that it kills, and is held up before it does: what was the cause stays the cause, and the
+ * deadline the deadline. */
+Test(warden, keeps_the_deadline_of_what_the_launcher_was_to_kill)
+{
+	struct scene s;
+
+	begin(&s, &plain, "sleep 60 & sleep 60", NSEC_PER_SEC / 5);
+	cr_assert(shared_claim(s.ctx.plan.shared, ENDED_BY_LAUNCHER));
+	hear_end(&s);
+	cr_expect_eq(s.ended.flags, 0);
+	cr_expect_geq(s.ended.dead_ns, s.started.at_ns + NSEC_PER_SEC / 5);
+	finish(&s);
+}
+
+/* Orphans in a crowd, all the time, so that there is always one to reap. */
+Test(warden, keeps_the_deadline_among_orphans)
+{
+	struct scene s;
+
+	begin(&s, &plain, "while :; do (: & : & : &) done", NSEC_PER_SEC / 2);
+	hear_end(&s);
+	cr_expect_eq(s.ended.flags, WARDEN_TIMED_OUT);
+	finish(&s);
+}
+
+/* What the clock says is in a file: how late after the exec it began, -1: it has not. Each question
+ * is counted. */
+struct answer {
+	int64_t begin_ns;
+	uint64_t asked;
+};
+
+static int say_began(int fd, unsigned slot, int64_t *ret_ns)
+{
+	struct answer answer;
+
+	if (pread(fd, &answer, sizeof(answer), 0) != sizeof(answer))
+		return -EIO;
+	answer.asked++;
+	if (pwrite(fd, &answer, sizeof(answer), 0) != sizeof(answer))
+		return -EIO;
+	*ret_ns = answer.begin_ns;
+	return answer.begin_ns > 0;
+}
+
+static void write_said(int fd, int64_t begin_ns)
+{
+	struct answer answer = { .begin_ns = begin_ns };
+
+	cr_assert_eq(pwrite(fd, &answer, sizeof(answer), 0), sizeof(answer));
+}
+
+Test(warden, counts_from_the_beginning_that_the_clock_knows)
+{
+	cleanup_fd int fd = memfd_create("clock", MFD_CLOEXEC);
+	struct context_options how = { .clock = { .fd = fd, .began = say_began } };
+	int64_t timeout_ns = NSEC_PER_SEC / 2;
+	struct scene s;
+
+	write_said(fd, 0);
+	begin(&s, &how, "sleep 60", timeout_ns);
+	write_said(fd, s.started.at_ns + NSEC_PER_SEC / 10);
+	hear_end(&s);
+	cr_expect_eq(s.ended.flags, WARDEN_TIMED_OUT);
+	cr_expect_eq(s.ended.deadline_ns, s.started.at_ns + NSEC_PER_SEC / 10 + timeout_ns);
+	finish(&s);
+}
+
+/* Neither a clock that never knows, nor one that knows of something earlier, is waited for without
+ * end. */
+Test(warden, waits_so_long_for_a_beginning_and_no_longer)
+{
+	cleanup_fd int fd = memfd_create("clock", MFD_CLOEXEC);
+	struct context_options how = { .clock = { .fd = fd, .began = say_began } };
+
+	for (int64_t begin_ns = 0; begin_ns < 2; begin_ns++) {
+		struct answer answer;
+		struct scene s;
+
+		write_said(fd, begin_ns);
+		begin(&s, &how, "sleep 60", NSEC_PER_SEC / 50);
+		hear_end(&s);
+		cr_expect_eq(s.ended.flags, WARDEN_TIMED_OUT);
+		cr_expect_geq(s.ended.dead_ns - s.started.at_ns, 11 * (NSEC_PER_SEC / 50));
+		cr_assert_eq(pread(fd, &answer, sizeof(answer), 0), sizeof(answer));
+		cr_expect_eq(answer.asked, 11);
+		finish(&s);
+	}
+}
+
+/* ---- what is said out of turn ---- */
+
+enum said {
+	SAID_GO,
+	SAID_RENEW,
+	SAID_PROVE,
+	SAID_LEAVE,
+	SAID_ANSWER,
+	SAID_UNKNOWN,
+	SAID_SHORT,
+	SAID_MORE,
+	SAID_WITH_FD
+};
+
+/* The state that the context is in when something is said, which fits into none of them. */
+static const struct {
+	const char *what;
+	enum said said;
+	enum { WHILE_RENEWED, WHILE_RUNNING, WHILE_USED } when;
+} wrongs[] = {
+	{ "go, of nothing", SAID_GO, WHILE_RENEWED },
+	{ "go, to one that runs", SAID_GO, WHILE_RUNNING },
+	{ "go, unproved", SAID_GO, WHILE_USED },
+	{ "renew, twice", SAID_RENEW, WHILE_RENEWED },
+	{ "renew, unproved", SAID_RENEW, WHILE_USED },
+	{ "prove, unused", SAID_PROVE, WHILE_RENEWED },
+	{ "prove, running", SAID_PROVE, WHILE_RUNNING },
+	{ "leave, running", SAID_LEAVE, WHILE_RUNNING },
+	{ "its own words", SAID_ANSWER, WHILE_USED },
+	{ "no word", SAID_UNKNOWN, WHILE_USED },
+	{ "half a message", SAID_SHORT, WHILE_USED },
+	{ "more than a message", SAID_MORE, WHILE_USED },
+	{ "a descriptor that is not asked for", SAID_WITH_FD, WHILE_USED },
+};
+
+static void say(int socket, enum said said)
+{
+	struct {
+		struct warden_msg m;
+		char more[8];
+	} text = { .m = { .type = WARDEN_PROVE } };
+	struct message_fds fds = { .fd = { STDIN_FILENO }, .n = said == SAID_WITH_FD };
+	static const enum warden_message types[] = {
+		[SAID_GO] = WARDEN_GO,	      [SAID_RENEW] = WARDEN_RENEW,
+		[SAID_LEAVE] = WARDEN_LEAVE,  [SAID_PROVE] = WARDEN_PROVE,
+		[SAID_ANSWER] = WARDEN_ENDED, [SAID_UNKNOWN] = WARDEN_MESSAGES + 7,
+	};
+	size_t len = sizeof(text.m);
+
+	if (said <= SAID_UNKNOWN)
+		text.m.type = types[said];
+	if (said == SAID_SHORT)
+		len--;
+	if (said == SAID_MORE)
+		len = sizeof(text);
+	if (said == SAID_WITH_FD)
+		cr_assert_eq(message_send(socket, &text.m, NULL, &fds), 0);
+	else
+		cr_assert_eq(send(socket, &text, len, MSG_NOSIGNAL), (ssize_t)len, "%m");
+}
+
+Test(warden, ends_when_it_is_told_something_out_of_turn)
+{
+	char *const argv[] = { "cat", NULL };
+	struct launcher l;
+	struct spec spec;
+
+	open_launcher(&l);
+	ask_for(&spec, argv);
+	for (size_t i = 0; i < sizeof(wrongs) / sizeof(wrongs[0]); i++) {
+		struct cloche_err err = { 0 };
+		struct context ctx;
+		struct warden_msg m;
+		int in[2];
+
+		create(&l, &spec, &ctx);
+		cr_assert_eq(pipe2(in, O_CLOEXEC), 0);
+		if (wrongs[i].when != WHILE_RENEWED) {
+			cr_assert_eq(context_go(&ctx, &spec, (int[]){ in[0], in[1], in[1] }, false,
+						&err),
+				     0, "%s", err.text);
+			expect_message(&ctx, WARDEN_STARTED);
+		}
+		(void)close(in[0]);
+		if (wrongs[i].when == WHILE_USED) {
+			cr_assert(context_kill(&ctx));
+			expect_message(&ctx, WARDEN_ENDED);
+		}
+		(void)close(in[1]);
+		say(ctx.control, wrongs[i].said);
+		cr_expect(context_recv(&ctx, &m, &err) < 0, "%s: it goes on", wrongs[i].what);
+		cr_expect_eq(err.code, EPROTO, "%s: %s", wrongs[i].what, err.text);
+		cr_expect_eq(waitpid(ctx.pid, NULL, 0), ctx.pid, "%s: it lives", wrongs[i].what);
+		cr_expect_eq(cgroup_populated(&ctx.plan.cgroup), 0, "%s: a function lives",
+			     wrongs[i].what);
+		ctx.pid1 = -1;
+		destroy(&l, &ctx);
+	}
+	launcher_close(&l);
 }
