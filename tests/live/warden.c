@@ -175,11 +175,11 @@ Test(warden, holds_nothing_of_another_context)
 	cr_assert(is_in(&before, first.control) && is_in(&before, first.slot.fd) &&
 		  is_in(&before, first.listener) && is_in(&before, pipe[1]));
 	start(&l, &spec, &second);
-	fds_of(second.pid, &its);
+	fds_of(second.warden.pid, &its);
 	cr_assert_gt(its.n, 3);
 	for (size_t i = 0; i < before.n; i++)
 		for (size_t k = 0; k < its.n; k++)
-			cr_expect(!same_open_file(before.fd[i], second.pid, its.fd[k]),
+			cr_expect(!same_open_file(before.fd[i], second.warden.pid, its.fd[k]),
 				  "its %d is what its maker had open as %d before", its.fd[k],
 				  before.fd[i]);
 	destroy(&l, &second);
@@ -294,13 +294,13 @@ Test(warden, takes_long_orders_and_keeps_none)
 			make_new(&l, &ctx);
 		(void)serve(&ctx, &spec, text, sizeof(text));
 		cr_expect_str_eq(text, want);
-		fds_of(ctx.pid, &fds);
+		fds_of(ctx.warden.pid, &fds);
 		if (i == 1) {
-			pages = size_of(ctx.pid);
+			pages = size_of(ctx.warden.pid);
 			n = fds.n;
 		}
 	}
-	cr_expect_eq(size_of(ctx.pid), pages);
+	cr_expect_eq(size_of(ctx.warden.pid), pages);
 	cr_expect_eq(fds.n, n);
 	destroy(&l, &ctx);
 	launcher_close(&l);
@@ -561,10 +561,10 @@ Test(warden, ends_when_it_is_told_something_out_of_turn)
 		say(ctx.control, wrongs[i].said);
 		cr_expect(context_recv(&ctx, &m, &err) < 0, "%s: it goes on", wrongs[i].what);
 		cr_expect_eq(err.code, EPROTO, "%s: %s", wrongs[i].what, err.text);
-		cr_expect_eq(waitpid(ctx.pid, NULL, 0), ctx.pid, "%s: it lives", wrongs[i].what);
+		cr_expect_eq(waitpid(ctx.warden.pid, NULL, 0), ctx.warden.pid, "%s: it lives", wrongs[i].what);
 		cr_expect_eq(cgroup_populated(&ctx.plan.cgroup), 0, "%s: a function lives",
 			     wrongs[i].what);
-		ctx.pid1 = -1;
+		process_close(&ctx.warden);
 		destroy(&l, &ctx);
 	}
 	launcher_close(&l);
