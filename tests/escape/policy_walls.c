@@ -284,6 +284,28 @@ Test(policy_walls, sockets_that_load_modules)
 		     (const char *const[]){ "EPERM", "EAFNOSUPPORT", "EPROTONOSUPPORT", NULL });
 }
 
+/* ---- more of the kernel ---- */
+
+Test(policy_walls, namespaces)
+{
+	expect_wall("namespace");
+}
+
+Test(policy_walls, mounts)
+{
+	expect_wall("mount");
+}
+
+Test(policy_walls, keys)
+{
+	expect_wall("key");
+}
+
+Test(policy_walls, the_kernels_own_code_and_what_it_shows)
+{
+	expect_words("kernel", (const char *const[]){ "EPERM", NULL });
+}
+
 /* ---- without a network ---- */
 
 Test(policy_walls, internet_sockets_only_with_a_network)

@@ -10,15 +10,23 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/audit.h>
+#include <linux/bpf.h>
 #include <linux/filter.h>
+#include <linux/keyctl.h>
 #include <linux/openat2.h>
+#include <linux/perf_event.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -343,15 +351,143 @@ static void by_inet(void)
 	}
 }
 
+/* ---- more of the kernel ---- */
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
+static const struct {
+	unsigned flag;
+	const char *name;
+} kinds[] = {
+	{ CLONE_NEWUSER, "user" },     { CLONE_NEWNS, "mount" }, { CLONE_NEWPID, "pid" },
+	{ CLONE_NEWNET, "net" },       { CLONE_NEWIPC, "ipc" },	 { CLONE_NEWUTS, "uts" },
+	{ CLONE_NEWCGROUP, "cgroup" },
+};
+
+/* A child's answer is its status: 0, or the errno. */
+static long ended(pid_t pid)
+{
+	int status = 0;
+
+	if (pid < 0)
+		return -1;
+	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+		status = EIO << 8;
+	errno = WEXITSTATUS(status);
+	return errno ? -1 : 0;
+}
+
+/* With a user namespace each, by which anybody could make the others. */
+static void by_namespace(void)
+{
+	char what[64];
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		unsigned flags = kinds[i].flag | CLONE_NEWUSER;
+		struct clone_args args = { .flags = flags, .exit_signal = SIGCHLD };
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(unshare((int)flags) < 0 ? errno : 0);
+		(void)snprintf(what, sizeof(what), "unshare, %s", kinds[i].name);
+		say(ended(pid), what);
+		pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
+		if (pid == 0)
+			_exit(0);
+		(void)snprintf(what, sizeof(what), "clone, %s", kinds[i].name);
+		say(ended(pid), what);
+		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+		if (pid == 0)
+			_exit(0);
+		(void)snprintf(what, sizeof(what), "clone3, %s", kinds[i].name);
+		say(ended(pid), what);
+	}
+}
+
+static void by_mount_inner(void)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	int fs, tree;
+
+	(void)unshare(CLONE_NEWNS);
+	(void)syscall(SYS_mount, NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	say(mount("none", ".", "tmpfs", 0, NULL), "mount");
+	say(umount2(".", MNT_DETACH), "umount2");
+	fs = (int)syscall(SYS_fsopen, "tmpfs", 0);
+	say(fs, "fsopen");
+	say(syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0), "fsconfig");
+	tree = (int)syscall(SYS_fsmount, fs, 0, 0);
+	say(tree, "fsmount");
+	say(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)),
+	    "mount_setattr");
+	say(syscall(SYS_move_mount, tree, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH),
+	    "move_mount");
+	say(syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE), "open_tree");
+}
+
+static void by_mount(void)
+{
+	pid_t pid;
+
+	(void)fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		by_mount_inner();
+		(void)fflush(stdout);
+		_exit(0);
+	}
+	(void)ended(pid);
+}
+
+static void by_key(void)
+{
+	long key = syscall(SYS_add_key, "user", "cloche-walls", "x", 1, KEY_SPEC_PROCESS_KEYRING);
+
+	say(key, "add_key");
+	say(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1), "keyctl");
+}
+
+/* For the inside only: some of it harms a host that lets it. Of each what a kernel lets anybody do,
+ * where there is such a thing. */
+static void by_kernel(void)
+{
+	struct perf_event_attr perf = { .type = PERF_TYPE_SOFTWARE,
+					.size = sizeof(perf),
+					.config = PERF_COUNT_SW_TASK_CLOCK,
+					.exclude_kernel = 1,
+					.exclude_hv = 1 };
+	const uint64_t map[] = {
+		4ULL << 32 | BPF_MAP_TYPE_ARRAY, 1ULL << 32 | 4, 0, 0, 0, 0, 0, 0
+	};
+	int root = open("/", O_RDONLY | O_DIRECTORY);
+
+	say(syscall(SYS_userfaultfd, UFFD_USER_MODE_ONLY), "userfaultfd");
+	say(syscall(SYS_perf_event_open, &perf, 0, -1, -1, 0), "perf_event_open");
+	say(syscall(SYS_bpf, BPF_MAP_CREATE, map, sizeof(map)), "bpf");
+	say(syscall(SYS_setns, root, 0), "setns");
+	say(syscall(SYS_pivot_root, ".", "."), "pivot_root");
+	say(syscall(SYS_fspick, AT_FDCWD, "/", 0), "fspick");
+	say(syscall(SYS_init_module, "", 0, ""), "init_module");
+	say(syscall(SYS_finit_module, root, "", 0), "finit_module");
+	say(syscall(SYS_delete_module, "cloche-walls", O_NONBLOCK), "delete_module");
+	say(syscall(SYS_kexec_load, 0, 0, NULL, 0xffff), "kexec_load");
+	say(syscall(SYS_kexec_file_load, root, root, 0, NULL, ~0UL), "kexec_file_load");
+	say(syscall(SYS_reboot, 0, 0, 0, NULL), "reboot, with no magic");
+	say(syscall(SYS_open_by_handle_at, root, NULL, O_RDONLY), "open_by_handle_at");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } attacks[] = {
-	{ "chmod", by_chmod },	    { "open", by_open },     { "mkdir", by_mkdir },
-	{ "xattr", by_xattr },	    { "filter", by_filter }, { "option", by_option },
-	{ "hugetlb", by_hugetlb },  { "lease", by_lease },   { "ring", by_ring },
-	{ "ioctl", by_ioctl },	    { "socket", by_socket }, { "inet", by_inet },
-	{ "usual", usual_options }, { "merge", by_merge },
+	{ "namespace", by_namespace }, { "mount", by_mount },	   { "key", by_key },
+	{ "kernel", by_kernel },       { "chmod", by_chmod },	   { "open", by_open },
+	{ "mkdir", by_mkdir },	       { "xattr", by_xattr },	   { "filter", by_filter },
+	{ "option", by_option },       { "hugetlb", by_hugetlb },  { "lease", by_lease },
+	{ "ring", by_ring },	       { "ioctl", by_ioctl },	   { "socket", by_socket },
+	{ "inet", by_inet },	       { "usual", usual_options }, { "merge", by_merge },
 };
 
 int main(int argc, char **argv)
