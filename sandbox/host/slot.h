@@ -20,6 +20,8 @@ struct cloche_err;
 #define SLOT_MAX 4096
 /* systemd's list of uid ranges (UIDS-GIDS.md) leaves 1879048192-2147483647 unused. */
 #define SLOT_UID_BASE 1900000000u
+/* Behind the last: of no context and no file, for helpers that shall have nothing. */
+#define SLOT_UID_NONE (SLOT_UID_BASE + SLOT_MAX)
 
 struct slot {
 	int fd;	    /* the table; holds the lock; -1: none */
