@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "launch/attributes.h"
+#include "launch/profile.h"
 #include "launch/spec.h"
 
 #include <errno.h>
@@ -72,7 +73,7 @@ int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct clo
 	r = choose_cpus(plan, plan->slot.n, err);
 	if (r < 0)
 		return r;
-	r = policy_load(spec->policy, walls_for(plan), &plan->policy, err);
+	r = profile_load(spec, walls_for(plan), &plan->policy, err);
 	if (r < 0)
 		return r;
 	/* The listener is a descriptor in a table with those of the warden, a bind's each among

@@ -12,6 +12,7 @@
 #include "policy/policy_builtin.h"
 #include "policy/policy_cache.h"
 #include "policy/policy_compile.h"
+#include "policy/policy_join.h"
 #include "policy/policy_oci.h"
 #include "policy/policy_rules.h"
 
@@ -29,7 +30,7 @@
 
 const struct policy_dirs policy_dirs_default = { "/etc/cloche/policies", "/run/cloche/policies" };
 
-static bool is_path(const char *text)
+bool policy_is_path(const char *text)
 {
 	size_t len = strlen(text);
 
@@ -51,15 +52,14 @@ static void hash_text(const char *text, size_t len, char hex[static 65])
 	(void)sodium_bin2hex(hex, 65, hash, sizeof(hash));
 }
 
-/* The whole of a regular file, NUL-terminated. O_NONBLOCK: a FIFO must not hold us up. */
-static int read_file(const char *path, char **ret, size_t *ret_len, struct cloche_err *err)
+/* The whole of a regular file, NUL-terminated. */
+static int read_file(int fd, const char *path, char **ret, size_t *ret_len, struct cloche_err *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	cleanup_free char *text = NULL;
 	size_t len = 0;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return cloche_err_sys(err, errno, "open policy '%s'", path);
 	if (!S_ISREG(st.st_mode))
 		return cloche_err_set(err, EINVAL, "policy '%s' is not a regular file", path);
@@ -84,26 +84,46 @@ static int read_file(const char *path, char **ret, size_t *ret_len, struct cloch
 	return 0;
 }
 
-static int load_file(const char *path, struct policy_text *ret, struct cloche_err *err)
+static int text_name(const char *path, struct policy_text *ret, struct cloche_err *err)
 {
 	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 	size_t base_len = strlen(base);
-	int rc;
 
+	*ret = (struct policy_text){ 0 };
 	if (base_len > 5 && strcmp(base + base_len - 5, ".json") == 0)
 		base_len -= 5;
 	if (base_len >= sizeof(ret->name) || strlen(path) >= sizeof(ret->source))
 		return cloche_err_set(err, ENAMETOOLONG,
 				      "policy '%.80s…': a name has at most 63 bytes, a path 511",
 				      path);
-	rc = read_file(path, &ret->owned, &ret->len, err);
-	if (rc < 0)
-		return rc;
 	memcpy(ret->name, base, base_len);
 	(void)snprintf(ret->source, sizeof(ret->source), "%s", path);
+	return 0;
+}
+
+int policy_text_read(int fd, const char *path, struct policy_text *ret, struct cloche_err *err)
+{
+	int rc = text_name(path, ret, err);
+
+	if (rc == 0)
+		rc = read_file(fd, path, &ret->owned, &ret->len, err);
+	if (rc < 0)
+		return rc;
 	ret->text = ret->owned;
 	hash_text(ret->text, ret->len, ret->sha256);
 	return 0;
+}
+
+/* O_NONBLOCK: a FIFO must not hold us up. */
+static int load_file(const char *path, struct policy_text *ret, struct cloche_err *err)
+{
+	int rc = text_name(path, ret, err);
+	cleanup_fd int fd = rc < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (rc < 0)
+		return rc;
+	return fd < 0 ? cloche_err_sys(err, errno, "open policy '%s'", path)
+		      : policy_text_read(fd, path, ret, err);
 }
 
 int policy_text_load(const struct policy_dirs *dirs, const char *name_or_path,
@@ -113,7 +133,7 @@ int policy_text_load(const struct policy_dirs *dirs, const char *name_or_path,
 	int rc;
 
 	*ret = (struct policy_text){ 0 };
-	if (is_path(name_or_path))
+	if (policy_is_path(name_or_path))
 		return load_file(name_or_path, ret, err);
 	for (const struct policy_builtin *b = policy_builtins; b->name; b++) {
 		if (strcmp(b->name, name_or_path) != 0)
@@ -158,19 +178,18 @@ static bool lets_launch(const struct policy_table *table)
 	       policy_table_lets(table, SYS_clock_gettime);
 }
 
-/* From JSON to BPF, without the cache. */
-static int compile_text(const struct policy_text *text, struct policy *ret, struct cloche_err *err)
+/* What is built in, from JSON to BPF. */
+static int compile_own(const struct policy_text *text, struct policy *ret, struct cloche_err *err)
 {
 	struct policy_profile profile;
 	struct policy_table table = { 0 };
 	struct policy_stack stack = { 0 };
-	const char *source = text->owned ? text->source : text->name;
 	int rc;
 
-	rc = policy_profile_parse(source, text->text, text->len, NULL, NULL, &profile, err);
+	rc = policy_profile_parse(text->name, text->text, text->len, NULL, NULL, &profile, err);
 	if (rc < 0)
 		return rc;
-	rc = policy_table_build(source, &profile, &table, err);
+	rc = policy_table_build(text->name, &profile, &table, err);
 	if (rc == 0)
 		rc = policy_stack_open(&table, ret->walls, &stack, err);
 	if (rc == 0)
@@ -184,38 +203,55 @@ static int compile_text(const struct policy_text *text, struct policy *ret, stru
 	return rc;
 }
 
+static int compile_foreign(const struct policy_text *text, policy_compile_fn *foreign,
+			   struct policy *ret, struct cloche_err *err)
+{
+	cleanup_free struct policy_bare *bare = malloc(sizeof(*bare));
+	size_t size = 0;
+	int rc = bare ? foreign(text, bare, &size, err)
+		      : cloche_err_set(err, ENOMEM, "policy '%s': out of memory", text->source);
+
+	if (rc < 0)
+		return rc;
+	rc = policy_bare_join(bare, size, ret->walls, ret, err);
+	return rc < 0 ? cloche_err_wrap(err, "%s", text->source) : 0;
+}
+
+int policy_load_text(const char *cache, const struct policy_text *text, enum policy_walls walls,
+		     policy_compile_fn *foreign, struct policy *ret, struct cloche_err *err)
+{
+	struct policy policy = { .walls = walls };
+	int rc;
+
+	if (text->wall)
+		return cloche_err_set(err, EINVAL,
+				      "'%s' is no policy to run under: it stands behind every one",
+				      text->name);
+	memcpy(policy.name, text->name, sizeof(policy.name));
+	memcpy(policy.sha256, text->sha256, sizeof(policy.sha256));
+	if (!policy_cache_get(cache, &policy)) {
+		rc = text->owned ? compile_foreign(text, foreign, &policy, err)
+				 : compile_own(text, &policy, err);
+		if (rc < 0)
+			return rc;
+		policy_cache_try_put(cache, &policy);
+	}
+	*ret = policy;
+	return 0;
+}
+
 int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path,
 		     enum policy_walls walls, struct policy *ret, struct cloche_err *err)
 {
 	struct policy_text text;
-	struct policy policy = { .walls = walls };
 	int rc;
 
 	rc = policy_text_load(dirs, name_or_path, &text, err);
 	if (rc < 0)
 		return rc;
-	if (text.wall)
-		return cloche_err_set(err, EINVAL,
-				      "'%s' is no policy to run under: it stands behind every one",
-				      text.name);
-	memcpy(policy.name, text.name, sizeof(policy.name));
-	memcpy(policy.sha256, text.sha256, sizeof(policy.sha256));
-	if (!policy_cache_get(dirs->cache, &policy)) {
-		rc = compile_text(&text, &policy, err);
-		if (rc == 0)
-			policy_cache_try_put(dirs->cache, &policy);
-	}
+	rc = policy_load_text(dirs->cache, &text, walls, policy_bare_make, ret, err);
 	policy_text_free(&text);
-	if (rc < 0)
-		return rc;
-	*ret = policy;
-	return 0;
-}
-
-int policy_load(const char *name_or_path, enum policy_walls walls, struct policy *ret,
-		struct cloche_err *err)
-{
-	return policy_load_from(&policy_dirs_default, name_or_path, walls, ret, err);
+	return rc;
 }
 
 /*

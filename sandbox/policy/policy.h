@@ -13,8 +13,8 @@ struct cloche_err;
 
 /*
  * A policy is a seccomp profile in the OCI runtime-spec/Docker JSON form, with our own walls behind
- * it (policy/policy_stack.h), compiled to one classic BPF filter. Life cycle: policy_load → (plan,
- * child loads .prog with .flags) → policy_free.
+ * it (policy/policy_stack.h), compiled to one classic BPF filter. Life cycle: policy_load_… →
+ * (plan, child loads .prog with .flags) → policy_free.
  */
 struct policy {
 	char name[64];		 /* "default", or the file's base name without .json */
@@ -35,18 +35,48 @@ struct policy_dirs {
 
 extern const struct policy_dirs policy_dirs_default; /* /etc/cloche/…, /run/cloche/… */
 
+/* A profile's text, found but neither parsed nor compiled. */
+struct policy_text {
+	char name[64];
+	char sha256[65];
+	char source[512]; /* "built-in" or the path */
+	bool wall;	  /* no profile: it stands behind each (policy/policy_stack.h) */
+	const char *text; /* NUL-terminated */
+	size_t len;	  /* without the NUL */
+	char *owned;	  /* what policy_text_free frees; NULL for the built-in ones */
+};
+
+/* By name (shipped, or NAME.json in dirs->profiles) or, when policy_is_path, by path, opened with
+ * the rights of the process. -ENOENT: unknown name. */
+int policy_text_load(const struct policy_dirs *dirs, const char *name_or_path,
+		     struct policy_text *ret, struct cloche_err *err);
+void policy_text_free(struct policy_text *text);
+
+/* Whether it names a file, by a '/' or ".json" at its end. The other reads it from where it is open
+ * already (and stays open): of what is no regular file, nothing. */
+bool policy_is_path(const char *name_or_path);
+int policy_text_read(int fd, const char *path, struct policy_text *ret, struct cloche_err *err);
+
+/* Compiles what is not built in: policy_bare_make, in this process or in another. */
+struct policy_bare;
+typedef int policy_compile_fn(const struct policy_text *text, struct policy_bare *ret,
+			      size_t *ret_size, struct cloche_err *err);
+
 /*
- * Loads a profile by name (shipped, or NAME.json in /etc/cloche/policies) or, when the text has a
- * '/' or ends in ".json", by path, and puts the walls behind it. The compiled filter comes from the
- * cache when the hashes of profile and walls, the compiler's version and the architecture are known
- * there; else it is compiled by libseccomp and cached (best effort: a cache that cannot be written
- * costs time, nothing else). -ENOENT unknown name, -EINVAL what is wrong in the profile and where.
+ * The text's filter, with the walls behind it. It comes from the cache (a directory, or NULL) when
+ * the hashes of profile and walls, the compiler's version and the architecture are known there;
+ * else it is compiled and cached (best effort: a cache that cannot be written costs time, nothing
+ * else). What is built in is compiled here and as one with its walls; all else by `foreign`, of
+ * whose answer nothing is believed (policy/policy_join.h). -EINVAL: what is wrong in the profile
+ * and where.
  *
  * The child that loads the filter still needs execve (or execveat), write and exit_group: a
  * profile that denies these ends as a launch error.
  */
-int policy_load(const char *name_or_path, enum policy_walls walls, struct policy *ret,
-		struct cloche_err *err);
+int policy_load_text(const char *cache, const struct policy_text *text, enum policy_walls walls,
+		     policy_compile_fn *foreign, struct policy *ret, struct cloche_err *err);
+
+/* By name or path, all in this process. */
 int policy_load_from(const struct policy_dirs *dirs, const char *name_or_path,
 		     enum policy_walls walls, struct policy *ret, struct cloche_err *err);
 void policy_free(struct policy *policy);
@@ -72,20 +102,5 @@ void policy_unreport(const struct policy *policy);
 /* What the filter answers to a call (SECCOMP_RET_*): policy_answer.c. Its instruction_pointer is
  * looked at by no filter of ours. */
 uint32_t policy_answer(const struct policy *policy, const struct seccomp_data *call);
-
-/* A profile's text, found as policy_load finds it but neither parsed nor compiled. */
-struct policy_text {
-	char name[64];
-	char sha256[65];
-	char source[512]; /* "built-in" or the path */
-	bool wall;	  /* no profile: it stands behind each (policy/policy_stack.h) */
-	const char *text; /* NUL-terminated */
-	size_t len;	  /* without the NUL */
-	char *owned;	  /* what policy_text_free frees; NULL for the built-in ones */
-};
-
-int policy_text_load(const struct policy_dirs *dirs, const char *name_or_path,
-		     struct policy_text *ret, struct cloche_err *err);
-void policy_text_free(struct policy_text *text);
 
 #endif

@@ -23,8 +23,9 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-/* Raise it when policy_rules.c or policy_compile.c turn the same profile into something else. */
-#define COMPILER_REVISION 9
+/* Raise it when policy_rules.c, policy_compile.c or policy_join.c turn the same profile into
+ * something else. */
+#define COMPILER_REVISION 10
 #define KEY_LEN		  160
 #define ENTRIES_MAX	  256 /* about 1 MiB of /run at most */
 

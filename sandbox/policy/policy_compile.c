@@ -38,7 +38,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #define NEXT_STAGE SCMP_ACT_TRACE(0xc10c)
 #define QUIET	   SCMP_ACT_TRACE(0xc10d) /* EPERM by a rule of the profile: see policy_compile.h */
@@ -92,7 +91,7 @@ static int add_exported(struct program *c, scmp_filter_ctx ctx, struct cloche_er
 {
 	cleanup_fd int fd = memfd_create("cloche-policy", MFD_CLOEXEC);
 	size_t first = c->n;
-	struct stat st;
+	off_t len;
 	size_t n;
 	int rc;
 
@@ -101,12 +100,14 @@ static int add_exported(struct program *c, scmp_filter_ctx ctx, struct cloche_er
 	rc = seccomp_export_bpf(ctx, fd);
 	if (rc < 0)
 		return cloche_err_sys(err, -rc, "libseccomp cannot compile the profile");
-	if (fstat(fd, &st) < 0)
-		return cloche_err_sys(err, errno, "fstat of the compiled profile");
-	n = (size_t)st.st_size / sizeof(c->insns[0]);
+	/* Not by fstat(3), which asks by a path where this may run confined. */
+	len = lseek(fd, 0, SEEK_END);
+	if (len < 0)
+		return cloche_err_sys(err, errno, "lseek in the compiled profile");
+	n = (size_t)len / sizeof(c->insns[0]);
 	if (n > BPF_MAXINSNS - c->n)
 		return too_long(err);
-	if (pread(fd, &c->insns[c->n], (size_t)st.st_size, 0) != st.st_size)
+	if (pread(fd, &c->insns[c->n], (size_t)len, 0) != len)
 		return cloche_err_sys(err, EIO, "read the compiled profile");
 	c->n += n;
 	for (size_t i = first; i < c->n; i++)

@@ -11,6 +11,7 @@
 #include "policy/policy_prune.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,6 +132,22 @@ int policy_stack_compile(const struct policy_stack *stack, struct sock_fprog *re
 		rc = policy_compile(stack->table, walls, n_walls, ret, err);
 	while (n-- > 0)
 		policy_table_free(&pruned[n]);
+	return rc;
+}
+
+int policy_walls_compile(enum policy_walls walls, uint32_t action, struct sock_fprog *ret,
+			 struct cloche_err *err)
+{
+	const struct policy_table all = { .default_action = action,
+					  .foreign_action = SCMP_ACT_KILL_PROCESS,
+					  .newest = INT_MAX };
+	struct policy_stack stack;
+	int rc = policy_stack_open(&all, walls, &stack, err);
+
+	if (rc < 0)
+		return rc;
+	rc = policy_stack_compile(&stack, ret, err);
+	policy_stack_close(&stack);
 	return rc;
 }
 

@@ -67,6 +67,10 @@ uint32_t policy_stack_decide(const struct policy_stack *stack, int nr, const uin
 int policy_stack_compile(const struct policy_stack *stack, struct sock_fprog *ret,
 			 struct cloche_err *err);
 
+/* A filter of the walls alone, for what has passed with this action, which it gives back. */
+int policy_walls_compile(enum policy_walls walls, uint32_t action, struct sock_fprog *ret,
+			 struct cloche_err *err);
+
 /* What names the walls in a cache: the beginnings of their hashes. */
 #define POLICY_WALLS_KEY 56
 void policy_walls_key(enum policy_walls walls, char key[static POLICY_WALLS_KEY]);
