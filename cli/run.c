@@ -15,6 +15,7 @@
 #include "base/quote.h"
 #include "host/prompt.h"
 #include "launch/attributes.h"
+#include "launch/rights.h"
 #include "launch/streams.h"
 #include "ledger/prices.h"
 #include "run/drive.h"
@@ -70,7 +71,7 @@ static void open_report(struct run *run)
 	if (!path)
 		return;
 	if (strcmp(path, "-") != 0) {
-		run->report_fd = file_make_output(path);
+		run->report_fd = rights_call(run->opt->spec.caller, file_make_output, path);
 		if (run->report_fd < 0) {
 			errno = -run->report_fd;
 			report_lost("open", path);
@@ -171,7 +172,7 @@ static FILE *open_trace(struct run *run)
 			return NULL;
 		path = numbered;
 	}
-	fd = file_make_output(path);
+	fd = rights_call(opt->spec.caller, file_make_output, path);
 	f = fd < 0 ? NULL : fdopen(fd, "w");
 	code = fd < 0 ? -fd : errno;
 	if (!f) {

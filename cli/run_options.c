@@ -17,6 +17,7 @@
 #include "trace/trace_store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,10 +193,43 @@ static int add_env(struct run_options *o, const char *pair, struct cloche_err *e
 	return 0;
 }
 
+/* Whom root acts for is asked once, and before the first file is opened for them. */
+static int find_caller(struct run_options *o, struct cloche_err *err)
+{
+	int r = o->caller_read ? 0 : run_caller_read(&o->caller, err);
+
+	if (r < 0)
+		return r;
+	o->caller_read = true;
+	o->spec.caller = o->caller.is_there ? &o->caller.rights : NULL;
+	return 0;
+}
+
+static int open_input(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int load_env_file(struct run_options *o, const char *path, struct envfile *ret,
+			 struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+	cleanup_fd int fd = -1;
+	int r = find_caller(o, err);
+
+	if (r < 0)
+		return r;
+	fd = rights_call(o->spec.caller, open_input, path);
+	return fd < 0 ? cloche_err_sys(err, -fd, "open %s", quote(shown, path))
+		      : envfile_load_fd(fd, path, ret, err);
+}
+
 static int add_env_file(struct run_options *o, const char *path, struct cloche_err *err)
 {
 	struct envfile file = { 0 };
-	int r = envfile_load(path, &file, err);
+	int r = load_env_file(o, path, &file, err);
 
 	for (size_t i = 0; r == 0 && i < file.count; i++)
 		r = add_env(o, file.vars[i], err);
@@ -503,10 +537,9 @@ int run_options_command(struct run_options *o, int argc, char **argv, struct clo
 	o->spec.env = o->env;
 	o->spec.binds = o->binds;
 	o->spec.n_binds = o->n_binds;
-	r = run_caller_read(&o->caller, err);
+	r = find_caller(o, err);
 	if (r < 0)
 		return r;
-	o->spec.caller = o->caller.is_there ? &o->caller.rights : NULL;
 	return in_image ? run_image_apply(o, err) : 0;
 }
 

@@ -36,6 +36,7 @@ struct run_options {
 	struct bind_spec *binds;
 	size_t n_binds, binds_size;
 	struct run_caller caller;
+	bool caller_read;
 	char **copies; /* strings that binds and environment point into */
 	size_t n_copies, copies_size;
 	bool workdir_said;	   /* --workdir was there */

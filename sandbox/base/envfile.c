@@ -147,18 +147,6 @@ int envfile_load_fd(int fd, const char *name, struct envfile *ret, struct cloche
 	return envfile_parse(text, len, name, ret, err);
 }
 
-int envfile_load(const char *path, struct envfile *ret, struct cloche_err *err)
-{
-	cleanup_free char *text = NULL;
-	size_t len;
-	int r;
-
-	r = file_load(AT_FDCWD, path, ENVFILE_MAX, &text, &len, err);
-	if (r < 0)
-		return r;
-	return envfile_parse(text, len, path, ret, err);
-}
-
 void envfile_free(struct envfile *env)
 {
 	if (!env)

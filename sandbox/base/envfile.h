@@ -18,7 +18,7 @@ struct cloche_err;
  * gets into a function's environment by being in the caller's. A name that comes twice is there
  * twice, in the file's order: the last one counts.
  *
- * Life cycle: envfile_load or envfile_parse → read vars → envfile_free.
+ * Life cycle: envfile_load_fd or envfile_parse → read vars → envfile_free.
  */
 struct envfile {
 	char **vars; /* owned: "NAME=VALUE", count of them and a NULL */
@@ -36,9 +36,6 @@ int envfile_parse(const char *text, size_t len, const char *name, struct envfile
 
 /* Reads and parses what fd, which stays open, still has to give, up to ENVFILE_MAX bytes. */
 int envfile_load_fd(int fd, const char *name, struct envfile *ret, struct cloche_err *err);
-
-/* Opens path with the rights of the process. */
-int envfile_load(const char *path, struct envfile *ret, struct cloche_err *err);
 
 void envfile_free(struct envfile *env);
 

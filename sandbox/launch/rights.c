@@ -85,16 +85,14 @@ int rights_open(const struct rights *who, const char *path, uint64_t resolve)
 	return who ? back(&own, r) : r;
 }
 
-int rights_open_input(const struct rights *who, const char *path)
+int rights_call(const struct rights *who, int (*open)(const char *path), const char *path)
 {
 	struct own own;
 	int r = who ? take(who, &own) : 0;
 
 	if (r < 0)
 		return r;
-	r = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (r < 0)
-		r = -errno;
+	r = open(path);
 	return who ? back(&own, r) : r;
 }
 

@@ -27,9 +27,8 @@ extern const struct rights rights_of_others;
  * links count; -errno. NULL: with our own rights. */
 int rights_open(const struct rights *who, const char *path, uint64_t resolve);
 
-/* Opens a file for reading that who names: all links count, a FIFO is not waited for. NULL: with
- * our own rights. -errno. */
-int rights_open_input(const struct rights *who, const char *path);
+/* What open(path) gives, with the rights of who; NULL: with our own. An fd or -errno, both ways. */
+int rights_call(const struct rights *who, int (*open)(const char *path), const char *path);
 
 /* Whether who may read (R_OK), write, search what is open; 0 or -errno. */
 int rights_check(const struct rights *who, int fd, int mode);

@@ -165,9 +165,20 @@ static bool asks_for_time(const char *const args[])
 	return false;
 }
 
+/* The report in it is made with the rights of the user whom root acts for. */
+static char *report_folder(void)
+{
+	const char *uid = getenv("SUDO_UID");
+	char *dir = tmpdir_make();
+
+	if (uid && geteuid() == 0)
+		cr_assert_eq(chown(dir, (uid_t)strtoul(uid, NULL, 10), (gid_t)-1), 0);
+	return dir;
+}
+
 void run_cloche(struct run *run, const char *const args[])
 {
-	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_tmpdir char *dir = report_folder();
 	cleanup_free char *path = NULL, *helper = NULL;
 	cleanup_free const char **argv = NULL;
 	size_t n, count = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `cloche run --bind`: whose files are the function's. Those of the source's owner, and where sudo
- * acts for a user, that user's alone. Needs root.
+ * acts for a user, that user's alone; and what else of a command line is opened for that user.
+ * Needs root.
  */
 #include "base/fd.h"
 #include "tests/lib/env.h"
@@ -247,4 +248,97 @@ Test(bind_owner, sudos_variables)
 				  (run.status == 0 || strstr(run.err, "SUDO_")),
 			  "%s: status %d: %s", table[i].uid, run.status, run.err);
 	}
+}
+
+/* ---- other files that a command line names ---- */
+
+static void expect_denied(const char *option, const char *path)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "-q", option, path, "--", "true");
+	cr_expect_neq(run.status, 0, "%s %s", option, path);
+	cr_expect_not_null(strstr(run.err, "permission denied"), "%s: %s", option, run.err);
+}
+
+static void expect_taken(const char *option, const char *path)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "-q", option, path, "--", "true");
+	cr_expect_eq(run.status, 0, "%s %s: %s", option, path, run.err);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	cleanup_file FILE *f = fopen(path, "we");
+
+	cr_assert(f && fputs(text, f) >= 0);
+}
+
+/* What root may read and the user may not, by its own name and by a link of the user's. */
+Test(bind_owner, policies_and_environments_are_the_users_to_read)
+{
+	static const char *const texts[][2] = {
+		{ "--policy", "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}" },
+		{ "--env-file", "A=b\n" },
+	};
+	cleanup_tmpdir char *dir = tmpdir_make_open();
+	cleanup_free char *home = folder(dir, "home", USER, 0755);
+
+	for (size_t i = 0; i < 2; i++) {
+		cleanup_free char *secret = file(dir, i ? "e" : "p.json", 0, 0600),
+				  *own = file(home, i ? "e" : "p.json", USER, 0600),
+				  *link = path_in(home, i ? "link" : "link.json");
+
+		write_text(secret, texts[i][1]);
+		write_text(own, texts[i][1]);
+		cr_assert_eq(symlink(secret, link), 0);
+		expect_taken(texts[i][0], secret);
+		expect_taken(texts[i][0], link);
+		for_user();
+		expect_denied(texts[i][0], secret);
+		expect_denied(texts[i][0], link);
+		expect_taken(texts[i][0], own);
+		(void)unsetenv("SUDO_UID");
+	}
+}
+
+static void expect_output(const char *option, const char *path, bool made)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "-q", option, path, "--", "true");
+	cr_expect_eq(run.status, 0, "%s: %s", option, run.err);
+	cr_expect(!strstr(run.err, "Permission denied") == made, "%s %s: %s", option, path,
+		  run.err);
+}
+
+/* A report costs no run; but root's files are not written over for a user, nor made in their place.
+ */
+Test(bind_owner, reports_and_traces_are_the_users_to_make)
+{
+	static const char *const options[] = { "--report", "--trace" };
+	cleanup_tmpdir char *dir = tmpdir_make_open();
+	cleanup_free char *home = folder(dir, "home", USER, 0755), *roots = path_in(dir, "new"),
+			  *kept = file(dir, "kept", 0, 0644), *own = path_in(home, "own"),
+			  *link = path_in(home, "link");
+	struct stat st;
+
+	cr_assert_eq(symlink(kept, link), 0);
+	for_user();
+	for (size_t i = 0; i < 2; i++) {
+		expect_output(options[i], roots, false);
+		expect_output(options[i], kept, false);
+		expect_output(options[i], link, false);
+		expect_output(options[i], own, true);
+		expect_owner(own, USER);
+		cr_assert_eq(unlink(own), 0);
+		cr_expect_neq(access(roots, F_OK), 0);
+		cr_expect(stat(kept, &st) == 0 && st.st_size == 4, "%s", options[i]);
+	}
+	/* Through a link of the user's own to what is the user's. */
+	cr_assert(unlink(link) == 0 && symlink("own", link) == 0 && lchown(link, USER, USER) == 0);
+	expect_output("--report", link, true);
+	expect_owner(own, USER);
 }

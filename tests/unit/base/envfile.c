@@ -119,16 +119,17 @@ Test(envfile, loads_a_file)
 	FILE *f;
 
 	cr_assert(asprintf(&path, "%s/a b.env", dir) > 0);
-	cr_expect_eq(envfile_load(path, &env, &err), -ENOENT);
-	f = fopen(path, "we");
-	cr_assert(f && fputs("A=1\nB=2\nbad\n", f) >= 0 && fclose(f) == 0);
-	cr_expect_eq(envfile_load(path, &env, &err), -EINVAL);
+	f = fopen(path, "we+");
+	cr_assert(f && fputs("A=1\nB=2\nbad\n", f) >= 0 && fseek(f, 0, SEEK_SET) == 0);
+	cr_expect_eq(envfile_load_fd(fileno(f), path, &env, &err), -EINVAL);
+	cr_assert_eq(fclose(f), 0);
 	(void)snprintf(message, sizeof(message), "%s:3: no '=' in 'bad': expected NAME=VALUE",
 		       path);
 	cr_expect_str_eq(err.text, message);
-	f = fopen(path, "we");
-	cr_assert(f && fputs("A=1\nB=2\n", f) >= 0 && fclose(f) == 0);
-	cr_assert_eq(envfile_load(path, &env, &err), 0, "%s", err.text);
+	f = fopen(path, "we+");
+	cr_assert(f && fputs("A=1\nB=2\n", f) >= 0 && fseek(f, 0, SEEK_SET) == 0);
+	cr_assert_eq(envfile_load_fd(fileno(f), path, &env, &err), 0, "%s", err.text);
+	cr_assert_eq(fclose(f), 0);
 	cr_expect_eq(env.count, 2);
 	envfile_free(&env);
 	cr_expect_null(env.vars);
