@@ -371,7 +371,7 @@ static int image_verify_all(const struct args *a)
 		int r = image_open(store, a->names[i], &image, &err);
 
 		if (r == 0)
-			r = image_verify(&image, a->names[i], &err);
+			r = image_verify(&image, a->names[i], NULL, &err);
 		if (r < 0)
 			status = failed(&err);
 		else

@@ -32,17 +32,18 @@ static char **joined(char *const *a, char *const *b)
 	return list;
 }
 
-/* NULL and *err: it cannot be looked at. */
-static char *description(const char *name, struct cloche_err *err)
+static int load(const char *name, struct image_config *ret, struct cloche_err *err)
 {
 	cleanup_fd int store = image_store_open(false, err);
 	struct image image = { .fd = -1 };
-	char *text = NULL;
+	int r;
 
-	if (store >= 0 && image_open(store, name, &image, err) == 0)
-		(void)image_meta(&image, name, &text, err);
+	/* What cannot even be opened the launch says. */
+	if (store < 0 || image_open(store, name, &image, err) < 0)
+		return -EBADMSG;
+	r = image_config_load(&image, name, ret, err);
 	image_close(&image);
-	return text;
+	return r;
 }
 
 /*
@@ -70,8 +71,7 @@ static int command_make(struct run_options *o, struct cloche_err *err)
 int run_image_apply(struct run_options *o, struct cloche_err *err)
 {
 	struct cloche_err unseen = { 0 };
-	cleanup_free char *text = description(o->spec.rootfs, &unseen);
-	int r = text ? image_config_parse(text, &o->image, &unseen) : -EBADMSG;
+	int r = load(o->spec.rootfs, &o->image, &unseen);
 
 	if (r == -EBADMSG && !o->entrypoint && o->spec.argv[0])
 		return 0;

@@ -6,11 +6,13 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/quote.h"
+#include "host/confined.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -184,18 +186,72 @@ int image_meta(const struct image *image, const char *name, char **ret, struct c
 	return 0;
 }
 
-int image_verify(const struct image *image, const char *name, struct cloche_err *err)
-{
+/* What a confined process finds in an image. */
+struct found {
 	char sum[HASH_HEX_LEN];
-	int r = hash_sha256_fd(image->fd, 0, image->bytes - IMAGE_BLOCK, sum, err);
+	char arch[IMAGE_ARCH_LEN]; /* "": the description does not say */
+};
+
+struct examined {
+	const struct image *image;
+	const char *name;
+};
+
+static void examine_prepare(void)
+{
+	json_object_seed(0);
+}
+
+static int examine(void *arg, void *buf, size_t size, size_t *len, struct cloche_err *err)
+{
+	const struct examined *e = arg;
+	cleanup_free char *text = NULL;
+	struct found *found = buf;
+	const char *arch;
+	json_t *meta;
+	int r = size < sizeof(*found) ? -EMSGSIZE : image_meta(e->image, e->name, &text, err);
+
+	if (r < 0)
+		return r;
+	memset(found, 0, sizeof(*found));
+	meta = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	arch = json_string_value(json_object_get(meta, "arch"));
+	(void)snprintf(found->arch, sizeof(found->arch), "%s", arch ? arch : "");
+	json_decref(meta);
+	*len = sizeof(*found);
+	return hash_sha256_fd(e->image->fd, 0, e->image->bytes - IMAGE_BLOCK, found->sum, err);
+}
+
+int image_verify(const struct image *image, const char *name, char *ret_arch,
+		 struct cloche_err *err)
+{
+	struct examined e = { image, name };
+	unsigned mib = (unsigned)(image->bytes >> 20);
+	const struct confined confined = { .what = "the content",
+					   .fd = image->fd,
+					   .prepare = examine_prepare,
+					   .job = examine,
+					   .arg = &e,
+					   .mem_bytes = 256ULL << 20,
+					   /* Slow disks and CPUs are no damage. */
+					   .cpu_s = 10 + mib / 16,
+					   .wall_s = 60 + mib };
+	struct found found = { 0 };
+	size_t len = 0;
+	int r = confined_run(&confined, &found, sizeof(found), &len, err);
 
 	if (r < 0)
 		return cloche_err_wrap(err, "image '%s'", name);
-	if (strcmp(sum, image->sha256) != 0)
+	if (len != sizeof(found) || memchr(found.arch, '\0', sizeof(found.arch)) == NULL)
+		return cloche_err_set(err, EBADMSG, "image '%s': what was read is no answer", name);
+	found.sum[sizeof(found.sum) - 1] = '\0';
+	if (ret_arch)
+		memcpy(ret_arch, found.arch, sizeof(found.arch));
+	if (strcmp(found.sum, image->sha256) != 0)
 		return cloche_err_set(err, EBADMSG,
 				      "image '%s' is damaged: its SHA-256 is %.12s… and was "
 				      "%.12s… when it was made; build or import it again",
-				      name, sum, image->sha256);
+				      name, found.sum, image->sha256);
 	return 0;
 }
 

@@ -63,8 +63,11 @@ void image_close(struct image *image);
 /* The JSON object of an image: text that the caller frees. */
 int image_meta(const struct image *image, const char *name, char **ret, struct cloche_err *err);
 
-/* Reads all of it. -EBADMSG when it is not what was built. */
-int image_verify(const struct image *image, const char *name, struct cloche_err *err);
+/* Reads all of it, in a confined process (host/confined.h). -EBADMSG when it is not what was built.
+ * ret_arch (NULL: not asked): what its description says that it is for, or "". */
+#define IMAGE_ARCH_LEN 32
+int image_verify(const struct image *image, const char *name, char *ret_arch,
+		 struct cloche_err *err);
 
 /* Writes the JSON and the last block behind a file system of fs_bytes, and all of it to disk. */
 int image_seal(int fd, const char *meta, struct cloche_err *err);

@@ -12,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <limits.h>
 #include <linux/loop.h>
 #include <linux/magic.h>
@@ -146,35 +145,28 @@ static int mount_file(const struct image *image, struct cloche_err *err)
 	return loop < 0 ? loop : erofs_mount(path, err);
 }
 
-static int arch_check(const struct image *image, const char *name, struct cloche_err *err)
+static int arch_check(const char *name, const char *arch, struct cloche_err *err)
 {
-	cleanup_free char *text = NULL;
-	const char *arch = NULL;
-	json_t *meta;
-	int r = image_meta(image, name, &text, err);
-
-	if (r < 0)
-		return r;
-	meta = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	if (json_unpack(meta, "{s:s}", "arch", &arch) < 0)
-		r = cloche_err_set(err, EBADMSG, "image '%s' does not say its architecture", name);
-	else if (strcmp(arch, IMAGE_ARCH) != 0)
-		r = cloche_err_set(
+	if (!*arch)
+		return cloche_err_set(err, EBADMSG, "image '%s' does not say its architecture",
+				      name);
+	if (strcmp(arch, IMAGE_ARCH) != 0)
+		return cloche_err_set(
 			err, ENOEXEC,
-			"image '%s' is for %.32s: this program and machine are " IMAGE_ARCH, name,
+			"image '%s' is for %s: this program and machine are " IMAGE_ARCH, name,
 			arch);
-	json_decref(meta);
-	return r;
+	return 0;
 }
 
 static int mount_at(const struct image *image, const char *name, const char *path,
 		    struct cloche_err *err)
 {
 	cleanup_fd int tree = -1;
-	int r = image_verify(image, name, err);
+	char arch[IMAGE_ARCH_LEN];
+	int r = image_verify(image, name, arch, err);
 
 	if (r == 0)
-		r = arch_check(image, name, err);
+		r = arch_check(name, arch, err);
 	if (r == 0)
 		r = host_private_dir(MOUNTS, err);
 	if (r < 0)

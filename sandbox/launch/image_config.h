@@ -2,7 +2,9 @@
 #ifndef CLOCHE_LAUNCH_IMAGE_CONFIG_H
 #define CLOCHE_LAUNCH_IMAGE_CONFIG_H
 
-#include <jansson.h>
+#include "image/image.h"
+
+#include <stddef.h>
 
 struct cloche_err;
 
@@ -13,18 +15,35 @@ struct cloche_err;
  * taken: a function is always the same one.
  */
 struct image_config {
-	json_t *meta; /* owned: the texts of the lists are in it */
+	char *texts; /* owned: what the lists and workdir point into */
 	/* NULL-terminated lists, owned; empty when it says nothing. */
 	char **env; /* K=V each; what has another form is left out, as by others */
 	char **entrypoint, **cmd;
-	char *workdir; /* absolute, owned; NULL: it names none */
+	const char *workdir; /* absolute; NULL: it names none */
 };
 
 #define IMAGE_CONFIG_TEXTS_MAX 4096 /* of one list */
 
-/* -EINVAL or -E2BIG: the text says what of the image's config cannot be; -EBADMSG: it is damaged.
+/*
+ * Of an image that is open, by the name that messages give it. Its JSON is read by a confined
+ * process (host/confined.h), once for each image and boot: what that says is kept below
+ * HOST_RUN_DIR. -EINVAL or -E2BIG: the text says what of the image's config cannot be; -EBADMSG: it
+ * is damaged.
  */
-int image_config_parse(const char *meta, struct image_config *ret, struct cloche_err *err);
+int image_config_load(const struct image *image, const char *name, struct image_config *ret,
+		      struct cloche_err *err);
 void image_config_free(struct image_config *config);
+
+/*
+ * The two halves of it. parse, there: from JSON to a record of at most IMAGE_CONFIG_SIZE bytes, a
+ * head of four counts and the texts, each with its NUL. take, here: from bytes that may be anything
+ * to a config, whose bounds are those above; -EBADMSG: they are no record.
+ */
+#define IMAGE_CONFIG_SIZE ((size_t)IMAGE_META_MAX + 64)
+
+int image_config_parse(const char *meta, void *record, size_t size, size_t *len,
+		       struct cloche_err *err);
+int image_config_take(const void *record, size_t len, struct image_config *ret,
+		      struct cloche_err *err);
 
 #endif

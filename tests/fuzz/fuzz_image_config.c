@@ -27,19 +27,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct image_config c = { 0 };
 	struct cloche_err err = { 0 };
-	char *text = malloc(size + 1);
-	size_t sum = 0;
+	char *text = malloc(size + 1), *record = malloc(IMAGE_CONFIG_SIZE);
+	size_t sum = 0, len = 0;
 	int r;
 
-	if (!text)
+	if (!text || !record)
 		abort();
+	/* As the record itself, which a reader might make that somebody has taken over. */
+	if (image_config_take(data, size, &c, &err) == 0)
+		image_config_free(&c);
 	if (size > 0)
 		memcpy(text, data, size);
 	text[size] = '\0';
-	r = image_config_parse(text, &c, &err);
+	r = image_config_parse(text, record, IMAGE_CONFIG_SIZE, &len, &err);
+	if (r == 0 && image_config_take(record, len, &c, &err) < 0)
+		abort();
 	free(text);
+	free(record);
 	if (r < 0) {
-		if (c.meta || c.env || !err.text[0] || strchr(err.text, '\n'))
+		if (c.texts || c.env || !err.text[0] || strchr(err.text, '\n'))
 			abort();
 		return 0;
 	}
