@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/quote.h"
+#include "cli/run_caller.h"
 #include "image/image_oci.h"
 #include "image/image_recipe.h"
 #include "cli/show.h"
@@ -171,8 +172,8 @@ static int image_build(const struct args *a)
 			(void)cloche_err_sys(&err, errno, "--dir %s", quote(shown, a->dir));
 			return failed(&err);
 		}
-		r = image_make(a->names[0], "directory", directory_fill, real, progress, &sig,
-			       &err);
+		r = image_make(a->names[0], "directory", IMAGE_WORKER_ROOT, directory_fill, real,
+			       progress, &sig, &err);
 		return made(a->names[0], r, sig, &err);
 	}
 	if (a->recipe) {
@@ -190,14 +191,39 @@ static int image_build(const struct args *a)
 		fputs("; --recipe FILE takes another\n", stderr);
 		return 1;
 	}
-	r = image_make(a->names[0], a->recipe ? "recipe" : a->names[0], recipe_fill, recipe,
-		       progress, &sig, &err);
+	r = image_make(a->names[0], a->recipe ? "recipe" : a->names[0], IMAGE_WORKER_ROOT,
+		       recipe_fill, recipe, progress, &sig, &err);
 	return made(a->names[0], r, sig, &err);
+}
+
+static int open_input(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* With the rights of the user for whom sudo runs this; standard input is open already. */
+static int source_open(struct oci_source *s, struct cloche_err *err)
+{
+	struct run_caller caller;
+	char shown[QUOTE_LEN];
+	int r = run_caller_read(&caller, err);
+
+	if (r < 0)
+		return r;
+	if (strcmp(s->path, "/dev/stdin") == 0) {
+		s->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+		s->fd = s->fd < 0 ? -errno : s->fd;
+	} else {
+		s->fd = rights_call(caller.is_there ? &caller.rights : NULL, open_input, s->path);
+	}
+	return s->fd < 0 ? cloche_err_sys(err, -s->fd, "import %s", quote(shown, s->path)) : 0;
 }
 
 static int image_import(const struct args *a)
 {
-	struct oci_source source = { .ref = a->ref };
+	struct oci_source source = { .fd = -1, .ref = a->ref };
 	struct cloche_err err = { 0 };
 	char shown[QUOTE_LEN], real[PATH_MAX];
 	int sig = 0, r;
@@ -212,7 +238,11 @@ static int image_import(const struct args *a)
 		(void)cloche_err_sys(&err, errno, "%s", quote(shown, a->names[0]));
 		return failed(&err);
 	}
-	r = image_make(a->names[1], "oci", oci_fill, &source, progress, &sig, &err);
+	if (source_open(&source, &err) < 0)
+		return failed(&err);
+	r = image_make(a->names[1], "oci", IMAGE_WORKER_NOBODY, oci_fill, &source, progress, &sig,
+		       &err);
+	fd_close(&source.fd);
 	return made(a->names[1], r, sig, &err);
 }
 

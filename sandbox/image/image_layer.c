@@ -203,12 +203,15 @@ static int dir_make(int dir, const char *name, mode_t mode, struct cloche_err *e
  * all may read what one of the image's users may, as root may, whom most images run as: nothing in
  * an image is a secret from what runs in it. The function is not made the owner instead: that
  * would let it learn and change what of the shared files is in memory (mincore(2), MADV_PAGEOUT).
+ * And a directory's owner may write to it, since who unpacks what comes into it is no root.
  */
 static mode_t mode_of(struct archive_entry *e)
 {
 	mode_t mode = (archive_entry_perm(e) & 01777) | 0444;
 
-	return mode & 0111 || archive_entry_filetype(e) == AE_IFDIR ? mode | 0111 : mode;
+	if (archive_entry_filetype(e) == AE_IFDIR)
+		return mode | 0311;
+	return mode & 0111 ? mode | 0111 : mode;
 }
 
 /* Devices, FIFOs and sockets are none. */

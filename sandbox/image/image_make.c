@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/quote.h"
+#include "host/slot.h"
 #include "image/image_etc.h"
 #include "image/image_pack.h"
 #include "image/image_times.h"
@@ -15,7 +16,9 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,6 +27,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -32,12 +36,14 @@
 
 struct maker {
 	const char *name, *kind;
+	enum image_worker worker;
 	image_filler *fill;
 	const void *arg;
 	image_progress *progress;
 	int64_t latest; /* what the times of its files are bounded by */
 	int store;
-	int lock; /* the folder, locked */
+	int lock;  /* the folder, locked */
+	int alive; /* in the worker: its parent holds the other end */
 	char dir[PATH_MAX];
 };
 
@@ -111,6 +117,9 @@ static int folder_make(struct maker *m, struct cloche_err *err)
 	(void)snprintf(tree, sizeof(tree), "%s/tree", m->dir);
 	if (mkdir(tree, 0755) < 0 || chmod(tree, 0755) < 0)
 		return cloche_err_sys(err, errno, "make %s", quote(shown, tree));
+	if (m->worker == IMAGE_WORKER_NOBODY && (chown(tree, SLOT_UID_NONE, SLOT_UID_NONE) < 0 ||
+						 fchown(m->lock, SLOT_UID_NONE, SLOT_UID_NONE) < 0))
+		return cloche_err_sys(err, errno, "give %s away", quote(shown, m->dir));
 	return 0;
 }
 
@@ -129,9 +138,46 @@ void image_say(const struct image_job *job, const char *fmt, ...)
 
 /* ---- the worker ------------------------------------------------------------------------------ */
 
+/* To be killed with its parent, which may have died before; a change of ids makes it forget that.
+ */
+static int worker_watch(const struct maker *m, struct cloche_err *err)
+{
+	struct pollfd parent = { .fd = m->alive };
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return cloche_err_sys(err, errno, "die with the parent (prctl)");
+	return poll(&parent, 1, 0) == 0 ? 0 : cloche_err_set(err, ESRCH, "the parent is gone");
+}
+
 /* What is built must not depend on who builds it, where and when: the tools see nothing of the
  * caller's environment but the way to the archive. (Python alone has a dozen variables that change
  * what it compiles.) */
+/*
+ * After the mounts are made. What is left is CAP_DAC_READ_SEARCH, since archives and the folders of
+ * layouts may be readable by their owner alone; it is gone in what this one executes.
+ */
+static int worker_be_nobody(struct cloche_err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2] = { 0 };
+	const struct rlimit no_core = { 0 };
+
+	if (unshare(CLONE_NEWNET | CLONE_NEWIPC) < 0)
+		return cloche_err_sys(err, errno, "leave the network");
+	/* Ends with the number behind the last capability. */
+	for (int cap = 0; prctl(PR_CAPBSET_DROP, cap) == 0;)
+		cap++;
+	if (setrlimit(RLIMIT_CORE, &no_core) < 0 || prctl(PR_SET_KEEPCAPS, 1) < 0 ||
+	    syscall(SYS_setgroups, 0, NULL) < 0 ||
+	    syscall(SYS_setresgid, SLOT_UID_NONE, SLOT_UID_NONE, SLOT_UID_NONE) < 0 ||
+	    syscall(SYS_setresuid, SLOT_UID_NONE, SLOT_UID_NONE, SLOT_UID_NONE) < 0)
+		return cloche_err_sys(err, errno, "become uid %u", SLOT_UID_NONE);
+	caps[0].permitted = caps[0].effective = CAP_TO_MASK(CAP_DAC_READ_SEARCH);
+	if (syscall(SYS_capset, &head, caps) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return cloche_err_sys(err, errno, "drop capabilities");
+	return 0;
+}
+
 static int worker_environment(const struct maker *m, struct cloche_err *err)
 {
 	static const char *const kept[] = { "http_proxy", "https_proxy", "ftp_proxy",	"all_proxy",
@@ -164,14 +210,25 @@ static int worker_environment(const struct maker *m, struct cloche_err *err)
 
 static int worker_world(struct maker *m, struct cloche_err *err)
 {
+	int r;
+
 	(void)setsid();
 	(void)umask(022);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return cloche_err_sys(err, errno, "set up the mounts of the build");
+	/* On the way to the store there may be what only root may pass. */
+	if (m->worker == IMAGE_WORKER_NOBODY) {
+		if (mount(m->dir, "/tmp", NULL, MS_BIND, NULL) < 0)
+			return cloche_err_sys(err, errno, "mount the folder of the build");
+		(void)snprintf(m->dir, sizeof(m->dir), "/tmp");
+	}
 	if (chdir(m->dir) < 0)
 		return cloche_err_sys(err, errno, "enter '%.200s'", m->dir);
-	return worker_environment(m, err);
+	r = worker_environment(m, err);
+	if (r == 0 && m->worker == IMAGE_WORKER_NOBODY)
+		r = worker_be_nobody(err);
+	return r == 0 ? worker_watch(m, err) : r;
 }
 
 static int worker_make(struct maker *m, struct cloche_err *err)
@@ -211,14 +268,12 @@ static int worker_make(struct maker *m, struct cloche_err *err)
 	return r;
 }
 
-static _Noreturn void worker_main(struct maker *m, int alive, int result)
+static _Noreturn void worker_main(struct maker *m, int result)
 {
-	struct pollfd parent = { .fd = alive };
 	struct cloche_err err = { 0 };
 	sigset_t none;
 
-	/* The parent holds the other end: it may have died before its death was watched. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || poll(&parent, 1, 0) != 0)
+	if (worker_watch(m, &err) < 0)
 		_exit(1);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -267,7 +322,8 @@ static int worker_run(struct maker *m, const sigset_t *set, int *ret_signal, str
 	if (pid == 0) {
 		(void)close(alive[1]);
 		(void)close(result[0]);
-		worker_main(m, alive[0], result[1]);
+		m->alive = alive[0];
+		worker_main(m, result[1]);
 	}
 	(void)close(alive[0]);
 	(void)close(result[1]);
@@ -284,6 +340,27 @@ static int worker_run(struct maker *m, const sigset_t *set, int *ret_signal, str
 	if (told.code && err)
 		*err = told;
 	return -told.code;
+}
+
+/* What nobody has made becomes root's. The worker was pid 1, so that with it all are gone that
+ * might write to the file, and nobody else gets into the folder. */
+static int file_take(const struct maker *m, struct cloche_err *err)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (m->worker == IMAGE_WORKER_ROOT)
+		return 0;
+	if (fchown(m->lock, geteuid(), getegid()) < 0)
+		return cloche_err_sys(err, errno, "take the folder back");
+	fd = openat(m->lock, "image", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cloche_err_sys(err, errno, "open what was made");
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return cloche_err_set(err, EBADMSG, "what was made is no file of its own");
+	if (fchown(fd, geteuid(), getegid()) < 0 || fchmod(fd, 0644) < 0)
+		return cloche_err_sys(err, errno, "take what was made");
+	return fsync(fd) < 0 ? cloche_err_sys(err, errno, "write what was made") : 0;
 }
 
 /* The old file of the name, if any, is replaced in one step; its mount goes when nothing needs it.
@@ -309,11 +386,12 @@ static void watch(sigset_t *set, int sig)
 		(void)sigaddset(set, sig);
 }
 
-int image_make(const char *name, const char *kind, image_filler *fill, const void *arg,
-	       image_progress *progress, int *ret_signal, struct cloche_err *err)
+int image_make(const char *name, const char *kind, enum image_worker worker, image_filler *fill,
+	       const void *arg, image_progress *progress, int *ret_signal, struct cloche_err *err)
 {
 	struct maker m = { .name = name,
 			   .kind = kind,
+			   .worker = worker,
 			   .fill = fill,
 			   .arg = arg,
 			   .progress = progress,
@@ -341,6 +419,8 @@ int image_make(const char *name, const char *kind, image_filler *fill, const voi
 	r = folder_make(&m, err);
 	if (r == 0)
 		r = worker_run(&m, &set, ret_signal, err);
+	if (r == 0)
+		r = file_take(&m, err);
 	if (r == 0)
 		r = name_give(&m, err);
 	if (m.dir[0])

@@ -20,6 +20,11 @@ struct cloche_err;
  */
 typedef void image_progress(const char *line);
 
+/* Who fills and packs the tree. Root, for what installs packages; or, for what reads somebody
+ * else's archive, a user that nothing else on the host is, which may read any file and nothing
+ * more: no other capability, no network, and nothing to write to but the maker's folder. */
+enum image_worker { IMAGE_WORKER_ROOT, IMAGE_WORKER_NOBODY };
+
 struct image_job {
 	const char *dir;  /* the maker's folder; the worker's current directory too */
 	const char *tree; /* the root of what is packed, empty at first: a folder in it */
@@ -35,8 +40,8 @@ typedef int image_filler(struct image_job *job, struct cloche_err *err);
 
 /* Makes or replaces an image. 0, or -errno; -EINTR: *ret_signal ended it. progress, which may be
  * NULL, is told in the worker, a process of its own, what is being done. */
-int image_make(const char *name, const char *kind, image_filler *fill, const void *arg,
-	       image_progress *progress, int *ret_signal, struct cloche_err *err);
+int image_make(const char *name, const char *kind, enum image_worker worker, image_filler *fill,
+	       const void *arg, image_progress *progress, int *ret_signal, struct cloche_err *err);
 
 /* For fillers: runs a program with nothing on its standard input and puts what it wrote into the
  * error when it fails, as far as one line tells it. */

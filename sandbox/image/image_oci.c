@@ -515,15 +515,17 @@ static int docker_import(struct oci *o, struct cloche_err *err)
 /* ---- the source ------------------------------------------------------------------------------ */
 
 /* An archive is unpacked beside the tree first: its parts come in any order. */
-static int source_open(struct image_job *job, const char *path, struct cloche_err *err)
+static int source_open(struct image_job *job, int fd, struct cloche_err *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC), dir = -1;
+	cleanup_fd int dir = -1;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return cloche_err_sys(err, errno, "open");
-	if (S_ISDIR(st.st_mode))
-		return TAKE_FD(fd);
+	if (S_ISDIR(st.st_mode)) {
+		dir = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		return dir < 0 ? cloche_err_sys(err, errno, "open") : TAKE_FD(dir);
+	}
 	if (mkdir("archive", 0700) < 0)
 		return cloche_err_sys(err, errno, "make a folder");
 	dir = open("archive", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -552,7 +554,7 @@ int oci_fill(struct image_job *job, struct cloche_err *err)
 		r = cloche_err_set(err, ENOENT, "there is no locale C.UTF-8");
 	if (!o.found || !o.others || !o.refs)
 		r = cloche_err_sys(err, ENOMEM, "import");
-	o.dir = r < 0 ? -1 : source_open(job, source->path, err);
+	o.dir = r < 0 ? -1 : source_open(job, source->fd, err);
 	if (r == 0)
 		r = o.dir < 0 ? o.dir : 0;
 	if (r == 0 && faccessat(o.dir, "oci-layout", F_OK, 0) == 0)

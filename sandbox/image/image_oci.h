@@ -6,7 +6,8 @@
 
 /* What to import: an OCI layout directory, or an archive of one or of `docker save`. */
 struct oci_source {
-	const char *path; /* absolute */
+	int fd;		  /* open for reading; stays the caller's */
+	const char *path; /* for messages */
 	const char *ref;  /* which of several images; NULL: there is one only */
 };
 

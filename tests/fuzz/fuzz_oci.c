@@ -99,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char dir[] = "/tmp/cloche-fuzz-XXXXXX", path[64];
 	cleanup_fd int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct oci_source source = { .path = path };
+	struct oci_source source = { .fd = -1, .path = path };
 	struct image_job job = { .dir = dir, .tree = "tree", .arg = &source };
 	struct cloche_err err = { 0 };
 	int r;
@@ -113,7 +113,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)snprintf(path, sizeof(path), "%s/image", dir);
 	job.tree_fd = open("tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	job.meta = json_object();
+	source.fd = open(path, O_RDONLY | O_CLOEXEC);
 	r = oci_fill(&job, &err);
+	fd_close(&source.fd);
 	if ((r < 0) != (err.code != 0) || strchr(err.text, '\n'))
 		abort();
 	expect_empty("outside");

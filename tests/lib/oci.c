@@ -45,6 +45,7 @@ static void entry_write(struct archive *a, const struct entry *at, time_t mtime)
 		[ENTRY_FIFO] = { AE_IFIFO, 0755, 0 },
 		[ENTRY_SECRET] = { AE_IFREG, 0600, 999 },
 		[ENTRY_SECRET_DIR] = { AE_IFDIR, 0700, 999 },
+		[ENTRY_CLOSED_DIR] = { AE_IFDIR, 0, 0 },
 	};
 	bool is_file = at->type == ENTRY_FILE || at->type == ENTRY_SECRET;
 	struct archive_entry *e = archive_entry_new();

@@ -18,6 +18,7 @@ enum entry_type {
 	ENTRY_FIFO,
 	ENTRY_SECRET,	  /* a file of mode 600, of uid 999 */
 	ENTRY_SECRET_DIR, /* of mode 700, of uid 999 */
+	ENTRY_CLOSED_DIR, /* of mode 0 */
 };
 
 struct entry {

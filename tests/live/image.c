@@ -6,6 +6,8 @@
  */
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
+#include "host/slot.h"
 #include "image/image.h"
 #include "tests/lib/env.h"
 #include "tests/lib/images.h"
@@ -542,11 +544,34 @@ Test(image, a_full_disk_leaves_nothing)
 
 /* ---- interrupted ----------------------------------------------------------------------------- */
 
-/* An import that reads from a FIFO: it has come to reading when the FIFO can be opened here. */
+/* An import that reads from a FIFO: its worker has come to reading when it has taken more of an
+ * archive than the FIFO holds. */
 struct import {
 	pid_t pid;
 	int fifo, err;
 };
+
+#define FIFO_HOLDS 65536
+
+/* The beginning of a file of 1 MiB (pax(1), ustar). */
+static void archive_begin(int fd)
+{
+	static char text[512 + 4 * FIFO_HOLDS];
+	unsigned sum = 0;
+
+	memset(text, 0, sizeof(text));
+	(void)snprintf(text, 100, "file");
+	(void)snprintf(text + 100, 8, "%07o", 0644);
+	(void)snprintf(text + 124, 12, "%011o", 1U << 20);
+	(void)snprintf(text + 136, 12, "%011o", 0);
+	memset(text + 148, ' ', 8);
+	text[156] = '0';
+	memcpy(text + 257, "ustar\00000", 8);
+	for (int i = 0; i < 512; i++)
+		sum += (unsigned char)text[i];
+	(void)snprintf(text + 148, 8, "%06o", sum);
+	cr_assert_eq(write(fd, text, sizeof(text)), sizeof(text));
+}
 
 static struct import import_start(const struct store *s, const char *name)
 {
@@ -567,6 +592,7 @@ static struct import import_start(const struct store *s, const char *name)
 	i.err = pipes[0];
 	i.fifo = open(fifo, O_WRONLY | O_CLOEXEC);
 	cr_assert(i.fifo >= 0);
+	archive_begin(i.fifo);
 	return i;
 }
 
@@ -635,6 +661,52 @@ Test(image, what_a_killed_one_leaves_the_next_one_removes)
 	cr_assert_eq(store_count(&s), 3);
 	(void)import_end(&living, SIGINT, text, sizeof(text));
 	cr_assert_eq(store_count(&s), 2);
+}
+
+/* The first child of a process; 0: it has none. */
+static pid_t child_of(pid_t pid)
+{
+	cleanup_free char *path = NULL, *text = NULL;
+	size_t len;
+
+	cr_assert_gt(asprintf(&path, "/proc/%d/task/%d/children", pid, pid), 0);
+	return file_load(AT_FDCWD, path, 4096, &text, &len, NULL) == 0
+		       ? (pid_t)strtol(text, NULL, 10)
+		       : 0;
+}
+
+/* It may read any file, CAP_DAC_READ_SEARCH, and there its rights end: nobody's, without a network,
+ * in a folder that is root's again when the image is made. */
+Test(image, who_reads_an_archive_is_nobody)
+{
+	static const char *const want[] = { "CapPrm:\t0000000000000004\n",
+					    "CapEff:\t0000000000000004\n",
+					    "CapInh:\t0000000000000000\n",
+					    "CapBnd:\t0000000000000000\n",
+					    "CapAmb:\t0000000000000000\n",
+					    "NoNewPrivs:\t1\n",
+					    "Groups:\t \n" };
+	cleanup_store struct store s = store_make();
+	struct import i = import_start(&s, "tiny");
+	cleanup_free char *path = NULL, *net = NULL, *status = NULL;
+	char text[512], ids[64], ours[64] = "", its[64] = "";
+	pid_t worker = child_of(i.pid);
+	size_t len;
+
+	cr_assert_gt(worker, 0);
+	cr_assert(asprintf(&path, "/proc/%d/status", worker) > 0 &&
+		  asprintf(&net, "/proc/%d/ns/net", worker) > 0);
+	cr_assert_eq(file_load(AT_FDCWD, path, 1 << 16, &status, &len, NULL), 0);
+	(void)snprintf(ids, sizeof(ids), "\nUid:\t%u\t%u\t%u\t%u\n", SLOT_UID_NONE, SLOT_UID_NONE,
+		       SLOT_UID_NONE, SLOT_UID_NONE);
+	cr_expect_not_null(strstr(status, ids), "%s", status);
+	for (size_t k = 0; k < sizeof(want) / sizeof(want[0]); k++)
+		cr_expect_not_null(strstr(status, want[k]), "not %s: %s", want[k], status);
+	cr_assert(readlink("/proc/self/ns/net", ours, sizeof(ours) - 1) > 0 &&
+		  readlink(net, its, sizeof(its) - 1) > 0);
+	cr_expect_str_neq(ours, its);
+	(void)import_end(&i, SIGTERM, text, sizeof(text));
+	cr_assert_eq(store_count(&s), 0);
 }
 
 /* ---- wrong use ------------------------------------------------------------------------------- */

@@ -254,6 +254,37 @@ Test(image_import, what_was_private_can_be_read)
 	cr_assert_eq(st.st_uid, 0);
 }
 
+/* Who unpacks is no root, whom no mode stops. */
+Test(image_import, directories_that_nobody_may_write_to_are_filled)
+{
+	cleanup_store struct store s = store_make();
+	const struct entry below[] = {
+		unique(&s),
+		{ ENTRY_CLOSED_DIR, "usr", NULL },
+		{ ENTRY_CLOSED_DIR, "usr/lib", NULL },
+		{ ENTRY_FILE, "usr/lib/a", "1" },
+		{ ENTRY_FILE, "usr/lib/b", "1" },
+		{ 0 },
+	};
+	static const struct entry above[] = {
+		{ ENTRY_FILE, "usr/lib/.wh.a", "" },
+		{ ENTRY_FILE, "usr/lib/b", "2" },
+		{ ENTRY_FILE, "usr/lib/c", "2" },
+		{ 0 },
+	};
+	const char *dir = store_file(&s, "oci");
+	cleanup_fd int root = -1;
+	struct stat st;
+
+	oci_make(dir, LAYERS(below, above));
+	root = import_open(dir);
+	expect_gone(root, "usr/lib/a");
+	expect_text(root, "usr/lib/b", "2");
+	expect_text(root, "usr/lib/c", "2");
+	cr_assert_eq(fstatat(root, "usr/lib", &st, 0), 0);
+	cr_assert_eq(st.st_mode & 07777, 0755, "%o", st.st_mode);
+}
+
 /* Python, for one, compiles again what seems to have changed since it was compiled. */
 Test(image_import, files_keep_the_times_of_their_layers)
 {
