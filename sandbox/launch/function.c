@@ -33,8 +33,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* So long before a deadline the warden does nothing else any more. */
-#define NEAR_NS NSEC_PER_MSEC
+/* So long before a deadline the warden does nothing else any more; and when it goes before nobody until
+ * then, and so may wait for its turn. */
+#define NEAR_NS	       NSEC_PER_MSEC
+#define NEAR_IN_ROW_NS (5 * NSEC_PER_MSEC)
 
 /* An exec that takes so many times the limit is not waited for any longer. */
 #define MAX_WAITS 10
@@ -123,13 +125,13 @@ static void come_near(struct function *f)
 /* For the deadline, or for a moment before it. */
 static int set_timer(struct function *f)
 {
+	int64_t at_ns = f->deadline_ns, near_ns = f->prompt ? NEAR_NS : NEAR_IN_ROW_NS;
 	struct itimerspec t;
-	int64_t at_ns = f->deadline_ns;
 
 	f->near = false;
 	f->watched[FUNCTION_ORPHANS].fd = f->orphans;
-	if (at_ns - clock_now_ns() > 2 * NEAR_NS)
-		at_ns -= NEAR_NS;
+	if (at_ns - clock_now_ns() > 2 * near_ns)
+		at_ns -= near_ns;
 	else
 		come_near(f);
 	t = (struct itimerspec){ .it_value = ns_timespec(at_ns > 0 ? at_ns : 1) };
@@ -294,25 +296,26 @@ static bool on_end(struct function *f)
 }
 
 /* Orphans may come in crowds; for these nobody else is held up. */
+static void take_turns(struct function *f)
+{
+	prompt_end();
+	f->prompt = false;
+	if (set_timer(f) < 0)
+		_exit(EXIT_FAILURE);
+}
+
 static void on_orphans(struct function *f)
 {
 	struct signalfd_siginfo info;
-	pid_t got = 0;
+	int i = 0;
 
 	/* EAGAIN: there are more of them than the last one told of. */
 	if (read(f->orphans, &info, sizeof(info)) < 0 && errno != EAGAIN)
 		_exit(EXIT_FAILURE);
-	f->more = false;
-	for (int i = 0; i < REAP_MAX && f->pid; i++) {
-		got = reap(f, -1, WNOHANG);
-		if (got <= 0)
-			return;
-		if (f->prompt && f->pid) {
-			prompt_end();
-			f->prompt = false;
-		}
-	}
-	f->more = true;
+	for (; i < REAP_MAX && !f->near && f->pid && reap(f, -1, WNOHANG) > 0; i++)
+		if (f->prompt && f->pid)
+			take_turns(f);
+	f->more = i == REAP_MAX && !f->near;
 }
 
 int function_patience(const struct function *f)

@@ -146,7 +146,7 @@ static int tell(const struct context *ctx, const struct warden_msg *m,
 {
 	int r = message_send(ctx->control, m, tail, fds);
 
-	if (r < 0 && r != -EMSGSIZE && ctx->plan.shared->err.code) {
+	if (r < 0 && r != -EMSGSIZE && err && ctx->plan.shared->err.code) {
 		*err = ctx->plan.shared->err;
 		return -err->code;
 	}
@@ -229,7 +229,7 @@ static int check_streams(const struct context *ctx, const int streams[WARDEN_STR
 		if (stream_is_foreign_terminal(streams[i]))
 			return cloche_err_set(
 				err, EINVAL,
-				"%s is a terminal, for which this context was not made",
+				"%s is a terminal; this context was made without walls for one",
 				stream_names[i]);
 	return 0;
 }
@@ -316,6 +316,7 @@ int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err 
 		if (ret->fds & WARDEN_FD_EXECUTED && n < fds.n)
 			ctx->executed = fds.fd[n++];
 	}
+	ctx->used |= r == 0 && (ret->type == WARDEN_ENDED || ret->type == WARDEN_FAILED);
 	/* What nobody asked for. */
 	while (n < fds.n)
 		(void)close(fds.fd[n++]);
@@ -407,8 +408,7 @@ int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_
 	int r;
 
 	/* Empty, and the warden outlives us: it takes the cgroups away and frees the slot. */
-	if (process_is(&ctx->warden) && ctx->plan.single &&
-	    cgroup_populated(&ctx->plan.cgroup) == 0 &&
+	if (ctx->used && ctx->plan.single && cgroup_populated(&ctx->plan.cgroup) == 0 &&
 	    context_send(ctx, WARDEN_LEAVE, NULL) == 0) {
 		cgroup_close(&ctx->plan.cgroup);
 		fd_close(&ctx->control);

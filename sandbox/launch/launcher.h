@@ -35,6 +35,7 @@ struct context {
 	int control;	 /* our end; -1: the warden was not made */
 	int listener;	 /* of the policy of the function process that runs; -1: none */
 	int executed;	 /* the file that it executes, O_PATH; -1: unknown */
+	bool used;	 /* the warden has told the end of what ran */
 	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
 };
 

@@ -346,6 +346,10 @@ static void hear(struct warden *w)
 	r = message_recv(w->plan->control, &m, &w->inbox, &fds);
 	if (r == -EPIPE)
 		_exit(EXIT_SUCCESS); /* the launcher has gone away */
+	if (r < 0 && r != -EBADMSG) {
+		(void)cloche_err_sys(&w->plan->shared->err, -r, "hear from the launcher");
+		_exit(EXIT_FAILURE);
+	}
 	if (r < 0 || m.type >= WARDEN_MESSAGES || !messages[m.type].handle ||
 	    !(messages[m.type].states & IN(w->state)) || (!messages[m.type].brings && fds.n > 0) ||
 	    (m.type != WARDEN_GO && w->inbox.len > 0) || !messages[m.type].handle(w, &m, &fds))

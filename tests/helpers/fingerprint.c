@@ -67,19 +67,34 @@ static void show_limits(void)
 }
 
 /* Without the ids, and without where on the host it comes from. */
+#define MOUNTS_MAX 256
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The kernel lists them as they were made, which is by two processes at once. */
 static void show_mounts(void)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[4096], at[1024], options[1024];
+	char line[4096], at[1024], options[1024], *shown[MOUNTS_MAX];
+	size_t n = 0;
 
-	while (f && fgets(line, sizeof(line), f)) {
+	while (f && n < MOUNTS_MAX && fgets(line, sizeof(line), f)) {
 		char *rest = strstr(line, " - ");
 
-		if (sscanf(line, "%*s %*s %*s %*s %1023s %1023s", at, options) == 2 && rest)
-			printf("mount %s %s%s", at, options, rest);
+		if (sscanf(line, "%*s %*s %*s %*s %1023s %1023s", at, options) == 2 && rest &&
+		    asprintf(&shown[n], "mount %s %s%s", at, options, rest) > 0)
+			n++;
 	}
 	if (f)
 		(void)fclose(f);
+	qsort(shown, n, sizeof(*shown), by_text);
+	for (size_t i = 0; i < n; i++) {
+		(void)fputs(shown[i], stdout);
+		free(shown[i]);
+	}
 }
 
 static void show_fds(void)

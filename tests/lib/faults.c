@@ -69,19 +69,22 @@ static bool same(const struct call *a, const struct call *b)
 }
 
 /*
- * The launch is what a process does until its last child is there, or until it executes. From then
- * on the function runs beside it. A call that some runs make before that and not all, such as a
- * second look at a file that was new, gives the number to another call, perhaps of afterwards: what
- * was there when it was hit counts, too.
+ * The launch is what is done until the last process is there, the function's, and by that one until
+ * it executes. From then on the function runs beside it. A call that some runs make before that and
+ * not all, such as a second look at a file that was new, gives the number to another call, perhaps
+ * of afterwards: what was there when it was hit counts, too.
  */
 static bool in_launch(const struct tracing *whole, const struct tracing *hit)
 {
 	const struct call *c = &hit->at;
-	size_t births = tracing_children(whole, c->process);
-	size_t end = births ? whole->last_birth[c->process] : whole->n_calls;
+	size_t end = 0;
 
-	if (births && hit->hit && hit->children_at_hit >= births)
+	if (tracing_children(whole, c->process) == 0)
+		return true;
+	if (hit->hit && hit->processes_at_hit >= whole->n_processes)
 		return false;
+	for (unsigned i = 0; i < whole->n_processes; i++)
+		end = whole->last_birth[i] > end ? whole->last_birth[i] : end;
 	for (size_t i = 0; i < end; i++)
 		if (same(&whole->calls[i], c))
 			return true;

@@ -121,7 +121,7 @@ static void at_entry(struct tracer *tr, unsigned i, const struct __ptrace_syscal
 	    t->at.nth != c.nth)
 		return;
 	tr->t->hit = true;
-	tr->t->children_at_hit = tracing_children(t, i);
+	tr->t->processes_at_hit = tr->t->n_processes;
 	if (t->fault == FAULT_KILL) {
 		(void)kill(p->pid, SIGKILL);
 		return;

@@ -42,12 +42,12 @@ struct tracing {
 	size_t last_birth[TRACING_PROCESSES]; /* n_calls when it had its last child; 0: none */
 	bool executed;			      /* a process has become the function */
 
-	bool hit;		/* the fault was made, */
-	size_t children_at_hit; /* when its process had had so many */
-	bool hung;		/* something did not end in TRACING_LIMIT_S and was killed */
-	int status;		/* of the program, 128 + signal as a shell has it */
-	int slot;		/* of the context, by its cgroup's name; -1: none was made */
-	char *out, *err;	/* owned, what was written to standard output and error */
+	bool hit;		   /* the fault was made, */
+	unsigned processes_at_hit; /* when there had been so many */
+	bool hung;		   /* something did not end in TRACING_LIMIT_S and was killed */
+	int status;		   /* of the program, 128 + signal as a shell has it */
+	int slot;		   /* of the context, by its cgroup's name; -1: none was made */
+	char *out, *err;	   /* owned, what was written to standard output and error */
 };
 
 /* Until the program and all its processes have ended. */
