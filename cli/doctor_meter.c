@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "host/probe.h"
+#include "meter/meter.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

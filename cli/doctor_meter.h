@@ -2,7 +2,7 @@
 #ifndef CLOCHE_CLI_DOCTOR_METER_H
 #define CLOCHE_CLI_DOCTOR_METER_H
 
-#include "meter/meter.h"
+#include "meter/meter_state.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -31,13 +31,45 @@ static bool oom_killed(uint32_t fate)
 	       (fate & METER_MAIN_OOM_VICTIM || !(fate & METER_MAIN_CPU_LIMIT));
 }
 
+/* What the policy and the kernel did to it; is: something happened in this epoch, without which all
+ * of that is still of an earlier one. */
+static void usage_add_killed(struct meter_usage *ret, const struct meter_slot *end, bool is)
+{
+	if (is) {
+		ret->main_oom = oom_killed(end->main_fate);
+		ret->main_policy = end->main_fate & METER_MAIN_POLICY;
+		ret->listened = end->notif != 0;
+		ret->asked_from = end->notif_begin;
+		ret->asked = end->notif_end - end->notif_begin;
+	}
+	ret->killed_arch = is ? end->killed_arch : 0;
+	ret->killed_call = end->killed_call;
+	ret->killed_foreign = meter_foreign(ret->killed_arch, ret->killed_call);
+	for (int i = 0; i < 6; i++)
+		ret->killed_args[i] = end->killed_args[i];
+}
+
+/* The peaks; is: as above. */
+static void usage_add_peaks(struct meter_usage *ret, const struct meter_slot *end, bool is,
+			    uint64_t page_bytes)
+{
+	int64_t pages = is ? end->rss_peak_pages : end->rss_pages;
+
+	ret->peak = is ? end->processes_peak : end->processes;
+	ret->rss_peak_bytes = pages > 0 ? (uint64_t)pages * page_bytes : 0;
+	ret->memory_known = is && end->used_peak_pages > 0;
+	if (ret->memory_known) {
+		ret->memory_peak_bytes = (uint64_t)end->used_peak_pages * page_bytes;
+		ret->cache_peak_bytes = (uint64_t)end->droppable_peak_pages * page_bytes;
+	}
+}
+
 void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const struct meter_slot *end,
 		   uint64_t end_ns, uint32_t epoch, bool at_exec, uint64_t page_bytes,
 		   struct meter_usage *ret)
 {
 	const struct meter_counters *a = &begin->now, *b = &end->now;
 	uint64_t since_empty = 0;
-	int64_t pages;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->began = true;
@@ -81,26 +113,7 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	ret->missed = b->missed - a->missed;
 	ret->unseen = b->unseen - a->unseen;
 	ret->complete = b->untracked == begin->now.untracked;
-	/* Without an event in this epoch the peaks are still those of an earlier one. */
-	ret->peak = end->epoch == epoch ? end->processes_peak : end->processes;
-	if (end->epoch == epoch) {
-		ret->main_oom = oom_killed(end->main_fate);
-		ret->main_policy = end->main_fate & METER_MAIN_POLICY;
-		ret->listened = end->notif != 0;
-		ret->asked_from = end->notif_begin;
-		ret->asked = end->notif_end - end->notif_begin;
-	}
-	ret->killed_arch = end->epoch == epoch ? end->killed_arch : 0;
-	ret->killed_call = end->killed_call;
-	ret->killed_foreign = meter_foreign(ret->killed_arch, ret->killed_call);
-	for (int i = 0; i < 6; i++)
-		ret->killed_args[i] = end->killed_args[i];
 	ret->policy_kills = b->policy_kills - a->policy_kills;
-	pages = end->epoch == epoch ? end->rss_peak_pages : end->rss_pages;
-	ret->rss_peak_bytes = pages > 0 ? (uint64_t)pages * page_bytes : 0;
-	ret->memory_known = end->epoch == epoch && end->used_peak_pages > 0;
-	if (ret->memory_known) {
-		ret->memory_peak_bytes = (uint64_t)end->used_peak_pages * page_bytes;
-		ret->cache_peak_bytes = (uint64_t)end->droppable_peak_pages * page_bytes;
-	}
+	usage_add_killed(ret, end, end->epoch == epoch);
+	usage_add_peaks(ret, end, end->epoch == epoch, page_bytes);
 }

@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "meter/meter.h"
+#include "meter/meter_state.h"
 #include "meter/usage.h"
 #include "tests/lib/meter_rig.h"
 
