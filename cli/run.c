@@ -347,10 +347,10 @@ static int open_session(struct run *run)
 
 	prompt_try_begin(true);
 	try_outlive();
-	try_be_silent();
 	r = open_cancel(&run->cancel_fd, &err);
 	if (r == 0)
 		r = session_open(&options, &run->session, &err);
+	try_be_silent();
 	if (r < 0)
 		complain(run, err.text);
 	return r;
