@@ -5,6 +5,7 @@
  */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -268,4 +269,24 @@ bool file_is_below(const char *path, const char *dir)
 	size_t n = strlen(dir);
 
 	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+void file_try_trim(int dir, size_t max)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *e;
+	size_t n = 0;
+
+	if (!d) {
+		fd_close(&fd);
+		return;
+	}
+	while ((e = readdir(d)))
+		n += e->d_name[0] != '.';
+	rewinddir(d);
+	while (n >= max && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			(void)unlinkat(dir, e->d_name, 0);
+	(void)closedir(d);
 }

@@ -61,4 +61,8 @@ int file_read_u64(int dirfd, const char *path, uint64_t *ret, struct cloche_err 
 /* Whether a path is dir or begins with it, name by name: "/ab" is not below "/a". Both as text. */
 bool file_is_below(const char *path, const char *dir);
 
+/* A folder that serves as a cache and has grown to so many files is emptied: what is in use comes
+ * back. */
+void file_try_trim(int dir, size_t max);
+
 #endif

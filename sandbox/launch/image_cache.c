@@ -7,11 +7,11 @@
 #include "launch/image_cache.h"
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "host/host.h"
 #include "image/image.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -83,27 +83,6 @@ bool image_cache_get(const struct image *image, void *buf, size_t size, size_t *
 	return true;
 }
 
-/* A cache that has grown large is emptied: what is in use comes back with its next run. */
-static void try_trim(int dir)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	const struct dirent *e;
-	size_t n = 0;
-
-	if (!d) {
-		fd_close(&fd);
-		return;
-	}
-	while ((e = readdir(d)))
-		n += e->d_name[0] != '.';
-	rewinddir(d);
-	while (n >= ENTRIES_MAX && (e = readdir(d)))
-		if (e->d_name[0] != '.')
-			(void)unlinkat(dir, e->d_name, 0);
-	(void)closedir(d);
-}
-
 void image_cache_try_put(const struct image *image, const void *data, size_t len)
 {
 	cleanup_fd int dir = open_dir(true), fd = -1;
@@ -114,7 +93,7 @@ void image_cache_try_put(const struct image *image, const void *data, size_t len
 	if (dir < 0 || !key_of(image, head.key))
 		return;
 	head.sum = sum_of(head.key, data, len);
-	try_trim(dir);
+	file_try_trim(dir, ENTRIES_MAX);
 	fd = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	if (fd < 0 || writev(fd, iov, 2) != (ssize_t)(sizeof(head) + len))
 		return;

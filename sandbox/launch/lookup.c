@@ -4,19 +4,16 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/file_times.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-#define LINKS_MAX  40		/* MAXSYMLINKS of linux/namei.h */
-#define XFS_MAGIC  0x58465342UL /* "XFSB", of fs/xfs; neither is in linux/magic.h */
-#define ZFS_MAGIC  0x2fc12fc1UL
+#define LINKS_MAX  40 /* MAXSYMLINKS of linux/namei.h */
 #define OPEN_FLAGS (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
 /* Where the way stands. */
@@ -26,30 +23,6 @@ struct walk {
 	uint64_t trusted_dev;
 	char rest[PATH_MAX]; /* what is still to go */
 };
-
-static bool times_are_the_kernels(int fd)
-{
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return false;
-	switch ((unsigned long)fs.f_type) {
-	case EXT4_SUPER_MAGIC:
-	case XFS_MAGIC:
-	case BTRFS_SUPER_MAGIC:
-	case ZFS_MAGIC:
-	case F2FS_SUPER_MAGIC:
-	case TMPFS_MAGIC:
-	case RAMFS_MAGIC:
-	case OVERLAYFS_SUPER_MAGIC:
-	case SQUASHFS_MAGIC:
-	case EROFS_SUPER_MAGIC_V1:
-	case ISOFS_SUPER_MAGIC:
-		return true;
-	default:
-		return false;
-	}
-}
 
 static int note(struct walk *w, int fd)
 {
@@ -61,7 +34,7 @@ static int note(struct walk *w, int fd)
 	if (fstat(fd, &l->file) < 0)
 		return -errno;
 	if (l->n == 0 || st->st_dev != w->trusted_dev) {
-		if (!times_are_the_kernels(fd))
+		if (!(file_times_of(fd) != FILE_TIMES_UNKNOWN))
 			return -EOPNOTSUPP;
 		w->trusted_dev = st->st_dev;
 	}

@@ -8,10 +8,10 @@
 #include "policy/policy_cache.h"
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "policy/policy.h"
 #include "policy/policy_words.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
@@ -117,29 +117,6 @@ bool policy_cache_get(const char *dir, struct policy *policy)
 	return fd >= 0 && entry_read(fd, key, policy);
 }
 
-/* A cache that has grown large is emptied: what is in use comes back with its next run. */
-static void try_trim(int dirfd)
-{
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	const struct dirent *e;
-	size_t n = 0;
-
-	if (!d) {
-		fd_close(&fd);
-		return;
-	}
-	while ((e = readdir(d)))
-		n += e->d_name[0] != '.';
-	if (n >= ENTRIES_MAX) {
-		rewinddir(d);
-		while ((e = readdir(d)))
-			if (e->d_name[0] != '.')
-				(void)unlinkat(dirfd, e->d_name, 0);
-	}
-	(void)closedir(d);
-}
-
 static int open_dir_or_make(const char *dir)
 {
 	char parent[256];
@@ -168,7 +145,7 @@ void policy_cache_try_put(const char *dir, const struct policy *policy)
 
 	if (dirfd < 0)
 		return;
-	try_trim(dirfd);
+	file_try_trim(dirfd, ENTRIES_MAX);
 	entry_key(policy, e.key);
 	entry_sum(&e, policy->prog.filter, e.sum);
 	fd = openat(dirfd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);

@@ -5,24 +5,21 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/file_times.h"
 #include "launch/launcher.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-#define DIR_NAME  "code"
-#define SLOTS	  1024 /* files; a newer hash takes the place of an older one */
-#define LARGEST	  (1ULL << 30)
-#define QUIET_NS  (2 * NSEC_PER_SEC)
-#define XFS_MAGIC 0x58465342U /* "XFSB", of fs/xfs; not in linux/magic.h */
-#define ZFS_MAGIC 0x2fc12fc1U
-#define KEY_LEN	  256
+#define DIR_NAME "code"
+#define SLOTS	 1024 /* files; a newer hash takes the place of an older one */
+#define LARGEST	 (1ULL << 30)
+#define QUIET_NS (2 * NSEC_PER_SEC)
+#define KEY_LEN	 256
 
 void executed_see(const struct context *ctx, struct executed *ret)
 {
@@ -43,26 +40,14 @@ static bool key_of(const struct context *ctx, int fd, const struct stat *st,
 {
 	const char *image = ctx->plan.rootfs.image;
 	struct stat root;
-	struct statfs fs;
 
 	if (*image && stat(image, &root) == 0 && root.st_dev == st->st_dev) {
 		(void)snprintf(ret, KEY_LEN, "%s %" PRIu64, image, (uint64_t)st->st_ino);
 		return true;
 	}
-	if (fstatfs(fd, &fs) < 0 || timespec_ns(st->st_ctim) > clock_real_ns() - QUIET_NS)
+	if (file_times_of(fd) != FILE_TIMES_KERNEL ||
+	    timespec_ns(st->st_ctim) > clock_real_ns() - QUIET_NS)
 		return false;
-	switch ((unsigned long)fs.f_type) {
-	case EXT4_SUPER_MAGIC:
-	case XFS_MAGIC:
-	case BTRFS_SUPER_MAGIC:
-	case ZFS_MAGIC:
-	case F2FS_SUPER_MAGIC:
-	case TMPFS_MAGIC:
-	case OVERLAYFS_SUPER_MAGIC:
-		break;
-	default:
-		return false;
-	}
 	(void)snprintf(ret, KEY_LEN, "%" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64,
 		       (uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_size,
 		       timespec_ns(st->st_mtim), timespec_ns(st->st_ctim));
