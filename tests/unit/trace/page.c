@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The page of a report: well formed whatever a function wrote, and nothing in it that asks for
  * more. */
-#include <ctype.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <jansson.h>
@@ -11,6 +10,7 @@
 #include <string.h>
 
 #include "bpf/meter_abi.h"
+#include "tests/lib/page_form.h"
 #include "trace/page.h"
 #include "trace/trace.h"
 
@@ -92,54 +92,11 @@ static char *page(const char *json, const struct trace *t, size_t n)
 	return text;
 }
 
-/* Each tag is closed in turn, each attribute quoted: what a hole in the escaping would break. */
 static void check_form(const char *s)
 {
-	char open[32][16];
-	int depth = 0;
+	const char *at = s, *why = page_form_why(s, &at);
 
-	s = strchr(strstr(s, "<!DOCTYPE html>") + 1, '<');
-	for (; s; s = strchr(s, '<')) {
-		bool closes = s[1] == '/';
-		char name[16];
-		size_t n = 0;
-
-		for (s += 1 + closes; isalnum((unsigned char)*s) && n < 15; s++)
-			name[n++] = *s;
-		name[n] = 0;
-		cr_assert(n, "a bare < at '%.20s'", s);
-		for (; *s && *s != '>' && *s != '/'; s++)
-			if (*s == '"')
-				s = strchr(s + 1, '"');
-		if (closes) {
-			cr_assert(depth > 0 && strcmp(open[depth - 1], name) == 0,
-				  "</%s> closes <%s>", name, depth ? open[depth - 1] : "nothing");
-			depth--;
-		} else if (*s != '/') {
-			cr_assert_lt(depth, 32);
-			(void)snprintf(open[depth++], sizeof(open[0]), "%s", name);
-		}
-	}
-	cr_assert_eq(depth, 0);
-}
-
-/* Attributes that ask for something are in no tag; that each < begins one of ours is check_form's.
- */
-static void check_harmless(const char *s)
-{
-	static const char *const never[] = { "<script", "<img", "<!--",	   "<link", "<a",
-					     "<iframe", "url(", "@import", "\x1b" };
-	static const char *const attributes[] = { "src=", "href=", " on", "style=", "action=" };
-
-	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++)
-		cr_assert_null(strstr(s, never[i]), "'%s'", never[i]);
-	for (const char *tag = strchr(s, '<'); tag; tag = strchr(tag + 1, '<')) {
-		size_t len = strcspn(tag, ">");
-
-		for (size_t i = 0; i < sizeof(attributes) / sizeof(*attributes); i++)
-			cr_assert_null(memmem(tag, len, attributes[i], strlen(attributes[i])),
-				       "'%s' in '%.*s'", attributes[i], (int)len, tag);
-	}
+	cr_assert_null(why, "%s at '%.40s'", why, at);
 }
 
 static unsigned count(const char *s, const char *what)
@@ -159,7 +116,6 @@ Test(page, report_and_trace_become_one_section)
 	fill(&t, 3);
 	s = page(report, &t, 1);
 	check_form(s);
-	check_harmless(s);
 	cr_assert_eq(count(s, "<section>"), 1);
 	cr_assert_not_null(strstr(s, "busy <b>4.000 ms</b> 40.0 %"), "%s", s);
 	cr_assert_not_null(strstr(s, "held by its quota <b>2.000 ms</b> 20.0 %"));
@@ -180,7 +136,6 @@ Test(page, a_report_alone_has_its_own_bar)
 	char *s = page(report, NULL, 0);
 
 	check_form(s);
-	check_harmless(s);
 	/* waiting less contention is the quota's. */
 	cr_assert_not_null(strstr(s, "held by its quota <b>2.000 ms</b> 20.0 %"));
 	cr_assert_not_null(strstr(s, "waiting for others <b>1.000 ms</b> 10.0 %"));
@@ -212,7 +167,6 @@ Test(page, a_trace_alone_is_shown)
 	fill(&t, 2);
 	s = page(NULL, &t, 1);
 	check_form(s);
-	check_harmless(s);
 	cr_assert_eq(count(s, "<section>"), 1);
 	free(s);
 	trace_free(&t);
