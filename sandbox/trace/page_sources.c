@@ -41,7 +41,7 @@ static int peek(FILE *f)
 {
 	int c;
 
-	while ((c = getc(f)) != EOF && memchr(" \t\r\n", c, 4))
+	while ((c = getc(f)) != EOF && c && strchr(" \t\r\n", c))
 		;
 	return c == EOF ? EOF : ungetc(c, f);
 }
