@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/ledger_args.h"
 #include "cli/run_image.h"
+#include "cli/run_prices.h"
 #include "cli/show.h"
 #include "cli/verb.h"
 #include "cli/verb_options.h"
@@ -604,7 +605,7 @@ int run_options_check(struct run_options *o, struct cloche_err *err)
 				      "--report and --trace name one file, '%.200s': give each "
 				      "its own",
 				      o->report);
-	r = prices_find(o->price_list, &o->prices, err);
+	r = run_prices_find(o->price_list, o->spec.caller, &o->prices, err);
 
 	if (r == 0)
 		r = prices_check_memory(&o->prices, o->spec.memory_bytes, err);

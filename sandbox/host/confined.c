@@ -237,6 +237,7 @@ static int filter(const struct child *c, struct cloche_err *err)
 		MAY(uname),
 		MAY(rt_sigprocmask),
 		MAY(rt_sigreturn),
+		MAY(sigaltstack), /* a sanitizer asks */
 		MAY(restart_syscall),
 		MAY(exit),
 		MAY(exit_group),

@@ -40,7 +40,7 @@ static const struct prices builtins[] = {
 	},
 };
 
-static bool is_path(const char *text)
+bool prices_is_path(const char *text)
 {
 	size_t len = strlen(text);
 
@@ -48,7 +48,8 @@ static bool is_path(const char *text)
 	       (len > 4 && !strcmp(text + len - 4, ".yml"));
 }
 
-int prices_find(const char *name_or_file, struct prices *ret, struct cloche_err *err)
+int prices_find_by(const char *name_or_file, prices_load_fn *load, const void *arg,
+		   struct prices *ret, struct cloche_err *err)
 {
 	char path[512];
 	int len, r;
@@ -60,16 +61,27 @@ int prices_find(const char *name_or_file, struct prices *ret, struct cloche_err 
 		prices_seal(ret);
 		return 0;
 	}
-	if (is_path(name_or_file))
-		return prices_file_load(name_or_file, ret, err);
+	if (prices_is_path(name_or_file))
+		return load(name_or_file, arg, ret, err);
 	len = snprintf(path, sizeof(path), PRICES_DIR "/%s.yaml", name_or_file);
-	r = len < (int)sizeof(path) && *name_or_file ? prices_file_load(path, ret, err) : -ENOENT;
+	r = len < (int)sizeof(path) && *name_or_file ? load(path, arg, ret, err) : -ENOENT;
 	if (r == -ENOENT)
 		return cloche_err_set(err, ENOENT,
 				      "no price list '%.60s': built in are lambda and lambda-2019; "
 				      "others are %s/NAME.yaml or a file with a '/' in its name",
 				      name_or_file, PRICES_DIR);
 	return r;
+}
+
+static int load_here(const char *path, const void *arg, struct prices *ret, struct cloche_err *err)
+{
+	(void)arg;
+	return prices_file_load(path, ret, err);
+}
+
+int prices_find(const char *name_or_file, struct prices *ret, struct cloche_err *err)
+{
+	return prices_find_by(name_or_file, load_here, NULL, ret, err);
 }
 
 void prices_seal(struct prices *p)

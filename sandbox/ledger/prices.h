@@ -90,6 +90,15 @@ struct prices_charge {
  */
 int prices_find(const char *name_or_file, struct prices *ret, struct cloche_err *err);
 
+/* The same, and what is a file's is read by another way than prices_file_load. */
+typedef int prices_load_fn(const char *path, const void *arg, struct prices *ret,
+			   struct cloche_err *err);
+int prices_find_by(const char *name_or_file, prices_load_fn *load, const void *arg,
+		   struct prices *ret, struct cloche_err *err);
+
+/* Whether it names a file by its path. */
+bool prices_is_path(const char *name_or_file);
+
 /* Fills in prices->sha256. */
 void prices_seal(struct prices *prices);
 

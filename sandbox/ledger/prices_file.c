@@ -181,16 +181,22 @@ static int refuse_second(const char *buf, size_t len, const char *path, struct c
 	return 0;
 }
 
-/* A price list named by a user may be a FIFO or a device: opening it must not wait or act. */
-static int file_read(const char *path, char **ret, size_t *ret_len, struct cloche_err *err)
+int prices_file_open(const char *path)
 {
-	cleanup_fd int fd = -1;
+	/* A price list named by a user may be a FIFO or a device: opening it must not wait or act.
+	 */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int prices_file_read(int fd, const char *path, char **ret, size_t *ret_len, struct cloche_err *err)
+{
 	struct stat st;
 	int r;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
-		return cloche_err_sys(err, errno, "open price list '%.200s'", path);
+		return cloche_err_sys(err, -fd, "open price list '%.200s'", path);
 	if (fstat(fd, &st) < 0)
 		return cloche_err_sys(err, errno, "read price list '%.200s'", path);
 	if (!S_ISREG(st.st_mode))
@@ -257,6 +263,11 @@ static int tiers_of(const struct yaml_prices *y, struct prices *ret, struct cloc
 	return 0;
 }
 
+static bool is_name_char(char c)
+{
+	return c > ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
 /* The name in the file, else the file's own without its ending. It goes into reports, so that no
  * control character may be in it. */
 static int name_of(const struct yaml_prices *y, const char *path, struct prices *ret,
@@ -274,7 +285,7 @@ static int name_of(const struct yaml_prices *y, const char *path, struct prices 
 		return cloche_err_set(err, EINVAL, "name: must have 1 to %d characters",
 				      PRICES_NAME_LEN - 1);
 	for (size_t i = 0; i < len; i++)
-		if (base[i] <= ' ' || base[i] > '~' || base[i] == '"' || base[i] == '\\')
+		if (!is_name_char(base[i]))
 			return cloche_err_set(err, EINVAL,
 					      "name: %s must have printable ASCII characters "
 					      "only, no blanks or quotes",
@@ -314,9 +325,9 @@ static int prices_of(const struct yaml_prices *y, const char *path, struct price
 	return 0;
 }
 
-int prices_file_load(const char *path, struct prices *ret, struct cloche_err *err)
+int prices_file_parse(const char *buf, size_t len, const char *path, struct prices *ret,
+		      struct cloche_err *err)
 {
-	cleanup_free char *buf = NULL;
 	struct yaml_log log = { 0 };
 	const cyaml_config_t config = {
 		.log_fn = yaml_log_take,
@@ -328,12 +339,8 @@ int prices_file_load(const char *path, struct prices *ret, struct cloche_err *er
 	struct yaml_prices *y = NULL;
 	cyaml_err_t yerr;
 	unsigned line;
-	size_t len = 0;
 	int r;
 
-	r = file_read(path, &buf, &len, err);
-	if (r < 0)
-		return r;
 	yerr = cyaml_load_data((const uint8_t *)buf, len, &config, &prices_schema,
 			       (cyaml_data_t **)&y, NULL);
 	yaml_log_mend(&log, yerr, buf);
@@ -357,4 +364,67 @@ int prices_file_load(const char *path, struct prices *ret, struct cloche_err *er
 	}
 	(void)cyaml_free(&config, &prices_schema, y, 0);
 	return r;
+}
+
+int prices_file_load(const char *path, struct prices *ret, struct cloche_err *err)
+{
+	cleanup_fd int fd = prices_file_open(path);
+	cleanup_free char *text = NULL;
+	size_t len = 0;
+	int r = prices_file_read(fd, path, &text, &len, err);
+
+	return r < 0 ? r : prices_file_parse(text, len, path, ret, err);
+}
+
+/* ---- of somebody else's making -------------------------------------------------------------- */
+
+static bool is_amount(money_t amount)
+{
+	return amount >= 0 && amount <= PRICE_MAX;
+}
+
+static bool tiers_hold(const struct prices *p)
+{
+	uint64_t last = 0;
+
+	for (uint32_t i = 0; i < p->n_tiers; i++) {
+		bool is_last = i + 1 == p->n_tiers;
+
+		if (!is_amount(p->tiers[i].gb_second) || is_last != !p->tiers[i].up_to ||
+		    (!is_last && (p->tiers[i].up_to <= last || p->tiers[i].up_to > TIER_MAX)))
+			return false;
+		last = p->tiers[i].up_to;
+	}
+	return true;
+}
+
+static bool holds(const struct prices *p)
+{
+	size_t len = strnlen(p->name, sizeof(p->name));
+
+	for (size_t i = 0; i < len; i++)
+		if (!is_name_char(p->name[i]))
+			return false;
+	return len > 0 && len < sizeof(p->name) && strcmp(p->name, "lambda") != 0 &&
+	       strcmp(p->name, "lambda-2019") != 0 && p->round_ms >= 1 && p->round_ms <= MS_MAX &&
+	       p->min_ms <= MS_MAX && p->unit_decimals == 0 && p->memory_min_mib == 0 &&
+	       p->memory_step_mib == 0 && p->memory_max_mib == 0 && is_amount(p->gb_second) &&
+	       is_amount(p->request) && p->request % MONEY_PICO == 0 &&
+	       p->n_tiers <= PRICES_TIERS_MAX && tiers_hold(p);
+}
+
+int prices_file_take(const void *bytes, size_t len, struct prices *ret, struct cloche_err *err)
+{
+	struct prices p;
+
+	/* A bool is none of the others before it is known to be one. */
+	if (len != sizeof(p) ||
+	    ((const unsigned char *)bytes)[offsetof(struct prices, init_billed)] > 1)
+		return cloche_err_set(err, EBADMSG, "what was read of the price list is none");
+	memcpy(&p, bytes, sizeof(p));
+	if (!holds(&p))
+		return cloche_err_set(err, EBADMSG, "what was read of the price list is none");
+	prices_seal(&p);
+	*ret = p;
+	return 0;
 }

@@ -2,6 +2,8 @@
 #ifndef CLOCHE_LEDGER_PRICES_FILE_H
 #define CLOCHE_LEDGER_PRICES_FILE_H
 
+#include <stddef.h>
+
 struct cloche_err;
 struct prices;
 
@@ -23,5 +25,16 @@ struct prices;
  * what was expected.
  */
 int prices_file_load(const char *path, struct prices *ret, struct cloche_err *err);
+
+/* Its three steps, for who reads in another process: the text, to be freed, of what is open and a
+ * regular file; its meaning; and whether a struct of somebody else's making, of len bytes that may
+ * be anything, is such a meaning (-EBADMSG), of which the hash is made anew. */
+int prices_file_read(int fd, const char *path, char **ret, size_t *ret_len, struct cloche_err *err);
+int prices_file_parse(const char *text, size_t len, const char *path, struct prices *ret,
+		      struct cloche_err *err);
+int prices_file_take(const void *bytes, size_t len, struct prices *ret, struct cloche_err *err);
+
+/* A path that must not be waited for when it is opened; an fd or -errno. */
+int prices_file_open(const char *path);
 
 #endif

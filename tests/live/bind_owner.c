@@ -277,29 +277,33 @@ static void write_text(const char *path, const char *text)
 }
 
 /* What root may read and the user may not, by its own name and by a link of the user's. */
-Test(bind_owner, policies_and_environments_are_the_users_to_read)
+Test(bind_owner, policies_environments_and_prices_are_the_users_to_read)
 {
-	static const char *const texts[][2] = {
-		{ "--policy", "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}" },
-		{ "--env-file", "A=b\n" },
+	static const struct {
+		const char *option, *name, *link, *text;
+	} files[] = {
+		{ "--policy", "p.json", "link.json", "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}" },
+		{ "--env-file", "e", "link.env", "A=b\n" },
+		{ "--prices", "p.yaml", "link.yaml", "gb_second: 0.00002\n" },
 	};
 	cleanup_tmpdir char *dir = tmpdir_make_open();
 	cleanup_free char *home = folder(dir, "home", USER, 0755);
 
-	for (size_t i = 0; i < 2; i++) {
-		cleanup_free char *secret = file(dir, i ? "e" : "p.json", 0, 0600),
-				  *own = file(home, i ? "e" : "p.json", USER, 0600),
-				  *link = path_in(home, i ? "link" : "link.json");
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		const char *option = files[i].option;
+		cleanup_free char *secret = file(dir, files[i].name, 0, 0600),
+				  *own = file(home, files[i].name, USER, 0600),
+				  *link = path_in(home, files[i].link);
 
-		write_text(secret, texts[i][1]);
-		write_text(own, texts[i][1]);
+		write_text(secret, files[i].text);
+		write_text(own, files[i].text);
 		cr_assert_eq(symlink(secret, link), 0);
-		expect_taken(texts[i][0], secret);
-		expect_taken(texts[i][0], link);
+		expect_taken(option, secret);
+		expect_taken(option, link);
 		for_user();
-		expect_denied(texts[i][0], secret);
-		expect_denied(texts[i][0], link);
-		expect_taken(texts[i][0], own);
+		expect_denied(option, secret);
+		expect_denied(option, link);
+		expect_taken(option, own);
 		(void)unsetenv("SUDO_UID");
 	}
 }

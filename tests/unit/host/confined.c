@@ -505,7 +505,8 @@ static int end(void *arg, void *buf, size_t size, size_t *len, struct cloche_err
 
 static int crash(void *arg, void *buf, size_t size, size_t *len, struct cloche_err *err)
 {
-	__builtin_trap();
+	__asm__ volatile("ud2");
+	return 0;
 }
 
 static int close_and_hold(void *arg, void *buf, size_t size, size_t *len, struct cloche_err *err)

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "ledger/prices.h"
 #include "ledger/prices_file.h"
+#include "ledger/prices_file.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -331,4 +332,67 @@ Test(prices, unknown_names_and_files)
 	cr_assert(strstr(err.text, "/nonexistent/x.yaml"), "%s", err.text);
 	cr_assert_eq(prices_find("/dev/null", &p, &err), -EINVAL);
 	cr_assert_eq(prices_find("/tmp/", &p, &err), -EINVAL);
+}
+
+/* ---- a list that nobody vouches for --------------------------------------------------------- */
+
+static int take(const struct prices *p)
+{
+	struct prices ret = { .n_tiers = 77 };
+	struct cloche_err err = { 0 };
+	int r = prices_file_take(p, sizeof(*p), &ret, &err);
+
+	cr_expect(r == 0 || ret.n_tiers == 77);
+	return r;
+}
+
+/* What is parsed is taken, and its hash is of what was taken, not what it says. */
+Test(prices, what_was_parsed_is_taken)
+{
+	struct prices p, ret;
+	struct cloche_err err = { 0 };
+
+	cr_assert_eq(load_text(tiered, &p, &err), 0, "%s", err.text);
+	ret = p;
+	memset(ret.sha256, 'x', sizeof(ret.sha256));
+	cr_assert_eq(prices_file_take(&ret, sizeof(ret), &ret, &err), 0, "%s", err.text);
+	cr_expect_str_eq(ret.sha256, p.sha256);
+	cr_expect_eq(ret.n_tiers, p.n_tiers);
+	for (size_t len = 0; len < sizeof(p); len++)
+		cr_expect_eq(prices_file_take(&p, len, &ret, &err), -EBADMSG);
+}
+
+#define LIE(change)                                              \
+	do {                                                     \
+		struct prices p = good;                          \
+		change;                                          \
+		cr_expect_eq(take(&p), -EBADMSG, "%s", #change); \
+	} while (0)
+
+Test(prices, what_cannot_be_parsed_is_not_taken)
+{
+	struct cloche_err err = { 0 };
+	struct prices good;
+
+	cr_assert_eq(load_text(tiered, &good, &err), 0, "%s", err.text);
+	cr_assert_eq(take(&good), 0);
+	LIE(memset(p.name, 'x', sizeof(p.name)));
+	LIE(p.name[0] = '\0');
+	LIE(p.name[0] = '\033');
+	LIE(strcpy(p.name, "lambda"));
+	LIE(memset(&p.init_billed, 2, 1));
+	LIE(p.round_ms = 0);
+	LIE(p.round_ms = UINT32_MAX);
+	LIE(p.min_ms = UINT32_MAX);
+	LIE(p.unit_decimals = 1000);
+	LIE(p.memory_step_mib = 1);
+	LIE(p.gb_second = -1);
+	LIE(p.gb_second = (money_t)1 << 126);
+	LIE(p.request = 1);
+	LIE(p.request = -MONEY_PICO);
+	LIE(p.n_tiers = PRICES_TIERS_MAX + 1);
+	LIE(p.n_tiers = UINT32_MAX);
+	LIE(p.n_tiers = 1);
+	LIE(p.tiers[0].up_to = 0);
+	LIE(p.tiers[0].gb_second = -1);
 }
