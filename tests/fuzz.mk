@@ -10,6 +10,7 @@ FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_NAME := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
 # What a target judges by, of the tests' library.
 FUZZ_WITH_policy := tests/lib/bpf_sim.c
+FUZZ_WITH_join := tests/lib/bpf_sim.c
 FUZZ_WITH_report := tests/lib/page_form.c
 
 .PHONY: fuzz check-fuzz fuzz-lib $(FUZZ_NAME:%=fuzz-%)
