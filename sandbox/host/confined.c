@@ -378,7 +378,7 @@ static int receive(const struct peer *p, void *to, size_t len, struct cloche_err
 static int take_answer(const struct peer *p, void *buf, size_t size, size_t *ret_len,
 		       struct cloche_err *err)
 {
-	struct answer answer;
+	struct answer answer = { 0 };
 	int r = receive(p, &answer, sizeof(answer), err);
 
 	if (r < 0)

@@ -566,7 +566,8 @@ static void archive_begin(int fd)
 	(void)snprintf(text + 136, 12, "%011o", 0);
 	memset(text + 148, ' ', 8);
 	text[156] = '0';
-	memcpy(text + 257, "ustar\00000", 8);
+	(void)snprintf(text + 257, 6, "ustar");
+	text[263] = text[264] = '0';
 	for (int i = 0; i < 512; i++)
 		sum += (unsigned char)text[i];
 	(void)snprintf(text + 148, 8, "%06o", sum);
