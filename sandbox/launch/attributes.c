@@ -125,7 +125,7 @@ int attributes_lower(int resource, unsigned long want, const char *name, struct 
 	return setrlimit(resource, &l) < 0 ? cloche_err_sys(err, errno, "setrlimit %s", name) : 0;
 }
 
-static int set_signals(const struct plan *p, struct cloche_err *err)
+int attributes_reset_signals(struct cloche_err *err)
 {
 	/* The kernel's own form: the C library keeps its signals 32 and 33 from sigaction(3), yet
 	 * posix_spawn(3) leaves them ignored in whom it starts. */
@@ -135,13 +135,20 @@ static int set_signals(const struct plan *p, struct cloche_err *err)
 		void *restorer;
 		uint64_t mask;
 	} dfl = { 0 };
-	sigset_t none;
 
 	/* EINVAL: of SIGKILL and SIGSTOP. */
 	for (int s = 1; s < NSIG; s++)
 		if (syscall(SYS_rt_sigaction, s, &dfl, NULL, sizeof(dfl.mask)) < 0 &&
 		    errno != EINVAL)
 			return cloche_err_sys(err, errno, "reset signal %d", s);
+	return 0;
+}
+
+/* What they do is pid 1's, which has none that is not as usual. */
+static int set_signals(const struct plan *p, struct cloche_err *err)
+{
+	sigset_t none;
+
 	(void)sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? cloche_err_sys(err, errno, "sigprocmask")
 							 : 0;

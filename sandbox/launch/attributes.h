@@ -11,14 +11,18 @@ struct plan;
  * What clone(2) and execve(2) hand on from a process to its child (execve(2) "Effect on process
  * attributes", clone(2), prctl(2)): who calls Cloche may be a real-time process, an exempt from the
  * OOM killer, one that debuggers hold. The function has none of that. Each attribute is set, not
- * inherited, by one row of the table in attributes.c; identity, capabilities, securebits and
- * no_new_privs are steps of their own in child.c.
+ * inherited, by one row of the table in attributes.c, but for what signals do: 64 calls, which pid
+ * 1 makes once for all that it starts; identity, capabilities, securebits and no_new_privs are
+ * steps of their own in child.c.
  *
  * Called between clone and exec, as root of the host with what the warden keeps of its
  * capabilities. What takes a privilege that the caller of Cloche does not have either (to lower a
  * nice value, to raise a hard limit) stays tighter than it should be and is a lack.
  */
 int attributes_set(const struct plan *plan, struct cloche_err *err);
+
+/* In pid 1, while nobody waits for it. */
+int attributes_reset_signals(struct cloche_err *err);
 
 /* One limit, soft and hard, as far down as it is now at most: for what comes later in the launch.
  */

@@ -29,6 +29,11 @@ static int dir_of(const struct cgroup *cg, enum controller c)
 	return cg->ctl[c] >= 0 ? cg->ctl[c] : cg->v2;
 }
 
+static bool has_leaf(const struct hierarchy *h, int controller)
+{
+	return h->ctl[controller] >= 0 && controller != CONTROLLER_CPUSET;
+}
+
 static bool on_v1(const struct cgroup *cg, enum controller c)
 {
 	return cg->ctl[c] >= 0;
@@ -80,6 +85,20 @@ static int open_knobs(struct cgroup *cg, struct cloche_err *err)
 		       : 0;
 }
 
+/* Made by the first run that wants it, with all CPUs, as the parent has it, and open to all,
+ * whatever that run's umask is. */
+static int open_cpuset(int parent)
+{
+	int fd = openat(parent, CGROUP_CPUSET "/tasks", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	if ((mkdirat(parent, CGROUP_CPUSET, 0755) < 0 && errno != EEXIST) ||
+	    fchmodat(parent, CGROUP_CPUSET, 0755, 0) < 0)
+		return -1;
+	return openat(parent, CGROUP_CPUSET "/tasks", O_WRONLY | O_CLOEXEC);
+}
+
 static int make_dirs(const struct hierarchy *h, struct cgroup *cg, struct cloche_err *err)
 {
 	cg->v2 = make_dir(h->v2, "unified", cg->name, err);
@@ -88,10 +107,13 @@ static int make_dirs(const struct hierarchy *h, struct cgroup *cg, struct cloche
 	for (int i = 0; i < CONTROLLER_N; i++) {
 		if (h->ctl[i] < 0)
 			continue;
-		cg->ctl[i] = make_dir(h->ctl[i], controller_names[i], cg->name, err);
-		if (cg->ctl[i] < 0)
-			return cg->ctl[i];
-		cg->tasks[i] = openat(cg->ctl[i], "tasks", O_WRONLY | O_CLOEXEC);
+		if (has_leaf(h, i)) {
+			cg->ctl[i] = make_dir(h->ctl[i], controller_names[i], cg->name, err);
+			if (cg->ctl[i] < 0)
+				return cg->ctl[i];
+		}
+		cg->tasks[i] = has_leaf(h, i) ? openat(cg->ctl[i], "tasks", O_WRONLY | O_CLOEXEC)
+					      : open_cpuset(h->ctl[i]);
 		if (cg->tasks[i] < 0)
 			return cloche_err_sys(err, errno, "open the %s cgroup's tasks",
 					      controller_names[i]);
@@ -415,7 +437,7 @@ static int remove_leaves(const struct hierarchy *hierarchy, const struct cgroup 
 	int r = 0;
 
 	for (int i = 0; i < CONTROLLER_N; i++)
-		if (hierarchy->ctl[i] >= 0) {
+		if (has_leaf(hierarchy, i)) {
 			int r1 = remove(hierarchy->ctl[i], cg);
 
 			r = r1 < 0 ? r1 : r;
@@ -464,6 +486,7 @@ int cgroup_remove(const struct hierarchy *hierarchy, struct cgroup *cg, struct c
 int cgroup_sweep(const struct hierarchy *hierarchy, unsigned slot, struct cloche_err *err)
 {
 	struct cgroup cg = CGROUP_NONE;
+	int r;
 
 	(void)snprintf(cg.name, sizeof(cg.name), "%u", slot);
 	cg.v2 = openat(hierarchy->v2, cg.name, DIR_FLAGS);
@@ -472,5 +495,9 @@ int cgroup_sweep(const struct hierarchy *hierarchy, unsigned slot, struct cloche
 			cg.ctl[i] = openat(hierarchy->ctl[i], cg.name, DIR_FLAGS);
 	if (cg.v2 >= 0)
 		(void)open_knobs(&cg, NULL);
-	return cgroup_destroy(hierarchy, &cg, err);
+	r = cgroup_destroy(hierarchy, &cg, err);
+	/* Versions before this one made a leaf there, too. */
+	if (hierarchy->ctl[CONTROLLER_CPUSET] >= 0)
+		(void)unlinkat(hierarchy->ctl[CONTROLLER_CPUSET], cg.name, AT_REMOVEDIR);
+	return r;
 }

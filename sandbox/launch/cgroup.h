@@ -18,7 +18,7 @@ struct cpu_limits;
 struct cgroup {
 	char name[16];		 /* the slot's number */
 	int v2;			 /* the leaf's directory on cgroup2 */
-	int ctl[CONTROLLER_N];	 /* the leaf's directory on v1; -1: on v2, or none */
+	int ctl[CONTROLLER_N];	 /* the leaf's directory on v1; -1: on v2, none, or "cpuset" */
 	int tasks[CONTROLLER_N]; /* v1 "tasks", for a process to write "0" to; -1: none */
 	int events;		 /* cgroup.events, for POLLPRI */
 	int kill;		 /* cgroup.kill; -1: the kernel has none */
@@ -30,6 +30,10 @@ struct cgroup {
 		.v2 = -1, .ctl = { -1, -1, -1, -1, -1 }, .tasks = { -1, -1, -1, -1, -1 }, \
 		.events = -1, .kill = -1, .quota = -1                                     \
 	}
+
+/* A cpuset of v1 limits nothing here and counts nothing: all contexts are in this one, below the
+ * parent, and see of it who is theirs. */
+#define CGROUP_CPUSET "all"
 
 /* What the kernel has counted for the leaf since it was made. UINT64_MAX: it does not say. */
 struct cgroup_usage {

@@ -176,10 +176,10 @@ unsigned rootfs_cgroups(const struct hierarchy *hierarchy)
 	return n ? n : 1;
 }
 
-static int clone_cgroup(int dir, struct cloche_err *err)
+static int clone_cgroup(int dir, const char *path, struct cloche_err *err)
 {
 	cleanup_fd int tree =
-		open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+		open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 
 	if (tree < 0)
 		return cloche_err_sys(err, errno, "clone the mount of the own cgroup (open_tree)");
@@ -201,7 +201,10 @@ int rootfs_prepare_cgroups(const struct hierarchy *hierarchy, const struct cgrou
 
 		if (v1 ? hierarchy->ctl[i] < 0 : n > 0)
 			continue;
-		ret[n] = clone_cgroup(v1 ? cg->ctl[i] : cg->v2, err);
+		if (i == CONTROLLER_CPUSET)
+			ret[n] = clone_cgroup(hierarchy->ctl[i], CGROUP_CPUSET, err);
+		else
+			ret[n] = clone_cgroup(v1 ? cg->ctl[i] : cg->v2, "", err);
 		if (ret[n++] < 0)
 			return ret[n - 1];
 	}

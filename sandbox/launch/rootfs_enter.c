@@ -51,6 +51,13 @@ static int place(int tree, int at)
 		       : 0;
 }
 
+/* On a path below a directory of ours, or of the kernel's, where names stay what they are; a link
+ * at its end is not followed. */
+static int place_below(int tree, int dir, const char *path)
+{
+	return move_mount(tree, "", dir, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
 /* options: "key=value,key=value"; source: what /proc/mounts shows. */
 static int set_options(int fs, const char *source, const char *options)
 {
@@ -260,13 +267,10 @@ int rootfs_show_cgroups(struct rootfs *fs, const struct hierarchy *hierarchy, co
 
 	memcpy(fs->cgroups, mounts, n * sizeof(*mounts));
 	for (unsigned i = 0; r == 0 && i < n; i++) {
-		cleanup_fd int to = -1;
-
 		do
 			which++;
 		while (which < CONTROLLER_N && hierarchy->ctl[which] < 0);
-		to = inside_open(at->sys, cgroup_paths[which], DIR_FLAGS);
-		r = to < 0 ? to : place(fs->cgroups[i], to);
+		r = place_below(fs->cgroups[i], at->sys, cgroup_paths[which]);
 		if (r < 0)
 			(void)cloche_err_sys(err, -r, "mount '/sys/%s' (move_mount)",
 					     cgroup_paths[which]);
@@ -291,35 +295,42 @@ static int show_cpus(const struct rootfs *fs, const struct rooted *at, struct cl
 	return r < 0 ? cloche_err_sys(err, -r, "show %u CPUs in '/sys'", fs->cpus) : 0;
 }
 
-/* What of /proc tells of the host or of other contexts. Absent ones are passed over. */
+/* What of /proc tells of the host or of other contexts. Absent ones are passed over; the last of a
+ * list is there in every kernel, so that no mount is left over: to drop one waits for a grace
+ * period of RCU. */
 static const char *const masked_files[] = {
-	"interrupts", "kallsyms",    "kcore",	      "key-users",  "keys",	   "latency_stats",
-	"locks",      "sched_debug", "sysrq-trigger", "timer_list", "vmallocinfo",
+	"kallsyms",    "kcore",		"key-users",  "keys",	     "latency_stats", "locks",
+	"sched_debug", "sysrq-trigger", "timer_list", "vmallocinfo", "interrupts",
 };
-static const char *const masked_dirs[] = { "acpi", "asound", "bus", "fs", "irq", "scsi" };
+static const char *const masked_dirs[] = { "acpi", "asound", "bus", "irq", "scsi", "fs" };
 
-static int mask(int dev, const char *by, int proc, const char *name, struct cloche_err *err)
+static int mask(int dev, const char *by, int proc, const char *const *names, size_t n,
+		struct cloche_err *err)
 {
-	cleanup_fd int tree = -1, at = openat(proc, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	int r;
+	cleanup_fd int tree = -1;
 
-	if (at < 0 && errno == ENOENT)
-		return 0;
-	r = at < 0 ? -errno : (tree = clone_tree(dev, by));
-	if (r >= 0)
-		r = place(tree, at);
-	return r < 0 ? cloche_err_sys(err, -r, "mask '/proc/%s'", name) : 0;
+	for (size_t i = 0; i < n; i++) {
+		int r = tree < 0 ? (tree = clone_tree(dev, by)) : 0;
+
+		if (r >= 0)
+			r = place_below(tree, proc, names[i]);
+		if (r == -ENOENT)
+			continue;
+		if (r < 0)
+			return cloche_err_sys(err, -r, "mask '/proc/%s'", names[i]);
+		fd_close(&tree);
+	}
+	return 0;
 }
 
 static int mask_proc(int dev, int proc, struct cloche_err *err)
 {
-	int r = 0;
+	int r = mask(dev, "null", proc, masked_files,
+		     sizeof(masked_files) / sizeof(masked_files[0]), err);
 
-	for (size_t i = 0; r == 0 && i < sizeof(masked_files) / sizeof(masked_files[0]); i++)
-		r = mask(dev, "null", proc, masked_files[i], err);
-	for (size_t i = 0; r == 0 && i < sizeof(masked_dirs) / sizeof(masked_dirs[0]); i++)
-		r = mask(dev, "pts", proc, masked_dirs[i], err);
-	return r;
+	return r < 0 ? r
+		     : mask(dev, "pts", proc, masked_dirs,
+			    sizeof(masked_dirs) / sizeof(masked_dirs[0]), err);
 }
 
 /*

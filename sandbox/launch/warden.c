@@ -75,6 +75,12 @@ static int die_with_launcher(struct warden *w, struct cloche_err *err)
 		       : 0;
 }
 
+/* All that is started here inherits them. */
+static int reset_signals(struct warden *w, struct cloche_err *err)
+{
+	return attributes_reset_signals(err);
+}
+
 static int set_host_name(struct warden *w, struct cloche_err *err)
 {
 	return sethostname("cloche", 6) < 0 ? cloche_err_sys(err, errno, "sethostname") : 0;
@@ -146,6 +152,7 @@ static const struct {
 } setup[] = {
 	{ "launcher", die_with_launcher },
 	{ "fds", keep_own_fds },
+	{ "signals", reset_signals },
 	{ "hostname", set_host_name },
 	{ "root", enter_root },
 	{ "oom score", see_outlive },
