@@ -268,7 +268,7 @@ int context_go(struct context *ctx, const struct spec *spec, const int streams[3
 {
 	struct warden_msg m = { .type = WARDEN_GO, .fds = clocked ? WARDEN_FD_CLOCKED : 0 };
 	struct message_fds fds = { .n = WARDEN_STREAMS };
-	struct order_block block;
+	struct order_block block = { .bytes = NULL };
 	int r;
 
 	for (int i = 0; i < WARDEN_STREAMS; i++)

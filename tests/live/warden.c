@@ -284,7 +284,7 @@ Test(warden, takes_long_orders_and_keeps_none)
 	arg[LONG] = '\0';
 	for (int i = 0; i < N; i++) {
 		argv[4 + i] = arg;
-		strcat(want, "100000\n");
+		(void)snprintf(want + i * 7, 8, "%d\n", LONG);
 	}
 	open_launcher(&l);
 	ask_for(&spec, argv);
