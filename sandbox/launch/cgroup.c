@@ -243,9 +243,15 @@ void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, uint32_t whic
 			ret->tasks[i] = *fds++;
 }
 
+/* Pid 1 has no directory there, and a sweep no "tasks". */
+static bool quota_on_v1(const struct cgroup *cg)
+{
+	return cg->tasks[CONTROLLER_CPU] >= 0 || on_v1(cg, CONTROLLER_CPU);
+}
+
 int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err)
 {
-	bool v1 = cg->tasks[CONTROLLER_CPU] >= 0;
+	bool v1 = quota_on_v1(cg);
 	char text[48];
 	int n;
 
@@ -310,7 +316,7 @@ static void try_deal_out(const struct cgroup *cg)
 
 int cgroup_kill(const struct cgroup *cg)
 {
-	const char *none = cg->tasks[CONTROLLER_CPU] >= 0 ? "-1" : "max";
+	const char *none = quota_on_v1(cg) ? "-1" : "max";
 	int r = cg->kill < 0 ? -ENOENT : write(cg->kill, "1", 1) < 0 ? -errno : 0;
 
 	/* The dead need time to die: what the quota holds, holds the end. */
