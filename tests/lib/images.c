@@ -2,6 +2,7 @@
 /* Stores of images for tests: see images.h. */
 #include "tests/lib/images.h"
 
+#include "base/err.h"
 #include "base/fd.h"
 #include "image/image.h"
 #include "tests/lib/env.h"
@@ -132,4 +133,52 @@ void expect_refused(const struct run *run, int status, const char *part)
 	cr_assert_eq(run->status, status, "status %d: %s", run->status, run->err);
 	cr_assert(strstr(run->err, part), "'%s' lacks '%s'", run->err, part);
 	cr_assert(end && end[1] == '\0', "not one line: '%s'", run->err);
+}
+
+void store_build(const struct store *s, const char *dir, const char *name, char sha[static 65])
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_IMAGE(&run, "build", "--dir", dir, name);
+	(void)snprintf(sha, 65, "%s", sha_of(&run));
+	cr_assert_eq(run.err_len, 0, "%s", run.err);
+}
+
+int import_open(const char *file)
+{
+	cleanup_run struct run run = { 0 };
+	char path[IMAGE_PATH_LEN];
+	struct cloche_err err = { 0 };
+	int fd;
+
+	RUN_IMAGE(&run, "import", file, "x");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(image_mount("x", path, &err), 0, "%s", err.text);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert(fd >= 0);
+	return fd;
+}
+
+void import_refused(const struct store *s, const char *file, const char *part)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_IMAGE(&run, "import", file, "x");
+	expect_refused(&run, 1, part);
+	cr_assert_eq(store_count(s), 0);
+}
+
+void expect_file(int root, const char *path, const char *text)
+{
+	char buf[64] = { 0 };
+	cleanup_fd int fd = openat(root, path, O_RDONLY | O_CLOEXEC);
+
+	cr_assert(fd >= 0, "%s: %m", path);
+	cr_assert(read(fd, buf, sizeof(buf) - 1) >= 0);
+	cr_assert_str_eq(buf, text, "%s", path);
+}
+
+struct entry entry_unique(const struct store *s)
+{
+	return (struct entry){ ENTRY_FILE, "whose", s->dir };
 }

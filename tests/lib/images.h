@@ -2,6 +2,7 @@
 #ifndef CLOCHE_TESTS_LIB_IMAGES_H
 #define CLOCHE_TESTS_LIB_IMAGES_H
 
+#include "tests/lib/oci.h"
 #include "tests/lib/run.h"
 
 #include <stdbool.h>
@@ -43,6 +44,21 @@ void put(const char *path, const void *data, size_t len);
 
 /* The 64 digits that `build` and `import` print behind the name. */
 const char *sha_of(const struct run *run);
+
+/* An image of this name from a directory, its hash in sha. */
+void store_build(const struct store *s, const char *dir, const char *name, char sha[static 65]);
+
+/* Imports FILE as "x" and opens the root of what was made. */
+int import_open(const char *file);
+
+/* Imports FILE; it must fail with this, and leave no image and nothing beside. */
+void import_refused(const struct store *s, const char *file, const char *part);
+
+/* The file below root has this text, of 63 characters at most. */
+void expect_file(int root, const char *path, const char *text);
+
+/* The unique file that tree_make() puts into a directory has no layer to be in: here it is. */
+struct entry entry_unique(const struct store *s);
 
 /* Fails the test unless the program ended with this status and one line on standard error that
  * has this part. */

@@ -54,6 +54,9 @@ json_t *oci_image(const char *dir, const char *arch, const struct entry *const l
 /* Writes the index of these manifests, which it takes. */
 void oci_index(const char *dir, json_t *manifests);
 
+/* Layers, for the next one. */
+#define LAYERS(...) ((const struct entry *const[]){ __VA_ARGS__, NULL })
+
 /* The whole: a layout DIR of one image for this architecture with these layers (up to NULL). */
 void oci_make(const char *dir, const struct entry *const layers[]);
 
