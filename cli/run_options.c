@@ -439,10 +439,46 @@ static int set_ledger(struct run_options *o, int opt, const char *arg, struct cl
 	return 0;
 }
 
+/* Those that take any word, or none. False: it is none of them. */
+static bool set_word(struct run_options *o, int opt, const char *arg)
+{
+	switch (opt) {
+	case OPT_BIND_PRIVATE:
+		o->spec.bind_private = true;
+		return true;
+	case 'w':
+		o->spec.workdir = arg;
+		o->workdir_said = true;
+		return true;
+	case OPT_ROOTFS:
+		o->spec.rootfs = arg;
+		return true;
+	case OPT_ENTRYPOINT:
+		o->entrypoint = arg;
+		return true;
+	case OPT_POLICY:
+		o->spec.policy = arg;
+		return true;
+	case OPT_KEEP_TRACE:
+		o->keep_trace = true;
+		return true;
+	case 'q':
+		o->quiet = true;
+		return true;
+	case OPT_PRICES:
+		o->price_list = arg;
+		return true;
+	default:
+		return false;
+	}
+}
+
 int run_options_set(struct run_options *o, int opt, const char *arg, struct cloche_err *err)
 {
 	int r = 0;
 
+	if (set_word(o, opt, arg))
+		return 0;
 	switch (opt) {
 	case 'e':
 		return add_env(o, arg, err);
@@ -450,24 +486,8 @@ int run_options_set(struct run_options *o, int opt, const char *arg, struct cloc
 		return add_env_file(o, arg, err);
 	case 'b':
 		return add_bind(o, arg, err);
-	case OPT_BIND_PRIVATE:
-		o->spec.bind_private = true;
-		return 0;
 	case OPT_ETC:
 		return add_etc(o, arg, err);
-	case 'w':
-		o->spec.workdir = arg;
-		o->workdir_said = true;
-		return 0;
-	case OPT_ROOTFS:
-		o->spec.rootfs = arg;
-		return 0;
-	case OPT_ENTRYPOINT:
-		o->entrypoint = arg;
-		return 0;
-	case OPT_POLICY:
-		o->spec.policy = arg;
-		return 0;
 	case OPT_REPORT:
 		if (!*arg)
 			return cloche_err_set(err, EINVAL, "--report '': expected a file, or '-'");
@@ -478,18 +498,9 @@ int run_options_set(struct run_options *o, int opt, const char *arg, struct cloc
 			return cloche_err_set(err, EINVAL, "--trace '%s': expected a file", arg);
 		o->trace = arg;
 		return 0;
-	case OPT_KEEP_TRACE:
-		o->keep_trace = true;
-		return 0;
 	case OPT_METER:
 		r = set_meter(o, arg, err);
 		break;
-	case 'q':
-		o->quiet = true;
-		return 0;
-	case OPT_PRICES:
-		o->price_list = arg;
-		return 0;
 	case OPT_NAME:
 		r = set_name(o, arg, err);
 		break;

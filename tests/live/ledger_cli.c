@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <pty.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,84 +268,78 @@ Test(ledger_cli, verify_says_intact_or_names_the_record)
 	expect_has(run.out, "\"number\":6");
 }
 
+__attribute__((format(printf, 1, 2))) static void shell(const char *fmt, ...)
+{
+	cleanup_run struct run run = { 0 };
+	char command[2048];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(command, sizeof(command), fmt, args);
+	va_end(args);
+	RUN(&run, "sh", "-c", command);
+	cr_assert_eq(run.status, 0, "%s: %s", command, run.err);
+}
+
+/* `audit verify --ledger DIR --against LINE`, with one more option if there is one: the status, and
+ * what it says in a single line (or with --json). */
+static void verify_against(const char *dir, const char *against, const char *option,
+			   const char *value, int status, const char *says, const char *too)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN(&run, env_need("CLOCHE"), "audit", "verify", "--ledger", dir, "--against", against,
+	    option, value);
+	cr_assert_eq(run.status, status, "%s", run.out);
+	expect_has(run.out, says);
+	expect_has(run.out, too);
+	if (status && !option)
+		cr_assert_eq(count_lines(run.out), 1, "%s", run.out);
+}
+
 /* Ledger and head go back together: only what was kept elsewhere tells. */
 Test(ledger_cli, a_line_of_head_tells_a_rollback)
 {
 	cleanup_tmpdir char *dir = tmpdir_make(), *keep = tmpdir_make();
+	const char *cloche = env_need("CLOCHE");
 	cleanup_run struct run run = { 0 };
-	char command[2048], lines[512], key[512], pub[600], line[1024];
+	char lines[512], key[512], pub[600], line[1024];
 
 	(void)tmpdir_path(lines, keep, "lines");
 	(void)tmpdir_path(key, keep, "k");
 	(void)snprintf(pub, sizeof(pub), "%s.pub", key);
-	CLOCHE(&run, "audit", "key", key);
-	run_free(&run);
+	shell("'%s' audit key '%s'", cloche, key);
 	append(dir, 0, 3);
-	(void)snprintf(command, sizeof(command),
-		       "'%s' audit head --ledger '%s' >'%s' && cp -a '%s' '%s/old'",
-		       env_need("CLOCHE"), dir, lines, dir, keep);
-	RUN(&run, "sh", "-c", command);
-	cr_assert_eq(run.status, 0, "%s", run.err);
-	run_free(&run);
+	shell("'%s' audit head --ledger '%s' >'%s' && cp -a '%s' '%s/old'", cloche, dir, lines, dir,
+	      keep);
 	append(dir, 3, 5);
-	(void)snprintf(command, sizeof(command), "'%s' audit head --ledger '%s' --key '%s' >>'%s'",
-		       env_need("CLOCHE"), dir, key, lines);
-	RUN(&run, "sh", "-c", command);
-	cr_assert_eq(run.status, 0, "%s", run.err);
-	run_free(&run);
+	shell("'%s' audit head --ledger '%s' --key '%s' >>'%s'", cloche, dir, key, lines);
 	CLOCHE(&run, "audit", "head", "--ledger", dir);
 	cr_assert_eq(count_lines(run.out), 1, "%s", run.out);
 	expect_has(run.out, " record=6 segment=1 ");
 	expect_has(run.out, " invocations=5 ");
 	(void)snprintf(line, sizeof(line), "%.*s", (int)run.out_len - 1, run.out);
 	run_free(&run);
-	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", line);
-	cr_assert_eq(run.status, 0, "%s", run.out);
-	expect_has(run.out, "extends what was given (1 line)");
-	run_free(&run);
+	verify_against(dir, line, NULL, NULL, 0, "extends what was given (1 line)", "");
 	CLOCHE(&run, "audit", "verify", "--ledger", dir);
 	expect_has(run.out, "only --against shows");
 	run_free(&run);
 	/* Signed by whom? The ledger does not know that key. */
-	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", lines);
-	cr_assert_eq(run.status, 1, "%s", run.out);
-	expect_has(run.out, "line 2 of ");
-	expect_has(run.out, "a key that this ledger does not know");
-	run_free(&run);
-	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", line, "--key", pub);
-	cr_assert_eq(run.status, 1, "%s", run.out);
-	expect_has(run.out, "it is not signed");
-	cr_assert_eq(count_lines(run.out), 1, "%s", run.out);
-	run_free(&run);
-	(void)snprintf(command, sizeof(command), "cp '%s' '%s/seal.key'", key, dir);
-	RUN(&run, "sh", "-c", command);
-	run_free(&run);
-	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", lines);
-	cr_assert_eq(run.status, 0, "%s", run.out);
-	expect_has(run.out, "(2 lines)");
-	run_free(&run);
+	verify_against(dir, lines, NULL, NULL, 1, "line 2 of ",
+		       "a key that this ledger does not know");
+	verify_against(dir, line, "--key", pub, 1, "it is not signed", "");
+	shell("cp '%s' '%s/seal.key'", key, dir);
+	verify_against(dir, lines, NULL, NULL, 0, "(2 lines)", "");
 	/* Back to the copy: the first line still holds. */
-	(void)snprintf(command, sizeof(command), "cp '%s/old/'* '%s'", keep, dir);
-	RUN(&run, "sh", "-c", command);
-	run_free(&run);
+	shell("cp '%s/old/'* '%s'", keep, dir);
 	CLOCHE(&run, "audit", "verify", "--ledger", dir);
 	cr_assert_eq(run.status, 0, "%s", run.out);
 	run_free(&run);
-	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", lines);
-	cr_assert_eq(run.status, 1, "%s", run.out);
-	expect_has(run.out, "line 2 of ");
-	expect_has(run.out, "the ledger ends before it, at record 4");
-	cr_assert_eq(count_lines(run.out), 1, "%s", run.out);
-	run_free(&run);
-	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", line, "--json");
-	cr_assert_eq(run.status, 1, "%s", run.out);
-	expect_has(run.out, "\"intact\":false");
-	expect_has(run.out, "\"refused\":[{");
-	run_free(&run);
+	verify_against(dir, lines, NULL, NULL, 1, "line 2 of ",
+		       "the ledger ends before it, at record 4");
+	verify_against(dir, line, "--json", NULL, 1, "\"intact\":false", "\"refused\":[{");
 	append(dir, 10, 20);
-	CLOCHE(&run, "audit", "verify", "--ledger", dir, "--against", line);
-	cr_assert_eq(run.status, 1, "%s", run.out);
-	expect_has(run.out, "another record stands there");
+	verify_against(dir, line, NULL, NULL, 1, "another record stands there", "");
 }
 
 static const struct {

@@ -398,57 +398,71 @@ Test(ledger_run, records_that_vanished_are_told_of_and_never_forgotten)
 	expect_has(run.err, "records were missing at its end");
 }
 
+/* What becomes of the witness. */
+enum harm { HARM_REMOVED, HARM_CHANGED, HARM_PUT_BACK };
+
+static void run_true(const char *dir, const char *times)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_CLOCHE(&run, "-q", "--ledger", dir, "--repeat", times, "--", "true");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+}
+
+/* A ledger whose end is cut off behind a whole record, three records, and its head harmed. */
+static void ledger_harmed(const char *dir, enum harm harm)
+{
+	cleanup_run struct run run = { 0 };
+	char segment[512], head[512], old[512];
+	struct ledger_finding f;
+
+	(void)tmpdir_path(segment, dir, "000000000001.seg");
+	(void)tmpdir_path(head, dir, "head");
+	(void)tmpdir_path(old, dir, "old");
+	run_true(dir, "2");
+	RUN(&run, "cp", head, old);
+	run_true(dir, "1");
+	f = ledgers_verify(dir);
+	run_true(dir, "3");
+	cr_assert_eq(truncate(segment, (off_t)f.end.end), 0);
+	if (harm == HARM_REMOVED)
+		cr_assert_eq(unlink(head), 0);
+	else if (harm == HARM_CHANGED)
+		file_flip(head, 60);
+	else
+		cr_assert_eq(rename(old, head), 0);
+}
+
+static const struct {
+	enum harm harm;
+	const char *verify, *run, *noted, *bill;
+	unsigned lines; /* of the next run's warning */
+} harms[] = {
+	{ HARM_REMOVED, "'head', which knew where it ended, is missing", "'head' was missing",
+	  "\nhead missing before record 5 ", "may have been removed from", 1 },
+	{ HARM_CHANGED, "3 records behind record 4 were removed", "'head' was damaged",
+	  "\nhead damaged before record 5 ", "are missing from", 2 },
+	{ HARM_PUT_BACK, "'head' is older than it", "'head' was older than it",
+	  "\nhead older before record 5 ", "may have been removed from", 1 },
+};
+
 /* The end is cut off behind a whole record, and the witness against that with it. */
 Test(ledger_run, a_head_removed_changed_or_put_back_is_told_of_and_never_forgotten)
 {
-	static const struct {
-		const char *verify, *run, *noted;
-	} ways[] = {
-		{ "'head', which knew where it ended, is missing", "'head' was missing",
-		  "missing" },
-		{ "'head', which knew where it ended, is damaged", "'head' was damaged",
-		  "damaged" },
-		{ "'head' is older than it", "'head' was older than it", "older" },
-	};
-
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+	for (size_t i = 0; i < sizeof(harms) / sizeof(harms[0]); i++) {
 		cleanup_tmpdir char *dir = tmpdir_make();
 		cleanup_run struct run run = { 0 };
-		char path[512], command[1600];
-		struct ledger_finding f;
 
-		RUN_CLOCHE(&run, "-q", "--ledger", dir, "--repeat", "2", "--", "true");
-		run_free(&run);
-		(void)snprintf(command, sizeof(command), "cp '%s/head' '%s/old'", dir, dir);
-		RUN(&run, "sh", "-c", command);
-		run_free(&run);
-		RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
-		run_free(&run);
-		f = ledgers_verify(dir);
-		(void)snprintf(path, sizeof(path), "%s/000000000001.seg", dir);
-		RUN_CLOCHE(&run, "-q", "--ledger", dir, "--repeat", "3", "--", "true");
-		run_free(&run);
-		cr_assert_eq(truncate(path, (off_t)f.end.end), 0);
-		(void)snprintf(path, sizeof(path), "%s/head", dir);
-		if (i == 0)
-			cr_assert_eq(unlink(path), 0);
-		else if (i == 1)
-			file_flip(path, 60);
-		else
-			(void)snprintf(command, sizeof(command), "cp '%s/old' '%s/head'", dir, dir);
-		if (i == 2)
-			RUN(&run, "sh", "-c", command);
-		run_free(&run);
+		ledger_harmed(dir, harms[i].harm);
 		CLOCHE(&run, "audit", "verify", "--ledger", dir);
 		cr_assert_eq(run.status, 1, "%s", run.out);
-		expect_has(run.out,
-			   i == 1 ? "3 records behind record 4 were removed" : ways[i].verify);
+		expect_has(run.out, harms[i].verify);
 		cr_assert(!strstr(run.out, "intact"), "%s", run.out);
 		run_free(&run);
 		RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
 		cr_assert_eq(run.status, 0, "%s", run.err);
-		expect_has(run.err, ways[i].run);
-		cr_assert_eq(count_lines(run.err), i == 1 ? 2 : 1, "%s", run.err);
+		expect_has(run.err, harms[i].run);
+		cr_assert_eq(count_lines(run.err), harms[i].lines, "%s", run.err);
 		run_free(&run);
 		RUN_CLOCHE(&run, "-q", "--ledger", dir, "--", "true");
 		cr_assert_str_eq(run.err, "");
@@ -456,16 +470,14 @@ Test(ledger_run, a_head_removed_changed_or_put_back_is_told_of_and_never_forgott
 		CLOCHE(&run, "audit", "verify", "--ledger", dir);
 		cr_assert_eq(run.status, 1, "%s", run.out);
 		cr_assert(!strstr(run.out, "intact"), "%s", run.out);
-		(void)snprintf(command, sizeof(command), "\nhead %s before record 5 ",
-			       ways[i].noted);
-		expect_has(run.out, command);
+		expect_has(run.out, harms[i].noted);
 		run_free(&run);
 		CLOCHE(&run, "audit", "verify", "--json", "--ledger", dir);
 		cr_assert_eq(run.status, 1, "%s", run.out);
 		expect_has(run.out, "\"intact\":false");
 		run_free(&run);
 		CLOCHE(&run, "bill", "--ledger", dir);
-		expect_has(run.err, i == 1 ? "are missing from" : "may have been removed from");
+		expect_has(run.err, harms[i].bill);
 	}
 }
 

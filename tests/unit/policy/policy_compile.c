@@ -104,69 +104,76 @@ Test(policy_compile, any_rules_compile_to_what_they_mean)
 	}
 }
 
-/*
- * Whole profiles: a few actions thrown on many calls, in runs and alone, some with a condition, so
- * that there are from one to more ranges than a tree holds; every number up to well behind the
- * last.
- */
-Test(policy_compile, whole_profiles_compile_to_what_they_mean)
+static struct policy_rule many_rules[460];
+static char *many_names[N(many_rules)];
+
+/* A few actions thrown on many calls, in runs and alone, some with a condition. */
+static void random_profile(struct policy_profile *ret)
 {
 	static const uint32_t few[] = { SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(1), SCMP_ACT_ERRNO(38),
 					SCMP_ACT_KILL_PROCESS };
-	static struct policy_rule rules[460];
-	static char *names[N(rules)];
+	long change = random() % 12 + 1; /* one in so many begins another run */
+	uint32_t action = few[0];
+
+	*ret = (struct policy_profile){ .default_action = few[random() % 2 + 1],
+					.rules = many_rules };
+	for (int nr = 0; nr < (int)N(many_rules); nr++) {
+		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, nr);
+		struct policy_rule *r = &many_rules[ret->n_rules];
+
+		if (!name || random() % 9 == 0) {
+			free(name);
+			continue;
+		}
+		if (random() % change == 0)
+			action = few[random() % 4];
+		many_names[ret->n_rules] = name;
+		*r = (struct policy_rule){ .names = &many_names[ret->n_rules],
+					   .n_names = 1,
+					   .applies = true,
+					   .action = action,
+					   .n_args = random() % 40 == 0 };
+		r->args[0] = (struct policy_arg){ .op = SCMP_CMP_EQ, .value = 5 };
+		ret->n_rules++;
+	}
+}
+
+static void expect_meaning(const struct policy_table *table, const struct sock_fprog *prog, int nr,
+			   uint64_t arg)
+{
+	struct seccomp_data d = { .nr = nr, .arch = AUDIT_ARCH_X86_64, .args = { arg } };
+	uint64_t args[6] = { arg };
+	uint32_t found = 0, want = policy_table_decide(table, nr, args, NULL);
+
+	cr_assert(bpf_sim_run(prog, &d, &found));
+	cr_assert_eq(found, want, "%d(%lu): %#x instead of %#x", nr, arg, found, want);
+}
+
+/* Of so many kinds that there are from one to more ranges than a tree holds; every number up to
+ * well behind the last. */
+Test(policy_compile, whole_profiles_compile_to_what_they_mean)
+{
 	size_t most = 0, least = SIZE_MAX;
 
 	srandom(21);
 	for (int i = 0; i < 60; i++) {
-		struct policy_profile profile = { .default_action = few[random() % 2 + 1],
-						  .rules = rules };
-		long change = random() % 12 + 1; /* one in so many begins another run */
+		struct policy_profile profile;
 		struct policy_table table;
 		struct sock_fprog prog;
 		struct cloche_err err = { 0 };
-		uint32_t action = few[0];
 
-		for (int nr = 0; nr < (int)N(rules); nr++) {
-			char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, nr);
-			struct policy_rule *r = &rules[profile.n_rules];
-
-			if (!name || random() % 9 == 0) {
-				free(name);
-				continue;
-			}
-			if (random() % change == 0)
-				action = few[random() % 4];
-			names[profile.n_rules] = name;
-			*r = (struct policy_rule){ .names = &names[profile.n_rules],
-						   .n_names = 1,
-						   .applies = true,
-						   .action = action,
-						   .n_args = random() % 40 == 0 };
-			r->args[0] = (struct policy_arg){ .op = SCMP_CMP_EQ, .value = 5 };
-			profile.n_rules++;
-		}
+		random_profile(&profile);
 		cr_assert_eq(policy_table_build("p", &profile, &table, &err), 0, "%s", err.text);
 		cr_assert_eq(policy_compile(&table, NULL, 0, &prog, &err), 0, "%s", err.text);
 		for (int nr = 0; nr < 600; nr++)
-			for (uint64_t arg = 4; arg < 6; arg++) {
-				struct seccomp_data d = { .nr = nr,
-							  .arch = AUDIT_ARCH_X86_64,
-							  .args = { arg } };
-				uint64_t args[6] = { arg };
-				uint32_t found = 0;
-				uint32_t want = policy_table_decide(&table, nr, args, NULL);
-
-				cr_assert(bpf_sim_run(&prog, &d, &found));
-				cr_assert_eq(found, want, "%d(%lu): %#x instead of %#x", nr, arg,
-					     found, want);
-			}
+			for (uint64_t arg = 4; arg < 6; arg++)
+				expect_meaning(&table, &prog, nr, arg);
 		most = prog.len > most ? prog.len : most;
 		least = prog.len < least ? prog.len : least;
 		free(prog.filter);
 		policy_table_free(&table);
 		for (size_t j = 0; j < profile.n_rules; j++)
-			free(names[j]);
+			free(many_names[j]);
 	}
 	/* Both ways were taken: libseccomp's alone has an instruction for each call. */
 	cr_assert_lt(least, 260);
