@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What a reader would mark: form, likely bugs, scripts, the direction of includes.
+# What a reader would mark: form, sizes, likely bugs, scripts, the direction of includes.
 
 LINT_C   := $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(LIVE_SRC) $(GUEST_SRC) $(TLIB_SRC) $(HELP_SRC) \
 	$(sort $(wildcard tests/helpers/*/*.c)) $(BENCH_SRC) $(FUZZ_SRC) \
@@ -12,7 +12,7 @@ LINT_FLAGS = -std=gnu17 -D_GNU_SOURCE -DCLOCHE_VERSION='"$(VERSION)"' -DCLOCHE_P
 	-Isandbox -I. -Itests -Ibuild/gen -Ibuild/bpf -isystem /usr/include/libnl3
 
 .PHONY: lint lint-form lint-cppcheck format
-lint: lint-form lint-cppcheck $(TIDY) ## check form, likely bugs, scripts and the direction of includes
+lint: lint-form lint-cppcheck $(TIDY) ## check form, sizes, likely bugs, scripts and the direction of includes
 
 format: ## give all C files the form that lint asks for
 	clang-format -i $(LINT_C) $(LINT_H) $(LINT_BPF)
@@ -23,6 +23,8 @@ lint-form:
 	$(Q)sh tests/lint-includes.sh
 	$(Q)sh tests/lint-output.sh --self-test
 	$(Q)sh tests/lint-output.sh
+	$(Q)sh tests/lint-size.sh --self-test
+	$(Q)sh tests/lint-size.sh
 	$(Q)! git ls-files 2>/dev/null | grep -vE '/|^(Makefile|README\.md|LICENSE|\.gitignore|\.clang-(format|tidy))$$' || \
 		{ echo "lint: the top folder holds nothing else" >&2; exit 1; }
 	$(Q)clang-format --dry-run -Werror $(LINT_C) $(LINT_H) $(LINT_BPF) || \
