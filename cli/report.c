@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-
 enum { OPT_HTML = 256 };
 
 static const struct verb_option options[] = {
