@@ -29,7 +29,7 @@ struct run_options {
 	const char *ledger;	/* directory; NULL: none is kept */
 	bool ledger_continue;	/* run even when the ledger cannot take a record */
 	bool ledger_sync;
-	int out_fd, err_fd; /* the command's standard output and error; -1: ours */
+	int out_fd, err_fd;	   /* the command's standard output and error; -1: ours */
 	struct observer *observer; /* to watch the contexts' system calls; NULL: none */
 	char **env;
 	size_t n_env, env_size;

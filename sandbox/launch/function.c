@@ -33,8 +33,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* So long before a deadline the warden does nothing else any more; and when it goes before nobody until
- * then, and so may wait for its turn. */
+/* So long before a deadline the warden does nothing else any more; and when it goes before nobody
+ * until then, and so may wait for its turn. */
 #define NEAR_NS	       NSEC_PER_MSEC
 #define NEAR_IN_ROW_NS (5 * NSEC_PER_MSEC)
 

@@ -561,7 +561,8 @@ Test(warden, ends_when_it_is_told_something_out_of_turn)
 		say(ctx.control, wrongs[i].said);
 		cr_expect(context_recv(&ctx, &m, &err) < 0, "%s: it goes on", wrongs[i].what);
 		cr_expect_eq(err.code, EPROTO, "%s: %s", wrongs[i].what, err.text);
-		cr_expect_eq(waitpid(ctx.warden.pid, NULL, 0), ctx.warden.pid, "%s: it lives", wrongs[i].what);
+		cr_expect_eq(waitpid(ctx.warden.pid, NULL, 0), ctx.warden.pid, "%s: it lives",
+			     wrongs[i].what);
 		cr_expect_eq(cgroup_populated(&ctx.plan.cgroup), 0, "%s: a function lives",
 			     wrongs[i].what);
 		process_close(&ctx.warden);
