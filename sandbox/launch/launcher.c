@@ -184,6 +184,8 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 			       .plan = { .cgroup = CGROUP_NONE,
 					 .control = -1,
 					 .single = options->single,
+					 .handed = options->handed,
+					 .shared_fd = -1,
 					 .terminals = options->terminals,
 					 .clock = options->clock,
 					 .null = launcher->null,
@@ -263,6 +265,15 @@ static int send_order(const struct context *ctx, const struct order_block *block
 	return tell(ctx, m, NULL, fds, err);
 }
 
+int context_begin(struct context *ctx, struct cloche_err *err)
+{
+	int r = bounds_begin(ctx->plan.bounds, ctx->slot.n, ctx->plan.spec->memory_bytes, err);
+
+	if (r == 0)
+		__atomic_store_n(&ctx->plan.shared->ended_by, ENDED_BY_NOBODY, __ATOMIC_SEQ_CST);
+	return r;
+}
+
 int context_go(struct context *ctx, const struct spec *spec, const int streams[3], bool clocked,
 	       struct cloche_err *err)
 {
@@ -274,14 +285,13 @@ int context_go(struct context *ctx, const struct spec *spec, const int streams[3
 	for (int i = 0; i < WARDEN_STREAMS; i++)
 		fds.fd[i] = streams[i] >= 0 ? streams[i] : i;
 	r = check_streams(ctx, fds.fd, err);
-	if (r == 0)
-		r = bounds_begin(ctx->plan.bounds, ctx->slot.n, ctx->plan.spec->memory_bytes, err);
+	if (r == 0 && !ctx->plan.handed)
+		r = context_begin(ctx, err);
 	if (r == 0)
 		r = order_pack(spec, &block, err);
 	if (r < 0)
 		return r;
 	m.order_len = (uint32_t)block.len;
-	__atomic_store_n(&ctx->plan.shared->ended_by, ENDED_BY_NOBODY, __ATOMIC_SEQ_CST);
 	r = send_order(ctx, &block, &m, &fds, err);
 	order_free(&block);
 	return r;

@@ -45,6 +45,7 @@ void launcher_close(struct launcher *launcher);
 struct context_options {
 	bool single;	/* there will be one function process only */
 	bool terminals; /* a stream may be a terminal of which stream_is_foreign_terminal() */
+	bool handed;	/* single, and driven by a process without rights: see handed.h */
 	struct plan_clock clock;
 };
 
@@ -61,6 +62,10 @@ int context_create(struct launcher *launcher, const struct spec *spec,
  * before, its cgroups, is removed and made anew for the next. On failure the context is to be
  * destroyed. */
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
+
+/* Before a function process: what it is refused and who ends it is counted and told anew.
+ * context_go() does it, but for a context that is handed on, of which this is the launcher's. */
+int context_begin(struct context *ctx, struct cloche_err *err);
 
 /*
  * Starts a function process, once for each time that the context was created or renewed. The next

@@ -3,6 +3,7 @@
 #include "launch/plan.h"
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "launch/attributes.h"
 #include "launch/profile.h"
 #include "launch/spec.h"
@@ -10,6 +11,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 /* With less room for descriptors denied calls are not reported. */
 #define REPORT_NOFILE 64
@@ -60,6 +63,34 @@ static enum policy_walls walls_for(const struct plan *plan)
 	return offline ? POLICY_WALLS_OFFLINE : POLICY_WALLS_ONLINE;
 }
 
+/* Sealed when it is mapped: by the descriptor it can be read, by those who inherit the mapping
+ * written. */
+static int seal_shared(struct plan *plan)
+{
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+
+	return plan->shared_fd >= 0 && fcntl(plan->shared_fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+}
+
+static int map_shared(struct plan *plan, struct cloche_err *err)
+{
+	int flags = MAP_SHARED | (plan->handed ? 0 : MAP_ANONYMOUS), r;
+
+	plan->shared_fd =
+		plan->handed ? memfd_create("context", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+	if (plan->handed &&
+	    (plan->shared_fd < 0 || ftruncate(plan->shared_fd, sizeof(*plan->shared)) < 0))
+		return cloche_err_sys(err, errno, "make a page (memfd)");
+	plan->shared = mmap(NULL, sizeof(*plan->shared), PROT_READ | PROT_WRITE, flags,
+			    plan->shared_fd, 0);
+	if (plan->shared == MAP_FAILED) {
+		plan->shared = NULL;
+		return cloche_err_sys(err, ENOMEM, "map a page");
+	}
+	r = seal_shared(plan);
+	return r < 0 ? cloche_err_sys(err, -r, "seal a page (memfd)") : 0;
+}
+
 int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct cloche_err *err)
 {
 	struct spec_host host;
@@ -77,25 +108,20 @@ int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct clo
 	if (r < 0)
 		return r;
 	/* The listener is a descriptor in a table with those of the warden, a bind's each among
-	 * them. */
-	if (spec->nofile >= REPORT_NOFILE + spec->n_binds)
+	 * them. Who answers it may let pass what the policy denies: nobody without rights. */
+	if (spec->nofile >= REPORT_NOFILE + spec->n_binds && !plan->handed)
 		policy_report(&plan->policy);
 	(void)snprintf(plan->id_map, sizeof(plan->id_map), "%d %u 1", PLAN_INNER_ID, plan->uid);
 	r = rootfs_prepare(run_fd, spec, plan->uid, &plan->rootfs, err);
 	if (r < 0)
 		return r;
 	plan->rootfs.cpus = (unsigned)CPU_COUNT(&plan->affinity);
-	plan->shared = mmap(NULL, sizeof(*plan->shared), PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (plan->shared == MAP_FAILED) {
-		plan->shared = NULL;
-		return cloche_err_sys(err, ENOMEM, "map a page");
-	}
-	return 0;
+	return map_shared(plan, err);
 }
 
 void plan_free(struct plan *plan)
 {
+	fd_close(&plan->shared_fd);
 	rootfs_free(&plan->rootfs);
 	policy_free(&plan->policy);
 }

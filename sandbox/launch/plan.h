@@ -50,11 +50,13 @@ struct plan {
 	int null;			   /* /dev/null, the launcher's */
 	int control;			   /* pid 1's end of the control socket */
 	bool single;			   /* one function process only */
+	bool handed;			   /* ..., whose GO comes from a process without rights */
 	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */
 	const struct bounds *bounds;
 	struct slot slot;
 	struct plan_clock clock;
 	struct shared *shared;
+	int shared_fd; /* handed: the page of it, which nobody else can write; -1 */
 };
 
 /* What the kernel did not have or not give, and a launch can do without: named in the report. */

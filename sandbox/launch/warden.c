@@ -292,12 +292,16 @@ static bool go(struct warden *w, const struct warden_msg *m, struct message_fds 
 	return true;
 }
 
-/* What the next one finds is made new at once, while the launcher makes it its cgroups. */
+/* What the next one finds is made new at once, while the launcher makes it its cgroups. Who has no
+ * rights could send cgroups of its own choice after it: it is not for them. */
 static bool prove(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
 	struct plan *p = w->plan;
-	struct warden_msg answer = { .type = WARDEN_PROVED, .residue = proof_make(p) };
+	struct warden_msg answer = { .type = WARDEN_PROVED };
 
+	if (p->handed)
+		return false;
+	answer.residue = proof_make(p);
 	say(w, &answer);
 	w->state = answer.residue == RESIDUE_NONE ? WARDEN_READY : WARDEN_DIRTY;
 	if (w->state == WARDEN_READY && rootfs_renew(&p->rootfs, &p->at, &w->why_not) < 0)
@@ -309,7 +313,7 @@ static bool leave(struct warden *w, const struct warden_msg *m, struct message_f
 {
 	struct plan *p = w->plan;
 
-	if (!p->single)
+	if (!p->single || p->handed)
 		return false;
 	if (cgroup_destroy(p->hierarchy, &p->cgroup, NULL) == 0)
 		slot_release(&p->slot, true);

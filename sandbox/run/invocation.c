@@ -10,6 +10,7 @@
 #include "launch/launcher.h"
 #include "launch/spec.h"
 #include "run/outcome.h"
+#include "run/powers.h"
 #include "run/stdio.h"
 #include "trace/trace_live.h"
 
@@ -45,25 +46,32 @@ static void watch(struct invocation *inv)
 	inv->out->started_real_ns = clock_real_ns() - (clock_now_ns() - inv->seen.start_ns);
 }
 
-static uint64_t cpu_used(const struct invocation *inv)
+static void measure(struct invocation *inv)
 {
-	struct meter_usage now;
-	uint64_t cgroup_ns;
+	uint64_t ns;
 
-	if (metering_now(inv->metering, &now) > 0)
-		return now.on_cpu_ns;
-	cgroup_ns = cgroup_cpu_ns(&inv->ctx->plan.cgroup);
-	return cgroup_ns > inv->seen.launch_cpu_ns ? cgroup_ns - inv->seen.launch_cpu_ns : 0;
+	if (inv->powers->cpu_used(inv->powers, inv->seen.launch_cpu_ns, &ns))
+		tell(inv, INVOCATION_CPU_USED, ns);
+}
+
+static void take_counted(struct invocation *inv, const struct counted *c)
+{
+	inv->out->metered = c->metered;
+	inv->seen.after = c->usage;
+	inv->out->refused = c->refused;
 }
 
 /* When all of it is dead. */
-static void read_figures(struct invocation *inv)
+static bool read_counted(struct invocation *inv)
 {
+	struct counted counted;
+
 	if (!inv->seen.dead_ns)
 		inv->seen.dead_ns = clock_now_ns();
-	metering_end(inv->metering, &inv->out->metered);
-	cgroup_read(&inv->ctx->plan.cgroup, &inv->seen.after);
-	inv->out->refused = context_refused(inv->ctx);
+	if (!inv->powers->counted(inv->powers, &counted))
+		return false;
+	take_counted(inv, &counted);
+	return true;
 }
 
 static void passed_on(struct invocation *inv, int r, const struct cloche_err *err)
@@ -103,18 +111,22 @@ static void lose(struct invocation *inv)
 
 static void do_wanted(struct invocation *inv, unsigned wanted)
 {
+	bool read = false;
+
 	if (wanted & INVOCATION_DO_WATCH)
 		watch(inv);
-	if (wanted & INVOCATION_DO_KILL && !context_kill(inv->ctx))
+	if (wanted & INVOCATION_DO_KILL && !inv->powers->kill(inv->powers))
 		tell(inv, INVOCATION_SPARED, 0);
 	if (wanted & INVOCATION_DO_MEASURE)
-		tell(inv, INVOCATION_CPU_USED, cpu_used(inv));
+		measure(inv);
 	if (wanted & INVOCATION_DO_READ)
-		read_figures(inv);
+		read = read_counted(inv);
 	if (wanted & INVOCATION_DO_DRAIN)
 		drain(inv);
 	if (wanted & INVOCATION_DO_LOSE)
 		lose(inv);
+	if (read)
+		tell(inv, INVOCATION_READ, 0);
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -134,7 +146,8 @@ static void finish(struct invocation *inv)
 	inv->seen.policy_kills = inv->ctx->plan.policy.kills;
 	figures_of(&inv->seen, out);
 	verdict = verdict_text(out->verdict);
-	metering_finish(inv->metering, verdict, &out->metered);
+	if (inv->metering)
+		metering_finish(inv->metering, verdict, &out->metered);
 	if (inv->live)
 		trace_live_end(inv->live, verdict, out->ran ? out->wall_ns : -1,
 			       out->metered.known ? &out->metered.usage : NULL);
@@ -169,6 +182,9 @@ static void on_ended(struct invocation *inv, const struct warden_msg *m)
 	inv->seen.dead_ns = m->dead_ns;
 	inv->seen.deadline_ns = m->deadline_ns;
 	inv->seen.left_processes = m->flags & WARDEN_LEFT;
+	/* Where another process kills, it may have come too late. */
+	if (inv->machine.killed && shared_ended_by(inv->ctx->plan.shared) != ENDED_BY_LAUNCHER)
+		tell(inv, INVOCATION_SPARED, 0);
 	tell(inv, INVOCATION_ENDED, how);
 }
 
@@ -227,7 +243,7 @@ static void on_denied(struct invocation *inv, short revents)
 		inv->listener = -1; /* POLLHUP: the last process under the policy is gone */
 		return;
 	}
-	if (!d->next_id && metering_now(inv->metering, &now) > 0 && now.listened)
+	if (!d->next_id && inv->metering && metering_now(inv->metering, &now) > 0 && now.listened)
 		d->next_id = now.asked_from;
 	r = denials_take(d, inv->ctx, inv->seen.start_ns + inv->spec->timeout_ns);
 	if (r < 0) {
@@ -251,7 +267,7 @@ static void move_streams(struct invocation *inv, const struct pollfd fds[static 
 
 static void look_whether_empty(struct invocation *inv)
 {
-	if (inv->machine.state == INVOCATION_DYING && cgroup_populated(&inv->ctx->plan.cgroup) <= 0)
+	if (inv->machine.state == INVOCATION_DYING && inv->powers->empty(inv->powers))
 		tell(inv, INVOCATION_EMPTY, 0);
 }
 
@@ -270,7 +286,7 @@ void invocation_step(struct invocation *inv, const struct pollfd fds[static INVO
 	if (inv->machine.state == INVOCATION_DRAINING) {
 		if (fds[WATCH_STREAM + 1].revents || fds[WATCH_STREAM + 2].revents)
 			drain(inv);
-	} else {
+	} else if (inv->machine.state != INVOCATION_READING) {
 		move_streams(inv, fds + WATCH_STREAM);
 	}
 }
@@ -290,9 +306,10 @@ int64_t invocation_wait(const struct invocation *inv, struct pollfd fds[static I
 	if (state == INVOCATION_DYING) {
 		fds[WATCH_EMPTY] =
 			(struct pollfd){ .fd = inv->ctx->plan.cgroup.events, .events = POLLPRI };
-		again_ns = clock_now_ns() + DYING_PERIOD_NS;
+		if (fds[WATCH_EMPTY].fd >= 0)
+			again_ns = clock_now_ns() + DYING_PERIOD_NS;
 	}
-	for (int i = alive ? 0 : 1; i < 3; i++)
+	for (int i = alive ? 0 : 1; state != INVOCATION_READING && i < 3; i++)
 		if (inv->stdio->bridges[i] && (alive || inv->stdio->bridges[i]->len))
 			fds[WATCH_STREAM + i] = bridge_wait(inv->stdio->bridges[i]);
 	if (inv->traced && alive)
@@ -305,18 +322,32 @@ void invocation_cancel(struct invocation *inv)
 	tell(inv, INVOCATION_CANCELLED, 0);
 }
 
+void invocation_cpu_used(struct invocation *inv, uint64_t ns)
+{
+	tell(inv, INVOCATION_CPU_USED, ns);
+}
+
+void invocation_counted(struct invocation *inv, const struct counted *counted)
+{
+	if (inv->machine.state == INVOCATION_DYING)
+		tell(inv, INVOCATION_EMPTY, 0);
+	take_counted(inv, counted);
+	tell(inv, INVOCATION_READ, 0);
+}
+
 static int begin(struct invocation *inv, const struct metering_trace *trace, struct cloche_err *err)
 {
+	bool clocked = false;
 	int r = uuid_v4(inv->out->request_id, err);
 
 	if (r < 0)
 		return r;
 	if (inv->live)
 		trace_live_begin(inv->live, inv->out->request_id, trace->function, inv->spec->argv);
-	r = metering_begin(inv->metering, trace, inv->out->request_id, err);
+	r = inv->powers->begin(inv->powers, trace, inv->out->request_id, &clocked, err);
 	if (r == 0)
-		r = context_go(inv->ctx, inv->spec, inv->stdio->inside, inv->metering->begun, err);
-	inv->traced = inv->metering->recorder != NULL;
+		r = context_go(inv->ctx, inv->spec, inv->stdio->inside, clocked, err);
+	inv->traced = inv->metering && inv->metering->recorder;
 	return r;
 }
 
@@ -329,6 +360,7 @@ void invocation_begin(struct invocation *inv, struct context *ctx,
 	*inv = (struct invocation){ .ctx = ctx,
 				    .spec = spec,
 				    .stdio = options->stdio,
+				    .powers = options->powers,
 				    .metering = options->metering,
 				    .live = options->trace.live,
 				    .out = out,

@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 struct context;
+struct counted;
 struct outcome;
+struct powers;
 struct spec;
 struct stdio;
 
@@ -35,8 +37,9 @@ struct invocation {
 	struct context *ctx;
 	const struct spec *spec;
 	struct stdio *stdio;
-	struct metering *metering;
-	struct trace_live *live; /* NULL: nobody watches */
+	struct powers *powers;
+	struct metering *metering; /* NULL: another process has it */
+	struct trace_live *live;   /* NULL: nobody watches */
 	struct outcome *out;
 
 	bool finished; /* *out is whole */
@@ -48,7 +51,8 @@ struct invocation {
 struct invocation_options {
 	const struct spec *spec;
 	struct stdio *stdio;
-	struct metering *metering; /* armed for the context */
+	struct powers *powers;	   /* over the context */
+	struct metering *metering; /* armed for it; NULL: another process has it */
 	struct metering_trace trace;
 	int64_t requested_ns; /* when it was asked for, CLOCK_MONOTONIC */
 };
@@ -65,6 +69,11 @@ int64_t invocation_wait(const struct invocation *inv, struct pollfd fds[static I
 void invocation_step(struct invocation *inv, const struct pollfd fds[static INVOCATION_FDS]);
 
 void invocation_cancel(struct invocation *inv);
+
+/* What powers said would come. When all that is left of it dies with the warden, the second says
+ * that it is dead. */
+void invocation_cpu_used(struct invocation *inv, uint64_t ns);
+void invocation_counted(struct invocation *inv, const struct counted *counted);
 
 bool invocation_done(const struct invocation *inv);
 

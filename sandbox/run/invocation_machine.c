@@ -54,8 +54,10 @@ static unsigned on_started(struct invocation_machine *m, int64_t now_ns, uint64_
 
 static unsigned on_over(struct invocation_machine *m, int64_t now_ns, uint64_t value)
 {
-	m->state = m->cancelled ? INVOCATION_DONE : INVOCATION_DRAINING;
-	wait_for_reader(m, now_ns);
+	m->state = m->cancelled ? INVOCATION_READING : INVOCATION_DRAINING;
+	m->due_ns = INVOCATION_NEVER;
+	if (!m->cancelled)
+		wait_for_reader(m, now_ns);
 	/* Also of what was cancelled: as far as somebody takes it at once. */
 	return INVOCATION_DO_READ | INVOCATION_DO_DRAIN;
 }
@@ -95,11 +97,19 @@ static unsigned on_cancelled(struct invocation_machine *m, int64_t now_ns, uint6
 	return kill_for(m, VERDICT_CANCELLED);
 }
 
+/* No reader is waited for any more. */
+static void leave_output(struct invocation_machine *m)
+{
+	m->state = m->read ? INVOCATION_DONE : INVOCATION_READING;
+	m->due_ns = INVOCATION_NEVER;
+}
+
 /* Whoever wants an end does not wait for a reader either. */
 static unsigned on_cancelled_late(struct invocation_machine *m, int64_t now_ns, uint64_t value)
 {
 	m->cancelled = true;
-	m->state = INVOCATION_DONE;
+	if (m->state == INVOCATION_DRAINING)
+		leave_output(m);
 	return 0;
 }
 
@@ -111,7 +121,7 @@ static unsigned on_due(struct invocation_machine *m, int64_t now_ns, uint64_t va
 
 static unsigned on_stalled(struct invocation_machine *m, int64_t now_ns, uint64_t value)
 {
-	m->state = INVOCATION_DONE;
+	leave_output(m);
 	return INVOCATION_DO_LOSE;
 }
 
@@ -152,7 +162,15 @@ static unsigned on_moved(struct invocation_machine *m, int64_t now_ns, uint64_t 
 
 static unsigned on_drained(struct invocation_machine *m, int64_t now_ns, uint64_t value)
 {
-	m->state = INVOCATION_DONE;
+	leave_output(m);
+	return 0;
+}
+
+static unsigned on_read(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+{
+	m->read = true;
+	if (m->state == INVOCATION_READING)
+		m->state = INVOCATION_DONE;
 	return 0;
 }
 
@@ -160,6 +178,7 @@ static unsigned on_drained(struct invocation_machine *m, int64_t now_ns, uint64_
 #define RUNNING	  (1U << INVOCATION_RUNNING)
 #define DYING	  (1U << INVOCATION_DYING)
 #define DRAINING  (1U << INVOCATION_DRAINING)
+#define READING	  (1U << INVOCATION_READING)
 
 static const struct {
 	enum invocation_event event;
@@ -173,7 +192,7 @@ static const struct {
 	{ INVOCATION_SPARED, LAUNCHING | RUNNING, on_spared },
 	{ INVOCATION_EMPTY, DYING, on_over },
 	{ INVOCATION_CANCELLED, LAUNCHING | RUNNING | DYING, on_cancelled },
-	{ INVOCATION_CANCELLED, DRAINING, on_cancelled_late },
+	{ INVOCATION_CANCELLED, DRAINING | READING, on_cancelled_late },
 	{ INVOCATION_DUE, RUNNING, on_due },
 	{ INVOCATION_DUE, DRAINING, on_stalled },
 	{ INVOCATION_CPU_USED, RUNNING, on_cpu_used },
@@ -182,6 +201,7 @@ static const struct {
 	{ INVOCATION_BROKEN, LAUNCHING | RUNNING, on_broken },
 	{ INVOCATION_MOVED, DRAINING, on_moved },
 	{ INVOCATION_DRAINED, DRAINING, on_drained },
+	{ INVOCATION_READ, DRAINING | READING, on_read },
 };
 
 unsigned invocation_machine_step(struct invocation_machine *m, enum invocation_event event,

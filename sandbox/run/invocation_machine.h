@@ -12,8 +12,11 @@
  * Pure: no descriptor, no clock, no allocation; whoever drives it (run/invocation.c) tells what
  * happened and when, does what is wanted, and comes again when due_ns has passed at the latest.
  *
- *	LAUNCHING ── STARTED ──> RUNNING ── ENDED ──> DRAINING ── DRAINED ──> DONE
- *	    └────────── FAILED, LOST ────────────────────^
+ *	LAUNCHING ── STARTED ──> RUNNING ── ENDED ──> DRAINING ── DRAINED ──> READING ── READ ──>
+ *DONE └────────── FAILED, LOST ────────────────────^
+ *
+ * What the kernel counted may be read at once, or asked of another process and come at any time
+ * from DRAINING on.
  *
  * The wall-clock deadline is not here: the warden of the context holds it (launch/warden.h), so
  * that it stands when nobody drives this. ENDED says whether it came to that.
@@ -23,6 +26,7 @@ enum invocation_state {
 	INVOCATION_RUNNING,
 	INVOCATION_DYING,    /* with the warden dead, the kernel ends what it had */
 	INVOCATION_DRAINING, /* nothing of it runs any more; the rest of its output is passed on */
+	INVOCATION_READING,  /* only what the kernel counted is waited for */
 	INVOCATION_DONE,
 };
 
@@ -46,6 +50,7 @@ enum invocation_event {
 	INVOCATION_BROKEN,   /* something that the invocation cannot do without has failed */
 	INVOCATION_MOVED,    /* somebody took a part of the output */
 	INVOCATION_DRAINED,  /* there is none left */
+	INVOCATION_READ,     /* what DO_READ asked for is there */
 };
 
 /* Of ENDED. */
@@ -57,7 +62,7 @@ enum invocation_action {
 	INVOCATION_DO_WATCH = 1 << 0, /* it runs: look at what it executes, take its denied calls */
 	INVOCATION_DO_KILL = 1 << 1,  /* end all its processes */
 	INVOCATION_DO_MEASURE = 1 << 2, /* tell the CPU time that it has used: CPU_USED */
-	INVOCATION_DO_READ = 1 << 3,	/* read what the kernel counted: nothing changes any more */
+	INVOCATION_DO_READ = 1 << 3,	/* read what the kernel counted, which is all: READ */
 	INVOCATION_DO_DRAIN = 1 << 4,	/* pass on what is left of its output: MOVED, DRAINED */
 	INVOCATION_DO_LOSE = 1 << 5,	/* nobody takes it: what is left of it is lost */
 };
@@ -76,6 +81,7 @@ struct invocation_machine {
 	enum verdict cause; /* ... for this */
 	bool cut, refused;  /* these were seen, at its very end, too */
 	bool cancelled;	    /* the caller waits for nothing any more */
+	bool read;	    /* what the kernel counted is there */
 	int64_t due_ns;	    /* CLOCK_MONOTONIC; INVOCATION_NEVER */
 };
 

@@ -19,6 +19,7 @@
 #include "run/keeper.h"
 #include "run/observer.h"
 #include "run/outcome.h"
+#include "run/powers.h"
 #include "run/owner.h"
 #include "run/stdio.h"
 #include "run/tracing.h"
@@ -33,6 +34,7 @@ struct session {
 	struct stdio stdio;
 	struct cloche_err unfit; /* a stream may not be one: nothing is run */
 	struct metering metering;
+	struct powers_local powers;
 	struct booking booking;
 	struct tracing tracing;
 	char owner[OWNER_NAME_LEN];
@@ -217,6 +219,7 @@ struct invocation *session_begin(struct session *s, const struct cloche_err *ref
 {
 	struct invocation_options o = { .spec = s->opt.spec,
 					.stdio = &s->stdio,
+					.powers = &s->powers.powers,
 					.metering = &s->metering,
 					.requested_ns = requested_ns };
 
@@ -236,6 +239,7 @@ struct invocation *session_begin(struct session *s, const struct cloche_err *ref
 	out->context.replaced = invocations(s) == 1 ? s->replaced : RESIDUE_NONE;
 	tracing_begin(&s->tracing, s->launcher.run_fd, trace, trace_wanted, s->opt.function,
 		      &o.trace);
+	powers_local_init(&s->powers, &s->keeper.ctx, &s->metering);
 	invocation_begin(&s->inv, &s->keeper.ctx, &o, out);
 	return &s->inv;
 }

@@ -27,9 +27,27 @@ Test(invocation_machine, a_usual_one)
 	cr_assert_eq(step(&m, INVOCATION_STARTED), INVOCATION_DO_WATCH | INVOCATION_DO_MEASURE);
 	cr_assert_eq(step(&m, INVOCATION_ENDED), INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
 	cr_assert_eq(m.due_ns, INVOCATION_NEVER); /* a slow reader has all the time */
+	cr_assert_eq(step(&m, INVOCATION_READ), 0);
 	cr_assert_eq(step(&m, INVOCATION_DRAINED), 0);
 	cr_assert_eq(m.state, INVOCATION_DONE);
 	cr_assert(m.ran && !m.killed);
+}
+
+/* They are asked of another process, which takes its time: nobody is told before they are there. */
+Test(invocation_machine, figures_that_come_last_are_waited_for)
+{
+	struct invocation_machine m = begun();
+
+	(void)step(&m, INVOCATION_STARTED);
+	(void)invocation_machine_step(&m, INVOCATION_ENDED, 7000, INVOCATION_BY_DEADLINE);
+	cr_assert_eq(step(&m, INVOCATION_DRAINED), 0);
+	cr_assert_eq(m.state, INVOCATION_READING);
+	cr_assert_eq(m.due_ns, INVOCATION_NEVER);
+	cr_assert_eq(step(&m, INVOCATION_CANCELLED), 0);
+	cr_assert_eq(m.state, INVOCATION_READING);
+	cr_assert_eq(step(&m, INVOCATION_READ), 0);
+	cr_assert_eq(m.state, INVOCATION_DONE);
+	cr_assert_eq(m.cause, VERDICT_TIMEOUT);
 }
 
 Test(invocation_machine, cpu_time_is_looked_at_when_it_could_be_over)
@@ -62,6 +80,7 @@ Test(invocation_machine, a_wish_that_comes_before_the_start_is_granted_at_it)
 	cr_assert_eq(step(&m, INVOCATION_CANCELLED), INVOCATION_DO_KILL);
 	cr_assert_eq(step(&m, INVOCATION_STARTED), INVOCATION_DO_WATCH | INVOCATION_DO_KILL);
 	cr_assert_eq(step(&m, INVOCATION_ENDED), INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
+	cr_assert_eq(step(&m, INVOCATION_READ), 0);
 	cr_assert_eq(m.state, INVOCATION_DONE); /* whoever wants an end waits for no reader */
 }
 
@@ -75,6 +94,8 @@ Test(invocation_machine, the_deadline_is_the_wardens_word)
 	cr_assert_eq(m.due_ns, 7000 + STALL);
 	(void)invocation_machine_step(&m, INVOCATION_MOVED, 7400, 0);
 	cr_assert_eq(m.due_ns, 7400 + STALL);
+	cr_assert_eq(step(&m, INVOCATION_READ), 0);
+	cr_assert_eq(m.state, INVOCATION_DRAINING);
 	cr_assert_eq(step(&m, INVOCATION_DUE), INVOCATION_DO_LOSE);
 	cr_assert_eq(m.state, INVOCATION_DONE);
 }
@@ -138,7 +159,7 @@ Test(invocation_machine, what_dies_with_the_warden_is_waited_for)
 
 /* ---- every order ---- */
 
-#define EVENTS (INVOCATION_DRAINED + 1)
+#define EVENTS (INVOCATION_READ + 1)
 #define DEPTH  6
 
 struct past {
@@ -157,7 +178,11 @@ static void check(const struct invocation_machine *was, const struct invocation_
 	if (was->state == INVOCATION_DONE)
 		cr_assert(wanted == 0 && memcmp(was, m, sizeof(*m)) == 0, "the end is the end");
 	if (m->state >= INVOCATION_DRAINING)
-		cr_assert(p->reads == 1, "nothing is passed on that was not read before");
+		cr_assert(p->reads == 1, "nothing is passed on before its figures are asked for");
+	if (m->state == INVOCATION_DONE)
+		cr_assert(m->read, "nobody is told before they are there");
+	if (m->state == INVOCATION_READING)
+		cr_assert(m->due_ns == INVOCATION_NEVER && !m->read);
 	if (was->state >= INVOCATION_DRAINING)
 		cr_assert(!(wanted & (INVOCATION_DO_KILL | INVOCATION_DO_MEASURE)),
 			  "nothing runs that could be killed or measured");
@@ -211,6 +236,7 @@ static void ends(struct invocation_machine m)
 	(void)step(&m, INVOCATION_LOST);
 	(void)step(&m, INVOCATION_EMPTY);
 	(void)step(&m, INVOCATION_DRAINED);
+	(void)step(&m, INVOCATION_READ);
 	cr_assert_eq(m.state, INVOCATION_DONE);
 }
 

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Root's powers over a context, used in the process that made it: see powers.h. */
+#include "run/powers.h"
+
+#include "launch/launcher.h"
+#include "run/metering.h"
+
+static int local_begin(struct powers *p, const struct metering_trace *trace, const char *request_id,
+		       bool *ret_clocked, struct cloche_err *err)
+{
+	struct powers_local *l = (struct powers_local *)p;
+	int r = metering_begin(l->metering, trace, request_id, err);
+
+	*ret_clocked = l->metering->begun;
+	return r;
+}
+
+static bool local_kill(struct powers *p)
+{
+	return context_kill(((struct powers_local *)p)->ctx);
+}
+
+static bool local_cpu_used(struct powers *p, uint64_t launch_cpu_ns, uint64_t *ret_ns)
+{
+	struct powers_local *l = (struct powers_local *)p;
+	struct meter_usage now;
+	uint64_t cgroup_ns;
+
+	if (metering_now(l->metering, &now) > 0) {
+		*ret_ns = now.on_cpu_ns;
+		return true;
+	}
+	cgroup_ns = cgroup_cpu_ns(&l->ctx->plan.cgroup);
+	*ret_ns = cgroup_ns > launch_cpu_ns ? cgroup_ns - launch_cpu_ns : 0;
+	return true;
+}
+
+static bool local_counted(struct powers *p, struct counted *ret)
+{
+	struct powers_local *l = (struct powers_local *)p;
+
+	metering_end(l->metering, &ret->metered);
+	cgroup_read(&l->ctx->plan.cgroup, &ret->usage);
+	ret->refused = context_refused(l->ctx);
+	return true;
+}
+
+static bool local_empty(struct powers *p)
+{
+	return cgroup_populated(&((struct powers_local *)p)->ctx->plan.cgroup) <= 0;
+}
+
+void powers_local_init(struct powers_local *ret, const struct context *ctx,
+		       struct metering *metering)
+{
+	*ret = (struct powers_local){ .powers = { .begin = local_begin,
+						  .kill = local_kill,
+						  .cpu_used = local_cpu_used,
+						  .counted = local_counted,
+						  .empty = local_empty },
+				      .ctx = ctx,
+				      .metering = metering };
+}
