@@ -36,10 +36,12 @@ LIBS    := -larchive -lzstd -lseccomp -lcgroup -lnl-route-3 -lnl-3 -ljansson -lb
 # ---- what is built -------------------------------------------------------------------------
 
 LIB_SRC  := $(sort $(wildcard sandbox/*/*.c))
-CLI_SRC  := $(sort $(wildcard cli/*.c))
+DAEMON_SRC := cli/cloched.c
+CLI_SRC  := $(sort $(filter-out $(DAEMON_SRC),$(wildcard cli/*.c)))
 GEN_SRC  := $(B)/gen/policies_builtin.c $(B)/gen/recipes_builtin.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:%.c=%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
+DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/%.o)
 BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c))
 SKEL     := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.skel.h)
 # Tests: each file is one Criterion program. unit/ needs no privilege, live/, escape/ and fault/ need
@@ -60,13 +62,18 @@ HELPERS  := $(HELP_SRC:tests/helpers/%.c=$(B)/helpers/%)
 .SECONDARY:
 
 .PHONY: all tests
-all: $(B)/cloche ## build the program (default)
+all: $(B)/cloche $(B)/cloched ## build the programs (default)
 tests: all $(UNIT) $(LIVE) $(GUEST) $(HELPERS) ## build the test programs as well
 
 $(B)/cloche: $(CLI_OBJ) $(B)/libcloche.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(CLI_OBJ) $(B)/libcloche.a $(LIBS) 2>$@.log || \
 		{ cat $@.log >&2; exit 1; }
+
+# Dynamic: no static libsystemd is to be had, and it is started once.
+$(B)/cloched: $(DAEMON_OBJ) $(B)/libcloche.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS) -o $@ $(DAEMON_OBJ) $(B)/libcloche.a $(LIBS) -lsystemd
 
 $(B)/libcloche.a: $(LIB_OBJ)
 	$(call say,AR,$@)
@@ -151,8 +158,9 @@ check-live: tests ## run the tests that make real contexts, as root
 # ---- install, and the rest -----------------------------------------------------------------
 
 .PHONY: install clean help
-install: all ## install the program under DESTDIR and PREFIX (/usr/local)
+install: all ## install the programs under DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $(B)/cloche $(DESTDIR)$(PREFIX)/bin/cloche
+	install -D -m 0755 $(B)/cloched $(DESTDIR)$(PREFIX)/libexec/cloched
 
 clean: ## remove what was built
 	rm -rf build build-*
@@ -163,4 +171,4 @@ help: ## this list
 # Each by its subject: what the machine must have (deps), further tiers of tests, bench, lint.
 include $(sort $(wildcard tests/*.mk cli/*.mk))
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TLIB_OBJ:.o=.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(DAEMON_OBJ:.o=.d) $(TLIB_OBJ:.o=.d)

@@ -18,10 +18,13 @@
 #include "launch/rights.h"
 #include "launch/streams.h"
 #include "ledger/prices.h"
+#include "policy/policy.h"
 #include "run/drive.h"
 #include "run/outcome.h"
 #include "run/report.h"
 #include "run/session.h"
+#include "serve/remote.h"
+#include "serve/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +39,8 @@
 
 struct run {
 	const struct run_options *opt;
-	struct session *session;
+	struct session *session; /* NULL: the daemon runs it */
+	struct remote remote;
 	int cancel_fd; /* a signalfd: the caller wants an end */
 	int report_fd;
 	unsigned traces; /* files, numbered */
@@ -291,7 +295,7 @@ static bool is_refused(struct run *run, struct cloche_err *ret)
 	return r < 0;
 }
 
-static int run_one(struct run *run, int64_t requested_ns, struct outcome *out)
+static void invoke_here(struct run *run, int64_t requested_ns, struct outcome *out)
 {
 	const struct run_options *opt = run->opt;
 	struct cloche_err refused = { 0 };
@@ -317,9 +321,67 @@ static int run_one(struct run *run, int64_t requested_ns, struct outcome *out)
 	say_notes(run, &notes);
 	if (traced && out->ran && !notes.trace_filed)
 		say_unwritten(run, out);
+}
+
+static void invoke_there(struct run *run, struct outcome *out)
+{
+	const struct run_options *opt = run->opt;
+	const struct remote_options options = {
+		.spec = &opt->spec,
+		.function = opt->name,
+		.owner = getuid(),
+		.streams = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
+		.cancel_fd = run->cancel_fd,
+	};
+	struct session_notes notes;
+
+	remote_run(&run->remote, &options, out, &notes);
+	show_as_options(&out->err);
+	own_line_after(out->ran && run->remote.mid_line);
+	say_notes(run, &notes);
+}
+
+static int run_one(struct run *run, int64_t requested_ns, struct outcome *out)
+{
+	if (run->session)
+		invoke_here(run, requested_ns, out);
+	else
+		invoke_there(run, out);
 	say_unrecorded(run, out);
 	run->stop = out->verdict == VERDICT_CANCELLED;
 	return status_of(run, out);
+}
+
+/* Whoever is not root asks the daemon; root does it without, unless it says where one is. */
+static bool is_remote(void)
+{
+	return geteuid() != 0 || getenv("CLOCHE_CONTROL");
+}
+
+static int open_remote(struct run *run)
+{
+	const char *control = getenv("CLOCHE_CONTROL");
+	struct cloche_err err = { 0 };
+	int r = open_cancel(&run->cancel_fd, &err);
+
+	if (r == 0)
+		r = remote_open(control ? control : CONTROL_PATH, &run->remote, &err);
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		(void)cloche_err_set(&err, err.code,
+				     "making contexts needs root or the daemon, and none serves "
+				     "at '%.200s': run this by sudo, or have 'cloche serve' "
+				     "started",
+				     control ? control : CONTROL_PATH);
+	if (r == 0 && run->opt->root_only)
+		r = cloche_err_set(&err, ENOTSUP, "--%s: not through the daemon yet; run as root",
+				   run->opt->root_only);
+	if (r == 0 && policy_is_path(run->opt->spec.policy))
+		r = cloche_err_set(&err, ENOTSUP,
+				   "--policy FILE: not through the daemon yet; run as root");
+	try_be_silent();
+	if (r < 0)
+		complain(run, err.text);
+	return r;
 }
 
 static int open_session(struct run *run)
@@ -360,6 +422,7 @@ static void close_session(struct run *run)
 {
 	struct session_notes notes;
 
+	remote_close(&run->remote);
 	run->session = session_close(run->session, &notes);
 	say_notes(run, &notes);
 	fd_close(&run->cancel_fd);
@@ -367,7 +430,9 @@ static void close_session(struct run *run)
 
 int run_once(const struct run_options *opt, int64_t started_ns, struct outcome *out)
 {
-	struct run run = { .opt = opt, .cancel_fd = -1, .report_fd = -1 };
+	struct run run = {
+		.opt = opt, .remote = { .socket = -1 }, .cancel_fd = -1, .report_fd = -1
+	};
 	int status = EXIT_LAUNCH;
 
 	*out = (struct outcome){ .verdict = VERDICT_LAUNCH_ERROR };
@@ -382,7 +447,7 @@ static int run_all(struct run *run, int64_t started_ns)
 	struct outcome out;
 	int status = 0;
 
-	if (open_session(run) < 0)
+	if ((is_remote() ? open_remote(run) : open_session(run)) < 0)
 		return EXIT_LAUNCH;
 	open_report(run);
 	for (unsigned i = 0; i < run->opt->repeat; i++) {
@@ -435,7 +500,9 @@ int cmd_run(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	try_allow_fds(opt.spec.n_binds);
-	run = (struct run){ .opt = &opt, .cancel_fd = -1, .report_fd = -1 };
+	run = (struct run){
+		.opt = &opt, .remote = { .socket = -1 }, .cancel_fd = -1, .report_fd = -1
+	};
 	r = run_all(&run, started_ns);
 	close_session(&run);
 	fd_close(&run.report_fd);

@@ -18,7 +18,8 @@ meter:   base bpf host
 trace:   base bpf host policy meter
 ledger:  base
 run:     base bpf host policy image launch meter trace ledger
-cli:     base bpf host policy image launch meter trace ledger run
+serve:   base host policy image launch meter trace ledger run
+cli:     base bpf host policy image launch meter trace ledger run serve
 '
 
 check() {
@@ -103,6 +104,8 @@ self_test() {
 		sandbox/meter/a.c trace/b.h bad
 		sandbox/ledger/a.c meter/b.h bad
 		sandbox/run/a.c ledger/b.h ok
+		sandbox/serve/a.c run/b.h ok
+		sandbox/run/a.c serve/b.h bad
 		sandbox/other/a.c base/b.h bad
 		sandbox/run/a.c tests/lib/b.h bad
 		cli/a.c run/b.h ok

@@ -22,6 +22,8 @@ struct cloche_err;
 #define SLOT_UID_BASE 1900000000u
 /* Behind the last: of no context and no file, for helpers that shall have nothing. */
 #define SLOT_UID_NONE (SLOT_UID_BASE + SLOT_MAX)
+/* Of the daemon's front, where the host has no user for it. */
+#define SLOT_UID_FRONT (SLOT_UID_BASE + SLOT_MAX + 1)
 
 struct slot {
 	int fd;	    /* the table; holds the lock; -1: none */

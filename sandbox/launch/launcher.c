@@ -67,6 +67,17 @@ static int sweep(unsigned n, void *arg, struct cloche_err *err)
 	return cgroup_sweep(arg, n, err);
 }
 
+int launcher_sweep(const struct launcher *launcher, struct cloche_err *err)
+{
+	struct slot slot;
+	int r = slot_take(launcher->run_fd, sweep, (void *)(uintptr_t)&launcher->hierarchy, &slot,
+			  err);
+
+	if (r == 0)
+		slot_release(&slot, true);
+	return r;
+}
+
 static const struct {
 	unsigned long flag;
 	const char *name;

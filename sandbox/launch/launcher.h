@@ -42,6 +42,9 @@ struct context {
 int launcher_open(struct launcher *ret, struct cloche_err *err);
 void launcher_close(struct launcher *launcher);
 
+/* Takes away what dead ones left of their contexts, which else the next context_create() does. */
+int launcher_sweep(const struct launcher *launcher, struct cloche_err *err);
+
 struct context_options {
 	bool single;	/* there will be one function process only */
 	bool terminals; /* a stream may be a terminal of which stream_is_foreign_terminal() */

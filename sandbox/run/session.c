@@ -14,6 +14,7 @@
 #include "launch/streams.h"
 #include "ledger/prices.h"
 #include "run/booking.h"
+#include "run/description.h"
 #include "run/executed.h"
 #include "run/invocation.h"
 #include "run/keeper.h"
@@ -182,36 +183,9 @@ int session_ready(struct session *s, struct session_notes *notes, struct cloche_
 /* What is known of it before it runs. */
 static void describe(const struct session *s, struct outcome *out)
 {
-	const struct spec *spec = s->opt.spec;
-
-	*out = (struct outcome){ .verdict = VERDICT_LAUNCH_ERROR, .overshoot_ns = -1 };
-	out->started_real_ns = clock_real_ns();
-	(void)snprintf(out->function, sizeof(out->function), "%s",
-		       s->opt.function ? s->opt.function : "");
-	out->owner.uid = s->opt.owner;
-	memcpy(out->owner.name, s->owner, sizeof(out->owner.name));
-	out->limits.memory_bytes = spec->memory_bytes;
-	out->limits.pids = spec->pids;
-	out->limits.timeout_ns = spec->timeout_ns;
+	description_of_request(s->opt.spec, s->opt.function, s->opt.owner, s->owner, out);
 	out->context.warm = invocations(s) > 0;
 	out->context.reused = s->opt.reused;
-}
-
-static void describe_context(const struct session *s, struct outcome *out)
-{
-	const struct plan *plan = &s->keeper.ctx.plan;
-
-	out->context.made = true;
-	memcpy(out->context.id, s->id, sizeof(out->context.id));
-	out->context.warm = invocations(s) > 1;
-	out->context.invocation = invocations(s);
-	out->context.lacks = plan->shared ? plan->shared->lacks : 0;
-	out->context.idmapped = plan->rootfs.idmapped;
-	out->context.vcpu_micro = plan->cpu.micro;
-	(void)snprintf(out->policy.name, sizeof(out->policy.name), "%s", plan->policy.name);
-	(void)snprintf(out->policy.sha256, sizeof(out->policy.sha256), "%s", plan->policy.sha256);
-	out->policy.kills = plan->policy.kills;
-	out->policy.reports = plan->policy.reports;
 }
 
 struct invocation *session_begin(struct session *s, const struct cloche_err *refused, FILE *trace,
@@ -254,7 +228,7 @@ void session_end(struct session *s, struct outcome *out, struct session_notes *n
 		notes->trace_filed = s->tracing.filed;
 	}
 	if (stands(s))
-		describe_context(s, out);
+		description_of_context(&s->keeper.ctx, s->id, invocations(s), out);
 	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced), "%s", s->opt.untraced);
 	booking_charge(s->opt.prices, out);
 	out->code_wanted = s->opt.ledger != NULL;

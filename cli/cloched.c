@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon's program, which `cloche serve` executes; it executes itself once more as the front.
+ * What it says it says on standard error, a line each.
+ */
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/parse.h"
+#include "serve/config.h"
+#include "serve/daemon.h"
+#include "serve/front.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#define FRONT_ARG  "--front"
+#define EXIT_USAGE 2
+
+static void say(const char *text)
+{
+	char line[600];
+	int n = snprintf(line, sizeof(line) - 1, "cloche serve: %s", text);
+
+	if (n < 0)
+		return;
+	n = n < (int)sizeof(line) - 2 ? n : (int)sizeof(line) - 2;
+	line[n] = '\n';
+	if (write(STDERR_FILENO, line, (size_t)n + 1) < 0)
+		return;
+}
+
+static void say_ready(void)
+{
+	say("ready");
+	(void)sd_notify(0, "READY=1");
+}
+
+static int be_front(char **argv, struct cloche_err *err)
+{
+	struct front_options o = { .launcher = DAEMON_FD_LAUNCHER,
+				   .control = DAEMON_FD_CONTROL,
+				   .state = DAEMON_FD_STATE,
+				   .say = say };
+	uint64_t uid, gid;
+
+	if (parse_count(argv[2], 1, UINT32_MAX - 1, &uid, err) < 0 ||
+	    parse_count(argv[3], 1, UINT32_MAX - 1, &gid, err) < 0)
+		return -err->code;
+	o.uid = (uid_t)uid;
+	o.gid = (gid_t)gid;
+	for (int fd = DAEMON_FD_LAUNCHER; fd <= DAEMON_FD_STATE; fd++)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return front_run(&o, err);
+}
+
+/* A configuration that nobody named may be missing. */
+static int load_config(const char *path, struct config *ret, struct cloche_err *err)
+{
+	const char *control = getenv("CLOCHE_CONTROL");
+
+	config_defaults(ret);
+	if (control && *control) {
+		if (*control != '/' || strlen(control) >= sizeof(ret->control))
+			return cloche_err_set(err, EINVAL,
+					      "CLOCHE_CONTROL is no absolute path that a socket "
+					      "could have");
+		(void)snprintf(ret->control, sizeof(ret->control), "%s", control);
+	}
+	if (!path && access(CONFIG_PATH, F_OK) < 0)
+		return 0;
+	return config_load(path ? path : CONFIG_PATH, ret, err);
+}
+
+static int be_daemon(const char *path, struct cloche_err *err)
+{
+	struct config config;
+	const struct daemon_options o = { .config = &config,
+					  .front = "/proc/self/exe",
+					  .front_arg = FRONT_ARG,
+					  .say = say,
+					  .serves = say_ready };
+	int r = load_config(path, &config, err);
+
+	return r < 0 ? r : daemon_run(&o, err);
+}
+
+int main(int argc, char **argv)
+{
+	struct cloche_err err = { 0 };
+	int r;
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return EXIT_FAILURE;
+	if (argc == 4 && strcmp(argv[1], FRONT_ARG) == 0) {
+		r = be_front(argv, &err);
+	} else if (argc == 1 || (argc == 3 && strcmp(argv[1], "--config") == 0)) {
+		r = be_daemon(argc == 3 ? argv[2] : NULL, &err);
+	} else {
+		say("expected no argument or --config FILE; see 'cloche serve --help'");
+		return EXIT_USAGE;
+	}
+	if (r < 0 && err.code != EPIPE)
+		say(err.text);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

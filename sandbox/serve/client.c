@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/* One client, from its connection to its answer: see client.h. Nothing here waits for it. */
+#include "serve/client.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/uuid.h"
+#include "launch/handed.h"
+#include "launch/launcher.h"
+#include "launch/stream_names.h"
+#include "run/description.h"
+#include "run/executed.h"
+#include "run/invocation.h"
+#include "run/owner.h"
+#include "run/stdio.h"
+#include "serve/command.h"
+#include "serve/front.h"
+#include "serve/packet.h"
+#include "serve/request.h"
+#include "serve/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+/* Who connects and says nothing. */
+#define HEARING_USEC (10 * 1000000ULL)
+
+_Static_assert(WATCH_FDS >= INVOCATION_FDS, "an invocation is watched");
+
+struct powers_remote {
+	struct powers powers;
+	struct visit *visit;
+	bool asked; /* for what was counted */
+};
+
+enum visit_state { VISIT_HEARING, VISIT_MAKING, VISIT_RUNNING };
+
+struct visit {
+	struct client client;
+	struct front *front;
+	enum visit_state state;
+	int socket;
+	sd_event_source *heard, *patience;
+	bool left;	/* nobody takes the answer */
+	bool cancelled; /* before there was an invocation */
+
+	struct request request;
+	struct order_block block;
+	struct order order;
+	struct spec spec;
+	int64_t requested_ns;
+	char owner[OWNER_NAME_LEN];
+
+	int streams[REQUEST_STREAMS];
+	bool streamed; /* stdio is open */
+	struct stdio stdio;
+
+	char id[UUID_LEN]; /* of the context */
+	bool adopted, clocked;
+	struct context ctx;
+	struct powers_remote powers;
+	struct invocation inv;
+	struct watch watch;
+	struct answer answer;
+};
+
+static struct visit *visit_of(struct client *c)
+{
+	return (struct visit *)c;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void leave(struct visit *v)
+{
+	watch_end(&v->watch);
+	(void)sd_event_source_disable_unref(v->heard);
+	(void)sd_event_source_disable_unref(v->patience);
+	if (v->client.number)
+		front_tell(v->front,
+			   &(struct command){ .kind = COMMAND_END, .context = v->client.number });
+	if (v->adopted)
+		context_disown(&v->ctx);
+	if (v->streamed)
+		stdio_close(&v->stdio);
+	for (int i = 0; i < REQUEST_STREAMS; i++)
+		fd_close(&v->streams[i]);
+	order_free(&v->block);
+	fd_close(&v->socket);
+	front_forget(v->front, &v->client);
+	free(v);
+}
+
+/* Whoever does not take it has it lost: it is in the ledger. */
+static void answer(struct visit *v, enum answer_kind kind)
+{
+	v->answer.kind = kind;
+	request_version(v->answer.version);
+	if (!v->left)
+		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), NULL);
+	leave(v);
+}
+
+/* Before there is anything to run: no record. */
+static void refuse(struct visit *v, const struct cloche_err *why)
+{
+	v->answer.outcome.err = *why;
+	(void)uuid_v4(v->answer.outcome.request_id, NULL);
+	answer(v, ANSWER_OUTCOME);
+}
+
+/* Before it is known what was asked for. */
+static void send_away(struct visit *v, const struct cloche_err *why)
+{
+	v->answer.refused = *why;
+	answer(v, ANSWER_REFUSED);
+}
+
+/* The record comes first: what was answered for is never lost. */
+static void finish(struct visit *v)
+{
+	struct outcome *out = &v->answer.outcome;
+	struct front *f = v->front;
+
+	description_of_context(&v->ctx, v->id, 1, out);
+	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced),
+		       "not through the daemon yet");
+	booking_charge(&f->prices, out);
+	out->code_wanted = true;
+	executed_hash(AT_FDCWD, &v->ctx, &v->inv.executed, out->code_sha256);
+	booking_enter(&f->booking, out, &v->answer.found);
+	v->answer.mid_line = stdio_mid_line(&v->stdio);
+	answer(v, ANSWER_OUTCOME);
+}
+
+/* ---- the invocation -------------------------------------------------------------------------- */
+
+static void go_on(struct visit *v)
+{
+	struct pollfd fds[WATCH_FDS];
+	int64_t until_ns;
+
+	if (invocation_done(&v->inv)) {
+		finish(v);
+		return;
+	}
+	until_ns = invocation_wait(&v->inv, fds);
+	if (watch_set(&v->watch, fds, until_ns) < 0)
+		(void)sd_event_exit(v->front->event, -ENOMEM);
+}
+
+static void step(void *arg, const struct pollfd fds[static WATCH_FDS])
+{
+	struct visit *v = arg;
+
+	invocation_step(&v->inv, fds);
+	go_on(v);
+}
+
+static void ask(struct visit *v, enum command_kind kind, uint64_t launch_cpu_ns)
+{
+	front_tell(v->front, &(struct command){ .kind = kind,
+						.context = v->client.number,
+						.launch_cpu_ns = launch_cpu_ns });
+}
+
+/* It was begun by the launcher. */
+static int remote_begin(struct powers *p, const struct metering_trace *trace,
+			const char *request_id, bool *ret_clocked, struct cloche_err *err)
+{
+	*ret_clocked = ((struct powers_remote *)p)->visit->clocked;
+	return 0;
+}
+
+static bool remote_kill(struct powers *p)
+{
+	ask(((struct powers_remote *)p)->visit, COMMAND_KILL, 0);
+	return true;
+}
+
+static bool remote_cpu_used(struct powers *p, uint64_t launch_cpu_ns, uint64_t *ret_ns)
+{
+	ask(((struct powers_remote *)p)->visit, COMMAND_MEASURE, launch_cpu_ns);
+	return false;
+}
+
+static bool ask_once(struct powers_remote *p)
+{
+	if (!p->asked)
+		ask(p->visit, COMMAND_COUNT, 0);
+	p->asked = true;
+	return false;
+}
+
+static bool remote_counted(struct powers *p, struct counted *ret)
+{
+	return ask_once((struct powers_remote *)p);
+}
+
+/* It is counted when it is empty. */
+static bool remote_empty(struct powers *p)
+{
+	return ask_once((struct powers_remote *)p);
+}
+
+static void run(struct visit *v)
+{
+	struct invocation_options o = { .spec = &v->spec,
+					.stdio = &v->stdio,
+					.powers = &v->powers.powers,
+					.requested_ns = v->requested_ns };
+
+	v->powers = (struct powers_remote){ .powers = { .begin = remote_begin,
+							.kill = remote_kill,
+							.cpu_used = remote_cpu_used,
+							.counted = remote_counted,
+							.empty = remote_empty },
+					    .visit = v };
+	v->state = VISIT_RUNNING;
+	watch_init(&v->watch, v->front->event, step, v);
+	invocation_begin(&v->inv, &v->ctx, &o, &v->answer.outcome);
+	if (v->cancelled)
+		invocation_cancel(&v->inv);
+	go_on(v);
+}
+
+static void on_made(struct visit *v, const struct reply *reply, struct packet_fds *fds)
+{
+	struct cloche_err err = { 0 };
+	int handed[HANDED_FDS];
+	int r;
+
+	if (fds->n != HANDED_FDS || v->left) {
+		packet_close_fds(fds);
+		leave(v);
+		return;
+	}
+	memcpy(handed, fds->fd, sizeof(handed));
+	fds->n = 0;
+	v->clocked = reply->clocked;
+	r = context_adopt(&v->ctx, &reply->made, handed, &err);
+	v->adopted = r == 0;
+	if (r == 0)
+		r = uuid_v4(v->id, &err);
+	if (r < 0)
+		refuse(v, &err);
+	else
+		run(v);
+}
+
+void client_hear(struct client *c, const struct reply *reply, struct packet_fds *fds)
+{
+	struct visit *v = visit_of(c);
+
+	if (reply->kind == REPLY_MADE && v->state == VISIT_MAKING) {
+		on_made(v, reply, fds);
+	} else if (reply->kind == REPLY_REFUSED && v->state == VISIT_MAKING) {
+		v->client.number = 0;
+		refuse(v, &reply->err);
+	} else if (reply->kind == REPLY_MEASURED && v->state == VISIT_RUNNING) {
+		invocation_cpu_used(&v->inv, reply->cpu_ns);
+		go_on(v);
+	} else if (reply->kind == REPLY_COUNTED && v->state == VISIT_RUNNING) {
+		invocation_counted(&v->inv, &reply->counted);
+		go_on(v);
+	}
+}
+
+void client_cancel(struct client *c)
+{
+	struct visit *v = visit_of(c);
+
+	v->cancelled = true;
+	if (v->state == VISIT_RUNNING) {
+		invocation_cancel(&v->inv);
+		go_on(v);
+	}
+}
+
+void client_hurry(struct client *c)
+{
+	if (visit_of(c)->state == VISIT_HEARING)
+		leave(visit_of(c));
+}
+
+/* ---- the request ----------------------------------------------------------------------------- */
+
+/* What the ledger has no room for is not run. */
+static int check(struct visit *v, struct command_make *ret, struct cloche_err *err)
+{
+	struct front *f = v->front;
+	int r = spec_check(&v->spec, &f->host, err);
+
+	if (r == 0)
+		r = prices_check_memory(&f->prices, v->spec.memory_bytes, err);
+	if (r == 0)
+		r = command_from_spec(&v->spec, ret, err);
+	if (r == 0 && f->stopping)
+		r = cloche_err_set(err, EBUSY, "the daemon is being stopped");
+	if (r == 0) {
+		r = booking_ready(&f->booking, &v->answer.found, err);
+		if (r < 0)
+			(void)cloche_err_wrap(err, "refused, nothing was run");
+	}
+	if (r == 0) {
+		r = stdio_open(&v->stdio, v->streams, v->spec.output_bytes,
+			       v->spec.fsize_bytes != UINT64_MAX, err);
+		v->streamed = r == 0;
+		if (r < 0)
+			(void)cloche_err_stage(err, "streams");
+	}
+	return r;
+}
+
+static void begin(struct visit *v)
+{
+	struct command c = { .kind = COMMAND_MAKE };
+	struct cloche_err err = { 0 };
+
+	description_of_request(&v->spec, v->request.function, v->client.uid, v->owner,
+			       &v->answer.outcome);
+	if (check(v, &c.make, &err) < 0) {
+		refuse(v, &err);
+		return;
+	}
+	for (int i = 0; i < 3; i++)
+		c.make.terminals |= stream_is_foreign_terminal(v->stdio.inside[i]);
+	c.make.owner = v->client.uid;
+	c.context = v->client.number = front_number(v->front);
+	v->state = VISIT_MAKING;
+	front_tell(v->front, &c);
+}
+
+static void on_request(struct visit *v, int len, struct packet_fds *fds)
+{
+	cleanup_fd int order = -1;
+	struct cloche_err err = { 0 };
+	int r = 0;
+
+	v->requested_ns = clock_now_ns();
+	v->patience = sd_event_source_disable_unref(v->patience);
+	if (fds->n == REQUEST_FDS) {
+		memcpy(v->streams, fds->fd, sizeof(v->streams));
+		order = fds->fd[REQUEST_FD_ORDER];
+		fds->n = 0;
+	} else {
+		r = cloche_err_set(&err, EBADMSG, "the daemon was asked without streams");
+	}
+	packet_close_fds(fds);
+	if ((size_t)len >= sizeof(v->request.version) && (size_t)len < sizeof(v->request))
+		r = request_check(&v->request, &err);
+	if (r == 0 && len != sizeof(v->request))
+		r = cloche_err_set(&err, EBADMSG, "the daemon was asked for what there is not");
+	if (r == 0)
+		r = request_check(&v->request, &err);
+	if (r == 0 && v->request.kind != REQUEST_RUN)
+		r = cloche_err_set(&err, EBADMSG, "there is nothing to cancel yet");
+	if (r == 0)
+		r = request_read(&v->request, order, &v->block, &v->order, &v->spec, &err);
+	if (r < 0)
+		send_away(v, &err);
+	else
+		begin(v);
+}
+
+/* Whatever comes then and is not CANCEL is no more than its end. */
+static void on_more(struct visit *v, int len, const struct request *more, struct packet_fds *fds)
+{
+	packet_close_fds(fds);
+	if (len != sizeof(*more) || more->kind != REQUEST_CANCEL) {
+		v->left = true;
+		v->heard = sd_event_source_disable_unref(v->heard);
+	}
+	client_cancel(&v->client);
+}
+
+static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct visit *v = arg;
+	struct request more = { .kind = REQUEST_KINDS };
+	struct packet_fds fds;
+	bool first = v->state == VISIT_HEARING;
+	int len = packet_recv(fd, first ? &v->request : &more, sizeof(more), &fds);
+
+	if (len == -EAGAIN)
+		return 0;
+	if (!first)
+		on_more(v, len, &more, &fds);
+	else if (len < 0)
+		leave(v);
+	else
+		on_request(v, len, &fds);
+	return 0;
+}
+
+static int on_impatience(sd_event_source *s, uint64_t usec, void *arg)
+{
+	leave(arg);
+	return 0;
+}
+
+struct client *client_open(struct front *f, int socket, uid_t uid)
+{
+	struct visit *v = calloc(1, sizeof(*v));
+	int r = -ENOMEM;
+
+	if (v) {
+		*v = (struct visit){ .client = { .uid = uid },
+				     .front = f,
+				     .socket = socket,
+				     .streams = { -1, -1, -1 } };
+		watch_init(&v->watch, f->event, step, v);
+		owner_name(uid, v->owner);
+		r = sd_event_add_io(f->event, &v->heard, socket, EPOLLIN, on_heard, v);
+	}
+	if (r >= 0)
+		r = sd_event_add_time_relative(f->event, &v->patience, CLOCK_MONOTONIC,
+					       HEARING_USEC, 0, on_impatience, v);
+	if (r >= 0)
+		return &v->client;
+	if (v)
+		(void)sd_event_source_disable_unref(v->heard);
+	fd_close(&socket);
+	free(v);
+	return NULL;
+}

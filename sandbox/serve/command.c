@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of what may be said when, and the judgement of one message: see command.h. No system
+ * calls. */
+#include "serve/command.h"
+
+#include "launch/spec.h"
+#include "policy/policy_builtin.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define IN(state) (1U << (state))
+
+static const struct {
+	const char *name;
+	unsigned states;
+	bool makes, measures; /* has these fields */
+} table[COMMAND_KINDS] = {
+	[COMMAND_READY] = { "ready", IN(COMMAND_UNREADY), false, false },
+	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), true, false },
+	[COMMAND_MEASURE] = { "measure", IN(COMMAND_HANDED), false, true },
+	[COMMAND_KILL] = { "kill", IN(COMMAND_HANDED) | IN(COMMAND_COUNTED), false, false },
+	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED), false, false },
+	[COMMAND_END] = { "end", IN(COMMAND_HANDED) | IN(COMMAND_COUNTED), false, false },
+};
+
+const char *command_name(enum command_kind kind)
+{
+	return kind < COMMAND_KINDS ? table[kind].name : "unknown";
+}
+
+bool command_allowed(enum command_kind kind, enum command_state state)
+{
+	return kind < COMMAND_KINDS && state < COMMAND_STATES && table[kind].states & IN(state);
+}
+
+static bool is_empty(const struct command_make *make)
+{
+	static const struct command_make none;
+
+	return memcmp(make, &none, sizeof(none)) == 0;
+}
+
+int command_read(const void *bytes, size_t len, unsigned fds, struct command *ret,
+		 struct cloche_err *err)
+{
+	struct command c;
+
+	if (len != sizeof(c))
+		return cloche_err_set(err, EBADMSG, "a message of %zu bytes, not of %zu", len,
+				      sizeof(c));
+	if (fds)
+		return cloche_err_set(err, EBADMSG, "a message with %u descriptors", fds);
+	memcpy(&c, bytes, sizeof(c));
+	if (c.kind >= COMMAND_KINDS)
+		return cloche_err_set(err, EBADMSG, "a message of kind %u", c.kind);
+	if (c.reserved || (c.context == 0) != (c.kind == COMMAND_READY) ||
+	    (c.launch_cpu_ns && !table[c.kind].measures) ||
+	    (!is_empty(&c.make) && !table[c.kind].makes))
+		return cloche_err_set(err, EBADMSG, "'%s' with a field that it does not have",
+				      table[c.kind].name);
+	*ret = c;
+	return 0;
+}
+
+/* NULL: there are not so many. */
+static const char *policy_at(uint32_t at)
+{
+	for (const struct policy_builtin *p = policy_builtins; p->name; p++)
+		if (!p->wall && at-- == 0)
+			return p->name;
+	return NULL;
+}
+
+int command_from_spec(const struct spec *spec, struct command_make *ret, struct cloche_err *err)
+{
+	uint32_t policy = 0;
+
+	while (policy_at(policy) && strcmp(policy_at(policy), spec->policy) != 0)
+		policy++;
+	if (!policy_at(policy))
+		return cloche_err_set(err, ENOENT,
+				      CLOCHE_FIELD "policy: only those that are built in go "
+						   "through the daemon yet; run as root");
+	*ret = (struct command_make){ .memory_bytes = spec->memory_bytes,
+				      .cpu_milli = spec->cpu_milli,
+				      .pids = spec->pids,
+				      .nofile = spec->nofile,
+				      .tmp_bytes = spec->tmp_bytes,
+				      .shm_bytes = spec->shm_bytes,
+				      .cpu_mode = spec->cpu_mode,
+				      .policy = policy };
+	return 0;
+}
+
+int command_to_spec(const struct command_make *make, struct spec *ret, struct cloche_err *err)
+{
+	const char *policy = policy_at(make->policy);
+
+	if (make->cpu_mode > CPU_FIXED || make->terminals > 1 || !policy)
+		return cloche_err_set(err, EBADMSG, "'make' with a choice that there is not");
+	spec_defaults(ret);
+	ret->memory_bytes = make->memory_bytes;
+	ret->cpu_mode = (enum cpu_mode)make->cpu_mode;
+	ret->cpu_milli = make->cpu_milli;
+	ret->pids = make->pids;
+	ret->nofile = make->nofile;
+	ret->tmp_bytes = make->tmp_bytes;
+	ret->shm_bytes = make->shm_bytes;
+	ret->policy = policy;
+	return 0;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_COMMAND_H
+#define CLOCHE_SERVE_COMMAND_H
+
+#include "base/err.h"
+#include "launch/handed.h"
+#include "run/powers.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct spec;
+
+/*
+ * What the front asks of the launcher, and what it is told: messages of one size each way over a
+ * SOCK_SEQPACKET socketpair. The front speaks with everybody and is assumed to be taken over one
+ * day: whatever comes from it is held against the table below, and one message that is not allowed
+ * is its end (serve/launching.h).
+ *
+ *   front      READY  MAKE        MEASURE            KILL  COUNT           END
+ *   launcher               MADE            MEASURED               COUNTED       GONE
+ *   context          absent │ handed ─────────────────────────> counted ────> ending │ absent
+ *
+ * The front gives each context a number that it never gave before. With MADE come the descriptors
+ * of launch/handed.h; no other message brings any, and the front's bring none at all.
+ */
+enum command_kind {
+	COMMAND_READY,	 /* it serves; once, before all others */
+	COMMAND_MAKE,	 /* a context: MADE or REFUSED */
+	COMMAND_MEASURE, /* the CPU time that it has used: MEASURED */
+	COMMAND_KILL,	 /* end its processes */
+	COMMAND_COUNT,	 /* what the kernel has counted when no process of it is left: COUNTED */
+	COMMAND_END,	 /* it is not wanted any more: GONE */
+	COMMAND_KINDS
+};
+
+enum command_state {
+	COMMAND_UNREADY, /* the front has not said READY */
+	COMMAND_ABSENT,	 /* there is no context of that number */
+	COMMAND_HANDED,	 /* the front has it */
+	COMMAND_COUNTED, /* its figures were asked for */
+	COMMAND_ENDING,
+	COMMAND_STATES
+};
+
+/* What of a spec is the context's, in numbers. Only what is built in is a policy here. */
+struct command_make {
+	uint64_t memory_bytes, cpu_milli, pids, nofile, tmp_bytes, shm_bytes;
+	uint32_t cpu_mode;
+	uint32_t owner;
+	uint32_t terminals; /* 0 or 1 */
+	uint32_t policy;    /* its place among those that are no walls (policy_builtins) */
+};
+
+struct command {
+	uint32_t kind;
+	uint32_t reserved;	/* 0 */
+	uint64_t context;	/* its number, from 1 on; READY: 0 */
+	uint64_t launch_cpu_ns; /* MEASURE: what was ours of it; else 0 */
+	struct command_make make;
+};
+
+enum reply_kind {
+	REPLY_MADE,
+	REPLY_REFUSED,
+	REPLY_MEASURED,
+	REPLY_COUNTED,
+	REPLY_GONE,
+	REPLY_STOP, /* no new work, and what runs has a time of grace; context: in nanoseconds */
+};
+
+struct reply {
+	uint32_t kind;
+	uint32_t clocked; /* MADE: see powers.h */
+	uint64_t context;
+	union {
+		struct handed made;
+		struct cloche_err err; /* REFUSED; GONE: what could not be taken away */
+		uint64_t cpu_ns;       /* MEASURED */
+		struct counted counted;
+	};
+};
+
+/* Checks a message by itself: its length, that it brings no descriptor, its kind, the fields that
+ * its kind does not have. -EBADMSG, and *err says what is wrong. */
+int command_read(const void *bytes, size_t len, unsigned fds, struct command *ret,
+		 struct cloche_err *err);
+
+/* Whether it may come in this state. */
+bool command_allowed(enum command_kind kind, enum command_state state);
+
+const char *command_name(enum command_kind kind);
+
+/* From a spec and back. from_spec: -ENOENT where the policy is not built in, *err as spec_check
+ * has it; to_spec: -EBADMSG where an enum is none; the ranges are spec_check's matter. What it
+ * points to is static. */
+int command_from_spec(const struct spec *spec, struct command_make *ret, struct cloche_err *err);
+int command_to_spec(const struct command_make *make, struct spec *ret, struct cloche_err *err);
+
+#endif

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/* Begins, restarts and ends the daemon: see daemon.h. */
+#include "serve/daemon.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/process.h"
+#include "host/host.h"
+#include "host/slot.h"
+#include "launch/attributes.h"
+#include "serve/config.h"
+#include "serve/launching.h"
+#include "serve/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* A front that comes to its end so often, so fast, will not live longer the next time. */
+#define QUICK_NS  NSEC_PER_SEC
+#define QUICK_MAX 10
+/* Above the grace: for the front to answer and to write what there is to write. */
+#define PATIENCE_NS (10 * NSEC_PER_SEC)
+
+struct daemon {
+	const struct daemon_options *opt;
+	struct launching *launching;
+	struct pollfd *fds; /* signals, then the launching's */
+	int state, lock, control, home, signals;
+	bool bound; /* the socket's name is ours */
+	uid_t uid;  /* of the front */
+	gid_t gid;
+	struct process front;
+	int64_t front_ns; /* its beginning */
+	unsigned quick;	  /* fronts that ended at once */
+	bool served, stopping;
+	int64_t stop_ns; /* when it is to have come to an end */
+};
+
+/* ---- what it needs --------------------------------------------------------------------------- */
+
+static void find_user(struct daemon *d)
+{
+	cleanup_file FILE *f = fopen("/etc/passwd", "re");
+	struct passwd *pw = NULL;
+
+	d->uid = d->gid = SLOT_UID_FRONT;
+	while (f && (pw = fgetpwent(f)) && strcmp(pw->pw_name, "cloche") != 0)
+		;
+	if (pw && pw->pw_uid && pw->pw_gid) {
+		d->uid = pw->pw_uid;
+		d->gid = pw->pw_gid;
+	}
+}
+
+static int open_state(struct daemon *d, struct cloche_err *err)
+{
+	const char *path = d->opt->config->state;
+
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return cloche_err_sys(err, errno, "make '%.200s'", path);
+	d->state = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->state < 0)
+		return cloche_err_sys(err, errno, "open '%.200s'", path);
+	d->lock = openat(d->state, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (d->lock < 0)
+		return cloche_err_sys(err, errno, "open '%.200s/lock'", path);
+	if (flock(d->lock, LOCK_EX | LOCK_NB) < 0)
+		return cloche_err_set(err, EBUSY,
+				      "another daemon serves with the state directory '%.200s'",
+				      path);
+	if (mkdirat(d->state, "daemon", 0700) < 0 && errno != EEXIST)
+		return cloche_err_sys(err, errno, "make '%.200s/daemon'", path);
+	d->home = openat(d->state, "daemon", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (d->home < 0 || fchown(d->home, d->uid, d->gid) < 0)
+		return cloche_err_sys(err, errno, "have '%.200s/daemon'", path);
+	return 0;
+}
+
+static int connects(const struct sockaddr_un *to)
+{
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0;
+}
+
+static int open_control(struct daemon *d, struct cloche_err *err)
+{
+	const char *path = d->opt->config->control;
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct stat st;
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return cloche_err_set(err, EEXIST, "'%s' is there and no socket", path);
+	if (connects(&at))
+		return cloche_err_set(err, EADDRINUSE, "another daemon serves at '%s'", path);
+	(void)unlink(path);
+	d->control = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (d->control < 0 || bind(d->control, (const struct sockaddr *)&at, sizeof(at)) < 0)
+		return cloche_err_sys(err, errno, "make the control socket '%s'", path);
+	d->bound = true;
+	if (chmod(path, 0666) < 0 || listen(d->control, 128) < 0)
+		return cloche_err_sys(err, errno, "make the control socket '%s'", path);
+	return 0;
+}
+
+/* The directory is root's alone; whoever knows the socket's name may pass. */
+static int let_pass(const struct config *c, struct cloche_err *err)
+{
+	cleanup_fd int run = host_run_dir(err);
+
+	if (run < 0)
+		return run;
+	if (strcmp(c->control, CONTROL_PATH) == 0 && fchmod(run, 0711) < 0)
+		return cloche_err_sys(err, errno, "let clients pass '" HOST_RUN_DIR "'");
+	return 0;
+}
+
+static int open_signals(struct daemon *d, struct cloche_err *err)
+{
+	sigset_t set;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGCHLD, SIG_DFL);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (d->signals < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return cloche_err_sys(err, errno, "watch for signals");
+	return 0;
+}
+
+/* ---- what it does without -------------------------------------------------------------------- */
+
+/* All that it takes to make a context, count and take it away; for ever. */
+static const int kept[] = {
+	CAP_CHOWN,     CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,     CAP_FSETID,
+	CAP_KILL,      CAP_SETGID,	 CAP_SETUID,	      CAP_SETPCAP,    CAP_SETFCAP,
+	CAP_NET_ADMIN, CAP_SYS_ADMIN,	 CAP_SYS_CHROOT,      CAP_SYS_PTRACE, CAP_MKNOD,
+	CAP_SYS_NICE,  CAP_SYS_RESOURCE, CAP_IPC_LOCK,	      CAP_BPF,	      CAP_PERFMON
+};
+
+static bool is_kept(int cap)
+{
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (kept[i] == cap)
+			return true;
+	return false;
+}
+
+static int drop_capabilities(struct cloche_err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2] = { 0 };
+
+	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (!is_kept(cap) && prctl(PR_CAPBSET_DROP, cap) < 0 && errno != EINVAL)
+			return cloche_err_sys(err, errno, "give a capability up");
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return cloche_err_sys(err, errno, "capget");
+	for (int cap = 0; cap < 64; cap++) {
+		struct __user_cap_data_struct *c = &caps[cap / 32];
+		uint32_t bit = is_kept(cap) ? 0 : 1U << cap % 32;
+
+		c->permitted &= ~bit;
+		c->effective = c->permitted;
+		c->inheritable = 0;
+	}
+	if (syscall(SYS_capset, &head, caps) < 0)
+		return cloche_err_sys(err, errno, "capset");
+	return 0;
+}
+
+/* Nobody out there is spoken to, by front or launcher. */
+static int leave_network(struct cloche_err *err)
+{
+	return unshare(CLONE_NEWNET) < 0 ? cloche_err_sys(err, errno, "leave the host's network")
+					 : 0;
+}
+
+/* Each context has some thirty descriptors, and others' contexts end with this process. */
+static void try_be_able(void)
+{
+	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct rlimit l;
+
+	(void)attributes_try_outlive(proc);
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+/* ---- the front ------------------------------------------------------------------------------- */
+
+/* In the child. */
+static _Noreturn void become_front(const struct daemon *d, int socket)
+{
+	int fds[] = { socket, d->control, d->home };
+	char uid[12], gid[12];
+	char *argv[] = { (char *)"cloched", (char *)(uintptr_t)d->opt->front_arg, uid, gid, NULL };
+
+	(void)snprintf(uid, sizeof(uid), "%u", d->uid);
+	(void)snprintf(gid, sizeof(gid), "%u", d->gid);
+	(void)unsetenv("NOTIFY_SOCKET");
+	/* First out of the way of each other. */
+	for (int i = 0; i < 3; i++)
+		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
+	for (int i = 0; i < 3; i++)
+		if (dup2(fds[i], DAEMON_FD_LAUNCHER + i) < 0)
+			_exit(EXIT_FAILURE);
+	if (syscall(SYS_close_range, DAEMON_FD_STATE + 1, ~0U, 0) < 0)
+		_exit(EXIT_FAILURE);
+	(void)execv(d->opt->front, argv);
+	_exit(EXIT_FAILURE);
+}
+
+static int start_front(struct daemon *d, struct cloche_err *err)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return cloche_err_sys(err, errno, "socketpair");
+	pid = fork();
+	if (pid == 0)
+		become_front(d, pair[1]);
+	(void)close(pair[1]);
+	if (pid < 0) {
+		(void)close(pair[0]);
+		return cloche_err_sys(err, errno, "start the front (fork)");
+	}
+	d->front = process_open(pid);
+	d->front_ns = clock_now_ns();
+	launching_front(d->launching, pair[0]);
+	return 0;
+}
+
+/* It has ended, or is to. */
+static void end_front(struct daemon *d)
+{
+	if (!process_is(&d->front))
+		return;
+	process_kill(&d->front);
+	(void)process_reap(&d->front, NULL);
+	launching_drop(d->launching);
+	d->quick = clock_now_ns() - d->front_ns < QUICK_NS ? d->quick + 1 : 0;
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+static void on_signal(struct daemon *d)
+{
+	struct signalfd_siginfo info;
+
+	if (read(d->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP) {
+		d->opt->say("the configuration is read at the start only: start anew");
+		return;
+	}
+	/* Who asks twice has no patience. */
+	if (d->stopping || !launching_ready(d->launching)) {
+		d->stopping = true;
+		end_front(d);
+		return;
+	}
+	d->stopping = true;
+	d->stop_ns = clock_now_ns() + d->opt->config->grace_ns + PATIENCE_NS;
+	launching_stop(d->launching, d->opt->config->grace_ns);
+}
+
+static void wait_for(struct daemon *d)
+{
+	int64_t until_ns, left_ns;
+	struct timespec left;
+	unsigned n;
+
+	d->fds[0] = (struct pollfd){ .fd = d->signals, .events = POLLIN };
+	until_ns = launching_wait(d->launching, d->fds + 1, &n);
+	if (d->stopping && process_is(&d->front) && d->stop_ns < until_ns)
+		until_ns = d->stop_ns;
+	left_ns = until_ns == INT64_MAX ? 0 : until_ns - clock_now_ns();
+	left = ns_timespec(left_ns > 0 ? left_ns : 0);
+	if (ppoll(d->fds, n + 1, until_ns == INT64_MAX ? NULL : &left, NULL) < 0)
+		for (unsigned i = 0; i <= n; i++)
+			d->fds[i].revents = 0;
+}
+
+static void step(struct daemon *d)
+{
+	struct cloche_err err = { 0 };
+	char text[sizeof(err.text) + 32];
+
+	if (d->fds[0].revents)
+		on_signal(d);
+	if (launching_step(d->launching, d->fds + 1, &err) < 0) {
+		(void)snprintf(text, sizeof(text), "the front is ended: %s", err.text);
+		if (!d->stopping || err.code != EPIPE)
+			d->opt->say(text);
+		end_front(d);
+	}
+	if (d->stopping && process_is(&d->front) && clock_now_ns() >= d->stop_ns)
+		end_front(d);
+	if (launching_ready(d->launching) && !d->served) {
+		d->served = true;
+		d->opt->serves();
+	}
+}
+
+static int serve(struct daemon *d, struct cloche_err *err)
+{
+	int r = 0;
+
+	while (r == 0 && !(d->stopping && !process_is(&d->front) && launching_idle(d->launching))) {
+		if (!d->stopping && !process_is(&d->front)) {
+			if (d->quick >= QUICK_MAX) {
+				r = cloche_err_set(err, EPROTO, "the front ends again and again");
+				d->stopping = true;
+				break;
+			}
+			r = start_front(d, err);
+			continue;
+		}
+		wait_for(d);
+		step(d);
+	}
+	/* Also what failed leaves nothing. */
+	end_front(d);
+	while (!launching_idle(d->launching)) {
+		struct cloche_err none = { 0 };
+
+		wait_for(d);
+		(void)launching_step(d->launching, d->fds + 1, &none);
+	}
+	return r;
+}
+
+static void close_all(struct daemon *d)
+{
+	d->launching = launching_close(d->launching);
+	if (d->bound)
+		(void)unlink(d->opt->config->control);
+	fd_close(&d->control);
+	fd_close(&d->signals);
+	fd_close(&d->home);
+	fd_close(&d->state);
+	fd_close(&d->lock);
+	free(d->fds);
+}
+
+int daemon_run(const struct daemon_options *options, struct cloche_err *err)
+{
+	const struct config *c = options->config;
+	const struct launching_options limits = { .contexts = c->contexts,
+						  .per_owner = c->per_owner };
+	struct daemon d = { .opt = options,
+			    .state = -1,
+			    .lock = -1,
+			    .control = -1,
+			    .home = -1,
+			    .signals = -1,
+			    .front = PROCESS_NONE };
+	int r = 0;
+
+	if (geteuid() != 0)
+		return cloche_err_set(err, EPERM, "the daemon needs root; try sudo");
+	find_user(&d);
+	d.fds = calloc(1 + LAUNCHING_FDS(c->contexts), sizeof(*d.fds));
+	if (!d.fds)
+		r = cloche_err_sys(err, ENOMEM, "begin");
+	if (r == 0)
+		r = open_signals(&d, err);
+	if (r == 0)
+		r = open_state(&d, err);
+	if (r == 0)
+		r = let_pass(c, err);
+	if (r == 0)
+		r = leave_network(err);
+	if (r == 0)
+		r = drop_capabilities(err);
+	try_be_able();
+	if (r == 0)
+		r = launching_open(&limits, &d.launching, err);
+	if (r == 0)
+		r = open_control(&d, err);
+	if (r == 0)
+		r = serve(&d, err);
+	close_all(&d);
+	return r;
+}

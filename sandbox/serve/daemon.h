@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_DAEMON_H
+#define CLOCHE_SERVE_DAEMON_H
+
+#include <sys/types.h>
+
+struct cloche_err;
+struct config;
+
+/*
+ * The life of the daemon. Theory of operation: this process, root, is the launcher
+ * (serve/launching.h); it holds the lock of the state directory and the control socket, which it
+ * never reads from, and starts the front (serve/front.h) as a new program with three descriptors.
+ * A front that ends or breaks the rules is replaced, and the contexts that it had end. The
+ * launcher's own death is everybody's: front and wardens are told by the kernel, and what is left
+ * on the host the next start takes away.
+ */
+enum { DAEMON_FD_LAUNCHER = 3, DAEMON_FD_CONTROL, DAEMON_FD_STATE };
+
+struct daemon_options {
+	const struct config *config;
+	const char *front;	       /* what is executed, with uid and gid as arguments: */
+	const char *front_arg;	       /* ... behind this one */
+	void (*say)(const char *text); /* a line of the log */
+	void (*serves)(void);	       /* it is ready; once */
+};
+
+/* Until SIGTERM or SIGINT; 0 then, when nothing is left. */
+int daemon_run(const struct daemon_options *options, struct cloche_err *err);
+
+#endif

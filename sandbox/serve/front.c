@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* The front's loop, and how it becomes what it is: see front.h. */
+#include "serve/front.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "serve/client.h"
+#include "serve/command.h"
+#include "serve/packet.h"
+#include "serve/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Connections, from all and from one user. */
+#define CLIENTS_MAX    512
+#define CLIENTS_OF_ONE 128
+
+/* ---- clients --------------------------------------------------------------------------------- */
+
+void front_tell(struct front *f, const struct command *c)
+{
+	int r = packet_send(f->launcher, c, sizeof(*c), NULL);
+
+	if (r < 0)
+		(void)sd_event_exit(f->event, r);
+}
+
+uint64_t front_number(struct front *f)
+{
+	return ++f->last_number;
+}
+
+static void look_whether_done(struct front *f)
+{
+	if (f->stopping && !f->clients)
+		(void)sd_event_exit(f->event, 0);
+}
+
+void front_forget(struct front *f, struct client *c)
+{
+	for (struct client **at = &f->clients; *at; at = &(*at)->next)
+		if (*at == c) {
+			*at = c->next;
+			f->n_clients--;
+			break;
+		}
+	look_whether_done(f);
+}
+
+static unsigned clients_of(const struct front *f, uid_t uid)
+{
+	unsigned n = 0;
+
+	for (const struct client *c = f->clients; c; c = c->next)
+		n += c->uid == uid;
+	return n;
+}
+
+static void send_away(int socket)
+{
+	struct answer a = { .kind = ANSWER_REFUSED };
+
+	request_version(a.version);
+	(void)cloche_err_set(&a.refused, EBUSY, "the daemon has too many clients; try again");
+	(void)packet_send(socket, &a, sizeof(a), NULL);
+	(void)close(socket);
+}
+
+static int on_knock(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct front *f = arg;
+	int socket = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct ucred who = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(who);
+	struct client *c;
+
+	if (socket < 0)
+		return 0;
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
+	    f->n_clients >= CLIENTS_MAX || clients_of(f, who.uid) >= CLIENTS_OF_ONE) {
+		send_away(socket);
+		return 0;
+	}
+	c = client_open(f, socket, who.uid);
+	if (c) {
+		c->next = f->clients;
+		f->clients = c;
+		f->n_clients++;
+	}
+	return 0;
+}
+
+/* ---- the launcher ---------------------------------------------------------------------------- */
+
+static int on_grace_over(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct front *f = arg;
+	struct client *next;
+
+	for (struct client *c = f->clients; c; c = next) {
+		next = c->next;
+		client_cancel(c);
+	}
+	return 0;
+}
+
+static void stop(struct front *f, uint64_t grace_ns)
+{
+	struct client *next;
+
+	f->stopping = true;
+	f->knocks = sd_event_source_disable_unref(f->knocks);
+	for (struct client *c = f->clients; c; c = next) {
+		next = c->next;
+		client_hurry(c);
+	}
+	if (sd_event_add_time_relative(f->event, &f->grace, CLOCK_MONOTONIC,
+				       grace_ns / NSEC_PER_USEC, 1, on_grace_over, f) < 0)
+		(void)on_grace_over(NULL, 0, f);
+	look_whether_done(f);
+}
+
+static void dispatch(struct front *f, const struct reply *reply, struct packet_fds *fds)
+{
+	struct client *c = f->clients;
+
+	if (reply->kind == REPLY_STOP) {
+		stop(f, reply->context);
+		return;
+	}
+	if (reply->kind == REPLY_GONE && reply->err.code)
+		f->say(reply->err.text);
+	while (c && c->number != reply->context)
+		c = c->next;
+	if (c && reply->kind != REPLY_GONE)
+		client_hear(c, reply, fds);
+}
+
+static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct front *f = arg;
+	struct reply reply;
+	struct packet_fds fds;
+	int n = packet_recv(fd, &reply, sizeof(reply), &fds);
+
+	if (n == -EAGAIN)
+		return 0;
+	if (n != sizeof(reply))
+		return sd_event_exit(f->event, n < 0 ? n : -EBADMSG);
+	dispatch(f, &reply, &fds);
+	packet_close_fds(&fds);
+	return 0;
+}
+
+/* ---- what it becomes ------------------------------------------------------------------------- */
+
+static int drop_capability_bounds(void)
+{
+	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap) < 0 && errno != EINVAL)
+			return -1;
+	return 0;
+}
+
+static void try_allow_fds(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+/* By another number of the user id all capabilities go; what is asked for in vain is the end. */
+static int give_up_rights(const struct front_options *o, struct cloche_err *err)
+{
+	static const struct rlimit no_core = { 0, 0 };
+	sigset_t all;
+
+	try_allow_fds();
+	(void)sigfillset(&all);
+	/* The launcher says when it is over; a signal for all of a terminal is meant for that. */
+	if (sigprocmask(SIG_BLOCK, &all, NULL) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
+	    fchdir(o->state) < 0 || drop_capability_bounds() < 0 || setgroups(0, NULL) < 0 ||
+	    setresgid(o->gid, o->gid, o->gid) < 0 || setresuid(o->uid, o->uid, o->uid) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return cloche_err_sys(err, errno, "give root's rights up");
+	if (setuid(0) == 0 || setgid(0) == 0)
+		return cloche_err_set(err, EPERM, "root's rights could not be given up");
+	return 0;
+}
+
+static int open_loop(struct front *f, struct cloche_err *err)
+{
+	int r = sd_event_new(&f->event);
+
+	if (r >= 0)
+		r = sd_event_add_io(f->event, &f->heard, f->launcher, EPOLLIN, on_heard, f);
+	if (r >= 0)
+		r = sd_event_add_io(f->event, &f->knocks, f->control, EPOLLIN, on_knock, f);
+	return r < 0 ? cloche_err_sys(err, -r, "begin an event loop") : 0;
+}
+
+static void close_front(struct front *f)
+{
+	booking_close(&f->booking);
+	(void)sd_event_source_disable_unref(f->heard);
+	(void)sd_event_source_disable_unref(f->knocks);
+	(void)sd_event_source_disable_unref(f->grace);
+	(void)sd_event_unref(f->event);
+}
+
+int front_run(const struct front_options *o, struct cloche_err *err)
+{
+	struct front f = { .launcher = o->launcher,
+			   .control = o->control,
+			   .booking = { .dir = "ledger" },
+			   .say = o->say };
+	int r = give_up_rights(o, err);
+
+	if (r == 0)
+		r = prices_find("lambda", &f.prices, err);
+	if (r == 0)
+		r = open_loop(&f, err);
+	if (r == 0) {
+		spec_host_read(&f.host);
+		front_tell(&f, &(struct command){ .kind = COMMAND_READY });
+		r = sd_event_loop(f.event);
+		/* -EPIPE: the launcher has ended, and says itself why. */
+		if (r < 0)
+			(void)cloche_err_sys(err, -r, "serve");
+	}
+	close_front(&f);
+	return r < 0 ? r : 0;
+}

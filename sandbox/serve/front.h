@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_FRONT_H
+#define CLOCHE_SERVE_FRONT_H
+
+#include "launch/spec.h"
+#include "ledger/prices.h"
+#include "run/booking.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+struct client;
+struct cloche_err;
+struct command;
+
+/*
+ * The front: a process without rights that speaks with clients, has the launcher make what they
+ * need, drives their invocations and writes the records. What it knows of the host it was handed:
+ * the control socket, which listens, the socket to the launcher, and its directory, which is its
+ * working directory and has the ledger. All that it does not have to do at once it does in one
+ * loop, which never waits for a client.
+ */
+struct front {
+	sd_event *event;
+	int launcher, control;
+	sd_event_source *heard, *knocks, *grace;
+	bool stopping; /* no new work */
+	struct client *clients;
+	unsigned n_clients;
+	uint64_t last_number; /* of a context */
+	struct spec_host host;
+	struct prices prices;
+	struct booking booking;
+	void (*say)(const char *text); /* a line of the log */
+};
+
+struct front_options {
+	int launcher, control, state; /* the last: its directory */
+	uid_t uid;
+	gid_t gid;
+	void (*say)(const char *text);
+};
+
+/* As root, in a process of its own: gives all rights up and serves, until it is told to stop (0) or
+ * cannot go on. */
+int front_run(const struct front_options *options, struct cloche_err *err);
+
+/* For clients: a message to the launcher. What cannot be sent is the end of the front. */
+void front_tell(struct front *f, const struct command *c);
+
+/* A number for a context. */
+uint64_t front_number(struct front *f);
+
+/* The client is gone. */
+void front_forget(struct front *f, struct client *c);
+
+#endif

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+/* A handler for each row of the table of command.h, and the contexts' ends: see launching.h. */
+#include "serve/launching.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/spec.h"
+#include "run/keeper.h"
+#include "run/metering.h"
+#include "run/powers.h"
+#include "serve/command.h"
+#include "serve/packet.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* cgroup.events may have told before anybody waited. */
+#define EMPTY_PERIOD_NS (10 * NSEC_PER_MSEC)
+/* At a time: the contexts' ends are seen to in between. */
+#define HEARD_MAX 64
+/* Of all contexts several replies each. */
+#define SOCKET_BYTES (8 << 20)
+
+/* One context, and what is kept from one to the next that has its place. */
+struct place {
+	enum command_state state;
+	uint64_t number; /* the front's */
+	uint32_t owner;
+	bool silent;   /* nobody is told of it any more */
+	bool counting; /* COUNTED is owed */
+	struct spec spec;
+	struct keeper keeper;
+	struct metering metering;
+	struct powers_local powers;
+};
+
+struct launching {
+	struct launching_options opt;
+	struct launcher launcher;
+	struct spec_host host;
+	struct place *places;
+	int front; /* -1: none */
+	bool ready;
+	int broken; /* -errno: it could not be told something */
+};
+
+int launching_open(const struct launching_options *options, struct launching **ret,
+		   struct cloche_err *err)
+{
+	struct launching *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return cloche_err_sys(err, ENOMEM, "begin");
+	*l = (struct launching){ .opt = *options,
+				 .launcher = { .run_fd = -1, .null = -1 },
+				 .front = -1 };
+	l->places = calloc(options->contexts, sizeof(*l->places));
+	r = l->places ? launcher_open(&l->launcher, err) : cloche_err_sys(err, ENOMEM, "begin");
+	if (r == 0)
+		r = launcher_sweep(&l->launcher, err);
+	if (r < 0) {
+		launcher_close(&l->launcher);
+		free(l->places);
+		free(l);
+		return r;
+	}
+	spec_host_read(&l->host);
+	for (unsigned i = 0; i < options->contexts; i++) {
+		l->places[i].state = COMMAND_ABSENT;
+		metering_off(&l->places[i].metering, "not begun");
+	}
+	*ret = l;
+	return 0;
+}
+
+struct launching *launching_close(struct launching *l)
+{
+	if (!l)
+		return NULL;
+	fd_close(&l->front);
+	for (unsigned i = 0; i < l->opt.contexts; i++)
+		metering_close(&l->places[i].metering);
+	launcher_close(&l->launcher);
+	free(l->places);
+	free(l);
+	return NULL;
+}
+
+/* ---- what is told ---------------------------------------------------------------------------- */
+
+static void say(struct launching *l, const struct reply *reply, const struct packet_fds *fds)
+{
+	int r = l->front < 0 ? 0 : packet_send(l->front, reply, sizeof(*reply), fds);
+
+	if (r < 0 && l->broken == 0)
+		l->broken = r;
+}
+
+static void say_refused(struct launching *l, uint64_t number, const struct cloche_err *why)
+{
+	say(l, &(struct reply){ .kind = REPLY_REFUSED, .context = number, .err = *why }, NULL);
+}
+
+/* ---- the end of a context ---------------------------------------------------------------------
+ */
+
+static void look_whether_gone(struct launching *l, struct place *p)
+{
+	if (p->state != COMMAND_ENDING || p->keeper.machine.state != CONTEXT_GONE)
+		return;
+	if (!p->silent)
+		say(l,
+		    &(struct reply){
+			    .kind = REPLY_GONE, .context = p->number, .err = p->keeper.left },
+		    NULL);
+	p->state = COMMAND_ABSENT;
+}
+
+static void end(struct launching *l, struct place *p, bool silent)
+{
+	if (p->state == COMMAND_ABSENT)
+		return;
+	p->silent |= silent;
+	p->counting = false;
+	if (p->state != COMMAND_ENDING)
+		keeper_end(&p->keeper);
+	p->state = COMMAND_ENDING;
+	look_whether_gone(l, p);
+}
+
+/* ---- the beginning --------------------------------------------------------------------------- */
+
+/* The reader of the meter stays from one to the next, but for one that has failed. */
+static void try_have_metering(struct launching *l, struct place *p)
+{
+	struct metering *m = &p->metering;
+
+	if (m->opened && !m->why[0])
+		return;
+	metering_close(m);
+	(void)metering_open(m, METERING_AUTO, l->launcher.hierarchy.v2, NULL);
+}
+
+static int hand_over(struct launching *l, struct place *p, bool clocked)
+{
+	struct reply reply = { .kind = REPLY_MADE, .clocked = clocked, .context = p->number };
+	struct packet_fds fds = { .n = HANDED_FDS };
+
+	context_describe_handed(&p->keeper.ctx, &reply.made);
+	context_hand(&p->keeper.ctx, fds.fd);
+	say(l, &reply, &fds);
+	packet_close_fds(&fds);
+	return 0;
+}
+
+static int make(struct launching *l, struct place *p, const struct command *c,
+		struct cloche_err *err)
+{
+	struct keeper_options o = { .spec = &p->spec,
+				    .how = { .handed = true, .terminals = c->make.terminals },
+				    .launcher = &l->launcher,
+				    .metering = &p->metering };
+	const struct metering_trace none = { .file = NULL };
+	bool clocked = false;
+	int r;
+
+	try_have_metering(l, p);
+	r = keeper_make(&p->keeper, &o, err);
+	if (r < 0)
+		return r;
+	p->state = COMMAND_HANDED;
+	keeper_invoked(&p->keeper);
+	powers_local_init(&p->powers, &p->keeper.ctx, &p->metering);
+	r = p->powers.powers.begin(&p->powers.powers, &none, "", &clocked, err);
+	if (r == 0)
+		r = context_begin(&p->keeper.ctx, err);
+	return r < 0 ? r : hand_over(l, p, clocked);
+}
+
+/* NULL: *err says which limit is reached. */
+static struct place *find_room(struct launching *l, uint32_t owner, struct cloche_err *err)
+{
+	struct place *room = NULL;
+	unsigned own = 0;
+
+	for (unsigned i = 0; i < l->opt.contexts; i++) {
+		struct place *p = &l->places[i];
+
+		if (p->state == COMMAND_ABSENT)
+			room = room ? room : p;
+		else
+			own += p->owner == owner;
+	}
+	if (!room)
+		(void)cloche_err_set(err, EBUSY,
+				     "the daemon has %u contexts, the most that it may have at a "
+				     "time ('contexts' in its configuration); try again",
+				     l->opt.contexts);
+	else if (own >= l->opt.per_owner)
+		(void)cloche_err_set(err, EBUSY,
+				     "user %u has %u contexts, the most that one may have at a "
+				     "time ('contexts_per_owner' in the daemon's configuration)",
+				     owner, own);
+	else
+		return room;
+	return NULL;
+}
+
+/* ---- the handlers ---------------------------------------------------------------------------- */
+
+static int on_ready(struct launching *l, struct place *p, const struct command *c,
+		    struct cloche_err *err)
+{
+	l->ready = true;
+	return 0;
+}
+
+/* A number that is out of its range is no breach: the front may be older than a limit here. */
+static int on_make(struct launching *l, struct place *p, const struct command *c,
+		   struct cloche_err *err)
+{
+	struct cloche_err why = { 0 };
+	struct spec spec;
+	int r = command_to_spec(&c->make, &spec, err);
+
+	if (r < 0)
+		return r;
+	if (spec_check(&spec, &l->host, &why) < 0 || !(p = find_room(l, c->make.owner, &why))) {
+		say_refused(l, c->context, &why);
+		return 0;
+	}
+	p->number = c->context;
+	p->owner = c->make.owner;
+	p->silent = p->counting = false;
+	p->spec = spec;
+	if (make(l, p, c, &why) < 0) {
+		say_refused(l, c->context, &why);
+		end(l, p, true);
+	}
+	return 0;
+}
+
+static int on_measure(struct launching *l, struct place *p, const struct command *c,
+		      struct cloche_err *err)
+{
+	struct reply reply = { .kind = REPLY_MEASURED, .context = p->number };
+
+	(void)p->powers.powers.cpu_used(&p->powers.powers, c->launch_cpu_ns, &reply.cpu_ns);
+	say(l, &reply, NULL);
+	return 0;
+}
+
+/* Whether it came too late is on the shared page. */
+static int on_kill(struct launching *l, struct place *p, const struct command *c,
+		   struct cloche_err *err)
+{
+	(void)p->powers.powers.kill(&p->powers.powers);
+	return 0;
+}
+
+static void try_count(struct launching *l, struct place *p)
+{
+	struct reply reply = { .kind = REPLY_COUNTED, .context = p->number };
+
+	if (!p->counting || !p->powers.powers.empty(&p->powers.powers))
+		return;
+	p->counting = false;
+	(void)p->powers.powers.counted(&p->powers.powers, &reply.counted);
+	say(l, &reply, NULL);
+}
+
+static int on_count(struct launching *l, struct place *p, const struct command *c,
+		    struct cloche_err *err)
+{
+	p->state = COMMAND_COUNTED;
+	p->counting = true;
+	try_count(l, p);
+	return 0;
+}
+
+static int on_end(struct launching *l, struct place *p, const struct command *c,
+		  struct cloche_err *err)
+{
+	end(l, p, false);
+	return 0;
+}
+
+static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
+					    const struct command *c, struct cloche_err *err) = {
+	[COMMAND_READY] = on_ready, [COMMAND_MAKE] = on_make,	[COMMAND_MEASURE] = on_measure,
+	[COMMAND_KILL] = on_kill,   [COMMAND_COUNT] = on_count, [COMMAND_END] = on_end,
+};
+
+/* A silent one's number is nobody's. */
+static struct place *find(struct launching *l, uint64_t number)
+{
+	for (unsigned i = 0; i < l->opt.contexts; i++)
+		if (l->places[i].state != COMMAND_ABSENT && !l->places[i].silent &&
+		    l->places[i].number == number)
+			return &l->places[i];
+	return NULL;
+}
+
+/* 1: there may be more; 0: not now. */
+static int hear(struct launching *l, struct cloche_err *err)
+{
+	struct command c;
+	struct packet_fds fds;
+	char bytes[sizeof(c) + 1];
+	int n = packet_recv(l->front, bytes, sizeof(bytes), &fds), r;
+	enum command_state state = COMMAND_UNREADY;
+	struct place *p;
+
+	if (n == -EAGAIN)
+		return 0;
+	if (n < 0)
+		return cloche_err_set(err, -n,
+				      n == -EPIPE ? "it has ended" : "a message that is not whole");
+	r = command_read(bytes, (size_t)n, fds.n, &c, err);
+	packet_close_fds(&fds);
+	if (r < 0)
+		return r;
+	p = find(l, c.context);
+	if (l->ready)
+		state = p ? p->state : COMMAND_ABSENT;
+	if (!command_allowed(c.kind, state))
+		return cloche_err_set(err, EBADMSG, "'%s' out of turn", command_name(c.kind));
+	r = handlers[c.kind](l, p, &c, err);
+	return r < 0 ? r : 1;
+}
+
+/* ---- the loop's part ------------------------------------------------------------------------- */
+
+void launching_front(struct launching *l, int socket)
+{
+	int bytes = SOCKET_BYTES;
+
+	(void)setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
+	l->front = socket;
+	l->ready = false;
+	l->broken = 0;
+}
+
+void launching_drop(struct launching *l)
+{
+	fd_close(&l->front);
+	l->ready = false;
+	for (unsigned i = 0; i < l->opt.contexts; i++)
+		end(l, &l->places[i], true);
+}
+
+int64_t launching_wait(const struct launching *l, struct pollfd *fds, unsigned *ret_n)
+{
+	int64_t until_ns = CONTEXT_NEVER;
+
+	fds[0] = (struct pollfd){ .fd = l->front, .events = POLLIN };
+	for (unsigned i = 0; i < l->opt.contexts; i++) {
+		const struct place *p = &l->places[i];
+		struct pollfd *fd = &fds[1 + i];
+		int64_t due_ns = CONTEXT_NEVER;
+
+		*fd = (struct pollfd){ .fd = -1 };
+		if (p->state == COMMAND_ENDING) {
+			due_ns = keeper_wait(&p->keeper, fd);
+		} else if (p->counting) {
+			*fd = (struct pollfd){ .fd = p->keeper.ctx.plan.cgroup.events,
+					       .events = POLLPRI };
+			due_ns = clock_now_ns() + EMPTY_PERIOD_NS;
+		}
+		until_ns = due_ns < until_ns ? due_ns : until_ns;
+	}
+	*ret_n = LAUNCHING_FDS(l->opt.contexts);
+	return until_ns;
+}
+
+int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_err *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < l->opt.contexts; i++) {
+		struct place *p = &l->places[i];
+
+		if (p->state == COMMAND_ENDING) {
+			keeper_step(&p->keeper, &fds[1 + i]);
+			look_whether_gone(l, p);
+		}
+		try_count(l, p);
+	}
+	for (int i = 0; i < HEARD_MAX && fds[0].fd >= 0 && fds[0].revents && (i == 0 || r > 0); i++)
+		r = hear(l, err);
+	if (r >= 0 && l->broken)
+		r = cloche_err_sys(err, -l->broken, "it hears nothing");
+	return r < 0 ? r : 0;
+}
+
+void launching_stop(struct launching *l, int64_t grace_ns)
+{
+	say(l, &(struct reply){ .kind = REPLY_STOP, .context = (uint64_t)grace_ns }, NULL);
+}
+
+bool launching_ready(const struct launching *l)
+{
+	return l->ready;
+}
+
+bool launching_idle(const struct launching *l)
+{
+	for (unsigned i = 0; i < l->opt.contexts; i++)
+		if (l->places[i].state != COMMAND_ABSENT)
+			return false;
+	return true;
+}

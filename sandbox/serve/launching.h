@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_LAUNCHING_H
+#define CLOCHE_SERVE_LAUNCHING_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cloche_err;
+
+/*
+ * The launcher of the daemon, but for its life (serve/daemon.h): makes contexts at the front's
+ *word, hands each over, kills, counts and takes away. It reads nothing that a user wrote: numbers,
+ *held against their ranges, and the table of command.h. Root, one thread; but for the making of a
+ * context, a millisecond, it does not wait.
+ *
+ *	open → { front → { wait → poll → step }* → drop }* → { wait → poll → step }* until idle →
+ *close
+ */
+struct launching;
+
+struct launching_options {
+	unsigned contexts;  /* at a time */
+	unsigned per_owner; /* of these, of one owner */
+};
+
+int launching_open(const struct launching_options *options, struct launching **ret,
+		   struct cloche_err *err);
+struct launching *launching_close(struct launching *l);
+
+/* A new front, at the other end of socket, which is taken over. */
+void launching_front(struct launching *l, int socket);
+
+/* There is none any more: its socket is closed, and what it had ends. */
+void launching_drop(struct launching *l);
+
+/* For poll(2): *ret_n of fds[], of LAUNCHING_FDS(contexts); returns until when. */
+#define LAUNCHING_FDS(contexts) (1 + (contexts))
+int64_t launching_wait(const struct launching *l, struct pollfd *fds, unsigned *ret_n);
+
+/* *ret_err.code is set for what is worth a line. -errno: the front has broken the rules or is gone,
+ * and is to be dropped (and killed). */
+int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_err *err);
+
+/* Tells the front to come to an end. */
+void launching_stop(struct launching *l, int64_t grace_ns);
+
+/* The front has said READY. */
+bool launching_ready(const struct launching *l);
+
+/* No context is left. */
+bool launching_idle(const struct launching *l);
+
+#endif

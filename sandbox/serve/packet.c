@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* Whole messages and their descriptors: see packet.h. */
+#include "serve/packet.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* With room for one more than is taken: so many are seen to be too many. */
+union control {
+	struct cmsghdr head;
+	char space[CMSG_SPACE((PACKET_FDS + 1) * sizeof(int))];
+};
+
+int packet_send(int socket, const void *bytes, size_t len, const struct packet_fds *fds)
+{
+	union control control = { .head = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
+	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (fds && fds->n) {
+		control.head.cmsg_len = CMSG_LEN(fds->n * sizeof(int));
+		h.msg_control = &control;
+		h.msg_controllen = CMSG_SPACE(fds->n * sizeof(int));
+		memcpy(CMSG_DATA(&control.head), fds->fd, fds->n * sizeof(int));
+	}
+	do
+		n = sendmsg(socket, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+void packet_close_fds(struct packet_fds *fds)
+{
+	while (fds->n > 0)
+		(void)close(fds->fd[--fds->n]);
+}
+
+/* False: they were too many, and are closed. */
+static bool take_fds(struct msghdr *h, struct packet_fds *ret)
+{
+	const struct cmsghdr *c = CMSG_FIRSTHDR(h);
+	int fds[PACKET_FDS + 1];
+	size_t n;
+
+	ret->n = 0;
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return true;
+	n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(fds, CMSG_DATA(c), n * sizeof(int));
+	for (size_t i = 0; i < n; i++) {
+		if (n <= PACKET_FDS)
+			ret->fd[ret->n++] = fds[i];
+		else
+			(void)close(fds[i]);
+	}
+	return n <= PACKET_FDS;
+}
+
+int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds)
+{
+	union control control;
+	struct iovec iov = { .iov_base = bytes, .iov_len = room };
+	struct msghdr h = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control) };
+	ssize_t n;
+
+	fds->n = 0;
+	do
+		n = recvmsg(socket, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n < 0 && errno != ECONNRESET ? -errno : -EPIPE;
+	if (!take_fds(&h, fds) || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		packet_close_fds(fds);
+		return -EBADMSG;
+	}
+	return (int)n;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_PACKET_H
+#define CLOCHE_SERVE_PACKET_H
+
+#include <stddef.h>
+
+/*
+ * One message of a SOCK_SEQPACKET socket, whole, with its descriptors. Neither waits; EINTR is none
+ * of the caller's matters.
+ */
+#define PACKET_FDS 8
+
+struct packet_fds {
+	int fd[PACKET_FDS];
+	unsigned n;
+};
+
+/* 0 or -errno. fds may be NULL. */
+int packet_send(int socket, const void *bytes, size_t len, const struct packet_fds *fds);
+
+/* The length, or -errno: -EAGAIN where none is there, -EPIPE at the end, -EBADMSG for one that was
+ * longer than there is room, or had more descriptors; it is dropped. The descriptors are the
+ * caller's, close-on-exec. */
+int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds);
+
+void packet_close_fds(struct packet_fds *fds);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* The client's side of the control socket: see remote.h. */
+#include "serve/remote.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/uuid.h"
+#include "launch/spec.h"
+#include "launch/stream_state.h"
+#include "run/description.h"
+#include "run/owner.h"
+#include "serve/packet.h"
+#include "serve/request.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+int remote_open(const char *control, struct remote *ret, struct cloche_err *err)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	cleanup_fd int fd = -1;
+
+	if (strlen(control) >= sizeof(at.sun_path))
+		return cloche_err_sys(err, ENAMETOOLONG, "connect to the daemon at '%.200s'",
+				      control);
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", control);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
+		return cloche_err_sys(err, errno, "connect to the daemon at '%s'", control);
+	*ret = (struct remote){ .socket = TAKE_FD(fd) };
+	return 0;
+}
+
+void remote_close(struct remote *r)
+{
+	fd_close(&r->socket);
+}
+
+static int send_request(const struct remote *r, const struct remote_options *o,
+			struct cloche_err *err)
+{
+	cleanup_fd int order = -1;
+	struct packet_fds fds = { .n = REQUEST_FDS };
+	struct request request;
+	int code = request_make(o->spec, o->function, &request, &order, err);
+
+	if (code < 0)
+		return code;
+	memcpy(fds.fd, o->streams, sizeof(o->streams));
+	fds.fd[REQUEST_FD_ORDER] = order;
+	code = packet_send(r->socket, &request, sizeof(request), &fds);
+	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
+}
+
+static int hear(const struct remote *r, struct answer *ret, struct cloche_err *err)
+{
+	struct packet_fds fds;
+	char version[sizeof(ret->version)];
+	int n = packet_recv(r->socket, ret, sizeof(*ret), &fds);
+
+	packet_close_fds(&fds);
+	if (n == -EAGAIN)
+		return n;
+	request_version(version);
+	if (n == -EPIPE)
+		return cloche_err_set(err, EPIPE, "the daemon has ended before it answered");
+	if (n != sizeof(*ret) || strncmp(version, ret->version, sizeof(version)) != 0)
+		return cloche_err_set(err, EPROTO,
+				      "the daemon is of another version than this program");
+	if (ret->kind != ANSWER_REFUSED)
+		return 0;
+	*err = ret->refused;
+	return -err->code;
+}
+
+/* One wish to cancel is enough. */
+static int wait_for_answer(const struct remote *r, int cancel_fd, struct answer *ret,
+			   struct cloche_err *err)
+{
+	struct pollfd fds[] = { { .fd = r->socket, .events = POLLIN },
+				{ .fd = cancel_fd, .events = POLLIN } };
+	struct request cancel = { .kind = REQUEST_CANCEL };
+	int code = -EAGAIN;
+
+	request_version(cancel.version);
+	while (code == -EAGAIN) {
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[1].fd >= 0 && fds[1].revents) {
+			fds[1].fd = -1;
+			(void)packet_send(r->socket, &cancel, sizeof(cancel), NULL);
+		}
+		if (fds[0].revents)
+			code = hear(r, ret, err);
+	}
+	return code;
+}
+
+void remote_run(struct remote *r, const struct remote_options *o, struct outcome *out,
+		struct session_notes *notes)
+{
+	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
+	struct stream_state streams[3];
+	char owner[OWNER_NAME_LEN];
+	struct cloche_err err = { 0 };
+	int code;
+
+	*notes = (struct session_notes){ 0 };
+	stream_state_keep(streams, o->streams);
+	code = answer ? send_request(r, o, &err) : cloche_err_sys(&err, ENOMEM, "begin");
+	if (code == 0)
+		code = wait_for_answer(r, o->cancel_fd, answer, &err);
+	stream_state_restore(streams);
+	if (code == 0) {
+		*out = answer->outcome;
+		notes->found = answer->found;
+		r->mid_line = answer->mid_line;
+		return;
+	}
+	owner_name(o->owner, owner);
+	description_of_request(o->spec, o->function, o->owner, owner, out);
+	(void)uuid_v4(out->request_id, NULL);
+	out->err = err;
+	/* Nobody knows what it wrote, if it ran. */
+	r->mid_line = err.code == EPIPE;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_REMOTE_H
+#define CLOCHE_SERVE_REMOTE_H
+
+#include "run/session.h"
+
+#include <stdbool.h>
+
+struct cloche_err;
+struct outcome;
+struct spec;
+
+/*
+ * An invocation that the daemon runs for this process: what run/session.h does here, asked of
+ * another. It needs no right but to connect.
+ */
+struct remote {
+	int socket;    /* -1: none */
+	bool mid_line; /* as session_mid_line() */
+};
+
+/* -ENOENT, -ECONNREFUSED: there is no daemon at that path; *err names it. */
+int remote_open(const char *control, struct remote *ret, struct cloche_err *err);
+void remote_close(struct remote *r);
+
+struct remote_options {
+	const struct spec *spec; /* checked; its policy is built in, it has no bind, no root */
+	const char *function;	 /* NULL: it has no name */
+	uint32_t owner;		 /* who asks, for an outcome that never came to the daemon */
+	int streams[3];
+	int cancel_fd; /* readable: it is not wanted any more */
+};
+
+/* Once. What becomes of it is in *out, also where the daemon could not be asked. The streams' state
+ * is as before. */
+void remote_run(struct remote *r, const struct remote_options *options, struct outcome *out,
+		struct session_notes *notes);
+
+#endif

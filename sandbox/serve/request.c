@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* From a spec to a message and back: see request.h. */
+#include "serve/request.h"
+
+#include "base/fd.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+void request_version(char ret[static 16])
+{
+	(void)snprintf(ret, 16, "%.9s %zx", CLOCHE_VERSION, sizeof(struct answer));
+}
+
+static int write_order(const struct order_block *block, int *ret, struct cloche_err *err)
+{
+	cleanup_fd int fd = memfd_create("order", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int r = fd < 0 ? -errno : file_write_all(fd, block->bytes, block->len);
+
+	if (r < 0)
+		return cloche_err_sys(err, -r, "hand the command's arguments over (memfd)");
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+int request_make(const struct spec *spec, const char *function, struct request *ret, int *ret_order,
+		 struct cloche_err *err)
+{
+	struct order_block block;
+	int r;
+
+	*ret = (struct request){ .kind = REQUEST_RUN,
+				 .memory_bytes = spec->memory_bytes,
+				 .cpu_mode = spec->cpu_mode,
+				 .cpu_milli = spec->cpu_milli,
+				 .pids = spec->pids,
+				 .nofile = spec->nofile,
+				 .fsize_bytes = spec->fsize_bytes,
+				 .tmp_bytes = spec->tmp_bytes,
+				 .shm_bytes = spec->shm_bytes,
+				 .output_bytes = spec->output_bytes,
+				 .timeout_ns = spec->timeout_ns,
+				 .cpu_time_ns = spec->cpu_time_ns };
+	request_version(ret->version);
+	if ((size_t)snprintf(ret->policy, sizeof(ret->policy), "%s", spec->policy) >=
+	    sizeof(ret->policy))
+		return cloche_err_set(err, ENAMETOOLONG,
+				      CLOCHE_FIELD "policy: the name is too long");
+	(void)snprintf(ret->function, sizeof(ret->function), "%s", function ? function : "");
+	r = order_pack(spec, &block, err);
+	if (r < 0)
+		return r;
+	ret->order_len = (uint32_t)block.len;
+	r = write_order(&block, ret_order, err);
+	order_free(&block);
+	return r;
+}
+
+static bool is_text(const char *s, size_t room)
+{
+	return memchr(s, '\0', room) != NULL;
+}
+
+int request_check(const struct request *r, struct cloche_err *err)
+{
+	char version[sizeof(r->version)];
+
+	request_version(version);
+	if (strncmp(version, r->version, sizeof(version)) != 0)
+		return cloche_err_set(err, EPROTO,
+				      "the daemon is of another version than this program: "
+				      "start it anew");
+	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED || r->order_len > ORDER_MAX ||
+	    !is_text(r->policy, sizeof(r->policy)) || !is_text(r->function, sizeof(r->function)))
+		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
+	return 0;
+}
+
+/* What is in memory can be held up by nobody. It is the client's and may change: what is read is
+ * what counts. */
+static int read_order(int fd, size_t len, struct order_block *ret)
+{
+	struct order_block b = { .bytes = malloc(len ? len : 1), .len = len };
+	size_t done = 0;
+	ssize_t n = 1;
+
+	if (!b.bytes)
+		return -ENOMEM;
+	if (fcntl(fd, F_GET_SEALS) < 0)
+		n = 0;
+	while (done < len && n > 0) {
+		n = pread(fd, b.bytes + done, len - done, (off_t)done);
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (done < len) {
+		order_free(&b);
+		return -EBADMSG;
+	}
+	*ret = b;
+	return 0;
+}
+
+int request_read(const struct request *r, int order, struct order_block *ret_block,
+		 struct order *ret_order, struct spec *ret, struct cloche_err *err)
+{
+	struct order_block block;
+	int code = read_order(order, r->order_len, &block);
+
+	if (code == 0) {
+		code = order_read(block.bytes, block.len, ret_order);
+		if (code < 0)
+			order_free(&block);
+	}
+	if (code < 0)
+		return cloche_err_sys(err, -code, "read the command's arguments");
+	spec_defaults(ret);
+	ret->argv = ret_order->argv;
+	ret->env = ret_order->env;
+	ret->workdir = ret_order->workdir;
+	ret->policy = r->policy;
+	ret->memory_bytes = r->memory_bytes;
+	ret->timeout_ns = r->timeout_ns;
+	ret->cpu_time_ns = r->cpu_time_ns;
+	ret->cpu_mode = (enum cpu_mode)r->cpu_mode;
+	ret->cpu_milli = r->cpu_milli;
+	ret->pids = r->pids;
+	ret->nofile = r->nofile;
+	ret->fsize_bytes = r->fsize_bytes;
+	ret->tmp_bytes = r->tmp_bytes;
+	ret->shm_bytes = r->shm_bytes;
+	ret->output_bytes = r->output_bytes;
+	*ret_block = block;
+	return 0;
+}

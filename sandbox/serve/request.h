@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_REQUEST_H
+#define CLOCHE_SERVE_REQUEST_H
+
+#include "base/err.h"
+#include "launch/order.h"
+#include "launch/spec.h"
+#include "ledger/ledger.h"
+#include "run/outcome.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * What a client says to the daemon on its control socket (SOCK_SEQPACKET) and what it hears: one
+ * message each way, and CANCEL in between.
+ *
+ *	client  RUN, with the three streams and the order (launch/order.h) in a memfd     [ CANCEL ]
+ *	daemon                                                                     OUTCOME │ REFUSED
+ *
+ * Who the client is the daemon has from the kernel. A client that goes away has its invocation
+ * cancelled. Both sides are of one version: the numbers of another may mean something else.
+ */
+#define CONTROL_PATH "/run/cloche/control"
+
+enum request_kind { REQUEST_RUN, REQUEST_CANCEL, REQUEST_KINDS };
+enum { REQUEST_STREAMS = 3, REQUEST_FD_ORDER = 3, REQUEST_FDS };
+
+struct request {
+	char version[16]; /* request_version(); the same in every version of this */
+	uint32_t kind;
+	uint32_t order_len;
+	uint64_t memory_bytes, cpu_milli, pids, nofile, fsize_bytes, tmp_bytes, shm_bytes,
+		output_bytes;
+	int64_t timeout_ns, cpu_time_ns;
+	uint32_t cpu_mode;
+	char policy[64];
+	char function[OUTCOME_NAME_LEN]; /* "": it has no name */
+};
+
+enum answer_kind { ANSWER_OUTCOME, ANSWER_REFUSED, ANSWER_KINDS };
+
+struct answer {
+	char version[16];
+	uint32_t kind;
+	bool mid_line;		    /* standard error ends within a line, as far as is known */
+	struct ledger_repair found; /* in the daemon's ledger */
+	struct cloche_err refused;
+	struct outcome outcome;
+};
+
+/* What a version's messages are known by. */
+void request_version(char ret[static 16]);
+
+/* The client's side: *ret and *ret_order (a sealed memfd, the caller's) of a checked spec. */
+int request_make(const struct spec *spec, const char *function, struct request *ret, int *ret_order,
+		 struct cloche_err *err);
+
+/* The daemon's: what is wrong with one that came; 0: nothing. */
+int request_check(const struct request *r, struct cloche_err *err);
+
+/* Reads the order from where it is in memory, and makes a spec of all, which points into *r and
+ * *ret_block, the caller's to free; it is not checked yet. */
+int request_read(const struct request *r, int order, struct order_block *ret_block,
+		 struct order *ret_order, struct spec *ret, struct cloche_err *err);
+
+#endif
