@@ -23,7 +23,8 @@ void context_describe_handed(const struct context *ctx, struct handed *ret)
 	*ret = (struct handed){ .cpus = p->cpu.cpus,
 				.vcpu_micro = p->cpu.micro,
 				.policy_kills = p->policy.kills,
-				.terminals = p->terminals };
+				.terminals = p->terminals,
+				.idmapped = p->rootfs.idmapped };
 	(void)snprintf(ret->policy, sizeof(ret->policy), "%s", p->policy.name);
 	(void)snprintf(ret->policy_sha256, sizeof(ret->policy_sha256), "%s", p->policy.sha256);
 }
@@ -48,6 +49,7 @@ int context_adopt(struct context *ret, const struct handed *of, const int fds[st
 					   .cpu = { .cpus = of->cpus, .micro = of->vcpu_micro },
 					   .policy = { .kills = of->policy_kills },
 					   .terminals = of->terminals,
+					   .rootfs = { .idmapped = of->idmapped },
 					   .null = -1,
 					   .control = -1,
 					   .handed = true,

@@ -25,7 +25,7 @@ struct handed {
 	char policy[64], policy_sha256[65];
 	uint32_t cpus; /* that it may use at a time */
 	uint64_t vcpu_micro;
-	bool policy_kills, terminals;
+	bool policy_kills, terminals, idmapped;
 };
 
 void context_describe_handed(const struct context *ctx, struct handed *ret);

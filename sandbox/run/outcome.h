@@ -61,6 +61,7 @@ struct outcome {
 		char name[64], sha256[HASH_HEX_LEN];
 		bool kills;   /* it has calls that it answers with SIGSYS */
 		bool reports; /* its denials are counted by name */
+		bool unheard; /* not, since whoever drove it has no right to hear of them */
 	} policy;
 	struct {
 		uint64_t memory_bytes, pids;

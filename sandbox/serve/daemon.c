@@ -35,8 +35,10 @@
 #include <unistd.h>
 
 /* A front that comes to its end so often, so fast, will not live longer the next time. */
-#define QUICK_NS  NSEC_PER_SEC
-#define QUICK_MAX 10
+#define QUICK_NS    NSEC_PER_SEC
+#define QUICK_MAX   10
+#define DYING_TRIES 100
+#define DYING_MS    10
 /* Above the grace: for the front to answer and to write what there is to write. */
 #define PATIENCE_NS (10 * NSEC_PER_SEC)
 
@@ -95,11 +97,22 @@ static int open_state(struct daemon *d, struct cloche_err *err)
 	return 0;
 }
 
-static int connects(const struct sockaddr_un *to)
+static bool connects(const struct sockaddr_un *to)
 {
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	return fd >= 0 && connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0;
+}
+
+/* The front of a daemon that was killed dies a moment after it. */
+static bool still_connects(const struct sockaddr_un *to)
+{
+	for (int i = 0; i < DYING_TRIES; i++) {
+		if (!connects(to))
+			return false;
+		(void)poll(NULL, 0, DYING_MS);
+	}
+	return true;
 }
 
 static int open_control(struct daemon *d, struct cloche_err *err)
@@ -111,7 +124,7 @@ static int open_control(struct daemon *d, struct cloche_err *err)
 	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
 	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
 		return cloche_err_set(err, EEXIST, "'%s' is there and no socket", path);
-	if (connects(&at))
+	if (still_connects(&at))
 		return cloche_err_set(err, EADDRINUSE, "another daemon serves at '%s'", path);
 	(void)unlink(path);
 	d->control = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* What a front that was taken over may say to the launcher: nothing but what is in this table. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "launch/spec.h"
+#include "serve/command.h"
+
+/* Written down once more, so that a change of the other is seen: rows are kinds, columns states. */
+static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
+	/*		    unready absent handed counted ending */
+	[COMMAND_READY] = { true, false, false, false, false },
+	[COMMAND_MAKE] = { false, true, false, false, false },
+	[COMMAND_MEASURE] = { false, false, true, false, false },
+	[COMMAND_KILL] = { false, false, true, true, false },
+	[COMMAND_COUNT] = { false, false, true, false, false },
+	[COMMAND_END] = { false, false, true, true, false },
+};
+
+Test(command, every_kind_in_every_state)
+{
+	for (unsigned kind = 0; kind < COMMAND_KINDS; kind++)
+		for (unsigned state = 0; state < COMMAND_STATES; state++)
+			cr_expect_eq(
+				command_allowed((enum command_kind)kind, (enum command_state)state),
+				allowed[kind][state], "%s in state %u",
+				command_name((enum command_kind)kind), state);
+}
+
+Test(command, what_is_no_kind_is_never_allowed)
+{
+	static const unsigned wild[] = { COMMAND_KINDS, COMMAND_KINDS + 1, 1U << 16, 1U << 31,
+					 ~0U };
+
+	for (size_t i = 0; i < sizeof(wild) / sizeof(wild[0]); i++) {
+		for (unsigned state = 0; state < COMMAND_STATES; state++)
+			cr_expect_not(command_allowed((enum command_kind)wild[i],
+						      (enum command_state)state));
+	}
+}
+
+static struct command good(enum command_kind kind)
+{
+	struct command c = { .kind = kind, .context = kind != COMMAND_READY };
+	struct cloche_err err;
+	struct spec spec;
+
+	spec_defaults(&spec);
+	if (kind == COMMAND_MAKE)
+		cr_assert_eq(command_from_spec(&spec, &c.make, &err), 0, "%s", err.text);
+	return c;
+}
+
+static int judge(const struct command *c, size_t len, unsigned fds)
+{
+	struct cloche_err err = { 0 };
+	struct command ret;
+	int r = command_read(c, len, fds, &ret, &err);
+
+	if (r < 0)
+		cr_expect(err.code == -r && err.text[0]);
+	else
+		cr_expect_eq(memcmp(&ret, c, sizeof(ret)), 0);
+	return r;
+}
+
+Test(command, a_good_one_is_taken_and_only_whole_and_without_descriptors)
+{
+	for (unsigned kind = 0; kind < COMMAND_KINDS; kind++) {
+		struct command c[2] = { good((enum command_kind)kind) };
+
+		cr_expect_eq(judge(c, sizeof(c[0]), 0), 0, "%u", kind);
+		for (size_t len = 0; len < sizeof(c); len++)
+			if (len != sizeof(c[0]))
+				cr_expect_eq(judge(c, len, 0), -EBADMSG, "%u: %zu bytes", kind,
+					     len);
+		for (unsigned fds = 1; fds < 10; fds++)
+			cr_expect_eq(judge(c, sizeof(c[0]), fds), -EBADMSG, "%u: %u fds", kind,
+				     fds);
+	}
+}
+
+Test(command, no_kind_has_a_field_of_another)
+{
+	for (unsigned kind = 0; kind < COMMAND_KINDS; kind++) {
+		struct command c = good((enum command_kind)kind);
+
+		c.reserved = 1;
+		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+		c = good((enum command_kind)kind);
+		c.context = !c.context;
+		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "%u: its context", kind);
+		c = good((enum command_kind)kind);
+		c.launch_cpu_ns = 1;
+		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_MEASURE ? 0 : -EBADMSG);
+		c = good((enum command_kind)kind);
+		c.make.pids = 1;
+		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_MAKE ? 0 : -EBADMSG);
+	}
+}
+
+Test(command, what_is_no_kind_is_refused)
+{
+	struct command c = good(COMMAND_END);
+
+	for (c.kind = COMMAND_KINDS; c.kind; c.kind *= 2)
+		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "%u", c.kind);
+	c.kind = UINT32_MAX;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+}
+
+/* Choices are enums here; numbers come to spec_check with what they are. */
+Test(command, choices_that_there_are_not)
+{
+	struct cloche_err err = { 0 };
+	struct command c = good(COMMAND_MAKE);
+	struct spec spec;
+
+	cr_assert_eq(command_to_spec(&c.make, &spec, &err), 0);
+	cr_expect_str_eq(spec.policy, "default");
+	c.make.cpu_mode = CPU_FIXED + 1;
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
+	c = good(COMMAND_MAKE);
+	c.make.terminals = 2;
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
+	c = good(COMMAND_MAKE);
+	c.make.policy = 1000;
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
+	c.make.policy = UINT32_MAX;
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
+}
+
+Test(command, only_what_is_built_in_is_a_policy)
+{
+	static const char *const none[] = { "no-such", "floor", "/etc/passwd", "../default", "" };
+	struct command_make make;
+	struct cloche_err err;
+	struct spec spec;
+
+	spec_defaults(&spec);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		spec.policy = none[i];
+		cr_expect_eq(command_from_spec(&spec, &make, &err), -ENOENT, "%s", none[i]);
+	}
+}
+
+Test(command, a_spec_comes_back_as_it_was)
+{
+	struct command_make make;
+	struct cloche_err err;
+	struct spec spec, back;
+
+	spec_defaults(&spec);
+	spec.memory_bytes = 11;
+	spec.cpu_mode = CPU_FIXED;
+	spec.cpu_milli = 12;
+	spec.pids = 13;
+	spec.nofile = 14;
+	spec.tmp_bytes = 15;
+	spec.shm_bytes = 16;
+	cr_assert_eq(command_from_spec(&spec, &make, &err), 0);
+	cr_assert_eq(command_to_spec(&make, &back, &err), 0);
+	cr_expect(back.memory_bytes == 11 && back.cpu_mode == CPU_FIXED && back.cpu_milli == 12 &&
+		  back.pids == 13 && back.nofile == 14 && back.tmp_bytes == 15 &&
+		  back.shm_bytes == 16);
+	cr_expect_str_eq(back.policy, spec.policy);
+}
