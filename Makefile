@@ -36,8 +36,8 @@ LIBS    := -larchive -lzstd -lseccomp -lcgroup -lnl-route-3 -lnl-3 -ljansson -lb
 # ---- what is built -------------------------------------------------------------------------
 
 LIB_SRC  := $(sort $(wildcard sandbox/*/*.c))
-DAEMON_SRC := cli/cloched.c
-CLI_SRC  := $(sort $(filter-out $(DAEMON_SRC),$(wildcard cli/*.c)))
+DAEMON_SRC := cli/cloched.c cli/show.c
+CLI_SRC  := $(sort $(filter-out cli/cloched.c,$(wildcard cli/*.c)))
 GEN_SRC  := $(B)/gen/policies_builtin.c $(B)/gen/recipes_builtin.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:%.c=%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)

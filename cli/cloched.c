@@ -3,8 +3,9 @@
  * The daemon's program, which `cloche serve` executes; it executes itself once more as the front.
  * What it says it says on standard error, a line each.
  */
+#include "cli/show.h"
+
 #include "base/err.h"
-#include "base/fd.h"
 #include "base/parse.h"
 #include "serve/config.h"
 #include "serve/daemon.h"
@@ -23,15 +24,8 @@
 
 static void say(const char *text)
 {
-	char line[600];
-	int n = snprintf(line, sizeof(line) - 1, "cloche serve: %s", text);
-
-	if (n < 0)
-		return;
-	n = n < (int)sizeof(line) - 2 ? n : (int)sizeof(line) - 2;
-	line[n] = '\n';
-	if (write(STDERR_FILENO, line, (size_t)n + 1) < 0)
-		return;
+	fprintf(stderr, "cloche serve: %s\n", text);
+	(void)fflush(stderr);
 }
 
 static void say_ready(void)
@@ -94,6 +88,7 @@ int main(int argc, char **argv)
 	struct cloche_err err = { 0 };
 	int r;
 
+	show_begin();
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
 			return EXIT_FAILURE;

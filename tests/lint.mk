@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What a reader would mark: form, sizes, likely bugs, scripts, the direction of includes.
 
-LINT_C   := $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(LIVE_SRC) $(GUEST_SRC) $(TLIB_SRC) $(HELP_SRC) \
+LINT_C   := $(LIB_SRC) $(CLI_SRC) cli/cloched.c $(UNIT_SRC) $(LIVE_SRC) $(GUEST_SRC) $(TLIB_SRC) $(HELP_SRC) \
 	$(sort $(wildcard tests/helpers/*/*.c)) $(BENCH_SRC) $(FUZZ_SRC) \
 	vm-images/init.c
 LINT_H   := $(sort $(wildcard sandbox/*/*.h cli/*.h bpf/*.h tests/*/*.h tests/*/*/*.h))
