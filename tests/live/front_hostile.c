@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A front that was taken over, played by the test at the launcher's socket: what is not in the
+ * table ends it, what it had goes with it, the next one is served, and what a context gives away
+ * lets nobody do more than a function may.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/launcher.h"
+#include "launch/message.h"
+#include "launch/spec.h"
+#include "serve/command.h"
+#include "serve/launching.h"
+#include "serve/packet.h"
+#include "tests/lib/env.h"
+#include "tests/lib/leftovers.h"
+
+#define CONTEXTS 3
+#define OF_ONE	 2
+
+struct rig {
+	struct launching *launching;
+	int front;	/* the test's end */
+	uint64_t given; /* numbers */
+};
+
+/* One turn of the launcher's loop, for as long as something is to be waited for. */
+static int turn(struct rig *r)
+{
+	struct pollfd fds[LAUNCHING_FDS(CONTEXTS)];
+	struct cloche_err err = { 0 };
+	unsigned n;
+	int64_t until_ns = launching_wait(r->launching, fds, &n), left_ns;
+	struct timespec left;
+
+	left_ns = until_ns == INT64_MAX ? NSEC_PER_SEC * 10 : until_ns - clock_now_ns();
+	left = ns_timespec(left_ns > 0 ? left_ns : 0);
+	cr_assert_geq(ppoll(fds, n, &left, NULL), 0);
+	return launching_step(r->launching, fds, &err);
+}
+
+static void connect_front(struct rig *r)
+{
+	int pair[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	launching_front(r->launching, pair[0]);
+	r->front = pair[1];
+}
+
+static void drop(struct rig *r)
+{
+	fd_close(&r->front);
+	launching_drop(r->launching);
+	while (!launching_idle(r->launching))
+		(void)turn(r);
+}
+
+static void say(struct rig *r, const struct command *c)
+{
+	cr_assert_eq(packet_send(r->front, c, sizeof(*c), NULL), 0);
+}
+
+static void open_rig(struct rig *r)
+{
+	const struct launching_options o = { .contexts = CONTEXTS, .per_owner = OF_ONE };
+	struct cloche_err err = { 0 };
+
+	if (geteuid() != 0)
+		test_skip("needs root");
+	*r = (struct rig){ .front = -1 };
+	cr_assert_eq(launching_open(&o, &r->launching, &err), 0, "%s", err.text);
+}
+
+static void begin(struct rig *r)
+{
+	connect_front(r);
+	say(r, &(struct command){ .kind = COMMAND_READY });
+	cr_assert_eq(turn(r), 0);
+	cr_assert(launching_ready(r->launching));
+}
+
+static void close_rig(struct rig *r)
+{
+	cleanup_free char *left = NULL;
+
+	drop(r);
+	r->launching = launching_close(r->launching);
+	cr_expect_eq(leftover_cgroups(&left), 0, "%s", left);
+}
+
+static struct command ask_for(struct rig *r, uint32_t owner)
+{
+	struct command c = { .kind = COMMAND_MAKE, .context = ++r->given };
+	struct cloche_err err;
+	struct spec spec;
+
+	spec_defaults(&spec);
+	spec.memory_bytes = 64 << 20;
+	cr_assert_eq(command_from_spec(&spec, &c.make, &err), 0);
+	c.make.owner = owner;
+	return c;
+}
+
+/* The launcher is stepped until it has answered. */
+static struct reply hear(struct rig *r, struct packet_fds *fds)
+{
+	struct reply reply = { .kind = ~0U };
+	int n;
+
+	while ((n = packet_recv(r->front, &reply, sizeof(reply), fds)) == -EAGAIN)
+		cr_assert_eq(turn(r), 0);
+	cr_assert_eq(n, (int)sizeof(reply));
+	return reply;
+}
+
+static uint64_t make(struct rig *r, struct packet_fds *fds)
+{
+	struct command c = ask_for(r, 1000);
+	struct reply reply;
+
+	say(r, &c);
+	reply = hear(r, fds);
+	cr_assert_eq(reply.kind, REPLY_MADE, "%s", reply.err.text);
+	cr_assert_eq(reply.context, c.context);
+	cr_assert_eq(fds->n, HANDED_FDS);
+	return c.context;
+}
+
+/* ---- what is out of the table ---------------------------------------------------------------- */
+
+enum when { BEFORE_READY, WITHOUT_CONTEXT, WITH_CONTEXT, COUNTED, ENDED, WHENS };
+
+/* To a state in which the next message counts; the number of a context, where there is one. */
+static uint64_t bring_to(struct rig *r, enum when when)
+{
+	struct packet_fds fds = { .n = 0 };
+	uint64_t number = 1;
+
+	if (when == BEFORE_READY) {
+		connect_front(r);
+		return number;
+	}
+	begin(r);
+	if (when == WITHOUT_CONTEXT)
+		return r->given + 1;
+	number = make(r, &fds);
+	if (when == COUNTED) {
+		say(r, &(struct command){ .kind = COMMAND_COUNT, .context = number });
+		packet_close_fds(&fds);
+		cr_assert_eq(hear(r, &fds).kind, REPLY_COUNTED);
+	}
+	if (when == ENDED)
+		say(r, &(struct command){ .kind = COMMAND_END, .context = number });
+	packet_close_fds(&fds);
+	return number;
+}
+
+static const bool fine[WHENS][COMMAND_KINDS] = {
+	[BEFORE_READY] = { [COMMAND_READY] = true },
+	[WITHOUT_CONTEXT] = { [COMMAND_MAKE] = true },
+	[WITH_CONTEXT] = { [COMMAND_MEASURE] = true,
+			   [COMMAND_KILL] = true,
+			   [COMMAND_COUNT] = true,
+			   [COMMAND_END] = true },
+	[COUNTED] = { [COMMAND_KILL] = true, [COMMAND_END] = true },
+	/* The number may be free by then: MAKE is not looked at. */
+	[ENDED] = { [COMMAND_MAKE] = true },
+};
+
+Test(front_hostile, every_message_in_every_state)
+{
+	struct rig r;
+
+	open_rig(&r);
+	for (int when = 0; when < WHENS; when++)
+		for (unsigned kind = 0; kind < COMMAND_KINDS; kind++) {
+			uint64_t number = bring_to(&r, (enum when)when);
+			struct command c = { .kind = kind };
+
+			if (kind == COMMAND_MAKE)
+				c = ask_for(&r, 1000);
+			c.context = kind == COMMAND_READY ? 0 : number;
+			if (when == ENDED && kind == COMMAND_MAKE) {
+				drop(&r);
+				continue;
+			}
+			say(&r, &c);
+			cr_expect_eq(turn(&r), fine[when][kind] ? 0 : -EBADMSG, "%s in %d",
+				     command_name((enum command_kind)kind), when);
+			drop(&r);
+		}
+	close_rig(&r);
+}
+
+Test(front_hostile, messages_that_are_none)
+{
+	static const size_t lengths[] = { 1, sizeof(struct command) - 1, sizeof(struct command) + 1,
+					  4096 };
+	char bytes[4096];
+	struct rig r;
+
+	open_rig(&r);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		begin(&r);
+		memset(bytes, 0xff, sizeof(bytes));
+		cr_assert_eq(packet_send(r.front, bytes, lengths[i], NULL), 0);
+		cr_expect_eq(turn(&r), -EBADMSG, "%zu bytes", lengths[i]);
+		drop(&r);
+	}
+	close_rig(&r);
+}
+
+Test(front_hostile, descriptors_are_no_part_of_any)
+{
+	struct rig r;
+
+	open_rig(&r);
+	for (unsigned n = 1; n <= PACKET_FDS; n++) {
+		struct packet_fds fds = { .n = n };
+		struct command c;
+
+		begin(&r);
+		c = ask_for(&r, 1000);
+		for (unsigned i = 0; i < n; i++)
+			fds.fd[i] = i % 2 ? r.front : STDERR_FILENO;
+		cr_assert_eq(packet_send(r.front, &c, sizeof(c), &fds), 0);
+		cr_expect_eq(turn(&r), -EBADMSG, "%u", n);
+		drop(&r);
+	}
+	close_rig(&r);
+}
+
+/* Of another's context, of one before, of none. */
+Test(front_hostile, numbers_that_nobody_was_given)
+{
+	static const uint64_t wild[] = { 2, 3, 1ULL << 32, UINT64_MAX };
+	struct rig r;
+
+	open_rig(&r);
+	for (size_t i = 0; i < sizeof(wild) / sizeof(wild[0]); i++) {
+		r.given = 0;
+		(void)bring_to(&r, WITH_CONTEXT);
+		say(&r, &(struct command){ .kind = COMMAND_KILL, .context = wild[i] });
+		cr_expect_eq(turn(&r), -EBADMSG, "%lu", (unsigned long)wild[i]);
+		drop(&r);
+	}
+	close_rig(&r);
+}
+
+/* ---- what is in it --------------------------------------------------------------------------- */
+
+Test(front_hostile, limits_are_the_launchers)
+{
+	static const struct {
+		const char *what;
+		uint64_t memory_bytes, pids, nofile;
+	} wrong[] = {
+		{ "memory", 1, 64, 64 },
+		{ "memory", UINT64_MAX, 64, 64 },
+		{ "pids", 64 << 20, UINT64_MAX, 64 },
+		{ "pids", 64 << 20, 0, 64 },
+		{ "nofile", 64 << 20, 64, UINT64_MAX },
+	};
+	struct packet_fds fds = { .n = 0 };
+	struct rig r;
+
+	open_rig(&r);
+	begin(&r);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct command c = ask_for(&r, 1000);
+		struct reply reply;
+
+		c.make.memory_bytes = wrong[i].memory_bytes;
+		c.make.pids = wrong[i].pids;
+		c.make.nofile = wrong[i].nofile;
+		say(&r, &c);
+		reply = hear(&r, &fds);
+		cr_expect_eq(reply.kind, REPLY_REFUSED, "%zu", i);
+		cr_expect_eq(fds.n, 0);
+		cr_expect(strstr(reply.err.text, wrong[i].what), "%s", reply.err.text);
+	}
+	close_rig(&r);
+}
+
+Test(front_hostile, one_owner_and_all_have_a_limit)
+{
+	static const uint32_t owners[] = { 1000, 1000, 1000, 1001, 1002 };
+	static const enum reply_kind want[] = { REPLY_MADE, REPLY_MADE, REPLY_REFUSED, REPLY_MADE,
+						REPLY_REFUSED };
+	struct rig r;
+
+	open_rig(&r);
+	begin(&r);
+	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
+		struct packet_fds fds = { .n = 0 };
+		struct command c = ask_for(&r, owners[i]);
+
+		say(&r, &c);
+		cr_expect_eq(hear(&r, &fds).kind, want[i], "%zu", i);
+		packet_close_fds(&fds);
+	}
+	close_rig(&r);
+}
+
+Test(front_hostile, the_shared_page_cannot_be_written)
+{
+	struct packet_fds fds = { .n = 0 };
+	cleanup_fd int again = -1;
+	char path[64];
+	struct rig r;
+	int page;
+
+	open_rig(&r);
+	begin(&r);
+	(void)make(&r, &fds);
+	page = fds.fd[HANDED_SHARED];
+	cr_expect_eq(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0), MAP_FAILED);
+	cr_expect_eq(write(page, "x", 1), -1);
+	cr_expect_eq(ftruncate(page, 0), -1);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", page);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	cr_expect_eq(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0), MAP_FAILED);
+	cr_expect_eq(write(again, "x", 1), -1);
+	packet_close_fds(&fds);
+	close_rig(&r);
+}
+
+/* Cgroups of its own choice would be those without limits; leaving would free the slot under the
+ * launcher's feet. */
+Test(front_hostile, the_warden_hears_go_and_nothing_else)
+{
+	static const uint32_t kinds[] = { WARDEN_RENEW,	  WARDEN_PROVE, WARDEN_LEAVE,
+					  WARDEN_STARTED, WARDEN_ENDED, WARDEN_MESSAGES };
+	struct rig r;
+
+	open_rig(&r);
+	begin(&r);
+	for (size_t i = 0; i < 2 * sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const bool used = i % 2;
+		struct warden_msg m = { .type = kinds[i / 2] }, heard;
+		struct packet_fds fds = { .n = 0 };
+		struct message_fds none;
+		uint64_t number = make(&r, &fds);
+		int control = fds.fd[HANDED_CONTROL], end;
+
+		if (used) {
+			char *const argv[] = { (char *)"true", NULL };
+			struct handed what = { .cpus = 1, .terminals = true };
+			struct cloche_err err = { 0 };
+			struct context ctx;
+			struct spec spec;
+			int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+			spec_defaults(&spec);
+			spec.argv = argv;
+			cr_assert_eq(context_adopt(&ctx, &what, fds.fd, &err), 0, "%s", err.text);
+			cr_assert_eq(
+				context_go(&ctx, &spec, (int[]){ null, null, null }, false, &err),
+				0, "%s", err.text);
+			cr_assert_eq(context_recv(&ctx, &heard, &err), 0, "%s", err.text);
+			cr_assert_eq(heard.type, WARDEN_STARTED);
+			cr_assert_eq(context_recv(&ctx, &heard, &err), 0, "%s", err.text);
+			cr_assert_eq(heard.type, WARDEN_ENDED);
+			control = dup(ctx.control);
+			context_disown(&ctx);
+			(void)close(null);
+			fds.n = 0;
+		}
+		(void)message_send(control, &m, NULL, NULL);
+		/* It ends, and with it its end of the socket. */
+		end = message_recv(control, &heard, NULL, &none);
+		cr_expect_eq(end, -EPIPE, "%u, %s: %d", m.type, used ? "used" : "new", end);
+		if (used)
+			(void)close(control);
+		packet_close_fds(&fds);
+		say(&r, &(struct command){ .kind = COMMAND_END, .context = number });
+		cr_expect_eq(hear(&r, &fds).kind, REPLY_GONE);
+	}
+	close_rig(&r);
+}
+
+/* A front that ends takes its contexts with it, and the next one begins with none. */
+Test(front_hostile, the_next_front_knows_nothing_of_the_last)
+{
+	struct packet_fds fds = { .n = 0 };
+	struct rig r;
+	uint64_t number;
+
+	open_rig(&r);
+	begin(&r);
+	number = make(&r, &fds);
+	fd_close(&r.front);
+	cr_expect_eq(turn(&r), -EPIPE);
+	drop(&r);
+	cr_expect(launching_idle(r.launching));
+	packet_close_fds(&fds);
+	begin(&r);
+	say(&r, &(struct command){ .kind = COMMAND_KILL, .context = number });
+	cr_expect_eq(turn(&r), -EBADMSG);
+	close_rig(&r);
+}
