@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static bool is_kind(int fd, mode_t kind)
@@ -97,14 +98,30 @@ static int fill(struct bridge *b, uint64_t *room, struct cloche_err *err)
 	return over;
 }
 
+/*
+ * Between poll(2) and the write somebody else may fill the pipe. Whoever serves others asks the
+ * kernel not to wait; before 6.4 it does not know that of pipes.
+ */
+static ssize_t put(const struct bridge *b, const char *data, size_t len)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
+	ssize_t n;
+
+	if (b->to_socket)
+		return send(b->to, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (!b->nowait)
+		return write(b->to, data, len);
+	n = pwritev2(b->to, &iov, 1, -1, RWF_NOWAIT);
+	return n < 0 && (errno == EOPNOTSUPP || errno == EINVAL) ? write(b->to, data, len) : n;
+}
+
 static int empty(struct bridge *b, struct cloche_err *err)
 {
 	size_t want = b->len < b->chunk ? b->len : b->chunk;
 	const char *data = b->buf + b->at;
 	int code;
 
-	ssize_t n = b->to_socket ? send(b->to, data, want, MSG_DONTWAIT | MSG_NOSIGNAL)
-				 : write(b->to, data, want);
+	ssize_t n = put(b, data, want);
 
 	if (n >= 0) {
 		if (n > 0)

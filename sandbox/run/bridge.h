@@ -22,6 +22,7 @@ struct bridge {
 	bool from_socket, to_socket;
 	bool inward;	  /* to the function: at the end its pipe is closed */
 	bool counted;	  /* against the output limit */
+	bool nowait;	  /* others who write there at the same time are not trusted: see put() */
 	bool mid_line;	  /* the last byte that was passed on was no newline */
 	const char *name; /* of the stream, for errors */
 	size_t chunk;

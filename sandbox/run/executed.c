@@ -17,7 +17,6 @@
 
 #define DIR_NAME "code"
 #define SLOTS	 1024 /* files; a newer hash takes the place of an older one */
-#define LARGEST	 (1ULL << 30)
 #define QUIET_NS (2 * NSEC_PER_SEC)
 #define KEY_LEN	 256
 
@@ -100,7 +99,7 @@ static void try_remember(int run_fd, const char *key, const char *hash)
 }
 
 void executed_hash(int run_fd, const struct context *ctx, const struct executed *executed,
-		   char ret[static HASH_HEX_LEN])
+		   uint64_t most, char ret[static HASH_HEX_LEN])
 {
 	char key[KEY_LEN], path[32];
 	cleanup_fd int fd = -1;
@@ -109,7 +108,7 @@ void executed_hash(int run_fd, const struct context *ctx, const struct executed 
 
 	*ret = '\0';
 	if (!executed->known || fstat(ctx->executed, &now) < 0 || !same(&executed->seen, &now) ||
-	    (uint64_t)now.st_size > LARGEST)
+	    (uint64_t)now.st_size > most)
 		return;
 	keyed = key_of(ctx, ctx->executed, &now, key);
 	if (keyed && recall(run_fd, key, ret))

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 struct context;
@@ -31,9 +32,10 @@ void executed_see(const struct context *ctx, struct executed *ret);
 
 /*
  * After the invocation. "" when it is not known: nothing was executed, the file changed while it
- * ran, it cannot be read or is larger than 1 GiB.
+ * ran, it cannot be read or is larger than most.
  */
+#define EXECUTED_MOST (1ULL << 30)
 void executed_hash(int run_fd, const struct context *ctx, const struct executed *executed,
-		   char ret[static HASH_HEX_LEN]);
+		   uint64_t most, char ret[static HASH_HEX_LEN]);
 
 #endif

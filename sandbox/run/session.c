@@ -233,7 +233,7 @@ void session_end(struct session *s, struct outcome *out, struct session_notes *n
 	booking_charge(s->opt.prices, out);
 	out->code_wanted = s->opt.ledger != NULL;
 	if (out->code_wanted && s->begun)
-		executed_hash(s->launcher.run_fd, &s->keeper.ctx, &s->inv.executed,
+		executed_hash(s->launcher.run_fd, &s->keeper.ctx, &s->inv.executed, EXECUTED_MOST,
 			      out->code_sha256);
 	booking_enter(&s->booking, out, &notes->found);
 	if (s->begun && out->verdict == VERDICT_LAUNCH_ERROR)

@@ -29,6 +29,9 @@
 /* Who connects and says nothing. */
 #define HEARING_USEC (10 * 1000000ULL)
 
+/* All others wait meanwhile. */
+#define HASHED_MOST (32ULL << 20)
+
 _Static_assert(WATCH_FDS >= INVOCATION_FDS, "an invocation is watched");
 
 struct powers_remote {
@@ -131,7 +134,7 @@ static void finish(struct visit *v)
 		       "not through the daemon yet");
 	booking_charge(&f->prices, out);
 	out->code_wanted = true;
-	executed_hash(AT_FDCWD, &v->ctx, &v->inv.executed, out->code_sha256);
+	executed_hash(AT_FDCWD, &v->ctx, &v->inv.executed, HASHED_MOST, out->code_sha256);
 	booking_enter(&f->booking, out, &v->answer.found);
 	v->answer.mid_line = stdio_mid_line(&v->stdio);
 	answer(v, ANSWER_OUTCOME);
@@ -289,6 +292,53 @@ void client_hurry(struct client *c)
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
+/* What may hold us up holds up all others. */
+static int check_streams(struct visit *v, struct cloche_err *err)
+{
+	for (int i = 0; i < REQUEST_STREAMS; i++)
+		if (!local_is(&v->front->local, v->streams[i]))
+			return cloche_err_set(err, EINVAL,
+					      "%s is on a file system that the daemon does not "
+					      "know (FUSE, a network, another mount namespace): "
+					      "make it a pipe, as in '| cat'",
+					      stream_names[i]);
+	return 0;
+}
+
+static int check_bridges(struct visit *v, struct cloche_err *err)
+{
+	for (int i = 1; i < REQUEST_STREAMS; i++) {
+		struct bridge *b = v->stdio.bridges[i];
+		enum stream_kind kind = v->stdio.kinds[i].kind;
+
+		if (b && (kind == STREAM_TERMINAL || kind == STREAM_DEVICE))
+			return cloche_err_set(
+				err, ENOTSUP,
+				"an output limit with %s on a terminal or device: not "
+				"through the daemon yet; make it a pipe, as in '| cat'",
+				stream_names[i]);
+		if (b)
+			b->nowait = kind == STREAM_PIPE;
+	}
+	return 0;
+}
+
+static int open_streams(struct visit *v, struct cloche_err *err)
+{
+	int r = check_streams(v, err);
+
+	if (r == 0) {
+		r = stdio_open(&v->stdio, v->streams, v->spec.output_bytes,
+			       v->spec.fsize_bytes != UINT64_MAX, err);
+		v->streamed = r == 0;
+	}
+	if (r == 0)
+		r = check_bridges(v, err);
+	if (r < 0)
+		(void)cloche_err_stage(err, "streams");
+	return r;
+}
+
 /* What the ledger has no room for is not run. */
 static int check(struct visit *v, struct command_make *ret, struct cloche_err *err)
 {
@@ -306,14 +356,7 @@ static int check(struct visit *v, struct command_make *ret, struct cloche_err *e
 		if (r < 0)
 			(void)cloche_err_wrap(err, "refused, nothing was run");
 	}
-	if (r == 0) {
-		r = stdio_open(&v->stdio, v->streams, v->spec.output_bytes,
-			       v->spec.fsize_bytes != UINT64_MAX, err);
-		v->streamed = r == 0;
-		if (r < 0)
-			(void)cloche_err_stage(err, "streams");
-	}
-	return r;
+	return r == 0 ? open_streams(v, err) : r;
 }
 
 static void begin(struct visit *v)
@@ -382,18 +425,25 @@ static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
 	struct visit *v = arg;
 	struct request more = { .kind = REQUEST_KINDS };
+	struct cloche_err err = { 0 };
 	struct packet_fds fds;
 	bool first = v->state == VISIT_HEARING;
 	int len = packet_recv(fd, first ? &v->request : &more, sizeof(more), &fds);
 
 	if (len == -EAGAIN)
 		return 0;
-	if (!first)
+	if (!first) {
 		on_more(v, len, &more, &fds);
-	else if (len < 0)
+	} else if (len == -EBADMSG) {
+		(void)cloche_err_set(&err, EPROTO,
+				     "the daemon was asked for what it does not know, by another "
+				     "version of this program or none");
+		send_away(v, &err);
+	} else if (len < 0) {
 		leave(v);
-	else
+	} else {
 		on_request(v, len, &fds);
+	}
 	return 0;
 }
 

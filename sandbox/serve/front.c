@@ -235,6 +235,8 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 		r = prices_find("lambda", &f.prices, err);
 	if (r == 0)
 		r = open_loop(&f, err);
+	if (r == 0 && local_init(&f.local) < 0)
+		r = cloche_err_sys(err, errno, "ask for the number of a mount (statx)");
 	if (r == 0) {
 		spec_host_read(&f.host);
 		front_tell(&f, &(struct command){ .kind = COMMAND_READY });

@@ -5,6 +5,7 @@
 #include "launch/spec.h"
 #include "ledger/prices.h"
 #include "run/booking.h"
+#include "serve/local.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct front {
 	struct spec_host host;
 	struct prices prices;
 	struct booking booking;
+	struct local local;
 	void (*say)(const char *text); /* a line of the log */
 };
 

@@ -44,7 +44,7 @@ void packet_close_fds(struct packet_fds *fds)
 static bool take_fds(struct msghdr *h, struct packet_fds *ret)
 {
 	const struct cmsghdr *c = CMSG_FIRSTHDR(h);
-	int fds[PACKET_FDS + 1];
+	int fds[sizeof(union control) / sizeof(int)]; /* the kernel fills up what is padding, too */
 	size_t n;
 
 	ret->n = 0;

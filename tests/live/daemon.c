@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -464,6 +466,136 @@ Test(daemon, a_second_one_on_the_same_state_says_so_and_ends)
 	cr_expect_eq(wait_status(pid), 1);
 	(void)fclose(said);
 	cr_expect_eq(access(d.control, F_OK), 0);
+	stop(&d);
+}
+
+/* ---- hostile clients ------------------------------------------------------------------------- */
+
+static int knock(const struct daemon *d)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.107s", d->control);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0, "%m");
+	return fd;
+}
+
+/* A message of so many bytes, with so many descriptors. Each is answered, or it is hung up. */
+static void expect_refused(const struct daemon *d, size_t len, unsigned fds)
+{
+	static char bytes[16384], answer[65536];
+	char space[CMSG_SPACE(100 * sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = { .iov_base = bytes, .iov_len = len };
+	struct msghdr h = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = fds ? space : NULL,
+			    .msg_controllen = fds ? CMSG_SPACE(fds * sizeof(int)) : 0 };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+	int fd = knock(d);
+
+	if (c)
+		*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(fds * sizeof(int)),
+				       .cmsg_level = SOL_SOCKET,
+				       .cmsg_type = SCM_RIGHTS };
+	for (unsigned i = 0; c && i < fds; i++)
+		memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(fd));
+	cr_assert_eq(sendmsg(fd, &h, MSG_NOSIGNAL), (ssize_t)len);
+	cr_expect(recv(fd, answer, sizeof(answer), 0) >= 0);
+	(void)close(fd);
+}
+
+Test(daemon, clients_that_say_nonsense_harm_nobody)
+{
+	static const size_t lens[] = { 1, 15, 16, 17, 100, 560, 1000, 16384 };
+	static const unsigned fds[] = { 0, 1, 3, 4, 5, 8, 9, 10, 50, 100 };
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	int silent[64];
+	pid_t front;
+
+	prepare(&d);
+	start(&d);
+	front = front_of(&d);
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
+		for (size_t k = 0; k < sizeof(fds) / sizeof(fds[0]); k++)
+			expect_refused(&d, lens[i], fds[k]);
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
+		silent[i] = knock(&d);
+	AS_USER(&d, &run, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
+		(void)close(silent[i]);
+	cr_expect_eq(front_of(&d), front, "the front was replaced");
+	stop(&d);
+}
+
+/* A reader that takes nothing holds up itself: the pipe is full, and all that came is still there.
+ */
+Test(daemon, a_client_that_does_not_read_holds_up_nobody)
+{
+	static const char *const args[] = {
+		"-q", "-t", "300s", "--", "sh", "-c", "echo begun; head -c 1000000 /dev/zero >&2",
+		NULL
+	};
+	const char *argv[ARGS_MAX];
+	cleanup_run struct run run = { 0 };
+	char control[700], buf[4096];
+	size_t all = 0, n;
+	struct client c;
+	struct daemon d;
+	int out[2], err[2];
+
+	prepare(&d);
+	start(&d);
+	fill_argv(&d, args, argv, control);
+	cr_assert(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0);
+	c.pid = fork();
+	if (c.pid == 0) {
+		(void)dup2(out[1], STDOUT_FILENO);
+		(void)dup2(err[1], STDERR_FILENO);
+		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	(void)close(out[1]);
+	(void)close(err[1]);
+	c.out = fdopen(out[0], "r");
+	c.err = fdopen(err[0], "r");
+	expect_line(c.out, "begun");
+	AS_USER(&d, &run, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	while ((n = fread(buf, 1, sizeof(buf), c.err)) > 0)
+		all += n;
+	cr_expect_eq(all, 1000000, "%zu", all);
+	cr_expect_eq(wait_status(c.pid), 0);
+	expect_over(&c);
+	stop(&d);
+}
+
+/* What is mounted elsewhere only may be anybody's, and to look at it may take for ever. */
+Test(daemon, files_are_taken_from_mounts_that_are_known)
+{
+	static const char *const shell =
+		"cd '%s' && mkdir -p there && chmod 777 there && { %s :; } && setpriv --reuid=" USER
+		" --regid=" USER
+		" --clear-groups env CLOCHE_CONTROL='%s' sh -c '%s/cloche run -- echo hello "
+		">there/out'; status=$?; cat there/out; exit $status";
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	char command[4096];
+
+	prepare(&d);
+	start(&d);
+	(void)snprintf(command, sizeof(command), shell, d.dir, "", d.control, d.dir);
+	RUN(&run, "sh", "-c", command);
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect_str_eq(run.out, "hello\n");
+	run_free(&run);
+	(void)snprintf(command, sizeof(command), shell, d.dir,
+		       "mount -t tmpfs -o mode=777 there there;", d.control, d.dir);
+	RUN(&run, "unshare", "--mount", "sh", "-c", command);
+	cr_expect_eq(run.status, 125, "%d: %s", run.status, run.err);
+	expect_has(run.err, "standard output is on a file system that the daemon does not know");
 	stop(&d);
 }
 

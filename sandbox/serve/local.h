@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_LOCAL_H
+#define CLOCHE_SERVE_LOCAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Whether a descriptor of a client's can hold up who but looks at it: a file of a file system that
+ * somebody else answers for (FUSE, network), of which fstat(2) may wait for ever. It is known by
+ * its mount, which statx(2) tells without asking that file system: a pipe, a socket, a file in
+ * memory, or a file on a mount of ours with a file system of the kernel's own. What is mounted
+ * elsewhere only is not known, and so is none.
+ */
+enum { LOCAL_KINDS = 3 };
+
+struct local {
+	uint64_t mounts[LOCAL_KINDS]; /* the kernel's own, which are nowhere mounted */
+};
+
+/* 0 or -errno. */
+int local_init(struct local *ret);
+bool local_is(const struct local *local, int fd);
+
+#endif
