@@ -20,7 +20,8 @@ void context_describe_handed(const struct context *ctx, struct handed *ret)
 {
 	const struct plan *p = &ctx->plan;
 
-	*ret = (struct handed){ .cpus = p->cpu.cpus,
+	*ret = (struct handed){ .uid = p->uid,
+				.cpus = p->cpu.cpus,
 				.vcpu_micro = p->cpu.micro,
 				.policy_kills = p->policy.kills,
 				.terminals = p->terminals,
@@ -45,7 +46,8 @@ int context_adopt(struct context *ret, const struct handed *of, const int fds[st
 	cleanup_fd int page = fds[HANDED_SHARED];
 
 	*ret = (struct context){ .slot = { .fd = -1 },
-				 .plan = { .cgroup = CGROUP_NONE,
+				 .plan = { .uid = of->uid,
+					   .cgroup = CGROUP_NONE,
 					   .cpu = { .cpus = of->cpus, .micro = of->vcpu_micro },
 					   .policy = { .kills = of->policy_kills },
 					   .terminals = of->terminals,

@@ -23,6 +23,7 @@ void context_hand(struct context *ctx, int ret[static HANDED_FDS]);
 /* What there is to know of it beside what is seen by the descriptors. */
 struct handed {
 	char policy[64], policy_sha256[65];
+	uint32_t uid;  /* the function's, on the host */
 	uint32_t cpus; /* that it may use at a time */
 	uint64_t vcpu_micro;
 	bool policy_kills, terminals, idmapped;

@@ -224,6 +224,8 @@ static void run(struct visit *v)
 							.empty = remote_empty },
 					    .visit = v };
 	v->state = VISIT_RUNNING;
+	/* As far as we may: to what is a bridge's. */
+	stdio_try_give_names(&v->stdio, AT_FDCWD, v->ctx.plan.uid);
 	watch_init(&v->watch, v->front->event, step, v);
 	invocation_begin(&v->inv, &v->ctx, &o, &v->answer.outcome);
 	if (v->cancelled)

@@ -247,6 +247,7 @@ static const struct {
 	{ { "--", "false" }, NULL, 1, "error", "" },
 	{ { "--", "cat" }, "hello", 0, "ok", "hello" },
 	{ { "-e", "A=b", "--", "sh", "-c", "echo $A" }, NULL, 0, "ok", "b\n" },
+	{ { "--", "sh", "-c", "echo x >/dev/stderr" }, NULL, 0, "ok", "" },
 	{ { "-t", "50ms", "--", "sleep", "60" }, NULL, 124, "timeout", "" },
 	{ { "--cpu-time", "20ms", "-t", "60s", "--", "sh", "-c", "while :; do :; done" },
 	  NULL,
