@@ -60,7 +60,7 @@ static bool find_beside(char ret[static 4096])
 	slash = strrchr(ret, '/');
 	if (!slash)
 		return false;
-	(void)strcpy(slash + 1, PROGRAM);
+	memcpy(slash + 1, PROGRAM, sizeof(PROGRAM));
 	return access(ret, X_OK) == 0;
 }
 

@@ -2,7 +2,7 @@
 # The tests again, in virtual machines with Debian's own kernels and unified cgroup v2.
 
 # What the test programs need beside them, at the same paths.
-VM_FILES = $(B)/cloche $(VM_LIVE) $(GUEST) $(HELPERS) $(wildcard policies tests/escape/guest/*.md)
+VM_FILES = $(B)/cloche $(B)/cloched $(VM_LIVE) $(GUEST) $(HELPERS) $(wildcard policies tests/escape/guest/*.md)
 
 # Not languages: guests have few of them, emulated they take minutes, and what of it is the kernel's is
 # in the other tests. Nor those that read command lines and files: the kernel has no part in it.

@@ -81,7 +81,7 @@ static bool is_mounted(uint64_t id)
 
 bool local_is(const struct local *local, int fd)
 {
-	uint64_t id;
+	uint64_t id = 0;
 
 	if (mount_of(fd, &id) < 0)
 		return false;

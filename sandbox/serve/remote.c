@@ -75,7 +75,7 @@ static int hear(const struct remote *r, struct answer *ret, struct cloche_err *e
 	if (ret->kind != ANSWER_REFUSED)
 		return 0;
 	*err = ret->refused;
-	return -err->code;
+	return err->code ? -err->code : -EPROTO;
 }
 
 /* One wish to cancel is enough. */
@@ -113,10 +113,10 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 	*notes = (struct session_notes){ 0 };
 	stream_state_keep(streams, o->streams);
 	code = answer ? send_request(r, o, &err) : cloche_err_sys(&err, ENOMEM, "begin");
-	if (code == 0)
+	if (code == 0 && answer)
 		code = wait_for_answer(r, o->cancel_fd, answer, &err);
 	stream_state_restore(streams);
-	if (code == 0) {
+	if (code == 0 && answer) {
 		*out = answer->outcome;
 		notes->found = answer->found;
 		r->mid_line = answer->mid_line;

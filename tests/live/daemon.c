@@ -470,6 +470,51 @@ Test(daemon, a_second_one_on_the_same_state_says_so_and_ends)
 	stop(&d);
 }
 
+/* As systemd waits for it (sd_notify(3)). */
+Test(daemon, whoever_waits_for_it_is_told)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char said[100] = "";
+	struct daemon d;
+
+	prepare(&d);
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.90s/notify", d.dir);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0, "%m");
+	(void)setenv("NOTIFY_SOCKET", at.sun_path, 1);
+	start(&d);
+	(void)unsetenv("NOTIFY_SOCKET");
+	cr_expect_gt(recv(fd, said, sizeof(said) - 1, 0), 0);
+	cr_expect_str_eq(said, "READY=1");
+	(void)close(fd);
+	stop(&d);
+}
+
+Test(daemon, what_cannot_serve_says_why)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	FILE *f;
+
+	prepare(&d);
+	f = fopen(d.conf, "we");
+	cr_assert(f && fputs("contexts: none\n", f) >= 0 && fclose(f) == 0);
+	CLOCHE(&run, "serve", "--config", d.conf);
+	cr_expect_eq(run.status, 1);
+	expect_has(run.err, d.conf);
+	expect_has(run.err, "line 1");
+	run_free(&run);
+	CLOCHE(&run, "serve", "--config", "/no-such");
+	cr_expect_eq(run.status, 1);
+	expect_has(run.err, "/no-such");
+	run_free(&run);
+	RUN(&run, "setpriv", "--reuid=" USER, "--regid=" USER, "--clear-groups", d.cloche, "serve");
+	/* The copy has no daemon's program beside it; an installed one asks for root. */
+	cr_expect(run.status == 125 || run.status == 1, "%d", run.status);
+	expect_has(run.err, run.status == 125 ? "libexec/cloched" : "needs root");
+	tmpdir_free(&d.dir);
+}
+
 /* ---- hostile clients ------------------------------------------------------------------------- */
 
 static int knock(const struct daemon *d)
