@@ -20,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Connections, from all and from one user. */
@@ -183,17 +184,34 @@ static void try_allow_fds(void)
 	}
 }
 
+/* Root's terminal is not for it: what a terminal is told by who has it open and is of its session
+ * (TIOCSTI), its shell takes for typed. */
+static int leave_terminal(void)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	(void)setsid();
+	if (null < 0)
+		return -1;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if ((fd != STDERR_FILENO || isatty(fd)) && dup2(null, fd) < 0)
+			return -1;
+	return 0;
+}
+
 /* By another number of the user id all capabilities go; what is asked for in vain is the end. */
 static int give_up_rights(const struct front_options *o, struct cloche_err *err)
 {
-	static const struct rlimit no_core = { 0, 0 };
+	static const struct rlimit none = { 0, 0 };
 	sigset_t all;
 
 	try_allow_fds();
+	(void)umask(077);
 	(void)sigfillset(&all);
 	/* The launcher says when it is over; a signal for all of a terminal is meant for that. */
-	if (sigprocmask(SIG_BLOCK, &all, NULL) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
-	    fchdir(o->state) < 0 || drop_capability_bounds() < 0 || setgroups(0, NULL) < 0 ||
+	if (sigprocmask(SIG_BLOCK, &all, NULL) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
+	    setrlimit(RLIMIT_NPROC, &none) < 0 || leave_terminal() < 0 || fchdir(o->state) < 0 ||
+	    drop_capability_bounds() < 0 || setgroups(0, NULL) < 0 ||
 	    setresgid(o->gid, o->gid, o->gid) < 0 || setresuid(o->uid, o->uid, o->uid) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)

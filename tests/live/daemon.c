@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -667,5 +668,47 @@ Test(daemon, the_front_has_no_rights)
 	     i++)
 		expect_has(run.out, lines[i]);
 	cr_expect(!strstr(run.out, "Uid:\t0"), "%s", run.out);
+	stop(&d);
+}
+
+static bool may_be_open(const struct daemon *d, const char *what)
+{
+	static const char *const kinds[] = { "/dev/null", "socket:", "pipe:", "anon_inode:[event",
+					     "anon_inode:[timerfd" };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strncmp(what, kinds[i], strlen(kinds[i])) == 0)
+			return true;
+	return strncmp(what, d->ledger, strlen(d->ledger) - strlen("/ledger")) == 0;
+}
+
+/* Neither what makes a context nor what counts in it, nor root's files or terminal. */
+Test(daemon, the_front_has_nothing_open_that_is_not_its_own)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	struct client c;
+	char pattern[64], what[512];
+	glob_t found = { 0 };
+
+	prepare(&d);
+	start(&d);
+	c = begin_client(&d);
+	(void)snprintf(pattern, sizeof(pattern), "/proc/%d/fd/*", front_of(&d));
+	cr_assert_eq(glob(pattern, 0, NULL, &found), 0);
+	cr_expect_gt(found.gl_pathc, 5);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		ssize_t n = readlink(found.gl_pathv[i], what, sizeof(what) - 1);
+
+		what[n > 0 ? n : 0] = '\0';
+		/* What the function executes, O_PATH, and its page. */
+		cr_expect(may_be_open(&d, what) || strstr(what, "/bin/") ||
+				  strstr(what, "/memfd:context") || strstr(what, "/memfd:order"),
+			  "%s", what);
+	}
+	globfree(&found);
+	cr_assert_eq(kill(c.pid, SIGINT), 0);
+	cr_expect_eq(wait_status(c.pid), 130);
+	expect_over(&c);
 	stop(&d);
 }
