@@ -7,7 +7,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-pid_t spawn(const char *const argv[], int out, int err)
+pid_t spawn_argv(const char *const argv[], int out, int err)
 {
 	pid_t pid = fork();
 

@@ -6,7 +6,7 @@
 
 /* A program that runs beside the test, and dies with it; for one to be waited for there is run.h.
  */
-pid_t spawn(const char *const argv[], int out, int err);
+pid_t spawn_argv(const char *const argv[], int out, int err);
 
 /* All text of a file, to be freed. */
 char *contents(const char *path);

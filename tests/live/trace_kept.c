@@ -208,11 +208,11 @@ Test(trace_kept, a_crash_leaves_no_half, .timeout = 120)
 
 	(void)snprintf(bind, sizeof(bind), "%s", env_need("HELPERS"));
 	(void)snprintf(work, sizeof(work), "%s/meter_work", env_need("HELPERS"));
-	cr_assert_eq(end_of(spawn(argv, null, null)), 0);
+	cr_assert_eq(end_of(spawn_argv(argv, null, null)), 0);
 	whole_ns += clock_now_ns();
 	/* Until it came in the middle of a recording several times. */
 	for (int i = 0; i < 300 && count_in(dir, ".new-") < 5; i++) {
-		pid_t pid = spawn(argv, null, null);
+		pid_t pid = spawn_argv(argv, null, null);
 		struct timespec t = ns_timespec(rand_r(&seed) % whole_ns);
 
 		(void)nanosleep(&t, NULL);

@@ -105,7 +105,7 @@ static void watcher_start(struct watcher *w, const char *format)
 	hold_watching(LOCK_SH);
 	cr_assert(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0);
 	*w = (struct watcher){ .out = out[0], .err = err[0] };
-	w->pid = spawn(argv, out[1], err[1]);
+	w->pid = spawn_argv(argv, out[1], err[1]);
 	(void)close(out[1]);
 	(void)close(err[1]);
 	while (!strchr(said, '\n')) {
@@ -239,7 +239,7 @@ Test(trace_live, sees_it_while_it_runs)
 	cr_assert_eq(mkfifo(fifo, 0666), 0);
 	cr_assert_eq(chmod(dir, 0755), 0);
 	watcher_start(&w, "text");
-	pid = spawn(argv, null, null);
+	pid = spawn_argv(argv, null, null);
 	while (!w.text || !strstr(w.text, " exec /usr/bin/uname"))
 		cr_assert(watcher_read(&w), "%s", w.text ? w.text : "");
 	cr_assert_eq(waitpid(pid, NULL, WNOHANG), 0);
@@ -357,7 +357,7 @@ Test(trace_live, a_reader_who_sleeps_keeps_it_no_longer_than_asked)
 	while (write(out[1], page, sizeof(page)) > 0)
 		;
 	cr_assert_eq(fcntl(out[1], F_SETFL, 0), 0);
-	pid = spawn(argv, out[1], null);
+	pid = spawn_argv(argv, out[1], null);
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
 	(void)close(out[0]);
@@ -454,7 +454,7 @@ static pid_t run_until_seen(struct watcher *w, const char *report, char id[stati
 				     "uname >/dev/null; sleep 0.3; unshare -U true; exit 5",
 				     NULL };
 	const char *mark = "\",\"event\":\"start\",\"function\":\"goes-on\"";
-	pid_t pid = spawn(argv, null, null);
+	pid_t pid = spawn_argv(argv, null, null);
 
 	while (!w->text || !strstr(w->text, mark) || !strstr(w->text, "/usr/bin/uname"))
 		cr_assert(watcher_read(w), "%s", w->text ? w->text : "");
