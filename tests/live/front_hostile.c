@@ -370,7 +370,9 @@ Test(front_hostile, the_warden_hears_go_and_nothing_else)
 				context_go(&ctx, &spec, (int[]){ null, null, null }, false, &err),
 				0, "%s", err.text);
 			cr_assert_eq(context_recv(&ctx, &heard, &err), 0, "%s", err.text);
-			cr_assert_eq(heard.type, WARDEN_STARTED);
+			cr_assert_eq(heard.type, WARDEN_STARTED, "%u, %x: %s: %s", heard.type,
+				     heard.status, ctx.plan.shared->err.stage,
+				     ctx.plan.shared->err.text);
 			cr_assert_eq(context_recv(&ctx, &heard, &err), 0, "%s", err.text);
 			cr_assert_eq(heard.type, WARDEN_ENDED);
 			control = dup(ctx.control);

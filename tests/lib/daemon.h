@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_TESTS_LIB_DAEMON_H
+#define CLOCHE_TESTS_LIB_DAEMON_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+struct run;
+
+/*
+ * A daemon of the test's own, with socket, state and ledger in a folder of its own, and clients of
+ *it that have no rights. What is not as it should be fails the test.
+ *
+ *	daemon_prepare → daemon_start → … → daemon_stop
+ */
+#define DAEMON_USER	"1000" /* the clients */
+#define DAEMON_ARGS_MAX 40
+
+struct daemon {
+	char *dir;     /* others may pass it */
+	char mark[64]; /* K=V in the environment of the daemon and of what it starts */
+	char control[600], conf[600], cloche[600], ledger[600];
+	pid_t pid;
+	FILE *said; /* its standard error */
+};
+
+/* Skips the test where it has no root. */
+void daemon_prepare(struct daemon *d);
+
+/* Until it says that it is ready. */
+void daemon_start(struct daemon *d);
+
+/* Without waiting; err: its standard error. */
+pid_t daemon_spawn(const struct daemon *d, int err);
+
+/* By SIGTERM; then nothing of it is there any more. */
+void daemon_stop(struct daemon *d);
+void daemon_expect_nothing(const struct daemon *d);
+
+pid_t daemon_front(const struct daemon *d);
+
+/* So many records have the text, and the chain is whole. */
+void daemon_expect_records(const struct daemon *d, const char *what, size_t n);
+
+/* `cloche run ARGS…` by the user, through the daemon. */
+void daemon_run_as_user(const struct daemon *d, struct run *run, const char *const args[]);
+#define AS_USER(d, run, ...) \
+	daemon_run_as_user((d), (run), (const char *const[]){ __VA_ARGS__, NULL })
+
+/* The whole command line of that; control is room for a part of it. */
+void daemon_user_argv(const struct daemon *d, const char *const args[],
+		      const char *argv[static DAEMON_ARGS_MAX], char control[static 700]);
+
+/* A client whose function has said "begun"; client_begin's does not end by itself. */
+struct client {
+	pid_t pid;
+	FILE *out, *err;
+};
+
+struct client client_begin(const struct daemon *d);
+struct client client_begin_args(const struct daemon *d, const char *const args[]);
+
+/* Nobody holds its output: the function is dead, and the daemon has let it go. */
+void client_expect_over(struct client *c);
+
+/* A line that has the text; ends the test where the other end is gone before. */
+void expect_line(FILE *f, const char *text);
+
+/* How a child has ended, as a shell has it. */
+int process_status(pid_t pid);
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who means ill to the daemon from outside: clients that say nonsense, do not read, hand over what
+ * holds up; and what the process that they speak to could do if it were theirs.
+ */
+#include <criterion/criterion.h>
+#include <glob.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/lib/daemon.h"
+#include "tests/lib/run.h"
+
+/* ---- hostile clients ------------------------------------------------------------------------- */
+
+static int knock(const struct daemon *d)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.107s", d->control);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0, "%m");
+	return fd;
+}
+
+/* A message of so many bytes, with so many descriptors. Each is answered, or it is hung up. */
+static void expect_refused(const struct daemon *d, size_t len, unsigned fds)
+{
+	static char bytes[16384], answer[65536];
+	char space[CMSG_SPACE(100 * sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = { .iov_base = bytes, .iov_len = len };
+	struct msghdr h = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = fds ? space : NULL,
+			    .msg_controllen = fds ? CMSG_SPACE(fds * sizeof(int)) : 0 };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+	int fd = knock(d);
+
+	if (c)
+		*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(fds * sizeof(int)),
+				       .cmsg_level = SOL_SOCKET,
+				       .cmsg_type = SCM_RIGHTS };
+	for (unsigned i = 0; c && i < fds; i++)
+		memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(fd));
+	cr_assert_eq(sendmsg(fd, &h, MSG_NOSIGNAL), (ssize_t)len);
+	cr_expect(recv(fd, answer, sizeof(answer), 0) >= 0);
+	(void)close(fd);
+}
+
+Test(daemon_hostile, clients_that_say_nonsense_harm_nobody)
+{
+	static const size_t lens[] = { 1, 15, 16, 17, 100, 560, 1000, 16384 };
+	static const unsigned fds[] = { 0, 1, 3, 4, 5, 8, 9, 10, 50, 100 };
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	int silent[64];
+	pid_t front;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	front = daemon_front(&d);
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
+		for (size_t k = 0; k < sizeof(fds) / sizeof(fds[0]); k++)
+			expect_refused(&d, lens[i], fds[k]);
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
+		silent[i] = knock(&d);
+	AS_USER(&d, &run, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
+		(void)close(silent[i]);
+	cr_expect_eq(daemon_front(&d), front, "the front was replaced");
+	daemon_stop(&d);
+}
+
+/* A reader that takes nothing holds up itself: the pipe is full, and all that came is still there.
+ */
+Test(daemon_hostile, a_client_that_does_not_read_holds_up_nobody)
+{
+	static const char *const args[] = {
+		"-q", "-t", "300s", "--", "sh", "-c", "echo begun; head -c 1000000 /dev/zero >&2",
+		NULL
+	};
+	cleanup_run struct run run = { 0 };
+	char buf[4096];
+	size_t all = 0, n;
+	struct client c;
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	c = client_begin_args(&d, args);
+	AS_USER(&d, &run, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	while ((n = fread(buf, 1, sizeof(buf), c.err)) > 0)
+		all += n;
+	cr_expect_eq(all, 1000000, "%zu", all);
+	cr_expect_eq(process_status(c.pid), 0);
+	client_expect_over(&c);
+	daemon_stop(&d);
+}
+
+/* What is mounted elsewhere only may be anybody's, and to look at it may take for ever. */
+Test(daemon_hostile, files_are_taken_from_mounts_that_are_known)
+{
+	static const char *const shell =
+		"cd '%s' && mkdir -p there && chmod 777 there && { %s :; } && setpriv "
+		"--reuid=" DAEMON_USER " --regid=" DAEMON_USER
+		" --clear-groups env CLOCHE_CONTROL='%s' sh -c '%s/cloche run -- echo hello "
+		">there/out'; status=$?; cat there/out; exit $status";
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	char command[4096];
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	(void)snprintf(command, sizeof(command), shell, d.dir, "", d.control, d.dir);
+	RUN(&run, "sh", "-c", command);
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect_str_eq(run.out, "hello\n");
+	run_free(&run);
+	(void)snprintf(command, sizeof(command), shell, d.dir,
+		       "mount -t tmpfs -o mode=777 there there;", d.control, d.dir);
+	RUN(&run, "unshare", "--mount", "sh", "-c", command);
+	cr_expect_eq(run.status, 125, "%d: %s", run.status, run.err);
+	expect_has(run.err, "standard output is on a file system that the daemon does not know");
+	daemon_stop(&d);
+}
+
+/* What the front is, as the kernel sees it. */
+Test(daemon_hostile, the_front_has_no_rights)
+{
+	static const char *const lines[] = { "Uid:\t1900004097\t1900004097\t1900004097\t1900004097",
+					     "CapInh:\t0000000000000000",
+					     "CapPrm:\t0000000000000000",
+					     "CapEff:\t0000000000000000",
+					     "CapBnd:\t0000000000000000",
+					     "CapAmb:\t0000000000000000",
+					     "NoNewPrivs:\t1" };
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	char path[64];
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", daemon_front(&d));
+	RUN(&run, "cat", path);
+	for (size_t i = strstr(run.out, lines[0]) ? 0 : 1; i < sizeof(lines) / sizeof(lines[0]);
+	     i++)
+		expect_has(run.out, lines[i]);
+	cr_expect(!strstr(run.out, "Uid:\t0"), "%s", run.out);
+	daemon_stop(&d);
+}
+
+static bool may_be_open(const struct daemon *d, const char *what)
+{
+	static const char *const kinds[] = { "/dev/null", "socket:", "pipe:", "anon_inode:[event",
+					     "anon_inode:[timerfd" };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strncmp(what, kinds[i], strlen(kinds[i])) == 0)
+			return true;
+	return strncmp(what, d->ledger, strlen(d->ledger) - strlen("/ledger")) == 0;
+}
+
+/* Neither what makes a context nor what counts in it, nor root's files or terminal. */
+Test(daemon_hostile, the_front_has_nothing_open_that_is_not_its_own)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	struct client c;
+	char pattern[64], what[512];
+	glob_t found = { 0 };
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	c = client_begin(&d);
+	(void)snprintf(pattern, sizeof(pattern), "/proc/%d/fd/*", daemon_front(&d));
+	cr_assert_eq(glob(pattern, 0, NULL, &found), 0);
+	cr_expect_gt(found.gl_pathc, 5);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		ssize_t n = readlink(found.gl_pathv[i], what, sizeof(what) - 1);
+
+		what[n > 0 ? n : 0] = '\0';
+		/* What the function executes, O_PATH, and its page. */
+		cr_expect(may_be_open(&d, what) || strstr(what, "/bin/") ||
+				  strstr(what, "/memfd:context") || strstr(what, "/memfd:order"),
+			  "%s", what);
+	}
+	globfree(&found);
+	cr_assert_eq(kill(c.pid, SIGINT), 0);
+	cr_expect_eq(process_status(c.pid), 130);
+	client_expect_over(&c);
+	daemon_stop(&d);
+}
