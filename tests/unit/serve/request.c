@@ -122,6 +122,7 @@ Test(request, an_order_that_is_not_in_memory)
 	int ends[2];
 
 	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+	cr_expect_eq(read_back(&r, order), 0);
 	cr_expect_lt(read_back(&r, null), 0);
 	cr_expect_lt(read_back(&r, ends[0]), 0);
 	cr_expect_lt(read_back(&r, -1), 0);
