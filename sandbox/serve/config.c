@@ -22,7 +22,7 @@
 #define GRACE_MAX_NS (900LL * 1000000000)
 
 struct yaml_config {
-	char *control, *state, *grace;
+	char *control, *state, *grace, *memory;
 	uint32_t *contexts, *contexts_per_owner;
 };
 
@@ -32,6 +32,7 @@ static const cyaml_schema_field_t fields[] = {
 			       CONFIG_CTL_LEN - 1),
 	CYAML_FIELD_STRING_PTR("state", OPTIONAL, struct yaml_config, state, 1, 4000),
 	CYAML_FIELD_STRING_PTR("grace", OPTIONAL, struct yaml_config, grace, 1, 40),
+	CYAML_FIELD_STRING_PTR("memory", OPTIONAL, struct yaml_config, memory, 1, 40),
 	CYAML_FIELD_UINT_PTR("contexts", OPTIONAL, struct yaml_config, contexts),
 	CYAML_FIELD_UINT_PTR("contexts_per_owner", OPTIONAL, struct yaml_config,
 			     contexts_per_owner),
@@ -91,6 +92,8 @@ static int apply(const struct yaml_config *y, struct config *c, struct cloche_er
 	if (y->grace && (parse_duration(y->grace, &c->grace_ns, err) < 0 || c->grace_ns < 0 ||
 			 c->grace_ns > GRACE_MAX_NS))
 		return cloche_err_set(err, EINVAL, "grace: a duration of at most 900s is needed");
+	if (y->memory && (parse_size(y->memory, &c->memory_bytes, err) < 0 || c->memory_bytes == 0))
+		return cloche_err_set(err, EINVAL, "memory: a size is needed, as in 8G");
 	if (y->control)
 		(void)snprintf(c->control, sizeof(c->control), "%s", y->control);
 	if (y->state)

@@ -13,6 +13,7 @@ struct cloche_err;
  *	state: /var/lib/cloche         its directory, root's
  *	contexts: 64                   at a time
  *	contexts_per_owner: 32         of these, of one user
+ *	memory: 8G                     that their limits may come to together; else none
  *	grace: 5s                      for what runs when it is to end
  */
 #define CONFIG_PATH    "/etc/cloche/cloche.conf"
@@ -23,6 +24,7 @@ struct config {
 	char control[CONFIG_CTL_LEN];
 	char state[4096];
 	unsigned contexts, per_owner;
+	uint64_t memory_bytes; /* 0: no limit */
 	int64_t grace_ns;
 };
 

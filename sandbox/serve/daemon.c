@@ -387,7 +387,8 @@ int daemon_run(const struct daemon_options *options, struct cloche_err *err)
 {
 	const struct config *c = options->config;
 	const struct launching_options limits = { .contexts = c->contexts,
-						  .per_owner = c->per_owner };
+						  .per_owner = c->per_owner,
+						  .memory_bytes = c->memory_bytes };
 	struct daemon d = { .opt = options,
 			    .state = -1,
 			    .lock = -1,

@@ -13,6 +13,7 @@
 #include "serve/packet.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -181,18 +182,22 @@ static int make(struct launching *l, struct place *p, const struct command *c,
 }
 
 /* NULL: *err says which limit is reached. */
-static struct place *find_room(struct launching *l, uint32_t owner, struct cloche_err *err)
+static struct place *find_room(struct launching *l, uint32_t owner, uint64_t memory_bytes,
+			       struct cloche_err *err)
 {
 	struct place *room = NULL;
+	uint64_t taken = 0;
 	unsigned own = 0;
 
 	for (unsigned i = 0; i < l->opt.contexts; i++) {
 		struct place *p = &l->places[i];
 
-		if (p->state == COMMAND_ABSENT)
+		if (p->state == COMMAND_ABSENT) {
 			room = room ? room : p;
-		else
-			own += p->owner == owner;
+			continue;
+		}
+		own += p->owner == owner;
+		taken += p->spec.memory_bytes;
 	}
 	if (!room)
 		(void)cloche_err_set(err, EBUSY,
@@ -204,6 +209,12 @@ static struct place *find_room(struct launching *l, uint32_t owner, struct cloch
 				     "user %u has %u contexts, the most that one may have at a "
 				     "time ('contexts_per_owner' in the daemon's configuration)",
 				     owner, own);
+	else if (l->opt.memory_bytes && taken + memory_bytes > l->opt.memory_bytes)
+		(void)cloche_err_set(err, EBUSY,
+				     "the daemon's contexts have %" PRIu64 "M of the %" PRIu64
+				     "M that they may have together ('memory' in its "
+				     "configuration), and %" PRIu64 "M were asked for; try again",
+				     taken >> 20, l->opt.memory_bytes >> 20, memory_bytes >> 20);
 	else
 		return room;
 	return NULL;
@@ -228,7 +239,8 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 
 	if (r < 0)
 		return r;
-	if (spec_check(&spec, &l->host, &why) < 0 || !(p = find_room(l, c->make.owner, &why))) {
+	if (spec_check(&spec, &l->host, &why) < 0 ||
+	    !(p = find_room(l, c->make.owner, spec.memory_bytes, &why))) {
 		say_refused(l, c->context, &why);
 		return 0;
 	}

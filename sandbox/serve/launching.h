@@ -20,8 +20,9 @@ struct cloche_err;
 struct launching;
 
 struct launching_options {
-	unsigned contexts;  /* at a time */
-	unsigned per_owner; /* of these, of one owner */
+	unsigned contexts;     /* at a time */
+	unsigned per_owner;    /* of these, of one owner */
+	uint64_t memory_bytes; /* that their limits may come to together; 0: no limit */
 };
 
 int launching_open(const struct launching_options *options, struct launching **ret,

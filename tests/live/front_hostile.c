@@ -72,15 +72,22 @@ static void say(struct rig *r, const struct command *c)
 	cr_assert_eq(packet_send(r->front, c, sizeof(*c), NULL), 0);
 }
 
-static void open_rig(struct rig *r)
+static void open_rig_with(struct rig *r, uint64_t memory_bytes)
 {
-	const struct launching_options o = { .contexts = CONTEXTS, .per_owner = OF_ONE };
+	const struct launching_options o = { .contexts = CONTEXTS,
+					     .per_owner = OF_ONE,
+					     .memory_bytes = memory_bytes };
 	struct cloche_err err = { 0 };
 
 	if (geteuid() != 0)
 		test_skip("needs root");
 	*r = (struct rig){ .front = -1 };
 	cr_assert_eq(launching_open(&o, &r->launching, &err), 0, "%s", err.text);
+}
+
+static void open_rig(struct rig *r)
+{
+	open_rig_with(r, 0);
 }
 
 static void begin(struct rig *r)
@@ -311,6 +318,31 @@ Test(front_hostile, one_owner_and_all_have_a_limit)
 		cr_expect_eq(hear(&r, &fds).kind, want[i], "%zu", i);
 		packet_close_fds(&fds);
 	}
+	close_rig(&r);
+}
+
+/* Each has 64 MiB; one that ends makes room. */
+Test(front_hostile, all_together_have_a_limit_of_memory)
+{
+	struct packet_fds fds = { .n = 0 };
+	struct rig r;
+	struct command c;
+	struct reply reply;
+	uint64_t first;
+
+	open_rig_with(&r, 100 << 20);
+	begin(&r);
+	first = make(&r, &fds);
+	packet_close_fds(&fds);
+	c = ask_for(&r, 1001);
+	say(&r, &c);
+	reply = hear(&r, &fds);
+	cr_expect_eq(reply.kind, REPLY_REFUSED);
+	cr_expect(strstr(reply.err.text, "64M of the 100M"), "%s", reply.err.text);
+	say(&r, &(struct command){ .kind = COMMAND_END, .context = first });
+	cr_expect_eq(hear(&r, &fds).kind, REPLY_GONE);
+	(void)make(&r, &fds);
+	packet_close_fds(&fds);
 	close_rig(&r);
 }
 

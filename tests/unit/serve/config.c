@@ -38,6 +38,9 @@ Test(config, what_is_said_counts_and_the_rest_stays)
 	cr_expect_str_eq(c.state, "/c");
 	cr_expect_eq(c.per_owner, 2);
 	cr_expect_eq(c.contexts, 3);
+	cr_expect_eq(c.memory_bytes, 0);
+	cr_assert_eq(load("memory: 2G\n", &c, &err), 0, "%s", err.text);
+	cr_expect_eq(c.memory_bytes, 2ULL << 30);
 }
 
 static const struct {
@@ -50,6 +53,8 @@ static const struct {
 	{ "contexts_per_owner: 0\n", "contexts_per_owner" },
 	{ "grace: soon\n", "grace" },
 	{ "grace: 901s\n", "grace" },
+	{ "memory: much\n", "memory" },
+	{ "memory: 0\n", "memory" },
 	{ "control: here\n", "control" },
 	{ "state: there\n", "state" },
 	{ "contexts: 3\nno_such_key: 1\n", "no_such_key" },
