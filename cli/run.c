@@ -366,11 +366,11 @@ static int open_remote(struct run *run)
 
 	if (r == 0)
 		r = remote_open(control ? control : CONTROL_PATH, &run->remote, &err);
-	if (r == -ENOENT || r == -ECONNREFUSED)
+	if (r == -ENOENT || r == -ECONNREFUSED || r == -EACCES)
 		(void)cloche_err_set(&err, err.code,
-				     "making contexts needs root or the daemon, and none serves "
-				     "at '%.200s': run this by sudo, or have 'cloche serve' "
-				     "started",
+				     "making contexts needs root or the daemon, and none can be "
+				     "reached at '%.200s': run this by sudo, or have 'cloche "
+				     "serve' started",
 				     control ? control : CONTROL_PATH);
 	if (r == 0 && run->opt->root_only)
 		r = cloche_err_set(&err, ENOTSUP, "--%s: not through the daemon yet; run as root",

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -115,6 +116,16 @@ Test(daemon, without_one_both_mends_are_said)
 	expect_has(run.err, "sudo");
 	expect_has(run.err, "cloche serve");
 	cr_expect_eq(count_lines(run.err), 1, "%s", run.err);
+	run_free(&run);
+	/* Where root has run before, and made a directory of its own. */
+	cr_assert_eq(chmod(d.dir, 0711), 0);
+	(void)snprintf(d.control, sizeof(d.control), "%s/shut/control", d.dir);
+	(void)snprintf(d.conf, sizeof(d.conf), "%s/shut", d.dir);
+	cr_assert_eq(mkdir(d.conf, 0700), 0);
+	AS_USER(&d, &run, "--", "true");
+	cr_expect_eq(run.status, 125);
+	expect_has(run.err, "sudo");
+	expect_has(run.err, "cloche serve");
 	tmpdir_free(&d.dir);
 }
 
