@@ -19,7 +19,7 @@ $(BENCH_OBJ): $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/bench -c -o $@ $<
 
-$(BENCH): $(BENCH_OBJ) $(addprefix $(B)/sandbox/base/,err.o utf8.o)
+$(BENCH): $(BENCH_OBJ) $(addprefix $(B)/sandbox/base/,err.o utf8.o process.o)
 	$(call say,BENCH,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_LDFLAGS) -o $@ $^ -ljansson -lseccomp
 
