@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "launch/asked.h"
+#include "launch/asked_sockets.h"
 #include "launch/launcher.h"
 
 #include <errno.h>

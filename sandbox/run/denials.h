@@ -9,7 +9,7 @@
 /* Each call costs a switch to the supervisor and back; who makes more than this is at war with it.
  */
 #define DENIALS_MAX 10000
-/* Sockets that are asked for (launch/asked.h) cost more; from then on to ask is denied. */
+/* Sockets that are asked for (launch/asked_sockets.h) cost more; from then on to ask is denied. */
 #define MADE_MAX 10000
 
 struct context;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* With --net loopback a function has a network of its own as in a container, and no other; with
  * --net none it has nothing of it. */
-#include "launch/asked.h"
+#include "launch/asked_sockets.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
 #include "tests/lib/tmpdir.h"

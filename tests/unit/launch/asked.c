@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How many sockets whose queues are nobody's memory a context may have. */
-#include "launch/asked.h"
+#include "launch/asked_sockets.h"
 
 #include <criterion/criterion.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_LAUNCH_ASKED_H
-#define CLOCHE_LAUNCH_ASKED_H
+#ifndef CLOCHE_LAUNCH_ASKED_SOCKETS_H
+#define CLOCHE_LAUNCH_ASKED_SOCKETS_H
 
 #include <stdint.h>
 

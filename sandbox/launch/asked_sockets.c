@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes a socket in a context: see asked.h. How many there are is counted by the kernel, in the
+ * Makes a socket in a context: see asked_sockets.h. How many there are is counted by the kernel, in the
  * context's own network: sockets of netlink from their making, of ping from the moment at which
  * they have a number; so those get it here. Each is there before the next is asked for: nobody is
  * faster than the count.
  */
-#include "launch/asked.h"
+#include "launch/asked_sockets.h"
 
 #include "base/err.h"
 #include "base/fd.h"
