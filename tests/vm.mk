@@ -6,7 +6,9 @@ VM_FILES = $(B)/cloche $(B)/cloched $(VM_LIVE) $(GUEST) $(HELPERS) $(wildcard po
 
 # Not languages: guests have few of them, emulated they take minutes, and what of it is the kernel's is
 # in the other tests. Nor those that read command lines and files: the kernel has no part in it.
-VM_LEFT_OUT = languages bad_input completion image_hostile image_import ledger_cli ledger_disk policy_cli shown
+# What they take is minutes, too.
+VM_LEFT_OUT = languages bad_input completion image image_broken image_hostile image_import ledger_cli \
+              ledger_disk ledger_run policy_cli report shown trace_cli tune
 VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%),$(LIVE))
 
 VM_KERNEL = $(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^\#/ { print $$1; exit }' vm-images/kernels))
