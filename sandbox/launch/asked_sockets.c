@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes a socket in a context: see asked_sockets.h. How many there are is counted by the kernel, in the
- * context's own network: sockets of netlink from their making, of ping from the moment at which
+ * Makes a socket in a context: see asked_sockets.h. How many there are is counted by the kernel, in
+ * the context's own network: sockets of netlink from their making, of ping from the moment at which
  * they have a number; so those get it here. Each is there before the next is asked for: nobody is
  * faster than the count.
  */
