@@ -402,7 +402,7 @@ void census_free(struct census *census)
 
 /* Both lists are sorted and may hold a name more than once (mounts over mounts). */
 static size_t kind_compare(const struct census *before, const struct census *after,
-			   enum census_kind kind)
+			   enum census_kind kind, bool quiet)
 {
 	size_t i = 0, j = 0, fresh = 0, n = before->lists[kind].len;
 
@@ -415,11 +415,20 @@ static size_t kind_compare(const struct census *before, const struct census *aft
 			i++;
 			continue;
 		}
-		if (fresh++ < 10)
+		if (fresh++ < 10 && !quiet)
 			printf("  left over (%s): %s\n", kind_names[kind], name);
 	}
-	if (fresh > 10)
+	if (fresh > 10 && !quiet)
 		printf("  left over (%s): … and %zu more\n", kind_names[kind], fresh - 10);
+	return fresh;
+}
+
+size_t census_new(const struct census *before, const struct census *after)
+{
+	size_t fresh = 0;
+
+	for (int k = 0; k < CENSUS_KINDS; k++)
+		fresh += kind_compare(before, after, (enum census_kind)k, true);
 	return fresh;
 }
 
@@ -428,7 +437,7 @@ size_t census_compare(const struct census *before, const struct census *after)
 	size_t fresh = 0;
 
 	for (int k = 0; k < CENSUS_KINDS; k++)
-		fresh += kind_compare(before, after, (enum census_kind)k);
+		fresh += kind_compare(before, after, (enum census_kind)k, false);
 	for (int k = 0; k < CENSUS_KINDS; k++)
 		printf("  %-12s before %6zu   after %6zu\n", kind_names[k], before->lists[k].len,
 		       after->lists[k].len);

@@ -38,6 +38,9 @@ int census_take(struct census *ret, struct cloche_err *err);
 int census_survivors(struct census *ret, struct cloche_err *err);
 void census_free(struct census *census);
 
+/* How many names are new in `after`. */
+size_t census_new(const struct census *before, const struct census *after);
+
 /* Prints one line per kind and each name that is new in `after`; returns how many are new. */
 size_t census_compare(const struct census *before, const struct census *after);
 
