@@ -29,6 +29,7 @@ void bridge_init(struct bridge *b, int as, int pipe, int outside, bool counted)
 	b->from_socket = is_kind(b->from, S_IFSOCK);
 	b->to_socket = is_kind(b->to, S_IFSOCK);
 	b->counted = counted;
+	b->nowait = false; /* whoever wants it says so afterwards */
 	b->mid_line = false;
 	b->name = stream_names[as];
 	b->at = b->len = 0;
