@@ -1,8 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Run test programs under each kernel of vm-images/kernels (or those that KERNELS names):
-#   check.sh PATH... -- PROGRAM...     PATHs are what the programs need beside them
-# Every kernel is tried, then the status says whether all was well. Counts go where tests/run.sh
+#   check.sh PATH... -- PROGRAM... [-- PROGRAM...]
+# PATHs are what the programs need beside them. Those behind a further -- are dealt out: each runs
+# under one kernel only, as do the cases of a program that knows TEST_TURN (tests/lib/turn.h); with
+# VM_ALL=1 under each. Every kernel is tried, then the status says whether all was well. Counts go where tests/run.sh
 # puts them (COUNTS); a guest that did not come as far as counting is one failure.
 set -eu
 
@@ -24,6 +26,16 @@ done
 }
 shift
 
+# What each guest runs, what is dealt out, and among how many.
+each=0
+for program; do
+	[ "$program" != -- ] || break
+	each=$((each + 1))
+done
+names=${KERNELS:-$(awk 'NF && $1 !~ /^#/ { print $1 }' "$here/kernels")}
+guests=$(echo "$names" | wc -w)
+[ -z "${VM_ALL:-}" ] || guests=1
+
 out=$(mktemp -d "${TMPDIR:-/tmp}/cloche-check-vm.XXXXXX")
 pids=''
 # shellcheck disable=SC2317 # the traps call it
@@ -37,13 +49,24 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# guest KERNEL PROGRAM...: becomes the guest
+# guest KERNEL TURN PROGRAM...: becomes the guest
 guest() {
-	name=$1
-	shift
+	name=$1 turn=$2
+	shift 2
+	# Turned round once: those of all and those whose turn it is stay.
+	at=0
+	for program; do
+		shift
+		if [ "$program" != -- ]; then
+			if [ "$at" -lt "$each" ] || [ $((at % guests)) = $((turn % guests)) ]; then
+				set -- "$@" "$program"
+			fi
+			at=$((at + 1))
+		fi
+	done
 	set -- "$name" -- env "COUNTS=/tmp/counts" "CLOCHE=${CLOCHE:-$repo/build/cloche}" \
 		"HELPERS=${HELPERS:-$repo/build/helpers}" "TEST_LIMIT=${TEST_LIMIT:-1200}" \
-		"CLOCHE_MUST_RUN=${CLOCHE_MUST_RUN:-}" sh tests/run.sh "vm-$name" "$@"
+		"CLOCHE_MUST_RUN=${CLOCHE_MUST_RUN:-}" "TEST_TURN=$((turn % guests))/$guests" sh tests/run.sh "vm-$name" "$@"
 	# Options go before the kernel; a here-document keeps the loop in this shell.
 	while IFS= read -r path; do
 		[ -z "$path" ] || set -- --add "$path" "$@"
@@ -84,12 +107,12 @@ show() {
 	started='' n=0
 }
 
-failed=0 n=0 started=''
-names=${KERNELS:-$(awk 'NF && $1 !~ /^#/ { print $1 }' "$here/kernels")}
+failed=0 n=0 started='' dealt=0
 jobs=${VM_JOBS:-$(side_by_side)}
 for kernel in $names; do
 	: >"$out/$kernel" # there before the guest's shell comes to run, for who shows it
-	guest "$kernel" "$@" >"$out/$kernel" 2>&1 &
+	guest "$kernel" "$dealt" "$@" >"$out/$kernel" 2>&1 &
+	dealt=$((dealt + 1))
 	pids="$pids$! " started="$started $kernel" n=$((n + 1))
 	[ "$n" -lt "$jobs" ] || show
 done

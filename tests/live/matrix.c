@@ -11,6 +11,7 @@
 #include "tests/lib/leftovers.h"
 #include "tests/lib/run.h"
 #include "tests/lib/tmpdir.h"
+#include "tests/lib/turn.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -27,7 +28,7 @@ static struct criterion_test_params all_features(void)
 
 	for (size_t i = 0; i < N_FEATURES; i++)
 		index[i] = i;
-	return cr_make_param_array(size_t, index, N_FEATURES);
+	return cr_make_param_array(size_t, index, turn_take(index, N_FEATURES, sizeof(index[0])));
 }
 
 /* ---- what run does ---- */
