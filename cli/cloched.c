@@ -40,13 +40,15 @@ static int be_front(char **argv, struct cloche_err *err)
 				   .control = DAEMON_FD_CONTROL,
 				   .state = DAEMON_FD_STATE,
 				   .say = say };
-	uint64_t uid, gid;
+	uint64_t uid, gid, idle_ns;
 
 	if (parse_count(argv[2], 1, UINT32_MAX - 1, &uid, err) < 0 ||
-	    parse_count(argv[3], 1, UINT32_MAX - 1, &gid, err) < 0)
+	    parse_count(argv[3], 1, UINT32_MAX - 1, &gid, err) < 0 ||
+	    parse_count(argv[4], 0, INT64_MAX, &idle_ns, err) < 0)
 		return -err->code;
 	o.uid = (uid_t)uid;
 	o.gid = (gid_t)gid;
+	o.idle_expiry_ns = (int64_t)idle_ns;
 	for (int fd = DAEMON_FD_LAUNCHER; fd <= DAEMON_FD_STATE; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return front_run(&o, err);
@@ -92,7 +94,7 @@ int main(int argc, char **argv)
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
 			return EXIT_FAILURE;
-	if (argc == 4 && strcmp(argv[1], FRONT_ARG) == 0) {
+	if (argc == 5 && strcmp(argv[1], FRONT_ARG) == 0) {
 		r = be_front(argv, &err);
 	} else if (argc == 1 || (argc == 3 && strcmp(argv[1], "--config") == 0)) {
 		r = be_daemon(argc == 3 ? argv[2] : NULL, &err);

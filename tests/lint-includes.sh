@@ -18,8 +18,9 @@ meter:   base bpf host
 trace:   base bpf host policy meter
 ledger:  base
 run:     base bpf host policy image launch meter trace ledger
-serve:   base host policy image launch meter trace ledger run
-cli:     base bpf host policy image launch meter trace ledger run serve
+pool:    base
+serve:   base host policy image launch meter trace ledger run pool
+cli:     base bpf host policy image launch meter trace ledger run pool serve
 '
 
 check() {
@@ -106,6 +107,8 @@ self_test() {
 		sandbox/run/a.c ledger/b.h ok
 		sandbox/serve/a.c run/b.h ok
 		sandbox/run/a.c serve/b.h bad
+		sandbox/serve/a.c pool/b.h ok
+		sandbox/pool/a.c launch/b.h bad
 		sandbox/other/a.c base/b.h bad
 		sandbox/run/a.c tests/lib/b.h bad
 		cli/a.c run/b.h ok

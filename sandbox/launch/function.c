@@ -311,8 +311,8 @@ static void tell_started(const struct plan *p, const struct command_file *file)
 		m.fds |= WARDEN_FD_EXECUTED;
 		fds.fd[fds.n++] = file->fd;
 	}
-	/* The launcher is gone; with the warden goes the context. */
-	if (message_send(p->control, &m, NULL, &fds) < 0)
+	/* Whoever drove it is gone; with the warden goes the context. */
+	if (message_send(p->driver, &m, NULL, &fds) < 0)
 		_exit(EXIT_FAILURE);
 }
 

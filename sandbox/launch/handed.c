@@ -12,8 +12,13 @@
 
 void context_hand(struct context *ctx, int ret[static HANDED_FDS])
 {
-	ret[HANDED_CONTROL] = TAKE_FD(ctx->control);
+	ret[HANDED_DRIVER] = context_hand_again(ctx);
 	ret[HANDED_SHARED] = TAKE_FD(ctx->plan.shared_fd);
+}
+
+int context_hand_again(struct context *ctx)
+{
+	return TAKE_FD(ctx->driver);
 }
 
 void context_describe_handed(const struct context *ctx, struct handed *ret)
@@ -54,11 +59,13 @@ int context_adopt(struct context *ret, const struct handed *of, const int fds[st
 					   .rootfs = { .idmapped = of->idmapped },
 					   .null = -1,
 					   .control = -1,
+					   .driver = -1,
 					   .handed = true,
 					   .shared_fd = -1,
 					   .clock = { .fd = -1 } },
 				 .warden = PROCESS_NONE,
-				 .control = fds[HANDED_CONTROL],
+				 .control = fds[HANDED_DRIVER],
+				 .driver = -1,
 				 .listener = -1,
 				 .executed = -1 };
 	(void)snprintf(ret->plan.policy.name, sizeof(ret->plan.policy.name), "%s", of->policy);
@@ -70,11 +77,22 @@ int context_adopt(struct context *ret, const struct handed *of, const int fds[st
 	return -err->code;
 }
 
-void context_disown(struct context *ctx)
+void context_adopt_again(struct context *ctx, int driver)
+{
+	context_let_go(ctx);
+	ctx->control = driver;
+}
+
+void context_let_go(struct context *ctx)
 {
 	fd_close(&ctx->control);
 	fd_close(&ctx->listener);
 	fd_close(&ctx->executed);
+}
+
+void context_disown(struct context *ctx)
+{
+	context_let_go(ctx);
 	if (ctx->plan.shared)
 		(void)munmap(ctx->plan.shared, sizeof(*ctx->plan.shared));
 	ctx->plan.shared = NULL;

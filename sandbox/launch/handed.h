@@ -9,16 +9,19 @@ struct cloche_err;
 struct context;
 
 /*
- * A context of which another process, without rights, drives the one invocation: it gets the end of
- * the warden's socket and the shared page, for reading, and from then on nobody else speaks with
- * the warden, which hears GO from it and nothing more. All else (to kill, to count, to take away)
- * stays with the launcher. The context was made with context_options.handed.
+ * A context of which another process, without rights, drives the invocations: for each it gets a
+ * socket of its own to the warden, which hears GO by it, once, tells what comes of that and closes
+ * it; so whoever had one has no say in a later invocation. The shared page it gets once, for
+ * reading. All else (to kill, to count, to have it proved clean and renewed, to take away) stays
+ * with the launcher, which has a socket of its own. The context was made with
+ * context_options.handed.
  */
-enum { HANDED_CONTROL, HANDED_SHARED, HANDED_FDS };
+enum { HANDED_DRIVER, HANDED_SHARED, HANDED_FDS };
 
-/* The launcher's side: *ret is the caller's to send and close. The death of whoever gets them ends
- * the warden. */
+/* The launcher's side, once; then, when the context was renewed, again: what is returned is the
+ * caller's to send and close. */
 void context_hand(struct context *ctx, int ret[static HANDED_FDS]);
+int context_hand_again(struct context *ctx);
 
 /* What there is to know of it beside what is seen by the descriptors. */
 struct handed {
@@ -36,5 +39,9 @@ void context_describe_handed(const struct context *ctx, struct handed *ret);
 int context_adopt(struct context *ret, const struct handed *of, const int fds[static HANDED_FDS],
 		  struct cloche_err *err);
 void context_disown(struct context *ctx);
+
+/* Between two invocations it has no socket, and nothing that came by it. */
+void context_let_go(struct context *ctx);
+void context_adopt_again(struct context *ctx, int driver);
 
 #endif

@@ -164,14 +164,32 @@ static int tell(const struct context *ctx, const struct warden_msg *m,
 	return r < 0 ? cloche_err_sys(err, -r, "speak to pid 1 of the context") : 0;
 }
 
+/* A socket of its own for who will drive the next invocation; the warden's end. */
+static int make_driver(struct context *ctx, struct cloche_err *err)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return cloche_err_sys(err, errno, "socketpair");
+	fd_close(&ctx->driver);
+	ctx->driver = pair[0];
+	return pair[1];
+}
+
 /* What renew() of warden.c takes. */
 static int give_cgroups(struct launcher *l, struct context *ctx, struct cloche_err *err)
 {
 	struct plan *p = &ctx->plan;
 	struct warden_msg m = { .type = WARDEN_RENEW };
+	cleanup_fd int driver = -1;
 	struct message_fds fds;
 	int mounts[ROOTFS_CGROUPS];
 	int r = plan_cgroups(p, err);
+
+	if (r == 0 && p->handed) {
+		driver = make_driver(ctx, err);
+		r = driver < 0 ? driver : 0;
+	}
 
 	if (r < 0)
 		return r;
@@ -180,6 +198,8 @@ static int give_cgroups(struct launcher *l, struct context *ctx, struct cloche_e
 		fds.n = cgroup_list(&p->cgroup, fds.fd, &m.fds);
 		for (int i = 0; i < ROOTFS_CGROUPS && mounts[i] >= 0; i++)
 			fds.fd[fds.n++] = mounts[i];
+		if (p->handed)
+			fds.fd[fds.n++] = driver;
 		r = tell(ctx, &m, NULL, &fds, err);
 	}
 	for (int i = 0; i < ROOTFS_CGROUPS; i++)
@@ -194,6 +214,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	struct context ctx = { .slot = { .fd = -1 },
 			       .plan = { .cgroup = CGROUP_NONE,
 					 .control = -1,
+					 .driver = -1,
 					 .single = options->single,
 					 .handed = options->handed,
 					 .shared_fd = -1,
@@ -204,6 +225,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 					 .bounds = &launcher->bounds },
 			       .warden = PROCESS_NONE,
 			       .control = -1,
+			       .driver = -1,
 			       .listener = -1,
 			       .executed = -1,
 			       .made_ns = clock_now_ns() };
@@ -374,6 +396,7 @@ void context_end(struct context *ctx)
 	/* With the warden goes the whole pid namespace. It ends by itself at the end of the socket;
 	 * the signal is for one that hangs in its set-up. */
 	fd_close(&ctx->control);
+	fd_close(&ctx->driver);
 	close_received(ctx);
 	process_kill(&ctx->warden);
 }

@@ -33,6 +33,7 @@ struct context {
 	struct plan plan;
 	struct process warden;
 	int control;	 /* our end; -1: the warden was not made */
+	int driver;	 /* handed: the end of who will drive the next invocation; -1: given away */
 	int listener;	 /* of the policy of the function process that runs; -1: none */
 	int executed;	 /* the file that it executes, O_PATH; -1: unknown */
 	bool used;	 /* the warden has told the end of what ran */
@@ -48,7 +49,7 @@ int launcher_sweep(const struct launcher *launcher, struct cloche_err *err);
 struct context_options {
 	bool single;	/* there will be one function process only */
 	bool terminals; /* a stream may be a terminal of which stream_is_foreign_terminal() */
-	bool handed;	/* single, and driven by a process without rights: see handed.h */
+	bool handed;	/* driven by a process without rights: see handed.h */
 	struct plan_clock clock;
 };
 

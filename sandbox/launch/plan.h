@@ -49,8 +49,10 @@ struct plan {
 	char id_map[32];		   /* for uid_map and gid_map */
 	int null;			   /* /dev/null, the launcher's */
 	int control;			   /* pid 1's end of the control socket */
+	int driver; /* pid 1's alone: who says GO and hears of it; the same, but handed one
+		       for each invocation; -1: nobody */
 	bool single;			   /* one function process only */
-	bool handed;			   /* ..., whose GO comes from a process without rights */
+	bool handed;			   /* GO comes from a process without rights */
 	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */
 	const struct bounds *bounds;
 	struct slot slot;

@@ -91,6 +91,13 @@ static int enter_root(struct warden *w, struct cloche_err *err)
 	return rootfs_enter(&w->plan->rootfs, &w->plan->at, err);
 }
 
+/* Handed, there comes one for each invocation. */
+static int know_driver(struct warden *w, struct cloche_err *err)
+{
+	w->plan->driver = w->plan->handed ? -1 : w->plan->control;
+	return 0;
+}
+
 /* It has what its maker could set for itself. */
 static int see_outlive(struct warden *w, struct cloche_err *err)
 {
@@ -152,6 +159,7 @@ static const struct {
 } setup[] = {
 	{ "launcher", die_with_launcher },
 	{ "fds", keep_own_fds },
+	{ "driver", know_driver },
 	{ "signals", reset_signals },
 	{ "hostname", set_host_name },
 	{ "root", enter_root },
@@ -177,10 +185,11 @@ static void set_up(struct warden *w)
 
 /* ---- what is said --------------------------------------------------------------------------- */
 
-static void say(const struct warden *w, const struct warden_msg *m)
+/* Who does not hear it is gone; with pid 1 goes the context. */
+static void say(int socket, const struct warden_msg *m)
 {
-	if (message_send(w->plan->control, m, NULL, NULL) < 0)
-		_exit(EXIT_FAILURE); /* the launcher is gone; with pid 1 goes the context */
+	if (message_send(socket, m, NULL, NULL) < 0)
+		_exit(EXIT_FAILURE);
 }
 
 /* Nothing of a caller's stays for the next one: its streams come to their end, its order goes. */
@@ -205,7 +214,9 @@ static void tell_end(struct warden *w)
 	 * the end of the socket. */
 	if (w->plan->single)
 		(void)prctl(PR_SET_PDEATHSIG, 0);
-	say(w, end);
+	say(w->plan->driver, end);
+	if (w->plan->handed)
+		fd_close(&w->plan->driver);
 	if (end->type == WARDEN_ENDED && end->dead_ns == 0)
 		_exit(EXIT_SUCCESS); /* and what it has left */
 	prompt_end();
@@ -215,16 +226,20 @@ static void tell_end(struct warden *w)
 /* ---- what is heard -------------------------------------------------------------------------- */
 
 /* The cgroups that the function is born in and shown, as give_cgroups() of launcher.c sends them:
- * what cgroup_list() has, then the mounts of rootfs_prepare_cgroups(). */
+ * what cgroup_list() has, then the mounts of rootfs_prepare_cgroups(); then, handed, the socket of
+ * who drives the next invocation. */
 static bool renew(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
 	struct plan *p = w->plan;
 	struct cgroup *cg = &p->cgroup;
 	unsigned n = cgroup_fds(p->hierarchy, m->fds);
+	unsigned all = n + rootfs_cgroups(p->hierarchy) + (p->handed ? 1U : 0U);
 
 	cgroup_close(cg);
-	if (fds->n != n + rootfs_cgroups(p->hierarchy))
+	if (fds->n != all)
 		return false;
+	if (p->handed)
+		p->driver = fds->fd[all - 1];
 	cgroup_take(p->hierarchy, p->slot.n, m->fds, fds->fd, cg);
 	if (w->why_not.code == 0 &&
 	    rootfs_show_cgroups(&p->rootfs, p->hierarchy, fds->fd + n, &p->at, &w->why_not) < 0)
@@ -292,17 +307,25 @@ static bool go(struct warden *w, const struct warden_msg *m, struct message_fds 
 	return true;
 }
 
-/* What the next one finds is made new at once, while the launcher makes it its cgroups. Who has no
- * rights could send cgroups of its own choice after it: it is not for them. */
+/* By what is known of the end. */
+static enum residue left_by(const struct function *f)
+{
+	if (f->end.type == WARDEN_FAILED)
+		return RESIDUE_UNKNOWN;
+	if (f->end.flags & WARDEN_LEFT)
+		return RESIDUE_PROCESS;
+	return f->end.flags & WARDEN_TIMED_OUT ? RESIDUE_KILLED : RESIDUE_NONE;
+}
+
+/* What the next one finds is made new at once, while the launcher makes it its cgroups. */
 static bool prove(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
 	struct plan *p = w->plan;
-	struct warden_msg answer = { .type = WARDEN_PROVED };
+	struct warden_msg answer = { .type = WARDEN_PROVED, .residue = left_by(&w->function) };
 
-	if (p->handed)
-		return false;
-	answer.residue = proof_make(p);
-	say(w, &answer);
+	if (answer.residue == RESIDUE_NONE)
+		answer.residue = proof_make(p);
+	say(p->control, &answer);
 	w->state = answer.residue == RESIDUE_NONE ? WARDEN_READY : WARDEN_DIRTY;
 	if (w->state == WARDEN_READY && rootfs_renew(&p->rootfs, &p->at, &w->why_not) < 0)
 		(void)cloche_err_stage(&w->why_not, "renew");
@@ -313,7 +336,7 @@ static bool leave(struct warden *w, const struct warden_msg *m, struct message_f
 {
 	struct plan *p = w->plan;
 
-	if (!p->single || p->handed)
+	if (!p->single)
 		return false;
 	if (cgroup_destroy(p->hierarchy, &p->cgroup, NULL) == 0)
 		slot_release(&p->slot, true);
@@ -322,18 +345,19 @@ static bool leave(struct warden *w, const struct warden_msg *m, struct message_f
 
 #define IN(state) (1U << (state))
 
-/* What may come when, and whether it brings descriptors. A handler that does not take what it gets
- * says so. */
+/* What may come when, from whom, and whether it brings descriptors. A handler that does not take
+ * what it gets says so. Of a context that is not handed the launcher is the driver, too. */
 static const struct {
 	const char *name;
 	unsigned states;
+	bool by_driver; /* else by the launcher */
 	bool brings;
 	bool (*handle)(struct warden *w, const struct warden_msg *m, struct message_fds *fds);
 } messages[WARDEN_MESSAGES] = {
-	[WARDEN_RENEW] = { "renew", IN(WARDEN_READY), true, renew },
-	[WARDEN_GO] = { "go", IN(WARDEN_RENEWED), true, go },
-	[WARDEN_PROVE] = { "prove", IN(WARDEN_USED), false, prove },
-	[WARDEN_LEAVE] = { "leave", IN(WARDEN_USED) | IN(WARDEN_DIRTY), false, leave },
+	[WARDEN_RENEW] = { "renew", IN(WARDEN_READY), false, true, renew },
+	[WARDEN_GO] = { "go", IN(WARDEN_RENEWED), true, true, go },
+	[WARDEN_PROVE] = { "prove", IN(WARDEN_USED), false, false, prove },
+	[WARDEN_LEAVE] = { "leave", IN(WARDEN_USED) | IN(WARDEN_DIRTY), false, false, leave },
 };
 
 static _Noreturn void end_for(const struct warden *w, const struct warden_msg *m)
@@ -347,44 +371,72 @@ static _Noreturn void end_for(const struct warden *w, const struct warden_msg *m
 	_exit(EXIT_FAILURE);
 }
 
-static void hear(struct warden *w)
+static bool is_allowed(const struct warden *w, int socket, const struct warden_msg *m,
+		       unsigned n_fds)
+{
+	if (m->type >= WARDEN_MESSAGES || !messages[m->type].handle)
+		return false;
+	return messages[m->type].states & IN(w->state) &&
+	       socket == (messages[m->type].by_driver ? w->plan->driver : w->plan->control) &&
+	       (messages[m->type].brings || n_fds == 0) &&
+	       (m->type == WARDEN_GO || w->inbox.len == 0);
+}
+
+static void hear(struct warden *w, int socket)
 {
 	struct warden_msg m = { .type = WARDEN_MESSAGES };
 	struct message_fds fds;
 	int r;
 
 	w->inbox.len = WARDEN_ORDER_MAX;
-	r = message_recv(w->plan->control, &m, &w->inbox, &fds);
+	r = message_recv(socket, &m, &w->inbox, &fds);
+	if (r == -EPIPE && socket != w->plan->control) {
+		fd_close(&w->plan->driver); /* the launcher ends us, in its own time */
+		return;
+	}
 	if (r == -EPIPE)
 		_exit(EXIT_SUCCESS); /* the launcher has gone away */
 	if (r < 0 && r != -EBADMSG) {
 		(void)cloche_err_sys(&w->plan->shared->err, -r, "hear from the launcher");
 		_exit(EXIT_FAILURE);
 	}
-	if (r < 0 || m.type >= WARDEN_MESSAGES || !messages[m.type].handle ||
-	    !(messages[m.type].states & IN(w->state)) || (!messages[m.type].brings && fds.n > 0) ||
-	    (m.type != WARDEN_GO && w->inbox.len > 0) || !messages[m.type].handle(w, &m, &fds))
+	if (r < 0 || !is_allowed(w, socket, &m, fds.n) || !messages[m.type].handle(w, &m, &fds))
 		end_for(w, &m);
 }
 
-/* A function runs: its events, then whatever the launcher says, which can only be wrong, or that it
- * is gone. */
+/*
+ * Waits for what may come: while a function runs its events first, then whatever is said, which can
+ * only be wrong, or that somebody is gone. Where there is nothing else the launcher's socket is
+ * read without asking before whether there is something.
+ */
 static void attend(struct warden *w)
 {
-	struct pollfd fds[1 + FUNCTION_WATCHED] = { { .fd = w->plan->control, .events = POLLIN } };
+	enum { CONTROL, DRIVER, FUNCTION };
+	struct pollfd fds[FUNCTION + FUNCTION_WATCHED] = {
+		[CONTROL] = { .fd = w->plan->control, .events = POLLIN },
+		[DRIVER] = { .fd = w->plan->handed ? w->plan->driver : -1, .events = POLLIN },
+	};
 	struct function *f = &w->function;
+	bool runs = w->state == WARDEN_RUNNING;
 
-	memcpy(fds + 1, f->watched, sizeof(f->watched));
-	if (poll(fds, 1 + FUNCTION_WATCHED, function_patience(f)) < 0) {
+	if (!runs && fds[DRIVER].fd < 0) {
+		hear(w, w->plan->control);
+		return;
+	}
+	memcpy(fds + FUNCTION, f->watched, sizeof(f->watched));
+	if (poll(fds, runs ? FUNCTION + FUNCTION_WATCHED : FUNCTION,
+		 runs ? function_patience(f) : -1) < 0) {
 		if (errno != EINTR)
 			_exit(EXIT_FAILURE);
 		return;
 	}
-	memcpy(f->watched, fds + 1, sizeof(f->watched));
-	if (function_step(f))
+	memcpy(f->watched, fds + FUNCTION, sizeof(f->watched));
+	if (runs && function_step(f))
 		tell_end(w);
-	else if (fds[0].revents)
-		hear(w);
+	else if (fds[CONTROL].revents)
+		hear(w, w->plan->control);
+	else if (fds[DRIVER].revents)
+		hear(w, w->plan->driver);
 }
 
 _Noreturn void warden_main(struct plan *plan)
@@ -392,10 +444,6 @@ _Noreturn void warden_main(struct plan *plan)
 	struct warden w = { .plan = plan, .state = WARDEN_SETTING_UP };
 
 	set_up(&w);
-	for (;;) {
-		if (w.state == WARDEN_RUNNING)
-			attend(&w);
-		else
-			hear(&w);
-	}
+	for (;;)
+		attend(&w);
 }

@@ -15,19 +15,23 @@ struct plan;
  * socketpair; every message is a struct warden_msg, whole, with descriptors where it says so
  * (message.h). The function has no descriptor of it.
  *
- *   launcher          RENEW  GO                        PROVE           RENEW  GO  …  LEAVE
- *   warden    set-up                STARTED … ENDED           PROVED
+ *   launcher          RENEW                            PROVE           RENEW         …  LEAVE
+ *   driver                   GO                                               GO
+ *   warden    set-up            STARTED … ENDED               PROVED
  *   state     setting up | ready | renewed | running | used  | ready | renewed | …
  *
- * What the launcher says early waits in the socket. A message that is not allowed in the warden's
- * state, or is not whole, ends the warden, and with it the context.
+ * The driver is the launcher, on the same socket; or, of a context that is handed (handed.h),
+ * somebody without rights, on a socket that is another for each invocation, comes with RENEW and is
+ * closed behind ENDED. What is said early waits in the socket. A message that is not allowed in the
+ * warden's state or on that socket, or is not whole, ends the warden, and with it the context; so
+ * does the launcher's death. A driver that is gone is the launcher's to see to.
  */
 enum warden_message {
 	WARDEN_RENEW,	/* launcher → warden: the cgroups of the next invocation; with fds */
-	WARDEN_GO,	/* launcher → warden: start a function process; an order (order.h), fds */
-	WARDEN_STARTED, /* warden → launcher: its exec is done; at_ns, cpu_ns, fds */
-	WARDEN_ENDED,	/* warden → launcher: nothing of it is left; see below */
-	WARDEN_FAILED,	/* warden → launcher: it ended before exec; shared->err */
+	WARDEN_GO,	/* driver → warden: start a function process; an order (order.h), fds */
+	WARDEN_STARTED, /* warden → driver: its exec is done; at_ns, cpu_ns, fds */
+	WARDEN_ENDED,	/* warden → driver: nothing of it is left; see below */
+	WARDEN_FAILED,	/* warden → driver: it ended before exec; shared->err */
 	WARDEN_LEAVE,	/* launcher → warden: remove the cgroups, free the slot and end */
 	WARDEN_PROVE,	/* launcher → warden: is the context clean? */
 	WARDEN_PROVED,	/* warden → launcher: residue (proof.h) */

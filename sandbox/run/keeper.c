@@ -143,7 +143,12 @@ static enum residue known_residue(const struct outcome *out)
 
 void keeper_answered(struct keeper *k, const struct outcome *out)
 {
-	tell(k, CONTEXT_ANSWERED, known_residue(out));
+	keeper_used(k, known_residue(out));
+}
+
+void keeper_used(struct keeper *k, enum residue known)
+{
+	tell(k, CONTEXT_ANSWERED, known);
 }
 
 void keeper_end(struct keeper *k)

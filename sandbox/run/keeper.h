@@ -47,8 +47,10 @@ int keeper_make(struct keeper *k, const struct keeper_options *options, struct c
 /* It is READY, and BUSY from here on. */
 void keeper_invoked(struct keeper *k);
 
-/* The invocation is done: it is looked at, or given up at once. */
+/* The invocation is done: it is looked at, or given up at once, for what its outcome or somebody
+ * who has none knows. */
 void keeper_answered(struct keeper *k, const struct outcome *out);
+void keeper_used(struct keeper *k, enum residue known);
 
 /* Nobody wants it any more. */
 void keeper_end(struct keeper *k);

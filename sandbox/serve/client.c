@@ -6,7 +6,6 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/uuid.h"
-#include "launch/handed.h"
 #include "launch/launcher.h"
 #include "launch/stream_names.h"
 #include "run/description.h"
@@ -16,6 +15,7 @@
 #include "run/stdio.h"
 #include "serve/command.h"
 #include "serve/front.h"
+#include "serve/held.h"
 #include "serve/packet.h"
 #include "serve/request.h"
 #include "serve/watch.h"
@@ -40,7 +40,7 @@ struct powers_remote {
 	bool asked; /* for what was counted */
 };
 
-enum visit_state { VISIT_HEARING, VISIT_MAKING, VISIT_RUNNING };
+enum visit_state { VISIT_HEARING, VISIT_SEEKING, VISIT_MAKING, VISIT_RUNNING };
 
 struct visit {
 	struct client client;
@@ -62,9 +62,8 @@ struct visit {
 	bool streamed; /* stdio is open */
 	struct stdio stdio;
 
-	char id[UUID_LEN]; /* of the context */
-	bool adopted, clocked;
-	struct context ctx;
+	struct command_make make; /* its kind of context */
+	struct held *held;	  /* NULL: it has none */
 	struct powers_remote powers;
 	struct invocation inv;
 	struct watch watch;
@@ -83,11 +82,10 @@ static void leave(struct visit *v)
 	watch_end(&v->watch);
 	(void)sd_event_source_disable_unref(v->heard);
 	(void)sd_event_source_disable_unref(v->patience);
-	if (v->client.number)
-		front_tell(v->front,
-			   &(struct command){ .kind = COMMAND_END, .context = v->client.number });
-	if (v->adopted)
-		context_disown(&v->ctx);
+	if (v->held && v->state == VISIT_RUNNING)
+		held_keep(v->front, v->held);
+	else if (v->held)
+		held_spare(v->front, v->held);
 	if (v->streamed)
 		stdio_close(&v->stdio);
 	for (int i = 0; i < REQUEST_STREAMS; i++)
@@ -129,12 +127,14 @@ static void finish(struct visit *v)
 	struct outcome *out = &v->answer.outcome;
 	struct front *f = v->front;
 
-	description_of_context(&v->ctx, v->id, 1, out);
+	out->context.replaced = v->held->replaced;
+	out->context.reused = f->idle_expiry_ns > 0;
+	description_of_context(&v->held->ctx, v->held->id, v->held->invocations, out);
 	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced),
 		       "not through the daemon yet");
 	booking_charge(&f->prices, out);
 	out->code_wanted = true;
-	executed_hash(AT_FDCWD, &v->ctx, &v->inv.executed, HASHED_MOST, out->code_sha256);
+	executed_hash(AT_FDCWD, &v->held->ctx, &v->inv.executed, HASHED_MOST, out->code_sha256);
 	booking_enter(&f->booking, out, &v->answer.found);
 	v->answer.mid_line = stdio_mid_line(&v->stdio);
 	answer(v, ANSWER_OUTCOME);
@@ -167,7 +167,7 @@ static void step(void *arg, const struct pollfd fds[static WATCH_FDS])
 static void ask(struct visit *v, enum command_kind kind, uint64_t launch_cpu_ns)
 {
 	front_tell(v->front, &(struct command){ .kind = kind,
-						.context = v->client.number,
+						.context = v->held->number,
 						.launch_cpu_ns = launch_cpu_ns });
 }
 
@@ -175,7 +175,7 @@ static void ask(struct visit *v, enum command_kind kind, uint64_t launch_cpu_ns)
 static int remote_begin(struct powers *p, const struct metering_trace *trace,
 			const char *request_id, bool *ret_clocked, struct cloche_err *err)
 {
-	*ret_clocked = ((struct powers_remote *)p)->visit->clocked;
+	*ret_clocked = ((struct powers_remote *)p)->visit->held->clocked;
 	return 0;
 }
 
@@ -216,6 +216,7 @@ static void run(struct visit *v)
 					.stdio = &v->stdio,
 					.powers = &v->powers.powers,
 					.requested_ns = v->requested_ns };
+	struct context *ctx = &v->held->ctx;
 
 	v->powers = (struct powers_remote){ .powers = { .begin = remote_begin,
 							.kill = remote_kill,
@@ -225,54 +226,77 @@ static void run(struct visit *v)
 					    .visit = v };
 	v->state = VISIT_RUNNING;
 	/* As far as we may: to what is a bridge's. */
-	stdio_try_give_names(&v->stdio, AT_FDCWD, v->ctx.plan.uid);
+	stdio_try_give_names(&v->stdio, AT_FDCWD, ctx->plan.uid);
 	watch_init(&v->watch, v->front->event, step, v);
-	invocation_begin(&v->inv, &v->ctx, &o, &v->answer.outcome);
+	invocation_begin(&v->inv, ctx, &o, &v->answer.outcome);
 	if (v->cancelled)
 		invocation_cancel(&v->inv);
 	go_on(v);
 }
 
-static void on_made(struct visit *v, const struct reply *reply, struct packet_fds *fds)
-{
-	struct cloche_err err = { 0 };
-	int handed[HANDED_FDS];
-	int r;
+/* ---- the context ----------------------------------------------------------------------------- */
 
-	if (fds->n != HANDED_FDS || v->left) {
-		packet_close_fds(fds);
-		leave(v);
-		return;
-	}
-	memcpy(handed, fds->fd, sizeof(handed));
-	fds->n = 0;
-	v->clocked = reply->clocked;
-	r = context_adopt(&v->ctx, &reply->made, handed, &err);
-	v->adopted = r == 0;
-	if (r == 0)
-		r = uuid_v4(v->id, &err);
-	if (r < 0)
-		refuse(v, &err);
-	else
+/* One that is idle, else one that will be, else a new one. */
+static void seek(struct visit *v, bool *may_make)
+{
+	struct front *f = v->front;
+	struct pool_context *found;
+	enum pool_answer what;
+
+	v->client.waiting = false;
+	do
+		what = pool_ask(&f->pool, &v->client.kind,
+				front_waiting(f, &v->client.kind, &v->client), &found);
+	while (what == POOL_TAKE && !held_take(f, (struct held *)found, &v->client));
+	if (what == POOL_TAKE) {
+		v->held = (struct held *)found;
 		run(v);
+	} else if (what == POOL_WAIT || !*may_make) {
+		v->client.waiting = true;
+	} else {
+		*may_make = false;
+		v->state = VISIT_MAKING;
+		v->held = held_make(f, &v->make, &v->client);
+		if (!v->held)
+			refuse(v, &(struct cloche_err){ .code = ENOMEM, .text = "no memory" });
+	}
 }
 
-void client_hear(struct client *c, const struct reply *reply, struct packet_fds *fds)
+void client_retry(struct client *c, bool *may_make)
+{
+	seek(visit_of(c), may_make);
+}
+
+void client_have(struct client *c)
+{
+	run(visit_of(c));
+}
+
+/* Where there is no room, what is idle gives way; and with what is still seen to, room may come. */
+void client_refused(struct client *c, const struct cloche_err *why)
 {
 	struct visit *v = visit_of(c);
 
-	if (reply->kind == REPLY_MADE && v->state == VISIT_MAKING) {
-		on_made(v, reply, fds);
-	} else if (reply->kind == REPLY_REFUSED && v->state == VISIT_MAKING) {
-		v->client.number = 0;
-		refuse(v, &reply->err);
-	} else if (reply->kind == REPLY_MEASURED && v->state == VISIT_RUNNING) {
+	v->held = NULL;
+	v->state = VISIT_SEEKING;
+	if ((why->code == EDQUOT && held_make_room(v->front, c->uid)) ||
+	    (why->code == EBUSY && held_make_room(v->front, POOL_ANY)))
+		c->waiting = true;
+	else
+		refuse(v, why);
+}
+
+void client_hear(struct client *c, const struct reply *reply)
+{
+	struct visit *v = visit_of(c);
+
+	if (v->state != VISIT_RUNNING)
+		return;
+	if (reply->kind == REPLY_MEASURED)
 		invocation_cpu_used(&v->inv, reply->cpu_ns);
-		go_on(v);
-	} else if (reply->kind == REPLY_COUNTED && v->state == VISIT_RUNNING) {
+	else if (reply->kind == REPLY_COUNTED)
 		invocation_counted(&v->inv, &reply->counted);
-		go_on(v);
-	}
+	go_on(v);
 }
 
 void client_cancel(struct client *c)
@@ -363,21 +387,21 @@ static int check(struct visit *v, struct command_make *ret, struct cloche_err *e
 
 static void begin(struct visit *v)
 {
-	struct command c = { .kind = COMMAND_MAKE };
 	struct cloche_err err = { 0 };
+	bool may_make = true;
 
 	description_of_request(&v->spec, v->request.function, v->client.uid, v->owner,
 			       &v->answer.outcome);
-	if (check(v, &c.make, &err) < 0) {
+	if (check(v, &v->make, &err) < 0) {
 		refuse(v, &err);
 		return;
 	}
 	for (int i = 0; i < 3; i++)
-		c.make.terminals |= stream_is_foreign_terminal(v->stdio.inside[i]);
-	c.make.owner = v->client.uid;
-	c.context = v->client.number = front_number(v->front);
-	v->state = VISIT_MAKING;
-	front_tell(v->front, &c);
+		v->make.terminals |= stream_is_foreign_terminal(v->stdio.inside[i]);
+	v->make.owner = v->client.uid;
+	v->client.kind = (struct pool_kind){ v->make.owner, &v->make, sizeof(v->make) };
+	v->state = VISIT_SEEKING;
+	seek(v, &may_make);
 }
 
 static void on_request(struct visit *v, int len, struct packet_fds *fds)
@@ -420,7 +444,10 @@ static void on_more(struct visit *v, int len, const struct request *more, struct
 		v->left = true;
 		v->heard = sd_event_source_disable_unref(v->heard);
 	}
-	client_cancel(&v->client);
+	if (v->left && v->state != VISIT_RUNNING)
+		leave(v);
+	else
+		client_cancel(&v->client);
 }
 
 static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)

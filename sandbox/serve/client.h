@@ -2,32 +2,44 @@
 #ifndef CLOCHE_SERVE_CLIENT_H
 #define CLOCHE_SERVE_CLIENT_H
 
+#include "pool/pool.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+struct cloche_err;
 struct front;
-struct packet_fds;
 struct reply;
 
 /*
- * One client of the control socket: its request, the context that the launcher makes for it, the
+ * One client of the control socket: its request, the context that is idle or made for it, the
  * invocation, the answer. It is there from its connection until it is answered and nothing of its
  * runs any more; then it frees itself and tells the front so.
  *
- *	HEARING ─ request ─> MAKING ─ MADE ─> RUNNING ─ the record ─> answered
- *	    └── refused ──────────┴─ REFUSED ────────────────────────────^
+ *	HEARING ─ request ─> (SEEKING ─> MAKING) ─ a context ─> RUNNING ─ the record ─> answered
+ *	    └── refused ──────────────────┴──────────────────────────────────────────────^
  */
 struct client {
 	struct client *next; /* the front's list */
-	uint64_t number;     /* of its context, from MAKING on; else 0 */
 	uid_t uid;
+	bool waiting;	       /* for a context of its kind, or for room for one */
+	struct pool_kind kind; /* of the context that it needs, from SEEKING on */
 };
 
 /* Takes the socket over. NULL: there is no memory for it, and it is closed. */
 struct client *client_open(struct front *f, int socket, uid_t uid);
 
-/* Of its context. The descriptors are its own. */
-void client_hear(struct client *c, const struct reply *reply, struct packet_fds *fds);
+/* Its context is there; there will be none. */
+void client_have(struct client *c);
+void client_refused(struct client *c, const struct cloche_err *why);
+
+/* It waits: perhaps not any longer. *may_make: it may have a new one made, which is then false for
+ * the next. */
+void client_retry(struct client *c, bool *may_make);
+
+/* Of its context: what was measured or counted. */
+void client_hear(struct client *c, const struct reply *reply);
 
 /* No new work: who has not asked yet is sent away. */
 void client_hurry(struct client *c);

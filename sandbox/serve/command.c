@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define IN(state) (1U << (state))
+/* While an invocation has it. */
+#define OF_ONE (IN(COMMAND_HANDED) | IN(COMMAND_COUNTING) | IN(COMMAND_COUNTED))
 
 static const struct {
 	const char *name;
@@ -19,9 +21,10 @@ static const struct {
 	[COMMAND_READY] = { "ready", IN(COMMAND_UNREADY), false, false },
 	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), true, false },
 	[COMMAND_MEASURE] = { "measure", IN(COMMAND_HANDED), false, true },
-	[COMMAND_KILL] = { "kill", IN(COMMAND_HANDED) | IN(COMMAND_COUNTED), false, false },
+	[COMMAND_KILL] = { "kill", OF_ONE, false, false },
 	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED), false, false },
-	[COMMAND_END] = { "end", IN(COMMAND_HANDED) | IN(COMMAND_COUNTED), false, false },
+	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED), false, false },
+	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING), false, false },
 };
 
 const char *command_name(enum command_kind kind)

@@ -18,12 +18,14 @@ struct spec;
  * day: whatever comes from it is held against the table below, and one message that is not allowed
  * is its end (serve/launching.h).
  *
- *   front      READY  MAKE        MEASURE            KILL  COUNT           END
- *   launcher               MADE            MEASURED               COUNTED       GONE
- *   context          absent │ handed ─────────────────────────> counted ────> ending │ absent
+ *   front      READY  MAKE       MEASURE  KILL  COUNT              KEEP            …  END
+ *   launcher               MADE    MEASURED          COUNTED            KEPT          GONE
+ *   context          absent │ handed ──────────> counting │ counted │ proving │ handed │ ending
  *
  * The front gives each context a number that it never gave before. With MADE come the descriptors
- * of launch/handed.h; no other message brings any, and the front's bring none at all.
+ * of launch/handed.h, with KEPT the one of them that is new; no other message brings any, and the
+ * front's bring none at all. A context is kept for its owner, who is in the launcher's table from
+ * MAKE on; GONE comes instead of KEPT when it is not clean, and says what was found.
  */
 enum command_kind {
 	COMMAND_READY,	 /* it serves; once, before all others */
@@ -31,6 +33,7 @@ enum command_kind {
 	COMMAND_MEASURE, /* the CPU time that it has used: MEASURED */
 	COMMAND_KILL,	 /* end its processes */
 	COMMAND_COUNT,	 /* what the kernel has counted when no process of it is left: COUNTED */
+	COMMAND_KEEP,	 /* for another invocation, if nothing of this one is left: KEPT or GONE */
 	COMMAND_END,	 /* it is not wanted any more: GONE */
 	COMMAND_KINDS
 };
@@ -38,8 +41,10 @@ enum command_kind {
 enum command_state {
 	COMMAND_UNREADY, /* the front has not said READY */
 	COMMAND_ABSENT,	 /* there is no context of that number */
-	COMMAND_HANDED,	 /* the front has it */
-	COMMAND_COUNTED, /* its figures were asked for */
+	COMMAND_HANDED,	 /* the front has it, for one invocation */
+	COMMAND_COUNTING, /* COUNTED is owed */
+	COMMAND_COUNTED,
+	COMMAND_PROVING, /* KEPT or GONE is owed */
 	COMMAND_ENDING,
 	COMMAND_STATES
 };
@@ -66,14 +71,16 @@ enum reply_kind {
 	REPLY_REFUSED,
 	REPLY_MEASURED,
 	REPLY_COUNTED,
+	REPLY_KEPT, /* clean and renewed; clocked: as MADE */
 	REPLY_GONE,
 	REPLY_STOP, /* no new work, and what runs has a time of grace; context: in nanoseconds */
 };
 
 struct reply {
 	uint32_t kind;
-	uint32_t clocked; /* MADE: see powers.h */
+	uint32_t clocked; /* MADE, KEPT: see powers.h */
 	uint64_t context;
+	uint64_t residue; /* GONE: enum residue, why it was not kept */
 	union {
 		struct handed made;
 		struct cloche_err err; /* REFUSED; GONE: what could not be taken away */

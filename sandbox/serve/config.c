@@ -20,9 +20,10 @@
 /* Each is a process, some cgroups and 30 descriptors. */
 #define CONTEXTS_MAX 1000
 #define GRACE_MAX_NS (900LL * 1000000000)
+#define IDLE_MAX_NS  (86400LL * 1000000000)
 
 struct yaml_config {
-	char *control, *state, *grace, *memory;
+	char *control, *state, *grace, *memory, *idle_expiry;
 	uint32_t *contexts, *contexts_per_owner;
 };
 
@@ -32,6 +33,7 @@ static const cyaml_schema_field_t fields[] = {
 			       CONFIG_CTL_LEN - 1),
 	CYAML_FIELD_STRING_PTR("state", OPTIONAL, struct yaml_config, state, 1, 4000),
 	CYAML_FIELD_STRING_PTR("grace", OPTIONAL, struct yaml_config, grace, 1, 40),
+	CYAML_FIELD_STRING_PTR("idle_expiry", OPTIONAL, struct yaml_config, idle_expiry, 1, 40),
 	CYAML_FIELD_STRING_PTR("memory", OPTIONAL, struct yaml_config, memory, 1, 40),
 	CYAML_FIELD_UINT_PTR("contexts", OPTIONAL, struct yaml_config, contexts),
 	CYAML_FIELD_UINT_PTR("contexts_per_owner", OPTIONAL, struct yaml_config,
@@ -75,7 +77,8 @@ void config_defaults(struct config *ret)
 				.state = CONFIG_STATE,
 				.contexts = 64,
 				.per_owner = 32,
-				.grace_ns = 5000000000LL };
+				.grace_ns = 5000000000LL,
+				.idle_expiry_ns = 60000000000LL };
 }
 
 static int apply(const struct yaml_config *y, struct config *c, struct cloche_err *err)
@@ -92,6 +95,11 @@ static int apply(const struct yaml_config *y, struct config *c, struct cloche_er
 	if (y->grace && (parse_duration(y->grace, &c->grace_ns, err) < 0 || c->grace_ns < 0 ||
 			 c->grace_ns > GRACE_MAX_NS))
 		return cloche_err_set(err, EINVAL, "grace: a duration of at most 900s is needed");
+	if (y->idle_expiry &&
+	    (parse_duration(y->idle_expiry, &c->idle_expiry_ns, err) < 0 || c->idle_expiry_ns < 0 ||
+	     c->idle_expiry_ns > IDLE_MAX_NS))
+		return cloche_err_set(err, EINVAL,
+				      "idle_expiry: a duration of at most 86400s is needed");
 	if (y->memory && (parse_size(y->memory, &c->memory_bytes, err) < 0 || c->memory_bytes == 0))
 		return cloche_err_set(err, EINVAL, "memory: a size is needed, as in 8G");
 	if (y->control)

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <pwd.h>
@@ -231,11 +232,13 @@ static void try_be_able(void)
 static _Noreturn void become_front(const struct daemon *d, int socket)
 {
 	int fds[] = { socket, d->control, d->home };
-	char uid[12], gid[12];
-	char *argv[] = { (char *)"cloched", (char *)(uintptr_t)d->opt->front_arg, uid, gid, NULL };
+	char uid[12], gid[12], idle[24];
+	char *argv[] = { (char *)"cloched", (char *)(uintptr_t)d->opt->front_arg, uid, gid, idle,
+			 NULL };
 
 	(void)snprintf(uid, sizeof(uid), "%u", d->uid);
 	(void)snprintf(gid, sizeof(gid), "%u", d->gid);
+	(void)snprintf(idle, sizeof(idle), "%" PRId64, d->opt->config->idle_expiry_ns);
 	(void)unsetenv("NOTIFY_SOCKET");
 	/* First out of the way of each other. */
 	for (int i = 0; i < 3; i++)

@@ -19,7 +19,7 @@ enum { DAEMON_FD_LAUNCHER = 3, DAEMON_FD_CONTROL, DAEMON_FD_STATE };
 
 struct daemon_options {
 	const struct config *config;
-	const char *front;	       /* what is executed, with uid and gid as arguments: */
+	const char *front; /* what is executed, with uid, gid and idle_expiry in ns as arguments: */
 	const char *front_arg;	       /* ... behind this one */
 	void (*say)(const char *text); /* a line of the log */
 	void (*serves)(void);	       /* it is ready; once */

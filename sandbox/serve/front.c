@@ -53,6 +53,8 @@ void front_forget(struct front *f, struct client *c)
 	for (struct client **at = &f->clients; *at; at = &(*at)->next)
 		if (*at == c) {
 			*at = c->next;
+			if (!c->next)
+				f->clients_end = at;
 			f->n_clients--;
 			break;
 		}
@@ -66,6 +68,28 @@ static unsigned clients_of(const struct front *f, uid_t uid)
 	for (const struct client *c = f->clients; c; c = c->next)
 		n += c->uid == uid;
 	return n;
+}
+
+unsigned front_waiting(const struct front *f, const struct pool_kind *kind, const struct client *c)
+{
+	unsigned n = 0;
+
+	for (const struct client *at = f->clients; at && at != c; at = at->next)
+		n += at->waiting && pool_same_kind(&at->kind, kind);
+	return n;
+}
+
+/* One new one at a time: whether there is room is known when it is made. */
+void front_retry(struct front *f)
+{
+	bool may_make = true;
+	struct client *next;
+
+	for (struct client *c = f->clients; c; c = next) {
+		next = c->next;
+		if (c->waiting)
+			client_retry(c, &may_make);
+	}
 }
 
 static void send_away(int socket)
@@ -95,8 +119,8 @@ static int on_knock(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	}
 	c = client_open(f, socket, who.uid);
 	if (c) {
-		c->next = f->clients;
-		f->clients = c;
+		*f->clients_end = c;
+		f->clients_end = &c->next;
 		f->n_clients++;
 	}
 	return 0;
@@ -134,18 +158,10 @@ static void stop(struct front *f, uint64_t grace_ns)
 
 static void dispatch(struct front *f, const struct reply *reply, struct packet_fds *fds)
 {
-	struct client *c = f->clients;
-
-	if (reply->kind == REPLY_STOP) {
+	if (reply->kind == REPLY_STOP)
 		stop(f, reply->context);
-		return;
-	}
-	if (reply->kind == REPLY_GONE && reply->err.code)
-		f->say(reply->err.text);
-	while (c && c->number != reply->context)
-		c = c->next;
-	if (c && reply->kind != REPLY_GONE)
-		client_hear(c, reply, fds);
+	else
+		held_hear(f, reply, fds);
 }
 
 static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
@@ -238,6 +254,7 @@ static void close_front(struct front *f)
 	(void)sd_event_source_disable_unref(f->heard);
 	(void)sd_event_source_disable_unref(f->knocks);
 	(void)sd_event_source_disable_unref(f->grace);
+	(void)sd_event_source_disable_unref(f->expiry);
 	(void)sd_event_unref(f->event);
 }
 
@@ -246,8 +263,11 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 	struct front f = { .launcher = o->launcher,
 			   .control = o->control,
 			   .booking = { .dir = "ledger" },
+			   .idle_expiry_ns = o->idle_expiry_ns,
 			   .say = o->say };
 	int r = give_up_rights(o, err);
+
+	f.clients_end = &f.clients;
 
 	if (r == 0)
 		r = prices_find("lambda", &f.prices, err);

@@ -4,7 +4,9 @@
 
 #include "launch/spec.h"
 #include "ledger/prices.h"
+#include "pool/pool.h"
 #include "run/booking.h"
+#include "serve/held.h"
 #include "serve/local.h"
 
 #include <stdbool.h>
@@ -14,7 +16,6 @@
 
 struct client;
 struct cloche_err;
-struct command;
 
 /*
  * The front: a process without rights that speaks with clients, has the launcher make what they
@@ -26,11 +27,18 @@ struct command;
 struct front {
 	sd_event *event;
 	int launcher, control;
-	sd_event_source *heard, *knocks, *grace;
-	bool stopping; /* no new work */
-	struct client *clients;
+	sd_event_source *heard, *knocks, *grace, *expiry;
+	bool stopping;		 /* no new work */
+	struct client *clients, **clients_end; /* in the order in which they came */
 	unsigned n_clients;
 	uint64_t last_number; /* of a context */
+	struct pool pool;     /* of struct held */
+	int64_t idle_expiry_ns; /* 0: none is kept */
+	struct {
+		struct command_make make;
+		enum residue why;
+	} replaced[HELD_REPLACED];
+	unsigned replaced_at;
 	struct spec_host host;
 	struct prices prices;
 	struct booking booking;
@@ -42,6 +50,7 @@ struct front_options {
 	int launcher, control, state; /* the last: its directory */
 	uid_t uid;
 	gid_t gid;
+	int64_t idle_expiry_ns; /* contexts that nobody takes for so long are given up; 0: at once */
 	void (*say)(const char *text);
 };
 
@@ -57,5 +66,12 @@ uint64_t front_number(struct front *f);
 
 /* The client is gone. */
 void front_forget(struct front *f, struct client *c);
+
+/* Of those that wait for a context of that kind, how many came before c (NULL: at all). */
+unsigned front_waiting(const struct front *f, const struct pool_kind *kind,
+		       const struct client *c);
+
+/* There may be a context for who waits for one. */
+void front_retry(struct front *f);
 
 #endif

@@ -29,8 +29,7 @@ struct place {
 	enum command_state state;
 	uint64_t number; /* the front's */
 	uint32_t owner;
-	bool silent;   /* nobody is told of it any more */
-	bool counting; /* COUNTED is owed */
+	bool silent; /* nobody is told of it any more */
 	struct spec spec;
 	struct keeper keeper;
 	struct metering metering;
@@ -114,8 +113,10 @@ static void look_whether_gone(struct launching *l, struct place *p)
 		return;
 	if (!p->silent)
 		say(l,
-		    &(struct reply){
-			    .kind = REPLY_GONE, .context = p->number, .err = p->keeper.left },
+		    &(struct reply){ .kind = REPLY_GONE,
+				     .context = p->number,
+				     .residue = p->keeper.machine.residue,
+				     .err = p->keeper.left },
 		    NULL);
 	p->state = COMMAND_ABSENT;
 }
@@ -125,7 +126,6 @@ static void end(struct launching *l, struct place *p, bool silent)
 	if (p->state == COMMAND_ABSENT)
 		return;
 	p->silent |= silent;
-	p->counting = false;
 	if (p->state != COMMAND_ENDING)
 		keeper_end(&p->keeper);
 	p->state = COMMAND_ENDING;
@@ -145,7 +145,7 @@ static void try_have_metering(struct launching *l, struct place *p)
 	(void)metering_open(m, METERING_AUTO, l->launcher.hierarchy.v2, NULL);
 }
 
-static int hand_over(struct launching *l, struct place *p, bool clocked)
+static void hand_over(struct launching *l, struct place *p, bool clocked)
 {
 	struct reply reply = { .kind = REPLY_MADE, .clocked = clocked, .context = p->number };
 	struct packet_fds fds = { .n = HANDED_FDS };
@@ -154,7 +154,28 @@ static int hand_over(struct launching *l, struct place *p, bool clocked)
 	context_hand(&p->keeper.ctx, fds.fd);
 	say(l, &reply, &fds);
 	packet_close_fds(&fds);
-	return 0;
+}
+
+static void hand_over_again(struct launching *l, struct place *p, bool clocked)
+{
+	struct reply reply = { .kind = REPLY_KEPT, .clocked = clocked, .context = p->number };
+	struct packet_fds fds = { .fd = { context_hand_again(&p->keeper.ctx) }, .n = 1 };
+
+	say(l, &reply, &fds);
+	packet_close_fds(&fds);
+}
+
+/* All that counts an invocation begins anew, and it may come at any time. */
+static int offer(struct place *p, bool *ret_clocked, struct cloche_err *err)
+{
+	const struct metering_trace none = { .file = NULL };
+	int r;
+
+	p->state = COMMAND_HANDED;
+	keeper_invoked(&p->keeper);
+	powers_local_init(&p->powers, &p->keeper.ctx, &p->metering);
+	r = p->powers.powers.begin(&p->powers.powers, &none, "", ret_clocked, err);
+	return r == 0 ? context_begin(&p->keeper.ctx, err) : r;
 }
 
 static int make(struct launching *l, struct place *p, const struct command *c,
@@ -164,21 +185,16 @@ static int make(struct launching *l, struct place *p, const struct command *c,
 				    .how = { .handed = true, .terminals = c->make.terminals },
 				    .launcher = &l->launcher,
 				    .metering = &p->metering };
-	const struct metering_trace none = { .file = NULL };
 	bool clocked = false;
 	int r;
 
 	try_have_metering(l, p);
 	r = keeper_make(&p->keeper, &o, err);
-	if (r < 0)
-		return r;
-	p->state = COMMAND_HANDED;
-	keeper_invoked(&p->keeper);
-	powers_local_init(&p->powers, &p->keeper.ctx, &p->metering);
-	r = p->powers.powers.begin(&p->powers.powers, &none, "", &clocked, err);
 	if (r == 0)
-		r = context_begin(&p->keeper.ctx, err);
-	return r < 0 ? r : hand_over(l, p, clocked);
+		r = offer(p, &clocked, err);
+	if (r == 0)
+		hand_over(l, p, clocked);
+	return r;
 }
 
 /* NULL: *err says which limit is reached. */
@@ -205,7 +221,7 @@ static struct place *find_room(struct launching *l, uint32_t owner, uint64_t mem
 				     "time ('contexts' in its configuration); try again",
 				     l->opt.contexts);
 	else if (own >= l->opt.per_owner)
-		(void)cloche_err_set(err, EBUSY,
+		(void)cloche_err_set(err, EDQUOT,
 				     "user %u has %u contexts, the most that one may have at a "
 				     "time ('contexts_per_owner' in the daemon's configuration)",
 				     owner, own);
@@ -246,7 +262,7 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 	}
 	p->number = c->context;
 	p->owner = c->make.owner;
-	p->silent = p->counting = false;
+	p->silent = false;
 	p->spec = spec;
 	if (make(l, p, c, &why) < 0) {
 		say_refused(l, c->context, &why);
@@ -277,9 +293,9 @@ static void try_count(struct launching *l, struct place *p)
 {
 	struct reply reply = { .kind = REPLY_COUNTED, .context = p->number };
 
-	if (!p->counting || !p->powers.powers.empty(&p->powers.powers))
+	if (p->state != COMMAND_COUNTING || !p->powers.powers.empty(&p->powers.powers))
 		return;
-	p->counting = false;
+	p->state = COMMAND_COUNTED;
 	(void)p->powers.powers.counted(&p->powers.powers, &reply.counted);
 	say(l, &reply, NULL);
 }
@@ -287,9 +303,35 @@ static void try_count(struct launching *l, struct place *p)
 static int on_count(struct launching *l, struct place *p, const struct command *c,
 		    struct cloche_err *err)
 {
-	p->state = COMMAND_COUNTED;
-	p->counting = true;
+	p->state = COMMAND_COUNTING;
 	try_count(l, p);
+	return 0;
+}
+
+/* Proved and renewed, or not: then it ends. */
+static void look_whether_proved(struct launching *l, struct place *p)
+{
+	struct cloche_err none = { 0 };
+	bool clocked = false;
+
+	if (p->state != COMMAND_PROVING || p->keeper.machine.state == CONTEXT_VERIFYING)
+		return;
+	if (p->keeper.machine.state == CONTEXT_READY && offer(p, &clocked, &none) == 0)
+		hand_over_again(l, p, clocked);
+	else
+		end(l, p, false);
+}
+
+/* How it ended is known by the warden, and where that was killed by nobody but us; what the front
+ * would say of it is not asked. */
+static int on_keep(struct launching *l, struct place *p, const struct command *c,
+		   struct cloche_err *err)
+{
+	bool killed = shared_ended_by(p->keeper.ctx.plan.shared) == ENDED_BY_LAUNCHER;
+
+	p->state = COMMAND_PROVING;
+	keeper_used(&p->keeper, killed ? RESIDUE_KILLED : RESIDUE_NONE);
+	look_whether_proved(l, p);
 	return 0;
 }
 
@@ -303,7 +345,8 @@ static int on_end(struct launching *l, struct place *p, const struct command *c,
 static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
 					    const struct command *c, struct cloche_err *err) = {
 	[COMMAND_READY] = on_ready, [COMMAND_MAKE] = on_make,	[COMMAND_MEASURE] = on_measure,
-	[COMMAND_KILL] = on_kill,   [COMMAND_COUNT] = on_count, [COMMAND_END] = on_end,
+	[COMMAND_KILL] = on_kill,   [COMMAND_COUNT] = on_count, [COMMAND_KEEP] = on_keep,
+	[COMMAND_END] = on_end,
 };
 
 /* A silent one's number is nobody's. */
@@ -375,9 +418,9 @@ int64_t launching_wait(const struct launching *l, struct pollfd *fds, unsigned *
 		int64_t due_ns = CONTEXT_NEVER;
 
 		*fd = (struct pollfd){ .fd = -1 };
-		if (p->state == COMMAND_ENDING) {
+		if (p->state == COMMAND_ENDING || p->state == COMMAND_PROVING) {
 			due_ns = keeper_wait(&p->keeper, fd);
-		} else if (p->counting) {
+		} else if (p->state == COMMAND_COUNTING) {
 			*fd = (struct pollfd){ .fd = p->keeper.ctx.plan.cgroup.events,
 					       .events = POLLPRI };
 			due_ns = clock_now_ns() + EMPTY_PERIOD_NS;
@@ -395,10 +438,10 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 	for (unsigned i = 0; i < l->opt.contexts; i++) {
 		struct place *p = &l->places[i];
 
-		if (p->state == COMMAND_ENDING) {
+		if (p->state == COMMAND_ENDING || p->state == COMMAND_PROVING)
 			keeper_step(&p->keeper, &fds[1 + i]);
-			look_whether_gone(l, p);
-		}
+		look_whether_proved(l, p);
+		look_whether_gone(l, p);
 		try_count(l, p);
 	}
 	for (int i = 0; i < HEARD_MAX && fds[0].fd >= 0 && fds[0].revents && (i == 0 || r > 0); i++)

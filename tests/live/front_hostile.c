@@ -147,7 +147,7 @@ static uint64_t make(struct rig *r, struct packet_fds *fds)
 
 /* ---- what is out of the table ---------------------------------------------------------------- */
 
-enum when { BEFORE_READY, WITHOUT_CONTEXT, WITH_CONTEXT, COUNTED, ENDED, WHENS };
+enum when { BEFORE_READY, WITHOUT_CONTEXT, WITH_CONTEXT, COUNTED, PROVING, ENDED, WHENS };
 
 /* To a state in which the next message counts; the number of a context, where there is one. */
 static uint64_t bring_to(struct rig *r, enum when when)
@@ -163,11 +163,13 @@ static uint64_t bring_to(struct rig *r, enum when when)
 	if (when == WITHOUT_CONTEXT)
 		return r->given + 1;
 	number = make(r, &fds);
-	if (when == COUNTED) {
+	if (when == COUNTED || when == PROVING) {
 		say(r, &(struct command){ .kind = COMMAND_COUNT, .context = number });
 		packet_close_fds(&fds);
 		cr_assert_eq(hear(r, &fds).kind, REPLY_COUNTED);
 	}
+	if (when == PROVING)
+		say(r, &(struct command){ .kind = COMMAND_KEEP, .context = number });
 	if (when == ENDED)
 		say(r, &(struct command){ .kind = COMMAND_END, .context = number });
 	packet_close_fds(&fds);
@@ -181,7 +183,9 @@ static const bool fine[WHENS][COMMAND_KINDS] = {
 			   [COMMAND_KILL] = true,
 			   [COMMAND_COUNT] = true,
 			   [COMMAND_END] = true },
-	[COUNTED] = { [COMMAND_KILL] = true, [COMMAND_END] = true },
+	[COUNTED] = { [COMMAND_KILL] = true, [COMMAND_KEEP] = true, [COMMAND_END] = true },
+	/* Both are heard in one turn. */
+	[PROVING] = { [COMMAND_END] = true },
 	/* The number may be free by then: MAKE is not looked at. */
 	[ENDED] = { [COMMAND_MAKE] = true },
 };
@@ -369,6 +373,51 @@ Test(front_hostile, the_shared_page_cannot_be_written)
 	close_rig(&r);
 }
 
+/* ---- what a context hears -------------------------------------------------------------------- */
+
+static struct context adopt(struct packet_fds *fds)
+{
+	struct handed what = { .cpus = 1, .terminals = true };
+	struct cloche_err err = { 0 };
+	struct context ctx;
+
+	cr_assert_eq(context_adopt(&ctx, &what, fds->fd, &err), 0, "%s", err.text);
+	fds->n = 0;
+	return ctx;
+}
+
+static void go(struct context *ctx, const char *script)
+{
+	char *const argv[] = { (char *)"sh", (char *)"-c", (char *)(uintptr_t)script, NULL };
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct cloche_err err = { 0 };
+	struct warden_msg heard;
+	struct spec spec;
+
+	spec_defaults(&spec);
+	spec.argv = argv;
+	cr_assert_eq(context_go(ctx, &spec, (int[]){ null, null, null }, false, &err), 0, "%s",
+		     err.text);
+	cr_assert_eq(context_recv(ctx, &heard, &err), 0, "%s", err.text);
+	cr_assert_eq(heard.type, WARDEN_STARTED, "%u, %x: %s: %s", heard.type, heard.status,
+		     ctx->plan.shared->err.stage, ctx->plan.shared->err.text);
+}
+
+static void expect_ended(struct context *ctx)
+{
+	struct cloche_err err = { 0 };
+	struct warden_msg heard;
+
+	cr_assert_eq(context_recv(ctx, &heard, &err), 0, "%s", err.text);
+	cr_assert_eq(heard.type, WARDEN_ENDED);
+}
+
+static void run_inside(struct context *ctx, const char *script)
+{
+	go(ctx, script);
+	expect_ended(ctx);
+}
+
 /* Cgroups of its own choice would be those without limits; leaving would free the slot under the
  * launcher's feet. */
 Test(front_hostile, the_warden_hears_go_and_nothing_else)
@@ -385,35 +434,18 @@ Test(front_hostile, the_warden_hears_go_and_nothing_else)
 		struct packet_fds fds = { .n = 0 };
 		struct message_fds none;
 		uint64_t number = make(&r, &fds);
-		int control = fds.fd[HANDED_CONTROL], end;
+		int control = fds.fd[HANDED_DRIVER], end;
 
 		if (used) {
-			char *const argv[] = { (char *)"true", NULL };
-			struct handed what = { .cpus = 1, .terminals = true };
-			struct cloche_err err = { 0 };
-			struct context ctx;
-			struct spec spec;
-			int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+			struct context ctx = adopt(&fds);
 
-			spec_defaults(&spec);
-			spec.argv = argv;
-			cr_assert_eq(context_adopt(&ctx, &what, fds.fd, &err), 0, "%s", err.text);
-			cr_assert_eq(
-				context_go(&ctx, &spec, (int[]){ null, null, null }, false, &err),
-				0, "%s", err.text);
-			cr_assert_eq(context_recv(&ctx, &heard, &err), 0, "%s", err.text);
-			cr_assert_eq(heard.type, WARDEN_STARTED, "%u, %x: %s: %s", heard.type,
-				     heard.status, ctx.plan.shared->err.stage,
-				     ctx.plan.shared->err.text);
-			cr_assert_eq(context_recv(&ctx, &heard, &err), 0, "%s", err.text);
-			cr_assert_eq(heard.type, WARDEN_ENDED);
+			run_inside(&ctx, "true");
 			control = dup(ctx.control);
 			context_disown(&ctx);
-			(void)close(null);
-			fds.n = 0;
 		}
 		(void)message_send(control, &m, NULL, NULL);
-		/* It ends, and with it its end of the socket. */
+		/* It ends, and with it its end of the socket; which it has closed by itself when
+		 * the invocation was over. */
 		end = message_recv(control, &heard, NULL, &none);
 		cr_expect_eq(end, -EPIPE, "%u, %s: %d", m.type, used ? "used" : "new", end);
 		if (used)
@@ -443,5 +475,113 @@ Test(front_hostile, the_next_front_knows_nothing_of_the_last)
 	begin(&r);
 	say(&r, &(struct command){ .kind = COMMAND_KILL, .context = number });
 	cr_expect_eq(turn(&r), -EBADMSG);
+	close_rig(&r);
+}
+
+/* ---- what is kept ---------------------------------------------------------------------------- */
+
+/* COUNT, then KEEP: what comes of it. */
+static struct reply keep(struct rig *r, uint64_t number, struct packet_fds *fds)
+{
+	say(r, &(struct command){ .kind = COMMAND_COUNT, .context = number });
+	cr_assert_eq(hear(r, fds).kind, REPLY_COUNTED);
+	say(r, &(struct command){ .kind = COMMAND_KEEP, .context = number });
+	return hear(r, fds);
+}
+
+/* The socket of the first invocation leads to nobody in the second, also where its other end was
+ * kept; and what the second one's brings is one GO. */
+Test(front_hostile, who_drove_once_has_no_say_again)
+{
+	struct packet_fds fds = { .n = 0 };
+	struct warden_msg m = { .type = WARDEN_GO }, heard;
+	struct message_fds none;
+	struct context ctx;
+	struct rig r;
+	uint64_t number;
+	int old;
+
+	open_rig(&r);
+	begin(&r);
+	number = make(&r, &fds);
+	ctx = adopt(&fds);
+	old = dup(ctx.control);
+	run_inside(&ctx, "true");
+	cr_assert_eq(keep(&r, number, &fds).kind, REPLY_KEPT);
+	cr_assert_eq(fds.n, 1);
+	context_adopt_again(&ctx, fds.fd[0]);
+	cr_expect_eq(message_send(old, &m, NULL, NULL), -EPIPE);
+	cr_expect_eq(message_recv(old, &heard, NULL, &none), -EPIPE);
+	run_inside(&ctx, "true");
+	cr_assert_eq(keep(&r, number, &fds).kind, REPLY_KEPT);
+	cr_assert_eq(fds.n, 1);
+	packet_close_fds(&fds);
+	(void)close(old);
+	context_disown(&ctx);
+	close_rig(&r);
+}
+
+static const struct {
+	const char *script; /* NULL: nothing is run */
+	bool kill;
+	enum residue found;
+} unclean[] = {
+	{ "touch /tmp/x", false, RESIDUE_TMP },
+	{ "sleep 300 & exit 0", false, RESIDUE_PROCESS },
+	{ "sleep 300", true, RESIDUE_KILLED },
+	{ NULL, false, RESIDUE_UNKNOWN },
+};
+
+/* Whatever the front says of it: the launcher and the warden know by themselves. */
+Test(front_hostile, what_is_not_clean_is_not_kept)
+{
+	struct rig r;
+
+	open_rig(&r);
+	begin(&r);
+	for (size_t i = 0; i < sizeof(unclean) / sizeof(unclean[0]); i++) {
+		struct packet_fds fds = { .n = 0 };
+		uint64_t number = make(&r, &fds);
+		struct context ctx = adopt(&fds);
+		struct reply reply;
+
+		if (unclean[i].script)
+			go(&ctx, unclean[i].script);
+		if (unclean[i].kill) {
+			say(&r, &(struct command){ .kind = COMMAND_KILL, .context = number });
+			cr_assert_eq(turn(&r), 0);
+		}
+		if (unclean[i].script)
+			expect_ended(&ctx);
+		reply = keep(&r, number, &fds);
+		cr_expect_eq(reply.kind, REPLY_GONE, "%zu: %u", i, reply.kind);
+		cr_expect_eq(reply.residue, (uint64_t)unclean[i].found, "%zu: %s", i,
+			     residue_text((enum residue)reply.residue));
+		cr_expect_eq(fds.n, 0);
+		context_disown(&ctx);
+	}
+	close_rig(&r);
+}
+
+/* The descriptors of an invocation are worth one invocation: a second GO in it is the context's
+ * end, and so is one that comes while it is looked at. */
+Test(front_hostile, one_go_is_one_invocation)
+{
+	struct packet_fds fds = { .n = 0 };
+	struct rig r;
+	struct context ctx;
+	struct warden_msg m = { .type = WARDEN_GO }, heard;
+	struct cloche_err err = { 0 };
+	uint64_t number;
+
+	open_rig(&r);
+	begin(&r);
+	number = make(&r, &fds);
+	ctx = adopt(&fds);
+	go(&ctx, "sleep 300");
+	(void)message_send(ctx.control, &m, NULL, NULL);
+	cr_expect_eq(context_recv(&ctx, &heard, &err), -EPROTO);
+	cr_expect_eq(keep(&r, number, &fds).kind, REPLY_GONE);
+	context_disown(&ctx);
 	close_rig(&r);
 }

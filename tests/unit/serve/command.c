@@ -10,13 +10,14 @@
 
 /* Written down once more, so that a change of the other is seen: rows are kinds, columns states. */
 static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
-	/*		    unready absent handed counted ending */
-	[COMMAND_READY] = { true, false, false, false, false },
-	[COMMAND_MAKE] = { false, true, false, false, false },
-	[COMMAND_MEASURE] = { false, false, true, false, false },
-	[COMMAND_KILL] = { false, false, true, true, false },
-	[COMMAND_COUNT] = { false, false, true, false, false },
-	[COMMAND_END] = { false, false, true, true, false },
+	/*		    unready absent handed counting counted proving ending */
+	[COMMAND_READY] = { true, false, false, false, false, false, false },
+	[COMMAND_MAKE] = { false, true, false, false, false, false, false },
+	[COMMAND_MEASURE] = { false, false, true, false, false, false, false },
+	[COMMAND_KILL] = { false, false, true, true, true, false, false },
+	[COMMAND_COUNT] = { false, false, true, false, false, false, false },
+	[COMMAND_KEEP] = { false, false, false, false, true, false, false },
+	[COMMAND_END] = { false, false, true, true, true, true, false },
 };
 
 Test(command, every_kind_in_every_state)

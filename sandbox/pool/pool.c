@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* A list, and what is asked of it: see pool.h. The list is as long as the daemon has contexts, a
+ * thousand at most, and is walked. */
+#include "pool/pool.h"
+
+#include <string.h>
+
+bool pool_same_kind(const struct pool_kind *a, const struct pool_kind *b)
+{
+	return a->owner == b->owner && a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+void pool_join(struct pool *p, struct pool_context *c, const struct pool_kind *kind, int64_t now_ns)
+{
+	*c = (struct pool_context){
+		.next = p->first, .kind = *kind, .state = POOL_MAKING, .since_ns = now_ns
+	};
+	p->first = c;
+	p->n[POOL_MAKING]++;
+}
+
+void pool_leave(struct pool *p, struct pool_context *c)
+{
+	for (struct pool_context **at = &p->first; *at; at = &(*at)->next)
+		if (*at == c) {
+			*at = c->next;
+			p->n[c->state]--;
+			return;
+		}
+}
+
+void pool_turn(struct pool *p, struct pool_context *c, enum pool_state to, int64_t now_ns)
+{
+	p->n[c->state]--;
+	p->n[to]++;
+	c->state = to;
+	c->since_ns = now_ns;
+}
+
+enum pool_answer pool_ask(const struct pool *p, const struct pool_kind *kind, unsigned waiting,
+			  struct pool_context **ret)
+{
+	struct pool_context *best = NULL;
+	unsigned coming = 0;
+
+	for (struct pool_context *c = p->first; c; c = c->next) {
+		if ((c->state != POOL_IDLE && c->state != POOL_VERIFYING) ||
+		    !pool_same_kind(&c->kind, kind))
+			continue;
+		coming += c->state == POOL_VERIFYING;
+		if (c->state == POOL_IDLE && (!best || c->since_ns > best->since_ns))
+			best = c;
+	}
+	if (best) {
+		*ret = best;
+		return POOL_TAKE;
+	}
+	return coming > waiting ? POOL_WAIT : POOL_MAKE;
+}
+
+static unsigned idle_of(const struct pool *p, uint32_t owner)
+{
+	unsigned n = 0;
+
+	for (const struct pool_context *c = p->first; c; c = c->next)
+		n += c->state == POOL_IDLE && c->kind.owner == owner;
+	return n;
+}
+
+static struct pool_context *longest_idle(const struct pool *p, uint32_t owner)
+{
+	struct pool_context *best = NULL;
+
+	for (struct pool_context *c = p->first; c; c = c->next)
+		if (c->state == POOL_IDLE && (owner == POOL_ANY || c->kind.owner == owner) &&
+		    (!best || c->since_ns < best->since_ns))
+			best = c;
+	return best;
+}
+
+/* Neighbours in the list are mostly one owner's: counted once in a row. */
+static uint32_t who_has_most(const struct pool *p)
+{
+	uint32_t most = POOL_ANY, last = POOL_ANY;
+	unsigned n_most = 0;
+
+	for (const struct pool_context *c = p->first; c; c = c->next) {
+		unsigned n;
+
+		if (c->state != POOL_IDLE || c->kind.owner == last)
+			continue;
+		last = c->kind.owner;
+		n = idle_of(p, last);
+		if (n > n_most) {
+			n_most = n;
+			most = last;
+		}
+	}
+	return most;
+}
+
+struct pool_context *pool_victim(const struct pool *p, uint32_t owner)
+{
+	if (p->n[POOL_IDLE] == 0)
+		return NULL;
+	return longest_idle(p, owner == POOL_ANY ? who_has_most(p) : owner);
+}
+
+bool pool_has(const struct pool *p, enum pool_state state, uint32_t owner)
+{
+	for (const struct pool_context *c = p->first; c; c = c->next)
+		if (c->state == state && (owner == POOL_ANY || c->kind.owner == owner))
+			return true;
+	return false;
+}
+
+struct pool_context *pool_expired(const struct pool *p, int64_t expiry_ns, int64_t now_ns)
+{
+	struct pool_context *c = p->n[POOL_IDLE] ? longest_idle(p, POOL_ANY) : NULL;
+
+	return c && now_ns - c->since_ns >= expiry_ns ? c : NULL;
+}
+
+int64_t pool_due(const struct pool *p, int64_t expiry_ns)
+{
+	const struct pool_context *c = p->n[POOL_IDLE] ? longest_idle(p, POOL_ANY) : NULL;
+
+	return c && expiry_ns < INT64_MAX - c->since_ns ? c->since_ns + expiry_ns : INT64_MAX;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* What the front has of its contexts, told by the launcher and asked by clients: see held.h. What
+ * becomes of which is pool/pool.h's to say. */
+#include "serve/held.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "launch/handed.h"
+#include "serve/client.h"
+#include "serve/front.h"
+#include "serve/packet.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void tell(struct front *f, const struct held *h, enum command_kind kind)
+{
+	front_tell(f, &(struct command){ .kind = kind, .context = h->number });
+}
+
+static void turn(struct front *f, struct held *h, enum pool_state to)
+{
+	pool_turn(&f->pool, &h->pool, to, clock_now_ns());
+}
+
+static struct held *find(const struct front *f, uint64_t number)
+{
+	struct pool_context *c = f->pool.first;
+
+	while (c && ((struct held *)c)->number != number)
+		c = c->next;
+	return (struct held *)c;
+}
+
+static void forget(struct front *f, struct held *h)
+{
+	pool_leave(&f->pool, &h->pool);
+	if (h->adopted)
+		context_disown(&h->ctx);
+	free(h);
+}
+
+/* ---- why the one before was given up --------------------------------------------------------- */
+
+static void remember(struct front *f, const struct held *h, enum residue why)
+{
+	unsigned at = f->replaced_at++ % HELD_REPLACED;
+
+	f->replaced[at].make = h->make;
+	f->replaced[at].why = why;
+}
+
+static enum residue recall(struct front *f, const struct command_make *make)
+{
+	for (unsigned i = 0; i < HELD_REPLACED; i++)
+		if (f->replaced[i].why != RESIDUE_NONE &&
+		    memcmp(&f->replaced[i].make, make, sizeof(*make)) == 0) {
+			enum residue why = f->replaced[i].why;
+
+			f->replaced[i].why = RESIDUE_NONE;
+			return why;
+		}
+	return RESIDUE_NONE;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static int on_time(sd_event_source *s, uint64_t usec, void *arg)
+{
+	held_expire(arg);
+	return 0;
+}
+
+void held_expire(struct front *f)
+{
+	struct pool_context *c;
+	int64_t due_ns;
+	uint64_t usec;
+	int r = 0;
+
+	while ((c = pool_expired(&f->pool, f->idle_expiry_ns, clock_now_ns())))
+		held_end(f, (struct held *)c);
+	due_ns = pool_due(&f->pool, f->idle_expiry_ns);
+	if (due_ns == INT64_MAX)
+		return;
+	usec = (uint64_t)due_ns / NSEC_PER_USEC + 1;
+	if (!f->expiry) {
+		r = sd_event_add_time(f->event, &f->expiry, CLOCK_MONOTONIC, usec, 0, on_time, f);
+	} else {
+		r = sd_event_source_set_time(f->expiry, usec);
+		if (r >= 0)
+			r = sd_event_source_set_enabled(f->expiry, SD_EVENT_ONESHOT);
+	}
+	if (r < 0)
+		(void)sd_event_exit(f->event, r);
+}
+
+static void become_idle(struct front *f, struct held *h)
+{
+	turn(f, h, POOL_IDLE);
+	/* Once it is set it is set for one that expires before this one. */
+	if (f->pool.n[POOL_IDLE] == 1)
+		held_expire(f);
+}
+
+/* ---- what clients want ----------------------------------------------------------------------- */
+
+struct held *held_make(struct front *f, const struct command_make *make, struct client *user)
+{
+	struct command c = { .kind = COMMAND_MAKE, .make = *make };
+	struct held *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	h->make = *make;
+	h->user = user;
+	h->number = c.context = front_number(f);
+	pool_join(&f->pool, &h->pool,
+		  &(struct pool_kind){ make->owner, &h->make, sizeof(h->make) }, clock_now_ns());
+	h->replaced = recall(f, make);
+	front_tell(f, &c);
+	return h;
+}
+
+bool held_take(struct front *f, struct held *h, struct client *user)
+{
+	struct pollfd gone = { .fd = h->ctx.control, .events = POLLIN };
+
+	/* It says nothing before it is spoken to: its warden was killed. */
+	if (poll(&gone, 1, 0) != 0) {
+		held_end(f, h);
+		return false;
+	}
+	turn(f, h, POOL_BUSY);
+	h->user = user;
+	h->counted = false;
+	h->replaced = RESIDUE_NONE;
+	h->invocations++;
+	return true;
+}
+
+void held_keep(struct front *f, struct held *h)
+{
+	h->user = NULL;
+	/* What was not counted may not have ended. */
+	if (!h->counted || f->idle_expiry_ns == 0) {
+		held_end(f, h);
+		return;
+	}
+	context_let_go(&h->ctx);
+	turn(f, h, POOL_VERIFYING);
+	tell(f, h, COMMAND_KEEP);
+}
+
+/* When it is made, if it is not yet. */
+void held_spare(struct front *f, struct held *h)
+{
+	h->user = NULL;
+	if (h->pool.state == POOL_BUSY)
+		become_idle(f, h);
+}
+
+void held_end(struct front *f, struct held *h)
+{
+	h->user = NULL;
+	if (h->pool.state == POOL_ENDING)
+		return;
+	if (h->adopted)
+		context_disown(&h->ctx);
+	h->adopted = false;
+	turn(f, h, POOL_ENDING);
+	tell(f, h, COMMAND_END);
+}
+
+bool held_make_room(struct front *f, uint32_t owner)
+{
+	struct pool_context *victim;
+
+	if (pool_has(&f->pool, POOL_ENDING, owner))
+		return true;
+	victim = pool_victim(&f->pool, owner);
+	if (victim)
+		held_end(f, (struct held *)victim);
+	return victim || pool_has(&f->pool, POOL_VERIFYING, owner);
+}
+
+/* ---- what the launcher says ------------------------------------------------------------------ */
+
+static void on_made(struct front *f, struct held *h, const struct reply *reply,
+		    struct packet_fds *fds)
+{
+	struct client *user = h->user;
+	struct cloche_err err = { 0 };
+	int handed[HANDED_FDS], r;
+
+	if (fds->n == HANDED_FDS) {
+		memcpy(handed, fds->fd, sizeof(handed));
+		fds->n = 0;
+		r = context_adopt(&h->ctx, &reply->made, handed, &err);
+	} else {
+		r = cloche_err_set(&err, EPROTO, "a context came without descriptors");
+	}
+	h->adopted = r == 0;
+	h->clocked = reply->clocked;
+	if (r == 0)
+		r = uuid_v4(h->id, &err);
+	if (r < 0) {
+		held_end(f, h);
+		if (user)
+			client_refused(user, &err);
+		return;
+	}
+	turn(f, h, POOL_BUSY);
+	if (!user) {
+		become_idle(f, h);
+		return;
+	}
+	h->invocations = 1;
+	client_have(user);
+}
+
+static void on_refused(struct front *f, struct held *h, const struct reply *reply)
+{
+	struct client *user = h->user;
+
+	forget(f, h);
+	if (user)
+		client_refused(user, &reply->err);
+}
+
+static void on_kept(struct front *f, struct held *h, const struct reply *reply,
+		    struct packet_fds *fds)
+{
+	if (h->pool.state != POOL_VERIFYING || fds->n != 1)
+		return;
+	context_adopt_again(&h->ctx, fds->fd[0]);
+	fds->n = 0;
+	h->clocked = reply->clocked;
+	become_idle(f, h);
+}
+
+static void on_gone(struct front *f, struct held *h, const struct reply *reply)
+{
+	if (reply->err.code)
+		f->say(reply->err.text);
+	if (reply->residue != RESIDUE_NONE && reply->residue <= RESIDUE_UNKNOWN)
+		remember(f, h, (enum residue)reply->residue);
+	forget(f, h);
+}
+
+void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fds)
+{
+	struct held *h = find(f, reply->context);
+
+	if (!h)
+		return;
+	switch (reply->kind) {
+	case REPLY_MADE:
+		on_made(f, h, reply, fds);
+		break;
+	case REPLY_REFUSED:
+		on_refused(f, h, reply);
+		break;
+	case REPLY_KEPT:
+		on_kept(f, h, reply, fds);
+		break;
+	case REPLY_GONE:
+		on_gone(f, h, reply);
+		break;
+	default:
+		h->counted |= reply->kind == REPLY_COUNTED;
+		if (h->user)
+			client_hear(h->user, reply);
+		return;
+	}
+	front_retry(f);
+}

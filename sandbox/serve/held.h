@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_HELD_H
+#define CLOCHE_SERVE_HELD_H
+
+#include "base/uuid.h"
+#include "launch/launcher.h"
+#include "launch/proof.h"
+#include "pool/pool.h"
+#include "serve/command.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct client;
+struct front;
+struct packet_fds;
+struct reply;
+
+/*
+ * One context, as the front holds it: what it was handed of it, whose it is, which client has it
+ * now. It is made for a client, and then had by any of the same owner and kind, one after the other
+ * (pool/pool.h), until the launcher says that it is not clean, or it is given up.
+ *
+ *	held_make → MADE ─> (the invocation) → held_keep → KEPT ─> idle → held_take → …
+ *	held_end, or no clean end → GONE: it is free
+ */
+struct held {
+	struct pool_context pool;
+	struct command_make make; /* the pool's kind */
+	uint64_t number;
+	struct client *user; /* NULL: nobody's now */
+	char id[UUID_LEN];
+	bool adopted, clocked;
+	bool counted;	      /* of the present invocation COUNTED has come */
+	uint32_t invocations; /* with the present one */
+	enum residue replaced;
+	struct context ctx;
+};
+
+/* What those were of which the next one of their kind is told. */
+#define HELD_REPLACED 32
+
+/* Asks for one. NULL: no memory. */
+struct held *held_make(struct front *f, const struct command_make *make, struct client *user);
+
+/* One that is idle is the user's. False: it had died. */
+bool held_take(struct front *f, struct held *h, struct client *user);
+
+/* Its invocation is over, and answered for. */
+void held_keep(struct front *f, struct held *h);
+
+/* The user does not want it after all, and has not used it. */
+void held_spare(struct front *f, struct held *h);
+
+/* It is not wanted any more. */
+void held_end(struct front *f, struct held *h);
+
+/* For want of room some that is idle is given up: one of the owner's, or anybody's (POOL_ANY).
+ * False: there will be no more than there is now. */
+bool held_make_room(struct front *f, uint32_t owner);
+
+/* What the launcher says of one. */
+void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fds);
+
+/* Sees to those that are idle for too long, and when that is next to be done. */
+void held_expire(struct front *f);
+
+#endif
