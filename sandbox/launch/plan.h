@@ -42,17 +42,17 @@ struct plan {
 	struct rooted at;	   /* pid 1's alone: its root, entered */
 	const struct order *order; /* pid 1's alone: of the invocation that begins */
 	struct policy policy;
-	bool terminals;			   /* its walls keep terminals from being taken over */
-	cpu_set_t affinity;		   /* the function's CPUs, */
-	cpu_set_t others;		   /* ours that are none of them */
-	unsigned long core_limit;	   /* RLIMIT_CORE: attributes.h */
-	char id_map[32];		   /* for uid_map and gid_map */
-	int null;			   /* /dev/null, the launcher's */
-	int control;			   /* pid 1's end of the control socket */
-	int driver; /* pid 1's alone: who says GO and hears of it; the same, but handed one
-		       for each invocation; -1: nobody */
-	bool single;			   /* one function process only */
-	bool handed;			   /* GO comes from a process without rights */
+	bool terminals;		  /* its walls keep terminals from being taken over */
+	cpu_set_t affinity;	  /* the function's CPUs, */
+	cpu_set_t others;	  /* ours that are none of them */
+	unsigned long core_limit; /* RLIMIT_CORE: attributes.h */
+	char id_map[32];	  /* for uid_map and gid_map */
+	int null;		  /* /dev/null, the launcher's */
+	int control;		  /* pid 1's end of the control socket */
+	int driver;  /* pid 1's alone: who says GO and hears of it; the same, but handed one
+			for each invocation; -1: nobody */
+	bool single; /* one function process only */
+	bool handed; /* GO comes from a process without rights */
 	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */
 	const struct bounds *bounds;
 	struct slot slot;

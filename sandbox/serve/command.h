@@ -39,9 +39,9 @@ enum command_kind {
 };
 
 enum command_state {
-	COMMAND_UNREADY, /* the front has not said READY */
-	COMMAND_ABSENT,	 /* there is no context of that number */
-	COMMAND_HANDED,	 /* the front has it, for one invocation */
+	COMMAND_UNREADY,  /* the front has not said READY */
+	COMMAND_ABSENT,	  /* there is no context of that number */
+	COMMAND_HANDED,	  /* the front has it, for one invocation */
 	COMMAND_COUNTING, /* COUNTED is owed */
 	COMMAND_COUNTED,
 	COMMAND_PROVING, /* KEPT or GONE is owed */

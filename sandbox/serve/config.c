@@ -95,9 +95,8 @@ static int apply(const struct yaml_config *y, struct config *c, struct cloche_er
 	if (y->grace && (parse_duration(y->grace, &c->grace_ns, err) < 0 || c->grace_ns < 0 ||
 			 c->grace_ns > GRACE_MAX_NS))
 		return cloche_err_set(err, EINVAL, "grace: a duration of at most 900s is needed");
-	if (y->idle_expiry &&
-	    (parse_duration(y->idle_expiry, &c->idle_expiry_ns, err) < 0 || c->idle_expiry_ns < 0 ||
-	     c->idle_expiry_ns > IDLE_MAX_NS))
+	if (y->idle_expiry && (parse_duration(y->idle_expiry, &c->idle_expiry_ns, err) < 0 ||
+			       c->idle_expiry_ns < 0 || c->idle_expiry_ns > IDLE_MAX_NS))
 		return cloche_err_set(err, EINVAL,
 				      "idle_expiry: a duration of at most 86400s is needed");
 	if (y->memory && (parse_size(y->memory, &c->memory_bytes, err) < 0 || c->memory_bytes == 0))

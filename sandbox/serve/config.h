@@ -15,8 +15,8 @@ struct cloche_err;
  *	contexts_per_owner: 32         of these, of one user
  *	memory: 8G                     that their limits may come to together; else none
  *	grace: 5s                      for what runs when it is to end
- *	idle_expiry: 60s               a context that nobody took again for so long is given up; 0s: no
- *	                               context is kept from one invocation to the next
+ *	idle_expiry: 60s               a context that nobody took again for so long is given up; 0s:
+ *no context is kept from one invocation to the next
  */
 #define CONFIG_PATH    "/etc/cloche/cloche.conf"
 #define CONFIG_STATE   "/var/lib/cloche"

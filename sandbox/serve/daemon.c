@@ -233,8 +233,9 @@ static _Noreturn void become_front(const struct daemon *d, int socket)
 {
 	int fds[] = { socket, d->control, d->home };
 	char uid[12], gid[12], idle[24];
-	char *argv[] = { (char *)"cloched", (char *)(uintptr_t)d->opt->front_arg, uid, gid, idle,
-			 NULL };
+	char *argv[] = {
+		(char *)"cloched", (char *)(uintptr_t)d->opt->front_arg, uid, gid, idle, NULL
+	};
 
 	(void)snprintf(uid, sizeof(uid), "%u", d->uid);
 	(void)snprintf(gid, sizeof(gid), "%u", d->gid);

@@ -28,11 +28,11 @@ struct front {
 	sd_event *event;
 	int launcher, control;
 	sd_event_source *heard, *knocks, *grace, *expiry;
-	bool stopping;		 /* no new work */
+	bool stopping;			       /* no new work */
 	struct client *clients, **clients_end; /* in the order in which they came */
 	unsigned n_clients;
-	uint64_t last_number; /* of a context */
-	struct pool pool;     /* of struct held */
+	uint64_t last_number;	/* of a context */
+	struct pool pool;	/* of struct held */
 	int64_t idle_expiry_ns; /* 0: none is kept */
 	struct {
 		struct command_make make;
@@ -50,7 +50,8 @@ struct front_options {
 	int launcher, control, state; /* the last: its directory */
 	uid_t uid;
 	gid_t gid;
-	int64_t idle_expiry_ns; /* contexts that nobody takes for so long are given up; 0: at once */
+	int64_t idle_expiry_ns; /* contexts that nobody takes for so long are given up; 0: at once
+				 */
 	void (*say)(const char *text);
 };
 
@@ -68,8 +69,7 @@ uint64_t front_number(struct front *f);
 void front_forget(struct front *f, struct client *c);
 
 /* Of those that wait for a context of that kind, how many came before c (NULL: at all). */
-unsigned front_waiting(const struct front *f, const struct pool_kind *kind,
-		       const struct client *c);
+unsigned front_waiting(const struct front *f, const struct pool_kind *kind, const struct client *c);
 
 /* There may be a context for who waits for one. */
 void front_retry(struct front *f);

@@ -117,8 +117,8 @@ struct held *held_make(struct front *f, const struct command_make *make, struct 
 	h->make = *make;
 	h->user = user;
 	h->number = c.context = front_number(f);
-	pool_join(&f->pool, &h->pool,
-		  &(struct pool_kind){ make->owner, &h->make, sizeof(h->make) }, clock_now_ns());
+	pool_join(&f->pool, &h->pool, &(struct pool_kind){ make->owner, &h->make, sizeof(h->make) },
+		  clock_now_ns());
 	h->replaced = recall(f, make);
 	front_tell(f, &c);
 	return h;

@@ -29,6 +29,13 @@ static void write_conf(const struct daemon *d)
 	cr_assert_eq(fclose(f), 0);
 }
 
+void daemon_configure(const struct daemon *d, const char *line)
+{
+	FILE *f = fopen(d->conf, "ae");
+
+	cr_assert(f && fprintf(f, "%s\n", line) > 0 && fclose(f) == 0);
+}
+
 /* The program, where another user can execute it. */
 static void copy_program(const struct daemon *d)
 {
@@ -155,6 +162,18 @@ void daemon_run_as_user(const struct daemon *d, struct run *run, const char *con
 	char control[700];
 
 	daemon_user_argv(d, args, argv, control);
+	run_argv(run, argv);
+}
+
+void daemon_run_as(const struct daemon *d, const char *uid, struct run *run,
+		   const char *const args[])
+{
+	const char *argv[DAEMON_ARGS_MAX];
+	char control[700], reuid[40];
+
+	daemon_user_argv(d, args, argv, control);
+	(void)snprintf(reuid, sizeof(reuid), "--reuid=%s", uid);
+	argv[1] = reuid;
 	run_argv(run, argv);
 }
 

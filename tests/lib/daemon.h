@@ -48,6 +48,13 @@ void daemon_run_as_user(const struct daemon *d, struct run *run, const char *con
 #define AS_USER(d, run, ...) \
 	daemon_run_as_user((d), (run), (const char *const[]){ __VA_ARGS__, NULL })
 
+/* The same by another user. */
+void daemon_run_as(const struct daemon *d, const char *uid, struct run *run,
+		   const char *const args[]);
+
+/* A line more in its configuration, before it is started. */
+void daemon_configure(const struct daemon *d, const char *line);
+
 /* The whole command line of that; control is room for a part of it. */
 void daemon_user_argv(const struct daemon *d, const char *const args[],
 		      const char *argv[static DAEMON_ARGS_MAX], char control[static 700]);

@@ -41,6 +41,9 @@ Test(config, what_is_said_counts_and_the_rest_stays)
 	cr_expect_eq(c.memory_bytes, 0);
 	cr_assert_eq(load("memory: 2G\n", &c, &err), 0, "%s", err.text);
 	cr_expect_eq(c.memory_bytes, 2ULL << 30);
+	cr_expect_eq(c.idle_expiry_ns, 60000000000);
+	cr_assert_eq(load("idle_expiry: 0s\n", &c, &err), 0, "%s", err.text);
+	cr_expect_eq(c.idle_expiry_ns, 0);
 }
 
 static const struct {
@@ -53,6 +56,8 @@ static const struct {
 	{ "contexts_per_owner: 0\n", "contexts_per_owner" },
 	{ "grace: soon\n", "grace" },
 	{ "grace: 901s\n", "grace" },
+	{ "idle_expiry: 86401s\n", "idle_expiry" },
+	{ "idle_expiry: long\n", "idle_expiry" },
 	{ "memory: much\n", "memory" },
 	{ "memory: 0\n", "memory" },
 	{ "control: here\n", "control" },
