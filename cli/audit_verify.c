@@ -12,6 +12,7 @@
 #include "base/quote.h"
 #include "cli/ledger_args.h"
 #include "cli/show.h"
+#include "host/confined.h"
 #include "ledger/ledger_anchor.h"
 #include "ledger/ledger_key.h"
 #include "ledger/ledger_verify.h"
@@ -57,21 +58,83 @@ static int out_of_memory(void)
 
 /* ---- the lines to be extended ---- */
 
-static int line_add(struct proof *p, const char *text, size_t number, struct cloche_err *err)
+/* Lines and their numbers, as they are read: by a confined process, unless there is only the one of
+ * our own command line. */
+struct lines_text {
+	char *text; /* owned */
+	size_t len;
+};
+
+static int lines_parse(void *arg, void *buf, size_t size, size_t *ret_len, struct cloche_err *err)
 {
-	struct line *lines = reallocarray(p->lines, p->n + 1, sizeof(*lines));
+	const struct lines_text *t = arg;
+	char *rest = t->text, *line;
+	struct line *lines = buf;
+	size_t number = 0, n = 0;
+
+	if (strlen(t->text) != t->len)
+		return cloche_err_set(err, EINVAL, "not lines of 'cloche audit head'");
+	while ((line = strsep(&rest, "\n"))) {
+		number++;
+		if (!*line)
+			continue;
+		if ((n + 1) * sizeof(*lines) > size)
+			return -EMSGSIZE;
+		lines[n] = (struct line){ .number = number };
+		if (ledger_anchor_parse(line, &lines[n++].anchor, err) < 0)
+			return cloche_err_wrap(err, "line %zu", number);
+	}
+	*ret_len = n * sizeof(*lines);
+	return n ? 0 : cloche_err_set(err, EINVAL, "no line of 'cloche audit head' in it");
+}
+
+/* What comes of it are numbers, none of which is a place in memory or a length. */
+static int lines_take(struct proof *p, size_t len, struct cloche_err *err)
+{
+	p->n = len / sizeof(*p->lines);
+	if (!p->n || len % sizeof(*p->lines))
+		return cloche_err_set(err, EBADMSG, "what was read of it are no lines");
+	for (size_t i = 0; i < p->n; i++) {
+		struct line *l = &p->lines[i];
+		unsigned char is_signed;
+
+		memcpy(&is_signed, &l->anchor.is_signed, 1);
+		l->anchor.is_signed = is_signed != 0;
+		l->anchor.met = l->key_known = false;
+		l->anchor.differs = NULL;
+		l->why[0] = '\0';
+	}
+	return 0;
+}
+
+static int lines_read(struct proof *p, struct lines_text *t, struct cloche_err *err)
+{
+	const struct confined confined = { .what = "the lines",
+					   .fd = -1,
+					   .job = lines_parse,
+					   .arg = t,
+					   .mem_bytes = 256ULL << 20,
+					   .cpu_s = 60,
+					   .wall_s = 600 };
+	size_t max = 1, len = 0;
 	int r;
 
-	if (!lines)
+	for (size_t i = 0; i < t->len; i++)
+		max += t->text[i] == '\n';
+	p->lines = calloc(max, sizeof(*p->lines));
+	if (!p->lines)
 		return cloche_err_sys(err, ENOMEM, "read lines");
-	p->lines = lines;
-	lines[p->n] = (struct line){ .number = number };
-	r = ledger_anchor_parse(text, &lines[p->n].anchor, err);
-	if (r == 0)
-		p->n++;
-	else if (number)
-		(void)cloche_err_wrap(err, "line %zu", number);
-	return r;
+	r = confined_run(&confined, p->lines, max * sizeof(*p->lines), &len, err);
+	return r == 0 ? lines_take(p, len, err) : r;
+}
+
+static int line_of_argument(struct proof *p, struct cloche_err *err)
+{
+	p->lines = calloc(1, sizeof(*p->lines));
+	if (!p->lines)
+		return cloche_err_sys(err, ENOMEM, "read lines");
+	p->n = 1;
+	return ledger_anchor_parse(p->arg->against, &p->lines->anchor, err);
 }
 
 static int by_record(const void *a, const void *b)
@@ -85,31 +148,21 @@ static int by_record(const void *a, const void *b)
 
 static int lines_load(struct proof *p, struct cloche_err *err)
 {
-	cleanup_free char *text = NULL;
-	size_t len, number = 0;
-	char *rest, *line;
+	struct lines_text t = { 0 };
 	int r;
 
 	if (strncmp(p->arg->against, LEDGER_ANCHOR_WORD, strlen(LEDGER_ANCHOR_WORD)) == 0)
-		return line_add(p, p->arg->against, 0, err);
-	r = file_load(AT_FDCWD, p->arg->against, AGAINST_MAX, &text, &len, err);
+		return line_of_argument(p, err);
+	r = file_load(AT_FDCWD, p->arg->against, AGAINST_MAX, &t.text, &t.len, err);
 	if (r == -ENOENT)
 		return cloche_err_set(err, ENOENT,
 				      "neither a line of 'cloche audit head' nor a file");
-	if (r < 0)
-		return r;
-	if (strlen(text) != len)
-		return cloche_err_set(err, EINVAL, "not lines of 'cloche audit head'");
-	rest = text;
-	while ((line = strsep(&rest, "\n"))) {
-		number++;
-		if (*line && (r = line_add(p, line, number, err)) < 0)
-			return r;
-	}
-	if (!p->n)
-		return cloche_err_set(err, EINVAL, "no line of 'cloche audit head' in it");
-	qsort(p->lines, p->n, sizeof(*p->lines), by_record);
-	return 0;
+	if (r == 0)
+		r = lines_read(p, &t, err);
+	free(t.text);
+	if (r == 0)
+		qsort(p->lines, p->n, sizeof(*p->lines), by_record);
+	return r;
 }
 
 /* A key that sealed this chain, or that is to. */

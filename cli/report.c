@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* `cloche report`: reports and traces in, one page out. */
+/* `cloche report`: reports and traces in, one page out, made by a confined process (reading.h). */
 #include "cli/cli.h"
 
 #include "base/err.h"
 #include "base/file.h"
 #include "cli/ledger_args.h"
+#include "cli/reading.h"
 #include "cli/verb.h"
 #include "trace/page.h"
 #include "trace/page_sources.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -42,16 +44,51 @@ const struct verb verb_report = {
 	.values = "@file",
 };
 
-static int read_source(struct page_sources *s, const char *name, struct cloche_err *err)
-{
-	FILE *f = fopen(name, "re");
-	int r;
+/* What is read, and where the page of it goes. */
+struct job {
+	char **names;
+	FILE **files;
+	size_t n;
+	const char *html;
+	struct page_sources sources; /* of who reads */
+	FILE *out;		     /* of who writes */
+};
 
-	if (!f)
-		return cloche_err_sys(err, errno, "open '%.200s'", name);
-	r = page_sources_read(s, f, name, err);
-	(void)fclose(f);
+static void files_close(struct job *j)
+{
+	for (size_t i = 0; i < j->n && j->files[i]; i++)
+		(void)fclose(j->files[i]);
+	free(j->files);
+}
+
+static int files_open(struct job *j, struct cloche_err *err)
+{
+	j->files = calloc(j->n, sizeof(*j->files));
+	if (!j->files)
+		return cloche_err_sys(err, ENOMEM, "read files");
+	for (size_t i = 0; i < j->n; i++) {
+		j->files[i] = fopen(j->names[i], "re");
+		if (!j->files[i])
+			return cloche_err_sys(err, errno, "open '%.200s'", j->names[i]);
+	}
+	return 0;
+}
+
+static int sources_read(void *arg, struct cloche_err *err)
+{
+	struct job *j = arg;
+	int r = 0;
+
+	for (size_t i = 0; i < j->n && !r; i++)
+		r = page_sources_read(&j->sources, j->files[i], j->names[i], err);
 	return r;
+}
+
+static int page_show(void *arg, FILE *to)
+{
+	const struct page_sources *s = &((struct job *)arg)->sources;
+
+	return page_write(to, s->reports, s->n_reports, s->traces, s->n_traces);
 }
 
 static bool is_same_file(const char *a, const char *b)
@@ -62,31 +99,43 @@ static bool is_same_file(const char *a, const char *b)
 	       x.st_ino == y.st_ino;
 }
 
-static int write_page(const struct page_sources *s, const char *path, struct cloche_err *err)
+static FILE *page_open(void *arg, struct cloche_err *err)
 {
-	bool is_stdout = strcmp(path, "-") == 0;
-	int fd = is_stdout ? -1 : file_make_output(path);
-	FILE *out = is_stdout ? stdout : fd < 0 ? NULL : fdopen(fd, "w");
-	int r;
+	struct job *j = arg;
+	bool is_stdout = strcmp(j->html, "-") == 0;
+	int fd = is_stdout ? -1 : file_make_output(j->html);
 
-	if (!out)
-		return cloche_err_set(err, fd < 0 ? -fd : errno, "open '%.200s': %s", path,
-				      file_output_why(fd < 0 ? -fd : errno));
-	r = page_write(out, s->reports, s->n_reports, s->traces, s->n_traces);
-	if (r)
-		(void)cloche_err_sys(err, -r, "write '%.200s'", path);
-	if ((out == stdout ? fflush(out) : fclose(out)) && !r)
-		r = cloche_err_sys(err, errno, "write '%.200s'", path);
+	j->out = is_stdout ? stdout : fd < 0 ? NULL : fdopen(fd, "w");
+	if (!j->out)
+		(void)cloche_err_set(err, fd < 0 ? -fd : errno, "open '%.200s': %s", j->html,
+				     file_output_why(fd < 0 ? -fd : errno));
+	return j->out;
+}
+
+static int page_make(struct job *j, struct cloche_err *err)
+{
+	struct reading reading = {
+		.read = sources_read, .show = page_show, .open = page_open, .arg = j
+	};
+	int r = files_open(j, err);
+
+	reading.files = j->files;
+	reading.n_files = j->n;
+	if (!r)
+		r = reading_run(&reading, err);
+	if (j->out && (j->out == stdout ? fflush(j->out) : fclose(j->out)) && !r)
+		r = cloche_err_sys(err, errno, "write '%.200s'", j->html);
+	files_close(j);
 	return r;
 }
 
 int cmd_report(int argc, char **argv)
 {
-	cleanup_page_sources struct page_sources s = { 0 };
+	struct job job = { 0 };
 	struct cloche_err err = { 0 };
 	const char *html = NULL;
 	struct verb_getopt known;
-	int opt, r = 0;
+	int opt;
 
 	verb_getopt_init(&known, &verb_report, ":");
 	opterr = 0;
@@ -97,7 +146,7 @@ int cmd_report(int argc, char **argv)
 			return args_refused("report", argv, opt);
 		html = optarg;
 	}
-	if (optind == argc)
+	if (optind >= argc)
 		return args_usage("report", "say which FILE");
 	if (!html)
 		return args_usage("report", "say where to: --html OUT");
@@ -107,9 +156,8 @@ int cmd_report(int argc, char **argv)
 					  "--html '%.200s': that is read, and would be "
 					  "lost",
 					  html);
-	for (int i = optind; i < argc && !r; i++)
-		r = read_source(&s, argv[i], &err);
-	if (!r)
-		r = write_page(&s, html, &err);
-	return r ? args_failed("report", &err) : 0;
+	job.names = argv + optind;
+	job.n = (size_t)(argc - optind);
+	job.html = html;
+	return page_make(&job, &err) ? args_failed("report", &err) : 0;
 }

@@ -9,6 +9,7 @@
 #include "base/quote.h"
 #include "cli/cli.h"
 #include "cli/ledger_args.h"
+#include "cli/run_envfile.h"
 #include "cli/run_image.h"
 #include "cli/run_prices.h"
 #include "cli/show.h"
@@ -18,7 +19,6 @@
 #include "trace/trace_store.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,32 +206,13 @@ static int find_caller(struct run_options *o, struct cloche_err *err)
 	return 0;
 }
 
-static int open_input(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static int load_env_file(struct run_options *o, const char *path, struct envfile *ret,
-			 struct cloche_err *err)
-{
-	char shown[QUOTE_LEN];
-	cleanup_fd int fd = -1;
-	int r = find_caller(o, err);
-
-	if (r < 0)
-		return r;
-	fd = rights_call(o->spec.caller, open_input, path);
-	return fd < 0 ? cloche_err_sys(err, -fd, "open %s", quote(shown, path))
-		      : envfile_load_fd(fd, path, ret, err);
-}
-
 static int add_env_file(struct run_options *o, const char *path, struct cloche_err *err)
 {
 	struct envfile file = { 0 };
-	int r = load_env_file(o, path, &file, err);
+	int r = find_caller(o, err);
 
+	if (r == 0)
+		r = run_envfile_load(path, o->spec.caller, &file, err);
 	for (size_t i = 0; r == 0 && i < file.count; i++)
 		r = add_env(o, file.vars[i], err);
 	envfile_free(&file);

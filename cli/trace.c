@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "base/quote.h"
 #include "cli/ledger_args.h"
+#include "cli/reading.h"
 #include "cli/show.h"
 #include "cli/trace_watch.h"
 #include "cli/verb.h"
@@ -131,32 +132,32 @@ static FILE *open_source(const struct trace_args *a, char *name, size_t size,
 	return f;
 }
 
-static int write_trace(const struct trace_args *a, const struct trace *t, FILE *out,
-		       struct cloche_err *err)
-{
-	int r = 0;
+/* One trace on its way from a file to where it is shown. */
+struct showing {
+	const struct trace_args *args;
+	char name[4200];
+	struct trace trace; /* of who reads */
+	FILE *in;
+	FILE *out; /* of who writes */
+};
 
-	if (a->format == JSON)
-		trace_json_write(out, t);
-	else if (a->format == PERFETTO)
-		r = trace_perfetto_write(out, t);
-	else
-		r = trace_text_write(out, t, a->cpu);
-	return r ? cloche_err_sys(err, -r, "write the trace") : 0;
+static int trace_read(void *arg, struct cloche_err *err)
+{
+	struct showing *s = arg;
+
+	return trace_json_read(s->in, s->name, &s->trace, err);
 }
 
-static int read_trace(const struct trace_args *a, struct trace *ret, struct cloche_err *err)
+static int trace_show(void *arg, FILE *to)
 {
-	char name[4200];
-	FILE *in = open_source(a, name, sizeof(name), err);
-	int r;
+	const struct showing *s = arg;
 
-	if (!in)
-		return -err->code;
-	r = trace_json_read(in, name, ret, err);
-	if (in != stdin)
-		(void)fclose(in);
-	return r;
+	if (s->args->format == PERFETTO)
+		return trace_perfetto_write(to, &s->trace);
+	if (s->args->format == TEXT)
+		return trace_text_write(to, &s->trace, s->args->cpu);
+	trace_json_write(to, &s->trace);
+	return 0;
 }
 
 /* ---- the list ----------------------------------------------------------------------------- */
@@ -272,32 +273,60 @@ static FILE *open_output(const struct trace_args *a, struct cloche_err *err)
 	return f;
 }
 
+static FILE *showing_open(void *arg, struct cloche_err *err)
+{
+	struct showing *s = arg;
+
+	s->out = open_output(s->args, err);
+	if (s->out == stdout && s->args->format != TEXT)
+		show_as(SHOW_JSON);
+	return s->out;
+}
+
+static int output_end(const struct trace_args *a, FILE *out, int r, struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+
+	if ((out == stdout ? fflush(out) : fclose(out)) && !r)
+		r = cloche_err_sys(err, errno, "write %s",
+				   a->output ? quote(shown, a->output) : "standard output");
+	return r;
+}
+
 /* What is shown is read before the output is opened: it may be the same file, and what cannot be
  * read costs nobody the file that is there. */
+static int show_one(const struct trace_args *a, struct cloche_err *err)
+{
+	struct showing s = { .args = a };
+	const struct reading reading = { .files = &s.in,
+					 .n_files = 1,
+					 .read = trace_read,
+					 .show = trace_show,
+					 .open = showing_open,
+					 .arg = &s };
+	int r;
+
+	s.in = open_source(a, s.name, sizeof(s.name), err);
+	if (!s.in)
+		return -err->code;
+	r = reading_run(&reading, err);
+	if (s.in != stdin)
+		(void)fclose(s.in);
+	return s.out ? output_end(a, s.out, r, err) : r;
+}
+
 static int trace(const struct trace_args *a, struct cloche_err *err)
 {
-	cleanup_trace struct trace t = { 0 };
-	char shown[QUOTE_LEN];
 	FILE *out;
-	int r = a->source ? read_trace(a, &t, err) : 0;
 
-	if (r < 0)
-		return r;
+	if (a->source)
+		return show_one(a, err);
 	out = open_output(a, err);
 	if (!out)
 		return -err->code;
 	if (out == stdout && a->format != TEXT)
 		show_as(SHOW_JSON);
-	if (a->list)
-		r = list(a, out, err);
-	else if (a->source)
-		r = write_trace(a, &t, out, err);
-	else
-		r = watch(a, out, err);
-	if ((out == stdout ? fflush(out) : fclose(out)) && !r)
-		r = cloche_err_sys(err, errno, "write %s",
-				   a->output ? quote(shown, a->output) : "standard output");
-	return r;
+	return output_end(a, out, a->list ? list(a, out, err) : watch(a, out, err), err);
 }
 
 static int format_find(const char *text)

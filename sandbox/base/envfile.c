@@ -6,14 +6,12 @@
 #include "base/envfile.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/file.h"
 #include "base/quote.h"
 
 #define WANTED	    "expected NAME=VALUE"
@@ -133,18 +131,6 @@ int envfile_parse(const char *text, size_t len, const char *name, struct envfile
 	vars = NULL;
 	copy = NULL;
 	return 0;
-}
-
-int envfile_load_fd(int fd, const char *name, struct envfile *ret, struct cloche_err *err)
-{
-	cleanup_free char *text = NULL;
-	size_t len;
-	int r;
-
-	r = file_load_fd(fd, name, ENVFILE_MAX, &text, &len, err);
-	if (r < 0)
-		return r;
-	return envfile_parse(text, len, name, ret, err);
 }
 
 void envfile_free(struct envfile *env)

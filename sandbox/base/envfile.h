@@ -18,7 +18,7 @@ struct cloche_err;
  * gets into a function's environment by being in the caller's. A name that comes twice is there
  * twice, in the file's order: the last one counts.
  *
- * Life cycle: envfile_load_fd or envfile_parse → read vars → envfile_free.
+ * Life cycle: envfile_parse → read vars → envfile_free.
  */
 struct envfile {
 	char **vars; /* owned: "NAME=VALUE", count of them and a NULL */
@@ -33,9 +33,6 @@ bool envfile_name_ok(const char *name, size_t len);
  * "NAME:LINE: what is wrong: what was expected", and *ret unchanged. */
 int envfile_parse(const char *text, size_t len, const char *name, struct envfile *ret,
 		  struct cloche_err *err);
-
-/* Reads and parses what fd, which stays open, still has to give, up to ENVFILE_MAX bytes. */
-int envfile_load_fd(int fd, const char *name, struct envfile *ret, struct cloche_err *err);
 
 void envfile_free(struct envfile *env);
 

@@ -8,6 +8,7 @@
 
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -111,6 +112,26 @@ int cloche_err_wrap(struct cloche_err *err, const char *fmt, ...)
 	memcpy(err->fields, outer.fields, sizeof(err->fields));
 	memcpy(err->text, outer.text, sizeof(err->text));
 	return -err->code;
+}
+
+#define CODE_MAX 4095 /* of an errno */
+
+int cloche_err_take(struct cloche_err *err, const struct cloche_err *told)
+{
+	size_t len;
+
+	if (told->code <= 0 || told->code > CODE_MAX)
+		return cloche_err_set(err, EBADMSG, "what went wrong is not known");
+	(void)cloche_err_set(err, told->code, "%.*s", (int)sizeof(told->text) - 1, told->text);
+	if (!err)
+		return -told->code;
+	len = strlen(err->text);
+	for (unsigned i = 0; i < CLOCHE_ERR_FIELDS && told->fields[i]; i++)
+		if (told->fields[i] <= len)
+			err->fields[i] = told->fields[i];
+		else
+			break;
+	return -told->code;
 }
 
 int cloche_err_stage(struct cloche_err *err, const char *stage)

@@ -47,6 +47,10 @@ int cloche_err_sys(struct cloche_err *err, int code, const char *fmt, ...)
 int cloche_err_wrap(struct cloche_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* What another process says that went wrong, which may be anything: believed to be an error, made
+ * harmless. Returns -told->code; or -EBADMSG when it is none. */
+int cloche_err_take(struct cloche_err *err, const struct cloche_err *told);
+
 /* Names the step of the launch in which the error arose; returns -err->code. */
 int cloche_err_stage(struct cloche_err *err, const char *stage);
 

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -47,27 +48,36 @@ struct answer {
 struct child {
 	const struct confined *confined;
 	int out;
+	FILE *to; /* the same, for what is said beyond the answer; NULL: nothing is */
 	pid_t parent;
 };
 
 /* ---- the child: giving up ------------------------------------------------------------------- */
 
+/* The lowest that is kept and no lower than from; INT_MAX: none. */
+static int next_kept(const struct child *c, int from)
+{
+	const struct confined *confined = c->confined;
+	int next = c->out >= from ? c->out : INT_MAX;
+
+	if (confined->fd >= from && confined->fd < next)
+		next = confined->fd;
+	for (size_t i = 0; i < confined->n_fds; i++)
+		if (confined->fds[i] >= from && confined->fds[i] < next)
+			next = confined->fds[i];
+	return next;
+}
+
 static int close_files(const struct child *c, struct cloche_err *err)
 {
-	int a = c->out, b = c->confined->fd;
-	const int keep[] = { a < b ? a : b, a < b ? b : a };
-	unsigned from = 0;
-
-	for (int i = 0; i < 2; i++) {
-		if (keep[i] > (int)from &&
-		    syscall(SYS_close_range, from, (unsigned)keep[i] - 1, 0) < 0)
+	for (int from = 0, kept;; from = kept + 1) {
+		kept = next_kept(c, from);
+		if (kept > from && syscall(SYS_close_range, (unsigned)from,
+					   kept == INT_MAX ? ~0U : (unsigned)kept - 1, 0) < 0)
 			return cloche_err_sys(err, errno, "close_range");
-		if (keep[i] >= 0)
-			from = (unsigned)keep[i] + 1;
+		if (kept == INT_MAX)
+			return 0;
 	}
-	return syscall(SYS_close_range, from, ~0U, 0) < 0
-		       ? cloche_err_sys(err, errno, "close_range")
-		       : 0;
 }
 
 /* Each line of the list begins "FROM-TO rwxs", the s for what is shared. */
@@ -280,6 +290,14 @@ static const struct {
 
 /* ---- the child: answering ------------------------------------------------------------------- */
 
+/* What it has to say beyond its answer, if anything; the status that it ends with. */
+static int child_say(const struct child *c)
+{
+	return !c->to || (c->confined->say(c->confined->arg, c->to) == 0 && fflush(c->to) == 0)
+		       ? EXIT_SUCCESS
+		       : EXIT_FAILURE;
+}
+
 static void __attribute__((noreturn)) child_main(const struct child *c, void *buf, size_t size)
 {
 	struct answer answer = { 0 };
@@ -297,9 +315,10 @@ static void __attribute__((noreturn)) child_main(const struct child *c, void *bu
 			(void)cloche_err_sys(&answer.err, -r, "%s", c->confined->what);
 	}
 	answer.len = r == 0 ? len : 0;
-	if (file_write_all(c->out, (const char *)&answer, sizeof(answer)) == 0)
-		(void)file_write_all(c->out, buf, answer.len);
-	_exit(EXIT_SUCCESS);
+	if (file_write_all(c->out, (const char *)&answer, sizeof(answer)) < 0 ||
+	    file_write_all(c->out, buf, answer.len) < 0)
+		_exit(EXIT_FAILURE);
+	_exit(r == 0 ? child_say(c) : EXIT_SUCCESS);
 }
 
 /* ---- the caller ----------------------------------------------------------------------------- */
@@ -310,13 +329,14 @@ struct peer {
 	int64_t until_ns;
 };
 
-/* Waits until fd has something; 0: not by then. */
+/* Waits until fd has something; 0: not by then. INT64_MAX: for ever. */
 static int wait_for(int fd, int64_t until_ns)
 {
 	for (;;) {
 		int64_t left = until_ns - clock_now_ns();
 		struct pollfd p = { .fd = fd, .events = POLLIN };
-		int n = poll(&p, 1, left <= 0 ? 0 : (int)((left + 999999) / 1000000));
+		int64_t ms = left <= 0 ? 0 : (left - 1) / 1000000 + 1;
+		int n = poll(&p, 1, until_ns == INT64_MAX ? -1 : (int)ms);
 
 		if (n >= 0 || errno != EINTR)
 			return n < 0 ? -errno : n;
@@ -383,49 +403,128 @@ static int take_answer(const struct peer *p, void *buf, size_t size, size_t *ret
 
 	if (r < 0)
 		return r;
-	answer.err.text[sizeof(answer.err.text) - 1] = '\0';
 	if (answer.err.code < 0 || answer.err.code > 4095 || answer.len > size)
 		return cloche_err_set(err, EBADMSG, "%s: what was read of it is no answer",
 				      p->confined->what);
 	if (answer.err.code)
-		return cloche_err_set(err, answer.err.code, "%s", answer.err.text);
+		return cloche_err_take(err, &answer.err);
 	r = receive(p, buf, answer.len, err);
 	if (r == 0)
 		*ret_len = answer.len;
 	return r;
 }
 
-int confined_run(const struct confined *confined, void *buf, size_t size, size_t *ret_len,
-		 struct cloche_err *err)
+static int start(const struct confined *confined, void *buf, size_t size, bool copies,
+		 struct peer *ret, struct cloche_err *err)
 {
 	cleanup_fd int in = -1, out = -1;
-	int pair[2], pidfd = -1, r;
+	int pair[2], pidfd = -1;
 	/* No signal at its end, which might be ignored and would take the pidfd's meaning away. */
 	struct clone_args args = { .flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
 				   .pidfd = (uintptr_t)&pidfd };
 	struct child child = { .confined = confined, .parent = getpid() };
-	struct peer peer = { .confined = confined };
 	pid_t pid;
 
 	if (pipe2(pair, O_CLOEXEC) < 0)
 		return cloche_err_sys(err, errno, "pipe2");
 	in = pair[0];
 	out = child.out = pair[1];
+	/* Here: under its filter no stream is made. */
+	if (copies && !(child.to = fdopen(out, "w")))
+		return cloche_err_sys(err, errno, "fdopen");
 	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
 		child_main(&child, buf, size);
+	if (child.to) {
+		(void)fclose(child.to);
+		out = -1;
+	}
 	if (pid < 0)
 		return cloche_err_sys(err, errno, "%s: start who reads it (clone3)",
 				      confined->what);
-	fd_close(&out);
-	peer.in = in;
-	peer.pidfd = pidfd;
-	peer.until_ns = clock_now_ns() + confined->wall_s * NSEC_PER_SEC;
-	r = take_answer(&peer, buf, size, ret_len, err);
-	(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-	while (waitid(P_PIDFD, (id_t)pidfd, &(siginfo_t){ 0 }, WEXITED | __WALL) < 0 &&
+	*ret = (struct peer){ .confined = confined,
+			      .in = TAKE_FD(in),
+			      .pidfd = pidfd,
+			      .until_ns = confined->wall_s
+						  ? clock_now_ns() + confined->wall_s * NSEC_PER_SEC
+						  : INT64_MAX };
+	return 0;
+}
+
+static void end(struct peer *p)
+{
+	(void)syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
+	while (waitid(P_PIDFD, (id_t)p->pidfd, &(siginfo_t){ 0 }, WEXITED | __WALL) < 0 &&
 	       errno == EINTR)
 		;
-	(void)close(pidfd);
+	fd_close(&p->pidfd);
+	fd_close(&p->in);
+}
+
+int confined_run(const struct confined *confined, void *buf, size_t size, size_t *ret_len,
+		 struct cloche_err *err)
+{
+	struct peer peer;
+	int r = start(confined, buf, size, false, &peer, err);
+
+	if (r < 0)
+		return r;
+	r = take_answer(&peer, buf, size, ret_len, err);
+	end(&peer);
+	return r;
+}
+
+/* Until it says no more. */
+static int copy(const struct peer *p, FILE *to, struct cloche_err *err)
+{
+	char buf[1 << 16];
+
+	for (;;) {
+		int r = wait_for(p->in, p->until_ns);
+		ssize_t n;
+
+		if (r == 0)
+			return took_too_long(p, "", p->confined->wall_s, err);
+		n = r < 0 ? r : read(p->in, buf, sizeof(buf));
+		if (n < 0)
+			return cloche_err_sys(err, r < 0 ? -r : errno, "%s: hear of who reads it",
+					      p->confined->what);
+		if (n == 0)
+			return 0;
+		if (fwrite(buf, 1, (size_t)n, to) != (size_t)n)
+			return cloche_err_sys(err, errno ? errno : EIO, "write");
+	}
+}
+
+/* Whether it said all that it had to say. */
+static int check_end(const struct peer *p, struct cloche_err *err)
+{
+	siginfo_t how = { 0 };
+
+	if (wait_for(p->pidfd, p->until_ns) == 1 &&
+	    waitid(P_PIDFD, (id_t)p->pidfd, &how, WEXITED | WNOWAIT | WNOHANG | __WALL) == 0 &&
+	    how.si_code == CLD_EXITED && how.si_status == EXIT_SUCCESS)
+		return 0;
+	return no_answer(p, err);
+}
+
+int confined_copy(const struct confined *confined, FILE *(*open)(void *arg, struct cloche_err *err),
+		  void *arg, struct cloche_err *err)
+{
+	struct peer peer;
+	size_t none = 0;
+	FILE *to = NULL;
+	int r = start(confined, NULL, 0, true, &peer, err);
+
+	if (r < 0)
+		return r;
+	r = take_answer(&peer, NULL, 0, &none, err);
+	if (r == 0 && !(to = open(arg, err)))
+		r = -err->code;
+	if (r == 0)
+		r = copy(&peer, to, err);
+	if (r == 0)
+		r = check_end(&peer, err);
+	end(&peer);
 	return r;
 }

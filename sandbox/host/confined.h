@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct cloche_err;
 
@@ -14,7 +15,7 @@ struct cloche_err;
  * The process is a fork of this one, so a job finds its input in memory. It is told apart from its
  * caller in this order, and each step that fails ends it:
  *
- *  - of all descriptors it keeps the one of the job and the pipe to the caller
+ *  - of all descriptors it keeps those of the job and the pipe to the caller
  *  - what memory it shares with anybody is unmapped: the caller's maps, rings and pages
  *  - it waits for its turn like any other, dies with the caller, and is the OOM killer's first
  * choice
@@ -31,6 +32,8 @@ struct cloche_err;
 struct confined {
 	const char *what; /* for messages: "policy 'x'" */
 	int fd;		  /* the one that the job may use, open for reading only; -1: none */
+	const int *fds;	  /* and more of them */
+	size_t n_fds;
 
 	/* In the child when it may still call what it wants, before any input is looked at: for
 	 * what libraries ask the system once. NULL: nothing. */
@@ -40,9 +43,13 @@ struct confined {
 	int (*job)(void *arg, void *buf, size_t size, size_t *len, struct cloche_err *err);
 	void *arg;
 
+	/* For confined_copy(), after a job that went well: says what has no bound. 0 or a negative
+	 * errno, which is no more than that it could not. */
+	int (*say)(void *arg, FILE *to);
+
 	uint64_t mem_bytes; /* beyond what the caller has */
 	unsigned cpu_s;	    /* seconds of CPU time, at least 1 */
-	unsigned wall_s;    /* and in all */
+	unsigned wall_s;    /* and in all; 0: as long as it takes, for what comes when it comes */
 };
 
 /*
@@ -53,5 +60,13 @@ struct confined {
  */
 int confined_run(const struct confined *confined, void *buf, size_t size, size_t *ret_len,
 		 struct cloche_err *err);
+
+/*
+ * Runs a job that answers nothing, and, when that went well and open has said where to (NULL: it
+ * could not), copies there what the other says. 0, what the job or open failed by, -EIO: it could
+ * not be written; or as confined_run: then what was written is no whole.
+ */
+int confined_copy(const struct confined *confined, FILE *(*open)(void *arg, struct cloche_err *err),
+		  void *arg, struct cloche_err *err);
 
 #endif

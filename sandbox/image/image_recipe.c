@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Fills the tree of an image from Debian packages, by a recipe, or from a directory. */
+/*
+ * Fills the tree of an image from Debian packages, by a recipe, or from a directory. What a recipe
+ * says is read by a confined process (host/confined.h): what comes of it is names of packages.
+ */
 #include "image/image_recipe.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/quote.h"
+#include "base/texts.h"
+#include "host/confined.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +23,7 @@
 #define LIST_FILE    "packages"
 #define PACKAGES_MAX 256
 #define DEPTH_MAX    8
+#define NAMES_MAX    (1U << 20) /* bytes of all names: those of a recipe's text */
 
 struct words {
 	char *word[PACKAGES_MAX + 1]; /* owned, NULL-terminated */
@@ -103,6 +109,45 @@ static int recipe_read(const char *recipe, int depth, struct words *w, struct cl
 	return r;
 }
 
+static int names_make(void *arg, void *buf, size_t size, size_t *len, struct cloche_err *err)
+{
+	struct words w = { 0 };
+	int r = recipe_read(arg, 0, &w, err);
+
+	if (r == 0 && w.n == 0)
+		r = cloche_err_set(err, EINVAL, "the recipe names no package");
+	if (r == 0)
+		r = texts_pack(w.word, w.n, buf, size, len, err);
+	words_free(&w);
+	return r;
+}
+
+/* They become arguments of a program that root runs. */
+static int names_check(char *const *names, size_t n, struct cloche_err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!package_ok(names[i]))
+			return cloche_err_set(err, EBADMSG, "what was read of it is no recipe");
+	return n > 0 ? 0 : cloche_err_set(err, EBADMSG, "what was read of it is no recipe");
+}
+
+static int names_read(const char *recipe, char *buf, char ***ret, size_t *n, struct cloche_err *err)
+{
+	const struct confined confined = { .what = "the recipe",
+					   .fd = -1,
+					   .job = names_make,
+					   .arg = (void *)recipe,
+					   .mem_bytes = 64ULL << 20,
+					   .cpu_s = 10,
+					   .wall_s = 60 };
+	size_t len = 0;
+	int r = confined_run(&confined, buf, NAMES_MAX, &len, err);
+
+	if (r == 0)
+		r = texts_take(buf, len, PACKAGES_MAX, ret, n, err);
+	return r == 0 ? names_check(*ret, *n, err) : r;
+}
+
 static int file_make(const char *path, const char *text, struct cloche_err *err)
 {
 	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
@@ -135,34 +180,38 @@ static int packages_tell(struct image_job *job, struct cloche_err *err)
 		       : 0;
 }
 
-int recipe_fill(struct image_job *job, struct cloche_err *err)
+static int packages_unpack(struct image_job *job, char *const *names, size_t n,
+			   struct cloche_err *err)
 {
 	const char *argv[PACKAGES_MAX + 5] = { "sh", SCRIPT_FILE };
-	struct words packages = { 0 };
 	char tree[4096], list[4096];
 	int r;
 
-	r = recipe_read(job->arg, 0, &packages, err);
-	if (r == 0 && packages.n == 0)
-		r = cloche_err_set(err, EINVAL, "the recipe names no package");
-	if (r == 0 &&
-	    (snprintf(tree, sizeof(tree), "%s/%s", job->dir, job->tree) >= (int)sizeof(tree) ||
-	     snprintf(list, sizeof(list), "%s/%s", job->dir, LIST_FILE) >= (int)sizeof(list)))
-		r = cloche_err_sys(err, ENAMETOOLONG, "image");
+	if (snprintf(tree, sizeof(tree), "%s/%s", job->dir, job->tree) >= (int)sizeof(tree) ||
+	    snprintf(list, sizeof(list), "%s/%s", job->dir, LIST_FILE) >= (int)sizeof(list))
+		return cloche_err_sys(err, ENAMETOOLONG, "image");
+	r = file_make(SCRIPT_FILE, recipe_script, err);
+	if (r < 0)
+		return r;
+	argv[2] = tree;
+	argv[3] = list;
+	for (size_t i = 0; i < n; i++)
+		argv[4 + i] = names[i];
+	image_say(job, "unpacking %zu packages and what they depend on", n);
+	r = image_tool((const char *const[]){ "mmdebstrap", "--version", NULL }, "mmdebstrap", err);
+	return r == 0 ? image_tool(argv, "dash", err) : r;
+}
+
+int recipe_fill(struct image_job *job, struct cloche_err *err)
+{
+	cleanup_free char *buf = malloc(NAMES_MAX);
+	cleanup_free char **names = NULL;
+	size_t n = 0;
+	int r = buf ? names_read(job->arg, buf, &names, &n, err)
+		    : cloche_err_sys(err, ENOMEM, "recipe");
+
 	if (r == 0)
-		r = file_make(SCRIPT_FILE, recipe_script, err);
-	if (r == 0) {
-		argv[2] = tree;
-		argv[3] = list;
-		for (size_t i = 0; i < packages.n; i++)
-			argv[4 + i] = packages.word[i];
-		image_say(job, "unpacking %zu packages and what they depend on", packages.n);
-		r = image_tool((const char *const[]){ "mmdebstrap", "--version", NULL },
-			       "mmdebstrap", err);
-	}
-	if (r == 0)
-		r = image_tool(argv, "dash", err);
-	words_free(&packages);
+		r = packages_unpack(job, names, n, err);
 	return r < 0 ? r : packages_tell(job, err);
 }
 

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The verbs trace and report as users see them: what they print, what they refuse, and the exit
  * status. Needs no privilege beyond running the program. */
+#include "base/fd.h"
+#include "base/file.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
 #include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ID "12345678-1234-4234-8234-123456789abc"
@@ -189,6 +193,63 @@ Test(trace_cli, the_output_may_be_the_input)
 	CLOCHE(&shown, "report", path, "--html", path);
 	cr_expect_eq(shown.status, 2);
 	cr_expect_not_null(strstr(shown.err, "that is read, and would be lost"), "%s", shown.err);
+}
+
+/* The first child of a process; 0: it has none. */
+static pid_t child_of(pid_t pid)
+{
+	cleanup_free char *path = NULL, *text = NULL;
+	size_t len;
+
+	cr_assert_gt(asprintf(&path, "/proc/%d/task/%d/children", pid, pid), 0);
+	return file_load(AT_FDCWD, path, 4096, &text, &len, NULL) == 0
+		       ? (pid_t)strtol(text, NULL, 10)
+		       : 0;
+}
+
+static void write_blanks(int fd, size_t n)
+{
+	cleanup_free char *blanks = malloc(n);
+
+	memset(blanks, ' ', n);
+	for (size_t done = 0; done < n;) {
+		ssize_t w = write(fd, blanks + done, n - done);
+
+		cr_assert_gt(w, 0);
+		done += (size_t)w;
+	}
+}
+
+/* Whatever is in it, and whoever asked: not by who may open files and make processes. */
+Test(trace_cli, a_trace_is_read_by_nobody)
+{
+	cleanup_free char *path = NULL, *status = NULL;
+	int pipes[2], how = 0;
+	pid_t pid, reader;
+	size_t len;
+
+	cr_assert_eq(pipe2(pipes, O_CLOEXEC), 0);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		(void)dup2(pipes[0], 0);
+		(void)execl(env_need("CLOCHE"), "cloche", "trace", "-", NULL);
+		_exit(127);
+	}
+	(void)close(pipes[0]);
+	/* More than the pipe holds: so it is being read. */
+	write_blanks(pipes[1], 4U << 20);
+	reader = child_of(pid);
+	cr_assert_gt(reader, 0);
+	cr_assert_gt(asprintf(&path, "/proc/%d/status", reader), 0);
+	cr_assert_eq(file_load(AT_FDCWD, path, 1 << 16, &status, &len, NULL), 0);
+	cr_expect_not_null(strstr(status, "\nSeccomp:\t2\n"), "%s", status);
+	cr_expect_not_null(strstr(status, "\nCapPrm:\t0000000000000000\n"), "%s", status);
+	if (geteuid() == 0)
+		cr_expect_null(strstr(status, "\nUid:\t0\t"), "%s", status);
+	(void)close(pipes[1]);
+	cr_assert_eq(waitpid(pid, &how, 0), pid);
+	cr_expect(WIFEXITED(how) && WEXITSTATUS(how) == 1, "%#x", (unsigned)how);
 }
 
 /* A full disk is no success, whichever verb it is. */

@@ -69,6 +69,28 @@ Test(err, names_of_fields_are_found)
 }
 
 /* Texts that do not fit are cut; the NUL is always there. */
+/* Of another process, which may have been taken over. */
+Test(err, takes_another_processs_word)
+{
+	struct cloche_err told = { 0 }, err = { 0 };
+
+	(void)cloche_err_set(&told, EINVAL, "say " CLOCHE_FIELD "ref");
+	cr_expect_eq(cloche_err_take(&err, &told), -EINVAL);
+	cr_expect(err.code == EINVAL && strcmp(err.text, "say ref") == 0 && err.fields[0] == 5);
+	memset(&told, 'x', sizeof(told));
+	told.code = ENOENT;
+	cr_expect_eq(cloche_err_take(&err, &told), -ENOENT);
+	cr_expect_eq(strlen(err.text), sizeof(err.text) - 1);
+	cr_expect_eq(err.fields[0], 0);
+	memcpy(told.text, "\033[2J", 5);
+	(void)cloche_err_take(&err, &told);
+	cr_expect_str_eq(err.text, "?[2J");
+	told.code = -1;
+	cr_expect_eq(cloche_err_take(&err, &told), -EBADMSG);
+	told.code = 0;
+	cr_expect_eq(cloche_err_take(&err, &told), -EBADMSG);
+}
+
 Test(err, long_texts_are_cut)
 {
 	struct cloche_err err;

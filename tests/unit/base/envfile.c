@@ -109,27 +109,15 @@ Test(envfile, guard_page)
 	}
 }
 
-Test(envfile, loads_a_file)
+Test(envfile, errors_name_file_and_line)
 {
-	cleanup_tmpdir char *dir = tmpdir_make();
-	cleanup_free char *path = NULL;
+	static const char bad[] = "A=1\nB=2\nbad\n", good[] = "A=1\nB=2\n";
 	struct envfile env = { 0 };
 	struct cloche_err err = { 0 };
-	char message[256];
-	FILE *f;
 
-	cr_assert(asprintf(&path, "%s/a b.env", dir) > 0);
-	f = fopen(path, "we+");
-	cr_assert(f && fputs("A=1\nB=2\nbad\n", f) >= 0 && fseek(f, 0, SEEK_SET) == 0);
-	cr_expect_eq(envfile_load_fd(fileno(f), path, &env, &err), -EINVAL);
-	cr_assert_eq(fclose(f), 0);
-	(void)snprintf(message, sizeof(message), "%s:3: no '=' in 'bad': expected NAME=VALUE",
-		       path);
-	cr_expect_str_eq(err.text, message);
-	f = fopen(path, "we+");
-	cr_assert(f && fputs("A=1\nB=2\n", f) >= 0 && fseek(f, 0, SEEK_SET) == 0);
-	cr_assert_eq(envfile_load_fd(fileno(f), path, &env, &err), 0, "%s", err.text);
-	cr_assert_eq(fclose(f), 0);
+	cr_expect_eq(envfile_parse(bad, strlen(bad), "/x/a b.env", &env, &err), -EINVAL);
+	cr_expect_str_eq(err.text, "/x/a b.env:3: no '=' in 'bad': expected NAME=VALUE");
+	cr_assert_eq(envfile_parse(good, strlen(good), "f", &env, &err), 0, "%s", err.text);
 	cr_expect_eq(env.count, 2);
 	envfile_free(&env);
 	cr_expect_null(env.vars);

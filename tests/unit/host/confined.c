@@ -143,6 +143,124 @@ Test(confined, its_error_is_the_callers)
 	cr_expect(strstr(err.text, "the job: "), "%s", err.text);
 }
 
+/* ---- what it says at length ------------------------------------------------------------------ */
+
+static int nothing_wrong(void *arg, void *buf, size_t size, size_t *len, struct cloche_err *err)
+{
+	*len = 0;
+	return 0;
+}
+
+/* More than any buffer holds; 0: it dies in the midst of it. */
+static int say_lines(void *arg, FILE *to)
+{
+	unsigned n = *(unsigned *)arg;
+
+	for (unsigned i = 0; i < (n ? n : 99999); i++)
+		(void)fprintf(to, "line %u\n", i);
+	if (!n)
+		__builtin_trap();
+	return n == 7 ? -EIO : 0;
+}
+
+static struct confined sayer(unsigned *n)
+{
+	struct confined c = job_of(nothing_wrong, n);
+
+	c.say = say_lines;
+	return c;
+}
+
+static FILE *give(void *arg, struct cloche_err *err)
+{
+	return arg;
+}
+
+static FILE *refuse(void *arg, struct cloche_err *err)
+{
+	(void)cloche_err_set(err, EISDIR, "no place");
+	return NULL;
+}
+
+Test(confined, what_it_says_is_copied)
+{
+	cleanup_free char *text = NULL;
+	unsigned n = 200000, lines = 0;
+	struct confined c = sayer(&n);
+	struct cloche_err err = { 0 };
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	c.wall_s = 0;
+	cr_assert_eq(confined_copy(&c, give, f, &err), 0, "%s", err.text);
+	cr_assert_eq(fclose(f), 0);
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		lines++;
+	cr_expect_eq(lines, n);
+	cr_expect_eq(memcmp(text + len - 12, "line 199999\n", 12), 0);
+}
+
+/* Half of it is not taken for all of it. */
+Test(confined, what_breaks_off_is_an_error)
+{
+	static const unsigned how[] = { 0, 7 }; /* killed; it says that it could not */
+
+	for (size_t i = 0; i < 2; i++) {
+		cleanup_free char *text = NULL;
+		unsigned n = how[i];
+		struct confined c = sayer(&n);
+		struct cloche_err err = { 0 };
+		size_t len;
+		FILE *f = open_memstream(&text, &len);
+
+		cr_expect_eq(confined_copy(&c, give, f, &err), -EBADMSG, "%u: %s", n, err.text);
+		cr_assert_eq(fclose(f), 0);
+	}
+}
+
+/* Its job's error comes before anything is opened; and what cannot be opened gets nothing. */
+Test(confined, nothing_is_opened_for_a_failure)
+{
+	unsigned n = 1;
+	struct confined c = sayer(&n);
+	struct cloche_err err = { 0 };
+	FILE *full = fopen("/dev/full", "we");
+
+	c.job = fail;
+	cr_expect_eq(confined_copy(&c, refuse, NULL, &err), -EDOM, "%s", err.text);
+	c.job = nothing_wrong;
+	cr_expect_eq(confined_copy(&c, refuse, NULL, &err), -EISDIR, "%s", err.text);
+	n = 200000;
+	cr_expect_eq(confined_copy(&c, give, full, &err), -ENOSPC, "%s", err.text);
+	(void)fclose(full);
+}
+
+static int read_third(void *arg, void *buf, size_t size, size_t *len, struct cloche_err *err)
+{
+	const int *fds = arg;
+
+	for (int i = 0; i < 3; i++)
+		if (read(fds[i], &(char){ 0 }, 1) != 1)
+			return -EBADF;
+	return read(fds[3], &(char){ 0 }, 1) == -1 ? 0 : -EEXIST;
+}
+
+/* Whatever their order; and no other. */
+Test(confined, all_its_files_can_be_read)
+{
+	int fds[4];
+	struct confined c = job_of(read_third, fds);
+	struct cloche_err err = { 0 };
+	size_t len = 0;
+
+	for (int i = 3; i >= 0; i--)
+		fds[i] = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	c.fd = fds[1];
+	c.fds = (int[]){ fds[0], fds[2] };
+	c.n_fds = 2;
+	cr_expect_eq(confined_run(&c, NULL, 0, &len, &err), 0, "%s", err.text);
+}
+
 /* ---- what it may not ------------------------------------------------------------------------ */
 
 /* Each is tried in the child; what it gets goes into the answer, nothing when it gets nothing. */
