@@ -172,8 +172,8 @@ static int image_build(const struct args *a)
 			(void)cloche_err_sys(&err, errno, "--dir %s", quote(shown, a->dir));
 			return failed(&err);
 		}
-		r = image_make(a->names[0], "directory", IMAGE_WORKER_ROOT, directory_fill, real,
-			       progress, &sig, &err);
+		r = image_make(a->names[0], "directory", -1, directory_fill, real, progress, &sig,
+			       &err);
 		return made(a->names[0], r, sig, &err);
 	}
 	if (a->recipe) {
@@ -191,8 +191,8 @@ static int image_build(const struct args *a)
 		fputs("; --recipe FILE takes another\n", stderr);
 		return 1;
 	}
-	r = image_make(a->names[0], a->recipe ? "recipe" : a->names[0], IMAGE_WORKER_ROOT,
-		       recipe_fill, recipe, progress, &sig, &err);
+	r = image_make(a->names[0], a->recipe ? "recipe" : a->names[0], -1, recipe_fill, recipe,
+		       progress, &sig, &err);
 	return made(a->names[0], r, sig, &err);
 }
 
@@ -218,7 +218,11 @@ static int source_open(struct oci_source *s, struct cloche_err *err)
 	} else {
 		s->fd = rights_call(caller.is_there ? &caller.rights : NULL, open_input, s->path);
 	}
-	return s->fd < 0 ? cloche_err_sys(err, -s->fd, "import %s", quote(shown, s->path)) : 0;
+	if (s->fd < 0)
+		return cloche_err_sys(err, -s->fd, "import %s", quote(shown, s->path));
+	if (geteuid() == 0 && oci_source_cut(s, err) < 0)
+		return cloche_err_wrap(err, "import %s", quote(shown, s->path));
+	return 0;
 }
 
 static int image_import(const struct args *a)
@@ -240,8 +244,7 @@ static int image_import(const struct args *a)
 	}
 	if (source_open(&source, &err) < 0)
 		return failed(&err);
-	r = image_make(a->names[1], "oci", IMAGE_WORKER_NOBODY, oci_fill, &source, progress, &sig,
-		       &err);
+	r = image_make(a->names[1], "oci", source.fd, oci_fill, &source, progress, &sig, &err);
 	fd_close(&source.fd);
 	return made(a->names[1], r, sig, &err);
 }

@@ -6,7 +6,7 @@
 # moment (the checker at their exit would wait for the stopped ones by ptrace), and the ledger_*,
 # whose test library leaks.
 SAN_LIVE = $(patsubst %,$(B)/tests/%,escape/escape $(addprefix live/,abuse bad_input code doctor \
-	image image_broken image_hostile image_import image_run learn ledger_cli limits outcomes policy \
+	image image_broken image_cell image_hostile image_import image_run learn ledger_cli limits outcomes policy \
 	policy_cli repeat report run shown trace_cli tune))
 SAN_LIVE_LEAKY = $(patsubst %,$(B)/tests/live/%,ledger_disk ledger_run trace_kept trace_live)
 

@@ -4,8 +4,10 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/quote.h"
 #include "host/slot.h"
+#include "image/image_cell.h"
 #include "image/image_etc.h"
 #include "image/image_pack.h"
 #include "image/image_times.h"
@@ -16,8 +18,8 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <linux/sched.h>
+#include <locale.h>
 #include <sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -27,7 +29,6 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,7 +37,7 @@
 
 struct maker {
 	const char *name, *kind;
-	enum image_worker worker;
+	int archive; /* -1: root fills the tree */
 	image_filler *fill;
 	const void *arg;
 	image_progress *progress;
@@ -117,8 +118,8 @@ static int folder_make(struct maker *m, struct cloche_err *err)
 	(void)snprintf(tree, sizeof(tree), "%s/tree", m->dir);
 	if (mkdir(tree, 0755) < 0 || chmod(tree, 0755) < 0)
 		return cloche_err_sys(err, errno, "make %s", quote(shown, tree));
-	if (m->worker == IMAGE_WORKER_NOBODY && (chown(tree, SLOT_UID_NONE, SLOT_UID_NONE) < 0 ||
-						 fchown(m->lock, SLOT_UID_NONE, SLOT_UID_NONE) < 0))
+	if (m->archive >= 0 && (chown(tree, SLOT_UID_NONE, SLOT_UID_NONE) < 0 ||
+				fchown(m->lock, SLOT_UID_NONE, SLOT_UID_NONE) < 0))
 		return cloche_err_sys(err, errno, "give %s away", quote(shown, m->dir));
 	return 0;
 }
@@ -152,32 +153,6 @@ static int worker_watch(const struct maker *m, struct cloche_err *err)
 /* What is built must not depend on who builds it, where and when: the tools see nothing of the
  * caller's environment but the way to the archive. (Python alone has a dozen variables that change
  * what it compiles.) */
-/*
- * After the mounts are made. What is left is CAP_DAC_READ_SEARCH, since archives and the folders of
- * layouts may be readable by their owner alone; it is gone in what this one executes.
- */
-static int worker_be_nobody(struct cloche_err *err)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct caps[2] = { 0 };
-	const struct rlimit no_core = { 0 };
-
-	if (unshare(CLONE_NEWNET | CLONE_NEWIPC) < 0)
-		return cloche_err_sys(err, errno, "leave the network");
-	/* Ends with the number behind the last capability. */
-	for (int cap = 0; prctl(PR_CAPBSET_DROP, cap) == 0;)
-		cap++;
-	if (setrlimit(RLIMIT_CORE, &no_core) < 0 || prctl(PR_SET_KEEPCAPS, 1) < 0 ||
-	    syscall(SYS_setgroups, 0, NULL) < 0 ||
-	    syscall(SYS_setresgid, SLOT_UID_NONE, SLOT_UID_NONE, SLOT_UID_NONE) < 0 ||
-	    syscall(SYS_setresuid, SLOT_UID_NONE, SLOT_UID_NONE, SLOT_UID_NONE) < 0)
-		return cloche_err_sys(err, errno, "become uid %u", SLOT_UID_NONE);
-	caps[0].permitted = caps[0].effective = CAP_TO_MASK(CAP_DAC_READ_SEARCH);
-	if (syscall(SYS_capset, &head, caps) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return cloche_err_sys(err, errno, "drop capabilities");
-	return 0;
-}
-
 static int worker_environment(const struct maker *m, struct cloche_err *err)
 {
 	static const char *const kept[] = { "http_proxy", "https_proxy", "ftp_proxy",	"all_proxy",
@@ -218,7 +193,7 @@ static int worker_world(struct maker *m, struct cloche_err *err)
 	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return cloche_err_sys(err, errno, "set up the mounts of the build");
 	/* On the way to the store there may be what only root may pass. */
-	if (m->worker == IMAGE_WORKER_NOBODY) {
+	if (m->archive >= 0) {
 		if (mount(m->dir, "/tmp", NULL, MS_BIND, NULL) < 0)
 			return cloche_err_sys(err, errno, "mount the folder of the build");
 		(void)snprintf(m->dir, sizeof(m->dir), "/tmp");
@@ -226,19 +201,148 @@ static int worker_world(struct maker *m, struct cloche_err *err)
 	if (chdir(m->dir) < 0)
 		return cloche_err_sys(err, errno, "enter '%.200s'", m->dir);
 	r = worker_environment(m, err);
-	if (r == 0 && m->worker == IMAGE_WORKER_NOBODY)
-		r = worker_be_nobody(err);
 	return r == 0 ? worker_watch(m, err) : r;
+}
+
+/* What packing needs to know of a tree that is full. */
+struct filled {
+	int64_t newest;
+	char *text; /* owned: of what is in it, JSON */
+};
+
+static int tree_fill(const struct maker *m, int tree_fd, struct filled *ret, struct cloche_err *err)
+{
+	struct image_job job = { .dir = m->dir,
+				 .tree = "tree",
+				 .tree_fd = tree_fd,
+				 .arg = m->arg,
+				 .progress = m->progress,
+				 .meta = json_pack("{s:s, s:s}", "kind", m->kind, "arch",
+						   IMAGE_ARCH) };
+	int r = job.meta ? m->fill(&job, err) : cloche_err_sys(err, ENOMEM, "image");
+
+	if (r == 0)
+		r = image_points_make(tree_fd, err);
+	if (r == 0)
+		r = image_etc_complete(tree_fd, err);
+	if (r == 0)
+		r = image_times_set("tree", job.times_kept, m->latest, &ret->newest, err);
+	if (r == 0) {
+		/* Sorted, so that the same content has the same text. */
+		ret->text = json_dumps(job.meta, JSON_COMPACT | JSON_SORT_KEYS);
+		r = ret->text ? 0 : cloche_err_sys(err, ENOMEM, "image");
+	}
+	json_decref(job.meta);
+	return r;
+}
+
+/* How what the cell says begins; len bytes of text follow when there is no error. */
+struct cell_answer {
+	struct cloche_err err;
+	int64_t newest;
+	uint64_t len;
+};
+
+static _Noreturn void cell_main(const struct maker *m, int tree_fd, int out)
+{
+	struct cell_answer answer = { 0 };
+	struct filled filled = { 0 };
+	int r = 0;
+
+	/* From files of the host, which are not there any more: names in archives are UTF-8, and
+	 * libarchive converts them to the locale's. */
+	if (!setlocale(LC_CTYPE, "C.UTF-8"))
+		r = cloche_err_set(&answer.err, ENOENT, "there is no locale C.UTF-8");
+	/* From a device. */
+	json_object_seed(0);
+	if (r == 0)
+		r = image_cell_enter((const int[]){ m->archive, tree_fd, out }, 3, &answer.err);
+	if (r == 0)
+		r = tree_fill(m, tree_fd, &filled, &answer.err);
+	if (r == 0 && strlen(filled.text) > IMAGE_META_MAX)
+		r = cloche_err_set(&answer.err, EFBIG, "the description of the image is too long");
+	if (r == 0) {
+		answer.newest = filled.newest;
+		answer.len = strlen(filled.text);
+	}
+	if (file_write_all(out, (const char *)&answer, sizeof(answer)) < 0 ||
+	    file_write_all(out, filled.text, answer.len) < 0)
+		_exit(1);
+	_exit(0);
+}
+
+static int read_all(int fd, void *to, size_t len)
+{
+	for (char *at = to; len > 0;) {
+		ssize_t n = read(fd, at, len);
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EPIPE;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int cell_died(pid_t pid, struct cloche_err *err)
+{
+	siginfo_t end = { 0 };
+
+	while (waitid(P_PID, (id_t)pid, &end, WEXITED) < 0 && errno == EINTR)
+		;
+	return cloche_err_set(err, EIO, "what read the archive died (%s %d)",
+			      end.si_code == CLD_EXITED ? "status" : "signal", end.si_status);
+}
+
+static int cell_hear(int in, pid_t pid, struct filled *ret, struct cloche_err *err)
+{
+	struct cell_answer answer;
+	int r = read_all(in, &answer, sizeof(answer));
+
+	if (r < 0)
+		return cell_died(pid, err);
+	if (answer.err.code < 0 || answer.err.code > 4095 || answer.len > IMAGE_META_MAX ||
+	    answer.newest < 0 || answer.newest > IMAGE_TIME_MAX)
+		return cloche_err_set(err, EBADMSG, "what was read of the archive is no answer");
+	if (answer.err.code)
+		return cloche_err_take(err, &answer.err);
+	ret->newest = answer.newest;
+	ret->text = calloc(1, answer.len + 1);
+	if (!ret->text)
+		return cloche_err_sys(err, ENOMEM, "image");
+	r = read_all(in, ret->text, answer.len);
+	return r < 0 ? cell_died(pid, err) : 0;
+}
+
+/* As tree_fill, by somebody who has nothing else; then this one, too, is nobody. */
+static int tree_fill_apart(const struct maker *m, int tree_fd, struct filled *ret,
+			   struct cloche_err *err)
+{
+	cleanup_fd int in = -1, out = -1;
+	int pair[2], r;
+	pid_t pid;
+
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return cloche_err_sys(err, errno, "pipe2");
+	in = pair[0];
+	out = pair[1];
+	pid = fork();
+	if (pid < 0)
+		return cloche_err_sys(err, errno, "start what reads the archive");
+	if (pid == 0)
+		cell_main(m, tree_fd, out);
+	fd_close(&out);
+	r = image_be_nobody(0, err);
+	if (r == 0)
+		r = worker_watch(m, err);
+	return r == 0 ? cell_hear(in, pid, ret, err) : r;
 }
 
 static int worker_make(struct maker *m, struct cloche_err *err)
 {
+	const struct image_job job = { .progress = m->progress };
+	struct filled filled = { 0 };
 	cleanup_fd int tree_fd = -1;
-	cleanup_free char *text = NULL;
-	struct image_job job = {
-		.dir = m->dir, .tree = "tree", .arg = m->arg, .progress = m->progress
-	};
-	int64_t newest = 0;
 	int r = worker_world(m, err);
 
 	if (r < 0)
@@ -246,25 +350,13 @@ static int worker_make(struct maker *m, struct cloche_err *err)
 	tree_fd = open("tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (tree_fd < 0)
 		return cloche_err_sys(err, errno, "open the tree");
-	job.tree_fd = tree_fd;
-	job.meta = json_pack("{s:s, s:s}", "kind", m->kind, "arch", IMAGE_ARCH);
-	if (!job.meta)
-		return cloche_err_sys(err, ENOMEM, "image");
-	r = m->fill(&job, err);
-	if (r == 0)
-		r = image_points_make(tree_fd, err);
-	if (r == 0)
-		r = image_etc_complete(tree_fd, err);
-	if (r == 0)
-		r = image_times_set("tree", job.times_kept, m->latest, &newest, err);
+	r = m->archive >= 0 ? tree_fill_apart(m, tree_fd, &filled, err)
+			    : tree_fill(m, tree_fd, &filled, err);
 	if (r == 0) {
-		/* Sorted, so that the same content has the same text. */
-		text = json_dumps(job.meta, JSON_COMPACT | JSON_SORT_KEYS);
 		image_say(&job, "packing");
-		r = text ? image_pack("tree", "image", newest, text, err)
-			 : cloche_err_sys(err, ENOMEM, "image");
+		r = image_pack("tree", "image", filled.newest, filled.text, err);
 	}
-	json_decref(job.meta);
+	free(filled.text);
 	return r;
 }
 
@@ -349,7 +441,7 @@ static int file_take(const struct maker *m, struct cloche_err *err)
 	cleanup_fd int fd = -1;
 	struct stat st;
 
-	if (m->worker == IMAGE_WORKER_ROOT)
+	if (m->archive < 0)
 		return 0;
 	if (fchown(m->lock, geteuid(), getegid()) < 0)
 		return cloche_err_sys(err, errno, "take the folder back");
@@ -386,12 +478,12 @@ static void watch(sigset_t *set, int sig)
 		(void)sigaddset(set, sig);
 }
 
-int image_make(const char *name, const char *kind, enum image_worker worker, image_filler *fill,
-	       const void *arg, image_progress *progress, int *ret_signal, struct cloche_err *err)
+int image_make(const char *name, const char *kind, int archive, image_filler *fill, const void *arg,
+	       image_progress *progress, int *ret_signal, struct cloche_err *err)
 {
 	struct maker m = { .name = name,
 			   .kind = kind,
-			   .worker = worker,
+			   .archive = archive,
 			   .fill = fill,
 			   .arg = arg,
 			   .progress = progress,

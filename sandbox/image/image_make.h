@@ -17,13 +17,13 @@ struct cloche_err;
  * parent kills it and with it all that it started and mounted, and removes the folder. When the
  * parent is killed the worker dies too; the folder stays, unlocked, and the next maker removes it.
  * So an image is there as a whole or not at all, and nothing is ever mounted on the host.
+ *
+ * What installs packages does so as root. Of an archive, which somebody else wrote, a process of
+ * its own fills the tree (image_cell.h); the worker has become a user that nothing else on the host
+ * is, without capabilities or network, and with nothing to write to but the folder. It reads of
+ * that process no more than numbers and the text that comes into the image.
  */
 typedef void image_progress(const char *line);
-
-/* Who fills and packs the tree. Root, for what installs packages; or, for what reads somebody
- * else's archive, a user that nothing else on the host is, which may read any file and nothing
- * more: no other capability, no network, and nothing to write to but the maker's folder. */
-enum image_worker { IMAGE_WORKER_ROOT, IMAGE_WORKER_NOBODY };
 
 struct image_job {
 	const char *dir;  /* the maker's folder; the worker's current directory too */
@@ -38,10 +38,11 @@ struct image_job {
 
 typedef int image_filler(struct image_job *job, struct cloche_err *err);
 
-/* Makes or replaces an image. 0, or -errno; -EINTR: *ret_signal ended it. progress, which may be
- * NULL, is told in the worker, a process of its own, what is being done. */
-int image_make(const char *name, const char *kind, enum image_worker worker, image_filler *fill,
-	       const void *arg, image_progress *progress, int *ret_signal, struct cloche_err *err);
+/* Makes or replaces an image. archive: what the filler reads, if somebody else wrote it, open for
+ * reading; -1: it is no such filler. 0, or -errno; -EINTR: *ret_signal ended it. progress, which
+ * may be NULL, is told in the process that fills or packs what is being done. */
+int image_make(const char *name, const char *kind, int archive, image_filler *fill, const void *arg,
+	       image_progress *progress, int *ret_signal, struct cloche_err *err);
 
 /* For fillers: runs a program with nothing on its standard input and puts what it wrote into the
  * error when it fails, as far as one line tells it. */

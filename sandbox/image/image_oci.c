@@ -19,12 +19,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <locale.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define JSON_MAX      (4U << 20)
 #define INDEX_DEPTH   4
@@ -537,6 +539,24 @@ static int source_open(struct image_job *job, int fd, struct cloche_err *err)
 	return TAKE_FD(dir);
 }
 
+int oci_source_cut(struct oci_source *s, struct cloche_err *err)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (fstat(s->fd, &st) < 0)
+		return cloche_err_sys(err, errno, "open");
+	if (!S_ISDIR(st.st_mode))
+		return 0;
+	fd = (int)syscall(SYS_open_tree, s->fd, "",
+			  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (fd < 0)
+		return cloche_err_sys(err, errno, "cut it off from the host's files (open_tree)");
+	fd_close(&s->fd);
+	s->fd = TAKE_FD(fd);
+	return 0;
+}
+
 int oci_fill(struct image_job *job, struct cloche_err *err)
 {
 	const struct oci_source *source = job->arg;
@@ -549,9 +569,6 @@ int oci_fill(struct image_job *job, struct cloche_err *err)
 	int r = 0;
 
 	job->times_kept = true;
-	/* Names in archives are UTF-8; libarchive converts them to the locale's. */
-	if (!setlocale(LC_CTYPE, "C.UTF-8"))
-		r = cloche_err_set(err, ENOENT, "there is no locale C.UTF-8");
 	if (!o.found || !o.others || !o.refs)
 		r = cloche_err_sys(err, ENOMEM, "import");
 	o.dir = r < 0 ? -1 : source_open(job, source->fd, err);
