@@ -271,6 +271,15 @@ bool file_is_below(const char *path, const char *dir)
 	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
+int file_next(DIR *d, struct dirent **ret)
+{
+	errno = 0;
+	/* Each stream is one thread's. */
+	/* cppcheck-suppress readdirCalled */
+	*ret = readdir(d);
+	return *ret ? 1 : -errno;
+}
+
 void file_try_trim(int dir, size_t max)
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_BASE_FILE_H
 #define CLOCHE_BASE_FILE_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,6 +61,10 @@ int file_read_u64(int dirfd, const char *path, uint64_t *ret, struct cloche_err 
 
 /* Whether a path is dir or begins with it, name by name: "/ab" is not below "/a". Both as text. */
 bool file_is_below(const char *path, const char *dir);
+
+/* The next name of a directory: 1, 0 at its end, -errno. readdir(3) says NULL for both, and a list
+ * that ends too early looks like a short one. */
+int file_next(DIR *d, struct dirent **ret);
 
 /* A folder that serves as a cache and has grown to so many files is emptied: what is in use comes
  * back. */

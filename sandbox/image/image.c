@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/quote.h"
 #include "host/confined.h"
 
@@ -321,6 +322,7 @@ int image_names(int store, char ***ret, size_t *ret_n, struct cloche_err *err)
 	char **names = NULL;
 	struct dirent *e;
 	size_t n = 0;
+	int r;
 
 	if (!d) {
 		int saved = errno;
@@ -328,7 +330,7 @@ int image_names(int store, char ***ret, size_t *ret_n, struct cloche_err *err)
 		fd_close(&fd);
 		return cloche_err_sys(err, saved, "read the image store");
 	}
-	while ((e = readdir(d))) {
+	while ((r = file_next(d, &e)) > 0) {
 		size_t len = strlen(e->d_name), suffix = strlen(IMAGE_SUFFIX);
 		char **more;
 
@@ -341,13 +343,16 @@ int image_names(int store, char ***ret, size_t *ret_n, struct cloche_err *err)
 		if (more)
 			names = more;
 		if (!more || !(names[n] = strdup(e->d_name))) {
-			image_names_free(names, n);
-			(void)closedir(d);
-			return cloche_err_sys(err, ENOMEM, "read the image store");
+			r = -ENOMEM;
+			break;
 		}
 		n++;
 	}
 	(void)closedir(d);
+	if (r < 0) {
+		image_names_free(names, n);
+		return cloche_err_sys(err, -r, "read the image store");
+	}
 	if (n > 0)
 		qsort(names, n, sizeof(*names), by_name);
 	*ret = names;

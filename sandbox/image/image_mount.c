@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "host/host.h"
 
 #include <dirent.h>
@@ -241,16 +242,21 @@ static int forsaken_unmount(DIR *mounts, int store, struct cloche_err *err)
 	size_t n = 0;
 	int r = image_names(store, &names, &n, err);
 
-	while (r == 0 && (e = readdir(mounts))) {
+	if (r < 0)
+		return r;
+	while ((r = file_next(mounts, &e)) > 0) {
 		if (!is_forsaken(e->d_name, store, names, n))
 			continue;
 		(void)snprintf(path, sizeof(path), MOUNTS "/%s", e->d_name);
 		/* EINVAL: nothing is mounted there. */
-		if (umount2(path, MNT_DETACH) < 0 && errno != EINVAL)
+		if (umount2(path, MNT_DETACH) < 0 && errno != EINVAL) {
 			r = cloche_err_sys(err, errno, "unmount '%s'", path);
-		else
-			(void)rmdir(path);
+			break;
+		}
+		(void)rmdir(path);
 	}
+	if (r < 0 && !e)
+		(void)cloche_err_sys(err, -r, "read '" MOUNTS "'");
 	image_names_free(names, n);
 	return r;
 }

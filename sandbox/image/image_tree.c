@@ -239,16 +239,19 @@ static int clear(int dir, int depth)
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
-	int r = 0;
+	int r;
 
 	if (!d) {
 		r = -errno;
 		fd_close(&fd);
 		return r;
 	}
-	while (r == 0 && (e = readdir(d)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+	while ((r = file_next(d, &e)) > 0)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
 			r = remove_name(fd, e->d_name, depth);
+			if (r < 0)
+				break;
+		}
 	(void)closedir(d);
 	return r;
 }

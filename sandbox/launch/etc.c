@@ -195,18 +195,22 @@ static int put_matching(const char *stage, const char *pattern, put_fn *fn, stru
 	const char *slash = strrchr(pattern, '/');
 	struct dirent *e;
 	DIR *d;
-	int r = 0;
+	int r;
 
 	(void)snprintf(dir, sizeof(dir), "%.*s", (int)(slash - pattern), pattern);
 	d = opendir(dir);
 	if (!d)
 		return is_absent(errno) ? 0 : cloche_err_sys(err, errno, "open '%s'", dir);
-	while (r == 0 && (e = readdir(d))) {
+	while ((r = file_next(d, &e)) > 0) {
 		if (fnmatch(slash + 1, e->d_name, FNM_PERIOD) != 0)
 			continue;
 		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		r = put(stage, path, fn, err);
+		if (r < 0)
+			break;
 	}
+	if (r < 0 && !e)
+		(void)cloche_err_sys(err, -r, "read '%s'", dir);
 	(void)closedir(d);
 	return r;
 }

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/hash.h"
 
 #include <dirent.h>
@@ -148,16 +149,13 @@ int ledger_segment_range(int dirfd, uint64_t *ret_first, uint64_t *ret_last)
 	if (!d)
 		return -errno;
 	(void)TAKE_FD(fd);
-	/* This stream is nobody else's. */
-	/* cppcheck-suppress readdirCalled */
-	while (errno = 0, (e = readdir(d)) != NULL) {
+	while ((r = file_next(d, &e)) > 0) {
 		n = segment_of(e->d_name);
 		if (n && (!first || n < first))
 			first = n;
 		if (n > last)
 			last = n;
 	}
-	r = -errno;
 	(void)closedir(d);
 	if (r < 0)
 		return r;

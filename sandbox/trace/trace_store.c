@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -186,18 +187,22 @@ static int scan(int dir, bool leftovers, struct trace_store_entry **ret, size_t 
 	cleanup_fd int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	size_t room = 0;
-	int r = 0;
+	struct dirent *e;
+	int r;
 
 	*ret = NULL;
 	*ret_n = 0;
 	if (!d)
 		return -errno;
 	(void)TAKE_FD(fd);
-	for (const struct dirent *e; r == 0 && (e = readdir(d));) {
-		if (leftovers && strncmp(e->d_name, NEW, sizeof(NEW) - 1) == 0)
+	while ((r = file_next(d, &e)) > 0) {
+		if (leftovers && strncmp(e->d_name, NEW, sizeof(NEW) - 1) == 0) {
 			try_remove_leftover(dir, e->d_name);
-		else
-			r = add(dir, e->d_name, ret, ret_n, &room);
+			continue;
+		}
+		r = add(dir, e->d_name, ret, ret_n, &room);
+		if (r < 0)
+			break;
 	}
 	(void)closedir(d);
 	if (r < 0) {

@@ -103,17 +103,25 @@ static const char *process_name(const struct tracing *t, unsigned process)
 	return "a helper";
 }
 
-static bool is_case(const struct setting *s, size_t i, const char *name)
-{
-	const struct tracing *t = &s->whole;
+/* NULL, CALL_ANY: whichever. */
+struct which {
+	const char *process;
+	long nr;
+};
 
-	return !always_succeeds(t->calls[i].nr) &&
-	       (!name || strcmp(process_name(t, t->calls[i].process), name) == 0);
+#define CALL_ANY (-1)
+
+static bool is_case(const struct setting *s, size_t i, const struct which *w)
+{
+	const struct call *c = &s->whole.calls[i];
+
+	return !always_succeeds(c->nr) && (w->nr == CALL_ANY || w->nr == c->nr) &&
+	       (!w->process || strcmp(process_name(&s->whole, c->process), w->process) == 0);
 }
 
-/* All of one process or of every one, or as many as fit into the time, in even steps. Where to
- * begin is another place for each test: together they come by more. */
-static void choose(struct setting *s, const char *name, size_t begin, int64_t run_ns)
+/* All of them, or as many as fit into the time, in even steps. Where to begin is another place for
+ * each test: together they come by more. */
+static void choose(struct setting *s, const struct which *w, size_t begin, int64_t run_ns)
 {
 	const struct tracing *t = &s->whole;
 	size_t most = (size_t)(BUDGET_MS * NSEC_PER_MSEC / run_ns) + 1, all = 0, step, k = 0;
@@ -121,10 +129,10 @@ static void choose(struct setting *s, const char *name, size_t begin, int64_t ru
 	s->cases = calloc(t->n_calls, sizeof(*s->cases));
 	cr_assert_not_null(s->cases);
 	for (size_t i = first_own(t); i < t->n_calls; i++)
-		all += is_case(s, i, name);
+		all += is_case(s, i, w);
 	step = getenv("FAULT_ALL") ? 1 : (all + most - 1) / most;
 	for (size_t i = first_own(t); i < t->n_calls; i++)
-		if (is_case(s, i, name) && (k++ + begin) % step == 0)
+		if (is_case(s, i, w) && (k++ + begin) % step == 0)
 			s->cases[s->n_cases++] = t->calls[i];
 	cr_assert(s->n_cases > 0);
 	if (step > 1)
@@ -170,7 +178,8 @@ static int64_t trace_whole(struct setting *s, const char *want)
 	return took;
 }
 
-static void set_up(struct setting *s, const struct fault_plan *plan, const char *name, size_t begin)
+static void set_up(struct setting *s, const struct fault_plan *plan, const struct which *w,
+		   size_t begin)
 {
 	const char *const *options = plan->options;
 	static const char *const kinds[] = { "cgroup", "ipc",  "mnt",  "net",
@@ -209,7 +218,7 @@ static void set_up(struct setting *s, const struct fault_plan *plan, const char 
 	cr_assert_eq(warm.status, 0, "status %d: %s", warm.status, warm.err);
 	s->before = leftover_state();
 	took = trace_whole(s, warm.out);
-	choose(s, name, begin, took);
+	choose(s, w, begin, took);
 }
 
 static void tear_down(struct setting *s)
@@ -394,14 +403,24 @@ static void expect_done(const struct setting *s)
 		  s->n_cases);
 }
 
-void fail_each(const struct fault_plan *plan, int code)
+static void fail_those(const struct fault_plan *plan, const struct which *w, int code)
 {
 	cleanup_setting struct setting s;
 
-	set_up(&s, plan, NULL, (size_t)code);
+	set_up(&s, plan, w, (size_t)code);
 	for (size_t i = 0; i < s.n_cases; i++)
 		fail_one(&s, &s.cases[i], code);
 	expect_done(&s);
+}
+
+void fail_each(const struct fault_plan *plan, int code)
+{
+	fail_those(plan, &(struct which){ NULL, CALL_ANY }, code);
+}
+
+void fail_each_of(const struct fault_plan *plan, long nr, int code)
+{
+	fail_those(plan, &(struct which){ NULL, nr }, code);
 }
 
 /* ---- killed ---- */
@@ -445,7 +464,7 @@ void kill_each(const struct fault_plan *plan, const char *name)
 {
 	cleanup_setting struct setting s;
 
-	set_up(&s, plan, name, 0);
+	set_up(&s, plan, &(struct which){ name, CALL_ANY }, 0);
 	for (size_t i = 0; i < s.n_cases; i++)
 		kill_one(&s, &s.cases[i]);
 	expect_done(&s);

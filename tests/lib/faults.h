@@ -34,6 +34,9 @@ struct fault_plan {
 /* Each call fails with this error number, one a run. */
 void fail_each(const struct fault_plan *plan, int code);
 
+/* Each call of one kind (SYS_...). */
+void fail_each_of(const struct fault_plan *plan, long nr, int code);
+
 /* The process dies at each of its calls, once a run: "the supervisor", "pid 1", "the function". */
 void kill_each(const struct fault_plan *plan, const char *name);
 

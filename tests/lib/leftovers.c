@@ -79,9 +79,10 @@ char *leftover_of_slot(int slot)
 /* What is made by whichever run comes first and found by the others may come and go at any time. */
 static bool is_cache(const char *path)
 {
-	return strstr(path, "/cloche/images") || strstr(path, "/cloche/policies/") ||
-	       strstr(path, "/cloche/code") || strstr(path, "/cloche/ns/root-") ||
-	       strstr(path, "/cloche/ns/idmap-") || strcmp(path, "/run/cloche/hierarchies") == 0;
+	return strstr(path, "/cloche/images") || strstr(path, "/cloche/image-configs/") ||
+	       strstr(path, "/cloche/policies/") || strstr(path, "/cloche/code") ||
+	       strstr(path, "/cloche/ns/root-") || strstr(path, "/cloche/ns/idmap-") ||
+	       strcmp(path, "/run/cloche/hierarchies") == 0;
 }
 
 char *leftover_state(void)
