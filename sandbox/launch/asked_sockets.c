@@ -10,15 +10,13 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
-#include "launch/launcher.h"
+#include "launch/plan.h"
 #include "launch/spec.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -38,36 +36,30 @@ uint64_t asked_most(uint64_t memory_bytes, uint64_t queue_bytes)
 
 static uint64_t sysctl(const char *path)
 {
-	cleanup_free char *text = NULL;
-	size_t len;
+	uint64_t v;
 
-	return file_load(AT_FDCWD, path, 64, &text, &len, NULL) < 0 ? UINT32_MAX
-								    : strtoull(text, NULL, 10);
+	return file_read_u64(AT_FDCWD, path, &v, NULL) < 0 ? UINT32_MAX : v;
 }
 
 /* SO_RCVBUF may ask for rmem_max, and gets it twice. */
-static uint64_t queue_max(void)
+uint64_t asked_most_here(uint64_t memory_bytes)
 {
 	uint64_t usual = sysctl("/proc/sys/net/core/rmem_default");
 	uint64_t most = 2 * sysctl("/proc/sys/net/core/rmem_max");
 
-	return usual > most ? usual : most;
+	return asked_most(memory_bytes, usual > most ? usual : most);
 }
 
 /* "protocol  size sockets ...", a line each. */
-static int count(pid_t pid, uint64_t *ret)
+static int count(int proc, uint64_t *ret)
 {
 	static const char *const names[] = { "NETLINK", "PING", "PINGv6" };
-	cleanup_free char *text = NULL;
-	char path[64], name[32];
+	char text[32 << 10], name[32];
 	unsigned long n;
-	size_t len;
-	int r;
+	int r = file_read_text(proc, "net/protocols", text, sizeof(text), NULL);
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/net/protocols", (int)pid);
-	r = file_load(AT_FDCWD, path, 64 << 10, &text, &len, NULL);
 	*ret = 0;
-	for (char *line = text; r >= 0 && line; line = strchr(line, '\n')) {
+	for (const char *line = text; r == 0 && line; line = strchr(line, '\n')) {
 		line += *line == '\n';
 		if (sscanf(line, "%31s %*s %lu", name, &n) != 2)
 			continue;
@@ -89,44 +81,32 @@ static int number(int fd, int domain)
 	return domain == AF_NETLINK ? 0 : bind(fd, &at.any, len);
 }
 
-/* As the function's user, and so without a capability in effect. */
+/* As the function's user, and so without a capability in effect; only by its effective numbers, and
+ * no longer than that: nobody but root can signal us. */
 static int make(uid_t uid, int domain, int type, int protocol)
 {
 	gid_t gid = getegid();
 	cleanup_fd int fd = -1;
 	int r = 0;
 
-	if (syscall(SYS_setresgid, -1, uid, -1) < 0)
+	if (syscall(SYS_setresgid, -1, uid, -1) < 0 || syscall(SYS_setresuid, -1, uid, -1) < 0)
 		return -errno;
-	if (syscall(SYS_setresuid, -1, uid, -1) < 0) {
+	fd = socket(domain, type | SOCK_CLOEXEC, protocol);
+	if (fd < 0 || number(fd, domain) < 0)
 		r = -errno;
-	} else {
-		fd = socket(domain, type | SOCK_CLOEXEC, protocol);
-		if (fd < 0 || number(fd, domain) < 0)
-			r = -errno;
-		if (syscall(SYS_setresuid, -1, 0, -1) < 0)
-			abort(); /* without its rights it can end no context but by its own end */
-	}
-	if (syscall(SYS_setresgid, -1, gid, -1) < 0)
-		abort();
+	if (r == 0 &&
+	    (syscall(SYS_setresuid, -1, 0, -1) < 0 || syscall(SYS_setresgid, -1, gid, -1) < 0))
+		r = -errno;
 	return r < 0 ? r : TAKE_FD(fd);
 }
 
-int asked_socket(const struct context *ctx, int domain, int type, int protocol)
+int asked_socket(const struct plan *plan, int domain, int type, int protocol)
 {
-	cleanup_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	/* The host's: older kernels show it in no other network. */
-	uint64_t n, most = asked_most(ctx->plan.spec->memory_bytes, queue_max());
-	int fd;
+	uint64_t n;
 
-	if (ctx->plan.spec->net == NET_NONE || geteuid() != 0 || own < 0 ||
-	    count(ctx->warden.pid, &n) < 0 || setns(ctx->warden.pidfd, CLONE_NEWNET) < 0)
+	if (plan->spec->net == NET_NONE || count(plan->at.proc, &n) < 0)
 		return -EAFNOSUPPORT;
-	if (n >= most)
-		fd = n ? -EMFILE : -EAFNOSUPPORT;
-	else
-		fd = make(ctx->plan.uid, domain, type, protocol);
-	if (setns(own, CLONE_NEWNET) < 0)
-		abort();
-	return fd;
+	if (n >= plan->asked_most)
+		return n ? -EMFILE : -EAFNOSUPPORT;
+	return make(plan->uid, domain, type, protocol);
 }

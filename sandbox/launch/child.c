@@ -215,7 +215,7 @@ static int close_fds(const struct plan *p, struct cloche_err *err)
 }
 
 /*
- * With a listener for the launcher, when the policy reports what it denies: the table of
+ * With a listener for the warden, when the policy reports what it denies: the table of
  * descriptors is the warden's until then. A signal shall not have a call that was taken notice of
  * begin anew (since 5.19). A kernel may have none to give: before 5.0, or EBUSY where one listens
  * to all of us from outside. The policy is as strict without.

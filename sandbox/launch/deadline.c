@@ -28,15 +28,14 @@
 /*
  * On a busy host a waking process waits for its turn for milliseconds; a deadline cannot. And one
  * that wakes on the function's CPU keeps the function from dying while it sees to it. Not for what
- * the function could pile up: from here on nothing is reaped.
+ * the function could pile up: from here on nothing is reaped and nothing answered.
  */
 static void come_near(struct function *f)
 {
 	if (!f->prompt)
 		prompt_try_begin(false);
 	f->prompt = f->near = true;
-	f->watched[FUNCTION_ORPHANS].fd = -1;
-	f->more = false;
+	function_watch_piles(f, false);
 	if (CPU_COUNT(&f->plan->others) > 0)
 		(void)sched_setaffinity(0, sizeof(f->plan->others), &f->plan->others);
 }
@@ -47,7 +46,7 @@ int deadline_set(struct function *f)
 	struct itimerspec t;
 
 	f->near = false;
-	f->watched[FUNCTION_ORPHANS].fd = f->orphans;
+	function_watch_piles(f, true);
 	if (at_ns - clock_now_ns() > 2 * near_ns)
 		at_ns -= near_ns;
 	else
@@ -83,8 +82,6 @@ static int64_t begin_of(struct function *f)
 
 static void on_deadline(struct function *f)
 {
-	struct shared *shared = f->plan->shared;
-
 	f->start_ns = begin_of(f);
 	f->deadline_ns = f->start_ns + f->plan->order->timeout_ns;
 	if (clock_now_ns() < f->deadline_ns) {
@@ -92,12 +89,8 @@ static void on_deadline(struct function *f)
 			_exit(EXIT_FAILURE);
 		return;
 	}
-	shared->deadline_ns = f->deadline_ns;
-	if (shared_claim(shared, ENDED_BY_DEADLINE))
-		f->end.flags |= WARDEN_TIMED_OUT;
-	/* Also when the launcher was first: it may have been stopped since. */
-	deadline_kill(f);
-	f->watched[FUNCTION_DEADLINE].fd = f->watched[FUNCTION_ORPHANS].fd = -1;
+	f->plan->shared->deadline_ns = f->deadline_ns;
+	function_kill(f, ENDED_BY_DEADLINE);
 }
 
 void deadline_step(struct function *f)

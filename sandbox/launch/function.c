@@ -3,9 +3,10 @@
  * Starts a function process and sees to its end: see function.h.
  *
  * Its own process is watched by a pidfd, its deadline by a timer. Orphans of the function come to
- * the warden, too, and are reaped as they die; but not while the deadline is near or all are being
- * killed: to wake for each of a crowd takes the CPU that they need for dying. When its own process
- * has ended, the rest is killed; when the cgroup is empty, it is over.
+ * the warden, too, and are reaped as they die, and denied calls are answered; but not while the
+ * deadline is near or all are being killed: to wake for each of a crowd takes the CPU that they
+ * need for dying. When its own process has ended, the rest is killed; when the cgroup is empty, it
+ * is over.
  */
 #include "launch/function.h"
 
@@ -155,6 +156,7 @@ static bool is_over(struct function *f)
 	if (cgroup_populated(&f->plan->cgroup) > 0)
 		return false;
 	f->end.dead_ns = clock_now_ns();
+	listener_close(&f->listener);
 	reap_rest(f);
 	fd_close(&f->pidfd);
 	return true;
@@ -179,8 +181,7 @@ static bool end_rest(struct function *f)
 	if (by_itself)
 		f->end.flags |= WARDEN_LEFT;
 	/* Also when the launcher was first: it may have been stopped since. */
-	if (shared_ended_by(f->plan->shared) != ENDED_BY_DEADLINE &&
-	    cgroup_kill(&f->plan->cgroup) < 0)
+	if (!f->killed && cgroup_kill(&f->plan->cgroup) < 0)
 		return true;
 	return is_over(f);
 }
@@ -192,7 +193,25 @@ static bool on_end(struct function *f)
 	return end_rest(f);
 }
 
-/* Orphans may come in crowds; for these nobody else is held up. */
+void function_watch_piles(struct function *f, bool watched)
+{
+	f->watched[FUNCTION_ORPHANS].fd = watched ? f->orphans : -1;
+	f->watched[FUNCTION_ASKED].fd = watched ? listener_asked(&f->listener) : -1;
+	f->watched[FUNCTION_MADE].fd = watched ? listener_made(&f->listener) : -1;
+	f->more &= watched;
+}
+
+void function_kill(struct function *f, enum ended_by why)
+{
+	(void)shared_claim(f->plan->shared, why);
+	/* Also when the launcher was first: it may have been stopped since. */
+	deadline_kill(f);
+	f->killed = true;
+	f->watched[FUNCTION_DEADLINE].fd = -1;
+	function_watch_piles(f, false);
+}
+
+/* Orphans and questions may come in crowds; for these nobody else is held up. */
 static void take_turns(struct function *f)
 {
 	prompt_end();
@@ -215,6 +234,41 @@ static void on_orphans(struct function *f)
 	f->more = i == REAP_MAX && !f->near;
 }
 
+/* It could not be answered, and whoever asks waits for ever. */
+static void check_answered(const struct function *f, int r)
+{
+	struct cloche_err *err = &f->plan->shared->err;
+
+	if (r == 0)
+		return;
+	(void)cloche_err_sys(err, -r, "answer a denied system call");
+	_exit(EXIT_FAILURE);
+}
+
+static void on_asked(struct function *f, short revents)
+{
+	if (f->prompt)
+		take_turns(f);
+	if (f->near)
+		return;
+	check_answered(f, listener_take(&f->listener, revents));
+	function_watch_piles(f, true);
+	if (denials_all(&f->plan->shared->denials) > DENIALS_MAX)
+		function_kill(f, ENDED_BY_DENIALS);
+}
+
+static void on_made(struct function *f)
+{
+	check_answered(f, listener_reap(&f->listener));
+	function_watch_piles(f, true);
+}
+
+/* Whether it is waited for, and there. */
+static bool is_there(const struct function *f, int what)
+{
+	return f->watched[what].fd >= 0 && f->watched[what].revents;
+}
+
 int function_patience(const struct function *f)
 {
 	return f->more ? 0 : -1;
@@ -229,8 +283,11 @@ bool function_step(struct function *f)
 		return on_end(f);
 	if (f->watched[FUNCTION_DEADLINE].revents)
 		deadline_step(f);
-	if (f->watched[FUNCTION_ORPHANS].fd >= 0 &&
-	    (f->more || f->watched[FUNCTION_ORPHANS].revents))
+	if (is_there(f, FUNCTION_MADE))
+		on_made(f);
+	if (is_there(f, FUNCTION_ASKED))
+		on_asked(f, f->watched[FUNCTION_ASKED].revents);
+	if (f->more || is_there(f, FUNCTION_ORPHANS))
 		on_orphans(f);
 	return f->pid == 0 && end_rest(f);
 }
@@ -239,7 +296,9 @@ bool function_step(struct function *f)
 
 int function_open(struct function *ret, const struct plan *plan, struct cloche_err *err)
 {
-	struct function f = { .plan = plan, .orphans = -1, .timer = -1, .pidfd = -1 };
+	struct function f = {
+		.plan = plan, .orphans = -1, .timer = -1, .pidfd = -1, .listener = LISTENER_NONE
+	};
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -294,8 +353,7 @@ static int set_limits(struct function *f, struct cloche_err *err)
 	return r < 0 ? cloche_err_stage(err, "limits") : 0;
 }
 
-/* With what the warden has of the function process: m->fds says which descriptors, in this order.
- */
+/* With the file that it executes, where that is known. */
 static void tell_started(const struct plan *p, const struct command_file *file)
 {
 	struct warden_msg m = { .type = WARDEN_STARTED,
@@ -303,10 +361,6 @@ static void tell_started(const struct plan *p, const struct command_file *file)
 				.cpu_ns = p->shared->exec_cpu_ns };
 	struct message_fds fds = { .n = 0 };
 
-	if (p->shared->listener >= 0) {
-		m.fds |= WARDEN_FD_LISTENER;
-		fds.fd[fds.n++] = p->shared->listener;
-	}
 	if (command_is_executed(p, file)) {
 		m.fds |= WARDEN_FD_EXECUTED;
 		fds.fd[fds.n++] = file->fd;
@@ -318,14 +372,12 @@ static void tell_started(const struct plan *p, const struct command_file *file)
 
 static void watch(struct function *f)
 {
-	const int fds[FUNCTION_WATCHED] = { [FUNCTION_END] = f->pidfd,
-					    [FUNCTION_ORPHANS] = f->orphans,
-					    [FUNCTION_DEADLINE] = f->timer,
-					    [FUNCTION_EMPTY] = -1 };
-
 	for (int i = 0; i < FUNCTION_WATCHED; i++)
-		f->watched[i] = (struct pollfd){ .fd = fds[i],
+		f->watched[i] = (struct pollfd){ .fd = -1,
 						 .events = i == FUNCTION_EMPTY ? POLLPRI : POLLIN };
+	f->watched[FUNCTION_END].fd = f->pidfd;
+	f->watched[FUNCTION_DEADLINE].fd = f->timer;
+	function_watch_piles(f, true);
 }
 
 static void begin_anew(struct function *f)
@@ -335,7 +387,8 @@ static void begin_anew(struct function *f)
 	f->end = (struct warden_msg){ .type = WARDEN_ENDED };
 	f->pid = 0;
 	f->waits = 0;
-	f->near = f->more = f->dying = false;
+	f->near = f->more = f->dying = f->killed = false;
+	denials_clear(&shared->denials);
 	shared->err.code = 0;
 	shared->listener = -1;
 	shared->exec_ns = 0;
@@ -355,6 +408,7 @@ bool function_start(struct function *f, bool clocked)
 	f->clocked = clocked;
 	command_find(p, &file);
 	r = birth(f, err);
+	listener_open(&f->listener, p, p->shared->listener, clocked);
 	if (r == 0) {
 		watch(f);
 		r = set_limits(f, err);
@@ -363,7 +417,6 @@ bool function_start(struct function *f, bool clocked)
 	}
 	if (r == 0)
 		tell_started(p, &file);
-	fd_close(&p->shared->listener);
 	command_forget(&file);
 	if (r == 0)
 		return true;
@@ -371,6 +424,7 @@ bool function_start(struct function *f, bool clocked)
 	if (f->pid && reap(f, f->pid, 0) < 0)
 		_exit(EXIT_FAILURE);
 	reap_rest(f);
+	listener_close(&f->listener);
 	fd_close(&f->pidfd);
 	return false;
 }

@@ -2,6 +2,8 @@
 #ifndef CLOCHE_LAUNCH_FUNCTION_H
 #define CLOCHE_LAUNCH_FUNCTION_H
 
+#include "launch/listener.h"
+#include "launch/plan.h"
 #include "launch/warden.h"
 
 #include <poll.h>
@@ -10,12 +12,11 @@
 #include <sys/types.h>
 
 struct cloche_err;
-struct plan;
 
 /*
  * One function process and all that it makes, as the warden sees it: from its birth to the moment
- * when nothing of it is left. Its deadline is kept here, outside of the function's limits, by a
- * process that nobody but root can stop.
+ * when nothing of it is left. Its deadline is kept and its denied calls are answered here, outside
+ * of the function's limits, by a process that nobody but root can stop.
  *
  *   open → [ start → (poll watched, step)* until step says that it is over; then end ]*
  */
@@ -24,6 +25,8 @@ enum {
 	FUNCTION_ORPHANS,  /* a signalfd: somebody has died */
 	FUNCTION_DEADLINE, /* a timerfd */
 	FUNCTION_EMPTY,	   /* cgroup.events, once all are to be dead */
+	FUNCTION_ASKED,	   /* its policy's listener */
+	FUNCTION_MADE,	   /* the end of the listener's maker */
 	FUNCTION_WATCHED
 };
 
@@ -34,11 +37,13 @@ struct function {
 	pid_t pid;	    /* 0: reaped */
 	int pidfd;
 	int64_t start_ns, deadline_ns;
-	unsigned waits;	       /* deadlines that came before it had begun */
-	bool clocked;	       /* plan->clock knows of it */
-	bool prompt, near;     /* goes before all others; awaits nothing but the deadline */
-	bool more;	       /* orphans that are dead already */
-	bool dying;	       /* all of them, by now */
+	unsigned waits;	   /* deadlines that came before it had begun */
+	bool clocked;	   /* plan->clock knows of it */
+	bool prompt, near; /* goes before all others; awaits nothing but the deadline */
+	bool more;	   /* orphans that are dead already */
+	bool killed;	   /* by us */
+	bool dying;	   /* all of them, by now */
+	struct listener listener;
 	struct warden_msg end; /* what there is to tell when it is over */
 };
 
@@ -47,6 +52,12 @@ int function_open(struct function *ret, const struct plan *plan, struct cloche_e
 /* A new one, of plan->order, in plan->cgroup, with what is open as 0 to 2. Tells the launcher when
  * it has started. False: it is over; end says why. */
 bool function_start(struct function *f, bool clocked);
+
+/* Whether it is waited for what the function could pile up: orphans, questions of its policy. */
+void function_watch_piles(struct function *f, bool watched);
+
+/* Kills all that runs, and says why where nobody was first. */
+void function_kill(struct function *f, enum ended_by why);
 
 /* What to wait for at most, in ms, as poll(2) has it. */
 int function_patience(const struct function *f);

@@ -29,6 +29,7 @@ void context_describe_handed(const struct context *ctx, struct handed *ret)
 				.cpus = p->cpu.cpus,
 				.vcpu_micro = p->cpu.micro,
 				.policy_kills = p->policy.kills,
+				.policy_reports = p->policy.reports,
 				.terminals = p->terminals,
 				.idmapped = p->rootfs.idmapped };
 	(void)snprintf(ret->policy, sizeof(ret->policy), "%s", p->policy.name);
@@ -54,7 +55,8 @@ int context_adopt(struct context *ret, const struct handed *of, const int fds[st
 				 .plan = { .uid = of->uid,
 					   .cgroup = CGROUP_NONE,
 					   .cpu = { .cpus = of->cpus, .micro = of->vcpu_micro },
-					   .policy = { .kills = of->policy_kills },
+					   .policy = { .kills = of->policy_kills,
+						       .reports = of->policy_reports },
 					   .terminals = of->terminals,
 					   .rootfs = { .idmapped = of->idmapped },
 					   .null = -1,
@@ -66,7 +68,6 @@ int context_adopt(struct context *ret, const struct handed *of, const int fds[st
 				 .warden = PROCESS_NONE,
 				 .control = fds[HANDED_DRIVER],
 				 .driver = -1,
-				 .listener = -1,
 				 .executed = -1 };
 	(void)snprintf(ret->plan.policy.name, sizeof(ret->plan.policy.name), "%s", of->policy);
 	(void)snprintf(ret->plan.policy.sha256, sizeof(ret->plan.policy.sha256), "%s",
@@ -86,7 +87,6 @@ void context_adopt_again(struct context *ctx, int driver)
 void context_let_go(struct context *ctx)
 {
 	fd_close(&ctx->control);
-	fd_close(&ctx->listener);
 	fd_close(&ctx->executed);
 }
 

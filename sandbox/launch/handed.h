@@ -11,7 +11,7 @@ struct context;
 /*
  * A context of which another process, without rights, drives the invocations: for each it gets a
  * socket of its own to the warden, which hears GO by it, once, tells what comes of that and closes
- * it; so whoever had one has no say in a later invocation. The shared page it gets once, for
+ * it; so whoever had one has no say in a later invocation. The shared pages it gets once, for
  * reading. All else (to kill, to count, to have it proved clean and renewed, to take away) stays
  * with the launcher, which has a socket of its own. The context was made with
  * context_options.handed.
@@ -29,7 +29,7 @@ struct handed {
 	uint32_t uid;  /* the function's, on the host */
 	uint32_t cpus; /* that it may use at a time */
 	uint64_t vcpu_micro;
-	bool policy_kills, terminals, idmapped;
+	bool policy_kills, policy_reports, terminals, idmapped;
 };
 
 void context_describe_handed(const struct context *ctx, struct handed *ret);

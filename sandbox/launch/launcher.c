@@ -226,7 +226,6 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 			       .warden = PROCESS_NONE,
 			       .control = -1,
 			       .driver = -1,
-			       .listener = -1,
 			       .executed = -1,
 			       .made_ns = clock_now_ns() };
 	int r;
@@ -340,12 +339,6 @@ int context_send(const struct context *ctx, enum warden_message type, struct clo
 	return tell(ctx, &(struct warden_msg){ .type = type }, NULL, NULL, err);
 }
 
-static void close_received(struct context *ctx)
-{
-	fd_close(&ctx->listener);
-	fd_close(&ctx->executed);
-}
-
 int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err *err)
 {
 	struct message_fds fds;
@@ -353,9 +346,7 @@ int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err 
 	unsigned n = 0;
 
 	if (r == 0 && ret->type == WARDEN_STARTED) {
-		close_received(ctx);
-		if (ret->fds & WARDEN_FD_LISTENER && n < fds.n)
-			ctx->listener = fds.fd[n++];
+		fd_close(&ctx->executed);
 		if (ret->fds & WARDEN_FD_EXECUTED && n < fds.n)
 			ctx->executed = fds.fd[n++];
 	}
@@ -397,7 +388,7 @@ void context_end(struct context *ctx)
 	 * the signal is for one that hangs in its set-up. */
 	fd_close(&ctx->control);
 	fd_close(&ctx->driver);
-	close_received(ctx);
+	fd_close(&ctx->executed);
 	process_kill(&ctx->warden);
 }
 
@@ -456,7 +447,7 @@ int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_
 	    context_send(ctx, WARDEN_LEAVE, NULL) == 0) {
 		cgroup_close(&ctx->plan.cgroup);
 		fd_close(&ctx->control);
-		close_received(ctx);
+		fd_close(&ctx->executed);
 		free_context(ctx, false);
 		return 0;
 	}

@@ -34,7 +34,6 @@ struct context {
 	struct process warden;
 	int control;	 /* our end; -1: the warden was not made */
 	int driver;	 /* handed: the end of who will drive the next invocation; -1: given away */
-	int listener;	 /* of the policy of the function process that runs; -1: none */
 	int executed;	 /* the file that it executes, O_PATH; -1: unknown */
 	bool used;	 /* the warden has told the end of what ran */
 	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
@@ -85,8 +84,8 @@ struct bounds_refused context_refused(const struct context *ctx);
 
 int context_send(const struct context *ctx, enum warden_message type, struct cloche_err *err);
 
-/* The next message of the warden; ctx->listener and ctx->executed are set by WARDEN_STARTED. -EPIPE
- * when it is gone, with the error that it left, if any. */
+/* The next message of the warden; ctx->executed is set by WARDEN_STARTED. -EPIPE when it is gone,
+ * with the error that it left, if any. */
 int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err *err);
 
 /*

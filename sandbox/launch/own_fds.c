@@ -66,18 +66,33 @@ static int close_between(unsigned first, unsigned last)
 	return first <= last && syscall(SYS_close_range, first, last, 0) < 0 ? -errno : 0;
 }
 
+static int close_others(const struct list *l, unsigned first)
+{
+	unsigned next = first;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < l->n; i++) {
+		r = close_between(next, (unsigned)l->fd[i] - 1);
+		next = (unsigned)l->fd[i] + 1;
+	}
+	return r == 0 ? close_between(next, ~0U) : r;
+}
+
 int own_fds_keep(const struct plan *plan, struct cloche_err *err)
 {
 	struct list own = { .n = 0 };
-	unsigned next = STDERR_FILENO + 1;
-	int r = 0;
+	int r;
 
 	list_own(plan, &own);
-	for (unsigned i = 0; r == 0 && i < own.n; i++) {
-		r = close_between(next, (unsigned)own.fd[i] - 1);
-		next = (unsigned)own.fd[i] + 1;
-	}
-	if (r == 0)
-		r = close_between(next, ~0U);
+	r = close_others(&own, STDERR_FILENO + 1);
 	return r < 0 ? cloche_err_sys(err, -r, "close what is not the context's (close_range)") : 0;
+}
+
+int own_fds_only(int a, int b)
+{
+	struct list own = { .n = 0 };
+
+	add(&own, a);
+	add(&own, b);
+	return close_others(&own, STDIN_FILENO);
 }

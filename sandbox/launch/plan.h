@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "host/slot.h"
 #include "launch/cgroup.h"
+#include "launch/denials.h"
 #include "launch/limits.h"
 #include "launch/rootfs.h"
 #include "policy/policy.h"
@@ -20,12 +21,14 @@ struct bounds;
 struct order;
 struct spec;
 
-/* Who knows when a function process began to run, which its exec does not tell exactly. */
+/* Who knows of a function process what its exec does not tell exactly, by slot. All return 1, and
+ * what there is in *ret; 0: no process has begun there; -errno: not known. */
 struct plan_clock {
 	int fd; /* what it reads, inherited by the warden; -1: nobody knows */
-	/* 1: *ret_ns is CLOCK_MONOTONIC of the last beginning in this slot; 0: there was none;
-	 * -errno: not known. */
+	/* When the last one began to run, CLOCK_MONOTONIC. */
 	int (*began)(int fd, unsigned slot, int64_t *ret_ns);
+	/* The number of the first question to its policy's listener. */
+	int (*asked_from)(int fd, unsigned slot, uint64_t *ret);
 };
 
 /*
@@ -46,6 +49,7 @@ struct plan {
 	cpu_set_t affinity;	  /* the function's CPUs, */
 	cpu_set_t others;	  /* ours that are none of them */
 	unsigned long core_limit; /* RLIMIT_CORE: attributes.h */
+	uint64_t asked_most;	  /* sockets: asked_sockets.h */
 	char id_map[32];	  /* for uid_map and gid_map */
 	int null;		  /* /dev/null, the launcher's */
 	int control;		  /* pid 1's end of the control socket */
@@ -58,7 +62,7 @@ struct plan {
 	struct slot slot;
 	struct plan_clock clock;
 	struct shared *shared;
-	int shared_fd; /* handed: the page of it, which nobody else can write; -1 */
+	int shared_fd; /* handed: the pages of it, which nobody else can write; -1 */
 };
 
 /* What the kernel did not have or not give, and a launch can do without: named in the report. */
@@ -77,11 +81,13 @@ enum ended_by {
 	ENDED_BY_NOBODY,
 	ENDED_BY_LAUNCHER, /* it kills all, for a reason of its caller's */
 	ENDED_BY_DEADLINE, /* pid 1 does */
+	ENDED_BY_DENIALS,  /* pid 1, since it made more denied calls than are let pass */
 	ENDED_BY_ITSELF,   /* the function's own process has ended */
 };
 
-/* What pid 1 and the function process say where no system call can be made any more: a page shared
- * with the launcher. The function itself never maps it: it is gone at exec. */
+/* What pid 1 and the function process say where no system call can be made any more, or what is
+ * more than a message holds: pages shared with the launcher. The function itself never maps them:
+ * they are gone at exec. */
 struct shared {
 	struct cloche_err err; /* of the set-up or of the last function process before its exec */
 	int64_t exec_ns;       /* CLOCK_MONOTONIC at which it called execve */
@@ -92,6 +98,7 @@ struct shared {
 	struct stat executed_stat; /* of what it executes, from before */
 	uint32_t lacks;		   /* enum lack */
 	uint32_t ended_by;	   /* enum ended_by; atomic */
+	struct denials denials;	   /* whole when the end is told */
 };
 
 /* Whether nobody was faster. */

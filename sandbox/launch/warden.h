@@ -48,9 +48,8 @@ enum warden_state {
 	WARDEN_STATES
 };
 
-/* What comes with WARDEN_STARTED, in this order. */
-#define WARDEN_FD_LISTENER (1U << 0) /* of its policy */
-#define WARDEN_FD_EXECUTED (1U << 1) /* the file that it executes, O_PATH */
+/* What comes with WARDEN_STARTED. */
+#define WARDEN_FD_EXECUTED (1U << 0) /* the file that it executes, O_PATH */
 
 /* With WARDEN_GO the three standard streams, and the order where it is too long for a message. */
 #define WARDEN_STREAMS	  3
@@ -59,8 +58,7 @@ enum warden_state {
 #define WARDEN_FD_CLOCKED (1U << 1) /* no descriptor: plan->clock knows when it begins */
 
 /* WARDEN_ENDED. */
-#define WARDEN_LEFT	 (1U << 0) /* it left processes, which were killed */
-#define WARDEN_TIMED_OUT (1U << 1) /* it was killed at its deadline */
+#define WARDEN_LEFT (1U << 0) /* it left processes, which were killed */
 
 struct warden_msg {
 	uint32_t type;

@@ -133,16 +133,33 @@ int meter_end(struct meter_context *c, struct meter_usage *ret, struct cloche_er
 	return 0;
 }
 
+static int armed_slot(int slots, uint32_t slot, struct meter_slot *ret)
+{
+	if (bpf_map_lookup_elem_flags(slots, &slot, ret, BPF_F_LOCK) < 0)
+		return -errno;
+	return ret->gen ? 0 : -ENODATA;
+}
+
 int meter_began(int slots, uint32_t slot, int64_t *ret_ns)
 {
 	struct meter_slot s;
+	int r = armed_slot(slots, slot, &s);
 
-	if (bpf_map_lookup_elem_flags(slots, &slot, &s, BPF_F_LOCK) < 0)
-		return -errno;
-	if (!s.gen)
-		return -ENODATA;
+	if (r < 0)
+		return r;
 	*ret_ns = (int64_t)s.base_ns;
 	return s.base_ns != 0;
+}
+
+int meter_asked_from(int slots, uint32_t slot, uint64_t *ret)
+{
+	struct meter_slot s;
+	int r = armed_slot(slots, slot, &s);
+
+	if (r < 0)
+		return r;
+	*ret = s.notif_begin;
+	return s.notif != 0;
 }
 
 int meter_disarm(struct meter_context *c, struct cloche_err *err)

@@ -39,7 +39,6 @@ static void usage_add_killed(struct meter_usage *ret, const struct meter_slot *e
 		ret->main_oom = oom_killed(end->main_fate);
 		ret->main_policy = end->main_fate & METER_MAIN_POLICY;
 		ret->listened = end->notif != 0;
-		ret->asked_from = end->notif_begin;
 		ret->asked = end->notif_end - end->notif_begin;
 	}
 	ret->killed_arch = is ? end->killed_arch : 0;

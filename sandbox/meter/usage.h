@@ -52,9 +52,8 @@ struct meter_usage {
 	bool killed_foreign; /* ... which is of a table that no policy lets pass: i386's or x32's */
 	uint64_t killed_args[6];
 	uint64_t policy_kills; /* such calls; the one above is the last */
-	bool listened;	       /* its policy has a listener; the next two are known */
-	uint64_t asked_from;   /* the number of the first question to it */
-	uint64_t asked;	 /* how many there were, until the last end of a process or signal to one */
+	bool listened;	       /* its policy has a listener; the next is known */
+	uint64_t asked;	 /* questions to it, until the last end of a process or signal to one */
 	uint64_t missed; /* calls of which the kernel, or a filter of the function's own, hid one
 			    side: only with a trace */
 	uint64_t unseen; /* switches to a thread that the kernel hid, made up from its CPU clock */

@@ -299,7 +299,7 @@ static bool denies_aloud(const struct sock_filter *f)
 	       f->jt != POLICY_RET_QUIET;
 }
 
-static bool asks_launcher(const struct sock_filter *f)
+static bool asks_warden(const struct sock_filter *f)
 {
 	return f->code == (BPF_RET | BPF_K) && f->jt == POLICY_RET_ASK;
 }
@@ -312,14 +312,14 @@ void policy_report(struct policy *policy)
 		return;
 	for (size_t i = 0; i < policy->prog.len; i++)
 		asks |= denies_aloud(&policy->prog.filter[i]) ||
-			asks_launcher(&policy->prog.filter[i]);
+			asks_warden(&policy->prog.filter[i]);
 	if (!asks || let_leave(policy) < 0)
 		return;
 	policy->reports = true;
 	for (size_t i = 0; i < policy->prog.len; i++) {
 		struct sock_filter *f = &policy->prog.filter[i];
 
-		if (denies_aloud(f) || asks_launcher(f))
+		if (denies_aloud(f) || asks_warden(f))
 			f->k = SECCOMP_RET_USER_NOTIF;
 	}
 }
@@ -330,7 +330,7 @@ void policy_unreport(const struct policy *policy)
 		struct sock_filter *f = &policy->prog.filter[i];
 
 		if (f->code == (BPF_RET | BPF_K) && f->k == SECCOMP_RET_USER_NOTIF)
-			f->k = asks_launcher(f) ? POLICY_ASKED : SECCOMP_RET_ERRNO | EPERM;
+			f->k = asks_warden(f) ? POLICY_ASKED : SECCOMP_RET_ERRNO | EPERM;
 	}
 }
 

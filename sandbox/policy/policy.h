@@ -90,8 +90,8 @@ void policy_free(struct policy *policy);
  */
 void policy_report(struct policy *policy);
 
-/* Whether a call that asks the listener is one that the launcher may make in the function's place
- * (context_socket): no rule of the profile refuses it. */
+/* Whether a call that asks the listener is one that may be made in the function's place
+ * (launch/asked_sockets.h): no rule of the profile refuses it. */
 struct seccomp_data;
 bool policy_asks(const struct policy *policy, const struct seccomp_data *call);
 

@@ -51,7 +51,7 @@ struct policy_table {
 	uint32_t default_action;
 	uint32_t foreign_action;
 	int newest; /* numbers above answer ENOSYS; INT_MAX: there is no such rule */
-	bool asks;  /* what it refuses the launcher may make in the function's place */
+	bool asks;  /* what it refuses may be made in the function's place */
 	bool kills; /* some native call may end in SIGSYS by this profile */
 };
 

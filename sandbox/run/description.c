@@ -38,5 +38,4 @@ void description_of_context(const struct context *ctx, const char *id, uint32_t 
 	(void)snprintf(out->policy.sha256, sizeof(out->policy.sha256), "%s", plan->policy.sha256);
 	out->policy.kills = plan->policy.kills;
 	out->policy.reports = plan->policy.reports;
-	out->policy.unheard = plan->handed;
 }

@@ -64,8 +64,7 @@ static bool any_stream(const struct invocation *inv, const struct pollfd fds[sta
 	bool any = false;
 
 	for (int i = 0; i < INVOCATION_FDS; i++)
-		any |= fds[i].fd >= 0 && fds[i].fd != inv->ctx->control &&
-		       fds[i].fd != inv->listener && fds[i].revents;
+		any |= fds[i].fd >= 0 && fds[i].fd != inv->ctx->control && fds[i].revents;
 	return any;
 }
 

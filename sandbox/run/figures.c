@@ -79,9 +79,11 @@ static void add_times(const struct observed *seen, struct outcome *out)
 		out->overshoot_ns = seen->dead_ns - seen->deadline_ns;
 }
 
-/* The last ones may have been taken back, and so may all: the meter knows how many there were. */
-static void add_overtaken(struct denials *d, const struct metered *m)
+/* The last ones may have been taken back, and so may all: the meter knows how many there were, but
+ * for what ended with the warden, and so after the listener. */
+static void add_overtaken(const struct observed *seen, struct denials *d, struct metered *m)
 {
+	m->usage.listened &= !seen->with_warden;
 	if (m->known && m->usage.listened && m->usage.asked > denials_all(d) + d->made)
 		d->overtaken = m->usage.asked - d->total - d->made;
 }
@@ -90,20 +92,20 @@ static enum verdict find_verdict(const struct observed *seen, const struct outco
 {
 	const struct meter_usage *m = out->metered.known ? &out->metered.usage : NULL;
 
-	return verdict_of(&(struct ending){
-		.killed = seen->killed,
-		.cause = seen->cause,
-		.output_cut = seen->output_cut,
-		.denied_most = seen->denied_most || denials_all(&out->denials) > DENIALS_MAX,
-		.metered = m != NULL,
-		.main_oom = m && m->main_oom,
-		.main_policy = m && m->main_policy,
-		.oom_kills = out->usage.oom_kills,
-		.pids_denied = out->usage.pids_denied,
-		.policy_kills = seen->policy_kills || (m && m->killed_foreign),
-		.refused = bounds_refused_all(&out->refused),
-		.ran = seen->ran,
-		.status = out->status });
+	return verdict_of(
+		&(struct ending){ .killed = seen->killed,
+				  .cause = seen->cause,
+				  .output_cut = seen->output_cut,
+				  .denied_most = denials_all(&out->denials) > DENIALS_MAX,
+				  .metered = m != NULL,
+				  .main_oom = m && m->main_oom,
+				  .main_policy = m && m->main_policy,
+				  .oom_kills = out->usage.oom_kills,
+				  .pids_denied = out->usage.pids_denied,
+				  .policy_kills = seen->policy_kills || (m && m->killed_foreign),
+				  .refused = bounds_refused_all(&out->refused),
+				  .ran = seen->ran,
+				  .status = out->status });
 }
 
 void figures_of(const struct observed *seen, struct outcome *out)
@@ -117,6 +119,6 @@ void figures_of(const struct observed *seen, struct outcome *out)
 	out->rusage = seen->rusage;
 	add_usage(seen, out);
 	add_times(seen, out);
-	add_overtaken(&out->denials, &out->metered);
+	add_overtaken(seen, &out->denials, &out->metered);
 	out->verdict = find_verdict(seen, out);
 }

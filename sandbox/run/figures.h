@@ -28,18 +28,19 @@ struct observed {
 	int64_t dead_ns;     /* of its last process, or when that was seen */
 	int64_t deadline_ns; /* when it was ended for that; 0 */
 	bool left_processes;
+	bool with_warden; /* its last processes ended with it */
 
 	/* whoever drove it */
 	bool killed;
 	enum verdict cause;
-	bool output_cut, denied_most;
+	bool output_cut;
 	int64_t requested_ns; /* when it was asked for */
 	bool policy_kills;    /* the policy has calls that it kills for */
 };
 
 /*
  * From what was seen to what the outcome says: usage, times, the number of denials, the verdict.
- * Pure: the metered figures, the refused ones and the denials that were taken are in *out before.
+ * Pure: the metered figures, the refused ones and the denials that were counted are in *out before.
  */
 void figures_of(const struct observed *seen, struct outcome *out);
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Between the pure machine of an invocation (invocation_machine.h) and the kernel: turns what the
- * warden, the streams, the policy's listener and the clock say into events, and does what is
- * wanted. Nothing here waits.
+ * warden, the streams and the clock say into events, and does what is wanted. Nothing here waits.
  */
 #include "run/invocation.h"
 
@@ -17,7 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { WATCH_CONTROL, WATCH_DENIED, WATCH_EMPTY, WATCH_STREAM /* three of them */ };
+enum { WATCH_CONTROL, WATCH_EMPTY, WATCH_STREAM /* three of them */ };
 
 /* Events are taken by the clock, not one by one: to wake for a switch of the function's processes
  * makes the next one. */
@@ -29,19 +28,17 @@ enum { WATCH_CONTROL, WATCH_DENIED, WATCH_EMPTY, WATCH_STREAM /* three of them *
 static void tell(struct invocation *inv, enum invocation_event event, uint64_t value);
 
 /* Something of ours failed while the function ran: no success of it. The first reason stands. */
-static void tell_broken(struct invocation *inv, enum invocation_event event,
-			const struct cloche_err *why)
+static void tell_lost(struct invocation *inv, const struct cloche_err *why)
 {
 	if (!inv->machine.killed && !inv->out->err.code)
 		inv->out->err = *why;
-	tell(inv, event, 0);
+	tell(inv, INVOCATION_LOST, 0);
 }
 
 /* ---- what is wanted ------------------------------------------------------------------------- */
 
 static void watch(struct invocation *inv)
 {
-	inv->listener = inv->ctx->listener;
 	executed_see(inv->ctx, &inv->executed);
 	inv->out->started_real_ns = clock_real_ns() - (clock_now_ns() - inv->seen.start_ns);
 }
@@ -142,8 +139,9 @@ static void finish(struct invocation *inv)
 	inv->seen.killed = m->killed;
 	inv->seen.cause = m->cause;
 	inv->seen.output_cut = m->cut;
-	inv->seen.denied_most = m->refused;
 	inv->seen.policy_kills = inv->ctx->plan.policy.kills;
+	if (m->ran)
+		out->denials = inv->ctx->plan.shared->denials;
 	figures_of(&inv->seen, out);
 	verdict = verdict_text(out->verdict);
 	if (inv->metering)
@@ -170,10 +168,22 @@ bool invocation_done(const struct invocation *inv)
 
 /* ---- what happens --------------------------------------------------------------------------- */
 
+/* 0: not by the warden, for a reason of its own. */
+static uint64_t warden_ended_for(const struct invocation *inv)
+{
+	switch (shared_ended_by(inv->ctx->plan.shared)) {
+	case ENDED_BY_DEADLINE:
+		return INVOCATION_BY_DEADLINE;
+	case ENDED_BY_DENIALS:
+		return INVOCATION_BY_DENIALS;
+	default:
+		return 0;
+	}
+}
+
 static void on_ended(struct invocation *inv, const struct warden_msg *m)
 {
-	uint64_t how = (m->flags & WARDEN_TIMED_OUT ? INVOCATION_BY_DEADLINE : 0) |
-		       (m->dead_ns ? 0 : INVOCATION_NOT_ALL);
+	uint64_t how = warden_ended_for(inv) | (m->dead_ns ? 0 : INVOCATION_NOT_ALL);
 
 	inv->seen.told = true;
 	inv->seen.status = m->status;
@@ -182,23 +192,25 @@ static void on_ended(struct invocation *inv, const struct warden_msg *m)
 	inv->seen.dead_ns = m->dead_ns;
 	inv->seen.deadline_ns = m->deadline_ns;
 	inv->seen.left_processes = m->flags & WARDEN_LEFT;
+	inv->seen.with_warden = !m->dead_ns;
 	/* Where another process kills, it may have come too late. */
 	if (inv->machine.killed && shared_ended_by(inv->ctx->plan.shared) != ENDED_BY_LAUNCHER)
 		tell(inv, INVOCATION_SPARED, 0);
 	tell(inv, INVOCATION_ENDED, how);
 }
 
-/* Where there is no cgroup.kill the warden ends all at the deadline by its own end. */
+/* Where there is no cgroup.kill the warden ends all by its own end. */
 static void on_lost(struct invocation *inv, const struct cloche_err *why)
 {
-	const struct shared *shared = inv->ctx->plan.shared;
+	uint64_t how = warden_ended_for(inv);
 
-	if (!inv->machine.ran || shared_ended_by(shared) != ENDED_BY_DEADLINE) {
-		tell_broken(inv, INVOCATION_LOST, why);
+	inv->seen.with_warden = true;
+	if (!inv->machine.ran || !how) {
+		tell_lost(inv, why);
 		return;
 	}
-	inv->seen.deadline_ns = shared->deadline_ns;
-	tell(inv, INVOCATION_ENDED, INVOCATION_BY_DEADLINE | INVOCATION_NOT_ALL);
+	inv->seen.deadline_ns = inv->ctx->plan.shared->deadline_ns;
+	tell(inv, INVOCATION_ENDED, how | INVOCATION_NOT_ALL);
 }
 
 static void on_message(struct invocation *inv)
@@ -228,29 +240,7 @@ static void on_message(struct invocation *inv)
 		break;
 	default:
 		(void)cloche_err_set(&err, EPROTO, "pid 1 of the context spoke out of turn");
-		tell_broken(inv, INVOCATION_LOST, &err);
-	}
-}
-
-static void on_denied(struct invocation *inv, short revents)
-{
-	struct denials *d = &inv->out->denials;
-	struct cloche_err err = { 0 };
-	struct meter_usage now;
-	int r;
-
-	if (!(revents & POLLIN)) {
-		inv->listener = -1; /* POLLHUP: the last process under the policy is gone */
-		return;
-	}
-	if (!d->next_id && inv->metering && metering_now(inv->metering, &now) > 0 && now.listened)
-		d->next_id = now.asked_from;
-	r = denials_take(d, inv->ctx, inv->seen.start_ns + inv->spec->timeout_ns);
-	if (r < 0) {
-		(void)cloche_err_sys(&err, -r, "answer a denied system call");
-		tell_broken(inv, INVOCATION_BROKEN, &err);
-	} else if (denials_all(d) > DENIALS_MAX) {
-		tell(inv, INVOCATION_REFUSED, 0);
+		tell_lost(inv, &err);
 	}
 }
 
@@ -281,8 +271,6 @@ void invocation_step(struct invocation *inv, const struct pollfd fds[static INVO
 	look_whether_empty(inv);
 	if (clock_now_ns() >= inv->machine.due_ns)
 		tell(inv, INVOCATION_DUE, 0);
-	if (inv->machine.state == INVOCATION_RUNNING && fds[WATCH_DENIED].revents)
-		on_denied(inv, fds[WATCH_DENIED].revents);
 	if (inv->machine.state == INVOCATION_DRAINING) {
 		if (fds[WATCH_STREAM + 1].revents || fds[WATCH_STREAM + 2].revents)
 			drain(inv);
@@ -301,8 +289,6 @@ int64_t invocation_wait(const struct invocation *inv, struct pollfd fds[static I
 		fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
 	if (alive)
 		fds[WATCH_CONTROL].fd = inv->ctx->control;
-	if (state == INVOCATION_RUNNING)
-		fds[WATCH_DENIED].fd = inv->listener;
 	if (state == INVOCATION_DYING) {
 		fds[WATCH_EMPTY] =
 			(struct pollfd){ .fd = inv->ctx->plan.cgroup.events, .events = POLLPRI };
@@ -363,8 +349,7 @@ void invocation_begin(struct invocation *inv, struct context *ctx,
 				    .powers = options->powers,
 				    .metering = options->metering,
 				    .live = options->trace.live,
-				    .out = out,
-				    .listener = -1 };
+				    .out = out };
 	inv->machine =
 		invocation_machine_new(spec->cpu_time_ns, ctx->plan.cpu.cpus, BRIDGE_STALL_NS);
 	inv->seen.requested_ns = options->requested_ns;
@@ -373,7 +358,7 @@ void invocation_begin(struct invocation *inv, struct context *ctx,
 	/* Its cgroups are new (context_create, context_renew): all that they count is its own. */
 	inv->seen.fresh_peak = true;
 	if (begin(inv, &options->trace, &err) < 0) {
-		tell_broken(inv, INVOCATION_LOST, &err);
+		tell_lost(inv, &err);
 		look_whether_empty(inv);
 	}
 }

@@ -43,7 +43,6 @@ struct invocation {
 	struct outcome *out;
 
 	bool finished; /* *out is whole */
-	int listener;  /* of the policy, as long as somebody may ask it; -1 */
 	bool traced;   /* its events are written as they come */
 	bool more;     /* of them are there */
 };
@@ -62,7 +61,7 @@ void invocation_begin(struct invocation *inv, struct context *ctx,
 
 /* What it waits for: all of fds[] for poll(2), those that are not wanted with -1; returns until
  * when (CLOCK_MONOTONIC), INVOCATION_NEVER, or a time that has passed. */
-#define INVOCATION_FDS 6
+#define INVOCATION_FDS 5
 int64_t invocation_wait(const struct invocation *inv, struct pollfd fds[static INVOCATION_FDS]);
 
 /* fds: as invocation_wait and then poll(2) left them. */

@@ -74,6 +74,8 @@ static unsigned on_ended(struct invocation_machine *m, int64_t now_ns, uint64_t 
 {
 	if (how & INVOCATION_BY_DEADLINE)
 		(void)kill_for(m, VERDICT_TIMEOUT);
+	if (how & INVOCATION_BY_DENIALS)
+		(void)kill_for(m, VERDICT_DENIED);
 	return how & INVOCATION_NOT_ALL ? die(m) : on_over(m, now_ns, 0);
 }
 
@@ -143,17 +145,6 @@ static unsigned on_cut(struct invocation_machine *m, int64_t now_ns, uint64_t va
 	return m->state == INVOCATION_DRAINING ? 0 : kill_for(m, VERDICT_OUTPUT_LIMIT);
 }
 
-static unsigned on_refused(struct invocation_machine *m, int64_t now_ns, uint64_t value)
-{
-	m->refused = true;
-	return kill_for(m, VERDICT_DENIED);
-}
-
-static unsigned on_broken(struct invocation_machine *m, int64_t now_ns, uint64_t value)
-{
-	return kill_for(m, VERDICT_LAUNCH_ERROR);
-}
-
 static unsigned on_moved(struct invocation_machine *m, int64_t now_ns, uint64_t value)
 {
 	wait_for_reader(m, now_ns);
@@ -197,8 +188,6 @@ static const struct {
 	{ INVOCATION_DUE, DRAINING, on_stalled },
 	{ INVOCATION_CPU_USED, RUNNING, on_cpu_used },
 	{ INVOCATION_CUT, LAUNCHING | RUNNING | DYING | DRAINING, on_cut },
-	{ INVOCATION_REFUSED, RUNNING, on_refused },
-	{ INVOCATION_BROKEN, LAUNCHING | RUNNING, on_broken },
 	{ INVOCATION_MOVED, DRAINING, on_moved },
 	{ INVOCATION_DRAINED, DRAINING, on_drained },
 	{ INVOCATION_READ, DRAINING | READING, on_read },

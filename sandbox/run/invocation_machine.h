@@ -18,8 +18,9 @@
  * What the kernel counted may be read at once, or asked of another process and come at any time
  * from DRAINING on.
  *
- * The wall-clock deadline is not here: the warden of the context holds it (launch/warden.h), so
- * that it stands when nobody drives this. ENDED says whether it came to that.
+ * The wall-clock deadline is not here, nor is the limit on denied calls: the warden of the context
+ * holds them (launch/warden.h), so that they stand when nobody drives this. ENDED says whether it
+ * came to that.
  */
 enum invocation_state {
 	INVOCATION_LAUNCHING, /* the function process is on its way to its command */
@@ -46,8 +47,6 @@ enum invocation_event {
 	INVOCATION_EMPTY,    /* no process of it is left */
 	INVOCATION_CPU_USED, /* what MEASURE asked for; value: nanoseconds */
 	INVOCATION_CUT,	     /* it wrote more than the output limit */
-	INVOCATION_REFUSED,  /* it made more denied calls than are let pass */
-	INVOCATION_BROKEN,   /* something that the invocation cannot do without has failed */
 	INVOCATION_MOVED,    /* somebody took a part of the output */
 	INVOCATION_DRAINED,  /* there is none left */
 	INVOCATION_READ,     /* what DO_READ asked for is there */
@@ -56,11 +55,12 @@ enum invocation_event {
 /* Of ENDED. */
 #define INVOCATION_BY_DEADLINE (1U << 0) /* that is what ended it */
 #define INVOCATION_NOT_ALL     (1U << 1) /* what it left behind dies with the warden */
+#define INVOCATION_BY_DENIALS  (1U << 2) /* it made more denied calls than are let pass */
 
 /* What is wanted, in this order; several may be. */
 enum invocation_action {
-	INVOCATION_DO_WATCH = 1 << 0, /* it runs: look at what it executes, take its denied calls */
-	INVOCATION_DO_KILL = 1 << 1,  /* end all its processes */
+	INVOCATION_DO_WATCH = 1 << 0,	/* it runs: look at what it executes */
+	INVOCATION_DO_KILL = 1 << 1,	/* end all its processes */
 	INVOCATION_DO_MEASURE = 1 << 2, /* tell the CPU time that it has used: CPU_USED */
 	INVOCATION_DO_READ = 1 << 3,	/* read what the kernel counted, which is all: READ */
 	INVOCATION_DO_DRAIN = 1 << 4,	/* pass on what is left of its output: MOVED, DRAINED */
@@ -79,7 +79,7 @@ struct invocation_machine {
 	bool ran;	    /* it came to its command */
 	bool killed;	    /* it was ended by us or by its deadline ... */
 	enum verdict cause; /* ... for this */
-	bool cut, refused;  /* these were seen, at its very end, too */
+	bool cut;	    /* that was seen, at its very end, too */
 	bool cancelled;	    /* the caller waits for nothing any more */
 	bool read;	    /* what the kernel counted is there */
 	int64_t due_ns;	    /* CLOCK_MONOTONIC; INVOCATION_NEVER */

@@ -61,7 +61,9 @@ void metering_close(struct metering *m)
 
 struct plan_clock metering_clock(const struct metering *m)
 {
-	return (struct plan_clock){ .fd = m->opened ? m->meter.slots : -1, .began = meter_began };
+	return (struct plan_clock){ .fd = m->opened ? m->meter.slots : -1,
+				    .began = meter_began,
+				    .asked_from = meter_asked_from };
 }
 
 int metering_arm(struct metering *m, const struct context *ctx, struct cloche_err *err)
@@ -103,7 +105,7 @@ static bool may_deny(const struct meter_event_denied *d, const void *arg)
 	/* A signal came before the listener's answer. */
 	if (error == EINTR || trace_is_restart(d->ev.value))
 		return (answer & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF;
-	/* What the launcher made not, in the function's place. */
+	/* What was not made in the function's place. */
 	if (policy_asks(arg, &call) && (error == EMFILE || error == EAFNOSUPPORT))
 		return true;
 	return error == EPERM || error == ENOSYS ||

@@ -58,7 +58,7 @@ static void take(const struct calls_key *key, uint64_t count, void *arg)
 		use.action = o->base->table->foreign_action;
 	} else {
 		use.action = policy_stack_decide(o->base, key->nr, args, &use.rule);
-		/* A wall asked the launcher for it: the profile let it pass. */
+		/* A wall asked the warden for it: the profile let it pass. */
 		if (!policy_action_passes(use.action) && key->fate == CALLS_PASSED)
 			use.action = policy_table_decide(o->base->table, key->nr, args, &use.rule);
 	}

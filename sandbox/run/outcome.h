@@ -7,10 +7,10 @@
 #include "base/uuid.h"
 #include "host/bounds.h"
 #include "launch/cgroup.h"
+#include "launch/denials.h"
 #include "launch/proof.h"
 #include "ledger/prices.h"
 #include "meter/usage.h"
-#include "run/denials.h"
 #include "run/owner.h"
 #include "run/verdict.h"
 
@@ -61,7 +61,6 @@ struct outcome {
 		char name[64], sha256[HASH_HEX_LEN];
 		bool kills;   /* it has calls that it answers with SIGSYS */
 		bool reports; /* its denials are counted by name */
-		bool unheard; /* not, since whoever drove it has no right to hear of them */
 	} policy;
 	struct {
 		uint64_t memory_bytes, pids;

@@ -460,8 +460,6 @@ static void degrade_denied(json_t *list, const struct outcome *out, const struct
 {
 	if (lacks(out, LACK_LISTENER))
 		degrade(list, "denied", "the kernel has no listener for the policy");
-	else if (out->policy.unheard)
-		degrade(list, "denied", "denied calls are not counted through the daemon yet");
 	else if (!reports_denied(out))
 		degrade(list, "denied",
 			"the policy denies no call with EPERM but by its own rules, may "

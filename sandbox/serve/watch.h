@@ -11,7 +11,7 @@
  * step the wishes are given anew, and what changed is told the loop. One event at a time is told,
  * by a pollfd of which the others have no revents; when the time has come, none has.
  */
-#define WATCH_FDS 6
+#define WATCH_FDS 5
 
 struct watch {
 	sd_event *event; /* borrowed */

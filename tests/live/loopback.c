@@ -138,7 +138,7 @@ Test(loopback, in_a_context_that_is_used_again)
 		  "%s", run.out);
 }
 
-/* The launcher made them in its place; there is nothing that a trace would not know. */
+/* They were made in its place; there is nothing that a trace would not know. */
 Test(loopback, a_trace_is_complete)
 {
 	cleanup_tmpdir char *dir = tmpdir_make();

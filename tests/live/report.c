@@ -175,7 +175,7 @@ Test(run_report, nothing_denied_is_an_empty_list)
 	cr_expect_eq(json_array_size(report_get(&run, "denied")), 0);
 }
 
-/* Who asks for it again and again is ended: the supervisor has better things to do. */
+/* Who asks for it again and again is ended: the warden has better things to do. */
 Test(run_report, a_flood_of_denied_calls_ends_the_run)
 {
 	cleanup_run struct run run = { 0 };

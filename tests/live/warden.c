@@ -155,7 +155,7 @@ static void leave_out(struct fds *set, const struct launcher *l)
 /*
  * Two contexts of one process: the second one's warden has nothing of what was open in its maker
  * before, which is the maker's own (its streams, a pipe) and the first context's: slot lock,
- * control socket, listener, cgroups, pidfd.
+ * control socket, what it executes, cgroups, pidfd.
  */
 Test(warden, holds_nothing_of_another_context)
 {
@@ -173,7 +173,7 @@ Test(warden, holds_nothing_of_another_context)
 	fds_of(0, &before);
 	leave_out(&before, &l);
 	cr_assert(is_in(&before, first.control) && is_in(&before, first.slot.fd) &&
-		  is_in(&before, first.listener) && is_in(&before, pipe[1]));
+		  is_in(&before, first.executed) && is_in(&before, pipe[1]));
 	start(&l, &spec, &second);
 	fds_of(second.warden.pid, &its);
 	cr_assert_gt(its.n, 3);
@@ -372,7 +372,8 @@ Test(warden, keeps_the_deadline)
 
 	begin(&s, &plain, "sleep 60 & sleep 60", NSEC_PER_SEC / 5);
 	hear_end(&s);
-	cr_expect_eq(s.ended.flags, WARDEN_TIMED_OUT);
+	cr_expect_eq(s.ended.flags, 0);
+	cr_expect_eq(shared_ended_by(s.ctx.plan.shared), ENDED_BY_DEADLINE);
 	cr_expect_eq(s.ended.deadline_ns, s.started.at_ns + NSEC_PER_SEC / 5);
 	cr_expect_geq(s.ended.dead_ns, s.ended.deadline_ns);
 	cr_expect_not(context_kill(&s.ctx), "the deadline was first");
@@ -400,7 +401,8 @@ Test(warden, keeps_the_deadline_among_orphans)
 
 	begin(&s, &plain, "while :; do (: & : & : &) done", NSEC_PER_SEC / 2);
 	hear_end(&s);
-	cr_expect_eq(s.ended.flags, WARDEN_TIMED_OUT);
+	cr_expect_eq(s.ended.flags, 0);
+	cr_expect_eq(shared_ended_by(s.ctx.plan.shared), ENDED_BY_DEADLINE);
 	finish(&s);
 }
 
@@ -442,7 +444,8 @@ Test(warden, counts_from_the_beginning_that_the_clock_knows)
 	begin(&s, &how, "sleep 60", timeout_ns);
 	write_said(fd, s.started.at_ns + NSEC_PER_SEC / 10);
 	hear_end(&s);
-	cr_expect_eq(s.ended.flags, WARDEN_TIMED_OUT);
+	cr_expect_eq(s.ended.flags, 0);
+	cr_expect_eq(shared_ended_by(s.ctx.plan.shared), ENDED_BY_DEADLINE);
 	cr_expect_eq(s.ended.deadline_ns, s.started.at_ns + NSEC_PER_SEC / 10 + timeout_ns);
 	finish(&s);
 }
@@ -461,7 +464,8 @@ Test(warden, waits_so_long_for_a_beginning_and_no_longer)
 		write_said(fd, begin_ns);
 		begin(&s, &how, "sleep 60", NSEC_PER_SEC / 50);
 		hear_end(&s);
-		cr_expect_eq(s.ended.flags, WARDEN_TIMED_OUT);
+		cr_expect_eq(s.ended.flags, 0);
+		cr_expect_eq(shared_ended_by(s.ctx.plan.shared), ENDED_BY_DEADLINE);
 		cr_expect_geq(s.ended.dead_ns - s.started.at_ns, 11 * (NSEC_PER_SEC / 50));
 		cr_assert_eq(pread(fd, &answer, sizeof(answer), 0), sizeof(answer));
 		cr_expect_eq(answer.asked, 11);

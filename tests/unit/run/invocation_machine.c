@@ -100,6 +100,17 @@ Test(invocation_machine, the_deadline_is_the_wardens_word)
 	cr_assert_eq(m.state, INVOCATION_DONE);
 }
 
+Test(invocation_machine, insistence_is_the_wardens_word)
+{
+	struct invocation_machine m = begun();
+
+	(void)step(&m, INVOCATION_STARTED);
+	cr_assert_eq(invocation_machine_step(&m, INVOCATION_ENDED, 7000, INVOCATION_BY_DENIALS),
+		     INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
+	cr_assert(m.killed && m.cause == VERDICT_DENIED);
+	cr_assert_eq(m.due_ns, 7000 + STALL);
+}
+
 Test(invocation_machine, the_first_cause_stands)
 {
 	struct invocation_machine m = begun();
@@ -171,8 +182,8 @@ struct past {
 static bool same(const struct invocation_machine *a, const struct invocation_machine *b)
 {
 	return a->state == b->state && a->ran == b->ran && a->killed == b->killed &&
-	       a->cause == b->cause && a->cut == b->cut && a->refused == b->refused &&
-	       a->cancelled == b->cancelled && a->read == b->read && a->due_ns == b->due_ns;
+	       a->cause == b->cause && a->cut == b->cut && a->cancelled == b->cancelled &&
+	       a->read == b->read && a->due_ns == b->due_ns;
 }
 
 /* What must hold after each step, whatever the order. */
@@ -205,11 +216,16 @@ static void check(const struct invocation_machine *was, const struct invocation_
 		cr_assert(m->cancelled);
 }
 
+static uint64_t values_of(int event)
+{
+	return event == INVOCATION_ENDED ? 8 : event == INVOCATION_CPU_USED ? 3 : 1;
+}
+
 static void every_order(const struct invocation_machine *was, const struct past *past, int depth,
 			uint64_t *n)
 {
 	for (int event = 0; event < EVENTS; event++)
-		for (uint64_t value = 0; value < 3; value++) {
+		for (uint64_t value = 0; value < values_of(event); value++) {
 			struct invocation_machine m = *was;
 			struct past p = *past;
 			unsigned wanted = invocation_machine_step(
