@@ -68,14 +68,28 @@ static _Noreturn void make(const struct listener *l, const struct seccomp_notif 
 	_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-/* With the number 0 as the signal of its end it is nothing that a wait for children meets which
- * does not ask for such (__WALL). */
+/* The last one where there are no more than usual, and so none that a function's process would have
+ * got, as that of the next is the one behind that of the last. */
+#define MAKER_NUMBER 32767
+
+/* With 0 as the signal of its end it is nothing that a wait for children meets which does not ask
+ * for such (__WALL). */
 static int start_maker(struct listener *l, const struct seccomp_notif *call)
 {
+	pid_t number = MAKER_NUMBER, pid;
 	int pidfd = -1;
-	struct clone_args args = { .flags = CLONE_PIDFD, .pidfd = (__u64)(uintptr_t)&pidfd };
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	struct clone_args args = { .flags = CLONE_PIDFD,
+				   .pidfd = (__u64)(uintptr_t)&pidfd,
+				   .set_tid = (__u64)(uintptr_t)&number,
+				   .set_tid_size = 1 };
 
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	/* It is taken, or there are fewer. */
+	if (pid < 0 && (errno == EEXIST || errno == EINVAL)) {
+		args.set_tid_size = 0;
+		args.set_tid = 0;
+		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	}
 	if (pid == 0)
 		make(l, call);
 	if (pid < 0)

@@ -225,9 +225,9 @@ enum residue proof_make(struct plan *plan)
 {
 	enum residue residue;
 
-	while (waitpid(-1, NULL, WNOHANG) > 0)
+	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
 		;
-	if (waitpid(-1, NULL, WNOHANG) == 0)
+	if (waitpid(-1, NULL, WNOHANG | __WALL) == 0)
 		return RESIDUE_PROCESS;
 	residue = look(plan);
 	return residue == RESIDUE_NONE ? begin_anew(plan) : residue;
