@@ -314,7 +314,7 @@ static enum residue left_by(const struct function *f)
 		return RESIDUE_UNKNOWN;
 	if (f->end.flags & WARDEN_LEFT)
 		return RESIDUE_PROCESS;
-	return f->end.flags & WARDEN_TIMED_OUT ? RESIDUE_KILLED : RESIDUE_NONE;
+	return shared_ended_by(f->plan->shared) == ENDED_BY_ITSELF ? RESIDUE_NONE : RESIDUE_KILLED;
 }
 
 /* What the next one finds is made new at once, while the launcher makes it its cgroups. */

@@ -45,14 +45,25 @@ static const struct {
 	{ { "--", "/no-such" }, NULL, 127, "launch_error", "" },
 	{ { "--output-limit", "1K", "--", "yes" }, NULL, 153, "output_limit", NULL },
 	{ { "--", "sh", "-c", "kill -9 $$" }, NULL, 137, "signal", "" },
+	{ { "--", "flock", "/usr/bin/env", "true" }, NULL, 159, "denied", "" },
+	{ { "-t", "60s", "--", "perl", "-e", "syscall(165, 0) while 1" }, NULL, 159, "denied", "" },
 };
+
+/* That came on standard error; to be freed. */
+static json_t *report_of(const struct run *run)
+{
+	char *line = run->err ? strchr(run->err, '{') : NULL;
+	json_t *report = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+
+	cr_assert(report != NULL, "no report in %s", run->err);
+	return report;
+}
 
 static void expect_outcome(const struct daemon *d, size_t i)
 {
 	cleanup_run struct run run = { .input = outcomes[i].input };
 	const char *args[DAEMON_ARGS_MAX] = { "-q", "--report", "-" };
 	json_t *report;
-	char *line;
 
 	for (size_t n = 0; n < 10 && outcomes[i].args[n]; n++)
 		args[3 + n] = outcomes[i].args[n];
@@ -60,9 +71,7 @@ static void expect_outcome(const struct daemon *d, size_t i)
 	cr_expect_eq(run.status, outcomes[i].status, "%zu: %d, %s", i, run.status, run.err);
 	if (outcomes[i].out)
 		cr_expect_str_eq(run.out, outcomes[i].out, "%zu: %s", i, run.out);
-	line = run.err ? strchr(run.err, '{') : NULL;
-	report = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
-	cr_assert(report != NULL, "%zu: no report in %s", i, run.err);
+	report = report_of(&run);
 	cr_expect_str_eq(json_string_value(json_object_get(report, "verdict")), outcomes[i].verdict,
 			 "%zu", i);
 	cr_expect_eq(json_integer_value(json_object_get(json_object_get(report, "owner"), "uid")),
@@ -79,6 +88,32 @@ Test(daemon, a_user_without_rights_gets_what_root_gets)
 	daemon_start(&d);
 	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
 		expect_outcome(&d, i);
+	daemon_stop(&d);
+}
+
+/* As root hears of them: by name, arguments and number of times. */
+Test(daemon, denied_calls_are_named)
+{
+	cleanup_run struct run run = { 0 };
+	json_t *report, *list, *call;
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	AS_USER(&d, &run, "-q", "--report", "-", "--", "perl", "-e",
+		"syscall(165, 0, 0, 0, 0, 5) for 1..3");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	report = report_of(&run);
+	list = json_object_get(report, "denied");
+	call = json_array_get(list, 0);
+	cr_expect_eq(json_array_size(list), 1);
+	cr_expect_str_eq(json_string_value(json_object_get(call, "syscall")), "mount");
+	cr_expect_eq(json_integer_value(json_object_get(call, "count")), 3);
+	cr_expect_str_eq(json_string_value(json_object_get(call, "errno")), "EPERM");
+	cr_expect_str_eq(json_string_value(json_array_get(json_object_get(call, "args"), 4)),
+			 "0x5");
+	cr_expect_eq(json_integer_value(json_object_get(report, "denied_overtaken")), 0);
+	json_decref(report);
 	daemon_stop(&d);
 }
 
