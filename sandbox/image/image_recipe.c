@@ -109,10 +109,10 @@ static int recipe_read(const char *recipe, int depth, struct words *w, struct cl
 	return r;
 }
 
-static int names_make(void *arg, void *buf, size_t size, size_t *len, struct cloche_err *err)
+int recipe_parse(const char *recipe, void *buf, size_t size, size_t *len, struct cloche_err *err)
 {
 	struct words w = { 0 };
-	int r = recipe_read(arg, 0, &w, err);
+	int r = recipe_read(recipe, 0, &w, err);
 
 	if (r == 0 && w.n == 0)
 		r = cloche_err_set(err, EINVAL, "the recipe names no package");
@@ -120,6 +120,11 @@ static int names_make(void *arg, void *buf, size_t size, size_t *len, struct clo
 		r = texts_pack(w.word, w.n, buf, size, len, err);
 	words_free(&w);
 	return r;
+}
+
+static int parse(void *arg, void *buf, size_t size, size_t *len, struct cloche_err *err)
+{
+	return recipe_parse(arg, buf, size, len, err);
 }
 
 /* They become arguments of a program that root runs. */
@@ -135,7 +140,7 @@ static int names_read(const char *recipe, char *buf, char ***ret, size_t *n, str
 {
 	const struct confined confined = { .what = "the recipe",
 					   .fd = -1,
-					   .job = names_make,
+					   .job = parse,
 					   .arg = (void *)recipe,
 					   .mem_bytes = 64ULL << 20,
 					   .cpu_s = 10,

@@ -20,6 +20,10 @@ extern const char *const recipe_script;
 /* The text of a shipped recipe, or NULL. */
 const char *recipe_find(const char *name);
 
+/* The packages that it names, as base/texts.h has them; -EINVAL: what is wrong and on which line.
+ */
+int recipe_parse(const char *recipe, void *buf, size_t size, size_t *len, struct cloche_err *err);
+
 /* Fillers for image_make(): arg is the text of a recipe; the absolute path of a directory. */
 int recipe_fill(struct image_job *job, struct cloche_err *err);
 int directory_fill(struct image_job *job, struct cloche_err *err);

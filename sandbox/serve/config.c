@@ -127,7 +127,8 @@ static int parse(const char *text, size_t len, struct config *c, struct cloche_e
 	if (yerr != CYAML_OK)
 		return cloche_err_set(err, EINVAL, "line %u: %s", said.line ? said.line : 1,
 				      said.text[0] ? said.text : cyaml_strerror(yerr));
-	r = apply(y, &changed, err);
+	/* NULL: there is no document, but comments perhaps. */
+	r = y ? apply(y, &changed, err) : 0;
 	(void)cyaml_free(&how, &schema, y, 0);
 	if (r == 0)
 		*c = changed;

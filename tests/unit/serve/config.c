@@ -46,6 +46,21 @@ Test(config, what_is_said_counts_and_the_rest_stays)
 	cr_expect_eq(c.idle_expiry_ns, 0);
 }
 
+/* Every key may be missing, all of them, too. */
+Test(config, nothing_said_is_nothing_wrong)
+{
+	static const char *const texts[] = { "", "\n", "# contexts: 3\n", "{}\n" };
+	struct cloche_err err = { 0 };
+	struct config c, defaults;
+
+	config_defaults(&defaults);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		c = defaults;
+		cr_assert_eq(load(texts[i], &c, &err), 0, "'%s': %s", texts[i], err.text);
+		cr_expect_eq(c.contexts, defaults.contexts);
+	}
+}
+
 static const struct {
 	const char *text, *says;
 } wrongs[] = {

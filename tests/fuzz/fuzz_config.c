@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Any bytes as the daemon's configuration. What is refused changes nothing and is explained in one
+ * line; what is accepted is within its bounds, also on top of what was there.
+ */
+#include "serve/config.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static int file = -1; /* in memory, one for all inputs */
+static char path[64];
+
+static void file_put(const uint8_t *data, size_t size)
+{
+	if (file < 0) {
+		file = memfd_create("config", MFD_CLOEXEC);
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	}
+	if (ftruncate(file, 0) < 0 || pwrite(file, data, size, 0) != (ssize_t)size)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct config was, c;
+	struct cloche_err err = { 0 };
+
+	memset(&was, 0, sizeof(was));
+	config_defaults(&was);
+	memcpy(&c, &was, sizeof(c));
+	file_put(data, size);
+	if (config_load(path, &c, &err) < 0) {
+		if (memcmp(&c, &was, sizeof(c)) != 0 || !err.code || strchr(err.text, '\n'))
+			abort();
+		return 0;
+	}
+	if (c.contexts < 1 || c.per_owner < 1 || c.grace_ns < 0 || c.idle_expiry_ns < 0 ||
+	    !memchr(c.control, '\0', sizeof(c.control)) || !memchr(c.state, '\0', sizeof(c.state)))
+		abort();
+	return 0;
+}
