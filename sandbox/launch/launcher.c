@@ -250,7 +250,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
-	int r = cgroup_destroy(&launcher->hierarchy, &ctx->plan.cgroup, err);
+	int r = cgroup_remove(&launcher->hierarchy, &ctx->plan.cgroup, err);
 
 	return r == 0 ? give_cgroups(launcher, ctx, err) : r;
 }

@@ -62,8 +62,8 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 		   struct cloche_err *err);
 
 /* Between two invocations, when the warden has proved the context clean: what counted the one
- * before, its cgroups, is removed and made anew for the next. On failure the context is to be
- * destroyed. */
+ * before, its cgroups, is removed and made anew for the next. -EBUSY: the kernel still has somebody
+ * in one; it is to be called again. On any other failure the context is to be destroyed. */
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
 
 /* Before a function process: what it is refused and who ends it is counted and told anew.

@@ -40,12 +40,21 @@ static unsigned on_answered(struct context_machine *m, int64_t now_ns, uint64_t 
 	return CONTEXT_DO_PROVE;
 }
 
+static unsigned renew(struct context_machine *m, int64_t now_ns)
+{
+	m->due_ns = now_ns + CONTEXT_AGAIN_NS;
+	return CONTEXT_DO_RENEW;
+}
+
+/* Once: what is being renewed is asked no more. */
 static unsigned on_proved(struct context_machine *m, int64_t now_ns, uint64_t residue)
 {
 	if (residue != RESIDUE_NONE)
 		return end(m, (enum residue)residue);
+	if (m->proved)
+		return 0;
 	m->proved = true;
-	return CONTEXT_DO_RENEW;
+	return renew(m, now_ns);
 }
 
 static unsigned on_renewed(struct context_machine *m, int64_t now_ns, uint64_t value)
@@ -80,6 +89,12 @@ static unsigned on_failed(struct context_machine *m, int64_t now_ns, uint64_t va
 	return end(m, RESIDUE_UNKNOWN);
 }
 
+/* The warden has not answered; or a cgroup was busy. */
+static unsigned on_due(struct context_machine *m, int64_t now_ns, uint64_t value)
+{
+	return m->proved ? renew(m, now_ns) : on_failed(m, now_ns, value);
+}
+
 static unsigned on_reaped(struct context_machine *m, int64_t now_ns, uint64_t value)
 {
 	m->due_ns = now_ns + CONTEXT_AGAIN_NS;
@@ -110,7 +125,7 @@ static const struct {
 	{ CONTEXT_ANSWERED, BUSY, on_answered },    { CONTEXT_PROVED, VERIFYING, on_proved },
 	{ CONTEXT_RENEWED, VERIFYING, on_renewed }, { CONTEXT_FREEZE, READY, on_freeze },
 	{ CONTEXT_THAW, FROZEN, on_thaw },	    { CONTEXT_END, ALIVE, on_end },
-	{ CONTEXT_FAILED, ALIVE, on_failed },	    { CONTEXT_DUE, VERIFYING, on_failed },
+	{ CONTEXT_FAILED, ALIVE, on_failed },	    { CONTEXT_DUE, VERIFYING, on_due },
 	{ CONTEXT_DUE, ENDING, on_reaped },	    { CONTEXT_REAPED, ENDING, on_reaped },
 	{ CONTEXT_REMOVED, ENDING, on_removed },
 };

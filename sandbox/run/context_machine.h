@@ -45,7 +45,7 @@ enum context_event {
 
 enum context_action {
 	CONTEXT_DO_PROVE = 1 << 0, /* ask the warden: PROVED */
-	CONTEXT_DO_RENEW = 1 << 1, /* new cgroups and mounts: RENEWED */
+	CONTEXT_DO_RENEW = 1 << 1, /* new cgroups and mounts: RENEWED, or again when it is due */
 	CONTEXT_DO_FREEZE = 1 << 2,
 	CONTEXT_DO_THAW = 1 << 3,
 	CONTEXT_DO_KILL = 1 << 4,   /* end all that runs, the warden too: REAPED */
@@ -56,13 +56,15 @@ enum context_action {
 
 /* A proof takes a millisecond; a warden that takes so long has been stopped. */
 #define CONTEXT_PROOF_NS (10 * 1000000000LL)
-/* The kernel says that a cgroup is busy for a moment after its last process. */
-#define CONTEXT_AGAIN_NS 1000000LL
+/* The kernel says that a cgroup is busy for a moment after its last process: what takes one away is
+ * tried again after so long, and up to so often, which makes a second. */
+#define CONTEXT_AGAIN_NS  1000000LL
+#define CONTEXT_TRIES_MAX 1000
 
 struct context_machine {
 	enum context_state state;
 	enum residue residue; /* why it is given up; RESIDUE_NONE: it was clean or not wanted */
-	bool proved;	      /* VERIFYING: the warden found nothing */
+	bool proved;	      /* VERIFYING: the warden found nothing; what is due is to renew */
 	uint32_t invocations; /* that it has had */
 	int64_t due_ns;
 };

@@ -13,9 +13,6 @@
 
 #include <errno.h>
 
-/* A second: then it stays marked for the next run. */
-#define REMOVALS_MAX 1000
-
 static void tell(struct keeper *k, enum context_event event, uint64_t value);
 
 /* What counts in the context's cgroups. */
@@ -36,6 +33,7 @@ static void prove(struct keeper *k)
 		tell(k, CONTEXT_FAILED, 0);
 }
 
+/* Busy for a moment: once more when it is due. */
 static void renew(struct keeper *k)
 {
 	struct cloche_err err;
@@ -43,6 +41,9 @@ static void renew(struct keeper *k)
 
 	metering_disarm(k->metering);
 	r = context_renew(k->launcher, &k->ctx, &err);
+	if (r == -EBUSY && ++k->renewals < CONTEXT_TRIES_MAX)
+		return;
+	k->renewals = 0;
 	if (r == 0)
 		r = arm(k, &err);
 	tell(k, r < 0 ? CONTEXT_FAILED : CONTEXT_RENEWED, 0);
@@ -61,10 +62,10 @@ static void end(struct keeper *k)
 	look_whether_reaped(k);
 }
 
-/* Busy for a moment: once more when it is due. */
+/* The same; at the last it stays marked for the next run. */
 static void take_away(struct keeper *k)
 {
-	bool last = ++k->removals == REMOVALS_MAX;
+	bool last = ++k->removals == CONTEXT_TRIES_MAX;
 	struct cloche_err err = { 0 };
 	int r = context_remove(k->launcher, &k->ctx, last, &err);
 

@@ -29,7 +29,8 @@ struct keeper {
 	struct launcher *launcher; /* borrowed, as the next two */
 	struct metering *metering; /* counts in its cgroups */
 	struct observer *observer; /* watches its system calls; NULL: nobody does */
-	unsigned removals;	   /* tries */
+	unsigned renewals;	   /* tries, of the present one */
+	unsigned removals;	   /* and to take it away */
 	struct cloche_err left;	   /* what could not be taken away; code 0: nothing */
 };
 

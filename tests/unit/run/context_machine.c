@@ -20,6 +20,7 @@ Test(context_machine, reused_when_clean)
 	cr_assert_eq(step(&m, CONTEXT_INVOKED), 0);
 	cr_assert_eq(step(&m, CONTEXT_ANSWERED), CONTEXT_DO_PROVE);
 	cr_assert_eq(m.due_ns, 1000 + CONTEXT_PROOF_NS);
+	cr_assert_eq(step(&m, CONTEXT_RENEWED), 0, "not before it is proved");
 	cr_assert_eq(step(&m, CONTEXT_PROVED), CONTEXT_DO_RENEW);
 	cr_assert_eq(m.state, CONTEXT_VERIFYING);
 	cr_assert_eq(step(&m, CONTEXT_RENEWED), 0);
@@ -27,6 +28,52 @@ Test(context_machine, reused_when_clean)
 	cr_assert_eq(m.due_ns, CONTEXT_NEVER);
 	(void)step(&m, CONTEXT_INVOKED);
 	cr_assert_eq(m.invocations, 2);
+}
+
+/* Busy, the kernel says of a cgroup: once more when it is due, for ever if need be, since who
+ * counts is the driver. */
+Test(context_machine, renewed_again_when_busy)
+{
+	struct context_machine m = context_machine_new();
+
+	(void)step(&m, CONTEXT_MADE);
+	(void)step(&m, CONTEXT_INVOKED);
+	(void)step(&m, CONTEXT_ANSWERED);
+	cr_assert_eq(step(&m, CONTEXT_PROVED), CONTEXT_DO_RENEW);
+	for (int64_t now = 2000; now < 2010; now++) {
+		cr_assert_eq(context_machine_step(&m, CONTEXT_DUE, now, 0), CONTEXT_DO_RENEW);
+		cr_assert_eq(m.due_ns, now + CONTEXT_AGAIN_NS);
+		cr_assert_eq(step(&m, CONTEXT_PROVED), 0, "that was asked once");
+	}
+	cr_assert_eq(step(&m, CONTEXT_RENEWED), 0);
+	cr_assert_eq(m.state, CONTEXT_READY);
+	cr_assert_eq(m.due_ns, CONTEXT_NEVER);
+	/* And what is the next one's has to be proved anew. */
+	(void)step(&m, CONTEXT_INVOKED);
+	(void)step(&m, CONTEXT_ANSWERED);
+	cr_assert_eq(step(&m, CONTEXT_DUE), CONTEXT_DO_KILL);
+}
+
+Test(context_machine, given_up_while_it_is_renewed)
+{
+	static const struct {
+		enum context_event event;
+		uint64_t value;
+	} ways[] = { { CONTEXT_END, 0 }, { CONTEXT_FAILED, 0 }, { CONTEXT_PROVED, RESIDUE_SHM } };
+
+	for (size_t i = 0; i < 3; i++) {
+		struct context_machine m = context_machine_new();
+
+		(void)step(&m, CONTEXT_MADE);
+		(void)step(&m, CONTEXT_INVOKED);
+		(void)step(&m, CONTEXT_ANSWERED);
+		(void)step(&m, CONTEXT_PROVED);
+		cr_assert_eq(context_machine_step(&m, ways[i].event, 1, ways[i].value),
+			     CONTEXT_DO_KILL);
+		cr_assert_eq(m.due_ns, CONTEXT_NEVER);
+		cr_assert_eq(step(&m, CONTEXT_RENEWED), 0);
+		cr_assert_eq(m.state, CONTEXT_ENDING);
+	}
 }
 
 Test(context_machine, given_up_when_not)
@@ -86,10 +133,15 @@ static void every_order(const struct context_machine *was, int proved, int depth
 				context_machine_step(&m, (enum context_event)event, 1000, value);
 
 			++*n;
-			if (wanted & CONTEXT_DO_RENEW)
+			if (was->state == CONTEXT_VERIFYING && event == CONTEXT_PROVED)
 				is_proved = value == RESIDUE_NONE;
 			if (m.state == CONTEXT_BUSY)
 				is_proved = 0;
+			if (wanted & CONTEXT_DO_RENEW)
+				cr_assert(is_proved && m.state == CONTEXT_VERIFYING,
+					  "renewed without a proof");
+			if (m.state == CONTEXT_VERIFYING || wanted & CONTEXT_DO_REMOVE)
+				cr_assert(m.due_ns < CONTEXT_NEVER, "waits for ever");
 			if (was->state == CONTEXT_VERIFYING && m.state == CONTEXT_READY)
 				cr_assert(event == CONTEXT_RENEWED && is_proved,
 					  "ready again without a proof");
