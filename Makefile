@@ -144,7 +144,7 @@ LIVE_ENV = CLOCHE=$(abspath $(B)/cloche) HELPERS=$(abspath $(B)/helpers)
 .PHONY: check check-unit check-live
 check: tests ## build and run all tests that this machine can run
 	@rm -f $(B)/counts; failed=; \
-	for tier in check-unit check-live check-images check-browser check-boot check-vm; do \
+	for tier in check-unit check-live check-daemon check-images check-browser check-boot check-vm; do \
 		COUNTS=$(abspath $(B)/counts) $(MAKE) --no-print-directory $$tier || failed=1; \
 	done; \
 	sh tests/run.sh --total $(B)/counts; test -z "$$failed"

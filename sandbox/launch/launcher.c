@@ -217,6 +217,8 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 					 .driver = -1,
 					 .single = options->single,
 					 .handed = options->handed,
+					 .given = options->given,
+					 .owner = options->owner,
 					 .shared_fd = -1,
 					 .terminals = options->terminals,
 					 .clock = options->clock,
@@ -327,6 +329,13 @@ int context_go(struct context *ctx, const struct spec *spec, const int streams[3
 	r = send_order(ctx, &block, &m, &fds, err);
 	order_free(&block);
 	return r;
+}
+
+int context_give(const struct context *ctx, int socket, struct cloche_err *err)
+{
+	const struct message_fds fds = { .fd = { socket }, .n = 1 };
+
+	return tell(ctx, &(struct warden_msg){ .type = WARDEN_BINDS }, NULL, &fds, err);
 }
 
 struct bounds_refused context_refused(const struct context *ctx)

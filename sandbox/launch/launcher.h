@@ -49,6 +49,8 @@ struct context_options {
 	bool single;	/* there will be one function process only */
 	bool terminals; /* a stream may be a terminal of which stream_is_foreign_terminal() */
 	bool handed;	/* driven by a process without rights: see handed.h */
+	unsigned given; /* handed: so many binds come with context_give(), of: */
+	struct rights owner;
 	struct plan_clock clock;
 };
 
@@ -78,6 +80,10 @@ int context_begin(struct context *ctx, struct cloche_err *err);
  */
 int context_go(struct context *ctx, const struct spec *spec, const int streams[3], bool clocked,
 	       struct cloche_err *err);
+
+/* Before context_go(), once, for a context of which options.given says that there are some: the
+ * socket of given_pack(). Whatever is wrong with it context_go() or context_recv() tells. */
+int context_give(const struct context *ctx, int socket, struct cloche_err *err);
 
 /* How many of its processes were killed, since it was last started, for holding too much. */
 struct bounds_refused context_refused(const struct context *ctx);

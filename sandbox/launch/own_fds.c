@@ -42,6 +42,13 @@ static void add_root(struct list *l, const struct rootfs *fs)
 		add(l, fs->binds[i].tree);
 }
 
+/* Of binds that are still to come. */
+static void add_maps(struct list *l, const struct rootfs *fs)
+{
+	for (size_t i = 0; i < fs->n_maps; i++)
+		add(l, fs->maps[i].map.userns);
+}
+
 static void list_own(const struct plan *p, struct list *l)
 {
 	add(l, p->control);
@@ -49,6 +56,8 @@ static void list_own(const struct plan *p, struct list *l)
 	add(l, p->clock.fd);
 	add(l, p->slot.fd); /* with its lock: the slot is nobody else's before all of us are gone */
 	add_root(l, &p->rootfs);
+	if (p->given)
+		add_maps(l, &p->rootfs);
 	/* Below these the last one to leave removes the cgroups. */
 	if (p->single) {
 		add(l, p->hierarchy->v2);

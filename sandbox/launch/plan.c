@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "launch/asked_sockets.h"
 #include "launch/attributes.h"
+#include "launch/given.h"
 #include "launch/profile.h"
 #include "launch/spec.h"
 
@@ -110,12 +111,16 @@ int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct clo
 		return r;
 	/* The listener is a descriptor in a table with those of the warden, a bind's each among
 	 * them. */
-	if (spec->nofile >= REPORT_NOFILE + spec->n_binds)
+	if (spec->nofile >= REPORT_NOFILE + spec->n_binds + plan->given)
 		policy_report(&plan->policy);
 	if (spec->net != NET_NONE && plan->policy.reports)
 		plan->asked_most = asked_most_here(spec->memory_bytes);
 	(void)snprintf(plan->id_map, sizeof(plan->id_map), "%d %u 1", PLAN_INNER_ID, plan->uid);
 	r = rootfs_prepare(run_fd, spec, plan->uid, &plan->rootfs, err);
+	if (r < 0)
+		return r;
+	if (plan->given)
+		r = given_prepare(plan->given, run_fd, &plan->owner, plan->uid, &plan->rootfs, err);
 	if (r < 0)
 		return r;
 	plan->rootfs.cpus = (unsigned)CPU_COUNT(&plan->affinity);

@@ -7,6 +7,7 @@
 #include "launch/cgroup.h"
 #include "launch/denials.h"
 #include "launch/limits.h"
+#include "launch/rights.h"
 #include "launch/rootfs.h"
 #include "policy/policy.h"
 
@@ -53,10 +54,12 @@ struct plan {
 	char id_map[32];	  /* for uid_map and gid_map */
 	int null;		  /* /dev/null, the launcher's */
 	int control;		  /* pid 1's end of the control socket */
-	int driver;  /* pid 1's alone: who says GO and hears of it; the same, but handed one
-			for each invocation; -1: nobody */
-	bool single; /* one function process only */
-	bool handed; /* GO comes from a process without rights */
+	int driver;	/* pid 1's alone: who says GO and hears of it; the same, but handed one
+			   for each invocation; -1: nobody */
+	bool single;	/* one function process only */
+	bool handed;	/* GO comes from a process without rights */
+	unsigned given; /* ..., and before the first so many binds of the owner's: given.h */
+	struct rights owner;
 	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */
 	const struct bounds *bounds;
 	struct slot slot;
@@ -74,6 +77,7 @@ enum lack {
 	LACK_CORE = 1 << 4,	/* neither can that of core files, and the host's handler runs */
 	LACK_PRIORITY = 1 << 5, /* the caller's nice value cannot be lowered */
 	LACK_OUTLIVE = 1 << 6,	/* pid 1 is as likely a victim of the OOM killer as the caller */
+	LACK_IDMAP = 1 << 7,	/* a given bind's file system cannot be idmapped */
 };
 
 /* Why the processes of an invocation end: whoever is the first to say so. */

@@ -99,12 +99,12 @@ int rights_call(const struct rights *who, int (*open)(const char *path), const c
 int rights_check(const struct rights *who, int fd, int mode)
 {
 	struct own own;
-	int r = take(who, &own);
+	int r = who ? take(who, &own) : 0;
 
 	if (r < 0)
 		return r;
 	r = faccessat(fd, "", mode, AT_EACCESS | AT_EMPTY_PATH) < 0 ? -errno : 0;
-	return back(&own, r);
+	return who ? back(&own, r) : r;
 }
 
 int rights_reopen(const struct rights *who, int fd)

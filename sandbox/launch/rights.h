@@ -30,7 +30,7 @@ int rights_open(const struct rights *who, const char *path, uint64_t resolve);
 /* What open(path) gives, with the rights of who; NULL: with our own. An fd or -errno, both ways. */
 int rights_call(const struct rights *who, int (*open)(const char *path), const char *path);
 
-/* Whether who may read (R_OK), write, search what is open; 0 or -errno. */
+/* Whether who, or NULL: this process, may read (R_OK), write, search what is open; 0 or -errno. */
 int rights_check(const struct rights *who, int fd, int mode);
 
 /* Opens for reading what is open as O_PATH: a file or a directory. -errno. */

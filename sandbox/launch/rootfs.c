@@ -85,14 +85,12 @@ static bool has_place(const char *dst)
 	return false;
 }
 
-/* An absolute path as it is compared: "//a/./b/" is "/a/b". */
-static char *plain_path(const char *path)
+/* An absolute path as it is compared: "//a/./b/" is "/a/b". No longer than it was. */
+static void make_plain(char *plain, const char *path)
 {
-	char *plain = malloc(strlen(path) + 2), *end = plain;
+	char *end = plain;
 	size_t len;
 
-	if (!plain)
-		return NULL;
 	for (; *(path += strspn(path, "/")); path += len) {
 		len = strcspn(path, "/");
 		if (len == 1 && *path == '.')
@@ -102,51 +100,68 @@ static char *plain_path(const char *path)
 		end += len;
 	}
 	*end = '\0';
-	return plain;
+}
+
+static const struct rootfs_map *find_map(const struct rootfs *fs, const struct source *source)
+{
+	for (size_t i = 0; i < fs->n_maps; i++)
+		if (fs->maps[i].uid == source->uid && fs->maps[i].gid == source->gid)
+			return &fs->maps[i];
+	return NULL;
 }
 
 /* One for each owner; those of the caller, whom most binds belong to, are kept for the next run. */
-static const struct idmap *map_of(int run_fd, const struct spec *spec, const struct source *source,
-				  uid_t uid, struct rootfs *fs)
+static void have_map(int run_fd, const struct spec *spec, const struct source *source, uid_t uid,
+		     struct rootfs *fs)
 {
-	struct rootfs_map *m = fs->maps;
+	struct rootfs_map *m = &fs->maps[fs->n_maps];
 	bool keep = source->uid == (spec->caller ? spec->caller->uid : geteuid());
 
-	for (; m < fs->maps + fs->n_maps; m++)
-		if (m->uid == source->uid && m->gid == source->gid)
-			return &m->map;
+	if (find_map(fs, source))
+		return;
 	*m = (struct rootfs_map){ .uid = source->uid, .gid = source->gid, .map = IDMAP_NONE };
 	fs->n_maps++;
 	(void)idmap_open(run_fd, source->uid, source->gid, uid, keep, &m->map, NULL);
-	return &m->map;
+}
+
+int rootfs_show(struct rootfs *fs, struct rootfs_bind *to, const struct source *source,
+		const struct bind_spec *bind, struct cloche_err *err)
+{
+	uint64_t attributes =
+		MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (bind->rw ? 0 : MOUNT_ATTR_RDONLY);
+	const struct rootfs_map *map = find_map(fs, source);
+
+	make_plain(to->dst, bind->dst);
+	to->is_dir = source->is_dir;
+	to->tree = clone_tree(source, bind->etc ? "etc" : "bind", bind->src, attributes, err);
+	if (to->tree < 0)
+		return to->tree;
+	if (source->mapped && (!map || idmap_apply(to->tree, &map->map) < 0))
+		fs->idmapped = false;
+	if (!has_place(to->dst))
+		fs->own_root = true;
+	return 0;
 }
 
 static int prepare_bind(int run_fd, const struct spec *spec, const struct bind_spec *b, uid_t uid,
 			struct rootfs *fs, struct cloche_err *err)
 {
-	uint64_t attributes =
-		MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (b->rw ? 0 : MOUNT_ATTR_RDONLY);
 	struct rootfs_bind *out = &fs->binds[fs->n_binds++];
 	struct source source;
 	int r;
 
 	out->tree = -1;
-	out->dst = plain_path(b->dst);
+	out->dst = malloc(strlen(b->dst) + 1);
 	if (!out->dst)
 		return cloche_err_sys(err, ENOMEM, CLOCHE_FIELD "bind");
 	r = source_open_bind(spec, b, &source, err);
 	if (r < 0)
 		return r;
-	out->is_dir = source.is_dir;
-	out->tree = clone_tree(&source, b->etc ? "etc" : "bind", b->src, attributes, err);
+	if (source.mapped)
+		have_map(run_fd, spec, &source, uid, fs);
+	r = rootfs_show(fs, out, &source, b, err);
 	fd_close(&source.fd);
-	if (out->tree < 0)
-		return out->tree;
-	if (source.mapped && idmap_apply(out->tree, map_of(run_fd, spec, &source, uid, fs)) < 0)
-		fs->idmapped = false;
-	if (!has_place(out->dst))
-		fs->own_root = true;
-	return 0;
+	return r;
 }
 
 static int prepare_binds(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *fs,

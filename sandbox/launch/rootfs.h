@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct bind_spec;
 struct cloche_err;
+struct source;
 struct spec;
 struct cgroup;
 struct hierarchy;
@@ -74,6 +76,11 @@ int rootfs_repeat_top(const char *stage, const char *const names[], size_t n,
 /* Opens all sources but the cgroups, with the caller's rights, in the host's mount namespace. */
 int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *ret,
 		   struct cloche_err *err);
+
+/* Makes *to, of fs, of a source: a detached mount, in which the owner's files are the function's by
+ * what fs has as its map. to->dst has room for bind->dst. Allocates nothing. */
+int rootfs_show(struct rootfs *fs, struct rootfs_bind *to, const struct source *source,
+		const struct bind_spec *bind, struct cloche_err *err);
 
 /* What pid 1 keeps of its root: names in a root that somebody else made may be moved, descriptors
  * may not. All but proc are as mounted there, O_PATH or not. */

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "host/local.h"
 #include "launch/etc.h"
 #include "launch/rights.h"
 #include "launch/spec.h"
@@ -78,33 +79,38 @@ static int find_keeper(const char *real, const char **ret)
 	return r;
 }
 
-static int open_as(const struct spec *spec, const char *field, const char *path, struct source *s,
-		   struct stat *ret_st, struct cloche_err *err)
+static int check_not_all(const char *field, const char *path, const struct stat *st,
+			 struct cloche_err *err)
 {
 	struct id root;
-	int r;
+	int r = identify("/", &root);
 
-	s->fd = rights_open(spec->caller, path, 0);
-	if (s->fd == -EACCES && spec->caller)
-		return cloche_err_set(err, EACCES,
-				      CLOCHE_FIELD
-				      "%s '%s': the user for whom sudo runs this (SUDO_UID %u) may "
-				      "not reach it; unset SUDO_UID to have root's rights",
-				      field, path, (unsigned)spec->caller->uid);
-	if (s->fd < 0)
-		return cloche_err_sys(err, -s->fd, CLOCHE_FIELD "%s '%s' (openat2)", field, path);
-	if (fstat(s->fd, ret_st) < 0)
-		return cloche_err_sys(err, errno, CLOCHE_FIELD "%s '%s'", field, path);
-	r = identify("/", &root);
 	if (r < 0)
 		return cloche_err_sys(err, -r, "look at '/'");
-	if (root.dev == ret_st->st_dev && root.ino == ret_st->st_ino)
+	if (root.dev == st->st_dev && root.ino == st->st_ino)
 		return cloche_err_set(err, EPERM,
 				      CLOCHE_FIELD "%s '%s': that is '/', the whole host; name a "
 						   "directory below it",
 				      field, path);
-	s->is_dir = S_ISDIR(ret_st->st_mode);
 	return 0;
+}
+
+static int open_as(const struct rights *who, const char *field, const char *path, struct source *s,
+		   struct stat *ret_st, struct cloche_err *err)
+{
+	s->fd = rights_open(who, path, 0);
+	if (s->fd == -EACCES && who)
+		return cloche_err_set(err, EACCES,
+				      CLOCHE_FIELD
+				      "%s '%s': the user for whom sudo runs this (SUDO_UID %u) may "
+				      "not reach it; unset SUDO_UID to have root's rights",
+				      field, path, (unsigned)who->uid);
+	if (s->fd < 0)
+		return cloche_err_sys(err, -s->fd, CLOCHE_FIELD "%s '%s' (openat2)", field, path);
+	if (fstat(s->fd, ret_st) < 0)
+		return cloche_err_sys(err, errno, CLOCHE_FIELD "%s '%s'", field, path);
+	s->is_dir = S_ISDIR(ret_st->st_mode);
+	return check_not_all(field, path, ret_st, err);
 }
 
 /* What of it the function could not use at all is said now: no run finds out why. */
@@ -120,16 +126,15 @@ static int check_use(const struct rights *who, const struct source *s, bool rw)
 	return r == 0 && rw ? rights_check(who, s->fd, W_OK) : r;
 }
 
+#define READ_ONLY CLOCHE_FIELD "%s '%s': it is on a read-only file system; bind it 'ro'"
+
 static int refuse_use(int r, const struct spec *spec, const struct bind_spec *b, const char *keeper,
 		      struct cloche_err *err)
 {
 	if (r != -EACCES && r != -EROFS)
 		return cloche_err_sys(err, -r, CLOCHE_FIELD "bind '%s' (faccessat2)", b->src);
 	if (r == -EROFS)
-		return cloche_err_set(err, EROFS,
-				      CLOCHE_FIELD
-				      "bind '%s': it is on a read-only file system; bind it 'ro'",
-				      b->src);
+		return cloche_err_set(err, EROFS, READ_ONLY, "bind", b->src);
 	if (spec->caller)
 		return cloche_err_set(
 			err, EACCES,
@@ -230,7 +235,7 @@ int source_open_bind(const struct spec *spec, const struct bind_spec *bind, stru
 	if (bind->etc) {
 		r = open_etc(bind->src, &s, err);
 	} else {
-		r = open_as(spec, "bind", bind->src, &s, &st, err);
+		r = open_as(spec->caller, "bind", bind->src, &s, &st, err);
 		if (r == 0)
 			r = spec->caller ? map_caller(spec, bind, &s, err)
 					 : map_owner(spec, bind, &s, &st, err);
@@ -242,12 +247,93 @@ int source_open_bind(const struct spec *spec, const struct bind_spec *bind, stru
 	return r;
 }
 
+/* ---- what is given --------------------------------------------------------------------------- */
+
+static int refuse_own(int r, const struct bind_spec *b, const char *field, struct cloche_err *err)
+{
+	if (r == -EROFS)
+		return cloche_err_set(err, EROFS, READ_ONLY, field, b->src);
+	if (r == -EACCES)
+		return cloche_err_set(err, EACCES, CLOCHE_FIELD "%s '%s': you may not %s it", field,
+				      b->src, b->rw ? "write to" : "read");
+	return cloche_err_sys(err, -r, CLOCHE_FIELD "%s '%s' (faccessat2)", field, b->src);
+}
+
+int source_open_own(const struct bind_spec *bind, struct source *ret, struct cloche_err *err)
+{
+	const char *field = bind->etc ? "etc" : "bind";
+	struct source s = { .fd = -1 };
+	struct stat st;
+	int r = open_as(NULL, field, bind->src, &s, &st, err);
+
+	if (r == 0) {
+		r = check_use(NULL, &s, bind->rw);
+		if (r < 0)
+			r = refuse_own(r, bind, field, err);
+	}
+	if (r < 0)
+		fd_close(&s.fd);
+	else
+		*ret = s;
+	return r;
+}
+
+static int refuse_given(int r, const struct rights *owner, const char *place, bool rw,
+			struct cloche_err *err)
+{
+	if (r == -EROFS)
+		return cloche_err_set(err, EROFS, READ_ONLY, "bind", place);
+	if (r == -EACCES)
+		return cloche_err_set(
+			err, EACCES,
+			CLOCHE_FIELD "bind '%s': what is to be there user %u, with group %u alone, "
+				     "may not %s; inside there is one group",
+			place, (unsigned)owner->uid, (unsigned)owner->gid,
+			rw ? "write to" : "read");
+	return cloche_err_sys(err, -r, CLOCHE_FIELD "bind '%s' (faccessat2)", place);
+}
+
+int source_judge_given(const struct rights *owner, const char *place, bool rw,
+		       struct source *source, struct cloche_err *err)
+{
+	const struct rights alone = { .uid = owner->uid, .gid = owner->gid };
+	int flags = fcntl(source->fd, F_GETFL), r;
+	struct stat st;
+
+	if (flags < 0 || !(flags & O_PATH))
+		return cloche_err_set(err, EBADMSG,
+				      CLOCHE_FIELD "bind '%s': what is to be there is open", place);
+	if (!local_keeps(source->fd))
+		return cloche_err_set(err, EINVAL,
+				      CLOCHE_FIELD
+				      "bind '%s': what is to be there is on a file system that the "
+				      "daemon does not know (FUSE, a network, /proc, another mount "
+				      "namespace)",
+				      place);
+	if (fstat(source->fd, &st) < 0)
+		return cloche_err_sys(err, errno, CLOCHE_FIELD "bind '%s'", place);
+	if (S_ISLNK(st.st_mode))
+		return cloche_err_set(
+			err, ELOOP, CLOCHE_FIELD "bind '%s': what is to be there is a link", place);
+	r = check_not_all("bind", place, &st, err);
+	if (r < 0)
+		return r;
+	source->is_dir = S_ISDIR(st.st_mode);
+	r = check_use(&alone, source, rw);
+	if (r < 0)
+		return refuse_given(r, owner, place, rw, err);
+	source->mapped = true;
+	source->uid = alone.uid;
+	source->gid = alone.gid;
+	return 0;
+}
+
 int source_open_root(const struct spec *spec, const char *dir, struct source *ret,
 		     struct cloche_err *err)
 {
 	struct source s = { .fd = -1 };
 	struct stat st;
-	int r = open_as(spec, "rootfs", dir, &s, &st, err);
+	int r = open_as(spec->caller, "rootfs", dir, &s, &st, err);
 
 	if (r == 0 && !s.is_dir)
 		r = cloche_err_set(err, ENOTDIR, CLOCHE_FIELD "rootfs '%s': not a directory", dir);

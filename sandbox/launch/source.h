@@ -7,6 +7,7 @@
 
 struct bind_spec;
 struct cloche_err;
+struct rights;
 struct spec;
 
 /*
@@ -34,6 +35,15 @@ struct source {
 /* On failure *err has the field, the path and, where there is one, the mend. */
 int source_open_bind(const struct spec *spec, const struct bind_spec *bind, struct source *ret,
 		     struct cloche_err *err);
+
+/* The same in two halves, where who asks has no rights and gives what it has opened (given.h):
+ * first with its own, what it may not reach being refused... */
+int source_open_own(const struct bind_spec *bind, struct source *ret, struct cloche_err *err);
+
+/* ... then, for that owner, source->fd, which anybody may have opened, as what is to be at place:
+ * completes *source. Allocates nothing. */
+int source_judge_given(const struct rights *owner, const char *place, bool rw,
+		       struct source *source, struct cloche_err *err);
 
 /* A root of one's own: nothing of it is mapped. */
 int source_open_root(const struct spec *spec, const char *dir, struct source *ret,

@@ -125,9 +125,28 @@ static const char *first_name(const char *path)
 	}
 }
 
+int spec_check_place(const char *dst, const char *name, struct cloche_err *err)
+{
+	int r = check_path("bind", dst, err);
+
+	if (r < 0)
+		return r;
+	if (file_is_below(first_name(dst), "proc"))
+		return cloche_err_set(
+			err, EINVAL,
+			CLOCHE_FIELD "bind '%s': cannot be put over '/proc' or into it", name);
+	if (*first_name(dst) == '\0')
+		return cloche_err_set(err, EINVAL,
+				      CLOCHE_FIELD
+				      "bind '%s': cannot be put over '/'; use " CLOCHE_FIELD
+				      "rootfs",
+				      name);
+	return 0;
+}
+
 static int check_binds(const struct spec *s, struct cloche_err *err)
 {
-	int r;
+	int r = 0;
 
 	if (s->n_binds > SPEC_BINDS_MAX)
 		return cloche_err_set(err, E2BIG,
@@ -135,23 +154,9 @@ static int check_binds(const struct spec *s, struct cloche_err *err)
 				      "bind: %zu binds; at most %d are possible, bind a "
 				      "directory that holds them",
 				      s->n_binds, SPEC_BINDS_MAX);
-	for (size_t i = 0; i < s->n_binds; i++) {
-		r = check_path("bind", s->binds[i].dst, err);
-		if (r < 0)
-			return r;
-		if (file_is_below(first_name(s->binds[i].dst), "proc"))
-			return cloche_err_set(err, EINVAL,
-					      CLOCHE_FIELD
-					      "bind '%s': cannot be put over '/proc' or into it",
-					      s->binds[i].src);
-		if (*first_name(s->binds[i].dst) == '\0')
-			return cloche_err_set(err, EINVAL,
-					      CLOCHE_FIELD
-					      "bind '%s': cannot be put over '/'; use " CLOCHE_FIELD
-					      "rootfs",
-					      s->binds[i].src);
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < s->n_binds; i++)
+		r = spec_check_place(s->binds[i].dst, s->binds[i].src, err);
+	return r;
 }
 
 static int check_env(const struct spec *s, struct cloche_err *err)

@@ -68,6 +68,9 @@ void spec_host_read(struct spec_host *ret);
 
 void spec_defaults(struct spec *spec);
 
+/* Whether a bind can be put there; name: what it is in messages. */
+int spec_check_place(const char *dst, const char *name, struct cloche_err *err);
+
 /* Fills in what follows from other fields (the size of /tmp) and checks every range and
  * combination. -EINVAL or -ERANGE; the text begins with the field's name (CLOCHE_FIELD). */
 int spec_check(struct spec *spec, const struct spec_host *host, struct cloche_err *err);

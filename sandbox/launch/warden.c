@@ -12,6 +12,7 @@
 #include "host/prompt.h"
 #include "launch/attributes.h"
 #include "launch/function.h"
+#include "launch/given.h"
 #include "launch/message.h"
 #include "launch/network.h"
 #include "launch/order.h"
@@ -42,6 +43,9 @@ struct warden {
 	struct order_block block;  /* what it points into: inbox, or mapped for this one */
 	struct message_tail inbox; /* room for what comes behind a message, aligned */
 	struct cloche_err why_not; /* of a renewal that failed: told when the next one is to go */
+	bool early;		   /* RENEW came before it could be heard: */
+	struct warden_msg early_msg;
+	struct message_fds early_fds;
 };
 
 /* ---- set-up --------------------------------------------------------------------------------- */
@@ -84,6 +88,36 @@ static int reset_signals(struct warden *w, struct cloche_err *err)
 static int set_host_name(struct warden *w, struct cloche_err *err)
 {
 	return sethostname("cloche", 6) < 0 ? cloche_err_sys(err, errno, "sethostname") : 0;
+}
+
+/* The socket by which they come is with the cgroups; their sources are in the host's mount
+ * namespace, which is left next. */
+static int take_binds(struct warden *w, struct cloche_err *err)
+{
+	struct plan *p = w->plan;
+	struct message_fds fds = { .n = 0 };
+	struct warden_msg m = { .type = WARDEN_MESSAGES };
+	int r;
+
+	if (!p->given)
+		return 0;
+	r = message_recv(p->control, &w->early_msg, NULL, &w->early_fds);
+	if (r == 0 && (w->early_msg.type != WARDEN_RENEW || w->early_fds.n == 0))
+		r = -EBADMSG;
+	if (r == 0)
+		r = message_recv(w->early_fds.fd[w->early_fds.n - 1], &m, NULL, &fds);
+	if (r == -EPIPE)
+		_exit(EXIT_SUCCESS); /* whoever wanted it is gone */
+	if (r < 0 || m.type != WARDEN_BINDS || fds.n != 1)
+		return cloche_err_set(err, EPROTO, "pid 1 of the context was told no binds");
+	w->early = true;
+	r = given_take(fds.fd[0], &p->owner, &p->rootfs, err);
+	message_close_fds(&fds);
+	if (!p->rootfs.idmapped)
+		p->shared->lacks |= LACK_IDMAP;
+	for (size_t i = 0; i < p->rootfs.n_maps; i++)
+		fd_close(&p->rootfs.maps[i].map.userns);
+	return r;
 }
 
 static int enter_root(struct warden *w, struct cloche_err *err)
@@ -162,6 +196,7 @@ static const struct {
 	{ "driver", know_driver },
 	{ "signals", reset_signals },
 	{ "hostname", set_host_name },
+	{ "binds", take_binds },
 	{ "root", enter_root },
 	{ "oom score", see_outlive },
 	{ "network", bring_network },
@@ -444,6 +479,8 @@ _Noreturn void warden_main(struct plan *plan)
 	struct warden w = { .plan = plan, .state = WARDEN_SETTING_UP };
 
 	set_up(&w);
+	if (w.early && !renew(&w, &w.early_msg, &w.early_fds))
+		end_for(&w, &w.early_msg);
 	for (;;)
 		attend(&w);
 }

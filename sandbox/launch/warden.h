@@ -35,11 +35,13 @@ enum warden_message {
 	WARDEN_LEAVE,	/* launcher → warden: remove the cgroups, free the slot and end */
 	WARDEN_PROVE,	/* launcher → warden: is the context clean? */
 	WARDEN_PROVED,	/* warden → launcher: residue (proof.h) */
+	WARDEN_BINDS, /* driver → warden, before the first GO, where the plan has given ones: the
+			 socket of given.h */
 	WARDEN_MESSAGES
 };
 
 enum warden_state {
-	WARDEN_SETTING_UP, /* hears nothing yet */
+	WARDEN_SETTING_UP, /* hears nothing but binds yet */
 	WARDEN_READY,	   /* clean, without cgroups */
 	WARDEN_RENEWED,	   /* with those of an invocation */
 	WARDEN_RUNNING,	   /* a function process */

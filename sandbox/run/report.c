@@ -514,7 +514,7 @@ static json_t *degraded(const struct outcome *out)
 			"cgroup, and this invocation did not exceed it");
 	if (!m && processes_peak(out) == NONE)
 		degrade(list, "processes.peak", "this kernel does not count it per invocation");
-	if (out->context.made && !out->context.idmapped)
+	if (out->context.made && (!out->context.idmapped || lacks(out, LACK_IDMAP)))
 		degrade(list, "bind.idmap",
 			"the file system of a bind cannot be idmapped: files keep "
 			"their owners");

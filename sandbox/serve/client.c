@@ -59,6 +59,7 @@ struct visit {
 	char owner[OWNER_NAME_LEN];
 
 	int streams[REQUEST_STREAMS];
+	int binds;     /* the socket that holds them, unread */
 	bool streamed; /* stdio is open */
 	struct stdio stdio;
 
@@ -90,6 +91,7 @@ static void leave(struct visit *v)
 		stdio_close(&v->stdio);
 	for (int i = 0; i < REQUEST_STREAMS; i++)
 		fd_close(&v->streams[i]);
+	fd_close(&v->binds);
 	order_free(&v->block);
 	fd_close(&v->socket);
 	front_forget(v->front, &v->client);
@@ -128,7 +130,7 @@ static void finish(struct visit *v)
 	struct front *f = v->front;
 
 	out->context.replaced = v->held->replaced;
-	out->context.reused = f->idle_expiry_ns > 0;
+	out->context.reused = f->idle_expiry_ns > 0 && !v->make.binds;
 	description_of_context(&v->held->ctx, v->held->id, v->held->invocations, out);
 	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced),
 		       "not through the daemon yet");
@@ -225,6 +227,10 @@ static void run(struct visit *v)
 							.empty = remote_empty },
 					    .visit = v };
 	v->state = VISIT_RUNNING;
+	/* What is wrong with it is told when it is to go. */
+	if (v->binds >= 0)
+		(void)context_give(ctx, v->binds, NULL);
+	fd_close(&v->binds);
 	/* As far as we may: to what is a bridge's. */
 	stdio_try_give_names(&v->stdio, AT_FDCWD, ctx->plan.uid);
 	watch_init(&v->watch, v->front->event, step, v);
@@ -236,6 +242,21 @@ static void run(struct visit *v)
 
 /* ---- the context ----------------------------------------------------------------------------- */
 
+/* What has binds has those of one invocation. */
+static enum pool_answer ask_pool(struct visit *v, struct pool_context **ret)
+{
+	struct front *f = v->front;
+	enum pool_answer what;
+
+	if (v->make.binds)
+		return POOL_MAKE;
+	do
+		what = pool_ask(&f->pool, &v->client.kind,
+				front_waiting(f, &v->client.kind, &v->client), ret);
+	while (what == POOL_TAKE && !held_take(f, (struct held *)*ret, &v->client));
+	return what;
+}
+
 /* One that is idle, else one that will be, else a new one. */
 static void seek(struct visit *v, bool *may_make)
 {
@@ -244,10 +265,7 @@ static void seek(struct visit *v, bool *may_make)
 	enum pool_answer what;
 
 	v->client.waiting = false;
-	do
-		what = pool_ask(&f->pool, &v->client.kind,
-				front_waiting(f, &v->client.kind, &v->client), &found);
-	while (what == POOL_TAKE && !held_take(f, (struct held *)found, &v->client));
+	what = ask_pool(v, &found);
 	if (what == POOL_TAKE) {
 		v->held = (struct held *)found;
 		run(v);
@@ -337,12 +355,11 @@ static int check_bridges(struct visit *v, struct cloche_err *err)
 		struct bridge *b = v->stdio.bridges[i];
 		enum stream_kind kind = v->stdio.kinds[i].kind;
 
-		if (b && (kind == STREAM_TERMINAL || kind == STREAM_DEVICE))
-			return cloche_err_set(
-				err, ENOTSUP,
-				"an output limit with %s on a terminal or device: not "
-				"through the daemon yet; make it a pipe, as in '| cat'",
-				stream_names[i]);
+		if (b && kind == STREAM_TERMINAL)
+			return cloche_err_set(err, ENOTSUP,
+					      "an output limit with %s on a terminal: not through "
+					      "the daemon yet; make it a pipe, as in '| cat'",
+					      stream_names[i]);
 		if (b)
 			b->nowait = kind == STREAM_PIPE;
 	}
@@ -399,6 +416,8 @@ static void begin(struct visit *v)
 	for (int i = 0; i < 3; i++)
 		v->make.terminals |= stream_is_foreign_terminal(v->stdio.inside[i]);
 	v->make.owner = v->client.uid;
+	v->make.owner_gid = v->client.gid;
+	v->make.binds = v->request.binds;
 	v->client.kind = (struct pool_kind){ v->make.owner, &v->make, sizeof(v->make) };
 	v->state = VISIT_SEEKING;
 	seek(v, &may_make);
@@ -412,9 +431,10 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 
 	v->requested_ns = clock_now_ns();
 	v->patience = sd_event_source_disable_unref(v->patience);
-	if (fds->n == REQUEST_FDS) {
+	if (fds->n >= REQUEST_FDS && fds->n <= REQUEST_FD_BINDS + 1) {
 		memcpy(v->streams, fds->fd, sizeof(v->streams));
 		order = fds->fd[REQUEST_FD_ORDER];
+		v->binds = fds->n > REQUEST_FD_BINDS ? fds->fd[REQUEST_FD_BINDS] : -1;
 		fds->n = 0;
 	} else {
 		r = cloche_err_set(&err, EBADMSG, "the daemon was asked without streams");
@@ -426,6 +446,8 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 		r = cloche_err_set(&err, EBADMSG, "the daemon was asked for what there is not");
 	if (r == 0)
 		r = request_check(&v->request, &err);
+	if (r == 0 && (v->request.binds > 0) != (v->binds >= 0))
+		r = cloche_err_set(&err, EBADMSG, "the daemon was asked for binds without them");
 	if (r == 0 && v->request.kind != REQUEST_RUN)
 		r = cloche_err_set(&err, EBADMSG, "there is nothing to cancel yet");
 	if (r == 0)
@@ -482,16 +504,17 @@ static int on_impatience(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
-struct client *client_open(struct front *f, int socket, uid_t uid)
+struct client *client_open(struct front *f, int socket, uid_t uid, gid_t gid)
 {
 	struct visit *v = calloc(1, sizeof(*v));
 	int r = -ENOMEM;
 
 	if (v) {
-		*v = (struct visit){ .client = { .uid = uid },
+		*v = (struct visit){ .client = { .uid = uid, .gid = gid },
 				     .front = f,
 				     .socket = socket,
-				     .streams = { -1, -1, -1 } };
+				     .streams = { -1, -1, -1 },
+				     .binds = -1 };
 		watch_init(&v->watch, f->event, step, v);
 		owner_name(uid, v->owner);
 		r = sd_event_add_io(f->event, &v->heard, socket, EPOLLIN, on_heard, v);

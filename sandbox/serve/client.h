@@ -23,12 +23,13 @@ struct reply;
 struct client {
 	struct client *next; /* the front's list */
 	uid_t uid;
+	gid_t gid;
 	bool waiting;	       /* for a context of its kind, or for room for one */
 	struct pool_kind kind; /* of the context that it needs, from SEEKING on */
 };
 
 /* Takes the socket over. NULL: there is no memory for it, and it is closed. */
-struct client *client_open(struct front *f, int socket, uid_t uid);
+struct client *client_open(struct front *f, int socket, uid_t uid, gid_t gid);
 
 /* Its context is there; there will be none. */
 void client_have(struct client *c);

@@ -3,6 +3,7 @@
  * calls. */
 #include "serve/command.h"
 
+#include "launch/given.h"
 #include "launch/spec.h"
 #include "policy/policy_builtin.h"
 
@@ -100,7 +101,7 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 {
 	const char *policy = policy_at(make->policy);
 
-	if (make->cpu_mode > CPU_FIXED || make->terminals > 1 || !policy)
+	if (make->cpu_mode > CPU_FIXED || make->terminals > 1 || make->binds > GIVEN_MAX || !policy)
 		return cloche_err_set(err, EBADMSG, "'make' with a choice that there is not");
 	spec_defaults(ret);
 	ret->memory_bytes = make->memory_bytes;

@@ -56,6 +56,8 @@ struct command_make {
 	uint32_t owner;
 	uint32_t terminals; /* 0 or 1 */
 	uint32_t policy;    /* its place among those that are no walls (policy_builtins) */
+	uint32_t owner_gid;
+	uint32_t binds; /* the warden is to be given so many of the owner's (launch/given.h) */
 };
 
 struct command {

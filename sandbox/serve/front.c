@@ -117,7 +117,7 @@ static int on_knock(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		send_away(socket);
 		return 0;
 	}
-	c = client_open(f, socket, who.uid);
+	c = client_open(f, socket, who.uid, who.gid);
 	if (c) {
 		*f->clients_end = c;
 		f->clients_end = &c->next;

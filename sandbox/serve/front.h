@@ -2,12 +2,12 @@
 #ifndef CLOCHE_SERVE_FRONT_H
 #define CLOCHE_SERVE_FRONT_H
 
+#include "host/local.h"
 #include "launch/spec.h"
 #include "ledger/prices.h"
 #include "pool/pool.h"
 #include "run/booking.h"
 #include "serve/held.h"
-#include "serve/local.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -97,8 +97,18 @@ void held_expire(struct front *f)
 		(void)sd_event_exit(f->event, r);
 }
 
+/* Its binds are those of one invocation. */
+static bool is_once(const struct held *h)
+{
+	return h->make.binds > 0;
+}
+
 static void become_idle(struct front *f, struct held *h)
 {
+	if (is_once(h)) {
+		held_end(f, h);
+		return;
+	}
 	turn(f, h, POOL_IDLE);
 	/* Once it is set it is set for one that expires before this one. */
 	if (f->pool.n[POOL_IDLE] == 1)
@@ -145,7 +155,7 @@ void held_keep(struct front *f, struct held *h)
 {
 	h->user = NULL;
 	/* What was not counted may not have ended. */
-	if (!h->counted || f->idle_expiry_ns == 0) {
+	if (!h->counted || f->idle_expiry_ns == 0 || is_once(h)) {
 		held_end(f, h);
 		return;
 	}

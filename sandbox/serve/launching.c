@@ -182,7 +182,11 @@ static int make(struct launching *l, struct place *p, const struct command *c,
 		struct cloche_err *err)
 {
 	struct keeper_options o = { .spec = &p->spec,
-				    .how = { .handed = true, .terminals = c->make.terminals },
+				    .how = { .handed = true,
+					     .terminals = c->make.terminals,
+					     .given = c->make.binds,
+					     .owner = { .uid = c->make.owner,
+							.gid = c->make.owner_gid } },
 				    .launcher = &l->launcher,
 				    .metering = &p->metering };
 	bool clocked = false;

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/uuid.h"
+#include "launch/given.h"
 #include "launch/spec.h"
 #include "launch/stream_state.h"
 #include "run/description.h"
@@ -44,11 +45,15 @@ void remote_close(struct remote *r)
 static int send_request(const struct remote *r, const struct remote_options *o,
 			struct cloche_err *err)
 {
-	cleanup_fd int order = -1;
+	cleanup_fd int order = -1, binds = -1;
 	struct packet_fds fds = { .n = REQUEST_FDS };
 	struct request request;
 	int code = request_make(o->spec, o->function, &request, &order, err);
 
+	if (code == 0 && o->spec->n_binds) {
+		code = given_pack(o->spec, &binds, err);
+		fds.fd[fds.n++] = binds;
+	}
 	if (code < 0)
 		return code;
 	memcpy(fds.fd, o->streams, sizeof(o->streams));

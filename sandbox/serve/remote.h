@@ -24,7 +24,7 @@ int remote_open(const char *control, struct remote *ret, struct cloche_err *err)
 void remote_close(struct remote *r);
 
 struct remote_options {
-	const struct spec *spec; /* checked; its policy is built in, it has no bind, no root */
+	const struct spec *spec; /* checked; its policy is built in, it has no root */
 	const char *function;	 /* NULL: it has no name */
 	uint32_t owner;		 /* who asks, for an outcome that never came to the daemon */
 	int streams[3];

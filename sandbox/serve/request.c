@@ -4,6 +4,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "launch/given.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +48,7 @@ int request_make(const struct spec *spec, const char *function, struct request *
 				 .output_bytes = spec->output_bytes,
 				 .timeout_ns = spec->timeout_ns,
 				 .cpu_time_ns = spec->cpu_time_ns };
+	ret->binds = (uint32_t)spec->n_binds;
 	request_version(ret->version);
 	if ((size_t)snprintf(ret->policy, sizeof(ret->policy), "%s", spec->policy) >=
 	    sizeof(ret->policy))
@@ -77,7 +79,8 @@ int request_check(const struct request *r, struct cloche_err *err)
 				      "the daemon is of another version than this program: "
 				      "start it anew");
 	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED || r->order_len > ORDER_MAX ||
-	    !is_text(r->policy, sizeof(r->policy)) || !is_text(r->function, sizeof(r->function)))
+	    r->binds > GIVEN_MAX || !is_text(r->policy, sizeof(r->policy)) ||
+	    !is_text(r->function, sizeof(r->function)))
 		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
 	return 0;
 }

@@ -15,7 +15,8 @@
  * What a client says to the daemon on its control socket (SOCK_SEQPACKET) and what it hears: one
  * message each way, and CANCEL in between.
  *
- *	client  RUN, with the three streams and the order (launch/order.h) in a memfd     [ CANCEL ]
+ *	client  RUN, with the three streams and the order (launch/order.h) in a memfd,    [ CANCEL ]
+ *		and, where it has binds, the socket that holds them (launch/given.h)
  *	daemon                                                                     OUTCOME │ REFUSED
  *
  * Who the client is the daemon has from the kernel. A client that goes away has its invocation
@@ -24,7 +25,7 @@
 #define CONTROL_PATH "/run/cloche/control"
 
 enum request_kind { REQUEST_RUN, REQUEST_CANCEL, REQUEST_KINDS };
-enum { REQUEST_STREAMS = 3, REQUEST_FD_ORDER = 3, REQUEST_FDS };
+enum { REQUEST_STREAMS = 3, REQUEST_FD_ORDER = 3, REQUEST_FDS, REQUEST_FD_BINDS = REQUEST_FDS };
 
 struct request {
 	char version[16]; /* request_version(); the same in every version of this */
@@ -34,6 +35,7 @@ struct request {
 		output_bytes;
 	int64_t timeout_ns, cpu_time_ns;
 	uint32_t cpu_mode;
+	uint32_t binds; /* how many; 0: and no socket */
 	char policy[64];
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */
 };

@@ -23,9 +23,10 @@
 
 pid_t start(const int fds[3], const char *const args[])
 {
-	const char *argv[ARGS + 8] = { env_need("CLOCHE"), "run", "--no-ledger", "-t", "50s", "-b",
-				       helpers_bind() };
-	size_t n = 7;
+	const char *argv[ARGS + 8] = {
+		env_need("CLOCHE"), "run", "-t", "50s", "-b", helpers_bind()
+	};
+	size_t n = 6;
 	pid_t pid;
 
 	for (size_t i = 0; args[i]; i++)

@@ -5,12 +5,20 @@
  */
 #include <criterion/criterion.h>
 #include <glob.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/given.h"
+#include "launch/spec.h"
+#include "serve/packet.h"
+#include "serve/request.h"
 #include "tests/lib/daemon.h"
 #include "tests/lib/run.h"
 
@@ -71,6 +79,62 @@ Test(daemon_hostile, clients_that_say_nonsense_harm_nobody)
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
 		(void)close(silent[i]);
+	cr_expect_eq(daemon_front(&d), front, "the front was replaced");
+	daemon_stop(&d);
+}
+
+/* A good request, but for what is said to be its binds: none of it harms the front or holds it up.
+ */
+static void expect_answer(const struct daemon *d, uint32_t binds, int fd, enum answer_kind kind)
+{
+	char *const argv[] = { (char *)"true", NULL };
+	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
+	struct packet_fds fds = { .fd = { STDIN_FILENO, STDERR_FILENO, STDERR_FILENO },
+				  .n = REQUEST_FDS };
+	struct cloche_err err = { 0 };
+	struct request r;
+	struct spec spec;
+	int socket = knock(d), order = -1;
+
+	spec_defaults(&spec);
+	spec.argv = argv;
+	cr_assert_eq(request_make(&spec, NULL, &r, &order, &err), 0, "%s", err.text);
+	r.binds = binds;
+	fds.fd[REQUEST_FD_ORDER] = order;
+	if (fd >= 0)
+		fds.fd[fds.n++] = fd;
+	cr_assert_eq(packet_send(socket, &r, sizeof(r), &fds), 0);
+	cr_assert_eq(recv(socket, answer, sizeof(*answer), 0), (ssize_t)sizeof(*answer));
+	cr_expect_eq(answer->kind, kind, "%u binds: %s%s", binds, answer->refused.text,
+		     answer->outcome.err.text);
+	cr_expect(kind != ANSWER_OUTCOME || answer->outcome.verdict == VERDICT_LAUNCH_ERROR);
+	(void)close(order);
+	(void)close(socket);
+}
+
+Test(daemon_hostile, what_is_said_to_be_binds)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	int pair[2], ends[2];
+	pid_t front;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	front = daemon_front(&d);
+	cr_assert(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0 &&
+		  pipe2(ends, O_CLOEXEC) == 0);
+	expect_answer(&d, 1, -1, ANSWER_REFUSED);
+	expect_answer(&d, 0, pair[0], ANSWER_REFUSED);
+	expect_answer(&d, GIVEN_MAX + 1, pair[0], ANSWER_REFUSED);
+	expect_answer(&d, 1, pair[0], ANSWER_OUTCOME);
+	expect_answer(&d, 1, ends[0], ANSWER_OUTCOME);
+	expect_answer(&d, 1, ends[1], ANSWER_OUTCOME);
+	expect_answer(&d, GIVEN_MAX, STDERR_FILENO, ANSWER_OUTCOME);
+	(void)close(pair[1]);
+	expect_answer(&d, 1, pair[0], ANSWER_OUTCOME);
+	AS_USER(&d, &run, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
 	cr_expect_eq(daemon_front(&d), front, "the front was replaced");
 	daemon_stop(&d);
 }

@@ -294,7 +294,7 @@ Test(run_limits, output_limit_passes_a_broken_pipe_on)
 	cleanup_run struct run run = { 0 };
 
 	RUN(&run, "sh", "-c",
-	    "{ $CLOCHE run -q --no-ledger --output-limit 1M -t 20s -- yes; echo $? >&2; } | head "
+	    "{ $CLOCHE run -q --output-limit 1M -t 20s -- yes; echo $? >&2; } | head "
 	    "-n 1");
 	cr_expect_str_eq(run.out, "y\n");
 	cr_expect_str_eq(run.err, "141\n");
@@ -304,12 +304,11 @@ Test(run_limits, output_that_cannot_be_written_is_told)
 {
 	cleanup_run struct run lost = { 0 }, goes_on = { 0 };
 
-	RUN(&lost, "sh", "-c",
-	    "$CLOCHE run -q --no-ledger --output-limit 1M -- echo hi >/dev/full");
+	RUN(&lost, "sh", "-c", "$CLOCHE run -q --output-limit 1M -- echo hi >/dev/full");
 	cr_expect_eq(lost.status, 125);
 	expect_has(lost.err, "write to standard output: no space left on device\n");
 	RUN(&goes_on, "sh", "-c",
-	    "$CLOCHE run -q --no-ledger --output-limit 1M -- "
+	    "$CLOCHE run -q --output-limit 1M -- "
 	    "sh -c 'trap \"\" PIPE; echo hi; sleep 0.2; echo ho || exit 9' >/dev/full");
 	cr_expect_eq(goes_on.status, 9, "%s", goes_on.err);
 }
@@ -319,7 +318,7 @@ Test(run_limits, output_limit_keeps_the_order)
 	cleanup_run struct run run = { 0 };
 
 	RUN(&run, "sh", "-c",
-	    "$CLOCHE run -q --no-ledger --output-limit 1M -- "
+	    "$CLOCHE run -q --output-limit 1M -- "
 	    "sh -c 'for i in 1 2 3; do echo o$i; echo e$i >&2; done' 2>&1");
 	cr_expect_str_eq(run.out, "o1\ne1\no2\ne2\no3\ne3\n");
 }

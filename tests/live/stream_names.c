@@ -256,7 +256,7 @@ static void expect_run(const char *script, const char *out)
 	cr_expect_str_eq(run.out, out, "%s: %s", script, run.err);
 }
 
-#define FUNCTION "$CLOCHE run -q --no-ledger -t 50s "
+#define FUNCTION "$CLOCHE run -q -t 50s "
 
 Test(live_stream_names, bytes_through_pipes)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "launch/given.h"
 #include "launch/spec.h"
 #include "serve/command.h"
 
@@ -125,6 +126,11 @@ Test(command, choices_that_there_are_not)
 	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
 	c = good(COMMAND_MAKE);
 	c.make.terminals = 2;
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
+	c = good(COMMAND_MAKE);
+	c.make.binds = GIVEN_MAX;
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), 0);
+	c.make.binds++;
 	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
 	c = good(COMMAND_MAKE);
 	c.make.policy = 1000;

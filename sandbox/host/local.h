@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLOCHE_SERVE_LOCAL_H
-#define CLOCHE_SERVE_LOCAL_H
+#ifndef CLOCHE_HOST_LOCAL_H
+#define CLOCHE_HOST_LOCAL_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,5 +21,9 @@ struct local {
 /* 0 or -errno. */
 int local_init(struct local *ret);
 bool local_is(const struct local *local, int fd);
+
+/* Whether it is a file, or directory, on a mount of ours of the kernel's own that keeps files:
+ * what may be bound for somebody else. Allocates nothing. */
+bool local_keeps(int fd);
 
 #endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* Which mount a descriptor is of, and whose that is: see local.h. */
+#include "host/local.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Of the table of mounts, at a time. */
+#define LINES_LEN 16384
+
+#ifndef STATX_MNT_ID
+#define STATX_MNT_ID 0x1000U /* linux/stat.h, since 5.8 */
+#endif
+
+/* Without a question to the file system. */
+static int mount_of(int fd, uint64_t *ret)
+{
+	struct statx st = { .stx_mask = 0 };
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) < 0)
+		return -errno;
+	if (!(st.stx_mask & STATX_MNT_ID))
+		return -EOPNOTSUPP;
+	*ret = st.stx_mnt_id;
+	return 0;
+}
+
+int local_init(struct local *ret)
+{
+	cleanup_fd int file = memfd_create("local", MFD_CLOEXEC);
+	cleanup_fd int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int ends[2], r;
+
+	if (file < 0 || sock < 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	r = mount_of(ends[0], &ret->mounts[0]);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	if (r == 0)
+		r = mount_of(sock, &ret->mounts[1]);
+	return r == 0 ? mount_of(file, &ret->mounts[2]) : r;
+}
+
+struct known {
+	const char *type;
+	bool keeps; /* files of users */
+};
+
+static const struct known *find_type(const char *type)
+{
+	static const struct known types[] = {
+		{ "ext2", true },  { "ext3", true },	  { "ext4", true },    { "xfs", true },
+		{ "btrfs", true }, { "zfs", true },	  { "f2fs", true },    { "tmpfs", true },
+		{ "ramfs", true }, { "overlay", true },	  { "vfat", true },    { "exfat", true },
+		{ "erofs", true }, { "squashfs", true },  { "iso9660", true }, { "devpts", false },
+		{ "proc", false }, { "devtmpfs", false },
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(type, types[i].type) == 0)
+			return &types[i];
+	return NULL;
+}
+
+/* proc(5): the number comes first, the type behind " - ". */
+static bool is_of_line(char *line, uint64_t id, const struct known **ret)
+{
+	char *type = strstr(line, " - ");
+
+	if (strtoull(line, NULL, 10) != id || !type)
+		return false;
+	type += 3;
+	type[strcspn(type, " ")] = '\0';
+	*ret = find_type(type);
+	return true;
+}
+
+/* NULL: it is none of ours, or nothing is known of its file system. */
+static const struct known *find_mount(uint64_t id)
+{
+	cleanup_fd int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	char text[LINES_LEN + 1];
+	const struct known *found = NULL;
+	size_t have = 0;
+	ssize_t n;
+
+	/* A line that is longer than that is of nobody whom one wants to know. */
+	while (fd >= 0 && have < LINES_LEN && (n = read(fd, text + have, LINES_LEN - have)) > 0) {
+		char *line = text, *end;
+
+		have += (size_t)n;
+		text[have] = '\0';
+		for (; (end = strchr(line, '\n')); line = end + 1) {
+			*end = '\0';
+			if (is_of_line(line, id, &found))
+				return found;
+		}
+		have -= (size_t)(line - text);
+		memmove(text, line, have);
+	}
+	return NULL;
+}
+
+bool local_is(const struct local *local, int fd)
+{
+	uint64_t id = 0;
+
+	if (mount_of(fd, &id) < 0)
+		return false;
+	for (int i = 0; i < LOCAL_KINDS; i++)
+		if (local->mounts[i] == id)
+			return true;
+	return find_mount(id) != NULL;
+}
+
+bool local_keeps(int fd)
+{
+	const struct known *found;
+	uint64_t id = 0;
+
+	if (mount_of(fd, &id) < 0)
+		return false;
+	found = find_mount(id);
+	return found && found->keeps;
+}
