@@ -18,7 +18,6 @@
 #include "launch/rights.h"
 #include "launch/streams.h"
 #include "ledger/prices.h"
-#include "policy/policy.h"
 #include "run/drive.h"
 #include "run/outcome.h"
 #include "run/report.h"
@@ -375,9 +374,6 @@ static int open_remote(struct run *run)
 	if (r == 0 && run->opt->root_only)
 		r = cloche_err_set(&err, ENOTSUP, "--%s: not through the daemon yet; run as root",
 				   run->opt->root_only);
-	if (r == 0 && policy_is_path(run->opt->spec.policy))
-		r = cloche_err_set(&err, ENOTSUP,
-				   "--policy FILE: not through the daemon yet; run as root");
 	try_be_silent();
 	if (r < 0)
 		complain(run, err.text);

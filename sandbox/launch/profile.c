@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/quote.h"
 #include "host/confined.h"
 #include "launch/rights.h"
@@ -13,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 
 /* Docker's own profile takes 40 ms and 2 MiB; what takes more is no profile. */
 #define MEM_BYTES (256ULL << 20)
@@ -61,12 +63,30 @@ static int find_text(const struct spec *spec, struct policy_text *ret, struct cl
 	return policy_text_read(fd, spec->policy, ret, err);
 }
 
+static int join(const struct spec *spec, enum policy_walls walls, struct policy *ret,
+		struct cloche_err *err)
+{
+	struct policy policy = { .walls = walls };
+	char shown[QUOTE_LEN];
+	int r = policy_bare_join(spec->bare, spec->bare_size, walls, &policy, err);
+
+	if (r < 0)
+		return cloche_err_wrap(err, "policy %s", quote(shown, spec->policy));
+	(void)snprintf(policy.name, sizeof(policy.name), "%s", spec->policy);
+	hash_sha256_hex(spec->bare, spec->bare_size, policy.sha256);
+	*ret = policy;
+	return 0;
+}
+
 int profile_load(const struct spec *spec, enum policy_walls walls, struct policy *ret,
 		 struct cloche_err *err)
 {
 	struct policy_text text;
-	int r = find_text(spec, &text, err);
+	int r;
 
+	if (spec->bare)
+		return join(spec, walls, ret, err);
+	r = find_text(spec, &text, err);
 	if (r < 0)
 		return r;
 	r = policy_load_text(policy_dirs_default.cache, &text, walls, compile, ret, err);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct cloche_err;
+struct policy_bare;
 struct rights;
 
 /*
@@ -48,7 +49,9 @@ struct spec {
 	const char *rootfs;	     /* NULL: the host's /usr */
 	const char *workdir;	     /* absolute path inside */
 	enum net_mode net;
-	const char *policy; /* name or path */
+	const char *policy;		/* name or path */
+	const struct policy_bare *bare; /* what its owner has compiled of it; NULL: it is found */
+	size_t bare_size;
 };
 
 #define SPEC_MEMORY_MIN	 (4ULL << 20)

@@ -8,6 +8,7 @@
 #include "base/uuid.h"
 #include "launch/launcher.h"
 #include "launch/stream_names.h"
+#include "policy/policy_join.h"
 #include "run/description.h"
 #include "run/executed.h"
 #include "run/invocation.h"
@@ -59,8 +60,9 @@ struct visit {
 	char owner[OWNER_NAME_LEN];
 
 	int streams[REQUEST_STREAMS];
-	int binds;     /* the socket that holds them, unread */
-	bool streamed; /* stdio is open */
+	int binds;		  /* the socket that holds them, unread */
+	struct policy_bare *bare; /* the policy, where it is the client's own; NULL */
+	bool streamed;		  /* stdio is open */
 	struct stdio stdio;
 
 	struct command_make make; /* its kind of context */
@@ -93,6 +95,7 @@ static void leave(struct visit *v)
 		fd_close(&v->streams[i]);
 	fd_close(&v->binds);
 	order_free(&v->block);
+	free(v->bare);
 	fd_close(&v->socket);
 	front_forget(v->front, &v->client);
 	free(v);
@@ -274,7 +277,7 @@ static void seek(struct visit *v, bool *may_make)
 	} else {
 		*may_make = false;
 		v->state = VISIT_MAKING;
-		v->held = held_make(f, &v->make, &v->client);
+		v->held = held_make(f, &v->make, v->bare ? v->bare->insns : NULL, &v->client);
 		if (!v->held)
 			refuse(v, &(struct cloche_err){ .code = ENOMEM, .text = "no memory" });
 	}
@@ -423,6 +426,23 @@ static void begin(struct visit *v)
 	seek(v, &may_make);
 }
 
+static int take_bare(struct visit *v, size_t len, struct cloche_err *err)
+{
+	size_t follows = v->request.bare_n * sizeof(struct sock_filter);
+
+	if (len < sizeof(v->request) || len != sizeof(v->request) + follows)
+		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
+	if (follows == 0)
+		return 0;
+	v->bare = malloc(sizeof(*v->bare));
+	if (!v->bare)
+		return cloche_err_sys(err, ENOMEM, "begin");
+	v->bare->flags = v->request.bare_flags;
+	v->bare->n = v->request.bare_n;
+	memcpy(v->bare->insns, v->front->inbox + sizeof(v->request), follows);
+	return 0;
+}
+
 static void on_request(struct visit *v, int len, struct packet_fds *fds)
 {
 	cleanup_fd int order = -1;
@@ -440,18 +460,18 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 		r = cloche_err_set(&err, EBADMSG, "the daemon was asked without streams");
 	}
 	packet_close_fds(fds);
-	if ((size_t)len >= sizeof(v->request.version) && (size_t)len < sizeof(v->request))
+	memcpy(&v->request, v->front->inbox,
+	       (size_t)len < sizeof(v->request) ? (size_t)len : sizeof(v->request));
+	if (r == 0 && (size_t)len >= sizeof(v->request.version))
 		r = request_check(&v->request, &err);
-	if (r == 0 && len != sizeof(v->request))
-		r = cloche_err_set(&err, EBADMSG, "the daemon was asked for what there is not");
 	if (r == 0)
-		r = request_check(&v->request, &err);
+		r = take_bare(v, (size_t)len, &err);
 	if (r == 0 && (v->request.binds > 0) != (v->binds >= 0))
 		r = cloche_err_set(&err, EBADMSG, "the daemon was asked for binds without them");
 	if (r == 0 && v->request.kind != REQUEST_RUN)
 		r = cloche_err_set(&err, EBADMSG, "there is nothing to cancel yet");
 	if (r == 0)
-		r = request_read(&v->request, order, &v->block, &v->order, &v->spec, &err);
+		r = request_read(&v->request, v->bare, order, &v->block, &v->order, &v->spec, &err);
 	if (r < 0)
 		send_away(v, &err);
 	else
@@ -479,7 +499,8 @@ static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	struct cloche_err err = { 0 };
 	struct packet_fds fds;
 	bool first = v->state == VISIT_HEARING;
-	int len = packet_recv(fd, first ? &v->request : &more, sizeof(more), &fds);
+	int len = packet_recv(fd, first ? (void *)v->front->inbox : &more,
+			      first ? sizeof(v->front->inbox) : sizeof(more), &fds);
 
 	if (len == -EAGAIN)
 		return 0;

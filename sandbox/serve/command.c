@@ -3,11 +3,14 @@
  * calls. */
 #include "serve/command.h"
 
+#include "base/utf8.h"
 #include "launch/given.h"
 #include "launch/spec.h"
 #include "policy/policy_builtin.h"
+#include "policy/policy_join.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define IN(state) (1U << (state))
@@ -50,7 +53,7 @@ int command_read(const void *bytes, size_t len, unsigned fds, struct command *re
 {
 	struct command c;
 
-	if (len != sizeof(c))
+	if (len < sizeof(c))
 		return cloche_err_set(err, EBADMSG, "a message of %zu bytes, not of %zu", len,
 				      sizeof(c));
 	if (fds)
@@ -63,6 +66,8 @@ int command_read(const void *bytes, size_t len, unsigned fds, struct command *re
 	    (!is_empty(&c.make) && !table[c.kind].makes))
 		return cloche_err_set(err, EBADMSG, "'%s' with a field that it does not have",
 				      table[c.kind].name);
+	if (c.make.bare_n > BPF_MAXINSNS || len != sizeof(c) + COMMAND_BARE_LEN(c.make.bare_n))
+		return cloche_err_set(err, EBADMSG, "'%s' of %zu bytes", table[c.kind].name, len);
 	*ret = c;
 	return 0;
 }
@@ -76,16 +81,30 @@ static const char *policy_at(uint32_t at)
 	return NULL;
 }
 
+/* As it is shown and written down. */
+static bool name_is_text(const char name[static 64])
+{
+	size_t len = strnlen(name, 64), n;
+
+	if (len == 64)
+		return false;
+	for (size_t at = 0; at < len; at += n) {
+		n = utf8_harmless(name + at, len - at);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
 int command_from_spec(const struct spec *spec, struct command_make *ret, struct cloche_err *err)
 {
 	uint32_t policy = 0;
 
-	while (policy_at(policy) && strcmp(policy_at(policy), spec->policy) != 0)
+	while (!spec->bare && policy_at(policy) && strcmp(policy_at(policy), spec->policy) != 0)
 		policy++;
 	if (!policy_at(policy))
 		return cloche_err_set(err, ENOENT,
-				      CLOCHE_FIELD "policy: only those that are built in go "
-						   "through the daemon yet; run as root");
+				      CLOCHE_FIELD "policy: there is none of that name");
 	*ret = (struct command_make){ .memory_bytes = spec->memory_bytes,
 				      .cpu_milli = spec->cpu_milli,
 				      .pids = spec->pids,
@@ -93,24 +112,37 @@ int command_from_spec(const struct spec *spec, struct command_make *ret, struct 
 				      .tmp_bytes = spec->tmp_bytes,
 				      .shm_bytes = spec->shm_bytes,
 				      .cpu_mode = spec->cpu_mode,
+				      .net = spec->net,
 				      .policy = policy };
-	return 0;
+	if (!spec->bare)
+		return 0;
+	ret->bare_n = spec->bare->n;
+	ret->bare_flags = spec->bare->flags;
+	(void)snprintf(ret->bare_name, sizeof(ret->bare_name), "%s", spec->policy);
+	hash_sha256(spec->bare, spec->bare_size, ret->bare_hash);
+	return name_is_text(ret->bare_name)
+		       ? 0
+		       : cloche_err_set(err, EINVAL,
+					CLOCHE_FIELD "policy: its file's name is none that can be "
+						     "shown; rename it");
 }
 
 int command_to_spec(const struct command_make *make, struct spec *ret, struct cloche_err *err)
 {
 	const char *policy = policy_at(make->policy);
 
-	if (make->cpu_mode > CPU_FIXED || make->terminals > 1 || make->binds > GIVEN_MAX || !policy)
+	if (make->cpu_mode > CPU_FIXED || make->terminals > 1 || make->binds > GIVEN_MAX ||
+	    make->net > NET_LOOPBACK || !policy || !name_is_text(make->bare_name))
 		return cloche_err_set(err, EBADMSG, "'make' with a choice that there is not");
 	spec_defaults(ret);
 	ret->memory_bytes = make->memory_bytes;
 	ret->cpu_mode = (enum cpu_mode)make->cpu_mode;
 	ret->cpu_milli = make->cpu_milli;
+	ret->net = (enum net_mode)make->net;
 	ret->pids = make->pids;
 	ret->nofile = make->nofile;
 	ret->tmp_bytes = make->tmp_bytes;
 	ret->shm_bytes = make->shm_bytes;
-	ret->policy = policy;
+	ret->policy = make->bare_n ? make->bare_name : policy;
 	return 0;
 }

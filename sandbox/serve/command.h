@@ -3,9 +3,12 @@
 #define CLOCHE_SERVE_COMMAND_H
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "launch/handed.h"
 #include "run/powers.h"
 
+#include <linux/bpf_common.h>
+#include <linux/filter.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,7 +52,8 @@ enum command_state {
 	COMMAND_STATES
 };
 
-/* What of a spec is the context's, in numbers. Only what is built in is a policy here. */
+/* What of a spec is the context's, in numbers. A policy is one that is built in, or one of the
+ * owner's, of which so many instructions follow the message (policy/policy_join.h). */
 struct command_make {
 	uint64_t memory_bytes, cpu_milli, pids, nofile, tmp_bytes, shm_bytes;
 	uint32_t cpu_mode;
@@ -57,6 +61,10 @@ struct command_make {
 	uint32_t terminals; /* 0 or 1 */
 	uint32_t policy;    /* its place among those that are no walls (policy_builtins) */
 	uint32_t owner_gid;
+	uint32_t net; /* enum net_mode */
+	uint32_t bare_n, bare_flags;
+	char bare_name[64];
+	unsigned char bare_hash[HASH_LEN];
 	uint32_t binds; /* the warden is to be given so many of the owner's (launch/given.h) */
 };
 
@@ -91,8 +99,12 @@ struct reply {
 	};
 };
 
+#define COMMAND_BARE_LEN(n) ((n) * sizeof(struct sock_filter))
+#define COMMAND_MAX	    (sizeof(struct command) + COMMAND_BARE_LEN(BPF_MAXINSNS))
+
 /* Checks a message by itself: its length, that it brings no descriptor, its kind, the fields that
- * its kind does not have. -EBADMSG, and *err says what is wrong. */
+ * its kind does not have. -EBADMSG, and *err says what is wrong. What follows it is behind its
+ * first sizeof(*ret) bytes. */
 int command_read(const void *bytes, size_t len, unsigned fds, struct command *ret,
 		 struct cloche_err *err);
 
@@ -101,9 +113,9 @@ bool command_allowed(enum command_kind kind, enum command_state state);
 
 const char *command_name(enum command_kind kind);
 
-/* From a spec and back. from_spec: -ENOENT where the policy is not built in, *err as spec_check
- * has it; to_spec: -EBADMSG where an enum is none; the ranges are spec_check's matter. What it
- * points to is static. */
+/* From a spec and back. from_spec: -ENOENT where the policy is neither built in nor brought, *err
+ * as spec_check has it; to_spec: -EBADMSG where an enum is none or a name no text; the ranges are
+ * spec_check's matter. What it points to is static, or in *make. */
 int command_from_spec(const struct spec *spec, struct command_make *ret, struct cloche_err *err);
 int command_to_spec(const struct command_make *make, struct spec *ret, struct cloche_err *err);
 

@@ -39,6 +39,7 @@
 #define QUICK_NS    NSEC_PER_SEC
 #define QUICK_MAX   10
 #define DYING_TRIES 100
+#define FRONT_BYTES (16 << 20)
 #define DYING_MS    10
 /* Above the grace: for the front to answer and to write what there is to write. */
 #define PATIENCE_NS (10 * NSEC_PER_SEC)
@@ -255,11 +256,14 @@ static _Noreturn void become_front(const struct daemon *d, int socket)
 
 static int start_front(struct daemon *d, struct cloche_err *err)
 {
+	const int room = FRONT_BYTES;
 	int pair[2];
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return cloche_err_sys(err, errno, "socketpair");
+	/* For what all clients may ask for at once: that it cannot say it is its end. */
+	(void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
 	pid = fork();
 	if (pid == 0)
 		become_front(d, pair[1]);

@@ -31,7 +31,13 @@
 
 void front_tell(struct front *f, const struct command *c)
 {
-	int r = packet_send(f->launcher, c, sizeof(*c), NULL);
+	front_tell_make(f, c, NULL);
+}
+
+void front_tell_make(struct front *f, const struct command *c, const struct sock_filter *insns)
+{
+	int r = packet_send_with(f->launcher, c, sizeof(*c), insns,
+				 COMMAND_BARE_LEN(c->make.bare_n), NULL);
 
 	if (r < 0)
 		(void)sd_event_exit(f->event, r);

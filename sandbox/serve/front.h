@@ -8,6 +8,7 @@
 #include "pool/pool.h"
 #include "run/booking.h"
 #include "serve/held.h"
+#include "serve/request.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,6 +45,7 @@ struct front {
 	struct booking booking;
 	struct local local;
 	void (*say)(const char *text); /* a line of the log */
+	char inbox[REQUEST_MAX];       /* room for what a client asks */
 };
 
 struct front_options {
@@ -61,6 +63,10 @@ int front_run(const struct front_options *options, struct cloche_err *err);
 
 /* For clients: a message to the launcher. What cannot be sent is the end of the front. */
 void front_tell(struct front *f, const struct command *c);
+
+/* MAKE, with what follows it: make->bare_n instructions. */
+struct sock_filter;
+void front_tell_make(struct front *f, const struct command *c, const struct sock_filter *insns);
 
 /* A number for a context. */
 uint64_t front_number(struct front *f);

@@ -117,7 +117,8 @@ static void become_idle(struct front *f, struct held *h)
 
 /* ---- what clients want ----------------------------------------------------------------------- */
 
-struct held *held_make(struct front *f, const struct command_make *make, struct client *user)
+struct held *held_make(struct front *f, const struct command_make *make,
+		       const struct sock_filter *insns, struct client *user)
 {
 	struct command c = { .kind = COMMAND_MAKE, .make = *make };
 	struct held *h = calloc(1, sizeof(*h));
@@ -130,7 +131,7 @@ struct held *held_make(struct front *f, const struct command_make *make, struct 
 	pool_join(&f->pool, &h->pool, &(struct pool_kind){ make->owner, &h->make, sizeof(h->make) },
 		  clock_now_ns());
 	h->replaced = recall(f, make);
-	front_tell(f, &c);
+	front_tell_make(f, &c, insns);
 	return h;
 }
 

@@ -40,8 +40,10 @@ struct held {
 /* What those were of which the next one of their kind is told. */
 #define HELD_REPLACED 32
 
-/* Asks for one. NULL: no memory. */
-struct held *held_make(struct front *f, const struct command_make *make, struct client *user);
+/* Asks for one; insns: make->bare_n, of the policy. NULL: no memory. */
+struct sock_filter;
+struct held *held_make(struct front *f, const struct command_make *make,
+		       const struct sock_filter *insns, struct client *user);
 
 /* One that is idle is the user's. False: it had died. */
 bool held_take(struct front *f, struct held *h, struct client *user);

@@ -9,12 +9,16 @@
 #include "run/keeper.h"
 #include "run/metering.h"
 #include "run/powers.h"
+#include "policy/policy_join.h"
 #include "serve/command.h"
 #include "serve/packet.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* cgroup.events may have told before anybody waited. */
@@ -31,6 +35,7 @@ struct place {
 	uint32_t owner;
 	bool silent; /* nobody is told of it any more */
 	struct spec spec;
+	char policy[64]; /* of spec */
 	struct keeper keeper;
 	struct metering metering;
 	struct powers_local powers;
@@ -44,6 +49,8 @@ struct launching {
 	int front; /* -1: none */
 	bool ready;
 	int broken; /* -errno: it could not be told something */
+	char inbox[COMMAND_MAX + 1];
+	struct policy_bare bare; /* of the context that is being made */
 };
 
 int launching_open(const struct launching_options *options, struct launching **ret,
@@ -249,6 +256,26 @@ static int on_ready(struct launching *l, struct place *p, const struct command *
 	return 0;
 }
 
+/* Whose hash the front has, too: contexts are of one kind by it. What it is worth policy_join.c
+ * finds out. */
+static int take_bare(struct launching *l, const struct command_make *make, struct spec *spec,
+		     struct cloche_err *err)
+{
+	unsigned char hash[HASH_LEN];
+
+	if (make->bare_n == 0)
+		return 0;
+	l->bare.n = make->bare_n;
+	l->bare.flags = make->bare_flags;
+	memcpy(l->bare.insns, l->inbox + sizeof(struct command), COMMAND_BARE_LEN(make->bare_n));
+	spec->bare = &l->bare;
+	spec->bare_size = offsetof(struct policy_bare, insns) + COMMAND_BARE_LEN(make->bare_n);
+	hash_sha256(&l->bare, spec->bare_size, hash);
+	return memcmp(hash, make->bare_hash, sizeof(hash)) == 0
+		       ? 0
+		       : cloche_err_set(err, EBADMSG, "'make' with a policy of another hash");
+}
+
 /* A number that is out of its range is no breach: the front may be older than a limit here. */
 static int on_make(struct launching *l, struct place *p, const struct command *c,
 		   struct cloche_err *err)
@@ -257,6 +284,8 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 	struct spec spec;
 	int r = command_to_spec(&c->make, &spec, err);
 
+	if (r == 0)
+		r = take_bare(l, &c->make, &spec, err);
 	if (r < 0)
 		return r;
 	if (spec_check(&spec, &l->host, &why) < 0 ||
@@ -268,7 +297,11 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 	p->owner = c->make.owner;
 	p->silent = false;
 	p->spec = spec;
-	if (make(l, p, c, &why) < 0) {
+	(void)snprintf(p->policy, sizeof(p->policy), "%s", spec.policy);
+	p->spec.policy = p->policy;
+	r = make(l, p, c, &why);
+	p->spec.bare = NULL;
+	if (r < 0) {
 		say_refused(l, c->context, &why);
 		end(l, p, true);
 	}
@@ -368,8 +401,7 @@ static int hear(struct launching *l, struct cloche_err *err)
 {
 	struct command c;
 	struct packet_fds fds;
-	char bytes[sizeof(c) + 1];
-	int n = packet_recv(l->front, bytes, sizeof(bytes), &fds), r;
+	int n = packet_recv(l->front, l->inbox, COMMAND_MAX + 1, &fds), r;
 	enum command_state state = COMMAND_UNREADY;
 	struct place *p;
 
@@ -378,7 +410,7 @@ static int hear(struct launching *l, struct cloche_err *err)
 	if (n < 0)
 		return cloche_err_set(err, -n,
 				      n == -EPIPE ? "it has ended" : "a message that is not whole");
-	r = command_read(bytes, (size_t)n, fds.n, &c, err);
+	r = command_read(l->inbox, (size_t)n, fds.n, &c, err);
 	packet_close_fds(&fds);
 	if (r < 0)
 		return r;

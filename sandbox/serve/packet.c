@@ -17,9 +17,16 @@ union control {
 
 int packet_send(int socket, const void *bytes, size_t len, const struct packet_fds *fds)
 {
+	return packet_send_with(socket, bytes, len, NULL, 0, fds);
+}
+
+int packet_send_with(int socket, const void *bytes, size_t len, const void *more, size_t more_len,
+		     const struct packet_fds *fds)
+{
 	union control control = { .head = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
-	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct iovec iov[] = { { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len },
+			       { .iov_base = (void *)(uintptr_t)more, .iov_len = more_len } };
+	struct msghdr h = { .msg_iov = iov, .msg_iovlen = 2 };
 	ssize_t n;
 
 	if (fds && fds->n) {

@@ -15,8 +15,10 @@ struct packet_fds {
 	unsigned n;
 };
 
-/* 0 or -errno. fds may be NULL. */
+/* 0 or -errno. fds may be NULL. The other: with something behind it. */
 int packet_send(int socket, const void *bytes, size_t len, const struct packet_fds *fds);
+int packet_send_with(int socket, const void *bytes, size_t len, const void *more, size_t more_len,
+		     const struct packet_fds *fds);
 
 /* The length, or -errno: -EAGAIN where none is there, -EPIPE at the end, -EBADMSG for one that was
  * longer than there is room, or had more descriptors; it is dropped. The descriptors are the

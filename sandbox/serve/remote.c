@@ -46,9 +46,10 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 			struct cloche_err *err)
 {
 	cleanup_fd int order = -1, binds = -1;
+	cleanup_free struct sock_filter *insns = NULL;
 	struct packet_fds fds = { .n = REQUEST_FDS };
 	struct request request;
-	int code = request_make(o->spec, o->function, &request, &order, err);
+	int code = request_make(o->spec, o->function, &request, &insns, &order, err);
 
 	if (code == 0 && o->spec->n_binds) {
 		code = given_pack(o->spec, &binds, err);
@@ -58,7 +59,8 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 		return code;
 	memcpy(fds.fd, o->streams, sizeof(o->streams));
 	fds.fd[REQUEST_FD_ORDER] = order;
-	code = packet_send(r->socket, &request, sizeof(request), &fds);
+	code = packet_send_with(r->socket, &request, sizeof(request), insns,
+				insns ? request.bare_n * sizeof(*insns) : 0, &fds);
 	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
 }
 

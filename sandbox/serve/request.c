@@ -5,9 +5,12 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "launch/given.h"
+#include "policy/policy.h"
+#include "policy/policy_join.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +33,36 @@ static int write_order(const struct order_block *block, int *ret, struct cloche_
 	return 0;
 }
 
-int request_make(const struct spec *spec, const char *function, struct request *ret, int *ret_order,
-		 struct cloche_err *err)
+/* What is built in goes by its name; all else is this process's own to read and compile. */
+static int make_policy(const struct spec *spec, struct request *r, struct sock_filter **ret_insns,
+		       struct cloche_err *err)
+{
+	cleanup_free struct policy_bare *bare = malloc(sizeof(*bare));
+	struct policy_text text;
+	size_t size;
+	int code = bare ? policy_text_load(&policy_dirs_default, spec->policy, &text, err)
+			: cloche_err_sys(err, ENOMEM, "policy");
+
+	if (code < 0)
+		return code;
+	(void)snprintf(r->policy, sizeof(r->policy), "%s", text.name);
+	if (text.owned) {
+		code = policy_bare_make(&text, bare, &size, err);
+		*ret_insns = code == 0 ? malloc(bare->n * sizeof(bare->insns[0])) : NULL;
+		if (code == 0 && !*ret_insns)
+			code = cloche_err_sys(err, ENOMEM, "policy");
+	}
+	if (code == 0 && text.owned) {
+		r->bare_n = bare->n;
+		r->bare_flags = bare->flags;
+		memcpy(*ret_insns, bare->insns, bare->n * sizeof(bare->insns[0]));
+	}
+	policy_text_free(&text);
+	return code;
+}
+
+int request_make(const struct spec *spec, const char *function, struct request *ret,
+		 struct sock_filter **ret_insns, int *ret_order, struct cloche_err *err)
 {
 	struct order_block block;
 	int r;
@@ -49,11 +80,12 @@ int request_make(const struct spec *spec, const char *function, struct request *
 				 .timeout_ns = spec->timeout_ns,
 				 .cpu_time_ns = spec->cpu_time_ns };
 	ret->binds = (uint32_t)spec->n_binds;
+	ret->net = spec->net;
 	request_version(ret->version);
-	if ((size_t)snprintf(ret->policy, sizeof(ret->policy), "%s", spec->policy) >=
-	    sizeof(ret->policy))
-		return cloche_err_set(err, ENAMETOOLONG,
-				      CLOCHE_FIELD "policy: the name is too long");
+	*ret_insns = NULL;
+	r = make_policy(spec, ret, ret_insns, err);
+	if (r < 0)
+		return r;
 	(void)snprintf(ret->function, sizeof(ret->function), "%s", function ? function : "");
 	r = order_pack(spec, &block, err);
 	if (r < 0)
@@ -79,8 +111,8 @@ int request_check(const struct request *r, struct cloche_err *err)
 				      "the daemon is of another version than this program: "
 				      "start it anew");
 	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED || r->order_len > ORDER_MAX ||
-	    r->binds > GIVEN_MAX || !is_text(r->policy, sizeof(r->policy)) ||
-	    !is_text(r->function, sizeof(r->function)))
+	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->bare_n > BPF_MAXINSNS ||
+	    !is_text(r->policy, sizeof(r->policy)) || !is_text(r->function, sizeof(r->function)))
 		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
 	return 0;
 }
@@ -109,8 +141,9 @@ static int read_order(int fd, size_t len, struct order_block *ret)
 	return 0;
 }
 
-int request_read(const struct request *r, int order, struct order_block *ret_block,
-		 struct order *ret_order, struct spec *ret, struct cloche_err *err)
+int request_read(const struct request *r, const struct policy_bare *bare, int order,
+		 struct order_block *ret_block, struct order *ret_order, struct spec *ret,
+		 struct cloche_err *err)
 {
 	struct order_block block;
 	int code = read_order(order, r->order_len, &block);
@@ -127,11 +160,15 @@ int request_read(const struct request *r, int order, struct order_block *ret_blo
 	ret->env = ret_order->env;
 	ret->workdir = ret_order->workdir;
 	ret->policy = r->policy;
+	ret->bare = bare;
+	ret->bare_size =
+		bare ? offsetof(struct policy_bare, insns) + r->bare_n * sizeof(bare->insns[0]) : 0;
 	ret->memory_bytes = r->memory_bytes;
 	ret->timeout_ns = r->timeout_ns;
 	ret->cpu_time_ns = r->cpu_time_ns;
 	ret->cpu_mode = (enum cpu_mode)r->cpu_mode;
 	ret->cpu_milli = r->cpu_milli;
+	ret->net = (enum net_mode)r->net;
 	ret->pids = r->pids;
 	ret->nofile = r->nofile;
 	ret->fsize_bytes = r->fsize_bytes;

@@ -8,6 +8,8 @@
 #include "ledger/ledger.h"
 #include "run/outcome.h"
 
+#include <linux/bpf_common.h>
+#include <linux/filter.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,13 +18,16 @@
  * message each way, and CANCEL in between.
  *
  *	client  RUN, with the three streams and the order (launch/order.h) in a memfd,    [ CANCEL ]
- *		and, where it has binds, the socket that holds them (launch/given.h)
+ *		and, where it has binds, the socket that holds them (launch/given.h); a policy that
+ *		is the client's own it has compiled (policy/policy_join.h)
  *	daemon                                                                     OUTCOME │ REFUSED
  *
  * Who the client is the daemon has from the kernel. A client that goes away has its invocation
  * cancelled. Both sides are of one version: the numbers of another may mean something else.
  */
 #define CONTROL_PATH "/run/cloche/control"
+
+struct policy_bare;
 
 enum request_kind { REQUEST_RUN, REQUEST_CANCEL, REQUEST_KINDS };
 enum { REQUEST_STREAMS = 3, REQUEST_FD_ORDER = 3, REQUEST_FDS, REQUEST_FD_BINDS = REQUEST_FDS };
@@ -36,6 +41,8 @@ struct request {
 	int64_t timeout_ns, cpu_time_ns;
 	uint32_t cpu_mode;
 	uint32_t binds; /* how many; 0: and no socket */
+	uint32_t net;
+	uint32_t bare_n, bare_flags; /* of a policy of the client's: so many instructions follow */
 	char policy[64];
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */
 };
@@ -54,16 +61,21 @@ struct answer {
 /* What a version's messages are known by. */
 void request_version(char ret[static 16]);
 
-/* The client's side: *ret and *ret_order (a sealed memfd, the caller's) of a checked spec. */
-int request_make(const struct spec *spec, const char *function, struct request *ret, int *ret_order,
-		 struct cloche_err *err);
+#define REQUEST_MAX (sizeof(struct request) + BPF_MAXINSNS * sizeof(struct sock_filter))
+
+/* The client's side: *ret and *ret_order (a sealed memfd, the caller's) of a checked spec. A policy
+ * that is a file is opened and compiled here; *ret_insns is the caller's to free. */
+int request_make(const struct spec *spec, const char *function, struct request *ret,
+		 struct sock_filter **ret_insns, int *ret_order, struct cloche_err *err);
 
 /* The daemon's: what is wrong with one that came; 0: nothing. */
 int request_check(const struct request *r, struct cloche_err *err);
 
 /* Reads the order from where it is in memory, and makes a spec of all, which points into *r and
- * *ret_block, the caller's to free; it is not checked yet. */
-int request_read(const struct request *r, int order, struct order_block *ret_block,
-		 struct order *ret_order, struct spec *ret, struct cloche_err *err);
+ * *ret_block, the caller's to free, and to bare, the policy that came with it (NULL: none); it is
+ * not checked yet. */
+int request_read(const struct request *r, const struct policy_bare *bare, int order,
+		 struct order_block *ret_block, struct order *ret_order, struct spec *ret,
+		 struct cloche_err *err);
 
 #endif

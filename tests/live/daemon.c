@@ -120,9 +120,8 @@ Test(daemon, denied_calls_are_named)
 Test(daemon, what_is_not_there_yet_is_refused_by_its_name)
 {
 	static const char *const options[][2] = {
-		{ "--rootfs", "/" },	 { "--trace", "/tmp/x" },  { "--policy", "./mine.json" },
-		{ "--net", "loopback" }, { "--ledger", "/tmp/x" }, { "--meter", "off" },
-		{ "--repeat", "2" },	 { "--prices", "lambda" },
+		{ "--rootfs", "/" },  { "--trace", "/tmp/x" }, { "--ledger", "/tmp/x" },
+		{ "--meter", "off" }, { "--repeat", "2" },     { "--prices", "lambda" },
 	};
 	struct daemon d;
 

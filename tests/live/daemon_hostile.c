@@ -91,6 +91,7 @@ static void expect_answer(const struct daemon *d, uint32_t binds, int fd, enum a
 	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
 	struct packet_fds fds = { .fd = { STDIN_FILENO, STDERR_FILENO, STDERR_FILENO },
 				  .n = REQUEST_FDS };
+	cleanup_free struct sock_filter *insns = NULL;
 	struct cloche_err err = { 0 };
 	struct request r;
 	struct spec spec;
@@ -98,7 +99,7 @@ static void expect_answer(const struct daemon *d, uint32_t binds, int fd, enum a
 
 	spec_defaults(&spec);
 	spec.argv = argv;
-	cr_assert_eq(request_make(&spec, NULL, &r, &order, &err), 0, "%s", err.text);
+	cr_assert_eq(request_make(&spec, NULL, &r, &insns, &order, &err), 0, "%s", err.text);
 	r.binds = binds;
 	fds.fd[REQUEST_FD_ORDER] = order;
 	if (fd >= 0)

@@ -6,6 +6,9 @@
  */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -17,9 +20,11 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "launch/launcher.h"
 #include "launch/message.h"
 #include "launch/spec.h"
+#include "policy/policy_join.h"
 #include "serve/command.h"
 #include "serve/launching.h"
 #include "serve/packet.h"
@@ -302,6 +307,64 @@ Test(front_hostile, limits_are_the_launchers)
 		cr_expect_eq(fds.n, 0);
 		cr_expect(strstr(reply.err.text, wrong[i].what), "%s", reply.err.text);
 	}
+	close_rig(&r);
+}
+
+static enum reply_kind ask_with(struct rig *r, const struct policy_bare *bare)
+{
+	struct packet_fds fds = { .n = 0 };
+	struct command c = ask_for(r, 1000);
+	struct reply reply;
+
+	c.make.bare_n = bare->n;
+	c.make.bare_flags = bare->flags;
+	(void)snprintf(c.make.bare_name, sizeof(c.make.bare_name), "mine");
+	hash_sha256(bare, offsetof(struct policy_bare, insns) + COMMAND_BARE_LEN(bare->n),
+		    c.make.bare_hash);
+	cr_assert_eq(packet_send_with(r->front, &c, sizeof(c), bare->insns,
+				      COMMAND_BARE_LEN(bare->n), NULL),
+		     0);
+	reply = hear(r, &fds);
+	packet_close_fds(&fds);
+	if (reply.kind == REPLY_MADE) {
+		cr_expect_str_eq(reply.made.policy, "mine");
+		say(r, &(struct command){ .kind = COMMAND_END, .context = c.context });
+		cr_expect_eq(hear(r, &fds).kind, REPLY_GONE);
+	}
+	return reply.kind;
+}
+
+/* A filter is looked at as anybody's is; and what it says it is it must be. */
+Test(front_hostile, policies_that_are_none)
+{
+	static const struct sock_filter wrong[] = {
+		{ BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF },
+		{ BPF_RET | BPF_K, 0, 0, SECCOMP_RET_TRACE },
+		{ BPF_RET | BPF_A, 0, 0, 0 },
+		{ BPF_JMP | BPF_JA, 0, 0, 0 },
+		{ BPF_LD | BPF_W | BPF_ABS, 0, 0, 64 },
+		{ 0xffff, 255, 255, UINT32_MAX },
+	};
+	static struct policy_bare bare = { .n = 1 };
+	struct command c;
+	struct rig r;
+
+	open_rig(&r);
+	begin(&r);
+	bare.insns[0] = (struct sock_filter){ BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW };
+	cr_expect_eq(ask_with(&r, &bare), REPLY_MADE);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		bare.insns[0] = wrong[i];
+		cr_expect_eq(ask_with(&r, &bare), REPLY_REFUSED, "%zu", i);
+	}
+	bare.insns[0] = (struct sock_filter){ BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW };
+	bare.flags = UINT32_MAX;
+	cr_expect_eq(ask_with(&r, &bare), REPLY_REFUSED);
+	c = ask_for(&r, 1000);
+	c.make.bare_n = 1;
+	cr_assert_eq(
+		packet_send_with(r.front, &c, sizeof(c), bare.insns, COMMAND_BARE_LEN(1), NULL), 0);
+	cr_expect_eq(turn(&r), -EBADMSG, "of another hash");
 	close_rig(&r);
 }
 

@@ -55,6 +55,34 @@ static struct command good(enum command_kind kind)
 	return c;
 }
 
+/* So many bytes behind it as its policy has, and no other number. */
+Test(command, a_policy_that_follows)
+{
+	static char bytes[COMMAND_MAX + 64];
+	struct cloche_err err = { 0 };
+	struct command c = { .kind = COMMAND_MAKE, .context = 1 }, ret;
+	static const uint32_t n[] = { 1, 2, 100, BPF_MAXINSNS };
+
+	for (size_t i = 0; i < sizeof(n) / sizeof(n[0]); i++) {
+		size_t len = sizeof(c) + n[i] * sizeof(struct sock_filter);
+
+		c.make.bare_n = n[i];
+		memcpy(bytes, &c, sizeof(c));
+		cr_expect_eq(command_read(bytes, len, 0, &ret, &err), 0, "%s", err.text);
+		cr_expect_eq(command_read(bytes, len - 1, 0, &ret, &err), -EBADMSG);
+		cr_expect_eq(command_read(bytes, len + 1, 0, &ret, &err), -EBADMSG);
+		cr_expect_eq(command_read(bytes, sizeof(c), 0, &ret, &err), -EBADMSG);
+	}
+	c.make.bare_n = BPF_MAXINSNS + 1;
+	memcpy(bytes, &c, sizeof(c));
+	cr_expect_eq(
+		command_read(bytes, sizeof(c) + COMMAND_BARE_LEN(c.make.bare_n), 0, &ret, &err),
+		-EBADMSG);
+	c.make.bare_n = UINT32_MAX;
+	memcpy(bytes, &c, sizeof(c));
+	cr_expect_eq(command_read(bytes, sizeof(c), 0, &ret, &err), -EBADMSG);
+}
+
 static int judge(const struct command *c, size_t len, unsigned fds)
 {
 	struct cloche_err err = { 0 };
@@ -131,6 +159,15 @@ Test(command, choices_that_there_are_not)
 	c.make.binds = GIVEN_MAX;
 	cr_expect_eq(command_to_spec(&c.make, &spec, &err), 0);
 	c.make.binds++;
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
+	c = good(COMMAND_MAKE);
+	c.make.net = NET_LOOPBACK + 1;
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
+	c = good(COMMAND_MAKE);
+	memset(c.make.bare_name, 'x', sizeof(c.make.bare_name));
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
+	c = good(COMMAND_MAKE);
+	memcpy(c.make.bare_name, "a\033[2J", 6);
 	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
 	c = good(COMMAND_MAKE);
 	c.make.policy = 1000;

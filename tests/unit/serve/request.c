@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ static int made(struct request *ret)
 {
 	struct cloche_err err = { 0 };
 	struct spec spec;
+	struct sock_filter *insns = NULL;
 	int order = -1;
 
 	spec_defaults(&spec);
@@ -27,7 +29,8 @@ static int made(struct request *ret)
 	spec.memory_bytes = 1;
 	spec.cpu_time_ns = 2;
 	spec.output_bytes = 3;
-	cr_assert_eq(request_make(&spec, "name", ret, &order, &err), 0, "%s", err.text);
+	cr_assert_eq(request_make(&spec, "name", ret, &insns, &order, &err), 0, "%s", err.text);
+	cr_expect(!insns && ret->bare_n == 0, "it is built in");
 	return order;
 }
 
@@ -37,7 +40,7 @@ static int read_back(const struct request *r, int order)
 	struct cloche_err err = { 0 };
 	struct order o;
 	struct spec spec;
-	int code = request_read(r, order, &block, &o, &spec, &err);
+	int code = request_read(r, NULL, order, &block, &o, &spec, &err);
 
 	order_free(&block);
 	return code;
@@ -54,7 +57,7 @@ Test(request, comes_as_it_was_said)
 	bool home = false;
 
 	cr_assert_eq(request_check(&r, &err), 0, "%s", err.text);
-	cr_assert_eq(request_read(&r, order, &block, &o, &spec, &err), 0, "%s", err.text);
+	cr_assert_eq(request_read(&r, NULL, order, &block, &o, &spec, &err), 0, "%s", err.text);
 	for (int i = 0; i < 4; i++)
 		cr_expect(argv[i] ? !strcmp(spec.argv[i], argv[i]) : !spec.argv[i]);
 	for (char *const *e = spec.env; *e; e++)
@@ -128,4 +131,39 @@ Test(request, an_order_that_is_not_in_memory)
 	cr_expect_lt(read_back(&r, -1), 0);
 	(void)close(ends[0]);
 	(void)close(ends[1]);
+}
+
+/* What is a file is compiled where it is read; of what does not compile nothing is asked. */
+Test(request, a_policy_of_ones_own)
+{
+	static const char *const texts[] = {
+		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"mount\"],"
+		"\"action\":\"SCMP_ACT_ERRNO\"}]}",
+		"{\"defaultAction\":\"SCMP_ACT_NONSENSE\"}", "{"
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		cleanup_fd int file = memfd_create("profile", MFD_CLOEXEC), order = -1;
+		cleanup_free struct sock_filter *insns = NULL;
+		struct cloche_err err = { 0 };
+		struct request r;
+		struct spec spec;
+		char path[64];
+
+		cr_assert_eq(write(file, texts[i], strlen(texts[i])), (ssize_t)strlen(texts[i]));
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+		spec_defaults(&spec);
+		spec.argv = argv;
+		spec.policy = path;
+		if (i > 0) {
+			cr_expect_lt(request_make(&spec, NULL, &r, &insns, &order, &err), 0);
+			cr_expect(strstr(err.text, path), "%s", err.text);
+			continue;
+		}
+		cr_assert_eq(request_make(&spec, NULL, &r, &insns, &order, &err), 0, "%s",
+			     err.text);
+		cr_expect(insns && r.bare_n > 0 && request_check(&r, &err) == 0);
+		r.bare_n = BPF_MAXINSNS + 1;
+		cr_expect_eq(request_check(&r, &err), -EBADMSG);
+	}
 }

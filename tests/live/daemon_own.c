@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Binds of users without rights, through the daemon. What of them is the warden's: given.c. */
+/* Binds and profiles of users without rights, through the daemon. What of binds is the warden's:
+ * given.c. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static const struct {
 };
 
 /* With the client's rights, and its files are the function's. */
-Test(daemon_binds, binds_are_the_users)
+Test(daemon_own, binds_are_the_users)
 {
 	cleanup_run struct run run = { 0 };
 	char script[1024];
@@ -61,7 +62,7 @@ Test(daemon_binds, binds_are_the_users)
 }
 
 /* A context that has binds is nobody else's afterwards. */
-Test(daemon_binds, binds_are_of_one_invocation)
+Test(daemon_own, binds_are_of_one_invocation)
 {
 	cleanup_run struct run run = { 0 };
 	struct daemon d;
@@ -76,5 +77,45 @@ Test(daemon_binds, binds_are_of_one_invocation)
 	run_free(&run);
 	AS_USER(&d, &run, "--", "test", "-e", "/opt/env");
 	cr_expect_eq(run.status, 1, "%s", run.err);
+	daemon_stop(&d);
+}
+
+/* So is a profile: read with the client's rights, and compiled by it. */
+Test(daemon_own, profiles_are_the_users)
+{
+	cleanup_run struct run run = { 0 };
+	char script[1024], path[600];
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	(void)snprintf(
+		script, sizeof(script),
+		"cd '%s' && echo '{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":"
+		"[\"mkdir\",\"mkdirat\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":28}]}' "
+		">own.json "
+		"&& cp own.json roots.json && chmod 600 own.json roots.json && "
+		"chown " DAEMON_USER " own.json",
+		d.dir);
+	RUN(&run, "sh", "-c", script);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	(void)snprintf(path, sizeof(path), "%s/own.json", d.dir);
+	AS_USER(&d, &run, "-q", "--policy", path, "--", "mkdir", "/tmp/x");
+	cr_expect_eq(run.status, 1, "%s", run.err);
+	expect_has(run.err, "No space left on device");
+	run_free(&run);
+	/* The walls stand behind it, and another one's context is not taken for it. */
+	AS_USER(&d, &run, "-q", "--policy", path, "--", "unshare", "-U", "true");
+	cr_expect_eq(run.status, 1);
+	expect_has(run.err, "Operation not permitted");
+	run_free(&run);
+	AS_USER(&d, &run, "-q", "--", "mkdir", "/tmp/x");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	(void)snprintf(path, sizeof(path), "%s/roots.json", d.dir);
+	AS_USER(&d, &run, "-q", "--policy", path, "--", "true");
+	cr_expect_eq(run.status, 125, "%s", run.err);
+	expect_has(run.err, "ermission denied");
 	daemon_stop(&d);
 }
