@@ -60,6 +60,7 @@ int context_adopt(struct context *ret, const struct handed *of, const int fds[st
 					   .terminals = of->terminals,
 					   .rootfs = { .idmapped = of->idmapped },
 					   .null = -1,
+					   .names = -1,
 					   .control = -1,
 					   .driver = -1,
 					   .handed = true,

@@ -56,6 +56,7 @@ static void list_own(const struct plan *p, struct list *l)
 	add(l, p->clock.fd);
 	add(l, p->slot.fd); /* with its lock: the slot is nobody else's before all of us are gone */
 	add_root(l, &p->rootfs);
+	add(l, p->names);
 	if (p->given)
 		add_maps(l, &p->rootfs);
 	/* Below these the last one to leave removes the cgroups. */

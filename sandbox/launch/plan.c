@@ -9,6 +9,7 @@
 #include "launch/given.h"
 #include "launch/profile.h"
 #include "launch/spec.h"
+#include "launch/stream_names.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -119,6 +120,8 @@ int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct clo
 	r = rootfs_prepare(run_fd, spec, plan->uid, &plan->rootfs, err);
 	if (r < 0)
 		return r;
+	if (plan->handed)
+		plan->names = stream_names_table(run_fd);
 	if (plan->given)
 		r = given_prepare(plan->given, run_fd, &plan->owner, plan->uid, &plan->rootfs, err);
 	if (r < 0)
@@ -129,6 +132,7 @@ int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct clo
 
 void plan_free(struct plan *plan)
 {
+	fd_close(&plan->names);
 	fd_close(&plan->shared_fd);
 	rootfs_free(&plan->rootfs);
 	policy_free(&plan->policy);

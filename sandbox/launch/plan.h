@@ -60,6 +60,7 @@ struct plan {
 	bool handed;	/* GO comes from a process without rights */
 	unsigned given; /* ..., and before the first so many binds of the owner's: given.h */
 	struct rights owner;
+	int names;			   /* handed: the table of stream_names.h; -1 */
 	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */
 	const struct bounds *bounds;
 	struct slot slot;

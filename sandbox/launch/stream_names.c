@@ -71,14 +71,15 @@ static bool is_slots(gid_t gid)
 
 /* What it was before a run that was killed: pipe(2) gives a pipe to its maker, /dev/pts has a group
  * for its terminals, which that of /dev/tty is too. */
-static void forget_killed(const struct stream_given *g, struct stat *st)
+static void forget_killed(const struct stream_names *n, const struct stream_given *g,
+			  struct stat *st)
 {
 	struct stat tty;
 
 	if (!is_slots(st->st_gid))
 		return;
 	st->st_mode &= ~(mode_t)S_IRWXG;
-	st->st_gid = getegid();
+	st->st_gid = n->own;
 	if (g->terminal && stat("/dev/tty", &tty) == 0) {
 		st->st_gid = tty.st_gid;
 		st->st_mode |= S_IWGRP;
@@ -100,7 +101,7 @@ static int give_group(const struct stream_names *n, struct stream_given *g)
 
 	if (r < 0)
 		return r;
-	forget_killed(g, &g->was);
+	forget_killed(n, g, &g->was);
 	r = set_group(g->fd, n->gid, (g->was.st_mode & ~(mode_t)S_IRWXG) | g->bits << 3);
 	if (r < 0)
 		unlock(n, g, BYTE_GROUP);
@@ -112,7 +113,7 @@ static void try_clear_group(const struct stream_names *n, struct stream_given *g
 {
 	if (!is_slots(g->was.st_gid) || lock(n, g, BYTE_GROUP, F_WRLCK, F_OFD_SETLK) < 0)
 		return;
-	forget_killed(g, &g->was);
+	forget_killed(n, g, &g->was);
 	(void)set_group(g->fd, g->was.st_gid, g->was.st_mode);
 	unlock(n, g, BYTE_GROUP);
 }
@@ -211,13 +212,13 @@ static unsigned bits_of(int fd)
 }
 
 /* Two streams may be one thing. */
-static void note(struct stream_names *n, int fd)
+static void note(struct stream_names *n, int fd, bool terminals)
 {
 	struct stream_given g = { .fd = fd, .bits = bits_of(fd) };
 
 	if (fstat(fd, &g.was) < 0)
 		return;
-	g.terminal = S_ISCHR(g.was.st_mode) && is_own_terminal(fd);
+	g.terminal = terminals && S_ISCHR(g.was.st_mode) && is_own_terminal(fd);
 	if (!g.terminal && !is_pipe(fd, &g.was))
 		return;
 	for (unsigned i = 0; i < n->n; i++)
@@ -230,21 +231,43 @@ static void note(struct stream_names *n, int fd)
 	n->given[n->n++] = g;
 }
 
+static void give_all(struct stream_names *n)
+{
+	unsigned all = n->n;
+
+	n->n = 0;
+	for (unsigned i = 0; i < all && n->table >= 0; i++)
+		if (give(n, &n->given[i]) == 0)
+			n->given[n->n++] = n->given[i];
+}
+
+int stream_names_table(int run_fd)
+{
+	return openat(run_fd, "streams", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
 void stream_names_try_give(int run_fd, uid_t id, const int fds[static 3], struct stream_names *ret)
 {
-	struct stream_names n = { .table = -1, .gid = id };
-	unsigned all;
+	struct stream_names n = { .table = -1, .gid = id, .own = getegid() };
 
 	for (int i = 0; i < 3; i++)
-		note(&n, fds[i]);
-	all = n.n;
-	n.n = 0;
-	if (all > 0)
-		n.table =
-			openat(run_fd, "streams", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	for (unsigned i = 0; i < all && n.table >= 0; i++)
-		if (give(&n, &n.given[i]) == 0)
-			n.given[n.n++] = n.given[i];
+		note(&n, fds[i], true);
+	if (n.n > 0)
+		n.table = stream_names_table(run_fd);
+	give_all(&n);
+	*ret = n;
+}
+
+void stream_names_try_give_pipes(int table, uid_t id, gid_t own, const int fds[static 3],
+				 struct stream_names *ret)
+{
+	struct stream_names n = { .table = -1, .gid = id, .own = own };
+
+	for (int i = 0; i < 3; i++)
+		note(&n, fds[i], false);
+	if (n.n > 0)
+		n.table = fcntl(table, F_DUPFD_CLOEXEC, 3);
+	give_all(&n);
 	*ret = n;
 }
 

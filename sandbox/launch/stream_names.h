@@ -30,6 +30,7 @@
 struct stream_names {
 	int table; /* the locks; -1: nothing was given */
 	gid_t gid; /* the function's */
+	gid_t own; /* of pipes before */
 	unsigned n;
 	struct stream_given {
 		int fd; /* borrowed */
@@ -44,6 +45,12 @@ struct stream_names {
 
 /* To the function whose uid and gid on the host are id. fds: what it gets as its streams. */
 void stream_names_try_give(int run_fd, uid_t id, const int fds[static 3], struct stream_names *ret);
+
+/* The same for somebody else whose group is own, and with a table that is open: pipes alone, as its
+ * terminal is not known to be one of this process. Allocates nothing. */
+int stream_names_table(int run_fd);
+void stream_names_try_give_pipes(int table, uid_t id, gid_t own, const int fds[static 3],
+				 struct stream_names *ret);
 
 /* When no process of the function is left. */
 void stream_names_take_back(struct stream_names *names);

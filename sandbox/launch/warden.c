@@ -20,6 +20,7 @@
 #include "launch/plan.h"
 #include "launch/proof.h"
 #include "launch/spec.h"
+#include "launch/stream_names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +43,7 @@ struct warden {
 	struct order order;
 	struct order_block block;  /* what it points into: inbox, or mapped for this one */
 	struct message_tail inbox; /* room for what comes behind a message, aligned */
+	struct stream_names names; /* handed: who drives it has no right to give them */
 	struct cloche_err why_not; /* of a renewal that failed: told when the next one is to go */
 	bool early;		   /* RENEW came before it could be heard: */
 	struct warden_msg early_msg;
@@ -172,6 +174,9 @@ static int keep_few_capabilities(struct warden *w, struct cloche_err *err)
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2] = { 0 };
 
+	/* give_names() */
+	if (p->handed)
+		needed |= 1U << CAP_CHOWN | 1U << CAP_FOWNER;
 	/* The next invocation gets a loopback of its own. */
 	if (p->spec->net != NET_NONE && !p->single)
 		needed |= 1U << CAP_NET_ADMIN;
@@ -244,6 +249,7 @@ static void tell_end(struct warden *w)
 {
 	const struct warden_msg *end = &w->function.end;
 
+	stream_names_take_back(&w->names);
 	forget_order(w);
 	/* From here on the launcher may leave before us: see leave(). Its death is still seen, at
 	 * the end of the socket. */
@@ -323,6 +329,17 @@ static bool take_order(struct warden *w, const struct warden_msg *m, const struc
 	return true;
 }
 
+/* A pipe of whoever's opens for the function as its descriptor of it is, and no further: nobody
+ * gets more by it than by that. */
+static void give_names(struct warden *w)
+{
+	const struct plan *p = w->plan;
+
+	if (p->handed && p->names >= 0)
+		stream_names_try_give_pipes(p->names, p->uid, p->owner.gid, (int[]){ 0, 1, 2 },
+					    &w->names);
+}
+
 static bool go(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
 	if (!take_order(w, m, fds))
@@ -331,6 +348,7 @@ static bool go(struct warden *w, const struct warden_msg *m, struct message_fds 
 		if (dup2(fds->fd[i], i) < 0)
 			return false;
 	message_close_fds(fds);
+	give_names(w);
 	w->state = WARDEN_RUNNING;
 	if (w->why_not.code) {
 		w->plan->shared->err = w->why_not;
@@ -476,7 +494,7 @@ static void attend(struct warden *w)
 
 _Noreturn void warden_main(struct plan *plan)
 {
-	struct warden w = { .plan = plan, .state = WARDEN_SETTING_UP };
+	struct warden w = { .plan = plan, .state = WARDEN_SETTING_UP, .names = STREAM_NAMES_NONE };
 
 	set_up(&w);
 	if (w.early && !renew(&w, &w.early_msg, &w.early_fds))

@@ -234,8 +234,6 @@ static void run(struct visit *v)
 	if (v->binds >= 0)
 		(void)context_give(ctx, v->binds, NULL);
 	fd_close(&v->binds);
-	/* As far as we may: to what is a bridge's. */
-	stdio_try_give_names(&v->stdio, AT_FDCWD, ctx->plan.uid);
 	watch_init(&v->watch, v->front->event, step, v);
 	invocation_begin(&v->inv, ctx, &o, &v->answer.outcome);
 	if (v->cancelled)
