@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,6 +31,7 @@
 #include "serve/packet.h"
 #include "tests/lib/env.h"
 #include "tests/lib/leftovers.h"
+#include "tests/lib/scene.h"
 
 #define CONTEXTS 3
 #define OF_ONE	 2
@@ -646,5 +648,45 @@ Test(front_hostile, one_go_is_one_invocation)
 	cr_expect_eq(context_recv(&ctx, &heard, &err), -EPROTO);
 	cr_expect_eq(keep(&r, number, &fds).kind, REPLY_GONE);
 	context_disown(&ctx);
+	close_rig(&r);
+}
+
+/* The front reads what was denied, and cannot answer it: of the listener it gets nothing, whatever
+ * it asks for by, and the warden takes none from it. */
+Test(front_hostile, a_listener_is_nobodys)
+{
+	static const uint32_t kinds[] = { WARDEN_STARTED, WARDEN_ENDED, WARDEN_GO,
+					  WARDEN_MESSAGES };
+	struct packet_fds fds = { .n = 0 };
+	struct context ctx;
+	struct rig r;
+
+	test_needs("seccomp-listener");
+	open_rig(&r);
+	begin(&r);
+	(void)make(&r, &fds);
+	ctx = adopt(&fds);
+	go(&ctx, "unshare -U true; unshare -U true; exit 0");
+	cr_expect_eq(open_fds_listeners(0), 0);
+	expect_ended(&ctx);
+	cr_expect_eq(ctx.plan.shared->denials.total, 2);
+	cr_expect_eq(ctx.plan.shared->denials.kinds[0].nr, SYS_unshare);
+	context_disown(&ctx);
+	for (size_t i = 0; i < 2 * sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct warden_msg m = { .type = kinds[i / 2], .fds = ~0U }, heard;
+		struct message_fds with = { .fd = { r.front }, .n = 1 };
+		struct cloche_err err = { 0 };
+		uint64_t number = make(&r, &fds);
+
+		ctx = adopt(&fds);
+		if (i % 2)
+			go(&ctx, "sleep 300");
+		cr_assert_eq(message_send(ctx.control, &m, NULL, &with), 0);
+		cr_expect_eq(context_recv(&ctx, &heard, &err), -EPROTO, "%u", m.type);
+		cr_expect_eq(open_fds_listeners(0), 0);
+		context_disown(&ctx);
+		say(&r, &(struct command){ .kind = COMMAND_END, .context = number });
+		cr_expect_eq(hear(&r, &fds).kind, REPLY_GONE);
+	}
 	close_rig(&r);
 }

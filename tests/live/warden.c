@@ -11,9 +11,9 @@
 #include "launch/message.h"
 #include "launch/spec.h"
 #include "tests/lib/env.h"
+#include "tests/lib/scene.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -27,36 +27,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FDS_MAX 256
-
-struct fds {
-	int fd[FDS_MAX];
-	size_t n;
-};
-
-/* What a process has open; pid 0: this one. */
-static void fds_of(pid_t pid, struct fds *ret)
+static void fds_of(pid_t pid, struct open_fds *ret)
 {
-	char path[32];
-	DIR *dir;
-	struct dirent *d;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)(pid ? pid : getpid()));
-	dir = opendir(path);
-	cr_assert_not_null(dir, "%s: %m", path);
-	ret->n = 0;
-	while ((d = readdir(dir))) {
-		int fd = atoi(d->d_name);
-
-		if (d->d_name[0] == '.' || (pid == 0 && fd == dirfd(dir)))
-			continue;
-		cr_assert(ret->n < FDS_MAX);
-		ret->fd[ret->n++] = fd;
-	}
-	(void)closedir(dir);
+	cr_assert(open_fds_of(pid, ret), "%d: %m", (int)pid);
 }
 
-static bool is_in(const struct fds *set, int fd)
+static bool is_in(const struct open_fds *set, int fd)
 {
 	for (size_t i = 0; i < set->n; i++)
 		if (set->fd[i] == fd)
@@ -135,9 +111,9 @@ static void destroy(struct launcher *l, struct context *ctx)
 }
 
 /* What all contexts of a launcher have in common. */
-static void leave_out(struct fds *set, const struct launcher *l)
+static void leave_out(struct open_fds *set, const struct launcher *l)
 {
-	struct fds common = { .n = 0 }, left = { .n = 0 };
+	struct open_fds common = { .n = 0 }, left = { .n = 0 };
 
 	common.fd[common.n++] = l->run_fd;
 	common.fd[common.n++] = l->null;
@@ -163,7 +139,7 @@ Test(warden, holds_nothing_of_another_context)
 	char *const argv[] = { "sleep", "60", NULL };
 	struct context first, second;
 	struct launcher l;
-	struct fds before, its;
+	struct open_fds before, its;
 	struct spec spec;
 	int pipe[2];
 
@@ -316,7 +292,7 @@ Test(warden, takes_long_orders_and_keeps_none)
 	struct context ctx;
 	struct spec spec;
 	char text[4096];
-	struct fds fds;
+	struct open_fds fds;
 	size_t pages = 0, n = 0;
 
 	cr_assert_not_null(arg);
@@ -348,50 +324,13 @@ Test(warden, takes_long_orders_and_keeps_none)
 
 /* ---- the end, and who keeps the deadline ---- */
 
-/* A context in which a shell script runs. */
-struct scene {
-	struct launcher launcher;
-	struct spec spec;
-	struct context ctx;
-	struct warden_msg started, ended;
-};
-
 static struct context_options plain = { .clock = { .fd = -1 } };
 
 static void begin(struct scene *s, const struct context_options *how, const char *script,
 		  int64_t timeout_ns)
 {
-	static char *argv[] = { "sh", "-c", NULL, NULL };
-	struct cloche_err err = { 0 };
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	argv[2] = (char *)(uintptr_t)script;
-	open_launcher(&s->launcher);
-	ask_for(&s->spec, argv);
-	s->spec.timeout_ns = timeout_ns;
-	cr_assert_eq(context_create(&s->launcher, &s->spec, how, &s->ctx, &err), 0, "%s", err.text);
-	cr_assert_eq(context_go(&s->ctx, &s->spec, (int[]){ null, null, null }, how->clock.fd >= 0,
-				&err),
-		     0, "%s", err.text);
-	cr_assert_eq(context_recv(&s->ctx, &s->started, &err), 0, "%s", err.text);
-	cr_assert_eq(s->started.type, WARDEN_STARTED);
-	(void)close(null);
-}
-
-static void hear_end(struct scene *s)
-{
-	struct cloche_err err = { 0 };
-
-	cr_assert_eq(context_recv(&s->ctx, &s->ended, &err), 0, "%s", err.text);
-	cr_assert_eq(s->ended.type, WARDEN_ENDED);
-	cr_expect_eq(cgroup_populated(&s->ctx.plan.cgroup), 0, "something lives");
-	cr_expect_geq(s->ended.dead_ns, s->ended.at_ns);
-}
-
-static void finish(struct scene *s)
-{
-	destroy(&s->launcher, &s->ctx);
-	launcher_close(&s->launcher);
+	scene_ask(s, script, timeout_ns);
+	scene_begin(s, how);
 }
 
 Test(warden, tells_the_end_when_nothing_is_left)
@@ -399,11 +338,11 @@ Test(warden, tells_the_end_when_nothing_is_left)
 	struct scene s;
 
 	begin(&s, &plain, "sleep 60 & sleep 60 & exit 3", 60 * NSEC_PER_SEC);
-	hear_end(&s);
+	scene_hear_end(&s);
 	cr_expect_eq(s.ended.flags, WARDEN_LEFT);
 	cr_expect(WIFEXITED(s.ended.status) && WEXITSTATUS(s.ended.status) == 3);
 	cr_expect_not(context_kill(&s.ctx), "it was over");
-	finish(&s);
+	scene_finish(&s);
 }
 
 Test(warden, keeps_the_deadline)
@@ -411,13 +350,13 @@ Test(warden, keeps_the_deadline)
 	struct scene s;
 
 	begin(&s, &plain, "sleep 60 & sleep 60", NSEC_PER_SEC / 5);
-	hear_end(&s);
+	scene_hear_end(&s);
 	cr_expect_eq(s.ended.flags, 0);
 	cr_expect_eq(shared_ended_by(s.ctx.plan.shared), ENDED_BY_DEADLINE);
 	cr_expect_eq(s.ended.deadline_ns, s.started.at_ns + NSEC_PER_SEC / 5);
 	cr_expect_geq(s.ended.dead_ns, s.ended.deadline_ns);
 	cr_expect_not(context_kill(&s.ctx), "the deadline was first");
-	finish(&s);
+	scene_finish(&s);
 }
 
 /* It says that it kills, and is held up before it does: what was the cause stays the cause, and the
@@ -428,10 +367,10 @@ Test(warden, keeps_the_deadline_of_what_the_launcher_was_to_kill)
 
 	begin(&s, &plain, "sleep 60 & sleep 60", NSEC_PER_SEC / 5);
 	cr_assert(shared_claim(s.ctx.plan.shared, ENDED_BY_LAUNCHER));
-	hear_end(&s);
+	scene_hear_end(&s);
 	cr_expect_eq(s.ended.flags, 0);
 	cr_expect_geq(s.ended.dead_ns, s.started.at_ns + NSEC_PER_SEC / 5);
-	finish(&s);
+	scene_finish(&s);
 }
 
 /* Orphans in a crowd, all the time, so that there is always one to reap. */
@@ -440,10 +379,10 @@ Test(warden, keeps_the_deadline_among_orphans)
 	struct scene s;
 
 	begin(&s, &plain, "while :; do (: & : & : &) done", NSEC_PER_SEC / 2);
-	hear_end(&s);
+	scene_hear_end(&s);
 	cr_expect_eq(s.ended.flags, 0);
 	cr_expect_eq(shared_ended_by(s.ctx.plan.shared), ENDED_BY_DEADLINE);
-	finish(&s);
+	scene_finish(&s);
 }
 
 /* What the clock says is in a file: how late after the exec it began, -1: it has not. Each question
@@ -483,11 +422,11 @@ Test(warden, counts_from_the_beginning_that_the_clock_knows)
 	write_said(fd, 0);
 	begin(&s, &how, "sleep 60", timeout_ns);
 	write_said(fd, s.started.at_ns + NSEC_PER_SEC / 10);
-	hear_end(&s);
+	scene_hear_end(&s);
 	cr_expect_eq(s.ended.flags, 0);
 	cr_expect_eq(shared_ended_by(s.ctx.plan.shared), ENDED_BY_DEADLINE);
 	cr_expect_eq(s.ended.deadline_ns, s.started.at_ns + NSEC_PER_SEC / 10 + timeout_ns);
-	finish(&s);
+	scene_finish(&s);
 }
 
 /* Neither a clock that never knows, nor one that knows of something earlier, is waited for without
@@ -503,13 +442,13 @@ Test(warden, waits_so_long_for_a_beginning_and_no_longer)
 
 		write_said(fd, begin_ns);
 		begin(&s, &how, "sleep 60", NSEC_PER_SEC / 50);
-		hear_end(&s);
+		scene_hear_end(&s);
 		cr_expect_eq(s.ended.flags, 0);
 		cr_expect_eq(shared_ended_by(s.ctx.plan.shared), ENDED_BY_DEADLINE);
 		cr_expect_geq(s.ended.dead_ns - s.started.at_ns, 11 * (NSEC_PER_SEC / 50));
 		cr_assert_eq(pread(fd, &answer, sizeof(answer), 0), sizeof(answer));
 		cr_expect_eq(answer.asked, 11);
-		finish(&s);
+		scene_finish(&s);
 	}
 }
 
