@@ -48,6 +48,7 @@ void cgroup_close(struct cgroup *cg)
 {
 	fd_close(&cg->v2);
 	fd_close(&cg->events);
+	fd_close(&cg->used);
 	fd_close(&cg->kill);
 	fd_close(&cg->quota);
 	for (int i = 0; i < CONTROLLER_N; i++) {
@@ -76,6 +77,9 @@ static int open_knobs(struct cgroup *cg, struct cloche_err *err)
 	cg->events = openat(cg->v2, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	if (cg->events < 0)
 		return cloche_err_sys(err, errno, "open cgroup.events");
+	cg->used = openat(cg->v2, "cpu.stat", O_RDONLY | O_CLOEXEC);
+	if (cg->used < 0)
+		return cloche_err_sys(err, errno, "open cpu.stat");
 	cg->kill = openat(cg->v2, "cgroup.kill", O_WRONLY | O_CLOEXEC);
 	if (cg->kill < 0 && errno != ENOENT)
 		return cloche_err_sys(err, errno, "open cgroup.kill");
@@ -208,6 +212,7 @@ unsigned cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS], uint32_t *ret
 	*ret_which = (cg->kill >= 0 ? WITH_KILL : 0) | (cg->quota >= 0 ? WITH_QUOTA : 0);
 	ret[n++] = cg->v2;
 	ret[n++] = cg->events;
+	ret[n++] = cg->used;
 	if (cg->kill >= 0)
 		ret[n++] = cg->kill;
 	if (cg->quota >= 0)
@@ -220,7 +225,7 @@ unsigned cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS], uint32_t *ret
 
 unsigned cgroup_fds(const struct hierarchy *hierarchy, uint32_t which)
 {
-	unsigned n = 2 + !!(which & WITH_KILL) + !!(which & WITH_QUOTA);
+	unsigned n = 3 + !!(which & WITH_KILL) + !!(which & WITH_QUOTA);
 
 	for (int i = 0; i < CONTROLLER_N; i++)
 		n += hierarchy->ctl[i] >= 0;
@@ -234,6 +239,7 @@ void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, uint32_t whic
 	(void)snprintf(ret->name, sizeof(ret->name), "%u", slot);
 	ret->v2 = *fds++;
 	ret->events = *fds++;
+	ret->used = *fds++;
 	if (which & WITH_KILL)
 		ret->kill = *fds++;
 	if (which & WITH_QUOTA)
@@ -378,8 +384,12 @@ static uint64_t read_number(int dir, const char *file)
 
 uint64_t cgroup_cpu_ns(const struct cgroup *cg)
 {
-	uint64_t us = read_keyed(cg->v2, "cpu.stat", "usage_usec");
+	char text[2048];
+	ssize_t n = pread(cg->used, text, sizeof(text) - 1, 0);
+	uint64_t us;
 
+	text[n > 0 ? n : 0] = '\0';
+	us = keyed(text, "usage_usec");
 	return us == UINT64_MAX ? 0 : us * 1000;
 }
 

@@ -21,6 +21,7 @@ struct cgroup {
 	int ctl[CONTROLLER_N];	 /* the leaf's directory on v1; -1: on v2, none, or "cpuset" */
 	int tasks[CONTROLLER_N]; /* v1 "tasks", for a process to write "0" to; -1: none */
 	int events;		 /* cgroup.events, for POLLPRI */
+	int used;		 /* cpu.stat of cgroup2, which has the CPU time on every kernel */
 	int kill;		 /* cgroup.kill; -1: the kernel has none */
 	int quota;		 /* cpu.max, on v1 cpu.cfs_quota_us; -1: the kernel has none */
 };
@@ -28,7 +29,7 @@ struct cgroup {
 #define CGROUP_NONE                                                                       \
 	{                                                                                 \
 		.v2 = -1, .ctl = { -1, -1, -1, -1, -1 }, .tasks = { -1, -1, -1, -1, -1 }, \
-		.events = -1, .kill = -1, .quota = -1                                     \
+		.events = -1, .used = -1, .kill = -1, .quota = -1                         \
 	}
 
 /* A cpuset of v1 limits nothing here and counts nothing: all contexts are in this one, below the
@@ -60,7 +61,7 @@ int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
  * in what there is and says how many and, by bits, which; take: the same on the other side, for as
  * many as cgroup_fds().
  */
-#define CGROUP_FDS (4 + CONTROLLER_N)
+#define CGROUP_FDS (5 + CONTROLLER_N)
 
 unsigned cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS], uint32_t *ret_which);
 unsigned cgroup_fds(const struct hierarchy *hierarchy, uint32_t which);

@@ -6,13 +6,11 @@
 #include "launch/deadline.h"
 
 #include "base/clock.h"
-#include "host/prompt.h"
 #include "launch/function.h"
 #include "launch/order.h"
 #include "launch/plan.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -25,19 +23,12 @@
 /* An exec that takes so many times the limit is not waited for any longer. */
 #define MAX_WAITS 10
 
-/*
- * On a busy host a waking process waits for its turn for milliseconds; a deadline cannot. And one
- * that wakes on the function's CPU keeps the function from dying while it sees to it. Not for what
- * the function could pile up: from here on nothing is reaped and nothing answered.
- */
+/* Not for what the function could pile up: from here on nothing is reaped and nothing answered. */
 static void come_near(struct function *f)
 {
-	if (!f->prompt)
-		prompt_try_begin(false);
-	f->prompt = f->near = true;
+	function_be_prompt(f);
+	f->near = true;
 	function_watch_piles(f, false);
-	if (CPU_COUNT(&f->plan->others) > 0)
-		(void)sched_setaffinity(0, sizeof(f->plan->others), &f->plan->others);
 }
 
 int deadline_set(struct function *f)

@@ -16,6 +16,7 @@
 #include "base/inside.h"
 #include "host/prompt.h"
 #include "launch/child.h"
+#include "launch/cpu_time.h"
 #include "launch/deadline.h"
 #include "launch/lookup.h"
 #include "launch/message.h"
@@ -25,6 +26,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,19 +203,31 @@ void function_watch_piles(struct function *f, bool watched)
 	f->more &= watched;
 }
 
+void function_be_prompt(struct function *f)
+{
+	const cpu_set_t *others = &f->plan->others;
+
+	prompt_try_begin(false);
+	f->prompt = true;
+	if (CPU_COUNT(others) > 0)
+		(void)sched_setaffinity(0, sizeof(*others), others);
+}
+
 void function_kill(struct function *f, enum ended_by why)
 {
 	(void)shared_claim(f->plan->shared, why);
 	/* Also when the launcher was first: it may have been stopped since. */
 	deadline_kill(f);
 	f->killed = true;
-	f->watched[FUNCTION_DEADLINE].fd = -1;
+	f->watched[FUNCTION_DEADLINE].fd = f->watched[FUNCTION_CPU_TIME].fd = -1;
 	function_watch_piles(f, false);
 }
 
 /* Orphans and questions may come in crowds; for these nobody else is held up. */
 static void take_turns(struct function *f)
 {
+	if (f->scarce)
+		return;
 	prompt_end();
 	f->prompt = false;
 	if (deadline_set(f) < 0)
@@ -283,6 +297,8 @@ bool function_step(struct function *f)
 		return on_end(f);
 	if (f->watched[FUNCTION_DEADLINE].revents)
 		deadline_step(f);
+	if (is_there(f, FUNCTION_CPU_TIME))
+		cpu_time_step(f);
 	if (is_there(f, FUNCTION_MADE))
 		on_made(f);
 	if (is_there(f, FUNCTION_ASKED))
@@ -296,9 +312,12 @@ bool function_step(struct function *f)
 
 int function_open(struct function *ret, const struct plan *plan, struct cloche_err *err)
 {
-	struct function f = {
-		.plan = plan, .orphans = -1, .timer = -1, .pidfd = -1, .listener = LISTENER_NONE
-	};
+	struct function f = { .plan = plan,
+			      .orphans = -1,
+			      .timer = -1,
+			      .cpu_timer = -1,
+			      .pidfd = -1,
+			      .listener = LISTENER_NONE };
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -309,8 +328,10 @@ int function_open(struct function *ret, const struct plan *plan, struct cloche_e
 	if (f.orphans < 0)
 		return cloche_err_sys(err, errno, "watch for SIGCHLD (signalfd)");
 	f.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (f.timer < 0)
-		return cloche_err_sys(err, errno, "make the deadline's timer (timerfd_create)");
+	if (f.timer >= 0)
+		f.cpu_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (f.cpu_timer < 0)
+		return cloche_err_sys(err, errno, "make the limits' timers (timerfd_create)");
 	*ret = f;
 	return 0;
 }
@@ -347,6 +368,8 @@ static int set_limits(struct function *f, struct cloche_err *err)
 	f->deadline_ns = f->start_ns + p->order->timeout_ns;
 	if (r == 0) {
 		r = deadline_set(f);
+		if (r == 0)
+			r = cpu_time_begin(f);
 		if (r < 0)
 			(void)cloche_err_sys(err, -r, "set the time limit");
 	}
@@ -387,7 +410,7 @@ static void begin_anew(struct function *f)
 	f->end = (struct warden_msg){ .type = WARDEN_ENDED };
 	f->pid = 0;
 	f->waits = 0;
-	f->near = f->more = f->dying = f->killed = false;
+	f->near = f->scarce = f->more = f->dying = f->killed = false;
 	denials_clear(&shared->denials);
 	shared->err.code = 0;
 	shared->listener = -1;

@@ -15,8 +15,8 @@ struct cloche_err;
 
 /*
  * One function process and all that it makes, as the warden sees it: from its birth to the moment
- * when nothing of it is left. Its deadline is kept and its denied calls are answered here, outside
- * of the function's limits, by a process that nobody but root can stop.
+ * when nothing of it is left. Its deadline and its limit of CPU time are kept and its denied calls
+ * are answered here, outside of the function's limits, by a process that nobody but root can stop.
  *
  *   open → [ start → (poll watched, step)* until step says that it is over; then end ]*
  */
@@ -24,6 +24,7 @@ enum {
 	FUNCTION_END,	   /* the pidfd of the function's own process */
 	FUNCTION_ORPHANS,  /* a signalfd: somebody has died */
 	FUNCTION_DEADLINE, /* a timerfd */
+	FUNCTION_CPU_TIME, /* a timerfd, where that is limited */
 	FUNCTION_EMPTY,	   /* cgroup.events, once all are to be dead */
 	FUNCTION_ASKED,	   /* its policy's listener */
 	FUNCTION_MADE,	   /* the end of the listener's maker */
@@ -33,13 +34,14 @@ enum {
 struct function {
 	const struct plan *plan;
 	struct pollfd watched[FUNCTION_WATCHED];
-	int orphans, timer; /* open for as long as the warden is there */
-	pid_t pid;	    /* 0: reaped */
+	int orphans, timer, cpu_timer; /* open for as long as the warden is there */
+	pid_t pid;		       /* 0: reaped */
 	int pidfd;
 	int64_t start_ns, deadline_ns;
 	unsigned waits;	   /* deadlines that came before it had begun */
 	bool clocked;	   /* plan->clock knows of it */
 	bool prompt, near; /* goes before all others; awaits nothing but the deadline */
+	bool scarce;	   /* hardly any CPU time is left, and it stays prompt */
 	bool more;	   /* orphans that are dead already */
 	bool killed;	   /* by us */
 	bool dying;	   /* all of them, by now */
@@ -55,6 +57,11 @@ bool function_start(struct function *f, bool clocked);
 
 /* Whether it is waited for what the function could pile up: orphans, questions of its policy. */
 void function_watch_piles(struct function *f, bool watched);
+
+/* Goes before all others, and away from the function's CPUs: see host/prompt.h. On a busy host a
+ * waking process waits for its turn for milliseconds; a limit cannot. And one that wakes on the
+ * function's CPU keeps the function from dying while it sees to it. */
+void function_be_prompt(struct function *f);
 
 /* Kills all that runs, and says why where nobody was first. */
 void function_kill(struct function *f, enum ended_by why);

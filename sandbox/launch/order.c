@@ -17,7 +17,7 @@ enum { ARGV, ENV, CANDIDATES, LISTS };
 struct head {
 	uint32_t n[LISTS];
 	uint32_t pad;
-	int64_t timeout_ns;
+	int64_t timeout_ns, cpu_time_ns;
 	uint64_t fsize_bytes;
 };
 
@@ -114,7 +114,9 @@ static uint32_t put_candidates(struct writer *w, const char *name, const char *c
 static void put_all(struct writer *w, const struct spec *spec, const char *const *env,
 		    struct head *ret)
 {
-	*ret = (struct head){ .timeout_ns = spec->timeout_ns, .fsize_bytes = spec->fsize_bytes };
+	*ret = (struct head){ .timeout_ns = spec->timeout_ns,
+			      .cpu_time_ns = spec->cpu_time_ns,
+			      .fsize_bytes = spec->fsize_bytes };
 	ret->n[ARGV] = put_list(w, (const char *const *)spec->argv);
 	ret->n[ENV] = put_list(w, env);
 	ret->n[CANDIDATES] = put_candidates(w, spec->argv[0], env);
@@ -190,11 +192,13 @@ int order_read(char *bytes, size_t len, struct order *ret)
 		if (h.n[i] > len)
 			return -EBADMSG; /* and their sum is no number that wraps */
 	if (len - sizeof(h) <= table_size(&h) || end[-1] != '\0' || h.n[ARGV] == 0 ||
-	    h.n[CANDIDATES] == 0 || h.timeout_ns <= 0)
+	    h.n[CANDIDATES] == 0 || h.timeout_ns <= 0 || h.cpu_time_ns < 0)
 		return -EBADMSG;
 	table = (char **)(void *)(bytes + sizeof(h));
 	at = bytes + sizeof(h) + table_size(&h);
-	o = (struct order){ .timeout_ns = h.timeout_ns, .fsize_bytes = h.fsize_bytes };
+	o = (struct order){ .timeout_ns = h.timeout_ns,
+			    .cpu_time_ns = h.cpu_time_ns,
+			    .fsize_bytes = h.fsize_bytes };
 	o.argv = read_list(table, h.n[ARGV], &at, end);
 	table += h.n[ARGV] + 1;
 	o.env = o.argv ? read_list(table, h.n[ENV], &at, end) : NULL;

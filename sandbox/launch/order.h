@@ -24,6 +24,7 @@ struct order {
 	char **candidates; /* paths to execute in turn; at least one */
 	const char *workdir;
 	int64_t timeout_ns;
+	int64_t cpu_time_ns;  /* 0: no limit */
 	uint64_t fsize_bytes; /* UINT64_MAX: none */
 };
 

@@ -28,6 +28,8 @@ struct plan_clock {
 	int fd; /* what it reads, inherited by the warden; -1: nobody knows */
 	/* When the last one began to run, CLOCK_MONOTONIC. */
 	int (*began)(int fd, unsigned slot, int64_t *ret_ns);
+	/* The CPU time that it and what it made have used since, ns. */
+	int (*used)(int fd, unsigned slot, uint64_t *ret_ns);
 	/* The number of the first question to its policy's listener. */
 	int (*asked_from)(int fd, unsigned slot, uint64_t *ret);
 };
@@ -86,6 +88,7 @@ enum ended_by {
 	ENDED_BY_NOBODY,
 	ENDED_BY_LAUNCHER, /* it kills all, for a reason of its caller's */
 	ENDED_BY_DEADLINE, /* pid 1 does */
+	ENDED_BY_CPU_TIME, /* pid 1, at the limit of that */
 	ENDED_BY_DENIALS,  /* pid 1, since it made more denied calls than are let pass */
 	ENDED_BY_ITSELF,   /* the function's own process has ended */
 };

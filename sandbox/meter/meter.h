@@ -96,6 +96,9 @@ int meter_end(struct meter_context *c, struct meter_usage *ret, struct cloche_er
  * -errno, -ENODATA where it is not armed. */
 int meter_began(int slots, uint32_t slot, int64_t *ret_ns);
 
+/* So, too: the CPU time that was used since then, ns. */
+int meter_used(int slots, uint32_t slot, uint64_t *ret_ns);
+
 /* So, too: of what began then, the number of the first question to the listener of its policy; 0:
  * it has none. */
 int meter_asked_from(int slots, uint32_t slot, uint64_t *ret);

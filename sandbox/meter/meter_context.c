@@ -151,6 +151,18 @@ int meter_began(int slots, uint32_t slot, int64_t *ret_ns)
 	return s.base_ns != 0;
 }
 
+int meter_used(int slots, uint32_t slot, uint64_t *ret_ns)
+{
+	struct meter_slot s;
+	int r = armed_slot(slots, slot, &s);
+
+	if (r < 0)
+		return r;
+	(void)usage_settle(&s, (uint64_t)clock_now_ns());
+	*ret_ns = s.now.on_cpu_ns - s.base.on_cpu_ns - (s.now.stolen_ns - s.base.stolen_ns);
+	return s.base_ns != 0;
+}
+
 int meter_asked_from(int slots, uint32_t slot, uint64_t *ret)
 {
 	struct meter_slot s;

@@ -43,14 +43,6 @@ static void watch(struct invocation *inv)
 	inv->out->started_real_ns = clock_real_ns() - (clock_now_ns() - inv->seen.start_ns);
 }
 
-static void measure(struct invocation *inv)
-{
-	uint64_t ns;
-
-	if (inv->powers->cpu_used(inv->powers, inv->seen.launch_cpu_ns, &ns))
-		tell(inv, INVOCATION_CPU_USED, ns);
-}
-
 static void take_counted(struct invocation *inv, const struct counted *c)
 {
 	inv->out->metered = c->metered;
@@ -114,8 +106,6 @@ static void do_wanted(struct invocation *inv, unsigned wanted)
 		watch(inv);
 	if (wanted & INVOCATION_DO_KILL && !inv->powers->kill(inv->powers))
 		tell(inv, INVOCATION_SPARED, 0);
-	if (wanted & INVOCATION_DO_MEASURE)
-		measure(inv);
 	if (wanted & INVOCATION_DO_READ)
 		read = read_counted(inv);
 	if (wanted & INVOCATION_DO_DRAIN)
@@ -174,6 +164,8 @@ static uint64_t warden_ended_for(const struct invocation *inv)
 	switch (shared_ended_by(inv->ctx->plan.shared)) {
 	case ENDED_BY_DEADLINE:
 		return INVOCATION_BY_DEADLINE;
+	case ENDED_BY_CPU_TIME:
+		return INVOCATION_BY_CPU_TIME;
 	case ENDED_BY_DENIALS:
 		return INVOCATION_BY_DENIALS;
 	default:
@@ -308,11 +300,6 @@ void invocation_cancel(struct invocation *inv)
 	tell(inv, INVOCATION_CANCELLED, 0);
 }
 
-void invocation_cpu_used(struct invocation *inv, uint64_t ns)
-{
-	tell(inv, INVOCATION_CPU_USED, ns);
-}
-
 void invocation_counted(struct invocation *inv, const struct counted *counted)
 {
 	if (inv->machine.state == INVOCATION_DYING)
@@ -350,8 +337,7 @@ void invocation_begin(struct invocation *inv, struct context *ctx,
 				    .metering = options->metering,
 				    .live = options->trace.live,
 				    .out = out };
-	inv->machine =
-		invocation_machine_new(spec->cpu_time_ns, ctx->plan.cpu.cpus, BRIDGE_STALL_NS);
+	inv->machine = invocation_machine_new(BRIDGE_STALL_NS);
 	inv->seen.requested_ns = options->requested_ns;
 	out->started_real_ns = clock_real_ns();
 	stdio_begin(inv->stdio);

@@ -69,9 +69,8 @@ void invocation_step(struct invocation *inv, const struct pollfd fds[static INVO
 
 void invocation_cancel(struct invocation *inv);
 
-/* What powers said would come. When all that is left of it dies with the warden, the second says
- * that it is dead. */
-void invocation_cpu_used(struct invocation *inv, uint64_t ns);
+/* What powers said would come. When all that is left of it dies with the warden, this says that it
+ * is dead. */
 void invocation_counted(struct invocation *inv, const struct counted *counted);
 
 bool invocation_done(const struct invocation *inv);

@@ -4,17 +4,9 @@
 
 #include "base/clock.h"
 
-/* CPU time cannot grow faster than the CPUs that it may use: it is looked at again when it could be
- * over, and a little later. */
-#define LATER_NS 100000
-
-struct invocation_machine invocation_machine_new(int64_t cpu_time_ns, unsigned cpus,
-						 int64_t stall_ns)
+struct invocation_machine invocation_machine_new(int64_t stall_ns)
 {
-	return (struct invocation_machine){ .cpu_time_ns = cpu_time_ns,
-					    .cpus = cpus ? cpus : 1,
-					    .stall_ns = stall_ns,
-					    .due_ns = INVOCATION_NEVER };
+	return (struct invocation_machine){ .stall_ns = stall_ns, .due_ns = INVOCATION_NEVER };
 }
 
 /* The first cause stands. */
@@ -47,9 +39,7 @@ static unsigned on_started(struct invocation_machine *m, int64_t now_ns, uint64_
 	m->state = INVOCATION_RUNNING;
 	m->ran = true;
 	/* The caller's wish may have come before there was anything to end. */
-	if (m->killed)
-		return wanted | INVOCATION_DO_KILL;
-	return m->cpu_time_ns ? wanted | INVOCATION_DO_MEASURE : wanted;
+	return m->killed ? wanted | INVOCATION_DO_KILL : wanted;
 }
 
 static unsigned on_over(struct invocation_machine *m, int64_t now_ns, uint64_t value)
@@ -74,6 +64,8 @@ static unsigned on_ended(struct invocation_machine *m, int64_t now_ns, uint64_t 
 {
 	if (how & INVOCATION_BY_DEADLINE)
 		(void)kill_for(m, VERDICT_TIMEOUT);
+	if (how & INVOCATION_BY_CPU_TIME)
+		(void)kill_for(m, VERDICT_CPU_TIMEOUT);
 	if (how & INVOCATION_BY_DENIALS)
 		(void)kill_for(m, VERDICT_DENIED);
 	return how & INVOCATION_NOT_ALL ? die(m) : on_over(m, now_ns, 0);
@@ -115,28 +107,10 @@ static unsigned on_cancelled_late(struct invocation_machine *m, int64_t now_ns, 
 	return 0;
 }
 
-static unsigned on_due(struct invocation_machine *m, int64_t now_ns, uint64_t value)
-{
-	m->due_ns = INVOCATION_NEVER;
-	return m->killed ? 0 : INVOCATION_DO_MEASURE;
-}
-
 static unsigned on_stalled(struct invocation_machine *m, int64_t now_ns, uint64_t value)
 {
 	leave_output(m);
 	return INVOCATION_DO_LOSE;
-}
-
-static unsigned on_cpu_used(struct invocation_machine *m, int64_t now_ns, uint64_t used_ns)
-{
-	uint64_t limit = (uint64_t)m->cpu_time_ns;
-
-	if (m->killed || !limit)
-		return 0;
-	if (used_ns >= limit)
-		return kill_for(m, VERDICT_CPU_TIMEOUT);
-	m->due_ns = now_ns + (int64_t)((limit - used_ns) / m->cpus) + LATER_NS;
-	return 0;
 }
 
 static unsigned on_cut(struct invocation_machine *m, int64_t now_ns, uint64_t value)
@@ -184,9 +158,7 @@ static const struct {
 	{ INVOCATION_EMPTY, DYING, on_over },
 	{ INVOCATION_CANCELLED, LAUNCHING | RUNNING | DYING, on_cancelled },
 	{ INVOCATION_CANCELLED, DRAINING | READING, on_cancelled_late },
-	{ INVOCATION_DUE, RUNNING, on_due },
 	{ INVOCATION_DUE, DRAINING, on_stalled },
-	{ INVOCATION_CPU_USED, RUNNING, on_cpu_used },
 	{ INVOCATION_CUT, LAUNCHING | RUNNING | DYING | DRAINING, on_cut },
 	{ INVOCATION_MOVED, DRAINING, on_moved },
 	{ INVOCATION_DRAINED, DRAINING, on_drained },

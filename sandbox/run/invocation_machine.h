@@ -18,9 +18,9 @@
  * What the kernel counted may be read at once, or asked of another process and come at any time
  * from DRAINING on.
  *
- * The wall-clock deadline is not here, nor is the limit on denied calls: the warden of the context
- * holds them (launch/warden.h), so that they stand when nobody drives this. ENDED says whether it
- * came to that.
+ * The limits of time, of CPU time and of denied calls are not here: the warden of the context holds
+ * them (launch/warden.h), so that they stand when nobody drives this. ENDED says whether it came to
+ * that.
  */
 enum invocation_state {
 	INVOCATION_LAUNCHING, /* the function process is on its way to its command */
@@ -42,38 +42,36 @@ enum invocation_event {
 	INVOCATION_CANCELLED,
 
 	/* by whoever drives */
-	INVOCATION_DUE,	     /* due_ns has passed */
-	INVOCATION_SPARED,   /* KILL came too late: it was ending already */
-	INVOCATION_EMPTY,    /* no process of it is left */
-	INVOCATION_CPU_USED, /* what MEASURE asked for; value: nanoseconds */
-	INVOCATION_CUT,	     /* it wrote more than the output limit */
-	INVOCATION_MOVED,    /* somebody took a part of the output */
-	INVOCATION_DRAINED,  /* there is none left */
-	INVOCATION_READ,     /* what DO_READ asked for is there */
+	INVOCATION_DUE,	    /* due_ns has passed */
+	INVOCATION_SPARED,  /* KILL came too late: it was ending already */
+	INVOCATION_EMPTY,   /* no process of it is left */
+	INVOCATION_CUT,	    /* it wrote more than the output limit */
+	INVOCATION_MOVED,   /* somebody took a part of the output */
+	INVOCATION_DRAINED, /* there is none left */
+	INVOCATION_READ,    /* what DO_READ asked for is there */
 };
 
 /* Of ENDED. */
 #define INVOCATION_BY_DEADLINE (1U << 0) /* that is what ended it */
 #define INVOCATION_NOT_ALL     (1U << 1) /* what it left behind dies with the warden */
+#define INVOCATION_BY_CPU_TIME (1U << 3) /* it used more than its limit */
 #define INVOCATION_BY_DENIALS  (1U << 2) /* it made more denied calls than are let pass */
 
 /* What is wanted, in this order; several may be. */
 enum invocation_action {
-	INVOCATION_DO_WATCH = 1 << 0,	/* it runs: look at what it executes */
-	INVOCATION_DO_KILL = 1 << 1,	/* end all its processes */
-	INVOCATION_DO_MEASURE = 1 << 2, /* tell the CPU time that it has used: CPU_USED */
-	INVOCATION_DO_READ = 1 << 3,	/* read what the kernel counted, which is all: READ */
-	INVOCATION_DO_DRAIN = 1 << 4,	/* pass on what is left of its output: MOVED, DRAINED */
-	INVOCATION_DO_LOSE = 1 << 5,	/* nobody takes it: what is left of it is lost */
+	INVOCATION_DO_WATCH = 1 << 0, /* it runs: look at what it executes */
+	INVOCATION_DO_KILL = 1 << 1,  /* end all its processes */
+	INVOCATION_DO_READ = 1 << 2,  /* read what the kernel counted, which is all: READ */
+	INVOCATION_DO_DRAIN = 1 << 3, /* pass on what is left of its output: MOVED, DRAINED */
+	INVOCATION_DO_LOSE = 1 << 4,  /* nobody takes it: what is left of it is lost */
 };
 
 #define INVOCATION_NEVER INT64_MAX
 
 struct invocation_machine {
-	/* set before the first step */
-	int64_t cpu_time_ns; /* the limit; 0: none */
-	unsigned cpus;	     /* on which it may use it at a time */
-	int64_t stall_ns; /* a reader who takes nothing for so long after a kill is not reading */
+	/* A reader who takes nothing for so long after a kill is not reading; set before the first
+	 * step. */
+	int64_t stall_ns;
 
 	enum invocation_state state;
 	bool ran;	    /* it came to its command */
@@ -85,8 +83,7 @@ struct invocation_machine {
 	int64_t due_ns;	    /* CLOCK_MONOTONIC; INVOCATION_NEVER */
 };
 
-struct invocation_machine invocation_machine_new(int64_t cpu_time_ns, unsigned cpus,
-						 int64_t stall_ns);
+struct invocation_machine invocation_machine_new(int64_t stall_ns);
 
 /* One event, at now_ns; returns what is wanted. What is out of turn changes nothing. */
 unsigned invocation_machine_step(struct invocation_machine *m, enum invocation_event event,

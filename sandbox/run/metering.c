@@ -63,6 +63,7 @@ struct plan_clock metering_clock(const struct metering *m)
 {
 	return (struct plan_clock){ .fd = m->opened ? m->meter.slots : -1,
 				    .began = meter_began,
+				    .used = meter_used,
 				    .asked_from = meter_asked_from };
 }
 
@@ -169,13 +170,6 @@ bool metering_drain(struct metering *m)
 {
 	/* What cannot be written shows at the end, when the file is closed. */
 	return m->recorder && trace_recorder_drain(m->recorder, DRAIN_MAX, NULL) > 0;
-}
-
-int metering_now(struct metering *m, struct meter_usage *ret)
-{
-	int r = m->begun ? meter_end(&m->slot, ret, NULL) : -ENODATA;
-
-	return r < 0 ? r : ret->began;
 }
 
 void metering_end(struct metering *m, struct metered *ret)

@@ -74,9 +74,6 @@ int metering_begin(struct metering *m, const struct metering_trace *to, const ch
  * this says that there are more. Takes a millisecond at most. */
 bool metering_drain(struct metering *m);
 
-/* What it used until now: 1; 0: it has not come to its first instruction yet; -errno: not known. */
-int metering_now(struct metering *m, struct meter_usage *ret);
-
 /* When all its processes are dead; then, when the verdict is known, the end of its trace. */
 void metering_end(struct metering *m, struct metered *ret);
 void metering_finish(struct metering *m, const char *verdict, struct metered *ret);

@@ -20,21 +20,6 @@ static bool local_kill(struct powers *p)
 	return context_kill(((struct powers_local *)p)->ctx);
 }
 
-static bool local_cpu_used(struct powers *p, uint64_t launch_cpu_ns, uint64_t *ret_ns)
-{
-	struct powers_local *l = (struct powers_local *)p;
-	struct meter_usage now;
-	uint64_t cgroup_ns;
-
-	if (metering_now(l->metering, &now) > 0) {
-		*ret_ns = now.on_cpu_ns;
-		return true;
-	}
-	cgroup_ns = cgroup_cpu_ns(&l->ctx->plan.cgroup);
-	*ret_ns = cgroup_ns > launch_cpu_ns ? cgroup_ns - launch_cpu_ns : 0;
-	return true;
-}
-
 static bool local_counted(struct powers *p, struct counted *ret)
 {
 	struct powers_local *l = (struct powers_local *)p;
@@ -55,7 +40,6 @@ void powers_local_init(struct powers_local *ret, const struct context *ctx,
 {
 	*ret = (struct powers_local){ .powers = { .begin = local_begin,
 						  .kill = local_kill,
-						  .cpu_used = local_cpu_used,
 						  .counted = local_counted,
 						  .empty = local_empty },
 				      .ctx = ctx,

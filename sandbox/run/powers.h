@@ -24,7 +24,7 @@ struct counted {
 /*
  * What of an invocation takes root's rights and the context's own descriptors: whoever drives one
  * (run/invocation.h) has either these, or somebody who does it at their word. What such a one
- * answers comes later, by invocation_cpu_used() and invocation_counted().
+ * answers comes later, by invocation_counted().
  */
 struct powers {
 	/* *ret_clocked: the context's clock will know when it begins. */
@@ -34,8 +34,7 @@ struct powers {
 	 * comes later is true: the warden's shared page says at the end whether it came too late.
 	 */
 	bool (*kill)(struct powers *p);
-	/* False: it comes later; so is it for the next. */
-	bool (*cpu_used)(struct powers *p, uint64_t launch_cpu_ns, uint64_t *ret_ns);
+	/* False: it comes later. */
 	bool (*counted)(struct powers *p, struct counted *ret);
 	/* Whether no process of it is left. */
 	bool (*empty)(struct powers *p);

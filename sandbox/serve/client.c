@@ -169,11 +169,9 @@ static void step(void *arg, const struct pollfd fds[static WATCH_FDS])
 	go_on(v);
 }
 
-static void ask(struct visit *v, enum command_kind kind, uint64_t launch_cpu_ns)
+static void ask(struct visit *v, enum command_kind kind)
 {
-	front_tell(v->front, &(struct command){ .kind = kind,
-						.context = v->held->number,
-						.launch_cpu_ns = launch_cpu_ns });
+	front_tell(v->front, &(struct command){ .kind = kind, .context = v->held->number });
 }
 
 /* It was begun by the launcher. */
@@ -186,20 +184,14 @@ static int remote_begin(struct powers *p, const struct metering_trace *trace,
 
 static bool remote_kill(struct powers *p)
 {
-	ask(((struct powers_remote *)p)->visit, COMMAND_KILL, 0);
+	ask(((struct powers_remote *)p)->visit, COMMAND_KILL);
 	return true;
-}
-
-static bool remote_cpu_used(struct powers *p, uint64_t launch_cpu_ns, uint64_t *ret_ns)
-{
-	ask(((struct powers_remote *)p)->visit, COMMAND_MEASURE, launch_cpu_ns);
-	return false;
 }
 
 static bool ask_once(struct powers_remote *p)
 {
 	if (!p->asked)
-		ask(p->visit, COMMAND_COUNT, 0);
+		ask(p->visit, COMMAND_COUNT);
 	p->asked = true;
 	return false;
 }
@@ -225,7 +217,6 @@ static void run(struct visit *v)
 
 	v->powers = (struct powers_remote){ .powers = { .begin = remote_begin,
 							.kill = remote_kill,
-							.cpu_used = remote_cpu_used,
 							.counted = remote_counted,
 							.empty = remote_empty },
 					    .visit = v };
@@ -311,9 +302,7 @@ void client_hear(struct client *c, const struct reply *reply)
 
 	if (v->state != VISIT_RUNNING)
 		return;
-	if (reply->kind == REPLY_MEASURED)
-		invocation_cpu_used(&v->inv, reply->cpu_ns);
-	else if (reply->kind == REPLY_COUNTED)
+	if (reply->kind == REPLY_COUNTED)
 		invocation_counted(&v->inv, &reply->counted);
 	go_on(v);
 }

@@ -20,15 +20,14 @@
 static const struct {
 	const char *name;
 	unsigned states;
-	bool makes, measures; /* has these fields */
+	bool makes; /* has these fields */
 } table[COMMAND_KINDS] = {
-	[COMMAND_READY] = { "ready", IN(COMMAND_UNREADY), false, false },
-	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), true, false },
-	[COMMAND_MEASURE] = { "measure", IN(COMMAND_HANDED), false, true },
-	[COMMAND_KILL] = { "kill", OF_ONE, false, false },
-	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED), false, false },
-	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED), false, false },
-	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING), false, false },
+	[COMMAND_READY] = { "ready", IN(COMMAND_UNREADY), false },
+	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), true },
+	[COMMAND_KILL] = { "kill", OF_ONE, false },
+	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED), false },
+	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED), false },
+	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING), false },
 };
 
 const char *command_name(enum command_kind kind)
@@ -62,7 +61,6 @@ int command_read(const void *bytes, size_t len, unsigned fds, struct command *re
 	if (c.kind >= COMMAND_KINDS)
 		return cloche_err_set(err, EBADMSG, "a message of kind %u", c.kind);
 	if (c.reserved || (c.context == 0) != (c.kind == COMMAND_READY) ||
-	    (c.launch_cpu_ns && !table[c.kind].measures) ||
 	    (!is_empty(&c.make) && !table[c.kind].makes))
 		return cloche_err_set(err, EBADMSG, "'%s' with a field that it does not have",
 				      table[c.kind].name);

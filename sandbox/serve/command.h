@@ -21,9 +21,9 @@ struct spec;
  * day: whatever comes from it is held against the table below, and one message that is not allowed
  * is its end (serve/launching.h).
  *
- *   front      READY  MAKE       MEASURE  KILL  COUNT              KEEP            …  END
- *   launcher               MADE    MEASURED          COUNTED            KEPT          GONE
- *   context          absent │ handed ──────────> counting │ counted │ proving │ handed │ ending
+ *   front      READY  MAKE       KILL  COUNT              KEEP            …  END
+ *   launcher               MADE               COUNTED            KEPT          GONE
+ *   context          absent │ handed ─> counting │ counted │ proving │ handed │ ending
  *
  * The front gives each context a number that it never gave before. With MADE come the descriptors
  * of launch/handed.h, with KEPT the one of them that is new; no other message brings any, and the
@@ -31,13 +31,12 @@ struct spec;
  * MAKE on; GONE comes instead of KEPT when it is not clean, and says what was found.
  */
 enum command_kind {
-	COMMAND_READY,	 /* it serves; once, before all others */
-	COMMAND_MAKE,	 /* a context: MADE or REFUSED */
-	COMMAND_MEASURE, /* the CPU time that it has used: MEASURED */
-	COMMAND_KILL,	 /* end its processes */
-	COMMAND_COUNT,	 /* what the kernel has counted when no process of it is left: COUNTED */
-	COMMAND_KEEP,	 /* for another invocation, if nothing of this one is left: KEPT or GONE */
-	COMMAND_END,	 /* it is not wanted any more: GONE */
+	COMMAND_READY, /* it serves; once, before all others */
+	COMMAND_MAKE,  /* a context: MADE or REFUSED */
+	COMMAND_KILL,  /* end its processes */
+	COMMAND_COUNT, /* what the kernel has counted when no process of it is left: COUNTED */
+	COMMAND_KEEP,  /* for another invocation, if nothing of this one is left: KEPT or GONE */
+	COMMAND_END,   /* it is not wanted any more: GONE */
 	COMMAND_KINDS
 };
 
@@ -70,16 +69,14 @@ struct command_make {
 
 struct command {
 	uint32_t kind;
-	uint32_t reserved;	/* 0 */
-	uint64_t context;	/* its number, from 1 on; READY: 0 */
-	uint64_t launch_cpu_ns; /* MEASURE: what was ours of it; else 0 */
+	uint32_t reserved; /* 0 */
+	uint64_t context;  /* its number, from 1 on; READY: 0 */
 	struct command_make make;
 };
 
 enum reply_kind {
 	REPLY_MADE,
 	REPLY_REFUSED,
-	REPLY_MEASURED,
 	REPLY_COUNTED,
 	REPLY_KEPT, /* clean and renewed; clocked: as MADE */
 	REPLY_GONE,
@@ -94,7 +91,6 @@ struct reply {
 	union {
 		struct handed made;
 		struct cloche_err err; /* REFUSED; GONE: what could not be taken away */
-		uint64_t cpu_ns;       /* MEASURED */
 		struct counted counted;
 	};
 };

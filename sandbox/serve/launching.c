@@ -308,16 +308,6 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 	return 0;
 }
 
-static int on_measure(struct launching *l, struct place *p, const struct command *c,
-		      struct cloche_err *err)
-{
-	struct reply reply = { .kind = REPLY_MEASURED, .context = p->number };
-
-	(void)p->powers.powers.cpu_used(&p->powers.powers, c->launch_cpu_ns, &reply.cpu_ns);
-	say(l, &reply, NULL);
-	return 0;
-}
-
 /* Whether it came too late is on the shared page. */
 static int on_kill(struct launching *l, struct place *p, const struct command *c,
 		   struct cloche_err *err)
@@ -381,9 +371,8 @@ static int on_end(struct launching *l, struct place *p, const struct command *c,
 
 static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
 					    const struct command *c, struct cloche_err *err) = {
-	[COMMAND_READY] = on_ready, [COMMAND_MAKE] = on_make,	[COMMAND_MEASURE] = on_measure,
-	[COMMAND_KILL] = on_kill,   [COMMAND_COUNT] = on_count, [COMMAND_KEEP] = on_keep,
-	[COMMAND_END] = on_end,
+	[COMMAND_READY] = on_ready, [COMMAND_MAKE] = on_make, [COMMAND_KILL] = on_kill,
+	[COMMAND_COUNT] = on_count, [COMMAND_KEEP] = on_keep, [COMMAND_END] = on_end,
 };
 
 /* A silent one's number is nobody's. */

@@ -170,9 +170,10 @@ Test(deadline, a_reader_who_sleeps, .timeout = 60)
 	(void)close(out[0]);
 }
 
-/* Who is stopped stretches no deadline: pid 1 keeps it. How late it was is told as it was, and not
- * by when the supervisor came to hear of it. */
-Test(deadline, a_supervisor_that_is_stopped, .timeout = 60)
+/* Runs a script that first writes a line to /mnt/alive, stops the supervisor, waits for the end of
+ * what runs, and some time more. Returns its report, and how long it was stopped after that end. */
+static json_t *run_stopped(const char *limit, const char *value, const char *script,
+			   int64_t *ret_ns)
 {
 	cleanup_tmpdir char *dir = tmpdir_make();
 	char fifo[128], bind[160], report[128], c;
@@ -180,7 +181,9 @@ Test(deadline, a_supervisor_that_is_stopped, .timeout = 60)
 			       "run",
 			       "-q",
 			       "-t",
-			       "2s",
+			       "300s",
+			       limit,
+			       value,
 			       "--report",
 			       report,
 			       "-b",
@@ -188,11 +191,11 @@ Test(deadline, a_supervisor_that_is_stopped, .timeout = 60)
 			       "--",
 			       "sh",
 			       "-c",
-			       "exec 3>/mnt/alive; echo >&3; exec sleep 60",
+			       script,
 			       NULL };
-	int64_t dead_ns, stopped_ns;
 	int status, alive;
-	json_t *o, *late;
+	int64_t dead_ns;
+	json_t *o;
 	pid_t pid;
 
 	(void)snprintf(fifo, sizeof(fifo), "%s/alive", dir);
@@ -209,17 +212,46 @@ Test(deadline, a_supervisor_that_is_stopped, .timeout = 60)
 	cr_expect_eq(waitpid(pid, &status, WNOHANG | WCONTINUED), 0, "it is not stopped");
 	/* Not to wait for anything, but to be late by so much. */
 	(void)poll(NULL, 0, 1000);
-	stopped_ns = clock_now_ns() - dead_ns;
+	*ret_ns = clock_now_ns() - dead_ns;
 	cr_assert_eq(kill(pid, SIGCONT), 0);
 	status = end_of(pid);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 124, "%x", (unsigned)status);
 	o = report_of(report);
+	(void)close(alive);
+	return o;
+}
+
+/* Who is stopped stretches no deadline: pid 1 keeps it. How late it was is told as it was, and not
+ * by when the supervisor came to hear of it. */
+Test(deadline, a_supervisor_that_is_stopped, .timeout = 60)
+{
+	int64_t stopped_ns;
+	json_t *o = run_stopped("-t", "2s", "exec 3>/mnt/alive; echo >&3; exec sleep 60",
+				&stopped_ns),
+	       *late;
+
 	cr_expect_str_eq(json_string_value(json_object_get(o, "verdict")), "timeout");
 	late = json_object_get(json_object_get(o, "time"), "timeout_overshoot_ns");
 	cr_expect(json_is_integer(late) && json_integer_value(late) < stopped_ns / 2,
 		  "late by %lld ns", (long long)json_integer_value(late));
 	json_decref(o);
-	(void)close(alive);
+}
+
+/* Nor the limit of CPU time, of one process or of many that come and go. */
+Test(deadline, a_supervisor_that_is_stopped_and_cpu_time, .timeout = 120)
+{
+	static const char *const scripts[] = {
+		"exec 3>/mnt/alive; echo >&3; while :; do :; done",
+		"exec 3>/mnt/alive; echo >&3; while :; do (: & :); done",
+	};
+
+	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+		int64_t stopped_ns;
+		json_t *o = run_stopped("--cpu-time", "500ms", scripts[i], &stopped_ns);
+
+		cr_expect_str_eq(json_string_value(json_object_get(o, "verdict")), "cpu_timeout");
+		json_decref(o);
+	}
 }
 
 /* The caller's wish is not held up either. */

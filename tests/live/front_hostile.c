@@ -186,10 +186,7 @@ static uint64_t bring_to(struct rig *r, enum when when)
 static const bool fine[WHENS][COMMAND_KINDS] = {
 	[BEFORE_READY] = { [COMMAND_READY] = true },
 	[WITHOUT_CONTEXT] = { [COMMAND_MAKE] = true },
-	[WITH_CONTEXT] = { [COMMAND_MEASURE] = true,
-			   [COMMAND_KILL] = true,
-			   [COMMAND_COUNT] = true,
-			   [COMMAND_END] = true },
+	[WITH_CONTEXT] = { [COMMAND_KILL] = true, [COMMAND_COUNT] = true, [COMMAND_END] = true },
 	[COUNTED] = { [COMMAND_KILL] = true, [COMMAND_KEEP] = true, [COMMAND_END] = true },
 	/* Both are heard in one turn. */
 	[PROVING] = { [COMMAND_END] = true },

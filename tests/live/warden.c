@@ -412,10 +412,74 @@ static void write_said(int fd, int64_t begin_ns)
 	cr_assert_eq(pwrite(fd, &answer, sizeof(answer), 0), sizeof(answer));
 }
 
+/* What the clock does not know of is as if it were not there. */
+static int say_nothing(int fd, unsigned slot, uint64_t *ret)
+{
+	return -ENODATA;
+}
+
+static int say_used(int fd, unsigned slot, uint64_t *ret_ns)
+{
+	return pread(fd, ret_ns, sizeof(*ret_ns), 0) == sizeof(*ret_ns) ? 1 : -EIO;
+}
+
+/* By the cgroup where there is no clock; of what sleeps there is none used. */
+Test(warden, keeps_the_limit_of_cpu_time)
+{
+	static const struct {
+		const char *script;
+		enum ended_by why;
+	} rows[] = {
+		{ "while :; do :; done", ENDED_BY_CPU_TIME },
+		{ "while :; do (: & :); done", ENDED_BY_CPU_TIME },
+		{ "exec sleep 60", ENDED_BY_DEADLINE },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t used_ns;
+		struct scene s;
+
+		scene_ask(&s, rows[i].script,
+			  rows[i].why == ENDED_BY_DEADLINE ? NSEC_PER_SEC : 300 * NSEC_PER_SEC);
+		s.spec.cpu_time_ns = NSEC_PER_SEC / 5;
+		scene_begin(&s, &plain);
+		scene_hear_end(&s);
+		used_ns = cgroup_cpu_ns(&s.ctx.plan.cgroup) - (uint64_t)s.started.cpu_ns;
+		cr_expect_eq(shared_ended_by(s.ctx.plan.shared), rows[i].why, "%s", rows[i].script);
+		cr_expect_eq(used_ns >= NSEC_PER_SEC / 5, rows[i].why == ENDED_BY_CPU_TIME, "%s",
+			     rows[i].script);
+		scene_finish(&s);
+	}
+}
+
+Test(warden, counts_the_cpu_time_that_the_clock_knows)
+{
+	cleanup_fd int fd = memfd_create("clock", MFD_CLOEXEC);
+	struct context_options how = { .clock = { .fd = fd,
+						  .began = say_began,
+						  .used = say_used,
+						  .asked_from = say_nothing } };
+	uint64_t used_ns = NSEC_PER_SEC / 5 - 1;
+	struct scene s;
+
+	cr_assert_eq(pwrite(fd, &used_ns, sizeof(used_ns), 0), sizeof(used_ns));
+	scene_ask(&s, "exec sleep 300", 300 * NSEC_PER_SEC);
+	s.spec.cpu_time_ns = NSEC_PER_SEC / 5;
+	scene_begin(&s, &how);
+	used_ns++;
+	cr_assert_eq(pwrite(fd, &used_ns, sizeof(used_ns), 0), sizeof(used_ns));
+	scene_hear_end(&s);
+	cr_expect_eq(shared_ended_by(s.ctx.plan.shared), ENDED_BY_CPU_TIME);
+	scene_finish(&s);
+}
+
 Test(warden, counts_from_the_beginning_that_the_clock_knows)
 {
 	cleanup_fd int fd = memfd_create("clock", MFD_CLOEXEC);
-	struct context_options how = { .clock = { .fd = fd, .began = say_began } };
+	struct context_options how = { .clock = { .fd = fd,
+						  .began = say_began,
+						  .used = say_nothing,
+						  .asked_from = say_nothing } };
 	int64_t timeout_ns = NSEC_PER_SEC / 2;
 	struct scene s;
 
@@ -434,7 +498,10 @@ Test(warden, counts_from_the_beginning_that_the_clock_knows)
 Test(warden, waits_so_long_for_a_beginning_and_no_longer)
 {
 	cleanup_fd int fd = memfd_create("clock", MFD_CLOEXEC);
-	struct context_options how = { .clock = { .fd = fd, .began = say_began } };
+	struct context_options how = { .clock = { .fd = fd,
+						  .began = say_began,
+						  .used = say_nothing,
+						  .asked_from = say_nothing } };
 
 	for (int64_t begin_ns = 0; begin_ns < 2; begin_ns++) {
 		struct answer answer;

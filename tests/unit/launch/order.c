@@ -48,6 +48,7 @@ Test(order, comes_out_as_it_went_in)
 
 	spec.workdir = "/srv";
 	spec.timeout_ns = 7;
+	spec.cpu_time_ns = 8;
 	spec.fsize_bytes = 9;
 	block = pack(&spec);
 	cr_assert_eq(order_read(block.bytes, block.len, &o), 0);
@@ -63,6 +64,7 @@ Test(order, comes_out_as_it_went_in)
 					   "/bin/prog", NULL });
 	cr_expect_str_eq(o.workdir, "/srv");
 	cr_expect_eq(o.timeout_ns, 7);
+	cr_expect_eq(o.cpu_time_ns, 8);
 	cr_expect_eq(o.fsize_bytes, 9);
 	order_free(&block);
 }

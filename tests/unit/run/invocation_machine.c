@@ -7,12 +7,11 @@
 
 #include "run/invocation_machine.h"
 
-#define CPU_LIMIT 1000000
-#define STALL	  500
+#define STALL 500
 
 static struct invocation_machine begun(void)
 {
-	return invocation_machine_new(CPU_LIMIT, 2, STALL);
+	return invocation_machine_new(STALL);
 }
 
 static unsigned step(struct invocation_machine *m, enum invocation_event event)
@@ -24,7 +23,7 @@ Test(invocation_machine, a_usual_one)
 {
 	struct invocation_machine m = begun();
 
-	cr_assert_eq(step(&m, INVOCATION_STARTED), INVOCATION_DO_WATCH | INVOCATION_DO_MEASURE);
+	cr_assert_eq(step(&m, INVOCATION_STARTED), INVOCATION_DO_WATCH);
 	cr_assert_eq(step(&m, INVOCATION_ENDED), INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
 	cr_assert_eq(m.due_ns, INVOCATION_NEVER); /* a slow reader has all the time */
 	cr_assert_eq(step(&m, INVOCATION_READ), 0);
@@ -48,29 +47,6 @@ Test(invocation_machine, figures_that_come_last_are_waited_for)
 	cr_assert_eq(step(&m, INVOCATION_READ), 0);
 	cr_assert_eq(m.state, INVOCATION_DONE);
 	cr_assert_eq(m.cause, VERDICT_TIMEOUT);
-}
-
-Test(invocation_machine, cpu_time_is_looked_at_when_it_could_be_over)
-{
-	struct invocation_machine m = begun();
-
-	(void)step(&m, INVOCATION_STARTED);
-	cr_assert_eq(invocation_machine_step(&m, INVOCATION_CPU_USED, 5000, 400000), 0);
-	/* 600 us are left, on two CPUs 300 us of time; and a little */
-	cr_assert_eq(m.due_ns, 5000 + 300000 + 100000);
-	cr_assert_eq(step(&m, INVOCATION_DUE), INVOCATION_DO_MEASURE);
-	cr_assert_eq(invocation_machine_step(&m, INVOCATION_CPU_USED, 500000, CPU_LIMIT),
-		     INVOCATION_DO_KILL);
-	cr_assert_eq(m.cause, VERDICT_CPU_TIMEOUT);
-}
-
-Test(invocation_machine, without_a_limit_nothing_is_measured)
-{
-	struct invocation_machine m = invocation_machine_new(0, 0, STALL);
-
-	cr_assert_eq(step(&m, INVOCATION_STARTED), INVOCATION_DO_WATCH);
-	cr_assert_eq(invocation_machine_step(&m, INVOCATION_CPU_USED, 1, UINT64_MAX), 0);
-	cr_assert_eq(m.due_ns, INVOCATION_NEVER);
 }
 
 Test(invocation_machine, a_wish_that_comes_before_the_start_is_granted_at_it)
@@ -100,15 +76,23 @@ Test(invocation_machine, the_deadline_is_the_wardens_word)
 	cr_assert_eq(m.state, INVOCATION_DONE);
 }
 
-Test(invocation_machine, insistence_is_the_wardens_word)
+Test(invocation_machine, the_other_limits_are_the_wardens_word_too)
 {
-	struct invocation_machine m = begun();
+	static const struct {
+		unsigned how;
+		enum verdict cause;
+	} limits[] = { { INVOCATION_BY_CPU_TIME, VERDICT_CPU_TIMEOUT },
+		       { INVOCATION_BY_DENIALS, VERDICT_DENIED } };
 
-	(void)step(&m, INVOCATION_STARTED);
-	cr_assert_eq(invocation_machine_step(&m, INVOCATION_ENDED, 7000, INVOCATION_BY_DENIALS),
-		     INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
-	cr_assert(m.killed && m.cause == VERDICT_DENIED);
-	cr_assert_eq(m.due_ns, 7000 + STALL);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct invocation_machine m = begun();
+
+		(void)step(&m, INVOCATION_STARTED);
+		cr_assert_eq(invocation_machine_step(&m, INVOCATION_ENDED, 7000, limits[i].how),
+			     INVOCATION_DO_READ | INVOCATION_DO_DRAIN);
+		cr_assert(m.killed && m.cause == limits[i].cause);
+		cr_assert_eq(m.due_ns, 7000 + STALL);
+	}
 }
 
 Test(invocation_machine, the_first_cause_stands)
@@ -202,12 +186,9 @@ static void check(const struct invocation_machine *was, const struct invocation_
 	if (m->state == INVOCATION_READING)
 		cr_assert(m->due_ns == INVOCATION_NEVER && !m->read);
 	if (was->state >= INVOCATION_DRAINING)
-		cr_assert(!(wanted & (INVOCATION_DO_KILL | INVOCATION_DO_MEASURE)),
-			  "nothing runs that could be killed or measured");
+		cr_assert(!(wanted & INVOCATION_DO_KILL), "nothing runs that could be killed");
 	if (wanted & INVOCATION_DO_KILL)
 		cr_assert(m->killed || m->state == INVOCATION_DYING);
-	if (wanted & INVOCATION_DO_MEASURE)
-		cr_assert(m->cpu_time_ns && !m->killed);
 	if (p->killed && event != INVOCATION_SPARED)
 		cr_assert(m->killed && m->cause == p->cause, "the first cause stands");
 	if (m->ran)
@@ -218,7 +199,7 @@ static void check(const struct invocation_machine *was, const struct invocation_
 
 static uint64_t values_of(int event)
 {
-	return event == INVOCATION_ENDED ? 8 : event == INVOCATION_CPU_USED ? 3 : 1;
+	return event == INVOCATION_ENDED ? 16 : 1;
 }
 
 static void every_order(const struct invocation_machine *was, const struct past *past, int depth,
@@ -228,9 +209,8 @@ static void every_order(const struct invocation_machine *was, const struct past 
 		for (uint64_t value = 0; value < values_of(event); value++) {
 			struct invocation_machine m = *was;
 			struct past p = *past;
-			unsigned wanted = invocation_machine_step(
-				&m, (enum invocation_event)event, 1000,
-				event == INVOCATION_CPU_USED ? value * CPU_LIMIT : value);
+			unsigned wanted = invocation_machine_step(&m, (enum invocation_event)event,
+								  1000, value);
 
 			p.reads += !!(wanted & INVOCATION_DO_READ);
 			p.watches += !!(wanted & INVOCATION_DO_WATCH);

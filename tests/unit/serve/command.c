@@ -14,7 +14,6 @@ static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
 	/*		    unready absent handed counting counted proving ending */
 	[COMMAND_READY] = { true, false, false, false, false, false, false },
 	[COMMAND_MAKE] = { false, true, false, false, false, false, false },
-	[COMMAND_MEASURE] = { false, false, true, false, false, false, false },
 	[COMMAND_KILL] = { false, false, true, true, true, false, false },
 	[COMMAND_COUNT] = { false, false, true, false, false, false, false },
 	[COMMAND_KEEP] = { false, false, false, false, true, false, false },
@@ -122,9 +121,6 @@ Test(command, no_kind_has_a_field_of_another)
 		c = good((enum command_kind)kind);
 		c.context = !c.context;
 		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "%u: its context", kind);
-		c = good((enum command_kind)kind);
-		c.launch_cpu_ns = 1;
-		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_MEASURE ? 0 : -EBADMSG);
 		c = good((enum command_kind)kind);
 		c.make.pids = 1;
 		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_MAKE ? 0 : -EBADMSG);
