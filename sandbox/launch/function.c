@@ -273,7 +273,7 @@ static void on_asked(struct function *f, short revents)
 
 static void on_made(struct function *f)
 {
-	check_answered(f, listener_reap(&f->listener));
+	check_answered(f, listener_hear(&f->listener));
 	function_watch_piles(f, true);
 }
 

@@ -27,7 +27,7 @@ enum {
 	FUNCTION_CPU_TIME, /* a timerfd, where that is limited */
 	FUNCTION_EMPTY,	   /* cgroup.events, once all are to be dead */
 	FUNCTION_ASKED,	   /* its policy's listener */
-	FUNCTION_MADE,	   /* the end of the listener's maker */
+	FUNCTION_MADE,	   /* what the listener's maker says */
 	FUNCTION_WATCHED
 };
 

@@ -55,31 +55,42 @@ static int give(int listener, const struct seccomp_notif *call, int fd)
 	return r;
 }
 
-static _Noreturn void make(const struct listener *l, const struct seccomp_notif *call)
+static int make(const struct listener *l, const struct seccomp_notif *call)
 {
 	const __u64 *args = call->data.args;
-	int fd, r;
+	int fd = asked_socket(l->plan, (int)args[0], (int)args[1], (int)args[2]);
+	int r = fd < 0 ? fd : give(l->fd, call, fd);
 
-	if (own_fds_only(l->fd, l->plan->at.proc) < 0)
+	if (fd >= 0)
+		(void)close(fd);
+	return answer(l->fd, call->id, r < 0 ? r : 0, r < 0 ? 0 : r);
+}
+
+/* Until the warden closes its end, or kills. A word for each: that it was answered. */
+static _Noreturn void make_all(const struct listener *l, int from, int to)
+{
+	const int own[] = { l->fd, l->plan->at.proc, from, to };
+	struct seccomp_notif call;
+
+	if (own_fds_only(own, sizeof(own) / sizeof(own[0])) < 0)
 		_exit(EXIT_FAILURE);
-	fd = asked_socket(l->plan, (int)args[0], (int)args[1], (int)args[2]);
-	r = fd < 0 ? fd : give(l->fd, call, fd);
-	r = answer(l->fd, call->id, r < 0 ? r : 0, r < 0 ? 0 : r);
-	_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	while (read(from, &call, sizeof(call)) == sizeof(call))
+		if (make(l, &call) < 0 || write(to, "", 1) != 1)
+			break;
+	_exit(EXIT_FAILURE);
 }
 
 /* The last one where there are no more than usual, and so none that a function's process would have
  * got, as that of the next is the one behind that of the last. */
 #define MAKER_NUMBER 32767
 
-/* With 0 as the signal of its end it is nothing that a wait for children meets which does not ask
- * for such (__WALL). */
-static int start_maker(struct listener *l, const struct seccomp_notif *call)
+/* As fork(2), but with 0 as the signal of its end: so it is nothing that a wait for children meets
+ * which does not ask for such (__WALL). */
+static pid_t clone_maker(int *ret_pidfd)
 {
 	pid_t number = MAKER_NUMBER, pid;
-	int pidfd = -1;
 	struct clone_args args = { .flags = CLONE_PIDFD,
-				   .pidfd = (__u64)(uintptr_t)&pidfd,
+				   .pidfd = (__u64)(uintptr_t)ret_pidfd,
 				   .set_tid = (__u64)(uintptr_t)&number,
 				   .set_tid_size = 1 };
 
@@ -90,28 +101,59 @@ static int start_maker(struct listener *l, const struct seccomp_notif *call)
 		args.set_tid = 0;
 		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	}
-	if (pid == 0)
-		make(l, call);
-	if (pid < 0)
-		return -errno;
-	l->maker = pid;
-	l->maker_end = pidfd;
-	l->made_for = call->id;
+	return pid;
+}
+
+/* By pipes, as a socket would be one of the function's network. */
+static int start_maker(struct listener *l)
+{
+	int there[2] = { -1, -1 }, back[2] = { -1, -1 }, r = 0;
+
+	if (pipe2(there, O_CLOEXEC) < 0 || pipe2(back, O_CLOEXEC) < 0)
+		r = -errno;
+	if (r == 0) {
+		l->maker = clone_maker(&l->maker_end);
+		if (l->maker == 0)
+			make_all(l, there[0], back[1]);
+		r = l->maker < 0 ? -errno : 0;
+	}
+	fd_close(&there[0]);
+	fd_close(&back[1]);
+	if (r < 0) {
+		l->maker = 0;
+		fd_close(&there[1]);
+		fd_close(&back[0]);
+		return r;
+	}
+	l->to_maker = there[1];
+	l->from_maker = back[0];
 	return 0;
 }
 
-/* Waits for its end, which it is at or which was sent to it. */
-static bool has_made(struct listener *l)
+static void end_maker(struct listener *l)
 {
-	siginfo_t info = { .si_code = 0 };
-	int r;
+	siginfo_t info;
 
-	do
-		r = waitid(P_PIDFD, (id_t)l->maker_end, &info, WEXITED | __WALL);
-	while (r < 0 && errno == EINTR);
+	if (!l->maker)
+		return;
+	(void)syscall(SYS_pidfd_send_signal, l->maker_end, SIGKILL, NULL, 0);
+	while (waitid(P_PIDFD, (id_t)l->maker_end, &info, WEXITED | __WALL) < 0 && errno == EINTR)
+		;
 	l->maker = 0;
 	fd_close(&l->maker_end);
-	return r == 0 && info.si_code == CLD_EXITED && info.si_status == EXIT_SUCCESS;
+	fd_close(&l->to_maker);
+	fd_close(&l->from_maker);
+}
+
+static int have_made(struct listener *l, const struct seccomp_notif *call)
+{
+	if (!l->maker && start_maker(l) < 0)
+		return answer(l->fd, call->id, -EAFNOSUPPORT, 0);
+	l->made_for = call->id;
+	l->making = true;
+	/* Where it has died, that is seen by its other pipe. */
+	(void)!write(l->to_maker, call, sizeof(*call));
+	return 0;
 }
 
 /* ---- the warden's part ---------------------------------------------------------------------- */
@@ -126,12 +168,12 @@ void listener_open(struct listener *ret, const struct plan *plan, int fd, bool c
 
 int listener_asked(const struct listener *l)
 {
-	return l->deserted || l->maker ? -1 : l->fd;
+	return l->deserted || l->making ? -1 : l->fd;
 }
 
 int listener_made(const struct listener *l)
 {
-	return l->maker_end;
+	return l->from_maker;
 }
 
 /* Handed out in their order: a number left out was taken back. */
@@ -174,19 +216,23 @@ int listener_take(struct listener *l, short revents)
 	}
 	/* What is not there in this number is no denial of the policy's. */
 	d->made++;
-	return start_maker(l, &call) < 0 ? answer(l->fd, call.id, -EAFNOSUPPORT, 0) : 0;
+	return have_made(l, &call);
 }
 
-int listener_reap(struct listener *l)
+int listener_hear(struct listener *l)
 {
-	return has_made(l) ? 0 : answer(l->fd, l->made_for, -EAFNOSUPPORT, 0);
+	bool making = l->making;
+	char word;
+
+	l->making = false;
+	if (read(l->from_maker, &word, 1) == 1)
+		return 0;
+	end_maker(l);
+	return making ? answer(l->fd, l->made_for, -EAFNOSUPPORT, 0) : 0;
 }
 
 void listener_close(struct listener *l)
 {
-	if (l->maker) {
-		(void)syscall(SYS_pidfd_send_signal, l->maker_end, SIGKILL, NULL, 0);
-		(void)has_made(l);
-	}
+	end_maker(l);
 	fd_close(&l->fd);
 }

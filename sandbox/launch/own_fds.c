@@ -98,11 +98,11 @@ int own_fds_keep(const struct plan *plan, struct cloche_err *err)
 	return r < 0 ? cloche_err_sys(err, -r, "close what is not the context's (close_range)") : 0;
 }
 
-int own_fds_only(int a, int b)
+int own_fds_only(const int *fds, unsigned n)
 {
 	struct list own = { .n = 0 };
 
-	add(&own, a);
-	add(&own, b);
+	for (unsigned i = 0; i < n; i++)
+		add(&own, fds[i]);
 	return close_others(&own, STDIN_FILENO);
 }

@@ -12,8 +12,8 @@ struct plan;
  */
 int own_fds_keep(const struct plan *plan, struct cloche_err *err);
 
-/* In a child of the warden: closes all but these two, also 0 to 2, which are a function's streams.
- * -errno. */
-int own_fds_only(int a, int b);
+/* In a child of the warden: closes all but these, which are no more than it has itself; also 0 to
+ * 2, which are a function's streams. -errno. */
+int own_fds_only(const int *fds, unsigned n);
 
 #endif

@@ -458,6 +458,7 @@ static void go(struct context *ctx, const char *script)
 
 	spec_defaults(&spec);
 	spec.argv = argv;
+	spec.timeout_ns = 300 * NSEC_PER_SEC; /* no end of its own */
 	cr_assert_eq(context_go(ctx, &spec, (int[]){ null, null, null }, false, &err), 0, "%s",
 		     err.text);
 	cr_assert_eq(context_recv(ctx, &heard, &err), 0, "%s", err.text);

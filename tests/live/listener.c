@@ -143,7 +143,8 @@ static bool stops(const struct process *p)
 	}
 }
 
-/* One that was stopped when it held no more than it needs: the listener, /proc, the socket. None:
+/* One that was stopped when it held no more than it needs: the listener, /proc, two pipes, the
+ * socket. None:
  * the function has ended. */
 static struct process stop_maker(const struct scene *s)
 {
@@ -153,7 +154,7 @@ static struct process stop_maker(const struct scene *s)
 		struct process p = maker_of(s);
 		bool stopped = stops(&p);
 
-		if (stopped && open_fds_of(p.pid, &fds) && fds.n <= 3 &&
+		if (stopped && open_fds_of(p.pid, &fds) && fds.n <= 5 &&
 		    open_fds_listeners(p.pid) == 1)
 			return p;
 		if (stopped)
