@@ -44,8 +44,9 @@ static int look_again(struct function *f, int64_t left)
 	struct itimerspec t;
 
 	if (left < SCARCE_NS) {
+		if (!f->scarce)
+			function_be_prompt(f);
 		f->scarce = true;
-		function_be_prompt(f);
 	} else if (!f->prompt) {
 		left -= SCARCE_NS / 2;
 	}
@@ -53,7 +54,7 @@ static int look_again(struct function *f, int64_t left)
 	return timerfd_settime(f->cpu_timer, 0, &t, NULL) < 0 ? -errno : 0;
 }
 
-int cpu_time_begin(struct function *f)
+int cpu_time_set(struct function *f)
 {
 	int64_t left;
 

@@ -11,8 +11,8 @@ struct function;
  * anybody knows that, else by the cgroup.
  */
 
-/* When the call of execve is done: for the first time. 0 or -errno. */
-int cpu_time_begin(struct function *f);
+/* When the call of execve is done, and when the warden is not prompt any more. 0 or -errno. */
+int cpu_time_set(struct function *f);
 
 /* The timer has ended: kills all that runs, or sets it again. */
 void cpu_time_step(struct function *f);

@@ -230,7 +230,7 @@ static void take_turns(struct function *f)
 		return;
 	prompt_end();
 	f->prompt = false;
-	if (deadline_set(f) < 0)
+	if (deadline_set(f) < 0 || cpu_time_set(f) < 0)
 		_exit(EXIT_FAILURE);
 }
 
@@ -369,7 +369,7 @@ static int set_limits(struct function *f, struct cloche_err *err)
 	if (r == 0) {
 		r = deadline_set(f);
 		if (r == 0)
-			r = cpu_time_begin(f);
+			r = cpu_time_set(f);
 		if (r < 0)
 			(void)cloche_err_sys(err, -r, "set the time limit");
 	}
