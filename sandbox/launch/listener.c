@@ -13,17 +13,12 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#ifndef P_PIDFD
-#define P_PIDFD 3 /* linux/wait.h, since 5.4 */
-#endif
 
 /* ENOENT: who asked is dead. EINPROGRESS: it has its answer, and did not come to take it yet. */
 static int answer(int listener, uint64_t id, int error, int value)
@@ -108,23 +103,24 @@ static pid_t clone_maker(int *ret_pidfd)
 static int start_maker(struct listener *l)
 {
 	int there[2] = { -1, -1 }, back[2] = { -1, -1 }, r = 0;
+	struct process maker = PROCESS_NONE;
 
 	if (pipe2(there, O_CLOEXEC) < 0 || pipe2(back, O_CLOEXEC) < 0)
 		r = -errno;
 	if (r == 0) {
-		l->maker = clone_maker(&l->maker_end);
-		if (l->maker == 0)
+		maker.pid = clone_maker(&maker.pidfd);
+		if (maker.pid == 0)
 			make_all(l, there[0], back[1]);
-		r = l->maker < 0 ? -errno : 0;
+		r = maker.pid < 0 ? -errno : 0;
 	}
 	fd_close(&there[0]);
 	fd_close(&back[1]);
 	if (r < 0) {
-		l->maker = 0;
 		fd_close(&there[1]);
 		fd_close(&back[0]);
 		return r;
 	}
+	l->maker = maker;
 	l->to_maker = there[1];
 	l->from_maker = back[0];
 	return 0;
@@ -132,22 +128,19 @@ static int start_maker(struct listener *l)
 
 static void end_maker(struct listener *l)
 {
-	siginfo_t info;
-
-	if (!l->maker)
+	if (!process_is(&l->maker))
 		return;
-	(void)syscall(SYS_pidfd_send_signal, l->maker_end, SIGKILL, NULL, 0);
-	while (waitid(P_PIDFD, (id_t)l->maker_end, &info, WEXITED | __WALL) < 0 && errno == EINTR)
+	process_kill(&l->maker);
+	while (waitpid(l->maker.pid, NULL, __WALL) < 0 && errno == EINTR)
 		;
-	l->maker = 0;
-	fd_close(&l->maker_end);
+	process_close(&l->maker);
 	fd_close(&l->to_maker);
 	fd_close(&l->from_maker);
 }
 
 static int have_made(struct listener *l, const struct seccomp_notif *call)
 {
-	if (!l->maker && start_maker(l) < 0)
+	if (!process_is(&l->maker) && start_maker(l) < 0)
 		return answer(l->fd, call->id, -EAFNOSUPPORT, 0);
 	l->made_for = call->id;
 	l->making = true;

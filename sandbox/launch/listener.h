@@ -2,9 +2,10 @@
 #ifndef CLOCHE_LAUNCH_LISTENER_H
 #define CLOCHE_LAUNCH_LISTENER_H
 
+#include "base/process.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 struct plan;
 
@@ -29,8 +30,7 @@ struct listener {
 	int fd;	       /* -1: there is none */
 	bool clocked;  /* plan->clock knows of the function process */
 	bool deserted; /* nobody is left who could ask */
-	pid_t maker;   /* 0: none */
-	int maker_end; /* its pidfd */
+	struct process maker;
 	int to_maker, from_maker;
 	bool making;	   /* for this one: */
 	uint64_t made_for; /* the kernel numbers the calls */
@@ -38,7 +38,7 @@ struct listener {
 };
 
 #define LISTENER_NONE \
-	((struct listener){ .fd = -1, .maker_end = -1, .to_maker = -1, .from_maker = -1 })
+	((struct listener){ .fd = -1, .maker = { .pidfd = -1 }, .to_maker = -1, .from_maker = -1 })
 
 /* Takes fd over; -1: the policy has none. */
 void listener_open(struct listener *ret, const struct plan *plan, int fd, bool clocked);
