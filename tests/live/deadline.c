@@ -226,7 +226,7 @@ static json_t *run_stopped(const char *limit, const char *value, const char *scr
 Test(deadline, a_supervisor_that_is_stopped, .timeout = 60)
 {
 	int64_t stopped_ns;
-	json_t *o = run_stopped("-t", "2s", "exec 3>/mnt/alive; echo >&3; exec sleep 60",
+	json_t *o = run_stopped("-t", "6s", "exec 3>/mnt/alive; echo >&3; exec sleep 60",
 				&stopped_ns),
 	       *late;
 
