@@ -63,7 +63,7 @@ static void files_close(struct job *j)
 
 static int files_open(struct job *j, struct cloche_err *err)
 {
-	j->files = calloc(j->n, sizeof(*j->files));
+	j->files = calloc(j->n, sizeof(void *));
 	if (!j->files)
 		return cloche_err_sys(err, ENOMEM, "read files");
 	for (size_t i = 0; i < j->n; i++) {

@@ -430,15 +430,17 @@ static int start(const struct confined *confined, void *buf, size_t size, bool c
 	in = pair[0];
 	out = child.out = pair[1];
 	/* Here: under its filter no stream is made. */
-	if (copies && !(child.to = fdopen(out, "w")))
-		return cloche_err_sys(err, errno, "fdopen");
+	if (copies) {
+		child.to = fdopen(out, "w");
+		if (!child.to)
+			return cloche_err_sys(err, errno, "fdopen");
+		(void)TAKE_FD(out);
+	}
 	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
 		child_main(&child, buf, size);
-	if (child.to) {
+	if (child.to)
 		(void)fclose(child.to);
-		out = -1;
-	}
 	if (pid < 0)
 		return cloche_err_sys(err, errno, "%s: start who reads it (clone3)",
 				      confined->what);
@@ -464,7 +466,7 @@ static void end(struct peer *p)
 int confined_run(const struct confined *confined, void *buf, size_t size, size_t *ret_len,
 		 struct cloche_err *err)
 {
-	struct peer peer;
+	struct peer peer = { .in = -1, .pidfd = -1 };
 	int r = start(confined, buf, size, false, &peer, err);
 
 	if (r < 0)
@@ -511,7 +513,7 @@ static int check_end(const struct peer *p, struct cloche_err *err)
 int confined_copy(const struct confined *confined, FILE *(*open)(void *arg, struct cloche_err *err),
 		  void *arg, struct cloche_err *err)
 {
-	struct peer peer;
+	struct peer peer = { .in = -1, .pidfd = -1 };
 	size_t none = 0;
 	FILE *to = NULL;
 	int r = start(confined, NULL, 0, true, &peer, err);
