@@ -46,17 +46,35 @@ static void close_fds(struct given_fds *fds)
 
 /* ---- to give --------------------------------------------------------------------------------- */
 
+unsigned given_count(const struct spec *spec)
+{
+	return (unsigned)spec->n_binds + (spec->rootfs ? 1 : 0);
+}
+
+static int pack_root(const struct spec *spec, struct given *g, struct given_fds *fds,
+		     struct cloche_err *err)
+{
+	struct source source = { .fd = -1 };
+	int r = spec->rootfs ? source_open_root(spec, spec->rootfs, &source, err) : 0;
+
+	if (r < 0 || !spec->rootfs)
+		return r;
+	g->binds[fds->n].how = GIVEN_ROOT;
+	fds->fd[fds->n++] = source.fd;
+	return 0;
+}
+
 static int pack(const struct spec *spec, struct given *g, struct given_fds *fds,
 		struct cloche_err *err)
 {
-	int r = 0;
+	int r = pack_root(spec, g, fds, err);
 
 	for (size_t i = 0; r == 0 && i < spec->n_binds; i++) {
 		const struct bind_spec *b = &spec->binds[i];
-		struct given_bind *to = &g->binds[i];
+		struct given_bind *to = &g->binds[fds->n];
 		struct source source = { .fd = -1 };
 
-		to->rw = b->rw;
+		to->how = b->rw ? GIVEN_RW : GIVEN_RO;
 		if ((size_t)snprintf(to->place, sizeof(to->place), "%s", b->dst) >=
 		    sizeof(to->place))
 			return cloche_err_set(err, ENAMETOOLONG,
@@ -103,14 +121,14 @@ int given_pack(const struct spec *spec, int *ret_socket, struct cloche_err *err)
 		return cloche_err_set(err, ENOTSUP,
 				      CLOCHE_FIELD "bind: root's do not go through the daemon; "
 						   "unset CLOCHE_CONTROL");
-	if (spec->n_binds > GIVEN_MAX)
+	if (given_count(spec) > GIVEN_MAX)
 		return cloche_err_set(err, E2BIG,
 				      CLOCHE_FIELD
 				      "bind: %zu binds; at most %d go through the daemon, bind a "
 				      "directory that holds them",
 				      spec->n_binds, GIVEN_MAX);
 	memcpy(g->magic, GIVEN_MAGIC, sizeof(GIVEN_MAGIC));
-	g->n = (uint32_t)spec->n_binds;
+	g->n = given_count(spec);
 	r = pack(spec, g, &fds, err);
 	if (r == 0) {
 		r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
@@ -216,22 +234,36 @@ static int hear(int socket, struct given *g, struct given_fds *fds, struct ucred
 static int take_one(const struct given_bind *g, int fd, const struct rights *owner,
 		    struct rootfs *fs, struct rootfs_bind *to, struct cloche_err *err)
 {
-	const struct bind_spec bind = { .src = g->place, .dst = g->place, .rw = g->rw };
+	const struct bind_spec bind = { .src = g->place,
+					.dst = g->place,
+					.rw = g->how == GIVEN_RW };
 	struct source source = { .fd = fd };
 	int r;
 
-	if (g->rw > 1 || !memchr(g->place, '\0', sizeof(g->place)))
+	if (g->how > GIVEN_RW || !memchr(g->place, '\0', sizeof(g->place)))
 		return cloche_err_set(err, EBADMSG, CLOCHE_FIELD "bind: what there is not");
 	r = spec_check_place(g->place, g->place, err);
 	if (r == 0)
-		r = source_judge_given(owner, g->place, g->rw, &source, err);
+		r = source_judge_given(owner, "bind", g->place, bind.rw, &source, err);
 	return r == 0 ? rootfs_show(fs, to, &source, &bind, err) : r;
+}
+
+/* As any other, but nobody's files in it are mapped. */
+static int take_root(int fd, const struct rights *owner, struct rootfs *fs, struct cloche_err *err)
+{
+	struct source source = { .fd = fd };
+	int r = source_judge_given(owner, "rootfs", "/", false, &source, err);
+
+	if (r == 0 && !source.is_dir)
+		r = cloche_err_set(err, ENOTDIR, CLOCHE_FIELD "rootfs: not a directory");
+	return r == 0 ? rootfs_show_root(fs, &source, "/", err) : r;
 }
 
 int given_take(int socket, const struct rights *owner, struct rootfs *fs, struct cloche_err *err)
 {
 	struct given_fds fds = { .n = 0 };
 	struct ucred sender = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	unsigned root = 0;
 	struct given g;
 	int r = is_pair(socket, owner) ? hear(socket, &g, &fds, &sender) : -EBADMSG;
 
@@ -239,8 +271,13 @@ int given_take(int socket, const struct rights *owner, struct rootfs *fs, struct
 		r = cloche_err_set(err, EBADMSG, CLOCHE_FIELD "bind: what came is no message");
 	else if (sender.uid != owner->uid || sender.gid != owner->gid || owner->uid == 0)
 		r = cloche_err_set(err, EPERM, CLOCHE_FIELD "bind: they are of somebody else");
+	if (r == 0 && g.binds[0].how == GIVEN_ROOT) {
+		r = take_root(fds.fd[0], owner, fs, err);
+		root = 1;
+		fs->n_binds--;
+	}
 	for (unsigned i = 0; r == 0 && i < fs->n_binds; i++)
-		r = take_one(&g.binds[i], fds.fd[i], owner, fs, &fs->binds[i], err);
+		r = take_one(&g.binds[root + i], fds.fd[root + i], owner, fs, &fs->binds[i], err);
 	close_fds(&fds);
 	return r;
 }

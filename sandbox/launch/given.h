@@ -31,9 +31,11 @@ struct spec;
 #define GIVEN_PLACE_LEN 512
 #define GIVEN_MAGIC	"cloche's binds 1"
 
+enum given_how { GIVEN_RO, GIVEN_RW, GIVEN_ROOT /* it is the root; once, the first */ };
+
 struct given_bind {
-	uint32_t rw; /* 0 or 1 */
-	char place[GIVEN_PLACE_LEN];
+	uint32_t how;
+	char place[GIVEN_PLACE_LEN]; /* GIVEN_ROOT: none */
 };
 
 /* The message, with as many of binds as n says, and a descriptor for each. */
@@ -44,7 +46,9 @@ struct given {
 	struct given_bind binds[GIVEN_MAX];
 };
 
-/* The giver's side, of spec->binds: *ret_socket is the caller's. */
+/* The giver's side, of spec->binds and a directory that is spec->rootfs: how many they are, and
+ * their socket, the caller's. */
+unsigned given_count(const struct spec *spec);
 int given_pack(const struct spec *spec, int *ret_socket, struct cloche_err *err);
 
 /* The launcher's, before the warden is made: room for n binds, and a map for the owner's files. */

@@ -247,6 +247,14 @@ static int check_root(int tree, const char *path, struct cloche_err *err)
 	return 0;
 }
 
+int rootfs_show_root(struct rootfs *fs, const struct source *source, const char *path,
+		     struct cloche_err *err)
+{
+	fs->tree = clone_tree(source, "rootfs", path,
+			      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+	return fs->tree < 0 ? fs->tree : check_root(fs->tree, path, err);
+}
+
 static int prepare_tree(const struct spec *spec, struct rootfs *fs, struct cloche_err *err)
 {
 	struct source source;
@@ -264,10 +272,9 @@ static int prepare_tree(const struct spec *spec, struct rootfs *fs, struct cloch
 		if (source.fd < 0)
 			return cloche_err_sys(err, errno, CLOCHE_FIELD "rootfs '%s'", fs->image);
 	}
-	fs->tree = clone_tree(&source, "rootfs", spec->rootfs,
-			      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+	r = rootfs_show_root(fs, &source, spec->rootfs, err);
 	fd_close(&source.fd);
-	return fs->tree < 0 ? fs->tree : check_root(fs->tree, spec->rootfs, err);
+	return r;
 }
 
 int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *ret,

@@ -82,6 +82,10 @@ int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs
 int rootfs_show(struct rootfs *fs, struct rootfs_bind *to, const struct source *source,
 		const struct bind_spec *bind, struct cloche_err *err);
 
+/* The same of its root, of which path is the name in messages. */
+int rootfs_show_root(struct rootfs *fs, const struct source *source, const char *path,
+		     struct cloche_err *err);
+
 /* What pid 1 keeps of its root: names in a root that somebody else made may be moved, descriptors
  * may not. All but proc are as mounted there, O_PATH or not. */
 struct rooted {

@@ -278,22 +278,22 @@ int source_open_own(const struct bind_spec *bind, struct source *ret, struct clo
 	return r;
 }
 
-static int refuse_given(int r, const struct rights *owner, const char *place, bool rw,
-			struct cloche_err *err)
+static int refuse_given(int r, const struct rights *owner, const char *field, const char *place,
+			bool rw, struct cloche_err *err)
 {
 	if (r == -EROFS)
-		return cloche_err_set(err, EROFS, READ_ONLY, "bind", place);
+		return cloche_err_set(err, EROFS, READ_ONLY, field, place);
 	if (r == -EACCES)
-		return cloche_err_set(
-			err, EACCES,
-			CLOCHE_FIELD "bind '%s': what is to be there user %u, with group %u alone, "
-				     "may not %s; inside there is one group",
-			place, (unsigned)owner->uid, (unsigned)owner->gid,
-			rw ? "write to" : "read");
-	return cloche_err_sys(err, -r, CLOCHE_FIELD "bind '%s' (faccessat2)", place);
+		return cloche_err_set(err, EACCES,
+				      CLOCHE_FIELD
+				      "%s '%s': what is to be there user %u, with group %u alone, "
+				      "may not %s; inside there is one group",
+				      field, place, (unsigned)owner->uid, (unsigned)owner->gid,
+				      rw ? "write to" : "read");
+	return cloche_err_sys(err, -r, CLOCHE_FIELD "%s '%s' (faccessat2)", field, place);
 }
 
-int source_judge_given(const struct rights *owner, const char *place, bool rw,
+int source_judge_given(const struct rights *owner, const char *field, const char *place, bool rw,
 		       struct source *source, struct cloche_err *err)
 {
 	const struct rights alone = { .uid = owner->uid, .gid = owner->gid };
@@ -302,26 +302,28 @@ int source_judge_given(const struct rights *owner, const char *place, bool rw,
 
 	if (flags < 0 || !(flags & O_PATH))
 		return cloche_err_set(err, EBADMSG,
-				      CLOCHE_FIELD "bind '%s': what is to be there is open", place);
+				      CLOCHE_FIELD "%s '%s': what is to be there is open", field,
+				      place);
 	if (!local_keeps(source->fd))
 		return cloche_err_set(err, EINVAL,
 				      CLOCHE_FIELD
-				      "bind '%s': what is to be there is on a file system that the "
+				      "%s '%s': what is to be there is on a file system that the "
 				      "daemon does not know (FUSE, a network, /proc, another mount "
 				      "namespace)",
-				      place);
+				      field, place);
 	if (fstat(source->fd, &st) < 0)
-		return cloche_err_sys(err, errno, CLOCHE_FIELD "bind '%s'", place);
+		return cloche_err_sys(err, errno, CLOCHE_FIELD "%s '%s'", field, place);
 	if (S_ISLNK(st.st_mode))
-		return cloche_err_set(
-			err, ELOOP, CLOCHE_FIELD "bind '%s': what is to be there is a link", place);
-	r = check_not_all("bind", place, &st, err);
+		return cloche_err_set(err, ELOOP,
+				      CLOCHE_FIELD "%s '%s': what is to be there is a link", field,
+				      place);
+	r = check_not_all(field, place, &st, err);
 	if (r < 0)
 		return r;
 	source->is_dir = S_ISDIR(st.st_mode);
 	r = check_use(&alone, source, rw);
 	if (r < 0)
-		return refuse_given(r, owner, place, rw, err);
+		return refuse_given(r, owner, field, place, rw, err);
 	source->mapped = true;
 	source->uid = alone.uid;
 	source->gid = alone.gid;

@@ -42,7 +42,7 @@ int source_open_own(const struct bind_spec *bind, struct source *ret, struct clo
 
 /* ... then, for that owner, source->fd, which anybody may have opened, as what is to be at place:
  * completes *source. Allocates nothing. */
-int source_judge_given(const struct rights *owner, const char *place, bool rw,
+int source_judge_given(const struct rights *owner, const char *field, const char *place, bool rw,
 		       struct source *source, struct cloche_err *err);
 
 /* A root of one's own: nothing of it is mapped. */

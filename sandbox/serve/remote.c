@@ -51,7 +51,7 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	struct request request;
 	int code = request_make(o->spec, o->function, &request, &insns, &order, err);
 
-	if (code == 0 && o->spec->n_binds) {
+	if (code == 0 && request.binds) {
 		code = given_pack(o->spec, &binds, err);
 		fds.fd[fds.n++] = binds;
 	}

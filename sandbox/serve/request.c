@@ -79,7 +79,7 @@ int request_make(const struct spec *spec, const char *function, struct request *
 				 .output_bytes = spec->output_bytes,
 				 .timeout_ns = spec->timeout_ns,
 				 .cpu_time_ns = spec->cpu_time_ns };
-	ret->binds = (uint32_t)spec->n_binds;
+	ret->binds = given_count(spec);
 	ret->net = spec->net;
 	request_version(ret->version);
 	*ret_insns = NULL;

@@ -30,6 +30,8 @@ static const struct {
 	const char *out;
 } outcomes[] = {
 	{ { "--", "true" }, NULL, 0, "ok", "" },
+	{ { "-b", "/usr/bin:/opt", "--", "/opt/true" }, NULL, 0, "ok", "" },
+	{ { "--net", "loopback", "--", "true" }, NULL, 0, "ok", "" },
 	{ { "--", "false" }, NULL, 1, "error", "" },
 	{ { "--", "cat" }, "hello", 0, "ok", "hello" },
 	{ { "-e", "A=b", "--", "sh", "-c", "echo $A" }, NULL, 0, "ok", "b\n" },
@@ -142,8 +144,8 @@ Test(daemon, denied_calls_are_named)
 Test(daemon, what_is_not_there_yet_is_refused_by_its_name)
 {
 	static const char *const options[][2] = {
-		{ "--rootfs", "/" },  { "--trace", "/tmp/x" }, { "--ledger", "/tmp/x" },
-		{ "--meter", "off" }, { "--repeat", "2" },     { "--prices", "lambda" },
+		{ "--rootfs", "image" }, { "--trace", "/tmp/x" }, { "--ledger", "/tmp/x" },
+		{ "--meter", "off" },	 { "--repeat", "2" },	  { "--prices", "lambda" },
 	};
 	struct daemon d;
 

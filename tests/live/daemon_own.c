@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Binds and profiles of users without rights, through the daemon. What of binds is the warden's:
- * given.c. */
+/* Binds, roots and profiles of users without rights, through the daemon. What of binds is the
+ * warden's: given.c. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/lib/daemon.h"
+#include "tests/lib/env.h"
 #include "tests/lib/run.h"
 
 static const struct {
@@ -117,5 +118,41 @@ Test(daemon_own, profiles_are_the_users)
 	AS_USER(&d, &run, "-q", "--policy", path, "--", "true");
 	cr_expect_eq(run.status, 125, "%s", run.err);
 	expect_has(run.err, "ermission denied");
+	daemon_stop(&d);
+}
+
+/* And a root: what its owner keeps to itself in it is no function's. */
+Test(daemon_own, roots_are_the_users)
+{
+	cleanup_run struct run run = { 0 };
+	char script[1024], root[600], helpers[4200];
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	(void)snprintf(
+		script, sizeof(script),
+		"cd '%s' && mkdir -p r/dev r/proc r/sys r/tmp r/bin && cp '%s/noop' r/bin && "
+		"chmod -R 755 r && chown -R " DAEMON_USER " r && mkdir shut && cp -r r shut && "
+		"chmod 700 shut",
+		d.dir, env_need("HELPERS"));
+	RUN(&run, "sh", "-c", script);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	(void)snprintf(root, sizeof(root), "%s/r", d.dir);
+	AS_USER(&d, &run, "-q", "--rootfs", root, "--", "/bin/noop");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	(void)snprintf(helpers, sizeof(helpers), "%s/bin:/tmp/place", root);
+	AS_USER(&d, &run, "-q", "--rootfs", root, "-b", helpers, "--", "/tmp/place/noop");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	AS_USER(&d, &run, "-q", "--rootfs", root, "--", "/usr/bin/env");
+	cr_expect_eq(run.status, 127, "%s", run.err);
+	run_free(&run);
+	(void)snprintf(root, sizeof(root), "%s/shut/r", d.dir);
+	AS_USER(&d, &run, "-q", "--rootfs", root, "--", "/bin/noop");
+	cr_expect_eq(run.status, 125, "%s", run.err);
+	expect_has(run.err, "permission denied");
 	daemon_stop(&d);
 }

@@ -169,8 +169,9 @@ static int take_from(int socket, unsigned n, const struct rights *who, struct cl
 	rootfs_init(&fs);
 	cr_assert_eq(given_prepare(n, -1, who, 1900000000, &fs, err), 0, "%s", err->text);
 	r = given_take(socket, who, &fs, err);
-	for (unsigned i = 0; r == 0 && i < n; i++)
+	for (unsigned i = 0; r == 0 && i < fs.n_binds; i++)
 		cr_expect_geq(fs.binds[i].tree, 0);
+	cr_expect(r != 0 || fs.n_binds + (fs.tree >= 0) == n);
 	rootfs_free(&fs);
 	return r;
 }
@@ -280,9 +281,11 @@ Test(given, messages_that_are_none)
 	g.given->magic[3]++;
 	expect_taken(&g, -EBADMSG, NULL, "of another magic");
 	g.given->magic[3]--;
-	g.given->binds[0].rw = 2;
-	expect_taken(&g, -EBADMSG, NULL, "more than rw");
-	g.given->binds[0].rw = 0;
+	for (uint32_t how = GIVEN_ROOT + 1; how; how *= 2) {
+		g.given->binds[0].how = how;
+		expect_taken(&g, -EBADMSG, NULL, "in another way");
+	}
+	g.given->binds[0].how = GIVEN_RO;
 	memset(g.given->binds[0].place, '/', sizeof(g.given->binds[0].place));
 	expect_taken(&g, -EBADMSG, NULL, "a place without an end");
 }
@@ -353,7 +356,7 @@ static void expect_fd(int fd, bool rw, int r, const char *said, const char *what
 	cleanup_gift struct gift g = gift_new();
 
 	gift_add(&g, fd, "/mnt");
-	g.given->binds[0].rw = rw;
+	g.given->binds[0].how = rw ? GIVEN_RW : GIVEN_RO;
 	expect_taken(&g, r, said, what);
 }
 
@@ -398,6 +401,54 @@ Test(given, with_the_users_rights)
 	expect_fd(path_fd(own), false, 0, NULL, "the own");
 	expect_fd(path_fd(own), true, 0, NULL, "the own, to write");
 	expect_fd(path_fd("/usr/bin"), true, -EACCES, "may not write", "to write");
+}
+
+static int make_root(const char *dir, const char *name, char path[static 512])
+{
+	static const char *const tops[] = { "dev", "proc", "sys", "tmp" };
+	char top[520];
+
+	cr_assert_eq(mkdir(tmpdir_path(path, dir, name), 0755), 0);
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(top, sizeof(top), "%s/%s", path, tops[i]);
+		cr_assert_eq(mkdir(top, 0755), 0);
+	}
+	return path_fd(path);
+}
+
+/* One, and in front; a directory that the user may enter and that has the places of a root. */
+Test(given, a_root)
+{
+	static const struct {
+		const char *what;
+		uint32_t first, second;
+		const char *path; /* NULL: a root that is one */
+		int r;
+	} rows[] = {
+		{ "a root, and a bind", GIVEN_ROOT, GIVEN_RO, NULL, 0 },
+		{ "a root behind", GIVEN_RO, GIVEN_ROOT, NULL, -EBADMSG },
+		{ "two", GIVEN_ROOT, GIVEN_ROOT, NULL, -EBADMSG },
+		{ "a file", GIVEN_ROOT, GIVEN_RO, "/usr/bin/env", -ENOTDIR },
+		{ "no place for /proc", GIVEN_ROOT, GIVEN_RO, "/usr", -ENOENT },
+		{ "the host", GIVEN_ROOT, GIVEN_RO, "/", -EPERM },
+		{ "/proc", GIVEN_ROOT, GIVEN_RO, "/proc", -EINVAL },
+		{ "root's", GIVEN_ROOT, GIVEN_RO, "/root", -EACCES },
+	};
+	cleanup_tmpdir char *dir = tmpdir_make_open();
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cleanup_gift struct gift g = gift_new();
+		char path[512], name[16];
+
+		(void)snprintf(name, sizeof(name), "%zu", i);
+		gift_add(&g, rows[i].path ? path_fd(rows[i].path) : make_root(dir, name, path),
+			 "/mnt");
+		gift_add(&g, rows[i].second == GIVEN_ROOT ? dup(g.fds[0]) : path_fd("/usr/bin"),
+			 "/opt");
+		g.given->binds[0].how = rows[i].first;
+		g.given->binds[1].how = rows[i].second;
+		expect_taken(&g, rows[i].r, NULL, rows[i].what);
+	}
 }
 
 /* A mount of whoever has made a mount namespace of its own. */
