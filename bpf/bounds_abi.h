@@ -29,8 +29,9 @@ struct bounds_slot {
 	__s64 connections, connections_max;
 	/* How often a process was killed for one more. */
 	__u64 locks_refused, connections_refused;
-	/* How often one was killed for a flock(2) on a read-only mount. */
+	/* How often one was killed for a lock on a read-only mount. */
 	__u64 read_only_refused;
+	__u64 read_locks; /* 1: those of POSIX may be held there */
 };
 
 #endif

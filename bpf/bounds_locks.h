@@ -28,9 +28,10 @@
  * A file that somebody else has opened (a standard stream) has no place in the sum, since its locks
  * may outlive the context: such a list has the whole limit for itself.
  *
- * On a read-only mount (/usr, a bind, an image) a flock(2) is one that the host's own lockers would
- * wait for: none is held there, and whoever takes one is killed. POSIX read locks are left, and
- * count: they are how a database is read (SQLite), and a read-only descriptor can have no others.
+ * A lock on a read-only mount (/usr, a bind, an image) is one that the host's own lockers would
+ * wait for: none is held there, and whoever takes one is killed. But where its caller has said so,
+ * POSIX read locks are left, and count: they are how a database that somebody writes is read
+ * (SQLite), and a read-only descriptor can have no others.
  */
 
 #define FAR_MAX	 131072 /* lists of all contexts: their memory is taken as needed */
@@ -242,7 +243,8 @@ static __always_inline int changed(struct inode *inode, struct file_lock *lock, 
 			refuse(&s->locks_refused);
 		return 0;
 	}
-	if (flock && ret == 0 && is_lock(lock) && (file->f_path.mnt->mnt_flags & MNT_READONLY))
+	if ((flock || !s->read_locks) && ret == 0 && is_lock(lock) &&
+	    (file->f_path.mnt->mnt_flags & MNT_READONLY))
 		refuse(&s->read_only_refused);
 	/* It lives and dies with its inode, and is aligned. Read once more, as a number. */
 	key.list = (__u64)BPF_CORE_READ(inode, i_flctx) | flock;

@@ -36,6 +36,7 @@ enum {
 	OPT_OUTPUT_LIMIT,
 	OPT_ENV_FILE,
 	OPT_BIND_PRIVATE,
+	OPT_READ_LOCKS,
 	OPT_ETC,
 	OPT_ROOTFS,
 	OPT_ENTRYPOINT,
@@ -78,6 +79,8 @@ static const struct verb_option options[] = {
 	  "make a path visible (ro), at any place; its owner's files are the function's" },
 	{ "bind-private", OPT_BIND_PRIVATE, NULL, NULL,
 	  "binds of /etc, /boot and /var show what is root's alone" },
+	{ "read-locks", OPT_READ_LOCKS, NULL, NULL,
+	  "files to be read may be locked (fcntl), as a live SQLite database is" },
 	{ "etc", OPT_ETC, "NAME", NULL,
 	  "more of the host's /etc: the file or directory NAME, as everybody may read it" },
 	{ "rootfs", OPT_ROOTFS, "DIR|NAME", "@image @dir",
@@ -424,6 +427,9 @@ static int set_ledger(struct run_options *o, int opt, const char *arg, struct cl
 static bool set_word(struct run_options *o, int opt, const char *arg)
 {
 	switch (opt) {
+	case OPT_READ_LOCKS:
+		o->spec.read_locks = true;
+		return true;
 	case OPT_BIND_PRIVATE:
 		o->spec.bind_private = true;
 		return true;

@@ -169,10 +169,11 @@ int bounds_open(struct bounds *ret, struct cloche_err *err)
 	return 0;
 }
 
-int bounds_begin(const struct bounds *bounds, unsigned slot, uint64_t memory_bytes,
+int bounds_begin(const struct bounds *bounds, unsigned slot, uint64_t memory_bytes, bool read_locks,
 		 struct cloche_err *err)
 {
-	struct bounds_slot none = { .connections_max = (__s64)bounds_connections(memory_bytes) };
+	struct bounds_slot none = { .connections_max = (__s64)bounds_connections(memory_bytes),
+				    .read_locks = read_locks };
 
 	if (bpf_map_update_elem(bounds->slots, &slot, &none, BPF_ANY) < 0)
 		return cloche_err_sys(err, errno, "begin to count locks and connections");

@@ -3,6 +3,7 @@
 #define CLOCHE_HOST_BOUNDS_H
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bpf/bounds_abi.h"
@@ -40,8 +41,9 @@ static inline uint64_t bounds_connections(uint64_t memory_bytes)
 	return n < 64 ? 64 : n;
 }
 
-/* A new context: nothing that the last one of this slot did counts for it. */
-int bounds_begin(const struct bounds *bounds, unsigned slot, uint64_t memory_bytes,
+/* A new context: nothing that the last one of this slot did counts for it. read_locks: POSIX read
+ * locks may be held on read-only mounts. */
+int bounds_begin(const struct bounds *bounds, unsigned slot, uint64_t memory_bytes, bool read_locks,
 		 struct cloche_err *err);
 
 /* How many of the context's processes were killed for one too many; for a lock on what is there for

@@ -302,7 +302,9 @@ static int send_order(const struct context *ctx, const struct order_block *block
 
 int context_begin(struct context *ctx, struct cloche_err *err)
 {
-	int r = bounds_begin(ctx->plan.bounds, ctx->slot.n, ctx->plan.spec->memory_bytes, err);
+	const struct spec *spec = ctx->plan.spec;
+	int r = bounds_begin(ctx->plan.bounds, ctx->slot.n, spec->memory_bytes, spec->read_locks,
+			     err);
 
 	if (r == 0)
 		__atomic_store_n(&ctx->plan.shared->ended_by, ENDED_BY_NOBODY, __ATOMIC_SEQ_CST);

@@ -44,6 +44,7 @@ struct spec {
 	char *const *env;      /* K=V, NULL-terminated, or NULL; PATH, HOME, LANG, TZ are added */
 	const struct bind_spec *binds;
 	size_t n_binds;
+	bool read_locks;   /* POSIX read locks on what is there for reading only */
 	bool bind_private; /* of /etc and its like, too, what is root's is the function's */
 	const struct rights *caller; /* for whom root acts; NULL: for itself */
 	const char *rootfs;	     /* NULL: the host's /usr */

@@ -113,8 +113,8 @@ static json_t *message(const struct outcome *out)
 			return json_sprintf("it held more than %d file locks", LOCKS_MAX);
 		if (out->refused.read_only)
 			return json_string(
-				"it locked a file of a read-only mount (flock), which others "
-				"would have to wait for");
+				"it locked a file of a read-only mount, which others would have "
+				"to wait for; --read-locks allows what fcntl locks for reading");
 		if (out->refused.connections)
 			return json_sprintf("it held more than %d TCP connections",
 					    (int)bounds_connections(out->limits.memory_bytes));

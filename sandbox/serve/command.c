@@ -109,6 +109,7 @@ int command_from_spec(const struct spec *spec, struct command_make *ret, struct 
 				      .nofile = spec->nofile,
 				      .tmp_bytes = spec->tmp_bytes,
 				      .shm_bytes = spec->shm_bytes,
+				      .read_locks = spec->read_locks,
 				      .cpu_mode = spec->cpu_mode,
 				      .net = spec->net,
 				      .policy = policy };
@@ -129,8 +130,9 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 {
 	const char *policy = policy_at(make->policy);
 
-	if (make->cpu_mode > CPU_FIXED || make->terminals > 1 || make->binds > GIVEN_MAX ||
-	    make->net > NET_LOOPBACK || !policy || !name_is_text(make->bare_name))
+	if (make->cpu_mode > CPU_FIXED || make->terminals > 1 || make->read_locks > 1 ||
+	    make->binds > GIVEN_MAX || make->net > NET_LOOPBACK || !policy ||
+	    !name_is_text(make->bare_name))
 		return cloche_err_set(err, EBADMSG, "'make' with a choice that there is not");
 	spec_defaults(ret);
 	ret->memory_bytes = make->memory_bytes;
@@ -141,6 +143,7 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 	ret->nofile = make->nofile;
 	ret->tmp_bytes = make->tmp_bytes;
 	ret->shm_bytes = make->shm_bytes;
+	ret->read_locks = make->read_locks;
 	ret->policy = make->bare_n ? make->bare_name : policy;
 	return 0;
 }

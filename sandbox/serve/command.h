@@ -57,8 +57,8 @@ struct command_make {
 	uint64_t memory_bytes, cpu_milli, pids, nofile, tmp_bytes, shm_bytes;
 	uint32_t cpu_mode;
 	uint32_t owner;
-	uint32_t terminals; /* 0 or 1 */
-	uint32_t policy;    /* its place among those that are no walls (policy_builtins) */
+	uint32_t terminals, read_locks; /* 0 or 1 */
+	uint32_t policy; /* its place among those that are no walls (policy_builtins) */
 	uint32_t owner_gid;
 	uint32_t net; /* enum net_mode */
 	uint32_t bare_n, bare_flags;

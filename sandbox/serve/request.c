@@ -76,6 +76,7 @@ int request_make(const struct spec *spec, const char *function, struct request *
 				 .fsize_bytes = spec->fsize_bytes,
 				 .tmp_bytes = spec->tmp_bytes,
 				 .shm_bytes = spec->shm_bytes,
+				 .read_locks = spec->read_locks,
 				 .output_bytes = spec->output_bytes,
 				 .timeout_ns = spec->timeout_ns,
 				 .cpu_time_ns = spec->cpu_time_ns };
@@ -174,6 +175,7 @@ int request_read(const struct request *r, const struct policy_bare *bare, int or
 	ret->fsize_bytes = r->fsize_bytes;
 	ret->tmp_bytes = r->tmp_bytes;
 	ret->shm_bytes = r->shm_bytes;
+	ret->read_locks = r->read_locks;
 	ret->output_bytes = r->output_bytes;
 	*ret_block = block;
 	return 0;

@@ -24,8 +24,8 @@ static void hoard(struct run *run, const char *kind, const char *policy, unsigne
 
 	(void)snprintf(count, sizeof(count), "%u", n);
 	(void)snprintf(by, sizeof(by), "%u", processes);
-	RUN_INSIDE(run, "-m", "256M", ROOMY, "--nofile", "1000", "--policy", policy, "/opt/hoard",
-		   kind, count, by);
+	RUN_INSIDE(run, "-m", "256M", ROOMY, "--nofile", "1000", "--read-locks", "--policy", policy,
+		   "/opt/hoard", kind, count, by);
 }
 
 static void expect_said(const struct run *run, const char *kind, const char *want)
@@ -108,7 +108,7 @@ static void expect_no_flock(const char *how, const char *file, const char *bind)
 
 	RUN_INSIDE(&run, "-b", bind, "--", "flock", how, file, "echo", "locked");
 	expect_end(&run, 128 + SIGSYS, "denied");
-	cr_expect(strstr(report_text(&run, "message"), "read-only mount (flock)"), "%s",
+	cr_expect(strstr(report_text(&run, "message"), "of a read-only mount"), "%s",
 		  report_text(&run, "message"));
 	cr_expect_str_eq(run.out, "");
 }
@@ -126,6 +126,25 @@ Test(escape_locks, none_by_flock_on_a_read_only_mount)
 	expect_no_flock("-xn", "/mnt/file", one);
 	expect_no_flock("-x", "/mnt/file", all);
 	expect_no_flock("-s", "/mnt/file", all);
+}
+
+/* Nor by what else there is, unless the caller has said so. */
+Test(escape_locks, none_by_fcntl_on_a_read_only_mount)
+{
+	static const char *const policies[] = { "default", "strict" };
+
+	for (size_t i = 0; i < 2; i++) {
+		cleanup_run struct run none = { 0 }, one = { 0 };
+
+		RUN_INSIDE(&none, "-m", "256M", ROOMY, "--policy", policies[i], "/opt/hoard",
+			   "lock-read-only-all", "1", "0");
+		expect_end(&none, 128 + SIGSYS, "denied");
+		cr_expect(strstr(report_text(&none, "message"), "--read-locks"), "%s",
+			  report_text(&none, "message"));
+		cr_expect_str_eq(none.out, "");
+		hoard(&one, "lock-read-only-all", policies[i], 1, 0);
+		expect_end(&one, 0, "ok");
+	}
 }
 
 Test(escape_locks, by_flock_where_it_may_write)
