@@ -389,8 +389,7 @@ static struct place *find(struct launching *l, uint64_t number)
 static int hear(struct launching *l, struct cloche_err *err)
 {
 	struct command c;
-	struct packet_fds fds;
-	int n = packet_recv(l->front, l->inbox, COMMAND_MAX + 1, &fds), r;
+	int n = packet_recv(l->front, l->inbox, COMMAND_MAX + 1, NULL), r;
 	enum command_state state = COMMAND_UNREADY;
 	struct place *p;
 
@@ -399,8 +398,7 @@ static int hear(struct launching *l, struct cloche_err *err)
 	if (n < 0)
 		return cloche_err_set(err, -n,
 				      n == -EPIPE ? "it has ended" : "a message that is not whole");
-	r = command_read(l->inbox, (size_t)n, fds.n, &c, err);
-	packet_close_fds(&fds);
+	r = command_read(l->inbox, (size_t)n, 0, &c, err);
 	if (r < 0)
 		return r;
 	p = find(l, c.context);

@@ -74,18 +74,20 @@ int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds)
 	struct iovec iov = { .iov_base = bytes, .iov_len = room };
 	struct msghdr h = { .msg_iov = &iov,
 			    .msg_iovlen = 1,
-			    .msg_control = &control,
-			    .msg_controllen = sizeof(control) };
+			    .msg_control = fds ? &control : NULL,
+			    .msg_controllen = fds ? sizeof(control) : 0 };
 	ssize_t n;
 
-	fds->n = 0;
+	if (fds)
+		fds->n = 0;
 	do
 		n = recvmsg(socket, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n < 0 && errno != ECONNRESET ? -errno : -EPIPE;
-	if (!take_fds(&h, fds) || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-		packet_close_fds(fds);
+	if ((fds && !take_fds(&h, fds)) || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		if (fds)
+			packet_close_fds(fds);
 		return -EBADMSG;
 	}
 	return (int)n;

@@ -22,7 +22,8 @@ int packet_send_with(int socket, const void *bytes, size_t len, const void *more
 
 /* The length, or -errno: -EAGAIN where none is there, -EPIPE at the end, -EBADMSG for one that was
  * longer than there is room, or had more descriptors; it is dropped. The descriptors are the
- * caller's, close-on-exec. */
+ * caller's, close-on-exec. fds NULL: it may have none, and one that it has is never this process's:
+ * to close a file of a file system that somebody else answers for may take for ever. */
 int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds);
 
 void packet_close_fds(struct packet_fds *fds);

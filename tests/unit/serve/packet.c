@@ -92,3 +92,20 @@ Test(packet, nobody_is_waited_for)
 		r = packet_send(pair[0], bytes, sizeof(bytes), NULL);
 	cr_expect_eq(r, -EAGAIN);
 }
+
+/* Who wants none gets none, not even to close. */
+Test(packet, descriptors_that_nobody_wants)
+{
+	struct packet_fds fds = { .n = 1 };
+	int pair[2], ends[2];
+	char byte;
+
+	cr_assert(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0 && pipe(ends) == 0);
+	fds.fd[0] = ends[1];
+	cr_assert_eq(packet_send(pair[0], "x", 1, &fds), 0);
+	(void)close(ends[1]);
+	cr_expect_eq(packet_recv(pair[1], &byte, 1, NULL), -EBADMSG);
+	cr_expect_eq(read(ends[0], &byte, 1), 0, "somebody has it");
+	cr_assert_eq(packet_send(pair[0], "x", 1, NULL), 0);
+	cr_expect_eq(packet_recv(pair[1], &byte, 1, NULL), 1);
+}
