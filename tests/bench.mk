@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# The bench: one program of all of tests/bench/, free of libcloche: it measures from outside.
+# The bench: one program of all of tests/bench/. It measures from outside; of libcloche it has no more than a
+# client of the daemon needs.
 # BENCH_QUICK=1 takes a minute instead of five; BENCH_ARGS goes to the program, as in
 # make bench BENCH_ARGS='--only latency --json bench.json' or make bench-soak BENCH_ARGS='500 50'.
 
@@ -19,9 +20,9 @@ $(BENCH_OBJ): $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/bench -c -o $@ $<
 
-$(BENCH): $(BENCH_OBJ) $(addprefix $(B)/sandbox/base/,err.o utf8.o process.o)
+$(BENCH): $(BENCH_OBJ) $(B)/libcloche.a
 	$(call say,BENCH,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_LDFLAGS) -o $@ $^ -ljansson -lseccomp
+	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(INSIDE_BENCH): $(B)/%: %.c $(B)/libcloche.a
 	$(call say,BENCH,$@)

@@ -30,7 +30,7 @@ static const char usage[] =
 	"  speed              tables of latency, load and lateness (default)\n"
 	"  soak               10000 runs, 100 at a time: does anything stay behind?\n"
 	"  kill               500 supervisors killed at random: does the next run clean up?\n"
-	"  --only PART        of speed: latency, parallel or overshoot\n"
+	"  --only PART        of speed: latency, parallel, overshoot or daemon\n"
 	"  --json FILE        every figure as one JSON object\n"
 	"  --helpers DIR      noop, burn, forkbomb, crowd (build/helpers)\n"
 	"  --profile FILE     seccomp profile for the peers (policies/default.json)\n"
@@ -134,6 +134,18 @@ static void targets_say(struct bench *bench, const struct figures *f)
 		   (double)f->overshoot_burn_p99_ns / 1e6, 2, " ms");
 	target_say(bench, "fork bomb: 99 of 100 end within 2 ms of the limit",
 		   (double)f->overshoot_bomb_p99_ns / 1e6, 2, " ms");
+	target_say(bench, "through the daemon: half of bwrap", (double)f->daemon_ns / 1e6,
+		   0.5 * (double)f->daemon_bwrap_ns / 1e6, " ms");
+	target_say(bench, "through the daemon: four times bare fork and exec",
+		   (double)f->daemon_ns / 1e6, 4 * (double)f->daemon_bare_ns / 1e6, " ms");
+	target_say(bench, "through the daemon after 1 s of idleness: half of bwrap",
+		   (double)f->daemon_idle_ns / 1e6, 0.5 * (double)f->daemon_idle_bwrap_ns / 1e6,
+		   " ms");
+	target_say(bench, "one call of a client that stays: 1.5 x bare fork and exec",
+		   (double)f->daemon_call_ns / 1e6, 1.5 * (double)f->daemon_bare_ns / 1e6, " ms");
+	target_say(bench, "eight such clients: 1,500 calls a second, ms each",
+		   f->daemon_rate > 0 ? 1e3 / f->daemon_rate : 0,
+		   f->daemon_rate > 0 ? 1e3 / 1500 : 0, " ms");
 }
 
 struct options {
@@ -209,6 +221,7 @@ static int speed_measure(struct bench *bench, const char *only, struct cloche_er
 		{ "latency", latency_measure },
 		{ "parallel", parallel_measure },
 		{ "overshoot", overshoot_measure },
+		{ "daemon", daemon_measure },
 	};
 	struct figures figures = { 0 };
 	bool any = false;
@@ -221,8 +234,8 @@ static int speed_measure(struct bench *bench, const char *only, struct cloche_er
 		r = parts[i].measure(bench, &figures, err);
 	}
 	if (!any)
-		return cloche_err_set(err, EINVAL, "--only '%s': not latency, parallel, overshoot",
-				      only);
+		return cloche_err_set(
+			err, EINVAL, "--only '%s': not latency, parallel, overshoot, daemon", only);
 	if (r == 0)
 		targets_say(bench, &figures);
 	return r;

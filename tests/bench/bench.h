@@ -26,6 +26,9 @@ struct figures {
 	int64_t host_noop_ns, image_noop_ns, host_python_ns, image_python_ns;
 	int64_t tree_ns, tree_image_ns; /* of the same python3 */
 	double parallel_ratio;		/* 100 at a time, 500 mounts : 1 at a time, none */
+	int64_t daemon_bare_ns, daemon_bwrap_ns, daemon_ns, daemon_call_ns;
+	int64_t daemon_idle_bwrap_ns, daemon_idle_ns;
+	double daemon_rate; /* calls a second, eight at a time */
 	int64_t overshoot_burn_p99_ns, overshoot_bomb_p99_ns;
 };
 
@@ -35,6 +38,7 @@ int noise_measure(struct bench *bench, struct cloche_err *err);
 int latency_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int parallel_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int overshoot_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
+int daemon_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int soak_measure(struct bench *bench, unsigned runs, unsigned width, struct cloche_err *err);
 int kill_measure(struct bench *bench, unsigned kills, struct cloche_err *err);
 
