@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "host/host.h"
+#include "launch/dress.h"
 #include "launch/message.h"
 #include "launch/order.h"
 #include "launch/spec.h"
@@ -220,6 +221,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 					 .given = options->given,
 					 .owner = options->owner,
 					 .names = -1,
+					 .blank = options->blank,
 					 .shared_fd = -1,
 					 .terminals = options->terminals,
 					 .clock = options->clock,
@@ -241,7 +243,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	if (r == 0)
 		r = start_warden(&ctx, err);
 	/* Meanwhile pid 1 makes its namespaces and enters its root. */
-	if (r == 0)
+	if (r == 0 && !options->blank)
 		r = give_cgroups(launcher, &ctx, err);
 	if (r < 0) {
 		(void)context_destroy(launcher, &ctx, NULL);
@@ -249,6 +251,26 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	}
 	*ret = ctx;
 	return 0;
+}
+
+int context_dress(struct launcher *launcher, struct context *ctx, const struct spec *spec,
+		  bool terminals, struct cloche_err *err)
+{
+	const struct warden_msg m = { .type = WARDEN_DRESS };
+	struct message_tail tail = { .bytes = NULL };
+	int r;
+
+	ctx->made_ns = clock_now_ns();
+	ctx->plan.terminals = terminals;
+	r = plan_dress(&ctx->plan, spec, err);
+	if (r < 0)
+		return r;
+	tail.bytes = dress_pack(&ctx->plan, &tail.len);
+	if (!tail.bytes)
+		return cloche_err_sys(err, ENOMEM, "dress a context");
+	r = tell(ctx, &m, &tail, NULL, err);
+	free(tail.bytes);
+	return r == 0 ? give_cgroups(launcher, ctx, err) : r;
 }
 
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err)

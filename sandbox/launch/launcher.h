@@ -48,6 +48,7 @@ int launcher_sweep(const struct launcher *launcher, struct cloche_err *err);
 struct context_options {
 	bool single;	/* there will be one function process only */
 	bool terminals; /* a stream may be a terminal of which stream_is_foreign_terminal() */
+	bool blank;	/* spec is none that anybody asked for: context_dress() */
 	bool handed;	/* driven by a process without rights: see handed.h */
 	unsigned given; /* handed: so many binds come with context_give(), of: */
 	struct rights owner;
@@ -62,6 +63,14 @@ struct context_options {
 int context_create(struct launcher *launcher, const struct spec *spec,
 		   const struct context_options *options, struct context *ret,
 		   struct cloche_err *err);
+
+/*
+ * Of a blank, once: it is from here on as if it had been made of that spec, which has neither binds
+ * nor a root or a network of its own and must outlive it; what of the options is not the blank's
+ * (terminals) comes with it. On failure it is to be destroyed.
+ */
+int context_dress(struct launcher *launcher, struct context *ctx, const struct spec *spec,
+		  bool terminals, struct cloche_err *err);
 
 /* Between two invocations, when the warden has proved the context clean: what counted the one
  * before, its cgroups, is removed and made anew for the next. -EBUSY: the kernel still has somebody

@@ -94,16 +94,15 @@ static int map_shared(struct plan *plan, struct cloche_err *err)
 	return r < 0 ? cloche_err_sys(err, -r, "seal a page (memfd)") : 0;
 }
 
-int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct cloche_err *err)
+/* What is the spec's alone, but for its root. */
+static int fit(struct plan *plan, const struct spec *spec, struct cloche_err *err)
 {
 	struct spec_host host;
 	int r;
 
 	spec_host_read(&host);
 	plan->spec = spec;
-	plan->uid = slot_uid(plan->slot.n);
 	plan->cpu = cpu_limits_of(spec->cpu_mode, spec->memory_bytes, spec->cpu_milli, host.cpus);
-	plan->core_limit = attributes_core_limit();
 	r = choose_cpus(plan, plan->slot.n, err);
 	if (r < 0)
 		return r;
@@ -116,6 +115,20 @@ int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct clo
 		policy_report(&plan->policy);
 	if (spec->net != NET_NONE && plan->policy.reports)
 		plan->asked_most = asked_most_here(spec->memory_bytes);
+	return 0;
+}
+
+int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct cloche_err *err)
+{
+	int r = 0;
+
+	plan->spec = spec;
+	plan->uid = slot_uid(plan->slot.n);
+	plan->core_limit = attributes_core_limit();
+	if (!plan->blank)
+		r = fit(plan, spec, err);
+	if (r < 0)
+		return r;
 	(void)snprintf(plan->id_map, sizeof(plan->id_map), "%d %u 1", PLAN_INNER_ID, plan->uid);
 	r = rootfs_prepare(run_fd, spec, plan->uid, &plan->rootfs, err);
 	if (r < 0)
@@ -126,8 +139,19 @@ int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct clo
 		r = given_prepare(plan->given, run_fd, &plan->owner, plan->uid, &plan->rootfs, err);
 	if (r < 0)
 		return r;
+	plan->rootfs.blank = plan->blank;
 	plan->rootfs.cpus = (unsigned)CPU_COUNT(&plan->affinity);
 	return map_shared(plan, err);
+}
+
+int plan_dress(struct plan *plan, const struct spec *spec, struct cloche_err *err)
+{
+	int r = fit(plan, spec, err);
+
+	plan->blank = plan->rootfs.blank = false;
+	rootfs_fit(&plan->rootfs, spec);
+	plan->rootfs.cpus = (unsigned)CPU_COUNT(&plan->affinity);
+	return r;
 }
 
 void plan_free(struct plan *plan)

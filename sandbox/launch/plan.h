@@ -59,6 +59,7 @@ struct plan {
 	int driver;	/* pid 1's alone: who says GO and hears of it; the same, but handed one
 			   for each invocation; -1: nobody */
 	bool single;	/* one function process only */
+	bool blank;	/* what differs from spec to spec comes later: dress.h */
 	bool handed;	/* GO comes from a process without rights */
 	unsigned given; /* ..., and before the first so many binds of the owner's: given.h */
 	struct rights owner;
@@ -129,6 +130,9 @@ static inline enum ended_by shared_ended_by(const struct shared *shared)
 /* Computes and opens all that there is to it but the cgroups. What the launcher and the caller's
  * options say is to be filled in before; what was made when it fails is for plan_free. */
 int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct cloche_err *err);
+
+/* The rest of it, of a blank that is to be as if it had been made of that spec. */
+int plan_dress(struct plan *plan, const struct spec *spec, struct cloche_err *err);
 
 /* The cgroups of the context, at first and for a further invocation. */
 int plan_cgroups(struct plan *plan, struct cloche_err *err);

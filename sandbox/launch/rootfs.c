@@ -277,6 +277,17 @@ static int prepare_tree(const struct spec *spec, struct rootfs *fs, struct cloch
 	return r;
 }
 
+void rootfs_fit(struct rootfs *fs, const struct spec *spec)
+{
+	/* An inode and its dentry cost about 1 KiB of the function's memory: bounded like pages. */
+	(void)snprintf(fs->tmp_options, sizeof(fs->tmp_options),
+		       "size=%" PRIu64 ",nr_inodes=%" PRIu64 ",mode=1777", spec->tmp_bytes,
+		       spec->tmp_bytes / 4096 + 16);
+	(void)snprintf(fs->shm_options, sizeof(fs->shm_options),
+		       "size=%" PRIu64 ",nr_inodes=%" PRIu64 ",mode=1777", spec->shm_bytes,
+		       spec->shm_bytes / 4096 + 16);
+}
+
 int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *ret,
 		   struct cloche_err *err)
 {
@@ -294,12 +305,6 @@ int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs
 	r = prepare_binds(run_fd, spec, uid, ret, err);
 	if (r < 0)
 		return r;
-	/* An inode and its dentry cost about 1 KiB of the function's memory: bounded like pages. */
-	(void)snprintf(ret->tmp_options, sizeof(ret->tmp_options),
-		       "size=%" PRIu64 ",nr_inodes=%" PRIu64 ",mode=1777", spec->tmp_bytes,
-		       spec->tmp_bytes / 4096 + 16);
-	(void)snprintf(ret->shm_options, sizeof(ret->shm_options),
-		       "size=%" PRIu64 ",nr_inodes=%" PRIu64 ",mode=1777", spec->shm_bytes,
-		       spec->shm_bytes / 4096 + 16);
+	rootfs_fit(ret, spec);
 	return 0;
 }

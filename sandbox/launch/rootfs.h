@@ -57,6 +57,7 @@ struct rootfs {
 	unsigned cpus; /* what it sees of the host's; 0, or more than there are files for: all */
 	int cgroups[ROOTFS_CGROUPS]; /* mounts of the leaves, then -1 */
 	char tmp_options[64], shm_options[64];
+	bool blank;    /* the CPUs and what has a size of the spec's come later */
 	bool own_root; /* a bind needs a mount point that no part of the template can hold */
 	bool idmapped; /* every bind that is to map its owner's files does */
 };
@@ -81,6 +82,8 @@ int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs
  * what fs has as its map. to->dst has room for bind->dst. Allocates nothing. */
 int rootfs_show(struct rootfs *fs, struct rootfs_bind *to, const struct source *source,
 		const struct bind_spec *bind, struct cloche_err *err);
+/* What of it follows from the spec's sizes alone. */
+void rootfs_fit(struct rootfs *fs, const struct spec *spec);
 
 /* The same of its root, of which path is the name in messages. */
 int rootfs_show_root(struct rootfs *fs, const struct source *source, const char *path,
@@ -111,6 +114,9 @@ int rootfs_prepare_cgroups(const struct hierarchy *hierarchy, const struct cgrou
 /* In pid 1: takes over these mounts and shows them. */
 int rootfs_show_cgroups(struct rootfs *fs, const struct hierarchy *hierarchy, const int *mounts,
 			struct rooted *at, struct cloche_err *err);
+
+/* In pid 1: what a blank does not have yet. */
+int rootfs_dress(struct rootfs *fs, struct rooted *at, struct cloche_err *err);
 
 /*
  * In pid 1, between two invocations, when no process of the function is left: takes /tmp, /dev/shm

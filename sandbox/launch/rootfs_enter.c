@@ -463,11 +463,11 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 		r = mount_binds(fs, ret, false, err);
 	if (r == 0)
 		r = mount_proc(ret, err);
-	if (r == 0)
+	if (r == 0 && !fs->blank)
 		r = show_cpus(fs, ret, err);
-	if (r == 0)
+	if (r == 0 && !fs->blank)
 		r = mount_scratch(fs, ret, err);
-	if (r == 0)
+	if (r == 0 && !fs->blank)
 		r = mount_binds(fs, ret, true, err);
 	if (r == 0 && own) {
 		r = make_read_only(ret->root);
@@ -477,20 +477,30 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 	return r;
 }
 
+int rootfs_dress(struct rootfs *fs, struct rooted *at, struct cloche_err *err)
+{
+	int r = show_cpus(fs, at, err);
+
+	return r == 0 ? mount_scratch(fs, at, err) : r;
+}
+
 /* ---- for the next invocation ---- */
 
-/* Into a directory of /tmp, to go with that: each umount(2) waits for a grace period of RCU, 0.1 ms
- * (measured). */
-static int gather(int *mount, int n, int tmp)
+/* On a directory of /tmp, one upon the other, to go with that: each umount(2) waits for a grace
+ * period of RCU, 0.1 ms (measured). */
+static int open_heap(int tmp)
 {
-	cleanup_fd int fd = TAKE_FD(*mount), at = -1;
-	char name[16];
+	int fd = mkdirat(tmp, "0", 0700) < 0 && errno != EEXIST ? -1 : 0;
 
-	(void)snprintf(name, sizeof(name), "%d", n);
-	if (mkdirat(tmp, name, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	at = openat(tmp, name, DIR_FLAGS | O_NOFOLLOW | O_CLOEXEC);
-	return at < 0 ? -errno : place(fd, at);
+	fd = fd < 0 ? fd : openat(tmp, "0", DIR_FLAGS | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int gather(int *mount, int heap)
+{
+	cleanup_fd int fd = TAKE_FD(*mount);
+
+	return place(fd, heap);
 }
 
 /* With all that is mounted below it. */
@@ -515,17 +525,18 @@ static int keep_bind(struct rootfs_bind *b)
 
 int rootfs_retire(struct rootfs *fs, struct rooted *at)
 {
-	int r = 0;
+	cleanup_fd int heap = open_heap(at->tmp);
+	int r = heap < 0 ? heap : 0;
 
 	for (size_t i = 0; r == 0 && i < fs->n_binds; i++)
 		if (in_scratch(&fs->binds[i]))
 			r = keep_bind(&fs->binds[i]);
 	for (int i = 0; r == 0 && i < ROOTFS_CGROUPS && fs->cgroups[i] >= 0; i++)
-		r = gather(&fs->cgroups[i], i, at->tmp);
+		r = gather(&fs->cgroups[i], heap);
 	if (r == 0)
-		r = gather(&at->shm, ROOTFS_CGROUPS, at->tmp);
+		r = gather(&at->shm, heap);
 	if (r == 0 && at->pts >= 0)
-		r = gather(&at->pts, ROOTFS_CGROUPS + 1, at->tmp);
+		r = gather(&at->pts, heap);
 	if (r == 0)
 		r = unmount(&at->tmp);
 	return fchdir(at->root) < 0 && r == 0 ? -errno : r;

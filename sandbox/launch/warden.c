@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "host/prompt.h"
 #include "launch/attributes.h"
+#include "launch/dress.h"
 #include "launch/function.h"
 #include "launch/given.h"
 #include "launch/message.h"
@@ -48,6 +49,7 @@ struct warden {
 	bool early;		   /* RENEW came before it could be heard: */
 	struct warden_msg early_msg;
 	struct message_fds early_fds;
+	struct spec spec; /* of a blank that was dressed */
 };
 
 /* ---- set-up --------------------------------------------------------------------------------- */
@@ -220,7 +222,7 @@ static void set_up(struct warden *w)
 			(void)cloche_err_stage(&w->plan->shared->err, setup[i].name);
 			_exit(EXIT_FAILURE);
 		}
-	w->state = WARDEN_READY;
+	w->state = w->plan->blank ? WARDEN_BLANK : WARDEN_READY;
 }
 
 /* ---- what is said --------------------------------------------------------------------------- */
@@ -265,6 +267,18 @@ static void tell_end(struct warden *w)
 }
 
 /* ---- what is heard -------------------------------------------------------------------------- */
+
+static bool dress(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
+{
+	struct plan *p = w->plan;
+
+	if (dress_apply(w->inbox.bytes, w->inbox.len, p, &w->spec) < 0)
+		return false;
+	if (rootfs_dress(&p->rootfs, &p->at, &w->why_not) < 0)
+		(void)cloche_err_stage(&w->why_not, "dress");
+	w->state = WARDEN_READY;
+	return true;
+}
 
 /* The cgroups that the function is born in and shown, as give_cgroups() of launcher.c sends them:
  * what cgroup_list() has, then the mounts of rootfs_prepare_cgroups(); then, handed, the socket of
@@ -407,6 +421,7 @@ static const struct {
 	bool brings;
 	bool (*handle)(struct warden *w, const struct warden_msg *m, struct message_fds *fds);
 } messages[WARDEN_MESSAGES] = {
+	[WARDEN_DRESS] = { "dress", IN(WARDEN_BLANK), false, false, dress },
 	[WARDEN_RENEW] = { "renew", IN(WARDEN_READY), false, true, renew },
 	[WARDEN_GO] = { "go", IN(WARDEN_RENEWED), true, true, go },
 	[WARDEN_PROVE] = { "prove", IN(WARDEN_USED), false, false, prove },
@@ -432,7 +447,7 @@ static bool is_allowed(const struct warden *w, int socket, const struct warden_m
 	return messages[m->type].states & IN(w->state) &&
 	       socket == (messages[m->type].by_driver ? w->plan->driver : w->plan->control) &&
 	       (messages[m->type].brings || n_fds == 0) &&
-	       (m->type == WARDEN_GO || w->inbox.len == 0);
+	       (m->type == WARDEN_GO || m->type == WARDEN_DRESS || w->inbox.len == 0);
 }
 
 static void hear(struct warden *w, int socket)

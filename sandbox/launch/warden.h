@@ -20,6 +20,8 @@ struct plan;
  *   warden    set-up            STARTED … ENDED               PROVED
  *   state     setting up | ready | renewed | running | used  | ready | renewed | …
  *
+ *   a blank   setting up | blank ─ DRESS ─> ready | …
+ *
  * The driver is the launcher, on the same socket; or, of a context that is handed (handed.h),
  * somebody without rights, on a socket that is another for each invocation, comes with RENEW and is
  * closed behind ENDED. What is said early waits in the socket. A message that is not allowed in the
@@ -27,6 +29,7 @@ struct plan;
  * does the launcher's death. A driver that is gone is the launcher's to see to.
  */
 enum warden_message {
+	WARDEN_DRESS,	/* launcher → warden: what a blank is to be; dress.h behind it */
 	WARDEN_RENEW,	/* launcher → warden: the cgroups of the next invocation; with fds */
 	WARDEN_GO,	/* driver → warden: start a function process; an order (order.h), fds */
 	WARDEN_STARTED, /* warden → driver: its exec is done; at_ns, cpu_ns, fds */
@@ -42,6 +45,7 @@ enum warden_message {
 
 enum warden_state {
 	WARDEN_SETTING_UP, /* hears nothing but binds yet */
+	WARDEN_BLANK,	   /* it is to be dressed before anything else */
 	WARDEN_READY,	   /* clean, without cgroups */
 	WARDEN_RENEWED,	   /* with those of an invocation */
 	WARDEN_RUNNING,	   /* a function process */

@@ -107,7 +107,14 @@ int keeper_make(struct keeper *k, const struct keeper_options *o, struct cloche_
 			      .metering = o->metering,
 			      .observer = o->observer };
 	how.clock = metering_clock(o->metering);
-	r = context_create(o->launcher, o->spec, &how, &k->ctx, err);
+	if (o->blank) {
+		k->ctx = *o->blank;
+		r = context_dress(o->launcher, &k->ctx, o->spec, how.terminals, err);
+		if (r < 0)
+			(void)context_destroy(o->launcher, &k->ctx, NULL);
+	} else {
+		r = context_create(o->launcher, o->spec, &how, &k->ctx, err);
+	}
 	if (r < 0) {
 		k->machine.state = CONTEXT_GONE;
 		return r;

@@ -36,6 +36,7 @@ struct keeper {
 
 struct keeper_options {
 	const struct spec *spec;    /* must outlive the context */
+	struct context *blank;	    /* is dressed, and taken over in any case; NULL: none */
 	struct context_options how; /* its clock is the metering's */
 	struct launcher *launcher;
 	struct metering *metering;

@@ -283,17 +283,19 @@ void client_have(struct client *c)
 }
 
 /* Where there is no room, what is idle gives way; and with what is still seen to, room may come. */
-void client_refused(struct client *c, const struct cloche_err *why)
+bool client_refused(struct client *c, const struct cloche_err *why)
 {
 	struct visit *v = visit_of(c);
 
 	v->held = NULL;
 	v->state = VISIT_SEEKING;
 	if ((why->code == EDQUOT && held_make_room(v->front, c->uid)) ||
-	    (why->code == EBUSY && held_make_room(v->front, POOL_ANY)))
+	    (why->code == EBUSY && held_make_room(v->front, POOL_ANY))) {
 		c->waiting = true;
-	else
-		refuse(v, why);
+		return true;
+	}
+	refuse(v, why);
+	return false;
 }
 
 void client_hear(struct client *c, const struct reply *reply)

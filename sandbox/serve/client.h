@@ -31,9 +31,9 @@ struct client {
 /* Takes the socket over. NULL: there is no memory for it, and it is closed. */
 struct client *client_open(struct front *f, int socket, uid_t uid, gid_t gid);
 
-/* Its context is there; there will be none. */
+/* Its context is there; it could not be made: true: it waits for room, false: it is gone. */
 void client_have(struct client *c);
-void client_refused(struct client *c, const struct cloche_err *why);
+bool client_refused(struct client *c, const struct cloche_err *why);
 
 /* It waits: perhaps not any longer. *may_make: it may have a new one made, which is then false for
  * the next. */

@@ -80,7 +80,8 @@ enum reply_kind {
 	REPLY_COUNTED,
 	REPLY_KEPT, /* clean and renewed; clocked: as MADE */
 	REPLY_GONE,
-	REPLY_STOP, /* no new work, and what runs has a time of grace; context: in nanoseconds */
+	REPLY_PRESSED, /* the host is short of memory: what is idle is to become less */
+	REPLY_STOP,    /* no new work, and what runs has a time of grace; context: in nanoseconds */
 };
 
 struct reply {

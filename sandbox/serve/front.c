@@ -166,6 +166,8 @@ static void dispatch(struct front *f, const struct reply *reply, struct packet_f
 {
 	if (reply->kind == REPLY_STOP)
 		stop(f, reply->context);
+	else if (reply->kind == REPLY_PRESSED)
+		held_press(f);
 	else
 		held_hear(f, reply, fds);
 }

@@ -65,6 +65,17 @@ static enum residue recall(struct front *f, const struct command_make *make)
 	return RESIDUE_NONE;
 }
 
+void held_press(struct front *f)
+{
+	struct pool_context *victim;
+
+	for (unsigned n = (f->pool.n[POOL_IDLE] + 1) / 2; n > 0; n--) {
+		victim = pool_victim(&f->pool, POOL_ANY);
+		if (victim)
+			held_end(f, (struct held *)victim);
+	}
+}
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 static int on_time(sd_event_source *s, uint64_t usec, void *arg)
@@ -220,7 +231,7 @@ static void on_made(struct front *f, struct held *h, const struct reply *reply,
 	if (r < 0) {
 		held_end(f, h);
 		if (user)
-			client_refused(user, &err);
+			(void)client_refused(user, &err);
 		return;
 	}
 	turn(f, h, POOL_BUSY);
@@ -232,13 +243,13 @@ static void on_made(struct front *f, struct held *h, const struct reply *reply,
 	client_have(user);
 }
 
-static void on_refused(struct front *f, struct held *h, const struct reply *reply)
+/* Whether somebody else may try: as long as one waits for room, nobody has it. */
+static bool on_refused(struct front *f, struct held *h, const struct reply *reply)
 {
 	struct client *user = h->user;
 
 	forget(f, h);
-	if (user)
-		client_refused(user, &reply->err);
+	return !user || !client_refused(user, &reply->err);
 }
 
 static void on_kept(struct front *f, struct held *h, const struct reply *reply,
@@ -272,7 +283,8 @@ void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fd
 		on_made(f, h, reply, fds);
 		break;
 	case REPLY_REFUSED:
-		on_refused(f, h, reply);
+		if (!on_refused(f, h, reply))
+			return;
 		break;
 	case REPLY_KEPT:
 		on_kept(f, h, reply, fds);

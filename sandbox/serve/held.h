@@ -64,6 +64,9 @@ bool held_make_room(struct front *f, uint32_t owner);
 /* What the launcher says of one. */
 void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fds);
 
+/* The host is short of memory: half of what is idle is given up, the least valuable first. */
+void held_press(struct front *f);
+
 /* Sees to those that are idle for too long, and when that is next to be done. */
 void held_expire(struct front *f);
 

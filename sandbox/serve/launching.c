@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "host/pressure.h"
 #include "launch/spec.h"
+#include "pool/supply.h"
 #include "run/keeper.h"
 #include "run/metering.h"
 #include "run/powers.h"
@@ -15,6 +17,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,13 +30,25 @@
 #define HEARD_MAX 64
 /* Of all contexts several replies each. */
 #define SOCKET_BYTES (8 << 20)
+#define NOWHERE	     UINT_MAX
+/*
+ * Contexts that are taken away at a time. Each that has run something frees a filter with its
+ * image, and of more than 1,024 such at once a kernel can lock itself up (6.18: their work items
+ * stand before the one that they wait for); the end of a network namespace is the work of one
+ * thread for the whole host. The rest waits its turn, and what runs in it ends at its own deadline
+ * or then.
+ */
+#define ENDING_MAX 32
 
 /* One context, and what is kept from one to the next that has its place. */
 struct place {
 	enum command_state state;
-	uint64_t number; /* the front's */
 	uint32_t owner;
-	bool silent; /* nobody is told of it any more */
+	uint64_t number; /* the front's */
+	bool silent;	 /* nobody is told of it any more */
+	bool deferred;	 /* ENDING, but not begun */
+	unsigned at;	 /* among those that are attended to; NOWHERE */
+	unsigned polled; /* which of launching_wait's; 0: none */
 	struct spec spec;
 	char policy[64]; /* of spec */
 	struct keeper keeper;
@@ -46,12 +61,31 @@ struct launching {
 	struct launcher launcher;
 	struct spec_host host;
 	struct place *places;
-	int front; /* -1: none */
+	uint64_t *numbers;	 /* of the places, to be found by; 0: nobody's, or silent */
+	struct place **attended; /* that owe something, or are to be proved or to end */
+	unsigned n_attended;
+	unsigned ending; /* begun, and not gone yet */
+	struct context blanks[SUPPLY_MAX];
+	unsigned n_blanks;
+	struct supply supply;
+	struct spec blank_spec;
+	struct metering clock; /* of the blanks */
+	int pressure;	       /* host/pressure.h; -1 */
+	unsigned pressure_at;  /* which of launching_wait's; 0: none */
+	int front;	       /* -1: none */
 	bool ready;
 	int broken; /* -errno: it could not be told something */
 	char inbox[COMMAND_MAX + 1];
 	struct policy_bare bare; /* of the context that is being made */
 };
+
+static void free_all(struct launching *l)
+{
+	free(l->places);
+	free(l->numbers);
+	free(l->attended);
+	free(l);
+}
 
 int launching_open(const struct launching_options *options, struct launching **ret,
 		   struct cloche_err *err)
@@ -63,24 +97,37 @@ int launching_open(const struct launching_options *options, struct launching **r
 		return cloche_err_sys(err, ENOMEM, "begin");
 	*l = (struct launching){ .opt = *options,
 				 .launcher = { .run_fd = -1, .null = -1 },
-				 .front = -1 };
+				 .front = -1,
+				 .pressure = -1 };
 	l->places = calloc(options->contexts, sizeof(*l->places));
-	r = l->places ? launcher_open(&l->launcher, err) : cloche_err_sys(err, ENOMEM, "begin");
+	l->numbers = calloc(options->contexts, sizeof(*l->numbers));
+	l->attended = calloc(options->contexts, sizeof(struct place *));
+	r = l->places && l->numbers && l->attended ? launcher_open(&l->launcher, err)
+						   : cloche_err_sys(err, ENOMEM, "begin");
 	if (r == 0)
 		r = launcher_sweep(&l->launcher, err);
 	if (r < 0) {
 		launcher_close(&l->launcher);
-		free(l->places);
-		free(l);
+		free_all(l);
 		return r;
 	}
 	spec_host_read(&l->host);
 	for (unsigned i = 0; i < options->contexts; i++) {
 		l->places[i].state = COMMAND_ABSENT;
+		l->places[i].at = NOWHERE;
 		metering_off(&l->places[i].metering, "not begun");
 	}
+	spec_defaults(&l->blank_spec);
+	l->pressure = pressure_watch();
+	(void)metering_open(&l->clock, METERING_AUTO, l->launcher.hierarchy.v2, NULL);
 	*ret = l;
 	return 0;
+}
+
+/* Of the last one no function knows anything, and its end is not much to wait for. */
+static void end_blank(struct launching *l)
+{
+	(void)context_destroy(&l->launcher, &l->blanks[--l->n_blanks], NULL);
 }
 
 struct launching *launching_close(struct launching *l)
@@ -90,10 +137,42 @@ struct launching *launching_close(struct launching *l)
 	fd_close(&l->front);
 	for (unsigned i = 0; i < l->opt.contexts; i++)
 		metering_close(&l->places[i].metering);
+	while (l->n_blanks)
+		end_blank(l);
+	metering_close(&l->clock);
+	fd_close(&l->pressure);
 	launcher_close(&l->launcher);
-	free(l->places);
-	free(l);
+	free_all(l);
 	return NULL;
+}
+
+/* ---- the state of a place -------------------------------------------------------------------- */
+
+static bool is_attended(enum command_state state)
+{
+	return state == COMMAND_COUNTING || state == COMMAND_PROVING || state == COMMAND_ENDING;
+}
+
+/* Of a thousand that are idle none takes any time. */
+static void turn(struct launching *l, struct place *p, enum command_state to)
+{
+	p->state = to;
+	if (is_attended(to) && p->at == NOWHERE) {
+		p->at = l->n_attended;
+		p->polled = 0;
+		l->attended[l->n_attended++] = p;
+	} else if (!is_attended(to) && p->at != NOWHERE) {
+		struct place *last = l->attended[--l->n_attended];
+
+		l->attended[p->at] = last;
+		last->at = p->at;
+		p->at = NOWHERE;
+	}
+}
+
+static void name(struct launching *l, struct place *p, uint64_t number)
+{
+	l->numbers[p - l->places] = number;
 }
 
 /* ---- what is told ---------------------------------------------------------------------------- */
@@ -125,7 +204,17 @@ static void look_whether_gone(struct launching *l, struct place *p)
 				     .residue = p->keeper.machine.residue,
 				     .err = p->keeper.left },
 		    NULL);
-	p->state = COMMAND_ABSENT;
+	name(l, p, 0);
+	turn(l, p, COMMAND_ABSENT);
+	l->ending--;
+}
+
+static void begin_end(struct launching *l, struct place *p)
+{
+	p->deferred = false;
+	l->ending++;
+	keeper_end(&p->keeper);
+	look_whether_gone(l, p);
 }
 
 static void end(struct launching *l, struct place *p, bool silent)
@@ -133,10 +222,22 @@ static void end(struct launching *l, struct place *p, bool silent)
 	if (p->state == COMMAND_ABSENT)
 		return;
 	p->silent |= silent;
-	if (p->state != COMMAND_ENDING)
-		keeper_end(&p->keeper);
-	p->state = COMMAND_ENDING;
-	look_whether_gone(l, p);
+	if (p->silent)
+		name(l, p, 0);
+	if (p->state == COMMAND_ENDING)
+		return;
+	turn(l, p, COMMAND_ENDING);
+	/* What was found not to be clean has begun by itself. */
+	p->deferred = l->ending >= ENDING_MAX && p->keeper.machine.state < CONTEXT_ENDING;
+	if (!p->deferred)
+		begin_end(l, p);
+}
+
+static void begin_deferred(struct launching *l)
+{
+	for (unsigned i = l->n_attended; i-- > 0 && l->ending < ENDING_MAX;)
+		if (l->attended[i]->deferred)
+			begin_end(l, l->attended[i]);
 }
 
 /* ---- the beginning --------------------------------------------------------------------------- */
@@ -173,17 +274,71 @@ static void hand_over_again(struct launching *l, struct place *p, bool clocked)
 }
 
 /* All that counts an invocation begins anew, and it may come at any time. */
-static int offer(struct place *p, bool *ret_clocked, struct cloche_err *err)
+static int offer(struct launching *l, struct place *p, bool *ret_clocked, struct cloche_err *err)
 {
 	const struct metering_trace none = { .file = NULL };
 	int r;
 
-	p->state = COMMAND_HANDED;
+	turn(l, p, COMMAND_HANDED);
 	keeper_invoked(&p->keeper);
 	powers_local_init(&p->powers, &p->keeper.ctx, &p->metering);
 	r = p->powers.powers.begin(&p->powers.powers, &none, "", ret_clocked, err);
 	return r == 0 ? context_begin(&p->keeper.ctx, err) : r;
 }
+
+/* ---- blanks ---------------------------------------------------------------------------------- */
+
+/* One that lives: it says nothing by itself, so that what can be read is its end. */
+static bool take_blank(struct launching *l, const struct spec *spec, struct context *ret)
+{
+	if (spec->n_binds || spec->rootfs || spec->net != NET_NONE)
+		return false;
+	while (l->n_blanks) {
+		struct pollfd gone = { .fd = l->blanks[l->n_blanks - 1].control, .events = POLLIN };
+
+		if (poll(&gone, 1, 0) == 0) {
+			*ret = l->blanks[--l->n_blanks];
+			return true;
+		}
+		end_blank(l);
+	}
+	return false;
+}
+
+/* One at a time, when there is nothing else to do. What cannot be made is told of to who asks next,
+ * for whom it fails as well. */
+static void see_to_blanks(struct launching *l, bool busy)
+{
+	const struct context_options how = { .handed = true,
+					     .blank = true,
+					     .clock = metering_clock(&l->clock) };
+	unsigned want = supply_want(&l->supply, clock_now_ns());
+	struct cloche_err none = { 0 };
+
+	if (l->n_blanks > want)
+		end_blank(l);
+	else if (l->n_blanks < want && !busy &&
+		 context_create(&l->launcher, &l->blank_spec, &how, &l->blanks[l->n_blanks],
+				&none) == 0)
+		l->n_blanks++;
+	else if (l->n_blanks < want && !busy)
+		l->supply.want = l->n_blanks;
+}
+
+static int64_t blanks_due(const struct launching *l)
+{
+	int64_t now_ns = clock_now_ns();
+
+	return supply_want(&l->supply, now_ns) != l->n_blanks ? now_ns
+							      : supply_due(&l->supply, now_ns);
+}
+
+unsigned launching_blanks(const struct launching *l)
+{
+	return l->n_blanks;
+}
+
+/* ---- the beginning of a context -------------------------------------------------------------- */
 
 static int make(struct launching *l, struct place *p, const struct command *c,
 		struct cloche_err *err)
@@ -196,13 +351,17 @@ static int make(struct launching *l, struct place *p, const struct command *c,
 							.gid = c->make.owner_gid } },
 				    .launcher = &l->launcher,
 				    .metering = &p->metering };
+	struct context blank;
 	bool clocked = false;
 	int r;
 
 	try_have_metering(l, p);
+	if (!o.how.given && take_blank(l, &p->spec, &blank))
+		o.blank = &blank;
+	supply_asked(&l->supply, clock_now_ns());
 	r = keeper_make(&p->keeper, &o, err);
 	if (r == 0)
-		r = offer(p, &clocked, err);
+		r = offer(l, p, &clocked, err);
 	if (r == 0)
 		hand_over(l, p, clocked);
 	return r;
@@ -295,7 +454,8 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 	}
 	p->number = c->context;
 	p->owner = c->make.owner;
-	p->silent = false;
+	p->silent = p->deferred = false;
+	name(l, p, c->context);
 	p->spec = spec;
 	(void)snprintf(p->policy, sizeof(p->policy), "%s", spec.policy);
 	p->spec.policy = p->policy;
@@ -303,6 +463,7 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 	p->spec.bare = NULL;
 	if (r < 0) {
 		say_refused(l, c->context, &why);
+		name(l, p, 0);
 		end(l, p, true);
 	}
 	return 0;
@@ -322,7 +483,7 @@ static void try_count(struct launching *l, struct place *p)
 
 	if (p->state != COMMAND_COUNTING || !p->powers.powers.empty(&p->powers.powers))
 		return;
-	p->state = COMMAND_COUNTED;
+	turn(l, p, COMMAND_COUNTED);
 	(void)p->powers.powers.counted(&p->powers.powers, &reply.counted);
 	say(l, &reply, NULL);
 }
@@ -330,7 +491,7 @@ static void try_count(struct launching *l, struct place *p)
 static int on_count(struct launching *l, struct place *p, const struct command *c,
 		    struct cloche_err *err)
 {
-	p->state = COMMAND_COUNTING;
+	turn(l, p, COMMAND_COUNTING);
 	try_count(l, p);
 	return 0;
 }
@@ -343,7 +504,7 @@ static void look_whether_proved(struct launching *l, struct place *p)
 
 	if (p->state != COMMAND_PROVING || p->keeper.machine.state == CONTEXT_VERIFYING)
 		return;
-	if (p->keeper.machine.state == CONTEXT_READY && offer(p, &clocked, &none) == 0)
+	if (p->keeper.machine.state == CONTEXT_READY && offer(l, p, &clocked, &none) == 0)
 		hand_over_again(l, p, clocked);
 	else
 		end(l, p, false);
@@ -356,7 +517,7 @@ static int on_keep(struct launching *l, struct place *p, const struct command *c
 {
 	bool killed = shared_ended_by(p->keeper.ctx.plan.shared) == ENDED_BY_LAUNCHER;
 
-	p->state = COMMAND_PROVING;
+	turn(l, p, COMMAND_PROVING);
 	keeper_used(&p->keeper, killed ? RESIDUE_KILLED : RESIDUE_NONE);
 	look_whether_proved(l, p);
 	return 0;
@@ -379,8 +540,7 @@ static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p
 static struct place *find(struct launching *l, uint64_t number)
 {
 	for (unsigned i = 0; i < l->opt.contexts; i++)
-		if (l->places[i].state != COMMAND_ABSENT && !l->places[i].silent &&
-		    l->places[i].number == number)
+		if (number && l->numbers[i] == number)
 			return &l->places[i];
 	return NULL;
 }
@@ -430,18 +590,21 @@ void launching_drop(struct launching *l)
 		end(l, &l->places[i], true);
 }
 
-int64_t launching_wait(const struct launching *l, struct pollfd *fds, unsigned *ret_n)
+int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 {
-	int64_t until_ns = CONTEXT_NEVER;
+	int64_t until_ns = blanks_due(l);
 
 	fds[0] = (struct pollfd){ .fd = l->front, .events = POLLIN };
-	for (unsigned i = 0; i < l->opt.contexts; i++) {
-		const struct place *p = &l->places[i];
+	for (unsigned i = 0; i < l->n_attended; i++) {
+		struct place *p = l->attended[i];
 		struct pollfd *fd = &fds[1 + i];
 		int64_t due_ns = CONTEXT_NEVER;
 
+		p->polled = 1 + i;
 		*fd = (struct pollfd){ .fd = -1 };
-		if (p->state == COMMAND_ENDING || p->state == COMMAND_PROVING) {
+		if (p->deferred) {
+			continue;
+		} else if (p->state == COMMAND_ENDING || p->state == COMMAND_PROVING) {
 			due_ns = keeper_wait(&p->keeper, fd);
 		} else if (p->state == COMMAND_COUNTING) {
 			*fd = (struct pollfd){ .fd = p->keeper.ctx.plan.cgroup.events,
@@ -450,23 +613,36 @@ int64_t launching_wait(const struct launching *l, struct pollfd *fds, unsigned *
 		}
 		until_ns = due_ns < until_ns ? due_ns : until_ns;
 	}
-	*ret_n = LAUNCHING_FDS(l->opt.contexts);
+	fds[1 + l->n_attended] = (struct pollfd){ .fd = l->pressure, .events = POLLPRI };
+	l->pressure_at = 1 + l->n_attended;
+	*ret_n = 2 + l->n_attended;
 	return until_ns;
 }
 
 int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_err *err)
 {
+	bool busy = fds[0].revents != 0;
 	int r = 0;
 
-	for (unsigned i = 0; i < l->opt.contexts; i++) {
-		struct place *p = &l->places[i];
+	/* From behind: who is done is replaced by the last. */
+	for (unsigned i = l->n_attended; i-- > 0;) {
+		struct place *p = l->attended[i];
 
-		if (p->state == COMMAND_ENDING || p->state == COMMAND_PROVING)
-			keeper_step(&p->keeper, &fds[1 + i]);
+		busy |= p->polled && fds[p->polled].revents;
+		if (p->polled && !p->deferred && p->state != COMMAND_COUNTING)
+			keeper_step(&p->keeper, &fds[p->polled]);
+		p->polled = 0;
 		look_whether_proved(l, p);
 		look_whether_gone(l, p);
 		try_count(l, p);
 	}
+	if (l->pressure_at && fds[l->pressure_at].revents & POLLERR)
+		fd_close(&l->pressure);
+	else if (l->pressure_at && fds[l->pressure_at].revents)
+		launching_press(l);
+	l->pressure_at = 0;
+	begin_deferred(l);
+	see_to_blanks(l, busy);
 	for (int i = 0; i < HEARD_MAX && fds[0].fd >= 0 && fds[0].revents && (i == 0 || r > 0); i++)
 		r = hear(l, err);
 	if (r >= 0 && l->broken)
@@ -474,8 +650,15 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 	return r < 0 ? r : 0;
 }
 
+void launching_press(struct launching *l)
+{
+	l->supply = (struct supply){ 0 };
+	say(l, &(struct reply){ .kind = REPLY_PRESSED }, NULL);
+}
+
 void launching_stop(struct launching *l, int64_t grace_ns)
 {
+	l->supply = (struct supply){ 0 };
 	say(l, &(struct reply){ .kind = REPLY_STOP, .context = (uint64_t)grace_ns }, NULL);
 }
 

@@ -35,13 +35,16 @@ void launching_front(struct launching *l, int socket);
 /* There is none any more: its socket is closed, and what it had ends. */
 void launching_drop(struct launching *l);
 
-/* For poll(2): *ret_n of fds[], of LAUNCHING_FDS(contexts); returns until when. */
-#define LAUNCHING_FDS(contexts) (1 + (contexts))
-int64_t launching_wait(const struct launching *l, struct pollfd *fds, unsigned *ret_n);
+/* For poll(2): *ret_n of fds[], at most LAUNCHING_FDS(contexts); returns until when. */
+#define LAUNCHING_FDS(contexts) (2 + (contexts))
+int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n);
 
 /* *ret_err.code is set for what is worth a line. -errno: the front has broken the rules or is gone,
  * and is to be dropped (and killed). */
 int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_err *err);
+
+/* The host is short of memory: blanks go, and the front is told. */
+void launching_press(struct launching *l);
 
 /* Tells the front to come to an end. */
 void launching_stop(struct launching *l, int64_t grace_ns);
@@ -49,7 +52,10 @@ void launching_stop(struct launching *l, int64_t grace_ns);
 /* The front has said READY. */
 bool launching_ready(const struct launching *l);
 
-/* No context is left. */
+/* Contexts that are made and nobody's. */
+unsigned launching_blanks(const struct launching *l);
+
+/* No context is left but blanks. */
 bool launching_idle(const struct launching *l);
 
 #endif

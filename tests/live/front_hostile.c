@@ -11,11 +11,14 @@
 #include <stdio.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -475,6 +478,30 @@ static void expect_ended(struct context *ctx)
 	cr_assert_eq(heard.type, WARDEN_ENDED);
 }
 
+static int exit_of(struct context *ctx, const char *script)
+{
+	struct cloche_err err = { 0 };
+	struct warden_msg heard;
+
+	go(ctx, script);
+	cr_assert_eq(context_recv(ctx, &heard, &err), 0, "%s", err.text);
+	cr_assert_eq(heard.type, WARDEN_ENDED);
+	return heard.status;
+}
+
+/* The warden that was made last. */
+static pid_t last_child(void)
+{
+	FILE *f = fopen("/proc/thread-self/children", "re");
+	int pid = 0;
+
+	while (f && fscanf(f, "%d", &pid) == 1)
+		;
+	cr_assert(f && pid);
+	(void)fclose(f);
+	return pid;
+}
+
 static void run_inside(struct context *ctx, const char *script)
 {
 	go(ctx, script);
@@ -526,12 +553,16 @@ Test(front_hostile, the_next_front_knows_nothing_of_the_last)
 	struct packet_fds fds = { .n = 0 };
 	struct rig r;
 	uint64_t number;
+	int heard;
 
 	open_rig(&r);
 	begin(&r);
 	number = make(&r, &fds);
 	fd_close(&r.front);
-	cr_expect_eq(turn(&r), -EPIPE);
+	/* A warden that is being made has its other end, too, for a moment. */
+	while ((heard = turn(&r)) == 0)
+		;
+	cr_expect_eq(heard, -EPIPE);
 	drop(&r);
 	cr_expect(launching_idle(r.launching));
 	packet_close_fds(&fds);
@@ -686,5 +717,87 @@ Test(front_hostile, a_listener_is_nobodys)
 		say(&r, &(struct command){ .kind = COMMAND_END, .context = number });
 		cr_expect_eq(hear(&r, &fds).kind, REPLY_GONE);
 	}
+	close_rig(&r);
+}
+
+/* ---- blanks ---------------------------------------------------------------------------------- */
+
+/* One was made for the asking; the next that is asked for is that one, and by the time that it
+ * answers it is what it would have been. */
+Test(front_hostile, who_asks_gets_a_blank_where_there_is_one)
+{
+	static const char limits[] =
+		"[ $(ulimit -n) = 77 ] && [ $(ulimit -p) = 73 ] && "
+		"[ $(df -k /tmp | tail -1 | tr -s ' ' | cut -d' ' -f2) = 1024 ] && "
+		"[ $(df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2) = 2048 ] && "
+		"grep -q '^Seccomp:.2' /proc/self/status";
+	struct packet_fds fds = { .n = 0 };
+	struct command c;
+	struct reply reply;
+	struct context ctx;
+	struct rig r;
+
+	open_rig(&r);
+	begin(&r);
+	cr_expect_eq(launching_blanks(r.launching), 0);
+	(void)make(&r, &fds);
+	packet_close_fds(&fds);
+	while (launching_blanks(r.launching) == 0)
+		cr_assert_eq(turn(&r), 0);
+	c = ask_for(&r, 1000);
+	c.make.nofile = 77;
+	c.make.pids = 9;
+	c.make.tmp_bytes = 1 << 20;
+	c.make.shm_bytes = 2 << 20;
+	say(&r, &c);
+	cr_assert_eq(turn(&r), 0);
+	cr_expect_eq(launching_blanks(r.launching), 0, "it was not taken");
+	reply = hear(&r, &fds);
+	cr_assert_eq(reply.kind, REPLY_MADE, "%s", reply.err.text);
+	ctx = adopt(&fds);
+	cr_expect_eq(exit_of(&ctx, limits), 0);
+	cr_expect_eq(keep(&r, c.context, &fds).kind, REPLY_KEPT);
+	context_disown(&ctx);
+	packet_close_fds(&fds);
+	close_rig(&r);
+}
+
+/* It is nobody's, and nobody's death takes it. */
+Test(front_hostile, a_dead_blank_is_not_given_away)
+{
+	struct packet_fds fds = { .n = 0 };
+	struct rig r;
+	pid_t pid;
+
+	open_rig(&r);
+	begin(&r);
+	(void)make(&r, &fds);
+	packet_close_fds(&fds);
+	while (launching_blanks(r.launching) == 0)
+		cr_assert_eq(turn(&r), 0);
+	pid = last_child();
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	cr_assert_eq(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+	(void)make(&r, &fds);
+	packet_close_fds(&fds);
+	close_rig(&r);
+}
+
+/* The host is short of memory: what is nobody's goes at once, and the front is to give up more. */
+Test(front_hostile, pressure_is_passed_on)
+{
+	struct packet_fds fds = { .n = 0 };
+	struct rig r;
+
+	open_rig(&r);
+	begin(&r);
+	(void)make(&r, &fds);
+	packet_close_fds(&fds);
+	while (launching_blanks(r.launching) == 0)
+		cr_assert_eq(turn(&r), 0);
+	launching_press(r.launching);
+	cr_expect_eq(hear(&r, &fds).kind, REPLY_PRESSED);
+	while (launching_blanks(r.launching) > 0)
+		cr_assert_eq(turn(&r), 0);
 	close_rig(&r);
 }

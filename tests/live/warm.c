@@ -19,16 +19,16 @@
 
 #define OTHER_USER "1001"
 
-/* The report of a run by a user; json_decref. */
+/* The report of a run by a user, who has patience; json_decref. */
 static json_t *report_of(const struct daemon *d, const char *uid, struct run *run,
 			 const char *const args[])
 {
-	const char *all[DAEMON_ARGS_MAX] = { "-q", "--report", "-" };
+	const char *all[DAEMON_ARGS_MAX] = { "-q", "--report", "-", "-t", "60s" };
 	json_t *report;
 	char *line;
 
 	for (size_t n = 0; args[n]; n++)
-		all[3 + n] = args[n];
+		all[5 + n] = args[n];
 	daemon_run_as(d, uid, run, all);
 	line = run->err ? strchr(run->err, '{') : NULL;
 	report = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
@@ -126,12 +126,12 @@ Test(warm, another_owner_or_kind_has_another_context)
 }
 
 static const struct {
-	const char *script, *why;
+	const char *script, *timeout, *why;
 } dirt[] = {
-	{ "echo x >/tmp/x", "/tmp" },
-	{ "echo x >/dev/shm/x", "/dev/shm" },
-	{ "sleep 300 & exit 0", "a process was left" },
-	{ "kill -STOP $$", "killed" },
+	{ "echo x >/tmp/x", "60s", "/tmp" },
+	{ "echo x >/dev/shm/x", "60s", "/dev/shm" },
+	{ "sleep 300 & exit 0", "60s", "a process was left" },
+	{ "kill -STOP $$", "100ms", "killed" },
 };
 
 Test(warm, a_dirty_context_is_replaced_and_the_next_one_told_why)
@@ -141,8 +141,8 @@ Test(warm, a_dirty_context_is_replaced_and_the_next_one_told_why)
 	daemon_prepare(&d);
 	daemon_start(&d);
 	for (size_t i = 0; i < sizeof(dirt) / sizeof(dirt[0]); i++) {
-		struct seen used = SEE(&d, DAEMON_USER, "-t", "100ms", "--cpu", "1", "--", "sh",
-				       "-c", dirt[i].script);
+		struct seen used = SEE(&d, DAEMON_USER, "-t", dirt[i].timeout, "--cpu", "1", "--",
+				       "sh", "-c", dirt[i].script);
 		struct seen next = SEE(&d, DAEMON_USER, "--cpu", "1", "--", "true");
 
 		cr_expect_str_eq(next.start, "cold", "%zu", i);
@@ -183,6 +183,39 @@ Test(warm, nothing_tells_of_the_one_before)
 			first = strdup(run.out);
 		json_decref(report);
 	}
+	daemon_stop(&d);
+}
+
+/* What a new one shows of itself is the same when it was made ahead of need: the first of each kind
+ * is made for the asking, the second perhaps, the last ones of blanks. */
+Test(warm, what_is_dressed_is_as_what_is_made)
+{
+	static const char script[] =
+		"ulimit -a; df -k /tmp /dev/shm; nproc; id; cut -d' ' -f4-6,8- "
+		"/proc/self/mountinfo | sort; "
+		"grep -E '^(Seccomp|NoNewPrivs|Cap|Groups|Uid|NSpid)' /proc/self/status; "
+		"cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max; "
+		"cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max; "
+		"cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max; ls /proc /dev /sys";
+	static const char *const sizes[] = { "64M", "512M" };
+	cleanup_free char *first[2] = { NULL };
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_configure(&d, "idle_expiry: 0s");
+	daemon_start(&d);
+	for (int i = 0; i < 8; i++) {
+		cleanup_run struct run run = { 0 };
+
+		AS_USER(&d, &run, "-q", "-t", "60s", "-m", sizes[i % 2], "--tmp-size", "3M",
+			"--cpu", "1", "--", "sh", "-c", script);
+		if (first[i % 2])
+			cr_expect_str_eq(run.out, first[i % 2], "%d", i);
+		else
+			first[i % 2] = strdup(run.out);
+		cr_expect(strstr(run.out, "uid=1000"), "%s", run.out);
+	}
+	free(first[1]);
 	daemon_stop(&d);
 }
 
@@ -286,8 +319,8 @@ Test(warm, the_fiftieth_is_counted_as_the_first)
 	for (int i = 1; i <= 50; i++) {
 		cleanup_run struct run run = { 0 };
 		json_t *r = report_of(&d, DAEMON_USER, &run,
-				      (const char *const[]){ "-m", "32M", "--cpu", "1", "-t", "60s",
-							     "--", "sh", "-c",
+				      (const char *const[]){ "-m", "32M", "--cpu", "1", "--", "sh",
+							     "-c",
 							     "true | cat; (sleep 0.001); "
 							     "head -c 8M /dev/zero >/dev/shm/x; "
 							     "rm /dev/shm/x",
