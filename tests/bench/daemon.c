@@ -327,6 +327,11 @@ static int idle_measure(const struct bench *bench, struct daemon *d, const struc
 	for (unsigned i = 0; r == 0 && i < n + 20; i++) {
 		struct spec other = *spec;
 
+		/* Small, so that their limits do not come to more than the host has. */
+		other.memory_bytes = 8 << 20;
+		other.tmp_bytes = 1 << 20;
+		other.cpu_mode = CPU_FIXED;
+		other.cpu_milli = 1000;
 		other.shm_bytes = (1 << 20) + i * 4096;
 		/* The first ones pay for what is made once. */
 		if (i == 20)
