@@ -39,17 +39,16 @@ static int be_front(char **argv, struct cloche_err *err)
 	struct front_options o = { .launcher = DAEMON_FD_LAUNCHER,
 				   .control = DAEMON_FD_CONTROL,
 				   .state = DAEMON_FD_STATE,
+				   .config = DAEMON_FD_CONFIG,
 				   .say = say };
-	uint64_t uid, gid, idle_ns;
+	uint64_t uid, gid;
 
 	if (parse_count(argv[2], 1, UINT32_MAX - 1, &uid, err) < 0 ||
-	    parse_count(argv[3], 1, UINT32_MAX - 1, &gid, err) < 0 ||
-	    parse_count(argv[4], 0, INT64_MAX, &idle_ns, err) < 0)
+	    parse_count(argv[3], 1, UINT32_MAX - 1, &gid, err) < 0)
 		return -err->code;
 	o.uid = (uid_t)uid;
 	o.gid = (gid_t)gid;
-	o.idle_expiry_ns = (int64_t)idle_ns;
-	for (int fd = DAEMON_FD_LAUNCHER; fd <= DAEMON_FD_STATE; fd++)
+	for (int fd = DAEMON_FD_LAUNCHER; fd <= DAEMON_FD_CONFIG; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return front_run(&o, err);
 }
@@ -72,15 +71,24 @@ static int load_config(const char *path, struct config *ret, struct cloche_err *
 	return config_load(path ? path : CONFIG_PATH, ret, err);
 }
 
-static int be_daemon(const char *path, struct cloche_err *err)
+/* Named on the command line; NULL: none. */
+static const char *config_path;
+
+static int reload(struct config *ret, struct cloche_err *err)
+{
+	return load_config(config_path, ret, err);
+}
+
+static int be_daemon(struct cloche_err *err)
 {
 	struct config config;
 	const struct daemon_options o = { .config = &config,
+					  .reload = reload,
 					  .front = "/proc/self/exe",
 					  .front_arg = FRONT_ARG,
 					  .say = say,
 					  .serves = say_ready };
-	int r = load_config(path, &config, err);
+	int r = reload(&config, err);
 
 	return r < 0 ? r : daemon_run(&o, err);
 }
@@ -94,10 +102,11 @@ int main(int argc, char **argv)
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
 			return EXIT_FAILURE;
-	if (argc == 5 && strcmp(argv[1], FRONT_ARG) == 0) {
+	if (argc == 4 && strcmp(argv[1], FRONT_ARG) == 0) {
 		r = be_front(argv, &err);
 	} else if (argc == 1 || (argc == 3 && strcmp(argv[1], "--config") == 0)) {
-		r = be_daemon(argc == 3 ? argv[2] : NULL, &err);
+		config_path = argc == 3 ? argv[2] : NULL;
+		r = be_daemon(&err);
 	} else {
 		say("expected no argument or --config FILE; see 'cloche serve --help'");
 		return EXIT_USAGE;

@@ -55,6 +55,31 @@ static int open_paths(const struct paths *p, struct hierarchy *ret)
 	return 0;
 }
 
+int hierarchy_below(const struct hierarchy *of, const char *name, struct hierarchy *ret,
+		    struct cloche_err *err)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	struct hierarchy h = HIERARCHY_NONE;
+	int code = 0;
+
+	h.v2 = openat(of->v2, name, flags);
+	if (h.v2 < 0)
+		code = errno;
+	for (int i = 0; code == 0 && i < CONTROLLER_N; i++) {
+		if (of->ctl[i] < 0)
+			continue;
+		h.ctl[i] = openat(of->ctl[i], i == CONTROLLER_CPUSET ? "." : name, flags);
+		if (h.ctl[i] < 0)
+			code = errno;
+	}
+	if (code) {
+		hierarchy_close(&h);
+		return cloche_err_sys(err, code, "open the cgroup '" PARENT "/%s'", name);
+	}
+	*ret = h;
+	return 0;
+}
+
 static int find_v2(char *mount, size_t size, struct cloche_err *err)
 {
 	FILE *f = setmntent("/proc/self/mounts", "re");

@@ -40,4 +40,8 @@ struct hierarchy {
 int hierarchy_open(int run_fd, struct hierarchy *ret, struct cloche_err *err);
 void hierarchy_close(struct hierarchy *hierarchy);
 
+/* The cgroups of that name in these, but for the cpuset, which is the same. */
+int hierarchy_below(const struct hierarchy *of, const char *name, struct hierarchy *ret,
+		    struct cloche_err *err);
+
 #endif

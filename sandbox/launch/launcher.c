@@ -8,11 +8,13 @@
 #include "base/file.h"
 #include "host/host.h"
 #include "launch/dress.h"
+#include "launch/group.h"
 #include "launch/message.h"
 #include "launch/order.h"
 #include "launch/spec.h"
 #include "launch/stream_names.h"
 #include "launch/streams.h"
+#include "launch/sweep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,16 +65,11 @@ void launcher_close(struct launcher *launcher)
 	bounds_close(&launcher->bounds);
 }
 
-static int sweep(unsigned n, void *arg, struct cloche_err *err)
-{
-	return cgroup_sweep(arg, n, err);
-}
-
 int launcher_sweep(const struct launcher *launcher, struct cloche_err *err)
 {
 	struct slot slot;
-	int r = slot_take(launcher->run_fd, sweep, (void *)(uintptr_t)&launcher->hierarchy, &slot,
-			  err);
+	int r = slot_take(launcher->run_fd, sweep_slot, (void *)(uintptr_t)&launcher->hierarchy,
+			  &slot, err);
 
 	if (r == 0)
 		slot_release(&slot, true);
@@ -194,7 +191,7 @@ static int give_cgroups(struct launcher *l, struct context *ctx, struct cloche_e
 
 	if (r < 0)
 		return r;
-	r = rootfs_prepare_cgroups(&l->hierarchy, &p->cgroup, mounts, err);
+	r = rootfs_prepare_cgroups(p->hierarchy, &p->cgroup, mounts, err);
 	if (r == 0) {
 		fds.n = cgroup_list(&p->cgroup, fds.fd, &m.fds);
 		for (int i = 0; i < ROOTFS_CGROUPS && mounts[i] >= 0; i++)
@@ -226,7 +223,8 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 					 .terminals = options->terminals,
 					 .clock = options->clock,
 					 .null = launcher->null,
-					 .hierarchy = &launcher->hierarchy,
+					 .hierarchy = options->group ? &options->group->inside
+								     : &launcher->hierarchy,
 					 .bounds = &launcher->bounds },
 			       .warden = PROCESS_NONE,
 			       .control = -1,
@@ -236,7 +234,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	int r;
 
 	rootfs_init(&ctx.plan.rootfs);
-	r = slot_take(launcher->run_fd, sweep, &launcher->hierarchy, &ctx.slot, err);
+	r = slot_take(launcher->run_fd, sweep_slot, &launcher->hierarchy, &ctx.slot, err);
 	ctx.plan.slot = ctx.slot;
 	if (r == 0)
 		r = plan_make(&ctx.plan, launcher->run_fd, spec, err);
@@ -254,14 +252,16 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 }
 
 int context_dress(struct launcher *launcher, struct context *ctx, const struct spec *spec,
-		  bool terminals, struct cloche_err *err)
+		  const struct context_options *options, struct cloche_err *err)
 {
 	const struct warden_msg m = { .type = WARDEN_DRESS };
 	struct message_tail tail = { .bytes = NULL };
 	int r;
 
 	ctx->made_ns = clock_now_ns();
-	ctx->plan.terminals = terminals;
+	ctx->plan.terminals = options->terminals;
+	if (options->group)
+		ctx->plan.hierarchy = &options->group->inside;
 	r = plan_dress(&ctx->plan, spec, err);
 	if (r < 0)
 		return r;
@@ -275,7 +275,7 @@ int context_dress(struct launcher *launcher, struct context *ctx, const struct s
 
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
-	int r = cgroup_remove(&launcher->hierarchy, &ctx->plan.cgroup, err);
+	int r = cgroup_remove(ctx->plan.hierarchy, &ctx->plan.cgroup, err);
 
 	return r == 0 ? give_cgroups(launcher, ctx, err) : r;
 }
@@ -447,7 +447,7 @@ int context_remove(struct launcher *launcher, struct context *ctx, bool last,
 	int r = 0;
 
 	if (ctx->plan.cgroup.v2 >= 0)
-		r = cgroup_remove(&launcher->hierarchy, &ctx->plan.cgroup, err);
+		r = cgroup_remove(ctx->plan.hierarchy, &ctx->plan.cgroup, err);
 	if (r == -EBUSY && !last)
 		return r;
 	cgroup_close(&ctx->plan.cgroup);
@@ -459,7 +459,7 @@ static int end_and_remove(struct launcher *launcher, struct context *ctx, struct
 {
 	context_end(ctx);
 	return ctx->plan.cgroup.v2 >= 0
-		       ? cgroup_destroy(&launcher->hierarchy, &ctx->plan.cgroup, err)
+		       ? cgroup_destroy(ctx->plan.hierarchy, &ctx->plan.cgroup, err)
 		       : 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct cloche_err;
+struct group;
 struct spec;
 
 /*
@@ -53,6 +54,7 @@ struct context_options {
 	unsigned given; /* handed: so many binds come with context_give(), of: */
 	struct rights owner;
 	struct plan_clock clock;
+	const struct group *group; /* its cgroups are in this one's; NULL: in no group's */
 };
 
 /*
@@ -70,7 +72,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
  * (terminals) comes with it. On failure it is to be destroyed.
  */
 int context_dress(struct launcher *launcher, struct context *ctx, const struct spec *spec,
-		  bool terminals, struct cloche_err *err);
+		  const struct context_options *options, struct cloche_err *err);
 
 /* Between two invocations, when the warden has proved the context clean: what counted the one
  * before, its cgroups, is removed and made anew for the next. -EBUSY: the kernel still has somebody

@@ -109,7 +109,7 @@ int keeper_make(struct keeper *k, const struct keeper_options *o, struct cloche_
 	how.clock = metering_clock(o->metering);
 	if (o->blank) {
 		k->ctx = *o->blank;
-		r = context_dress(o->launcher, &k->ctx, o->spec, how.terminals, err);
+		r = context_dress(o->launcher, &k->ctx, o->spec, &how, err);
 		if (r < 0)
 			(void)context_destroy(o->launcher, &k->ctx, NULL);
 	} else {

@@ -15,6 +15,7 @@
 #include "run/owner.h"
 #include "run/stdio.h"
 #include "serve/command.h"
+#include "serve/config.h"
 #include "serve/front.h"
 #include "serve/held.h"
 #include "serve/packet.h"
@@ -26,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 /* Who connects and says nothing. */
 #define HEARING_USEC (10 * 1000000ULL)
@@ -64,6 +66,10 @@ struct visit {
 	struct policy_bare *bare; /* the policy, where it is the client's own; NULL */
 	bool streamed;		  /* stdio is open */
 	struct stdio stdio;
+
+	struct cloche_err barred; /* code: it gets nothing */
+	bool late;		  /* it was queued for too long */
+	struct cloche_err full;	  /* what it is queued for */
 
 	struct command_make make; /* its kind of context */
 	struct held *held;	  /* NULL: it has none */
@@ -133,7 +139,7 @@ static void finish(struct visit *v)
 	struct front *f = v->front;
 
 	out->context.replaced = v->held->replaced;
-	out->context.reused = f->idle_expiry_ns > 0 && !v->make.binds;
+	out->context.reused = f->config->idle_expiry_ns > 0 && !v->make.binds;
 	description_of_context(&v->held->ctx, v->held->id, v->held->invocations, out);
 	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced),
 		       "not through the daemon yet");
@@ -282,20 +288,56 @@ void client_have(struct client *c)
 	run(visit_of(c));
 }
 
+static int on_late(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct visit *v = arg;
+
+	v->late = true;
+	if (v->state == VISIT_SEEKING)
+		refuse(v, &v->full);
+	return 0;
+}
+
+/* For somebody's end; false: *why is what to say. */
+static bool try_queue(struct visit *v, struct cloche_err *why)
+{
+	struct front *f = v->front;
+	unsigned most = config_owner(f->config, v->client.uid)->waiting;
+	bool more = !v->client.queued;
+
+	if ((why->code != EDQUOT && why->code != EBUSY) || v->late || v->cancelled || f->stopping ||
+	    most == 0 || f->config->wait_ns == 0)
+		return false;
+	v->full = *why;
+	if (more && front_queued(f, v->client.uid) >= most) {
+		(void)cloche_err_set(why, EBUSY,
+				     "%.280s, and %u requests of user %u wait already (limit "
+				     "'%s')",
+				     v->full.text, most, v->client.uid,
+				     limit_name(LIMIT_OWNER_WAITING));
+		return false;
+	}
+	if (more && sd_event_add_time_relative(f->event, &v->patience, CLOCK_MONOTONIC,
+					       (uint64_t)f->config->wait_ns / NSEC_PER_USEC, 1,
+					       on_late, v) < 0)
+		return false;
+	v->client.queued = true;
+	return true;
+}
+
 /* Where there is no room, what is idle gives way; and with what is still seen to, room may come. */
-bool client_refused(struct client *c, const struct cloche_err *why)
+void client_refused(struct client *c, enum limit limit, const struct cloche_err *why)
 {
 	struct visit *v = visit_of(c);
+	struct cloche_err said = *why;
 
 	v->held = NULL;
 	v->state = VISIT_SEEKING;
-	if ((why->code == EDQUOT && held_make_room(v->front, c->uid)) ||
-	    (why->code == EBUSY && held_make_room(v->front, POOL_ANY))) {
-		c->waiting = true;
-		return true;
-	}
-	refuse(v, why);
-	return false;
+	c->full = (why->code == EDQUOT && held_make_room(v->front, c->uid)) ||
+		  (why->code == EBUSY && held_make_room(v->front, POOL_ANY)) || try_queue(v, &said);
+	c->waiting = c->full;
+	if (!c->waiting)
+		refuse(v, &said);
 }
 
 void client_hear(struct client *c, const struct reply *reply)
@@ -317,13 +359,20 @@ void client_cancel(struct client *c)
 	if (v->state == VISIT_RUNNING) {
 		invocation_cancel(&v->inv);
 		go_on(v);
+	} else if (v->state == VISIT_SEEKING && c->queued) {
+		(void)cloche_err_set(&v->full, ECANCELED, "cancelled while it waited for a place");
+		refuse(v, &v->full);
 	}
 }
 
 void client_hurry(struct client *c)
 {
-	if (visit_of(c)->state == VISIT_HEARING)
-		leave(visit_of(c));
+	struct visit *v = visit_of(c);
+
+	if (v->state == VISIT_HEARING)
+		leave(v);
+	else if (v->state == VISIT_SEEKING && c->queued)
+		refuse(v, &v->full);
 }
 
 /* ---- the request ----------------------------------------------------------------------------- */
@@ -459,6 +508,10 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 		r = cloche_err_set(&err, EBADMSG, "the daemon was asked for binds without them");
 	if (r == 0 && v->request.kind != REQUEST_RUN)
 		r = cloche_err_set(&err, EBADMSG, "there is nothing to cancel yet");
+	if (r == 0 && v->barred.code) {
+		err = v->barred;
+		r = -err.code;
+	}
 	if (r == 0)
 		r = request_read(&v->request, v->bare, order, &v->block, &v->order, &v->spec, &err);
 	if (r < 0)
@@ -514,19 +567,21 @@ static int on_impatience(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
-struct client *client_open(struct front *f, int socket, uid_t uid, gid_t gid)
+struct client *client_open(struct front *f, int socket, const struct ucred *who,
+			   const struct cloche_err *barred)
 {
 	struct visit *v = calloc(1, sizeof(*v));
 	int r = -ENOMEM;
 
 	if (v) {
-		*v = (struct visit){ .client = { .uid = uid, .gid = gid },
+		*v = (struct visit){ .client = { .uid = who->uid, .gid = who->gid },
 				     .front = f,
+				     .barred = *barred,
 				     .socket = socket,
 				     .streams = { -1, -1, -1 },
 				     .binds = -1 };
 		watch_init(&v->watch, f->event, step, v);
-		owner_name(uid, v->owner);
+		owner_name(who->uid, v->owner);
 		r = sd_event_add_io(f->event, &v->heard, socket, EPOLLIN, on_heard, v);
 	}
 	if (r >= 0)

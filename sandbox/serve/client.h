@@ -5,12 +5,16 @@
 #include "pool/pool.h"
 
 #include <stdbool.h>
+#include "serve/limit.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 struct cloche_err;
 struct front;
 struct reply;
+struct ucred;
 
 /*
  * One client of the control socket: its request, the context that is idle or made for it, the
@@ -25,15 +29,19 @@ struct client {
 	uid_t uid;
 	gid_t gid;
 	bool waiting;	       /* for a context of its kind, or for room for one */
+	bool full;	       /* ... of which there was none */
+	bool queued;	       /* ... and it may wait for somebody's end */
 	struct pool_kind kind; /* of the context that it needs, from SEEKING on */
 };
 
-/* Takes the socket over. NULL: there is no memory for it, and it is closed. */
-struct client *client_open(struct front *f, int socket, uid_t uid, gid_t gid);
+/* Takes the socket over. barred: its code says that whatever is asked for is refused. NULL: there
+ * is no memory for it, and it is closed. */
+struct client *client_open(struct front *f, int socket, const struct ucred *who,
+			   const struct cloche_err *barred);
 
-/* Its context is there; it could not be made: true: it waits for room, false: it is gone. */
+/* Its context is there; there will be none. */
 void client_have(struct client *c);
-bool client_refused(struct client *c, const struct cloche_err *why);
+void client_refused(struct client *c, enum limit limit, const struct cloche_err *why);
 
 /* It waits: perhaps not any longer. *may_make: it may have a new one made, which is then false for
  * the next. */

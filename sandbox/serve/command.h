@@ -81,6 +81,7 @@ enum reply_kind {
 	REPLY_KEPT, /* clean and renewed; clocked: as MADE */
 	REPLY_GONE,
 	REPLY_PRESSED, /* the host is short of memory: what is idle is to become less */
+	REPLY_CONFIG,  /* what counts from now on, in a descriptor: see handover.h */
 	REPLY_STOP,    /* no new work, and what runs has a time of grace; context: in nanoseconds */
 };
 
@@ -89,6 +90,7 @@ struct reply {
 	uint32_t clocked; /* MADE, KEPT: see powers.h */
 	uint64_t context;
 	uint64_t residue; /* GONE: enum residue, why it was not kept */
+	uint64_t limit;	  /* REFUSED: enum limit */
 	union {
 		struct handed made;
 		struct cloche_err err; /* REFUSED; GONE: what could not be taken away */

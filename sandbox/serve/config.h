@@ -2,7 +2,10 @@
 #ifndef CLOCHE_SERVE_CONFIG_H
 #define CLOCHE_SERVE_CONFIG_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct cloche_err;
 
@@ -10,29 +13,69 @@ struct cloche_err;
  * What the administrator says of the daemon: a YAML file, of which every key may be missing.
  *
  *	control: /run/cloche/control   where clients connect
+ *	control_mode: 0666             of that socket
  *	state: /var/lib/cloche         its directory, root's
+ *	allow:                         who may connect, beside root; else everybody
+ *	  users: [alice, 1001]
+ *	  groups: [dev]
  *	contexts: 64                   at a time
- *	contexts_per_owner: 32         of these, of one user
- *	memory: 8G                     that their limits may come to together; else none
- *	grace: 5s                      for what runs when it is to end
+ *	memory: 8G                     that their limits may come to; else three quarters of the
+ *host's vcpus: 2                       that they may use together; else all per_owner: what each
+ *user may have at a time contexts: 32 memory: 2G                   else what all may vcpus: 1 else
+ *what all may pids: 512                    that the limits may come to; else none waiting: 0
+ *requests that wait for a place, and are not refused at once owners:                        of
+ *these users what is said, the rest as above
+ *	  - {user: alice, memory: 4G}
+ *	wait: 1s                       for how long, at most
  *	idle_expiry: 60s               a context that nobody took again for so long is given up; 0s:
- *no context is kept from one invocation to the next
+ *	                               none is kept from one invocation to the next
+ *	grace: 5s                      for what runs when it is to end
+ *
+ * Names are those of /etc/passwd and /etc/group; numbers are taken as they are.
  */
-#define CONFIG_PATH    "/etc/cloche/cloche.conf"
-#define CONFIG_STATE   "/var/lib/cloche"
-#define CONFIG_CTL_LEN 108 /* sun_path */
+#define CONFIG_PATH	  "/etc/cloche/cloche.conf"
+#define CONFIG_STATE	  "/var/lib/cloche"
+#define CONFIG_CTL_LEN	  108 /* sun_path */
+#define CONFIG_OWNERS_MAX 256
+#define CONFIG_ALLOW_MAX  256
 
+/* 0: no limit, but for contexts and waiting. */
+struct owner_limits {
+	uint64_t memory_bytes, vcpu_milli, pids;
+	uint32_t contexts, waiting;
+};
+
+struct owner_config {
+	uint32_t uid;
+	struct owner_limits limits;
+};
+
+/* A plain value: it goes to the front as it is. */
 struct config {
 	char control[CONFIG_CTL_LEN];
+	mode_t control_mode;
 	char state[4096];
-	unsigned contexts, per_owner;
-	uint64_t memory_bytes; /* 0: no limit */
-	int64_t grace_ns, idle_expiry_ns;
+	unsigned contexts;
+	uint64_t memory_bytes;
+	uint64_t vcpu_milli; /* 0: no limit */
+	struct owner_limits per_owner;
+	struct owner_config owners[CONFIG_OWNERS_MAX];
+	size_t n_owners;
+	bool restricted; /* only these, and root, may connect: */
+	uint32_t allow_users[CONFIG_ALLOW_MAX], allow_groups[CONFIG_ALLOW_MAX];
+	size_t n_allow_users, n_allow_groups;
+	int64_t wait_ns, idle_expiry_ns, grace_ns;
 };
 
 void config_defaults(struct config *ret);
 
-/* On top of what is there. -EINVAL: the whole is refused, and *err names file and line, or key. */
+/* On top of what is there. -EINVAL: the whole is refused, and *err names file, line and key. */
 int config_load(const char *path, struct config *config, struct cloche_err *err);
+
+/* What counts for one owner: 0 of these is all that there is. */
+const struct owner_limits *config_owner(const struct config *config, uint32_t uid);
+
+/* Whether somebody of this user and these groups may connect. */
+bool config_allows(const struct config *config, uint32_t uid, const gid_t *groups, size_t n_groups);
 
 #endif

@@ -10,12 +10,12 @@
 #include "host/slot.h"
 #include "launch/attributes.h"
 #include "serve/config.h"
+#include "serve/handover.h"
 #include "serve/launching.h"
 #include "serve/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <pwd.h>
@@ -46,6 +46,8 @@
 
 struct daemon {
 	const struct daemon_options *opt;
+	const struct config *config; /* what counts now */
+	struct config *reloaded;     /* the same, when it is ours; NULL */
 	struct launching *launching;
 	struct pollfd *fds; /* signals, then the launching's */
 	int state, lock, control, home, signals;
@@ -77,7 +79,7 @@ static void find_user(struct daemon *d)
 
 static int open_state(struct daemon *d, struct cloche_err *err)
 {
-	const char *path = d->opt->config->state;
+	const char *path = d->config->state;
 
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return cloche_err_sys(err, errno, "make '%.200s'", path);
@@ -119,7 +121,7 @@ static bool still_connects(const struct sockaddr_un *to)
 
 static int open_control(struct daemon *d, struct cloche_err *err)
 {
-	const char *path = d->opt->config->control;
+	const char *path = d->config->control;
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	struct stat st;
 
@@ -133,7 +135,7 @@ static int open_control(struct daemon *d, struct cloche_err *err)
 	if (d->control < 0 || bind(d->control, (const struct sockaddr *)&at, sizeof(at)) < 0)
 		return cloche_err_sys(err, errno, "make the control socket '%s'", path);
 	d->bound = true;
-	if (chmod(path, 0666) < 0 || listen(d->control, 128) < 0)
+	if (chmod(path, d->config->control_mode) < 0 || listen(d->control, 128) < 0)
 		return cloche_err_sys(err, errno, "make the control socket '%s'", path);
 	return 0;
 }
@@ -232,23 +234,20 @@ static void try_be_able(void)
 /* In the child. */
 static _Noreturn void become_front(const struct daemon *d, int socket)
 {
-	int fds[] = { socket, d->control, d->home };
-	char uid[12], gid[12], idle[24];
-	char *argv[] = {
-		(char *)"cloched", (char *)(uintptr_t)d->opt->front_arg, uid, gid, idle, NULL
-	};
+	int fds[] = { socket, d->control, d->home, handover_config(d->config) };
+	char uid[12], gid[12];
+	char *argv[] = { (char *)"cloched", (char *)(uintptr_t)d->opt->front_arg, uid, gid, NULL };
 
 	(void)snprintf(uid, sizeof(uid), "%u", d->uid);
 	(void)snprintf(gid, sizeof(gid), "%u", d->gid);
-	(void)snprintf(idle, sizeof(idle), "%" PRId64, d->opt->config->idle_expiry_ns);
 	(void)unsetenv("NOTIFY_SOCKET");
 	/* First out of the way of each other. */
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		if (dup2(fds[i], DAEMON_FD_LAUNCHER + i) < 0)
 			_exit(EXIT_FAILURE);
-	if (syscall(SYS_close_range, DAEMON_FD_STATE + 1, ~0U, 0) < 0)
+	if (syscall(SYS_close_range, DAEMON_FD_CONFIG + 1, ~0U, 0) < 0)
 		_exit(EXIT_FAILURE);
 	(void)execv(d->opt->front, argv);
 	_exit(EXIT_FAILURE);
@@ -291,6 +290,50 @@ static void end_front(struct daemon *d)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
+/* What was made by the old one stays as it is, and is said. */
+static void keep_what_stands(const struct daemon *d, struct config *changed)
+{
+	const struct config *c = d->config;
+	char text[160];
+
+	if (strcmp(c->control, changed->control) != 0 || c->control_mode != changed->control_mode)
+		d->opt->say("control, control_mode: they count from the next start on");
+	if (strcmp(c->state, changed->state) != 0)
+		d->opt->say("state: it counts from the next start on");
+	memcpy(changed->control, c->control, sizeof(c->control));
+	changed->control_mode = c->control_mode;
+	memcpy(changed->state, c->state, sizeof(c->state));
+	if (changed->contexts <= d->opt->config->contexts)
+		return;
+	(void)snprintf(text, sizeof(text),
+		       "contexts: %u count from the next start on; now there may be %u",
+		       changed->contexts, d->opt->config->contexts);
+	d->opt->say(text);
+	changed->contexts = d->opt->config->contexts;
+}
+
+/* The whole of it, or nothing. */
+static void reload(struct daemon *d)
+{
+	struct config *changed = calloc(1, sizeof(*changed));
+	struct cloche_err err = { 0 };
+	char text[sizeof(err.text) + 64];
+	int r = changed ? d->opt->reload(changed, &err) : cloche_err_sys(&err, ENOMEM, "read it");
+
+	if (r < 0 || !changed) {
+		(void)snprintf(text, sizeof(text), "the configuration stays as it was: %s",
+			       err.text);
+		d->opt->say(text);
+		free(changed);
+		return;
+	}
+	keep_what_stands(d, changed);
+	launching_change(d->launching, changed);
+	free(d->reloaded);
+	d->config = d->reloaded = changed;
+	d->opt->say("the configuration is read anew");
+}
+
 static void on_signal(struct daemon *d)
 {
 	struct signalfd_siginfo info;
@@ -298,7 +341,7 @@ static void on_signal(struct daemon *d)
 	if (read(d->signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGHUP) {
-		d->opt->say("the configuration is read at the start only: start anew");
+		reload(d);
 		return;
 	}
 	/* Who asks twice has no patience. */
@@ -308,8 +351,8 @@ static void on_signal(struct daemon *d)
 		return;
 	}
 	d->stopping = true;
-	d->stop_ns = clock_now_ns() + d->opt->config->grace_ns + PATIENCE_NS;
-	launching_stop(d->launching, d->opt->config->grace_ns);
+	d->stop_ns = clock_now_ns() + d->config->grace_ns + PATIENCE_NS;
+	launching_stop(d->launching, d->config->grace_ns);
 }
 
 static void wait_for(struct daemon *d)
@@ -382,22 +425,22 @@ static void close_all(struct daemon *d)
 {
 	d->launching = launching_close(d->launching);
 	if (d->bound)
-		(void)unlink(d->opt->config->control);
+		(void)unlink(d->config->control);
 	fd_close(&d->control);
 	fd_close(&d->signals);
 	fd_close(&d->home);
 	fd_close(&d->state);
 	fd_close(&d->lock);
 	free(d->fds);
+	free(d->reloaded);
 }
 
 int daemon_run(const struct daemon_options *options, struct cloche_err *err)
 {
 	const struct config *c = options->config;
-	const struct launching_options limits = { .contexts = c->contexts,
-						  .per_owner = c->per_owner,
-						  .memory_bytes = c->memory_bytes };
+	const struct launching_options how = { .config = c, .say = options->say };
 	struct daemon d = { .opt = options,
+			    .config = c,
 			    .state = -1,
 			    .lock = -1,
 			    .control = -1,
@@ -424,7 +467,7 @@ int daemon_run(const struct daemon_options *options, struct cloche_err *err)
 		r = drop_capabilities(err);
 	try_be_able();
 	if (r == 0)
-		r = launching_open(&limits, &d.launching, err);
+		r = launching_open(&how, &d.launching, err);
 	if (r == 0)
 		r = open_control(&d, err);
 	if (r == 0)

@@ -10,12 +10,12 @@ struct config;
 /*
  * The life of the daemon. Theory of operation: this process, root, is the launcher
  * (serve/launching.h); it holds the lock of the state directory and the control socket, which it
- * never reads from, and starts the front (serve/front.h) as a new program with three descriptors.
+ * never reads from, and starts the front (serve/front.h) as a new program with four descriptors.
  * A front that ends or breaks the rules is replaced, and the contexts that it had end. The
  * launcher's own death is everybody's: front and wardens are told by the kernel, and what is left
  * on the host the next start takes away.
  */
-enum { DAEMON_FD_LAUNCHER = 3, DAEMON_FD_CONTROL, DAEMON_FD_STATE };
+enum { DAEMON_FD_LAUNCHER = 3, DAEMON_FD_CONTROL, DAEMON_FD_STATE, DAEMON_FD_CONFIG };
 
 struct daemon_options {
 	const struct config *config;
@@ -23,6 +23,8 @@ struct daemon_options {
 	const char *front_arg;	       /* ... behind this one */
 	void (*say)(const char *text); /* a line of the log */
 	void (*serves)(void);	       /* it is ready; once */
+	/* On SIGHUP: the configuration as it is to be from now on. */
+	int (*reload)(struct config *ret, struct cloche_err *err);
 };
 
 /* Until SIGTERM or SIGINT; 0 then, when nothing is left. */

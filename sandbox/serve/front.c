@@ -7,6 +7,8 @@
 #include "base/fd.h"
 #include "serve/client.h"
 #include "serve/command.h"
+#include "serve/config.h"
+#include "serve/handover.h"
 #include "serve/packet.h"
 #include "serve/request.h"
 
@@ -16,6 +18,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -26,6 +29,8 @@
 /* Connections, from all and from one user. */
 #define CLIENTS_MAX    512
 #define CLIENTS_OF_ONE 128
+/* The kernel's NGROUPS_MAX. */
+#define GROUPS_MAX 65536
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
@@ -86,16 +91,26 @@ unsigned front_waiting(const struct front *f, const struct pool_kind *kind, cons
 }
 
 /* One new one at a time: whether there is room is known when it is made. */
-void front_retry(struct front *f)
+void front_retry(struct front *f, bool room)
 {
 	bool may_make = true;
 	struct client *next;
 
 	for (struct client *c = f->clients; c; c = next) {
 		next = c->next;
-		if (c->waiting)
+		c->full = c->full && !room;
+		if (c->waiting && !c->full)
 			client_retry(c, &may_make);
 	}
+}
+
+unsigned front_queued(const struct front *f, uid_t uid)
+{
+	unsigned n = 0;
+
+	for (const struct client *c = f->clients; c; c = c->next)
+		n += c->queued && c->uid == uid;
+	return n;
 }
 
 static void send_away(int socket)
@@ -108,11 +123,39 @@ static void send_away(int socket)
 	(void)close(socket);
 }
 
+/* By what the kernel says of who connected, when he did. */
+static int check_allowed(const struct front *f, int socket, const struct ucred *who,
+			 struct cloche_err *err)
+{
+	cleanup_free gid_t *groups = NULL;
+	socklen_t len = 0;
+
+	if (!f->config->restricted)
+		return 0;
+	/* Too small for any but none. */
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) < 0 && errno != ERANGE)
+		return cloche_err_sys(err, errno, "ask for a client's groups");
+	if (len / sizeof(gid_t) > GROUPS_MAX)
+		return cloche_err_set(err, EACCES, "user %u has too many groups", who->uid);
+	groups = calloc(len / sizeof(gid_t) + 1, sizeof(gid_t));
+	if (!groups)
+		return cloche_err_sys(err, ENOMEM, "ask for a client's groups");
+	if (len && getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return cloche_err_sys(err, errno, "ask for a client's groups");
+	groups[len / sizeof(gid_t)] = who->gid;
+	if (config_allows(f->config, who->uid, groups, len / sizeof(gid_t) + 1))
+		return 0;
+	return cloche_err_set(err, EACCES,
+			      "user %u may not use the daemon ('allow' in its configuration)",
+			      who->uid);
+}
+
 static int on_knock(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
 	struct front *f = arg;
 	int socket = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ucred who = { .uid = (uid_t)-1 };
+	struct cloche_err why = { 0 };
 	socklen_t len = sizeof(who);
 	struct client *c;
 
@@ -123,7 +166,8 @@ static int on_knock(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		send_away(socket);
 		return 0;
 	}
-	c = client_open(f, socket, who.uid, who.gid);
+	(void)check_allowed(f, socket, &who, &why);
+	c = client_open(f, socket, &who, &why);
 	if (c) {
 		*f->clients_end = c;
 		f->clients_end = &c->next;
@@ -162,12 +206,24 @@ static void stop(struct front *f, uint64_t grace_ns)
 	look_whether_done(f);
 }
 
+static void change(struct front *f, const struct packet_fds *fds)
+{
+	struct cloche_err err = { 0 };
+
+	if (fds->n != 1 || handover_take(fds->fd[0], f->config, &err) < 0)
+		(void)sd_event_exit(f->event, -EBADMSG);
+	held_expire(f);
+	front_retry(f, true);
+}
+
 static void dispatch(struct front *f, const struct reply *reply, struct packet_fds *fds)
 {
 	if (reply->kind == REPLY_STOP)
 		stop(f, reply->context);
 	else if (reply->kind == REPLY_PRESSED)
 		held_press(f);
+	else if (reply->kind == REPLY_CONFIG)
+		change(f, fds);
 	else
 		held_hear(f, reply, fds);
 }
@@ -264,6 +320,18 @@ static void close_front(struct front *f)
 	(void)sd_event_source_disable_unref(f->grace);
 	(void)sd_event_source_disable_unref(f->expiry);
 	(void)sd_event_unref(f->event);
+	free(f->config);
+}
+
+static int take_config(struct front *f, int fd, struct cloche_err *err)
+{
+	int r;
+
+	f->config = calloc(1, sizeof(*f->config));
+	r = f->config ? handover_take(fd, f->config, err)
+		      : cloche_err_sys(err, ENOMEM, "take the configuration over");
+	(void)close(fd);
+	return r;
 }
 
 int front_run(const struct front_options *o, struct cloche_err *err)
@@ -271,12 +339,12 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 	struct front f = { .launcher = o->launcher,
 			   .control = o->control,
 			   .booking = { .dir = "ledger" },
-			   .idle_expiry_ns = o->idle_expiry_ns,
 			   .say = o->say };
 	int r = give_up_rights(o, err);
 
 	f.clients_end = &f.clients;
-
+	if (r == 0)
+		r = take_config(&f, o->config, err);
 	if (r == 0)
 		r = prices_find("lambda", &f.prices, err);
 	if (r == 0)

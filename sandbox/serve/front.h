@@ -17,6 +17,7 @@
 
 struct client;
 struct cloche_err;
+struct config;
 
 /*
  * The front: a process without rights that speaks with clients, has the launcher make what they
@@ -29,12 +30,12 @@ struct front {
 	sd_event *event;
 	int launcher, control;
 	sd_event_source *heard, *knocks, *grace, *expiry;
-	bool stopping;			       /* no new work */
+	bool stopping; /* no new work */
+	struct config *config;
 	struct client *clients, **clients_end; /* in the order in which they came */
 	unsigned n_clients;
-	uint64_t last_number;	/* of a context */
-	struct pool pool;	/* of struct held */
-	int64_t idle_expiry_ns; /* 0: none is kept */
+	uint64_t last_number; /* of a context */
+	struct pool pool;     /* of struct held */
 	struct {
 		struct command_make make;
 		enum residue why;
@@ -50,10 +51,9 @@ struct front {
 
 struct front_options {
 	int launcher, control, state; /* the last: its directory */
+	int config;		      /* see handover.h */
 	uid_t uid;
 	gid_t gid;
-	int64_t idle_expiry_ns; /* contexts that nobody takes for so long are given up; 0: at once
-				 */
 	void (*say)(const char *text);
 };
 
@@ -77,7 +77,10 @@ void front_forget(struct front *f, struct client *c);
 /* Of those that wait for a context of that kind, how many came before c (NULL: at all). */
 unsigned front_waiting(const struct front *f, const struct pool_kind *kind, const struct client *c);
 
-/* There may be a context for who waits for one. */
-void front_retry(struct front *f);
+/* There may be a context for who waits for one; room: also where there was none for it. */
+void front_retry(struct front *f, bool room);
+
+/* How many of this owner's requests wait for a place, as the configuration lets them. */
+unsigned front_queued(const struct front *f, uid_t uid);
 
 #endif

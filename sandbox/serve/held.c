@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "launch/handed.h"
 #include "serve/client.h"
+#include "serve/config.h"
 #include "serve/front.h"
 #include "serve/packet.h"
 
@@ -91,9 +92,9 @@ void held_expire(struct front *f)
 	uint64_t usec;
 	int r = 0;
 
-	while ((c = pool_expired(&f->pool, f->idle_expiry_ns, clock_now_ns())))
+	while ((c = pool_expired(&f->pool, f->config->idle_expiry_ns, clock_now_ns())))
 		held_end(f, (struct held *)c);
-	due_ns = pool_due(&f->pool, f->idle_expiry_ns);
+	due_ns = pool_due(&f->pool, f->config->idle_expiry_ns);
 	if (due_ns == INT64_MAX)
 		return;
 	usec = (uint64_t)due_ns / NSEC_PER_USEC + 1;
@@ -167,7 +168,7 @@ void held_keep(struct front *f, struct held *h)
 {
 	h->user = NULL;
 	/* What was not counted may not have ended. */
-	if (!h->counted || f->idle_expiry_ns == 0 || is_once(h)) {
+	if (!h->counted || f->config->idle_expiry_ns == 0 || is_once(h)) {
 		held_end(f, h);
 		return;
 	}
@@ -231,7 +232,7 @@ static void on_made(struct front *f, struct held *h, const struct reply *reply,
 	if (r < 0) {
 		held_end(f, h);
 		if (user)
-			(void)client_refused(user, &err);
+			client_refused(user, LIMIT_NONE, &err);
 		return;
 	}
 	turn(f, h, POOL_BUSY);
@@ -243,13 +244,14 @@ static void on_made(struct front *f, struct held *h, const struct reply *reply,
 	client_have(user);
 }
 
-/* Whether somebody else may try: as long as one waits for room, nobody has it. */
-static bool on_refused(struct front *f, struct held *h, const struct reply *reply)
+/* Somebody else may try: who waits for room asks again when there is some. */
+static void on_refused(struct front *f, struct held *h, const struct reply *reply)
 {
 	struct client *user = h->user;
 
 	forget(f, h);
-	return !user || !client_refused(user, &reply->err);
+	if (user)
+		client_refused(user, (enum limit)reply->limit, &reply->err);
 }
 
 static void on_kept(struct front *f, struct held *h, const struct reply *reply,
@@ -283,8 +285,7 @@ void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fd
 		on_made(f, h, reply, fds);
 		break;
 	case REPLY_REFUSED:
-		if (!on_refused(f, h, reply))
-			return;
+		on_refused(f, h, reply);
 		break;
 	case REPLY_KEPT:
 		on_kept(f, h, reply, fds);
@@ -298,5 +299,6 @@ void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fd
 			client_hear(h->user, reply);
 		return;
 	}
-	front_retry(f);
+	/* Of what is idle room can be made. */
+	front_retry(f, reply->kind == REPLY_GONE || reply->kind == REPLY_KEPT);
 }

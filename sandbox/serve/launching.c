@@ -13,10 +13,12 @@
 #include "run/powers.h"
 #include "policy/policy_join.h"
 #include "serve/command.h"
+#include "serve/config.h"
+#include "serve/handover.h"
+#include "serve/owners.h"
 #include "serve/packet.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -49,6 +51,7 @@ struct place {
 	bool deferred;	 /* ENDING, but not begun */
 	unsigned at;	 /* among those that are attended to; NOWHERE */
 	unsigned polled; /* which of launching_wait's; 0: none */
+	struct limit_use use;
 	struct spec spec;
 	char policy[64]; /* of spec */
 	struct keeper keeper;
@@ -60,7 +63,9 @@ struct launching {
 	struct launching_options opt;
 	struct launcher launcher;
 	struct spec_host host;
+	struct owners *owners;
 	struct place *places;
+	unsigned n_places;
 	uint64_t *numbers;	 /* of the places, to be found by; 0: nobody's, or silent */
 	struct place **attended; /* that owe something, or are to be proved or to end */
 	unsigned n_attended;
@@ -97,22 +102,25 @@ int launching_open(const struct launching_options *options, struct launching **r
 		return cloche_err_sys(err, ENOMEM, "begin");
 	*l = (struct launching){ .opt = *options,
 				 .launcher = { .run_fd = -1, .null = -1 },
+				 .n_places = options->config->contexts,
 				 .front = -1,
 				 .pressure = -1 };
-	l->places = calloc(options->contexts, sizeof(*l->places));
-	l->numbers = calloc(options->contexts, sizeof(*l->numbers));
-	l->attended = calloc(options->contexts, sizeof(struct place *));
+	l->places = calloc(l->n_places, sizeof(*l->places));
+	l->numbers = calloc(l->n_places, sizeof(*l->numbers));
+	l->attended = calloc(l->n_places, sizeof(struct place *));
 	r = l->places && l->numbers && l->attended ? launcher_open(&l->launcher, err)
 						   : cloche_err_sys(err, ENOMEM, "begin");
 	if (r == 0)
 		r = launcher_sweep(&l->launcher, err);
+	if (r == 0)
+		r = owners_open(&l->launcher, options->config, options->say, &l->owners, err);
 	if (r < 0) {
 		launcher_close(&l->launcher);
 		free_all(l);
 		return r;
 	}
 	spec_host_read(&l->host);
-	for (unsigned i = 0; i < options->contexts; i++) {
+	for (unsigned i = 0; i < l->n_places; i++) {
 		l->places[i].state = COMMAND_ABSENT;
 		l->places[i].at = NOWHERE;
 		metering_off(&l->places[i].metering, "not begun");
@@ -135,12 +143,13 @@ struct launching *launching_close(struct launching *l)
 	if (!l)
 		return NULL;
 	fd_close(&l->front);
-	for (unsigned i = 0; i < l->opt.contexts; i++)
+	for (unsigned i = 0; i < l->n_places; i++)
 		metering_close(&l->places[i].metering);
 	while (l->n_blanks)
 		end_blank(l);
 	metering_close(&l->clock);
 	fd_close(&l->pressure);
+	l->owners = owners_close(l->owners);
 	launcher_close(&l->launcher);
 	free_all(l);
 	return NULL;
@@ -185,13 +194,23 @@ static void say(struct launching *l, const struct reply *reply, const struct pac
 		l->broken = r;
 }
 
-static void say_refused(struct launching *l, uint64_t number, const struct cloche_err *why)
+static void say_refused(struct launching *l, uint64_t number, enum limit limit,
+			const struct cloche_err *why)
 {
-	say(l, &(struct reply){ .kind = REPLY_REFUSED, .context = number, .err = *why }, NULL);
+	say(l,
+	    &(struct reply){
+		    .kind = REPLY_REFUSED, .context = number, .limit = limit, .err = *why },
+	    NULL);
 }
 
 /* ---- the end of a context ---------------------------------------------------------------------
  */
+
+static void leave(struct launching *l, struct place *p)
+{
+	turn(l, p, COMMAND_ABSENT);
+	owners_leave(l->owners, p->owner, &p->use);
+}
 
 static void look_whether_gone(struct launching *l, struct place *p)
 {
@@ -205,7 +224,7 @@ static void look_whether_gone(struct launching *l, struct place *p)
 				     .err = p->keeper.left },
 		    NULL);
 	name(l, p, 0);
-	turn(l, p, COMMAND_ABSENT);
+	leave(l, p);
 	l->ending--;
 }
 
@@ -341,14 +360,15 @@ unsigned launching_blanks(const struct launching *l)
 /* ---- the beginning of a context -------------------------------------------------------------- */
 
 static int make(struct launching *l, struct place *p, const struct command *c,
-		struct cloche_err *err)
+		const struct group *group, struct cloche_err *err)
 {
 	struct keeper_options o = { .spec = &p->spec,
 				    .how = { .handed = true,
 					     .terminals = c->make.terminals,
 					     .given = c->make.binds,
 					     .owner = { .uid = c->make.owner,
-							.gid = c->make.owner_gid } },
+							.gid = c->make.owner_gid },
+					     .group = group },
 				    .launcher = &l->launcher,
 				    .metering = &p->metering };
 	struct context blank;
@@ -367,42 +387,12 @@ static int make(struct launching *l, struct place *p, const struct command *c,
 	return r;
 }
 
-/* NULL: *err says which limit is reached. */
-static struct place *find_room(struct launching *l, uint32_t owner, uint64_t memory_bytes,
-			       struct cloche_err *err)
+/* The number of contexts is among the limits: there are as many places. */
+static struct place *find_room(struct launching *l)
 {
-	struct place *room = NULL;
-	uint64_t taken = 0;
-	unsigned own = 0;
-
-	for (unsigned i = 0; i < l->opt.contexts; i++) {
-		struct place *p = &l->places[i];
-
-		if (p->state == COMMAND_ABSENT) {
-			room = room ? room : p;
-			continue;
-		}
-		own += p->owner == owner;
-		taken += p->spec.memory_bytes;
-	}
-	if (!room)
-		(void)cloche_err_set(err, EBUSY,
-				     "the daemon has %u contexts, the most that it may have at a "
-				     "time ('contexts' in its configuration); try again",
-				     l->opt.contexts);
-	else if (own >= l->opt.per_owner)
-		(void)cloche_err_set(err, EDQUOT,
-				     "user %u has %u contexts, the most that one may have at a "
-				     "time ('contexts_per_owner' in the daemon's configuration)",
-				     owner, own);
-	else if (l->opt.memory_bytes && taken + memory_bytes > l->opt.memory_bytes)
-		(void)cloche_err_set(err, EBUSY,
-				     "the daemon's contexts have %" PRIu64 "M of the %" PRIu64
-				     "M that they may have together ('memory' in its "
-				     "configuration), and %" PRIu64 "M were asked for; try again",
-				     taken >> 20, l->opt.memory_bytes >> 20, memory_bytes >> 20);
-	else
-		return room;
+	for (unsigned i = 0; i < l->n_places; i++)
+		if (l->places[i].state == COMMAND_ABSENT)
+			return &l->places[i];
 	return NULL;
 }
 
@@ -439,7 +429,10 @@ static int take_bare(struct launching *l, const struct command_make *make, struc
 static int on_make(struct launching *l, struct place *p, const struct command *c,
 		   struct cloche_err *err)
 {
+	enum limit limit = LIMIT_NONE;
+	const struct group *group;
 	struct cloche_err why = { 0 };
+	struct limit_use use;
 	struct spec spec;
 	int r = command_to_spec(&c->make, &spec, err);
 
@@ -447,9 +440,13 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 		r = take_bare(l, &c->make, &spec, err);
 	if (r < 0)
 		return r;
-	if (spec_check(&spec, &l->host, &why) < 0 ||
-	    !(p = find_room(l, c->make.owner, spec.memory_bytes, &why))) {
-		say_refused(l, c->context, &why);
+	use = limit_use_of(&spec, l->host.cpus);
+	r = spec_check(&spec, &l->host, &why);
+	p = find_room(l);
+	if (r == 0)
+		r = owners_enter(l->owners, c->make.owner, &use, &group, &limit, &why);
+	if (r < 0 || !p) {
+		say_refused(l, c->context, limit, &why);
 		return 0;
 	}
 	p->number = c->context;
@@ -459,12 +456,16 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 	p->spec = spec;
 	(void)snprintf(p->policy, sizeof(p->policy), "%s", spec.policy);
 	p->spec.policy = p->policy;
-	r = make(l, p, c, &why);
+	p->use = use;
+	r = make(l, p, c, group, &why);
 	p->spec.bare = NULL;
 	if (r < 0) {
-		say_refused(l, c->context, &why);
+		say_refused(l, c->context, limit, &why);
 		name(l, p, 0);
-		end(l, p, true);
+		if (p->state == COMMAND_ABSENT)
+			leave(l, p);
+		else
+			end(l, p, true);
 	}
 	return 0;
 }
@@ -539,7 +540,7 @@ static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p
 /* A silent one's number is nobody's. */
 static struct place *find(struct launching *l, uint64_t number)
 {
-	for (unsigned i = 0; i < l->opt.contexts; i++)
+	for (unsigned i = 0; i < l->n_places; i++)
 		if (number && l->numbers[i] == number)
 			return &l->places[i];
 	return NULL;
@@ -586,7 +587,7 @@ void launching_drop(struct launching *l)
 {
 	fd_close(&l->front);
 	l->ready = false;
-	for (unsigned i = 0; i < l->opt.contexts; i++)
+	for (unsigned i = 0; i < l->n_places; i++)
 		end(l, &l->places[i], true);
 }
 
@@ -656,6 +657,21 @@ void launching_press(struct launching *l)
 	say(l, &(struct reply){ .kind = REPLY_PRESSED }, NULL);
 }
 
+void launching_change(struct launching *l, const struct config *config)
+{
+	struct packet_fds fds = { .n = 1 };
+	int fd = handover_config(config);
+
+	l->opt.config = config;
+	owners_change(l->owners, config);
+	fds.fd[0] = fd;
+	if (fd >= 0)
+		say(l, &(struct reply){ .kind = REPLY_CONFIG }, &fds);
+	else if (l->broken == 0)
+		l->broken = fd;
+	packet_close_fds(&fds);
+}
+
 void launching_stop(struct launching *l, int64_t grace_ns)
 {
 	l->supply = (struct supply){ 0 };
@@ -669,7 +685,7 @@ bool launching_ready(const struct launching *l)
 
 bool launching_idle(const struct launching *l)
 {
-	for (unsigned i = 0; i < l->opt.contexts; i++)
+	for (unsigned i = 0; i < l->n_places; i++)
 		if (l->places[i].state != COMMAND_ABSENT)
 			return false;
 	return true;

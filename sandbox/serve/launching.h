@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct cloche_err;
+struct config;
 
 /*
  * The launcher of the daemon, but for its life (serve/daemon.h): makes contexts at the front's
@@ -19,10 +20,10 @@ struct cloche_err;
  */
 struct launching;
 
+/* Both must outlive it. There is room for so many contexts as the configuration says now. */
 struct launching_options {
-	unsigned contexts;     /* at a time */
-	unsigned per_owner;    /* of these, of one owner */
-	uint64_t memory_bytes; /* that their limits may come to together; 0: no limit */
+	const struct config *config;
+	void (*say)(const char *text); /* a line of the log */
 };
 
 int launching_open(const struct launching_options *options, struct launching **ret,
@@ -43,6 +44,9 @@ int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
  * and is to be dropped (and killed). */
 int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_err *err);
 
+/* Other limits from now on; the front is told. config, which must outlive it, takes the place of
+ * the one before. */
+void launching_change(struct launching *l, const struct config *config);
 /* The host is short of memory: blanks go, and the front is told. */
 void launching_press(struct launching *l);
 

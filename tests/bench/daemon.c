@@ -84,7 +84,7 @@ static int daemon_begin(const struct stage *stage, struct daemon *d, struct cloc
 		return cloche_err_sys(err, errno, "write '%s'", d->conf);
 	(void)fprintf(f,
 		      "control: %s\nstate: %s/daemon\ngrace: 100ms\ncontexts: 1000\n"
-		      "contexts_per_owner: 1000\n",
+		      "per_owner: {contexts: 1000}\n",
 		      d->control, stage->dir);
 	if (fclose(f) || pipe2(ends, O_CLOEXEC) < 0)
 		return cloche_err_sys(err, errno, "write '%s'", d->conf);

@@ -51,8 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		return 0;
 	}
-	if (c.contexts < 1 || c.per_owner < 1 || c.grace_ns < 0 || c.idle_expiry_ns < 0 ||
-	    !memchr(c.control, '\0', sizeof(c.control)) || !memchr(c.state, '\0', sizeof(c.state)))
+	if (c.contexts < 1 || c.per_owner.contexts < 1 || c.n_owners > CONFIG_OWNERS_MAX ||
+	    c.grace_ns < 0 || c.idle_expiry_ns < 0 || !memchr(c.control, '\0', sizeof(c.control)) ||
+	    !memchr(c.state, '\0', sizeof(c.state)))
 		abort();
 	return 0;
 }

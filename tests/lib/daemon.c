@@ -20,12 +20,12 @@
 
 /* ---- the daemon ------------------------------------------------------------------------------ */
 
-static void write_conf(const struct daemon *d)
+void daemon_reconfigure(const struct daemon *d, const char *lines)
 {
 	FILE *f = fopen(d->conf, "we");
 
 	cr_assert(f != NULL, "%s: %m", d->conf);
-	fprintf(f, "control: %s\nstate: %s/state\ngrace: 100ms\n", d->control, d->dir);
+	fprintf(f, "control: %s\nstate: %s/state\ngrace: 100ms\n%s", d->control, d->dir, lines);
 	cr_assert_eq(fclose(f), 0);
 }
 
@@ -56,7 +56,9 @@ void daemon_prepare(struct daemon *d)
 	(void)snprintf(d->conf, sizeof(d->conf), "%s/conf", d->dir);
 	(void)snprintf(d->cloche, sizeof(d->cloche), "%s/cloche", d->dir);
 	(void)snprintf(d->ledger, sizeof(d->ledger), "%s/state/daemon/ledger", d->dir);
-	write_conf(d);
+	d->user = DAEMON_USER;
+	d->groups = "--clear-groups";
+	daemon_reconfigure(d, "");
 	copy_program(d);
 }
 
@@ -144,9 +146,11 @@ void daemon_user_argv(const struct daemon *d, const char *const args[],
 
 	(void)snprintf(control, 700, "CLOCHE_CONTROL=%s", d->control);
 	argv[n++] = "setpriv";
-	argv[n++] = "--reuid=" DAEMON_USER;
-	argv[n++] = "--regid=" DAEMON_USER;
-	argv[n++] = "--clear-groups";
+	argv[n++] = "--reuid";
+	argv[n++] = d->user;
+	argv[n++] = "--regid";
+	argv[n++] = d->user;
+	argv[n++] = d->groups;
 	argv[n++] = "env";
 	argv[n++] = control;
 	argv[n++] = d->cloche;
@@ -168,16 +172,13 @@ void daemon_run_as_user(const struct daemon *d, struct run *run, const char *con
 void daemon_run_as(const struct daemon *d, const char *uid, struct run *run,
 		   const char *const args[])
 {
-	const char *argv[DAEMON_ARGS_MAX];
-	char control[700], reuid[40];
+	struct daemon other = *d;
 
-	daemon_user_argv(d, args, argv, control);
-	(void)snprintf(reuid, sizeof(reuid), "--reuid=%s", uid);
-	argv[1] = reuid;
-	run_argv(run, argv);
+	other.user = uid;
+	daemon_run_as_user(&other, run, args);
 }
 
-struct client client_begin_args(const struct daemon *d, const char *const args[])
+struct client client_start(const struct daemon *d, const char *const args[])
 {
 	const char *argv[DAEMON_ARGS_MAX];
 	char control[700];
@@ -197,15 +198,22 @@ struct client client_begin_args(const struct daemon *d, const char *const args[]
 	(void)close(err[1]);
 	c.out = fdopen(out[0], "r");
 	c.err = fdopen(err[0], "r");
+	return c;
+}
+
+struct client client_begin_args(const struct daemon *d, const char *const args[])
+{
+	struct client c = client_start(d, args);
+
 	expect_line(c.out, "begun");
 	return c;
 }
 
 struct client client_begin(const struct daemon *d)
 {
-	return client_begin_args(d,
-				 (const char *const[]){ "-t", "300s", "-e", d->mark, "--", "sh",
-							"-c", "echo begun; exec sleep 300", NULL });
+	return client_begin_args(d, (const char *const[]){ "-m", "64M", "-t", "300s", "-e", d->mark,
+							   "--", "sh", "-c",
+							   "echo begun; exec sleep 300", NULL });
 }
 
 void client_expect_over(struct client *c)

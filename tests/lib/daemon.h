@@ -21,12 +21,18 @@ struct daemon {
 	char *dir;     /* others may pass it */
 	char mark[64]; /* K=V in the environment of the daemon and of what it starts */
 	char control[600], conf[600], cloche[600], ledger[600];
+	const char *user;   /* who asks; DAEMON_USER */
+	const char *groups; /* setpriv(1)'s option for his supplementary groups; none */
 	pid_t pid;
 	FILE *said; /* its standard error */
 };
 
 /* Skips the test where it has no root. */
 void daemon_prepare(struct daemon *d);
+
+/* These lines in its configuration, behind those that it has; instead of what was so said before.
+ */
+void daemon_reconfigure(const struct daemon *d, const char *lines);
 
 /* Until it says that it is ready. */
 void daemon_start(struct daemon *d);
@@ -58,6 +64,10 @@ void daemon_configure(const struct daemon *d, const char *line);
 /* The whole command line of that; control is room for a part of it. */
 void daemon_user_argv(const struct daemon *d, const char *const args[],
 		      const char *argv[static DAEMON_ARGS_MAX], char control[static 700]);
+
+/* A client on its way. */
+struct client;
+struct client client_start(const struct daemon *d, const char *const args[]);
 
 /* A client whose function has said "begun"; client_begin's does not end by itself. */
 struct client {

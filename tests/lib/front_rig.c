@@ -73,14 +73,16 @@ void front_rig_say(struct rig *r, const struct command *c)
 
 void front_rig_open_with(struct rig *r, uint64_t memory_bytes)
 {
-	const struct launching_options o = { .contexts = RIG_CONTEXTS,
-					     .per_owner = RIG_OF_ONE,
-					     .memory_bytes = memory_bytes };
+	const struct launching_options o = { .config = &r->config };
 	struct cloche_err err = { 0 };
 
 	if (geteuid() != 0)
 		test_skip("needs root");
 	*r = (struct rig){ .front = -1 };
+	config_defaults(&r->config);
+	r->config.contexts = RIG_CONTEXTS;
+	r->config.per_owner.contexts = RIG_OF_ONE;
+	r->config.memory_bytes = memory_bytes ? memory_bytes : r->config.memory_bytes;
 	cr_assert_eq(launching_open(&o, &r->launching, &err), 0, "%s", err.text);
 }
 

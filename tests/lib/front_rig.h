@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "serve/config.h"
 #include "launch/launcher.h"
 #include "serve/command.h"
 #include "serve/launching.h"
@@ -20,6 +21,7 @@
 #define RIG_OF_ONE   2
 
 struct rig {
+	struct config config;
 	struct launching *launching;
 	int front;	/* the test's end */
 	uint64_t given; /* numbers */

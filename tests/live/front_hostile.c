@@ -30,6 +30,7 @@
 #include "launch/spec.h"
 #include "policy/policy_join.h"
 #include "serve/command.h"
+#include "serve/config.h"
 #include "serve/launching.h"
 #include "serve/packet.h"
 #include "tests/lib/env.h"
@@ -289,7 +290,7 @@ Test(front_hostile, all_together_have_a_limit_of_memory)
 	front_rig_say(&r, &c);
 	reply = front_rig_hear(&r, &fds);
 	cr_expect_eq(reply.kind, REPLY_REFUSED);
-	cr_expect(strstr(reply.err.text, "64M of the 100M"), "%s", reply.err.text);
+	cr_expect(strstr(reply.err.text, "64M in use of the 100M"), "%s", reply.err.text);
 	front_rig_say(&r, &(struct command){ .kind = COMMAND_END, .context = first });
 	cr_expect_eq(front_rig_hear(&r, &fds).kind, REPLY_GONE);
 	(void)front_rig_make(&r, &fds);

@@ -223,7 +223,7 @@ Test(warm, what_is_dressed_is_as_what_is_made)
 
 Test(warm, what_is_idle_gives_way_where_there_is_no_room)
 {
-	static const char *const limits[] = { "contexts: 2", "contexts_per_owner: 2",
+	static const char *const limits[] = { "contexts: 2", "per_owner: {contexts: 2}",
 					      "memory: 140M" };
 	static const char *const sizes[] = { "64M", "65M", "66M", "67M", "64M" };
 
@@ -249,7 +249,7 @@ Test(warm, what_is_busy_gives_no_way)
 	struct client c;
 
 	daemon_prepare(&d);
-	daemon_configure(&d, "contexts_per_owner: 1");
+	daemon_configure(&d, "per_owner: {contexts: 1}");
 	daemon_start(&d);
 	cr_expect_str_eq(SEE(&d, OTHER_USER, "--", "true").start, "cold");
 	c = client_begin(&d);
@@ -258,7 +258,7 @@ Test(warm, what_is_busy_gives_no_way)
 
 		AS_USER(&d, &run, "--", "true");
 		cr_expect_eq(run.status, 125);
-		expect_has(run.err, "contexts_per_owner");
+		expect_has(run.err, "per_owner.contexts");
 	}
 	cr_expect_str_eq(SEE(&d, OTHER_USER, "--", "true").start, "warm");
 	cr_assert_eq(kill(c.pid, SIGINT), 0);

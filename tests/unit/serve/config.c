@@ -31,19 +31,69 @@ Test(config, what_is_said_counts_and_the_rest_stays)
 	cr_assert_eq(load("contexts: 3\ngrace: 250ms\n", &c, &err), 0, "%s", err.text);
 	cr_expect_eq(c.contexts, 3);
 	cr_expect_eq(c.grace_ns, 250000000);
-	cr_expect_eq(c.per_owner, defaults.per_owner);
+	cr_expect_eq(c.per_owner.contexts, defaults.per_owner.contexts);
 	cr_expect_str_eq(c.control, defaults.control);
-	cr_assert_eq(load("control: /a/b\nstate: /c\ncontexts_per_owner: 2\n", &c, &err), 0);
+	cr_assert_eq(load("control: /a/b\nstate: /c\nper_owner: {contexts: 2}\n", &c, &err), 0,
+		     "%s", err.text);
 	cr_expect_str_eq(c.control, "/a/b");
 	cr_expect_str_eq(c.state, "/c");
-	cr_expect_eq(c.per_owner, 2);
+	cr_expect_eq(c.per_owner.contexts, 2);
 	cr_expect_eq(c.contexts, 3);
-	cr_expect_eq(c.memory_bytes, 0);
-	cr_assert_eq(load("memory: 2G\n", &c, &err), 0, "%s", err.text);
-	cr_expect_eq(c.memory_bytes, 2ULL << 30);
-	cr_expect_eq(c.idle_expiry_ns, 60000000000);
-	cr_assert_eq(load("idle_expiry: 0s\n", &c, &err), 0, "%s", err.text);
-	cr_expect_eq(c.idle_expiry_ns, 0);
+	cr_expect_gt(c.memory_bytes, 0);
+	cr_assert_eq(load("memory: 64M\nvcpus: 0.5\ncontrol_mode: 0660\nwait: 2s\n"
+			  "idle_expiry: 1m\n",
+			  &c, &err),
+		     0, "%s", err.text);
+	cr_expect_eq(c.memory_bytes, 64ULL << 20);
+	cr_expect_eq(c.vcpu_milli, 500);
+	cr_expect_eq(c.control_mode, 0660);
+	cr_expect_eq(c.wait_ns, 2000000000LL);
+	cr_expect_eq(c.idle_expiry_ns, 60000000000LL);
+}
+
+/* What is not said of a user is as it is for everybody. */
+Test(config, owners)
+{
+	struct cloche_err err = { 0 };
+	struct config c;
+
+	config_defaults(&c);
+	cr_assert_eq(load("per_owner: {memory: 100M, vcpus: 0.5, pids: 70, contexts: 4}\n"
+			  "owners:\n"
+			  "  - {user: 1000, memory: 200M, waiting: 3}\n"
+			  "  - user: root\n"
+			  "    contexts: 1\n",
+			  &c, &err),
+		     0, "%s", err.text);
+	cr_expect_eq(config_owner(&c, 5)->memory_bytes, 100ULL << 20);
+	cr_expect_eq(config_owner(&c, 5)->waiting, 0);
+	cr_expect_eq(config_owner(&c, 1000)->memory_bytes, 200ULL << 20);
+	cr_expect_eq(config_owner(&c, 1000)->vcpu_milli, 500);
+	cr_expect_eq(config_owner(&c, 1000)->pids, 70);
+	cr_expect_eq(config_owner(&c, 1000)->contexts, 4);
+	cr_expect_eq(config_owner(&c, 1000)->waiting, 3);
+	cr_expect_eq(config_owner(&c, 0)->contexts, 1);
+	cr_expect_eq(config_owner(&c, 0)->memory_bytes, 100ULL << 20);
+}
+
+Test(config, who_may_connect)
+{
+	struct cloche_err err = { 0 };
+	struct config c;
+
+	config_defaults(&c);
+	cr_expect(config_allows(&c, 1000, NULL, 0));
+	cr_assert_eq(load("allow: {users: [1000], groups: [50, root]}\n", &c, &err), 0, "%s",
+		     err.text);
+	cr_expect(config_allows(&c, 1000, NULL, 0));
+	cr_expect(config_allows(&c, 1001, (gid_t[]){ 7, 50 }, 2));
+	cr_expect(config_allows(&c, 1001, (gid_t[]){ 0 }, 1));
+	cr_expect_not(config_allows(&c, 1001, (gid_t[]){ 7, 1000 }, 2));
+	cr_expect_not(config_allows(&c, 50, NULL, 0));
+	/* Root always: it is who can change the file. */
+	cr_expect(config_allows(&c, 0, NULL, 0));
+	cr_assert_eq(load("allow: {users: []}\n", &c, &err), 0, "%s", err.text);
+	cr_expect_not(config_allows(&c, 1000, (gid_t[]){ 0, 50 }, 2));
 }
 
 /* Every key may be missing, all of them, too. */
@@ -68,11 +118,30 @@ static const struct {
 	{ "contexts: 1001\n", "contexts" },
 	{ "contexts: -1\n", "line 1" },
 	{ "contexts: many\n", "line 1" },
-	{ "contexts_per_owner: 0\n", "contexts_per_owner" },
+	{ "per_owner: {contexts: 0}\n", "line 1: per_owner/contexts: expected a number from 1" },
+	{ "grace: 1s\nper_owner:\n  vcpus: 1\n  memory: much\n",
+	  "line 4: per_owner/memory: expected" },
+	{ "memory: 100M\nper_owner: {memory: 101M}\n", "line 2: per_owner/memory" },
+	{ "vcpus: 0.5\nowners:\n- user: root\n  vcpus: 0.6\n", "line 4: owners/0/vcpus" },
+	{ "owners:\n- {user: root}\n- {user: no-such-user-here}\n",
+	  "line 3: owners/1/user: expected a user" },
+	{ "owners:\n- {user: root}\n- {user: 0}\n",
+	  "line 3: owners/1/user: expected each user once" },
+	{ "owners:\n- {memory: 1G}\n", "line 2" },
+	{ "owners:\n- {user: root, memmory: 1G}\n", "memmory" },
+	{ "allow: {groups: [no-such-group-here]}\n", "line 1: allow/groups/0: expected a group" },
+	{ "allow: everybody\n", "line 1" },
+	{ "vcpus: 0.01\n", "vcpus" },
+	{ "vcpus: 1000000\n", "vcpus" },
+	{ "memory: 1000000G\n", "the host's" },
+	{ "wait: 61s\n", "wait" },
+	{ "idle_expiry: 25h\n", "idle_expiry" },
+	{ "idle_expiry: long\n", "idle_expiry" },
+	{ "control_mode: 0999\n", "control_mode" },
+	{ "control_mode: 01777\n", "control_mode" },
+	{ "per_owner: {pids: 0}\n", "per_owner/pids" },
 	{ "grace: soon\n", "grace" },
 	{ "grace: 901s\n", "grace" },
-	{ "idle_expiry: 86401s\n", "idle_expiry" },
-	{ "idle_expiry: long\n", "idle_expiry" },
 	{ "memory: much\n", "memory" },
 	{ "memory: 0\n", "memory" },
 	{ "control: here\n", "control" },
@@ -100,7 +169,9 @@ Test(config, what_is_wrong_is_named_and_changes_nothing)
 		cr_expect_lt(load(wrongs[i].text, &c, &err), 0, "%s", wrongs[i].text);
 		cr_expect(strstr(err.text, wrongs[i].says), "%s: %s", wrongs[i].text, err.text);
 		cr_expect(strstr(err.text, "configuration '"), "%s", err.text);
-		cr_expect(c.contexts == was.contexts && c.per_owner == was.per_owner &&
+		cr_expect(c.contexts == was.contexts && c.n_owners == 0 && !c.restricted &&
+			  c.memory_bytes == was.memory_bytes && c.vcpu_milli == 0 &&
+			  !memcmp(&c.per_owner, &was.per_owner, sizeof(c.per_owner)) &&
 			  c.grace_ns == was.grace_ns && !strcmp(c.control, was.control) &&
 			  !strcmp(c.state, was.state));
 	}
