@@ -61,9 +61,19 @@ const char *show_style(enum show_style style)
 }
 
 static const char *const codes[N_STYLES] = {
-	[STYLE_OFF] = "\033[0m",   [STYLE_BOLD] = "\033[1m",	[STYLE_DIM] = "\033[2m",
-	[STYLE_RED] = "\033[31m",  [STYLE_GREEN] = "\033[32m",	[STYLE_YELLOW] = "\033[33m",
-	[STYLE_CYAN] = "\033[36m", [STYLE_REWIND] = "\r\033[K",
+	[STYLE_OFF] = "\033[0m",
+	[STYLE_BOLD] = "\033[1m",
+	[STYLE_DIM] = "\033[2m",
+	[STYLE_RED] = "\033[31m",
+	[STYLE_GREEN] = "\033[32m",
+	[STYLE_YELLOW] = "\033[33m",
+	[STYLE_CYAN] = "\033[36m",
+	[STYLE_REWIND] = "\r\033[K",
+	[STYLE_SCREEN] = "\033[?1049h\033[?25l",
+	[STYLE_SCREEN_END] = "\033[?25h\033[?1049l",
+	[STYLE_HOME] = "\033[H",
+	[STYLE_EOL] = "\033[K",
+	[STYLE_BELOW] = "\033[J",
 };
 
 /* Whether the bytes may be the beginning of something longer that passes. */

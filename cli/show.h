@@ -39,6 +39,11 @@ enum show_style {
 	STYLE_YELLOW,
 	STYLE_CYAN,
 	STYLE_REWIND, /* to the line's begin, which is emptied */
+	STYLE_SCREEN, /* a screen of its own, without a cursor, until: */
+	STYLE_SCREEN_END,
+	STYLE_HOME,  /* to its first place */
+	STYLE_EOL,   /* the rest of the line is emptied */
+	STYLE_BELOW, /* ..., and all below it */
 	N_STYLES,
 };
 

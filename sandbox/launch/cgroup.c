@@ -393,6 +393,13 @@ uint64_t cgroup_cpu_ns(const struct cgroup *cg)
 	return us == UINT64_MAX ? 0 : us * 1000;
 }
 
+uint64_t cgroup_memory(const struct cgroup *cg)
+{
+	return read_number(dir_of(cg, CONTROLLER_MEMORY), on_v1(cg, CONTROLLER_MEMORY)
+								  ? "memory.usage_in_bytes"
+								  : "memory.current");
+}
+
 void cgroup_read_throttled(const struct cgroup *cg, struct cgroup_usage *ret)
 {
 	bool v1 = on_v1(cg, CONTROLLER_CPU);

@@ -87,6 +87,9 @@ void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret);
 /* CPU time used so far, ns; 0 when it cannot be read. */
 uint64_t cgroup_cpu_ns(const struct cgroup *cg);
 
+/* What is charged to it now; UINT64_MAX when it cannot be read. */
+uint64_t cgroup_memory(const struct cgroup *cg);
+
 /* Removes the leaves, killing what is in them, and closes the fds. -EBUSY when the last processes
  * do not end within a second. */
 int cgroup_destroy(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err);

@@ -43,7 +43,7 @@ struct powers_remote {
 	bool asked; /* for what was counted */
 };
 
-enum visit_state { VISIT_HEARING, VISIT_SEEKING, VISIT_MAKING, VISIT_RUNNING };
+enum visit_state { VISIT_HEARING, VISIT_LISTING, VISIT_SEEKING, VISIT_MAKING, VISIT_RUNNING };
 
 struct visit {
 	struct client client;
@@ -130,6 +130,25 @@ static void send_away(struct visit *v, const struct cloche_err *why)
 {
 	v->answer.refused = *why;
 	answer(v, ANSWER_REFUSED);
+}
+
+void client_list(struct client *c)
+{
+	struct visit *v = visit_of(c);
+	struct packet_fds fds = { .n = 1 };
+	struct cloche_err err = { 0 };
+
+	fds.fd[0] = lister_make(v->front, c->uid, &err);
+	if (fds.fd[0] < 0) {
+		send_away(v, &err);
+		return;
+	}
+	v->answer.kind = ANSWER_LIST;
+	request_version(v->answer.version);
+	if (!v->left)
+		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), &fds);
+	packet_close_fds(&fds);
+	leave(v);
 }
 
 /* The record comes first: what was answered for is never lost. */
@@ -227,6 +246,7 @@ static void run(struct visit *v)
 							.empty = remote_empty },
 					    .visit = v };
 	v->state = VISIT_RUNNING;
+	held_describe(v->held, v->request.function, v->order.argv);
 	/* What is wrong with it is told when it is to go. */
 	if (v->binds >= 0)
 		(void)context_give(ctx, v->binds, NULL);
@@ -359,6 +379,8 @@ void client_cancel(struct client *c)
 	if (v->state == VISIT_RUNNING) {
 		invocation_cancel(&v->inv);
 		go_on(v);
+	} else if (v->state == VISIT_LISTING) {
+		leave(v);
 	} else if (v->state == VISIT_SEEKING && c->queued) {
 		(void)cloche_err_set(&v->full, ECANCELED, "cancelled while it waited for a place");
 		refuse(v, &v->full);
@@ -369,7 +391,7 @@ void client_hurry(struct client *c)
 {
 	struct visit *v = visit_of(c);
 
-	if (v->state == VISIT_HEARING)
+	if (v->state == VISIT_HEARING || v->state == VISIT_LISTING)
 		leave(v);
 	else if (v->state == VISIT_SEEKING && c->queued)
 		refuse(v, &v->full);
@@ -481,6 +503,14 @@ static int take_bare(struct visit *v, size_t len, struct cloche_err *err)
 	return 0;
 }
 
+static void list(struct visit *v)
+{
+	v->state = VISIT_LISTING;
+	v->client.listing = true;
+	if (lister_ready(v->front))
+		client_list(&v->client);
+}
+
 static void on_request(struct visit *v, int len, struct packet_fds *fds)
 {
 	cleanup_fd int order = -1;
@@ -489,29 +519,33 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 
 	v->requested_ns = clock_now_ns();
 	v->patience = sd_event_source_disable_unref(v->patience);
+	memcpy(&v->request, v->front->inbox,
+	       (size_t)len < sizeof(v->request) ? (size_t)len : sizeof(v->request));
 	if (fds->n >= REQUEST_FDS && fds->n <= REQUEST_FD_BINDS + 1) {
 		memcpy(v->streams, fds->fd, sizeof(v->streams));
 		order = fds->fd[REQUEST_FD_ORDER];
 		v->binds = fds->n > REQUEST_FD_BINDS ? fds->fd[REQUEST_FD_BINDS] : -1;
 		fds->n = 0;
-	} else {
+	} else if (v->request.kind != REQUEST_LIST || fds->n) {
 		r = cloche_err_set(&err, EBADMSG, "the daemon was asked without streams");
 	}
 	packet_close_fds(fds);
-	memcpy(&v->request, v->front->inbox,
-	       (size_t)len < sizeof(v->request) ? (size_t)len : sizeof(v->request));
 	if (r == 0 && (size_t)len >= sizeof(v->request.version))
 		r = request_check(&v->request, &err);
 	if (r == 0)
 		r = take_bare(v, (size_t)len, &err);
 	if (r == 0 && (v->request.binds > 0) != (v->binds >= 0))
 		r = cloche_err_set(&err, EBADMSG, "the daemon was asked for binds without them");
-	if (r == 0 && v->request.kind != REQUEST_RUN)
-		r = cloche_err_set(&err, EBADMSG, "there is nothing to cancel yet");
 	if (r == 0 && v->barred.code) {
 		err = v->barred;
 		r = -err.code;
 	}
+	if (r == 0 && v->request.kind == REQUEST_LIST) {
+		list(v);
+		return;
+	}
+	if (r == 0 && v->request.kind != REQUEST_RUN)
+		r = cloche_err_set(&err, EBADMSG, "there is nothing to cancel yet");
 	if (r == 0)
 		r = request_read(&v->request, v->bare, order, &v->block, &v->order, &v->spec, &err);
 	if (r < 0)

@@ -31,6 +31,7 @@ struct client {
 	bool waiting;	       /* for a context of its kind, or for room for one */
 	bool full;	       /* ... of which there was none */
 	bool queued;	       /* ... and it may wait for somebody's end */
+	bool listing;	       /* it asked what contexts there are */
 	struct pool_kind kind; /* of the context that it needs, from SEEKING on */
 };
 
@@ -46,6 +47,9 @@ void client_refused(struct client *c, enum limit limit, const struct cloche_err 
 /* It waits: perhaps not any longer. *may_make: it may have a new one made, which is then false for
  * the next. */
 void client_retry(struct client *c, bool *may_make);
+
+/* LISTING: it can be answered. */
+void client_list(struct client *c);
 
 /* Of its context: what was measured or counted. */
 void client_hear(struct client *c, const struct reply *reply);

@@ -20,14 +20,16 @@
 static const struct {
 	const char *name;
 	unsigned states;
-	bool makes; /* has these fields */
+	bool makes;   /* has these fields */
+	bool of_none; /* is of no context */
 } table[COMMAND_KINDS] = {
-	[COMMAND_READY] = { "ready", IN(COMMAND_UNREADY), false },
-	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), true },
-	[COMMAND_KILL] = { "kill", OF_ONE, false },
-	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED), false },
-	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED), false },
-	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING), false },
+	[COMMAND_READY] = { "ready", IN(COMMAND_UNREADY), false, true },
+	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), true, false },
+	[COMMAND_KILL] = { "kill", OF_ONE, false, false },
+	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED), false, false },
+	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED), false, false },
+	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING), false, false },
+	[COMMAND_TALLY] = { "tally", IN(COMMAND_ABSENT), false, true },
 };
 
 const char *command_name(enum command_kind kind)
@@ -60,7 +62,7 @@ int command_read(const void *bytes, size_t len, unsigned fds, struct command *re
 	memcpy(&c, bytes, sizeof(c));
 	if (c.kind >= COMMAND_KINDS)
 		return cloche_err_set(err, EBADMSG, "a message of kind %u", c.kind);
-	if (c.reserved || (c.context == 0) != (c.kind == COMMAND_READY) ||
+	if (c.reserved || (c.context == 0) != table[c.kind].of_none ||
 	    (!is_empty(&c.make) && !table[c.kind].makes))
 		return cloche_err_set(err, EBADMSG, "'%s' with a field that it does not have",
 				      table[c.kind].name);

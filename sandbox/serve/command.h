@@ -37,6 +37,7 @@ enum command_kind {
 	COMMAND_COUNT, /* what the kernel has counted when no process of it is left: COUNTED */
 	COMMAND_KEEP,  /* for another invocation, if nothing of this one is left: KEPT or GONE */
 	COMMAND_END,   /* it is not wanted any more: GONE */
+	COMMAND_TALLY, /* what all contexts have used: TALLY */
 	COMMAND_KINDS
 };
 
@@ -70,7 +71,7 @@ struct command_make {
 struct command {
 	uint32_t kind;
 	uint32_t reserved; /* 0 */
-	uint64_t context;  /* its number, from 1 on; READY: 0 */
+	uint64_t context;  /* its number, from 1 on; READY, TALLY: 0 */
 	struct command_make make;
 };
 
@@ -81,6 +82,7 @@ enum reply_kind {
 	REPLY_KEPT, /* clean and renewed; clocked: as MADE */
 	REPLY_GONE,
 	REPLY_PRESSED, /* the host is short of memory: what is idle is to become less */
+	REPLY_TALLY,   /* of listing.h, in a descriptor */
 	REPLY_CONFIG,  /* what counts from now on, in a descriptor: see handover.h */
 	REPLY_STOP,    /* no new work, and what runs has a time of grace; context: in nanoseconds */
 };

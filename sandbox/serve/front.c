@@ -104,6 +104,17 @@ void front_retry(struct front *f, bool room)
 	}
 }
 
+void front_listed(struct front *f)
+{
+	struct client *next;
+
+	for (struct client *c = f->clients; c; c = next) {
+		next = c->next;
+		if (c->listing)
+			client_list(c);
+	}
+}
+
 unsigned front_queued(const struct front *f, uid_t uid)
 {
 	unsigned n = 0;
@@ -224,6 +235,8 @@ static void dispatch(struct front *f, const struct reply *reply, struct packet_f
 		held_press(f);
 	else if (reply->kind == REPLY_CONFIG)
 		change(f, fds);
+	else if (reply->kind == REPLY_TALLY)
+		lister_hear(f, fds);
 	else
 		held_hear(f, reply, fds);
 }
@@ -320,6 +333,7 @@ static void close_front(struct front *f)
 	(void)sd_event_source_disable_unref(f->grace);
 	(void)sd_event_source_disable_unref(f->expiry);
 	(void)sd_event_unref(f->event);
+	lister_close(&f->lister);
 	free(f->config);
 }
 
@@ -339,6 +353,7 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 	struct front f = { .launcher = o->launcher,
 			   .control = o->control,
 			   .booking = { .dir = "ledger" },
+			   .since_ns = clock_real_ns(),
 			   .say = o->say };
 	int r = give_up_rights(o, err);
 

@@ -8,6 +8,7 @@
 #include "pool/pool.h"
 #include "run/booking.h"
 #include "serve/held.h"
+#include "serve/lister.h"
 #include "serve/request.h"
 
 #include <stdbool.h>
@@ -41,6 +42,8 @@ struct front {
 		enum residue why;
 	} replaced[HELD_REPLACED];
 	unsigned replaced_at;
+	struct lister lister;
+	int64_t since_ns; /* CLOCK_REALTIME of its beginning */
 	struct spec_host host;
 	struct prices prices;
 	struct booking booking;
@@ -76,6 +79,9 @@ void front_forget(struct front *f, struct client *c);
 
 /* Of those that wait for a context of that kind, how many came before c (NULL: at all). */
 unsigned front_waiting(const struct front *f, const struct pool_kind *kind, const struct client *c);
+
+/* Who asked what contexts there are can be answered. */
+void front_listed(struct front *f);
 
 /* There may be a context for who waits for one; room: also where there was none for it. */
 void front_retry(struct front *f, bool room);

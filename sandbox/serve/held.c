@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,6 +140,7 @@ struct held *held_make(struct front *f, const struct command_make *make,
 		return NULL;
 	h->make = *make;
 	h->user = user;
+	h->made_ns = clock_now_ns();
 	h->number = c.context = front_number(f);
 	pool_join(&f->pool, &h->pool, &(struct pool_kind){ make->owner, &h->make, sizeof(h->make) },
 		  clock_now_ns());
@@ -162,6 +164,19 @@ bool held_take(struct front *f, struct held *h, struct client *user)
 	h->replaced = RESIDUE_NONE;
 	h->invocations++;
 	return true;
+}
+
+void held_describe(struct held *h, const char *function, char *const argv[])
+{
+	size_t at = 0;
+
+	(void)snprintf(h->function, sizeof(h->function), "%s", function);
+	h->command[0] = '\0';
+	for (; *argv && at + 1 < sizeof(h->command); argv++) {
+		(void)snprintf(h->command + at, sizeof(h->command) - at, "%s%s", at ? " " : "",
+			       *argv);
+		at += strlen(h->command + at);
+	}
 }
 
 void held_keep(struct front *f, struct held *h)

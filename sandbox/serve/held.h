@@ -7,6 +7,7 @@
 #include "launch/proof.h"
 #include "pool/pool.h"
 #include "serve/command.h"
+#include "serve/listing.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,8 @@ struct held {
 	bool adopted, clocked;
 	bool counted;	      /* of the present invocation COUNTED has come */
 	uint32_t invocations; /* with the present one */
+	int64_t made_ns;      /* asked for, CLOCK_MONOTONIC */
+	char function[OUTCOME_NAME_LEN], command[LISTING_COMMAND_LEN]; /* the last invocation's */
 	enum residue replaced;
 	struct context ctx;
 };
@@ -47,6 +50,9 @@ struct held *held_make(struct front *f, const struct command_make *make,
 
 /* One that is idle is the user's. False: it had died. */
 bool held_take(struct front *f, struct held *h, struct client *user);
+
+/* What it is used for now, for lists. */
+void held_describe(struct held *h, const char *function, char *const argv[]);
 
 /* Its invocation is over, and answered for. */
 void held_keep(struct front *f, struct held *h);

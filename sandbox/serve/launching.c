@@ -15,6 +15,7 @@
 #include "serve/command.h"
 #include "serve/config.h"
 #include "serve/handover.h"
+#include "serve/listing.h"
 #include "serve/owners.h"
 #include "serve/packet.h"
 
@@ -25,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 /* cgroup.events may have told before anybody waited. */
 #define EMPTY_PERIOD_NS (10 * NSEC_PER_MSEC)
@@ -52,6 +54,7 @@ struct place {
 	unsigned at;	 /* among those that are attended to; NOWHERE */
 	unsigned polled; /* which of launching_wait's; 0: none */
 	struct limit_use use;
+	uint64_t cpu_ns; /* of the invocations that were counted */
 	struct spec spec;
 	char policy[64]; /* of spec */
 	struct keeper keeper;
@@ -457,6 +460,7 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 	(void)snprintf(p->policy, sizeof(p->policy), "%s", spec.policy);
 	p->spec.policy = p->policy;
 	p->use = use;
+	p->cpu_ns = 0;
 	r = make(l, p, c, group, &why);
 	p->spec.bare = NULL;
 	if (r < 0) {
@@ -486,6 +490,8 @@ static void try_count(struct launching *l, struct place *p)
 		return;
 	turn(l, p, COMMAND_COUNTED);
 	(void)p->powers.powers.counted(&p->powers.powers, &reply.counted);
+	if (reply.counted.usage.cpu_ns != UINT64_MAX)
+		p->cpu_ns += reply.counted.usage.cpu_ns;
 	say(l, &reply, NULL);
 }
 
@@ -531,10 +537,46 @@ static int on_end(struct launching *l, struct place *p, const struct command *c,
 	return 0;
 }
 
+static struct tally_row tally_of(const struct place *p)
+{
+	const struct cgroup *cg = &p->keeper.ctx.plan.cgroup;
+	struct tally_row row = { .context = p->number, .cpu_ns = p->cpu_ns };
+
+	if (cg->v2 < 0)
+		return row;
+	row.memory_bytes = cgroup_memory(cg);
+	if (p->state == COMMAND_HANDED || p->state == COMMAND_COUNTING)
+		row.cpu_ns += cgroup_cpu_ns(cg);
+	return row;
+}
+
+static int on_tally(struct launching *l, struct place *p, const struct command *c,
+		    struct cloche_err *err)
+{
+	cleanup_free struct tally *t = calloc(1, tally_size(l->n_places));
+	struct packet_fds fds = { .n = 1 };
+	struct timespec own = { 0 };
+
+	if (!t)
+		return cloche_err_sys(err, ENOMEM, "count what contexts have used");
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+	t->launcher_cpu_ns = (uint64_t)own.tv_sec * NSEC_PER_SEC + (uint64_t)own.tv_nsec;
+	for (unsigned i = 0; i < l->n_places; i++)
+		if (l->places[i].state != COMMAND_ABSENT && !l->places[i].silent)
+			t->rows[t->n++] = tally_of(&l->places[i]);
+	fds.fd[0] = listing_hand(t, tally_size(t->n));
+	if (fds.fd[0] < 0)
+		return cloche_err_sys(err, -fds.fd[0], "count what contexts have used");
+	say(l, &(struct reply){ .kind = REPLY_TALLY }, &fds);
+	packet_close_fds(&fds);
+	return 0;
+}
+
 static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
 					    const struct command *c, struct cloche_err *err) = {
 	[COMMAND_READY] = on_ready, [COMMAND_MAKE] = on_make, [COMMAND_KILL] = on_kill,
 	[COMMAND_COUNT] = on_count, [COMMAND_KEEP] = on_keep, [COMMAND_END] = on_end,
+	[COMMAND_TALLY] = on_tally,
 };
 
 /* A silent one's number is nobody's. */

@@ -10,6 +10,7 @@
 #include "launch/stream_state.h"
 #include "run/description.h"
 #include "run/owner.h"
+#include "serve/listing.h"
 #include "serve/packet.h"
 #include "serve/request.h"
 
@@ -20,6 +21,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+/* A daemon that lives answers at once. */
+#define PATIENCE_MS 10000
 
 int remote_open(const char *control, struct remote *ret, struct cloche_err *err)
 {
@@ -64,13 +68,13 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
 }
 
-static int hear(const struct remote *r, struct answer *ret, struct cloche_err *err)
+/* The descriptors are the caller's. */
+static int hear_all(const struct remote *r, struct answer *ret, struct packet_fds *fds,
+		    struct cloche_err *err)
 {
-	struct packet_fds fds;
 	char version[sizeof(ret->version)];
-	int n = packet_recv(r->socket, ret, sizeof(*ret), &fds);
+	int n = packet_recv(r->socket, ret, sizeof(*ret), fds);
 
-	packet_close_fds(&fds);
 	if (n == -EAGAIN)
 		return n;
 	request_version(version);
@@ -83,6 +87,15 @@ static int hear(const struct remote *r, struct answer *ret, struct cloche_err *e
 		return 0;
 	*err = ret->refused;
 	return err->code ? -err->code : -EPROTO;
+}
+
+static int hear(const struct remote *r, struct answer *ret, struct cloche_err *err)
+{
+	struct packet_fds fds = { .n = 0 };
+	int code = hear_all(r, ret, &fds, err);
+
+	packet_close_fds(&fds);
+	return code;
 }
 
 /* One wish to cancel is enough. */
@@ -135,4 +148,44 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 	out->err = err;
 	/* Nobody knows what it wrote, if it ran. */
 	r->mid_line = err.code == EPIPE;
+}
+
+static int ask_list(const struct remote *r, struct answer *answer, struct packet_fds *fds,
+		    struct cloche_err *err)
+{
+	struct pollfd there = { .fd = r->socket, .events = POLLIN };
+	struct request request = { .kind = REQUEST_LIST };
+	int code;
+
+	request_version(request.version);
+	code = packet_send(r->socket, &request, sizeof(request), NULL);
+	if (code < 0)
+		return cloche_err_sys(err, -code, "ask the daemon");
+	do
+		code = poll(&there, 1, PATIENCE_MS);
+	while (code < 0 && errno == EINTR);
+	if (code <= 0)
+		return cloche_err_set(err, ETIMEDOUT, "the daemon does not answer");
+	return hear_all(r, answer, fds, err);
+}
+
+int remote_list(const char *control, struct listing **ret, struct cloche_err *err)
+{
+	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
+	struct remote remote = { .socket = -1 };
+	struct packet_fds fds = { .n = 0 };
+	int code;
+
+	if (!answer)
+		return cloche_err_sys(err, ENOMEM, "ask the daemon");
+	code = remote_open(control, &remote, err);
+	if (code == 0)
+		code = ask_list(&remote, answer, &fds, err);
+	if (code == 0)
+		code = answer->kind == ANSWER_LIST && fds.n == 1
+			       ? listing_take(fds.fd[0], ret, err)
+			       : cloche_err_set(err, EPROTO, "the daemon answered something else");
+	packet_close_fds(&fds);
+	remote_close(&remote);
+	return code;
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 struct cloche_err;
+struct listing;
 struct outcome;
 struct spec;
 
@@ -35,5 +36,9 @@ struct remote_options {
  * is as before. */
 void remote_run(struct remote *r, const struct remote_options *options, struct outcome *out,
 		struct session_notes *notes);
+
+/* What contexts there are, as far as it is this user's to know: *ret is the caller's to free.
+ * Errors as remote_open(). */
+int remote_list(const char *control, struct listing **ret, struct cloche_err *err);
 
 #endif

@@ -22,6 +22,9 @@
  *		is the client's own it has compiled (policy/policy_join.h)
  *	daemon                                                                     OUTCOME │ REFUSED
  *
+ *	client  LIST
+ *	daemon        LIST, with a list (serve/listing.h) in a memfd │ REFUSED
+ *
  * Who the client is the daemon has from the kernel. A client that goes away has its invocation
  * cancelled. Both sides are of one version: the numbers of another may mean something else.
  */
@@ -29,7 +32,7 @@
 
 struct policy_bare;
 
-enum request_kind { REQUEST_RUN, REQUEST_CANCEL, REQUEST_KINDS };
+enum request_kind { REQUEST_RUN, REQUEST_CANCEL, REQUEST_LIST, REQUEST_KINDS };
 enum { REQUEST_STREAMS = 3, REQUEST_FD_ORDER = 3, REQUEST_FDS, REQUEST_FD_BINDS = REQUEST_FDS };
 
 struct request {
@@ -47,7 +50,7 @@ struct request {
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */
 };
 
-enum answer_kind { ANSWER_OUTCOME, ANSWER_REFUSED, ANSWER_KINDS };
+enum answer_kind { ANSWER_OUTCOME, ANSWER_REFUSED, ANSWER_LIST, ANSWER_KINDS };
 
 struct answer {
 	char version[16];

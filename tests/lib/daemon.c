@@ -56,6 +56,7 @@ void daemon_prepare(struct daemon *d)
 	(void)snprintf(d->conf, sizeof(d->conf), "%s/conf", d->dir);
 	(void)snprintf(d->cloche, sizeof(d->cloche), "%s/cloche", d->dir);
 	(void)snprintf(d->ledger, sizeof(d->ledger), "%s/state/daemon/ledger", d->dir);
+	d->verb = "run";
 	d->user = DAEMON_USER;
 	d->groups = "--clear-groups";
 	daemon_reconfigure(d, "");
@@ -154,7 +155,7 @@ void daemon_user_argv(const struct daemon *d, const char *const args[],
 	argv[n++] = "env";
 	argv[n++] = control;
 	argv[n++] = d->cloche;
-	argv[n++] = "run";
+	argv[n++] = d->verb;
 	while (*args && n + 1 < DAEMON_ARGS_MAX)
 		argv[n++] = *args++;
 	argv[n] = NULL;

@@ -21,6 +21,7 @@ struct daemon {
 	char *dir;     /* others may pass it */
 	char mark[64]; /* K=V in the environment of the daemon and of what it starts */
 	char control[600], conf[600], cloche[600], ledger[600];
+	const char *verb;   /* what is asked; "run" */
 	const char *user;   /* who asks; DAEMON_USER */
 	const char *groups; /* setpriv(1)'s option for his supplementary groups; none */
 	pid_t pid;

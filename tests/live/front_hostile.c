@@ -71,13 +71,19 @@ static uint64_t bring_to(struct rig *r, enum when when)
 
 static const bool fine[WHENS][COMMAND_KINDS] = {
 	[BEFORE_READY] = { [COMMAND_READY] = true },
-	[WITHOUT_CONTEXT] = { [COMMAND_MAKE] = true },
-	[WITH_CONTEXT] = { [COMMAND_KILL] = true, [COMMAND_COUNT] = true, [COMMAND_END] = true },
-	[COUNTED] = { [COMMAND_KILL] = true, [COMMAND_KEEP] = true, [COMMAND_END] = true },
+	[WITHOUT_CONTEXT] = { [COMMAND_MAKE] = true, [COMMAND_TALLY] = true },
+	[WITH_CONTEXT] = { [COMMAND_KILL] = true,
+			   [COMMAND_COUNT] = true,
+			   [COMMAND_TALLY] = true,
+			   [COMMAND_END] = true },
+	[COUNTED] = { [COMMAND_KILL] = true,
+		      [COMMAND_TALLY] = true,
+		      [COMMAND_KEEP] = true,
+		      [COMMAND_END] = true },
 	/* Both are heard in one turn. */
-	[PROVING] = { [COMMAND_END] = true },
+	[PROVING] = { [COMMAND_END] = true, [COMMAND_TALLY] = true },
 	/* The number may be free by then: MAKE is not looked at. */
-	[ENDED] = { [COMMAND_MAKE] = true },
+	[ENDED] = { [COMMAND_MAKE] = true, [COMMAND_TALLY] = true },
 };
 
 Test(front_hostile, every_message_in_every_state)
@@ -92,7 +98,7 @@ Test(front_hostile, every_message_in_every_state)
 
 			if (kind == COMMAND_MAKE)
 				c = front_rig_ask_for(&r, 1000);
-			c.context = kind == COMMAND_READY ? 0 : number;
+			c.context = kind == COMMAND_READY || kind == COMMAND_TALLY ? 0 : number;
 			if (when == ENDED && kind == COMMAND_MAKE) {
 				front_rig_drop(&r);
 				continue;

@@ -18,6 +18,7 @@ static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
 	[COMMAND_COUNT] = { false, false, true, false, false, false, false },
 	[COMMAND_KEEP] = { false, false, false, false, true, false, false },
 	[COMMAND_END] = { false, false, true, true, true, true, false },
+	[COMMAND_TALLY] = { false, true, false, false, false, false, false },
 };
 
 Test(command, every_kind_in_every_state)
@@ -44,7 +45,8 @@ Test(command, what_is_no_kind_is_never_allowed)
 
 static struct command good(enum command_kind kind)
 {
-	struct command c = { .kind = kind, .context = kind != COMMAND_READY };
+	struct command c = { .kind = kind,
+			     .context = kind != COMMAND_READY && kind != COMMAND_TALLY };
 	struct cloche_err err;
 	struct spec spec;
 
