@@ -5,6 +5,7 @@
  * says whether `cloche run` can do its work.
  */
 #include "cli/cli.h"
+#include "cli/doctor_daemon.h"
 #include "cli/doctor_meter.h"
 #include "cli/show.h"
 #include "cli/verb.h"
@@ -37,8 +38,8 @@ const struct verb verb_doctor = {
 	.usage =
 		"Usage: cloche doctor [--json]\n\n"
 		"What this host offers to Cloche: each feature is tried, not guessed. For what is\n"
-		"missing: what follows, and the command that mends it. Leaves nothing behind but\n"
-		"the loaded meter, which `cloche run` would load too.\n",
+		"missing: what follows, and the command that mends it. Whether the daemon serves.\n"
+		"Leaves nothing behind but the loaded meter, which `cloche run` would load too.\n",
 	.options = options,
 	.tail = "Colours only on a terminal, and not when NO_COLOR is set.\n"
 		"\n"
@@ -107,12 +108,13 @@ static json_t *meter_json(const struct doctor_meter *m)
 			 "event_ns", m->event_ns < 0 ? json_null() : json_real(m->event_ns));
 }
 
-static int json_show(const struct probe_result *results, const struct doctor_meter *meter)
+static int json_show(const struct probe_result *results, const struct doctor_meter *meter,
+		     const struct doctor_daemon *daemon)
 {
 	json_t *checks = json_array();
-	json_t *top =
-		json_pack("{s:s, s:b, s:o, s:o}", "schema", "cloche.doctor/1", "ok",
-			  all_essential(results), "checks", checks, "meter", meter_json(meter));
+	json_t *top = json_pack("{s:s, s:b, s:o, s:o, s:o}", "schema", "cloche.doctor/1", "ok",
+				all_essential(results), "checks", checks, "meter",
+				meter_json(meter), "daemon", doctor_daemon_json(daemon));
 	int r = top ? 0 : -1;
 
 	for (size_t i = 0; i < check_count() && r == 0; i++) {
@@ -188,6 +190,7 @@ int cmd_doctor(int argc, char **argv)
 {
 	cleanup_free struct probe_result *results = NULL;
 	struct cloche_err err = { 0 };
+	struct doctor_daemon daemon;
 	struct doctor_meter meter;
 	bool json = false;
 	int r = args_parse(argc, argv, &json);
@@ -209,11 +212,14 @@ int cmd_doctor(int argc, char **argv)
 			return EXIT_LAUNCH;
 		}
 	doctor_meter_run(&meter, &results[probe_count()]);
+	doctor_daemon_ask(&daemon);
 	r = 0;
-	if (json)
-		r = json_show(results, &meter);
-	else
+	if (json) {
+		r = json_show(results, &meter, &daemon);
+	} else {
 		table_show(results);
+		doctor_daemon_show(&daemon);
+	}
 	if (r < 0 || fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "cloche doctor: write to standard output: %m\n");
 		return EXIT_LAUNCH;

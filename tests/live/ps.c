@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `cloche ps` and `cloche top`: what contexts the daemon has, for each owner his own and of others
- * nothing, on a terminal live.
+ * nothing, on a terminal live; and what `cloche doctor` says of it.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -257,5 +257,41 @@ Test(ps, top_on_a_terminal_hears_keys_and_leaves_it_as_it_was)
 	cr_expect_eq(was.c_lflag, after.c_lflag);
 	(void)close(slave);
 	(void)close(terminal);
+	daemon_stop(&d);
+}
+
+/* ---- doctor ---------------------------------------------------------------------------------- */
+
+Test(ps, the_doctor_knows_whether_it_serves)
+{
+	cleanup_run struct run run = { 0 };
+	struct client c;
+	struct daemon d;
+	json_t *top;
+
+	daemon_prepare(&d);
+	d.verb = "doctor";
+	daemon_run_as_user(&d, &run, (const char *const[]){ NULL });
+	expect_has(run.out, "No daemon serves at ");
+	run_free(&run);
+	daemon_start(&d);
+	d.verb = "run";
+	c = client_begin(&d);
+	d.verb = "doctor";
+	AS_USER(&d, &run, "--json");
+	top = json_loads(run.out, 0, NULL);
+	cr_assert(top != NULL, "%s", run.out);
+	cr_expect_eq(number_of(json_object_get(top, "daemon"), "contexts"), 1);
+	cr_expect(json_is_true(json_object_get(json_object_get(top, "daemon"), "serves")));
+	cr_expect_eq(strlen(text_of(json_object_get(top, "daemon"), "since")),
+		     strlen("2026-01-02T03:04:05.678901Z"));
+	json_decref(top);
+	run_free(&run);
+	d.user = OTHER;
+	daemon_run_as_user(&d, &run, (const char *const[]){ NULL });
+	expect_has(run.out, ": 0 contexts.");
+	cr_assert_eq(kill(c.pid, SIGINT), 0);
+	cr_expect_eq(process_status(c.pid), 130);
+	client_expect_over(&c);
 	daemon_stop(&d);
 }
