@@ -212,8 +212,8 @@ struct client client_begin_args(const struct daemon *d, const char *const args[]
 
 struct client client_begin(const struct daemon *d)
 {
-	return client_begin_args(d, (const char *const[]){ "-m", "64M", "-t", "300s", "-e", d->mark,
-							   "--", "sh", "-c",
+	return client_begin_args(d, (const char *const[]){ "-m", "64M", "--cpu", "shared", "-t",
+							   "300s", "-e", d->mark, "--", "sh", "-c",
 							   "echo begun; exec sleep 300", NULL });
 }
 

@@ -20,6 +20,10 @@
 
 #define OTHER "1001"
 
+/* However slow the machine is. */
+#define LITTLE_CPU "--cpu", "shared", "-t", "60s"
+#define LITTLE	   LITTLE_CPU, "-m", "16M"
+
 static void start(struct daemon *d, const char *lines)
 {
 	daemon_prepare(d);
@@ -118,8 +122,8 @@ Test(owners, limits_are_cgroups_around_all_contexts_of_one)
 
 	start(&d, "per_owner: {memory: 200M}\nvcpus: 1\n"
 		  "owners: [{user: " DAEMON_USER ", memory: 96M, vcpus: 0.5, pids: 128}]\n");
-	a = client_begin_args(&d, (const char *const[]){ "-m", "40M", "-t", "300s", "-e", d.mark,
-							 "--", "sh", "-c",
+	a = client_begin_args(&d, (const char *const[]){ "-m", "40M", "--cpu", "shared", "-t",
+							 "300s", "-e", d.mark, "--", "sh", "-c",
 							 "echo begun; exec sleep 300", NULL });
 	pid = function_of(&d);
 	expect_figure(pid, "memory", "memory.limit_in_bytes", MEMORY, "memory.max", MEMORY);
@@ -140,12 +144,21 @@ Test(owners, hogs_harm_nobody_but_themselves)
 {
 	const char *const hog[] = { "-q",  "-m", "16M",	 "--cpu",     "shared", "-t",
 				    "60s", "--", "tail", "/dev/zero", NULL };
+	const char *const keeper[] = { LITTLE_CPU,
+				       "-m",
+				       "64M",
+				       "--",
+				       "sh",
+				       "-c",
+				       "head -c 30M /dev/zero >/tmp/kept && echo begun && "
+				       "exec sleep 50",
+				       NULL };
 	struct client hogs[3], same, other;
 	cleanup_run struct run run = { 0 };
 	struct daemon d;
 
 	start(&d, "memory: 256M\nper_owner: {memory: 112M}\n");
-	same = client_begin(&d);
+	same = client_begin_args(&d, keeper);
 	d.user = OTHER;
 	other = client_begin(&d);
 	d.user = DAEMON_USER;
@@ -157,7 +170,7 @@ Test(owners, hogs_harm_nobody_but_themselves)
 	}
 	daemon_expect_records(&d, " oom ", 3);
 	d.user = OTHER;
-	AS_USER(&d, &run, "-q", "-m", "32M", "--cpu", "shared", "-t", "60s", "--", "sh", "-c",
+	AS_USER(&d, &run, "-q", LITTLE_CPU, "-m", "32M", "--", "sh", "-c",
 		"head -c 16M /dev/zero | tail -c 16M | wc -c");
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	cr_expect_str_eq(run.out, "16777216\n");
@@ -210,7 +223,7 @@ Test(owners, what_is_full_is_refused_by_name_at_once)
 		run_free(&run);
 		if (strncmp(full[i].conf, "per_owner", 9) == 0) {
 			d.user = OTHER;
-			AS_USER(&d, &run, "-m", "16M", "true");
+			AS_USER(&d, &run, LITTLE, "true");
 			cr_expect_eq(run.status, 0, "%zu: %s", i, run.err);
 		}
 		end(&c);
@@ -223,7 +236,7 @@ Test(owners, what_is_full_is_refused_by_name_at_once)
 /* Of two that come while there is no place one waits, whoever was the first. */
 Test(owners, one_waits_and_the_next_is_refused)
 {
-	const char *const args[] = { "-q", "-m", "16M", "--", "echo", "ran", NULL };
+	const char *const args[] = { "-q", LITTLE, "--", "echo", "ran", NULL };
 	struct client holder, two[2];
 	struct daemon d;
 	int status, refused, waits;
@@ -259,7 +272,7 @@ Test(owners, waiting_ends)
 
 	start(&d, "wait: 50ms\nper_owner: {contexts: 1, waiting: 4}\n");
 	holder = client_begin(&d);
-	AS_USER(&d, &run, "-m", "16M", "true");
+	AS_USER(&d, &run, LITTLE, "true");
 	cr_expect_eq(run.status, 125);
 	expect_has(run.err, "limit 'per_owner.contexts'");
 	end(&holder);
@@ -269,7 +282,7 @@ Test(owners, waiting_ends)
 	cr_assert_eq(kill(d.pid, SIGHUP), 0);
 	expect_line(d.said, "the configuration is read anew");
 	holder = client_begin(&d);
-	waits = client_start(&d, (const char *const[]){ "-m", "16M", "true", NULL });
+	waits = client_start(&d, (const char *const[]){ LITTLE, "true", NULL });
 	cr_assert_eq(kill(d.pid, SIGTERM), 0);
 	cr_expect_eq(process_status(d.pid), 0);
 	cr_expect_eq(process_status(waits.pid), 125);
@@ -289,25 +302,25 @@ Test(owners, who_may_not_connect_is_told_so)
 	struct daemon d;
 
 	start(&d, "allow: {users: [" OTHER "], groups: [50]}\n");
-	AS_USER(&d, &run, "-m", "16M", "true");
+	AS_USER(&d, &run, LITTLE, "true");
 	cr_expect_eq(run.status, 125);
 	expect_has(run.err, "user 1000 may not use the daemon ('allow' in its configuration)");
 	run_free(&run);
 	d.groups = "--groups=7,50,60";
-	AS_USER(&d, &run, "-m", "16M", "true");
+	AS_USER(&d, &run, LITTLE, "true");
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	run_free(&run);
 	d.groups = "--groups=7,60";
-	AS_USER(&d, &run, "-m", "16M", "true");
+	AS_USER(&d, &run, LITTLE, "true");
 	cr_expect_eq(run.status, 125);
 	run_free(&run);
 	d.user = OTHER;
-	AS_USER(&d, &run, "-m", "16M", "true");
+	AS_USER(&d, &run, LITTLE, "true");
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	run_free(&run);
 	/* One's own group, too. */
 	d.user = "50";
-	AS_USER(&d, &run, "-m", "16M", "true");
+	AS_USER(&d, &run, LITTLE, "true");
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	d.user = DAEMON_USER;
 	daemon_expect_records(&d, " ok ", 3);
@@ -320,7 +333,7 @@ Test(owners, a_socket_has_its_mode)
 	struct daemon d;
 
 	start(&d, "control_mode: 0600\n");
-	AS_USER(&d, &run, "-m", "16M", "true");
+	AS_USER(&d, &run, LITTLE, "true");
 	cr_expect_eq(run.status, 125);
 	daemon_stop(&d);
 }
@@ -338,7 +351,7 @@ Test(owners, the_configuration_is_read_anew_whole_or_not_at_all)
 	start(&d, "per_owner: {contexts: 1, memory: 100M, vcpus: 0.5}\n");
 	a = client_begin(&d);
 	pid = function_of(&d);
-	AS_USER(&d, &run, "-m", "16M", "true");
+	AS_USER(&d, &run, LITTLE, "true");
 	cr_expect_eq(run.status, 125);
 	run_free(&run);
 
@@ -350,7 +363,7 @@ Test(owners, the_configuration_is_read_anew_whole_or_not_at_all)
 		"the configuration stays as it was: configuration '%s': line 6: owners/0/user",
 		d.conf);
 	expect_line(d.said, says);
-	AS_USER(&d, &run, "-m", "16M", "true");
+	AS_USER(&d, &run, LITTLE, "true");
 	cr_expect_eq(run.status, 125);
 	run_free(&run);
 
@@ -368,10 +381,10 @@ Test(owners, the_configuration_is_read_anew_whole_or_not_at_all)
 	expect_figure(pid, "memory", "memory.limit_in_bytes", MEMORY, "memory.max", MEMORY);
 	expect_figure(pid, "pids", "pids.max", "200\n", "pids.max", "200\n");
 	expect_figure(pid, "cpu", "cpu.cfs_quota_us", "20000\n", "cpu.max", "20000 20000\n");
-	AS_USER(&d, &run, "-m", "33M", "true");
+	AS_USER(&d, &run, LITTLE_CPU, "-m", "33M", "true");
 	cr_expect_eq(run.status, 125);
 	expect_has(run.err, "memory: 64M in use of the 96M");
-	b = client_begin_args(&d, (const char *const[]){ "-m", "32M", "--", "sh", "-c",
+	b = client_begin_args(&d, (const char *const[]){ LITTLE_CPU, "-m", "32M", "--", "sh", "-c",
 							 "echo begun; exit 1", NULL });
 	cr_expect_eq(process_status(b.pid), 1);
 	client_expect_over(&b);

@@ -82,9 +82,9 @@ Test(ps, owners_see_their_own_and_root_all)
 	daemon_start(&d);
 	mine = client_begin(&d);
 	d.user = OTHER;
-	others = client_begin_args(&d, (const char *const[]){ "-m", "32M", "-t", "300s", "--", "sh",
-							      "-c", "echo begun; exec sleep 299",
-							      NULL });
+	others = client_begin_args(&d, (const char *const[]){ "-m", "32M", "--cpu", "shared", "-t",
+							      "300s", "--", "sh", "-c",
+							      "echo begun; exec sleep 299", NULL });
 	d.user = DAEMON_USER;
 
 	rows = view(&d, DAEMON_USER);
@@ -131,7 +131,8 @@ Test(ps, what_is_kept_is_ready_and_has_its_history)
 	daemon_prepare(&d);
 	daemon_start(&d);
 	for (int i = 1; i <= 2; i++) {
-		AS_USER(&d, &run, "-m", "32M", "--", "true", "\033[31m");
+		AS_USER(&d, &run, "-m", "32M", "--cpu", "shared", "-t", "60s", "--", "true",
+			"\033[31m");
 		cr_assert_eq(run.status, 0, "%s", run.err);
 		run_free(&run);
 		/* It is answered for before it is proved clean; what is counted is a moment old.
