@@ -70,10 +70,10 @@ $(B)/cloche: $(CLI_OBJ) $(B)/libcloche.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(CLI_OBJ) $(B)/libcloche.a $(LIBS) 2>$@.log || \
 		{ cat $@.log >&2; exit 1; }
 
-# Dynamic: no static libsystemd is to be had, and it is started once.
+# Dynamic: no static libsystemd or libmicrohttpd is to be had, and it is started once.
 $(B)/cloched: $(DAEMON_OBJ) $(B)/libcloche.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS) -o $@ $(DAEMON_OBJ) $(B)/libcloche.a $(LIBS) -lsystemd
+	$(Q)$(CC) -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS) -o $@ $(DAEMON_OBJ) $(B)/libcloche.a $(LIBS) -lsystemd -lmicrohttpd
 
 $(B)/libcloche.a: $(LIB_OBJ)
 	$(call say,AR,$@)

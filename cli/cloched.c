@@ -40,6 +40,7 @@ static int be_front(char **argv, struct cloche_err *err)
 				   .control = DAEMON_FD_CONTROL,
 				   .state = DAEMON_FD_STATE,
 				   .config = DAEMON_FD_CONFIG,
+				   .metrics = DAEMON_FD_METRICS,
 				   .say = say };
 	uint64_t uid, gid;
 
@@ -48,7 +49,7 @@ static int be_front(char **argv, struct cloche_err *err)
 		return -err->code;
 	o.uid = (uid_t)uid;
 	o.gid = (gid_t)gid;
-	for (int fd = DAEMON_FD_LAUNCHER; fd <= DAEMON_FD_CONFIG; fd++)
+	for (int fd = DAEMON_FD_LAUNCHER; fd <= DAEMON_FD_METRICS; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return front_run(&o, err);
 }
@@ -65,6 +66,8 @@ static int load_config(const char *path, struct config *ret, struct cloche_err *
 					      "CLOCHE_CONTROL is no absolute path that a socket "
 					      "could have");
 		(void)snprintf(ret->control, sizeof(ret->control), "%s", control);
+		if (config_metrics_beside(ret) < 0)
+			return cloche_err_set(err, EINVAL, "CLOCHE_CONTROL is too long");
 	}
 	if (!path && access(CONFIG_PATH, F_OK) < 0)
 		return 0;

@@ -14,10 +14,10 @@ packages() {
 	build) echo gcc libc6-dev make clang bpftool python3 libseccomp-dev libcgroup-dev \
 		libbpf-dev libelf-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libjansson-dev \
 		libsodium-dev libsqlite3-dev libcyaml-dev libyaml-dev libcap-dev \
-		libarchive-dev libzstd-dev libsystemd-dev ;;
+		libarchive-dev libzstd-dev libsystemd-dev libmicrohttpd-dev ;;
 	test) echo libcriterion-dev libclang-rt-dev strace \
 		mmdebstrap erofs-utils git openssl iputils-ping bsdutils expect tmux \
-		perl nodejs php-cli php-mbstring ;;
+		curl perl nodejs php-cli php-mbstring ;;
 	lint) echo clang-format clang-tidy cppcheck shellcheck mandoc zsh fish ;;
 	bench) echo bubblewrap crun runc hyperfine ;;
 	vm) echo qemu-system-x86 cpio lz4 xz-utils zstd ;;

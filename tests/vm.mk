@@ -8,7 +8,7 @@ VM_FILES = $(B)/cloche $(B)/cloched $(VM_LIVE) $(GUEST) $(HELPERS) $(wildcard po
 # in the other tests. Nor those that read command lines and files: the kernel has no part in it.
 # What they take is minutes, too.
 VM_LEFT_OUT = languages bad_input completion image image_broken image_hostile image_import ledger_cli \
-              ledger_disk ledger_run policy_cli report shown trace_cli tune
+              ledger_disk ledger_run metrics policy_cli ps report shown trace_cli tune
 VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%),$(LIVE))
 
 # Where one kernel tells as much as the next, each runs half of them (VM_ALL=1: all).

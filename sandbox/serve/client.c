@@ -166,6 +166,7 @@ static void finish(struct visit *v)
 	out->code_wanted = true;
 	executed_hash(AT_FDCWD, &v->held->ctx, &v->inv.executed, HASHED_MOST, out->code_sha256);
 	booking_enter(&f->booking, out, &v->answer.found);
+	counts_outcome(&f->counts, out);
 	v->answer.mid_line = stdio_mid_line(&v->stdio);
 	answer(v, ANSWER_OUTCOME);
 }
@@ -356,8 +357,10 @@ void client_refused(struct client *c, enum limit limit, const struct cloche_err 
 	c->full = (why->code == EDQUOT && held_make_room(v->front, c->uid)) ||
 		  (why->code == EBUSY && held_make_room(v->front, POOL_ANY)) || try_queue(v, &said);
 	c->waiting = c->full;
-	if (!c->waiting)
-		refuse(v, &said);
+	if (c->waiting)
+		return;
+	v->front->counts.refused[limit < LIMITS ? limit : LIMIT_NONE]++;
+	refuse(v, &said);
 }
 
 void client_hear(struct client *c, const struct reply *reply)

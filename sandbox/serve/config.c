@@ -43,7 +43,8 @@ struct yaml_allow {
 };
 
 struct yaml_config {
-	char *control, *control_mode, *state, *memory, *vcpus, *wait, *idle_expiry, *grace;
+	char *control, *control_mode, *metrics, *metrics_group, *state, *memory, *vcpus, *wait,
+		*idle_expiry, *grace;
 	uint32_t *contexts;
 	struct yaml_allow *allow;
 	struct yaml_limits *per_owner, *owners;
@@ -83,6 +84,8 @@ static const cyaml_schema_field_t allow_fields[] = {
 static const cyaml_schema_field_t fields[] = {
 	TEXT(yaml_config, control, CONFIG_CTL_LEN - 1),
 	TEXT(yaml_config, control_mode, 8),
+	TEXT(yaml_config, metrics, CONFIG_CTL_LEN - 1),
+	TEXT(yaml_config, metrics_group, 64),
 	TEXT(yaml_config, state, 4000),
 	TEXT(yaml_config, memory, 40),
 	TEXT(yaml_config, vcpus, 40),
@@ -285,6 +288,28 @@ static int read_name(const struct reading *r, const char *key, const char *name,
 			  : "a group of /etc/group, or a number");
 }
 
+int config_metrics_beside(struct config *c)
+{
+	const char *slash = strrchr(c->control, '/');
+	int n = snprintf(c->metrics, sizeof(c->metrics), "%.*s/metrics",
+			 slash ? (int)(slash - c->control) : 0, c->control);
+
+	return n < (int)sizeof(c->metrics) ? 0 : -ENAMETOOLONG;
+}
+
+static int read_metrics(const struct reading *r, const struct yaml_config *y, struct config *c)
+{
+	int code = read_path(r, "metrics", y->metrics, c->metrics, sizeof(c->metrics));
+
+	if (code == 0 && y->control && !y->metrics && config_metrics_beside(c) < 0)
+		code = wrong(r, "control", "a shorter path, or 'metrics'");
+	if (code == 0 && y->metrics_group) {
+		c->metrics_grouped = true;
+		code = read_name(r, "metrics_group", y->metrics_group, false, &c->metrics_gid);
+	}
+	return code;
+}
+
 static int read_allow(const struct reading *r, const struct yaml_allow *y, struct config *c)
 {
 	char key[40];
@@ -376,6 +401,8 @@ static int apply(const struct reading *r, const struct yaml_config *y, struct co
 	if (code == 0)
 		code = read_mode(r, y->control_mode, &c->control_mode);
 	if (code == 0)
+		code = read_metrics(r, y, c);
+	if (code == 0)
 		code = read_number(r, "contexts", y->contexts, 1, CONTEXTS_MAX, &c->contexts);
 	if (code == 0)
 		code = read_memory(r, "memory", y->memory, &c->memory_bytes);
@@ -431,6 +458,7 @@ void config_defaults(struct config *ret)
 	spec_host_read(&host);
 	*ret = (struct config){
 		.control = CONTROL_PATH,
+		.metrics = CONFIG_METRICS,
 		.control_mode = 0666,
 		.state = CONFIG_STATE,
 		.contexts = 64,

@@ -14,8 +14,9 @@ struct cloche_err;
  *
  *	control: /run/cloche/control   where clients connect
  *	control_mode: 0666             of that socket
- *	state: /var/lib/cloche         its directory, root's
- *	allow:                         who may connect, beside root; else everybody
+ *	metrics: /run/cloche/metrics   where GET /metrics is answered; else beside the control
+ *socket metrics_group: monitoring      who may ask, beside root state: /var/lib/cloche         its
+ *directory, root's allow:                         who may connect, beside root; else everybody
  *	  users: [alice, 1001]
  *	  groups: [dev]
  *	contexts: 64                   at a time
@@ -34,6 +35,7 @@ struct cloche_err;
  * Names are those of /etc/passwd and /etc/group; numbers are taken as they are.
  */
 #define CONFIG_PATH	  "/etc/cloche/cloche.conf"
+#define CONFIG_METRICS	  "/run/cloche/metrics"
 #define CONFIG_STATE	  "/var/lib/cloche"
 #define CONFIG_CTL_LEN	  108 /* sun_path */
 #define CONFIG_OWNERS_MAX 256
@@ -54,6 +56,9 @@ struct owner_config {
 struct config {
 	char control[CONFIG_CTL_LEN];
 	mode_t control_mode;
+	char metrics[CONFIG_CTL_LEN];
+	bool metrics_grouped;
+	uint32_t metrics_gid;
 	char state[4096];
 	unsigned contexts;
 	uint64_t memory_bytes;
@@ -68,6 +73,9 @@ struct config {
 };
 
 void config_defaults(struct config *ret);
+
+/* Its metrics are to be had beside its control socket. -ENAMETOOLONG. */
+int config_metrics_beside(struct config *config);
 
 /* On top of what is there. -EINVAL: the whole is refused, and *err names file, line and key. */
 int config_load(const char *path, struct config *config, struct cloche_err *err);

@@ -50,9 +50,9 @@ struct daemon {
 	struct config *reloaded;     /* the same, when it is ours; NULL */
 	struct launching *launching;
 	struct pollfd *fds; /* signals, then the launching's */
-	int state, lock, control, home, signals;
-	bool bound; /* the socket's name is ours */
-	uid_t uid;  /* of the front */
+	int state, lock, control, metrics, home, signals;
+	bool bound, metered; /* the sockets' names are ours */
+	uid_t uid;	     /* of the front */
 	gid_t gid;
 	struct process front;
 	int64_t front_ns; /* its beginning */
@@ -137,6 +137,29 @@ static int open_control(struct daemon *d, struct cloche_err *err)
 	d->bound = true;
 	if (chmod(path, d->config->control_mode) < 0 || listen(d->control, 128) < 0)
 		return cloche_err_sys(err, errno, "make the control socket '%s'", path);
+	return 0;
+}
+
+/* Who may write to it may connect: nobody before it is root's group's. */
+static int open_metrics(struct daemon *d, struct cloche_err *err)
+{
+	const struct config *c = d->config;
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct stat st;
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", c->metrics);
+	if (lstat(c->metrics, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return cloche_err_set(err, EEXIST, "'%s' is there and no socket", c->metrics);
+	(void)unlink(c->metrics);
+	d->metrics = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (d->metrics < 0 || bind(d->metrics, (const struct sockaddr *)&at, sizeof(at)) < 0)
+		return cloche_err_sys(err, errno, "make the socket '%s'", c->metrics);
+	d->metered = true;
+	if (chmod(c->metrics, 0600) < 0 ||
+	    (c->metrics_grouped &&
+	     (chown(c->metrics, 0, c->metrics_gid) < 0 || chmod(c->metrics, 0660) < 0)) ||
+	    listen(d->metrics, 16) < 0)
+		return cloche_err_sys(err, errno, "make the socket '%s'", c->metrics);
 	return 0;
 }
 
@@ -234,7 +257,7 @@ static void try_be_able(void)
 /* In the child. */
 static _Noreturn void become_front(const struct daemon *d, int socket)
 {
-	int fds[] = { socket, d->control, d->home, handover_config(d->config) };
+	int fds[] = { socket, d->control, d->home, handover_config(d->config), d->metrics };
 	char uid[12], gid[12];
 	char *argv[] = { (char *)"cloched", (char *)(uintptr_t)d->opt->front_arg, uid, gid, NULL };
 
@@ -242,12 +265,12 @@ static _Noreturn void become_front(const struct daemon *d, int socket)
 	(void)snprintf(gid, sizeof(gid), "%u", d->gid);
 	(void)unsetenv("NOTIFY_SOCKET");
 	/* First out of the way of each other. */
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		if (dup2(fds[i], DAEMON_FD_LAUNCHER + i) < 0)
 			_exit(EXIT_FAILURE);
-	if (syscall(SYS_close_range, DAEMON_FD_CONFIG + 1, ~0U, 0) < 0)
+	if (syscall(SYS_close_range, DAEMON_FD_METRICS + 1, ~0U, 0) < 0)
 		_exit(EXIT_FAILURE);
 	(void)execv(d->opt->front, argv);
 	_exit(EXIT_FAILURE);
@@ -300,6 +323,11 @@ static void keep_what_stands(const struct daemon *d, struct config *changed)
 		d->opt->say("control, control_mode: they count from the next start on");
 	if (strcmp(c->state, changed->state) != 0)
 		d->opt->say("state: it counts from the next start on");
+	if (strcmp(c->metrics, changed->metrics) != 0 ||
+	    c->metrics_grouped != changed->metrics_grouped ||
+	    c->metrics_gid != changed->metrics_gid)
+		d->opt->say("metrics, metrics_group: they count from the next start on");
+	memcpy(changed->metrics, c->metrics, sizeof(c->metrics));
 	memcpy(changed->control, c->control, sizeof(c->control));
 	changed->control_mode = c->control_mode;
 	memcpy(changed->state, c->state, sizeof(c->state));
@@ -426,7 +454,10 @@ static void close_all(struct daemon *d)
 	d->launching = launching_close(d->launching);
 	if (d->bound)
 		(void)unlink(d->config->control);
+	if (d->metered)
+		(void)unlink(d->config->metrics);
 	fd_close(&d->control);
+	fd_close(&d->metrics);
 	fd_close(&d->signals);
 	fd_close(&d->home);
 	fd_close(&d->state);
@@ -444,6 +475,7 @@ int daemon_run(const struct daemon_options *options, struct cloche_err *err)
 			    .state = -1,
 			    .lock = -1,
 			    .control = -1,
+			    .metrics = -1,
 			    .home = -1,
 			    .signals = -1,
 			    .front = PROCESS_NONE };
@@ -470,6 +502,8 @@ int daemon_run(const struct daemon_options *options, struct cloche_err *err)
 		r = launching_open(&how, &d.launching, err);
 	if (r == 0)
 		r = open_control(&d, err);
+	if (r == 0)
+		r = open_metrics(&d, err);
 	if (r == 0)
 		r = serve(&d, err);
 	close_all(&d);

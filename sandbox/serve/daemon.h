@@ -10,12 +10,18 @@ struct config;
 /*
  * The life of the daemon. Theory of operation: this process, root, is the launcher
  * (serve/launching.h); it holds the lock of the state directory and the control socket, which it
- * never reads from, and starts the front (serve/front.h) as a new program with four descriptors.
+ * never reads from, and starts the front (serve/front.h) as a new program with five descriptors.
  * A front that ends or breaks the rules is replaced, and the contexts that it had end. The
  * launcher's own death is everybody's: front and wardens are told by the kernel, and what is left
  * on the host the next start takes away.
  */
-enum { DAEMON_FD_LAUNCHER = 3, DAEMON_FD_CONTROL, DAEMON_FD_STATE, DAEMON_FD_CONFIG };
+enum {
+	DAEMON_FD_LAUNCHER = 3,
+	DAEMON_FD_CONTROL,
+	DAEMON_FD_STATE,
+	DAEMON_FD_CONFIG,
+	DAEMON_FD_METRICS
+};
 
 struct daemon_options {
 	const struct config *config;

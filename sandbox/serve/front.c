@@ -9,6 +9,7 @@
 #include "serve/command.h"
 #include "serve/config.h"
 #include "serve/handover.h"
+#include "serve/metrics.h"
 #include "serve/packet.h"
 #include "serve/request.h"
 
@@ -113,6 +114,7 @@ void front_listed(struct front *f)
 		if (c->listing)
 			client_list(c);
 	}
+	metrics_listed(f->metrics);
 }
 
 unsigned front_queued(const struct front *f, uid_t uid)
@@ -328,6 +330,7 @@ static int open_loop(struct front *f, struct cloche_err *err)
 static void close_front(struct front *f)
 {
 	booking_close(&f->booking);
+	f->metrics = metrics_close(f->metrics);
 	(void)sd_event_source_disable_unref(f->heard);
 	(void)sd_event_source_disable_unref(f->knocks);
 	(void)sd_event_source_disable_unref(f->grace);
@@ -364,6 +367,8 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 		r = prices_find("lambda", &f.prices, err);
 	if (r == 0)
 		r = open_loop(&f, err);
+	if (r == 0)
+		r = metrics_open(&f, o->metrics, &f.metrics, err);
 	if (r == 0 && local_init(&f.local) < 0)
 		r = cloche_err_sys(err, errno, "ask for the number of a mount (statx)");
 	if (r == 0) {

@@ -7,6 +7,7 @@
 #include "ledger/prices.h"
 #include "pool/pool.h"
 #include "run/booking.h"
+#include "serve/counts.h"
 #include "serve/held.h"
 #include "serve/lister.h"
 #include "serve/request.h"
@@ -19,6 +20,7 @@
 struct client;
 struct cloche_err;
 struct config;
+struct metrics;
 
 /*
  * The front: a process without rights that speaks with clients, has the launcher make what they
@@ -43,6 +45,8 @@ struct front {
 	} replaced[HELD_REPLACED];
 	unsigned replaced_at;
 	struct lister lister;
+	struct counts counts;
+	struct metrics *metrics;
 	int64_t since_ns; /* CLOCK_REALTIME of its beginning */
 	struct spec_host host;
 	struct prices prices;
@@ -55,6 +59,7 @@ struct front {
 struct front_options {
 	int launcher, control, state; /* the last: its directory */
 	int config;		      /* see handover.h */
+	int metrics;		      /* listens */
 	uid_t uid;
 	gid_t gid;
 	void (*say)(const char *text);

@@ -115,18 +115,17 @@ static void head_for(const struct front *f, uid_t uid, struct listing *ret)
 	ret->vcpu_milli = own->vcpu_milli;
 }
 
-int lister_make(const struct front *f, uid_t uid, struct cloche_err *err)
+struct listing *lister_list(const struct front *f, uid_t uid)
 {
-	cleanup_free struct listing *l = NULL;
+	struct listing *l;
 	uint32_t n = 0;
-	int fd;
 
 	for (const struct pool_context *c = f->pool.first; c; c = c->next)
 		n++;
 	n = n > LISTING_MAX ? LISTING_MAX : n;
 	l = calloc(1, listing_size(n));
 	if (!l)
-		return cloche_err_sys(err, ENOMEM, "list the contexts");
+		return NULL;
 	head_for(f, uid, l);
 	for (const struct pool_context *c = f->pool.first; c && l->n < n; c = c->next) {
 		const struct held *h = (const struct held *)c;
@@ -134,6 +133,13 @@ int lister_make(const struct front *f, uid_t uid, struct cloche_err *err)
 		if (uid == 0 || h->make.owner == uid)
 			list_one(f, h, &l->rows[l->n++]);
 	}
-	fd = listing_hand(l, listing_size(l->n));
+	return l;
+}
+
+int lister_make(const struct front *f, uid_t uid, struct cloche_err *err)
+{
+	cleanup_free struct listing *l = lister_list(f, uid);
+	int fd = l ? listing_hand(l, listing_size(l->n)) : -ENOMEM;
+
 	return fd < 0 ? cloche_err_sys(err, -fd, "list the contexts (memfd)") : fd;
 }

@@ -8,6 +8,7 @@
 
 struct cloche_err;
 struct front;
+struct listing;
 struct packet_fds;
 struct tally;
 
@@ -27,7 +28,10 @@ bool lister_ready(struct front *f);
 /* What the launcher answered. */
 void lister_hear(struct front *f, struct packet_fds *fds);
 
-/* For this user, a memfd, the caller's. */
+/* What this user may see, the caller's to free; NULL: no memory. */
+struct listing *lister_list(const struct front *f, uid_t uid);
+
+/* The same in a memfd, the caller's. */
 int lister_make(const struct front *f, uid_t uid, struct cloche_err *err);
 
 void lister_close(struct lister *l);

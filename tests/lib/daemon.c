@@ -110,9 +110,12 @@ int process_status(pid_t pid)
 void daemon_expect_nothing(const struct daemon *d)
 {
 	cleanup_free char *left = NULL;
+	char metrics[600];
 
 	cr_expect_eq(leftover_processes(d->mark), 0, "a process");
 	cr_expect_eq(access(d->control, F_OK), -1, "the socket");
+	(void)snprintf(metrics, sizeof(metrics), "%s/metrics", d->dir);
+	cr_expect_eq(access(metrics, F_OK), -1, "the socket of metrics");
 	cr_expect_eq(leftover_cgroups(&left), 0, "%s", left);
 }
 

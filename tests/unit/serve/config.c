@@ -49,6 +49,12 @@ Test(config, what_is_said_counts_and_the_rest_stays)
 	cr_expect_eq(c.control_mode, 0660);
 	cr_expect_eq(c.wait_ns, 2000000000LL);
 	cr_expect_eq(c.idle_expiry_ns, 60000000000LL);
+	/* Beside the control socket, wherever that is. */
+	cr_expect_str_eq(c.metrics, "/a/metrics");
+	cr_expect_not(c.metrics_grouped);
+	cr_assert_eq(load("metrics: /m\nmetrics_group: 7\n", &c, &err), 0, "%s", err.text);
+	cr_expect_str_eq(c.metrics, "/m");
+	cr_expect(c.metrics_grouped && c.metrics_gid == 7);
 }
 
 /* What is not said of a user is as it is for everybody. */
@@ -135,6 +141,8 @@ static const struct {
 	{ "vcpus: 1000000\n", "vcpus" },
 	{ "memory: 1000000G\n", "the host's" },
 	{ "wait: 61s\n", "wait" },
+	{ "metrics: here\n", "line 1: metrics: expected an absolute path" },
+	{ "wait: 1s\nmetrics_group: no-such-group-here\n", "line 2: metrics_group" },
 	{ "idle_expiry: 25h\n", "idle_expiry" },
 	{ "idle_expiry: long\n", "idle_expiry" },
 	{ "control_mode: 0999\n", "control_mode" },
