@@ -107,8 +107,9 @@ struct ps_text ps_seconds(uint64_t ns)
 	struct ps_text t = { "-" };
 
 	if (ns != LISTING_UNKNOWN)
-		(void)snprintf(t.s, sizeof(t.s), "%llu.%02llus", ns / NSEC_PER_SEC,
-			       ns % NSEC_PER_SEC / (10 * NSEC_PER_MSEC));
+		(void)snprintf(t.s, sizeof(t.s), "%" PRIu64 ".%02" PRIu64 "s",
+			       (uint64_t)(ns / NSEC_PER_SEC),
+			       (uint64_t)(ns % NSEC_PER_SEC / (10 * NSEC_PER_MSEC)));
 	return t;
 }
 

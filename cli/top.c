@@ -89,7 +89,7 @@ static uint64_t rate_of(const struct top *t, const struct listed *row)
 
 	if (row->cpu_ns == LISTING_UNKNOWN)
 		return 0;
-	if (was && was->cpu_ns <= row->cpu_ns)
+	if (was && t->before && was->cpu_ns <= row->cpu_ns)
 		return rate(row->cpu_ns - was->cpu_ns, t->now->taken_ns - t->before->taken_ns);
 	return rate(row->cpu_ns, row->age_ns);
 }

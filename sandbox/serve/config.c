@@ -376,7 +376,7 @@ static int read_owners(const struct reading *r, const struct yaml_config *y, str
 
 	if (y->owners)
 		c->n_owners = 0;
-	for (uint32_t i = 0; code == 0 && i < y->n_owners; i++) {
+	for (uint32_t i = 0; code == 0 && y->owners && i < y->n_owners; i++) {
 		struct owner_config *o = &c->owners[i];
 
 		(void)snprintf(where, sizeof(where), "owners/%u", i);

@@ -36,7 +36,8 @@ static void head(FILE *to, const char *name, const char *type, const char *help)
 /* Exact: whole seconds and what is left. */
 static void seconds(FILE *to, uint64_t ns)
 {
-	(void)fprintf(to, "%llu.%09llu", ns / NSEC_PER_SEC, ns % NSEC_PER_SEC);
+	(void)fprintf(to, "%" PRIu64 ".%09" PRIu64, (uint64_t)(ns / NSEC_PER_SEC),
+		      (uint64_t)(ns % NSEC_PER_SEC));
 }
 
 static void write_contexts(const struct listing *all, FILE *to)

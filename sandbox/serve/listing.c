@@ -78,7 +78,7 @@ int listing_take(int fd, struct listing **ret, struct cloche_err *err)
 	void *bytes = NULL;
 	int r = take(fd, sizeof(struct listing), sizeof(struct listed), &bytes, err);
 
-	if (r < 0)
+	if (r < 0 || !bytes)
 		return r;
 	l = bytes;
 	for (uint32_t i = 0; i < l->n; i++) {
