@@ -59,6 +59,14 @@ void metering_close(struct metering *m)
 	m->opened = false;
 }
 
+void metering_try_have(struct metering *m, int v2)
+{
+	if (m->opened && !m->why[0])
+		return;
+	metering_close(m);
+	(void)metering_open(m, METERING_AUTO, v2, NULL);
+}
+
 struct plan_clock metering_clock(const struct metering *m)
 {
 	return (struct plan_clock){ .fd = m->opened ? m->meter.slots : -1,

@@ -49,6 +49,8 @@ void metering_off(struct metering *m, const char *why);
 /* mode: not METERING_OFF. parent: the cgroup2 directory above all contexts, whose network traffic
  * is counted. */
 int metering_open(struct metering *m, enum metering_mode mode, int parent, struct cloche_err *err);
+/* The reader stays from one context to the next, but for one that has failed. */
+void metering_try_have(struct metering *m, int v2);
 void metering_close(struct metering *m);
 
 /* For the context that is made next: by it pid 1 knows when an invocation began, of which

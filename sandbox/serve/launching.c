@@ -26,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 /* cgroup.events may have told before anybody waited. */
 #define EMPTY_PERIOD_NS (10 * NSEC_PER_MSEC)
@@ -200,10 +199,9 @@ static void say(struct launching *l, const struct reply *reply, const struct pac
 static void say_refused(struct launching *l, uint64_t number, enum limit limit,
 			const struct cloche_err *why)
 {
-	say(l,
-	    &(struct reply){
-		    .kind = REPLY_REFUSED, .context = number, .limit = limit, .err = *why },
-	    NULL);
+	struct reply r = { .kind = REPLY_REFUSED, .context = number, .limit = limit, .err = *why };
+
+	say(l, &r, NULL);
 }
 
 /* ---- the end of a context ---------------------------------------------------------------------
@@ -263,17 +261,6 @@ static void begin_deferred(struct launching *l)
 }
 
 /* ---- the beginning --------------------------------------------------------------------------- */
-
-/* The reader of the meter stays from one to the next, but for one that has failed. */
-static void try_have_metering(struct launching *l, struct place *p)
-{
-	struct metering *m = &p->metering;
-
-	if (m->opened && !m->why[0])
-		return;
-	metering_close(m);
-	(void)metering_open(m, METERING_AUTO, l->launcher.hierarchy.v2, NULL);
-}
 
 static void hand_over(struct launching *l, struct place *p, bool clocked)
 {
@@ -378,7 +365,7 @@ static int make(struct launching *l, struct place *p, const struct command *c,
 	bool clocked = false;
 	int r;
 
-	try_have_metering(l, p);
+	metering_try_have(&p->metering, l->launcher.hierarchy.v2);
 	if (!o.how.given && take_blank(l, &p->spec, &blank))
 		o.blank = &blank;
 	supply_asked(&l->supply, clock_now_ns());
@@ -466,10 +453,7 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 	if (r < 0) {
 		say_refused(l, c->context, limit, &why);
 		name(l, p, 0);
-		if (p->state == COMMAND_ABSENT)
-			leave(l, p);
-		else
-			end(l, p, true);
+		p->state == COMMAND_ABSENT ? leave(l, p) : end(l, p, true);
 	}
 	return 0;
 }
@@ -537,34 +521,19 @@ static int on_end(struct launching *l, struct place *p, const struct command *c,
 	return 0;
 }
 
-static struct tally_row tally_of(const struct place *p)
-{
-	const struct cgroup *cg = &p->keeper.ctx.plan.cgroup;
-	struct tally_row row = { .context = p->number, .cpu_ns = p->cpu_ns };
-
-	if (cg->v2 < 0)
-		return row;
-	row.memory_bytes = cgroup_memory(cg);
-	if (p->state == COMMAND_HANDED || p->state == COMMAND_COUNTING)
-		row.cpu_ns += cgroup_cpu_ns(cg);
-	return row;
-}
-
 static int on_tally(struct launching *l, struct place *p, const struct command *c,
 		    struct cloche_err *err)
 {
-	cleanup_free struct tally *t = calloc(1, tally_size(l->n_places));
+	cleanup_free struct tally *t = tally_begin(l->n_places);
 	struct packet_fds fds = { .n = 1 };
-	struct timespec own = { 0 };
 
-	if (!t)
-		return cloche_err_sys(err, ENOMEM, "count what contexts have used");
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
-	t->launcher_cpu_ns = (uint64_t)own.tv_sec * NSEC_PER_SEC + (uint64_t)own.tv_nsec;
-	for (unsigned i = 0; i < l->n_places; i++)
-		if (l->places[i].state != COMMAND_ABSENT && !l->places[i].silent)
-			t->rows[t->n++] = tally_of(&l->places[i]);
-	fds.fd[0] = listing_hand(t, tally_size(t->n));
+	for (unsigned i = 0; t && i < l->n_places; i++)
+		if (l->numbers[i])
+			tally_add(t, l->numbers[i], &l->places[i].keeper.ctx.plan.cgroup,
+				  l->places[i].cpu_ns,
+				  l->places[i].state == COMMAND_HANDED ||
+					  l->places[i].state == COMMAND_COUNTING);
+	fds.fd[0] = t ? listing_hand(t, tally_size(t->n)) : -ENOMEM;
 	if (fds.fd[0] < 0)
 		return cloche_err_sys(err, -fds.fd[0], "count what contexts have used");
 	say(l, &(struct reply){ .kind = REPLY_TALLY }, &fds);
@@ -701,16 +670,13 @@ void launching_press(struct launching *l)
 
 void launching_change(struct launching *l, const struct config *config)
 {
-	struct packet_fds fds = { .n = 1 };
-	int fd = handover_config(config);
+	struct packet_fds fds = { .fd = { handover_config(config) }, .n = 1 };
 
-	l->opt.config = config;
 	owners_change(l->owners, config);
-	fds.fd[0] = fd;
-	if (fd >= 0)
+	if (fds.fd[0] >= 0)
 		say(l, &(struct reply){ .kind = REPLY_CONFIG }, &fds);
-	else if (l->broken == 0)
-		l->broken = fd;
+	else
+		l->broken = l->broken ? l->broken : fds.fd[0];
 	packet_close_fds(&fds);
 }
 

@@ -2,9 +2,11 @@
 /* Lists of contexts in memory that is handed on: see listing.h. */
 #include "serve/listing.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "launch/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *const texts[LISTED_STATES] = {
@@ -22,6 +25,30 @@ static const char *const texts[LISTED_STATES] = {
 const char *listed_state_text(uint32_t state)
 {
 	return state < LISTED_STATES ? texts[state] : "unknown";
+}
+
+struct tally *tally_begin(uint32_t room)
+{
+	struct tally *t = calloc(1, tally_size(room));
+	struct timespec own = { 0 };
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+	if (t)
+		t->launcher_cpu_ns = (uint64_t)own.tv_sec * NSEC_PER_SEC + (uint64_t)own.tv_nsec;
+	return t;
+}
+
+void tally_add(struct tally *t, uint64_t context, const struct cgroup *cg, uint64_t cpu_ns,
+	       bool counted)
+{
+	struct tally_row *row = &t->rows[t->n++];
+
+	*row = (struct tally_row){ .context = context, .cpu_ns = cpu_ns };
+	if (cg->v2 < 0)
+		return;
+	row->memory_bytes = cgroup_memory(cg);
+	if (counted)
+		row->cpu_ns += cgroup_cpu_ns(cg);
 }
 
 int listing_hand(const void *bytes, size_t len)

@@ -6,9 +6,11 @@
 #include "run/outcome.h"
 #include "run/owner.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct cgroup;
 struct cloche_err;
 
 /*
@@ -72,6 +74,13 @@ static inline size_t listing_size(uint32_t n)
 {
 	return sizeof(struct listing) + n * sizeof(struct listed);
 }
+
+/* With room for so many, the caller's to free; NULL: no memory. The CPU time is this process's. */
+struct tally *tally_begin(uint32_t room);
+
+/* A context, that had used cpu_ns before its present cgroups; counted: and what these count. */
+void tally_add(struct tally *t, uint64_t context, const struct cgroup *cg, uint64_t cpu_ns,
+	       bool counted);
 
 /* A sealed memfd with these bytes, the caller's, or -errno. */
 int listing_hand(const void *bytes, size_t len);
