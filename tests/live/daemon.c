@@ -260,28 +260,6 @@ Test(daemon, its_end_cancels_what_runs_and_leaves_nothing)
 	tmpdir_free(&d.dir);
 }
 
-Test(daemon, killed_it_takes_all_with_it_and_starts_anew)
-{
-	cleanup_run struct run run = { 0 };
-	struct daemon d;
-	struct client c;
-
-	daemon_prepare(&d);
-	daemon_start(&d);
-	c = client_begin(&d);
-	cr_assert_eq(kill(d.pid, SIGKILL), 0);
-	cr_expect_eq(process_status(d.pid), 137);
-	expect_line(c.err, "the daemon has ended before it answered");
-	cr_expect_eq(process_status(c.pid), 125);
-	client_expect_over(&c);
-	(void)fclose(d.said);
-	daemon_start(&d);
-	AS_USER(&d, &run, "--", "true");
-	cr_expect_eq(run.status, 0, "%s", run.err);
-	daemon_expect_records(&d, " ok ", 1);
-	daemon_stop(&d);
-}
-
 Test(daemon, a_front_that_dies_is_replaced)
 {
 	cleanup_run struct run run = { 0 };
