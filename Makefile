@@ -129,7 +129,7 @@ $(UNIT) $(LIVE) $(GUEST): $(B)/%: %.c $(TLIB_OBJ) $(B)/libcloche.a
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests $(TEST_LDFLAGS) -o $@ $< $(TLIB_OBJ) $(B)/libcloche.a $(LIBS) -lcriterion
 
 # What looks into serve/ needs the event loop.
-$(B)/tests/unit/serve/held: LIBS += -lsystemd
+$(B)/tests/unit/serve/held: LIBS += -lsystemd -lmicrohttpd
 
 $(B)/helpers/hoard: $(wildcard tests/helpers/hoard/*)
 $(B)/helpers/%: tests/helpers/%.c

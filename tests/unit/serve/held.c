@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "launch/handed.h"
+#include "serve/config.h"
 #include "serve/front.h"
 #include "serve/held.h"
 #include "serve/packet.h"
@@ -20,6 +21,7 @@
 
 struct rig {
 	struct front front;
+	struct config config;
 	int launcher;	    /* its end */
 	int ends[ENDS_MAX]; /* the wardens' */
 	unsigned n_ends;
@@ -29,7 +31,8 @@ static void open_rig(struct rig *r, int64_t idle_expiry_ns)
 {
 	int pair[2];
 
-	*r = (struct rig){ .front = { .idle_expiry_ns = idle_expiry_ns } };
+	*r = (struct rig){ .config = { .idle_expiry_ns = idle_expiry_ns } };
+	r->front.config = &r->config;
 	r->front.clients_end = &r->front.clients;
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	r->front.launcher = pair[0];
