@@ -123,7 +123,7 @@ static void print_token(const char *token, size_t len)
 		const char *blank = "";
 
 		for (const struct policy_builtin *b = policy_builtins; b->name; b++)
-			if (!b->wall) {
+			if (b->kind == POLICY_PROFILE) {
 				printf("%s%s", blank, b->name);
 				blank = " ";
 			}

@@ -45,7 +45,9 @@ int policy_view_open(const char *name, enum policy_walls walls, policy_problem_f
 			rc = policy_table_build(source, &ret->profile, &ret->table, err);
 			if (rc == 0)
 				rc = policy_stack_open(&ret->table,
-						       ret->text.wall ? POLICY_WALLS_NONE : walls,
+						       ret->text.kind != POLICY_PROFILE
+							       ? POLICY_WALLS_NONE
+							       : walls,
 						       &ret->stack, err);
 			if (rc < 0 && problem)
 				problem(NULL, err->text);

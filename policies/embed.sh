@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Writes a C file that holds the named seccomp profiles: name, text and SHA-256 of each, and the
-# table of expected verdicts beside it. Those named floor* are no profiles but what stands behind them.
+# table of expected verdicts beside it. Those named floor* are no profiles but what stands behind them;
+# front and launcher are of the daemon's own processes.
 # Usage: embed.sh FILE… > policies_builtin.c
 set -eu
 id() {
@@ -23,9 +24,13 @@ for f; do
 	name=$(basename "$f" .json)
 	id=$(id "$f")
 	sum=$(sha256sum "$f" | cut -d' ' -f1)
-	case $name in floor*) wall=true ;; *) wall=false ;; esac
+	case $name in
+	floor*) kind=POLICY_WALL ;;
+	front | launcher) kind=POLICY_OURS ;;
+	*) kind=POLICY_PROFILE ;;
+	esac
 	printf '\t{ "%s", text_%s, sizeof(text_%s) - 1, "%s", table_%s, sizeof(table_%s) - 1, %s },\n' \
-		"$name" "$id" "$id" "$sum" "$id" "$id" "$wall"
+		"$name" "$id" "$id" "$sum" "$id" "$id" "$kind"
 done
 echo '	{ 0 },'
 echo '};'

@@ -33,7 +33,7 @@ static int mount_of(int fd, uint64_t *ret)
 	return 0;
 }
 
-int local_init(struct local *ret)
+int local_init(struct local *ret, int mountinfo)
 {
 	cleanup_fd int file = memfd_create("local", MFD_CLOEXEC);
 	cleanup_fd int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -41,6 +41,7 @@ int local_init(struct local *ret)
 
 	if (file < 0 || sock < 0 || pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
+	ret->mountinfo = mountinfo;
 	r = mount_of(ends[0], &ret->mounts[0]);
 	(void)close(ends[0]);
 	(void)close(ends[1]);
@@ -84,16 +85,18 @@ static bool is_of_line(char *line, uint64_t id, const struct known **ret)
 }
 
 /* NULL: it is none of ours, or nothing is known of its file system. */
-static const struct known *find_mount(uint64_t id)
+static const struct known *find_mount(int mountinfo, uint64_t id)
 {
-	cleanup_fd int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	char text[LINES_LEN + 1];
 	const struct known *found = NULL;
 	size_t have = 0;
 	ssize_t n;
 
+	/* From its beginning the kernel tells how it is now. */
+	if (lseek(mountinfo, 0, SEEK_SET) != 0)
+		return NULL;
 	/* A line that is longer than that is of nobody whom one wants to know. */
-	while (fd >= 0 && have < LINES_LEN && (n = read(fd, text + have, LINES_LEN - have)) > 0) {
+	while (have < LINES_LEN && (n = read(mountinfo, text + have, LINES_LEN - have)) > 0) {
 		char *line = text, *end;
 
 		have += (size_t)n;
@@ -118,16 +121,17 @@ bool local_is(const struct local *local, int fd)
 	for (int i = 0; i < LOCAL_KINDS; i++)
 		if (local->mounts[i] == id)
 			return true;
-	return find_mount(id) != NULL;
+	return find_mount(local->mountinfo, id) != NULL;
 }
 
 bool local_keeps(int fd)
 {
+	cleanup_fd int mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	const struct known *found;
 	uint64_t id = 0;
 
-	if (mount_of(fd, &id) < 0)
+	if (mountinfo < 0 || mount_of(fd, &id) < 0)
 		return false;
-	found = find_mount(id);
+	found = find_mount(mountinfo, id);
 	return found && found->keeps;
 }

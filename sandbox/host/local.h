@@ -15,11 +15,12 @@
 enum { LOCAL_KINDS = 3 };
 
 struct local {
+	int mountinfo;		      /* of the mounts that are known; borrowed */
 	uint64_t mounts[LOCAL_KINDS]; /* the kernel's own, which are nowhere mounted */
 };
 
-/* 0 or -errno. */
-int local_init(struct local *ret);
+/* 0 or -errno. mountinfo: proc(5) has that, of who knows these mounts. */
+int local_init(struct local *ret, int mountinfo);
 bool local_is(const struct local *local, int fd);
 
 /* Whether it is a file, or directory, on a mount of ours of the kernel's own that keeps files:

@@ -126,6 +126,10 @@ static int load_file(const char *path, struct policy_text *ret, struct cloche_er
 		      : policy_text_read(fd, path, ret, err);
 }
 
+static const char *const what_of[] = { [POLICY_PROFILE] = "",
+				       [POLICY_WALL] = ", behind every profile",
+				       [POLICY_OURS] = ", of the daemon's own" };
+
 int policy_text_load(const struct policy_dirs *dirs, const char *name_or_path,
 		     struct policy_text *ret, struct cloche_err *err)
 {
@@ -140,9 +144,8 @@ int policy_text_load(const struct policy_dirs *dirs, const char *name_or_path,
 			continue;
 		(void)snprintf(ret->name, sizeof(ret->name), "%s", b->name);
 		(void)snprintf(ret->sha256, sizeof(ret->sha256), "%s", b->sha256);
-		(void)snprintf(ret->source, sizeof(ret->source), "built-in%s",
-			       b->wall ? ", behind every profile" : "");
-		ret->wall = b->wall;
+		(void)snprintf(ret->source, sizeof(ret->source), "built-in%s", what_of[b->kind]);
+		ret->kind = b->kind;
 		ret->text = b->text;
 		ret->len = b->len;
 		return 0;
@@ -223,10 +226,11 @@ int policy_load_text(const char *cache, const struct policy_text *text, enum pol
 	struct policy policy = { .walls = walls };
 	int rc;
 
-	if (text->wall)
-		return cloche_err_set(err, EINVAL,
-				      "'%s' is no policy to run under: it stands behind every one",
-				      text->name);
+	if (text->kind != POLICY_PROFILE)
+		return cloche_err_set(err, EINVAL, "'%s' is no policy to run under: it %s",
+				      text->name,
+				      text->kind == POLICY_WALL ? "stands behind every one"
+								: "is of the daemon's own");
 	memcpy(policy.name, text->name, sizeof(policy.name));
 	memcpy(policy.sha256, text->sha256, sizeof(policy.sha256));
 	if (!policy_cache_get(cache, &policy)) {

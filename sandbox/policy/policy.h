@@ -40,7 +40,7 @@ struct policy_text {
 	char name[64];
 	char sha256[65];
 	char source[512]; /* "built-in" or the path */
-	bool wall;	  /* no profile: it stands behind each (policy/policy_stack.h) */
+	int kind;	  /* enum policy_kind of policy/policy_builtin.h */
 	const char *text; /* NUL-terminated */
 	size_t len;	  /* without the NUL */
 	char *owned;	  /* what policy_text_free frees; NULL for the built-in ones */

@@ -76,7 +76,7 @@ int command_read(const void *bytes, size_t len, unsigned fds, struct command *re
 static const char *policy_at(uint32_t at)
 {
 	for (const struct policy_builtin *p = policy_builtins; p->name; p++)
-		if (!p->wall && at-- == 0)
+		if (p->kind == POLICY_PROFILE && at-- == 0)
 			return p->name;
 	return NULL;
 }

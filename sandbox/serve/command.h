@@ -59,7 +59,7 @@ struct command_make {
 	uint32_t cpu_mode;
 	uint32_t owner;
 	uint32_t terminals, read_locks; /* 0 or 1 */
-	uint32_t policy; /* its place among those that are no walls (policy_builtins) */
+	uint32_t policy; /* its place among the profiles (policy_builtins) */
 	uint32_t owner_gid;
 	uint32_t net; /* enum net_mode */
 	uint32_t bare_n, bare_flags;

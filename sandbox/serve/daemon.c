@@ -12,6 +12,7 @@
 #include "serve/config.h"
 #include "serve/handover.h"
 #include "serve/launching.h"
+#include "serve/own_filter.h"
 #include "serve/request.h"
 
 #include <errno.h>
@@ -33,6 +34,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A front that comes to its end so often, so fast, will not live longer the next time. */
@@ -303,12 +305,18 @@ static int start_front(struct daemon *d, struct cloche_err *err)
 /* It has ended, or is to. */
 static void end_front(struct daemon *d)
 {
+	int status = 0;
+
 	if (!process_is(&d->front))
 		return;
 	process_kill(&d->front);
-	(void)process_reap(&d->front, NULL);
+	(void)process_reap(&d->front, &status);
 	launching_drop(d->launching);
-	d->quick = clock_now_ns() - d->front_ns < QUICK_NS ? d->quick + 1 : 0;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		d->opt->say("the front was killed for a system call that it may not make "
+			    "('cloche policy show front')");
+	/* One that wants to be replaced exits with 0. */
+	d->quick = status && clock_now_ns() - d->front_ns < QUICK_NS ? d->quick + 1 : 0;
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -497,6 +505,8 @@ int daemon_run(const struct daemon_options *options, struct cloche_err *err)
 		r = leave_network(err);
 	if (r == 0)
 		r = drop_capabilities(err);
+	if (r == 0)
+		r = own_filter_launcher(err);
 	try_be_able();
 	if (r == 0)
 		r = launching_open(&how, &d.launching, err);

@@ -10,6 +10,7 @@
 #include "serve/config.h"
 #include "serve/handover.h"
 #include "serve/metrics.h"
+#include "serve/own_filter.h"
 #include "serve/packet.h"
 #include "serve/request.h"
 
@@ -56,7 +57,7 @@ uint64_t front_number(struct front *f)
 
 static void look_whether_done(struct front *f)
 {
-	if (f->stopping && !f->clients)
+	if ((f->stopping || f->old) && !f->clients)
 		(void)sd_event_exit(f->event, 0);
 }
 
@@ -179,6 +180,7 @@ static int on_knock(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		send_away(socket);
 		return 0;
 	}
+	f->old |= view_is_old(&f->view);
 	(void)check_allowed(f, socket, &who, &why);
 	c = client_open(f, socket, &who, &why);
 	if (c) {
@@ -295,17 +297,21 @@ static int leave_terminal(void)
 }
 
 /* By another number of the user id all capabilities go; what is asked for in vain is the end. */
-static int give_up_rights(const struct front_options *o, struct cloche_err *err)
+static int give_up_rights(const struct front_options *o, struct front *f, struct cloche_err *err)
 {
 	static const struct rlimit none = { 0, 0 };
+	int state = o->state;
 	sigset_t all;
+
+	if (view_enter(&state, &f->view, err) < 0)
+		return -err->code;
 
 	try_allow_fds();
 	(void)umask(077);
 	(void)sigfillset(&all);
 	/* The launcher says when it is over; a signal for all of a terminal is meant for that. */
 	if (sigprocmask(SIG_BLOCK, &all, NULL) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
-	    setrlimit(RLIMIT_NPROC, &none) < 0 || leave_terminal() < 0 || fchdir(o->state) < 0 ||
+	    setrlimit(RLIMIT_NPROC, &none) < 0 || leave_terminal() < 0 ||
 	    drop_capability_bounds() < 0 || setgroups(0, NULL) < 0 ||
 	    setresgid(o->gid, o->gid, o->gid) < 0 || setresuid(o->uid, o->uid, o->uid) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
@@ -337,6 +343,7 @@ static void close_front(struct front *f)
 	(void)sd_event_source_disable_unref(f->expiry);
 	(void)sd_event_unref(f->event);
 	lister_close(&f->lister);
+	fd_close(&f->view.mounts);
 	free(f->config);
 }
 
@@ -357,8 +364,13 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 			   .control = o->control,
 			   .booking = { .dir = "ledger" },
 			   .since_ns = clock_real_ns(),
+			   .view = { .mounts = -1 },
 			   .say = o->say };
-	int r = give_up_rights(o, err);
+	int r;
+
+	/* What it takes files of the host's to know. */
+	spec_host_read(&f.host);
+	r = give_up_rights(o, &f, err);
 
 	f.clients_end = &f.clients;
 	if (r == 0)
@@ -369,10 +381,12 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 		r = open_loop(&f, err);
 	if (r == 0)
 		r = metrics_open(&f, o->metrics, &f.metrics, err);
-	if (r == 0 && local_init(&f.local) < 0)
+	if (r == 0 && local_init(&f.local, f.view.mounts) < 0)
 		r = cloche_err_sys(err, errno, "ask for the number of a mount (statx)");
+	/* Last: all that came before needs more. */
+	if (r == 0)
+		r = own_filter_front(err);
 	if (r == 0) {
-		spec_host_read(&f.host);
 		front_tell(&f, &(struct command){ .kind = COMMAND_READY });
 		r = sd_event_loop(f.event);
 		/* -EPIPE: the launcher has ended, and says itself why. */

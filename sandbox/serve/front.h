@@ -11,6 +11,7 @@
 #include "serve/held.h"
 #include "serve/lister.h"
 #include "serve/request.h"
+#include "serve/view.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,8 +27,9 @@ struct metrics;
  * The front: a process without rights that speaks with clients, has the launcher make what they
  * need, drives their invocations and writes the records. What it knows of the host it was handed:
  * the control socket, which listens, the socket to the launcher, and its directory, which is its
- * working directory and has the ledger. All that it does not have to do at once it does in one
- * loop, which never waits for a client.
+ * working directory and has the ledger; and what view.h shows it, by the calls that own_filter.h
+ * leaves it. All that it does not have to do at once it does in one loop, which never waits for a
+ * client.
  */
 struct front {
 	sd_event *event;
@@ -35,6 +37,8 @@ struct front {
 	sd_event_source *heard, *knocks, *grace, *expiry;
 	bool stopping; /* no new work */
 	struct config *config;
+	bool old; /* another front knows better: when nobody is there it makes room for it */
+	struct view view;
 	struct client *clients, **clients_end; /* in the order in which they came */
 	unsigned n_clients;
 	uint64_t last_number; /* of a context */
@@ -65,8 +69,8 @@ struct front_options {
 	void (*say)(const char *text);
 };
 
-/* As root, in a process of its own: gives all rights up and serves, until it is told to stop (0) or
- * cannot go on. */
+/* As root, in a process of its own: gives all rights up and serves, until it is told to stop or is
+ * to be replaced (0), or cannot go on. */
 int front_run(const struct front_options *options, struct cloche_err *err);
 
 /* For clients: a message to the launcher. What cannot be sent is the end of the front. */

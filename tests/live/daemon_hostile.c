@@ -203,7 +203,8 @@ Test(daemon_hostile, the_front_has_no_rights)
 					     "CapEff:\t0000000000000000",
 					     "CapBnd:\t0000000000000000",
 					     "CapAmb:\t0000000000000000",
-					     "NoNewPrivs:\t1" };
+					     "NoNewPrivs:\t1",
+					     "Seccomp:\t2" };
 	cleanup_run struct run run = { 0 };
 	struct daemon d;
 	char path[64];
@@ -219,7 +220,7 @@ Test(daemon_hostile, the_front_has_no_rights)
 	daemon_stop(&d);
 }
 
-static bool may_be_open(const struct daemon *d, const char *what)
+static bool may_be_open(const char *what)
 {
 	static const char *const kinds[] = { "/dev/null", "socket:", "pipe:", "anon_inode:[event",
 					     "anon_inode:[timerfd" };
@@ -227,7 +228,8 @@ static bool may_be_open(const struct daemon *d, const char *what)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strncmp(what, kinds[i], strlen(kinds[i])) == 0)
 			return true;
-	return strncmp(what, d->ledger, strlen(d->ledger) - strlen("/ledger")) == 0;
+	/* By the names of its view; the last lists the host's mounts. */
+	return strncmp(what, "/home", strlen("/home")) == 0 || strstr(what, "/mountinfo");
 }
 
 /* Neither what makes a context nor what counts in it, nor root's files or terminal. */
@@ -250,7 +252,7 @@ Test(daemon_hostile, the_front_has_nothing_open_that_is_not_its_own)
 
 		what[n > 0 ? n : 0] = '\0';
 		/* What the function executes, O_PATH, and its page. */
-		cr_expect(may_be_open(&d, what) || strstr(what, "/bin/") ||
+		cr_expect(may_be_open(what) || strstr(what, "/bin/") ||
 				  strstr(what, "/memfd:context") || strstr(what, "/memfd:order"),
 			  "%s", what);
 	}

@@ -9,6 +9,7 @@
 #include "policy/policy.h"
 #include "policy/policy_builtin.h"
 #include "policy/policy_oci.h"
+#include "policy/policy_ours.h"
 #include "policy/policy_rules.h"
 #include "policy/policy_stack.h"
 #include "policy/policy_words.h"
@@ -178,6 +179,71 @@ Test(policy_table, the_other_walls_do_what_their_tables_say)
 	expect_wall("floor-offline", POLICY_WALLS_OFFLINE_TERMINAL);
 	expect_wall("floor-terminal", POLICY_WALLS_ONLINE_TERMINAL);
 	expect_wall("floor-terminal", POLICY_WALLS_OFFLINE_TERMINAL);
+}
+
+static struct sock_fprog ours(const char *name, bool inherited)
+{
+	struct sock_fprog prog = { 0 };
+	struct cloche_err err = { 0 };
+	unsigned int flags;
+
+	cr_assert_eq(policy_ours_compile(name, inherited, &prog, &flags, &err), 0, "%s", err.text);
+	return prog;
+}
+
+Test(policy_table, our_own_processes_have_what_their_tables_say)
+{
+	static const char *const names[] = { "front", "launcher" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct policy policy = { .prog = ours(names[i], false) };
+		struct policy_expects table = expect_rows(names[i], &policy);
+
+		expect_complete(names[i], &table);
+		policy_expects_free(&table);
+		policy_free(&policy);
+	}
+}
+
+/* Whether a filter's answer depends on the number alone: then the kernel does not run it for what
+ * it lets pass (kernel/seccomp.c, seccomp_is_const_allow). */
+static bool looks_at_arguments(const struct sock_fprog *prog)
+{
+	for (size_t i = 0; i < prog->len; i++)
+		if (BPF_CLASS(prog->filter[i].code) == BPF_LD &&
+		    prog->filter[i].k >= offsetof(struct seccomp_data, instruction_pointer))
+			return true;
+	return false;
+}
+
+/* What the launcher's filter takes is inherited by functions: it costs what passes nothing, ranks
+ * behind their policy's answer, and takes only what they could never have had. */
+Test(policy_table, the_launchers_filter_is_none_of_a_functions)
+{
+	static const char *const of_root_alone[] = { "acct",	"clock_settime", "ioperm",
+						     "iopl",	"nfsservctl",	 "settimeofday",
+						     "swapoff", "swapon",	 "vhangup" };
+	struct policy inherited = { .prog = ours("launcher", true) };
+	struct policy_expects table = verdict_table_read("policies/launcher.table");
+	cleanup_built struct built floor;
+
+	build(allow_all, POLICY_WALLS_ONLINE, &floor);
+	cr_expect(!looks_at_arguments(&inherited.prog));
+	for (size_t i = 0; i < table.n; i++) {
+		const struct policy_expect *row = &table.rows[i];
+		uint32_t floors = simulate(&floor.policy, &row->data);
+		bool roots = false;
+
+		if (row->action == SECCOMP_RET_ALLOW || row->data.arch != AUDIT_ARCH_X86_64 ||
+		    row->data.nr & 0x40000000)
+			continue;
+		for (size_t k = 0; k < sizeof(of_root_alone) / sizeof(of_root_alone[0]); k++)
+			roots |= strcmp(row->call, of_root_alone[k]) == 0;
+		cr_expect_eq(simulate(&inherited, &row->data), SECCOMP_RET_TRACE, "%s", row->call);
+		cr_expect(roots || floors != SECCOMP_RET_ALLOW, "%s", row->call);
+	}
+	policy_expects_free(&table);
+	policy_free(&inherited);
 }
 
 /* Whatever a profile says to let a call pass: by name, by these very arguments, logged, or not at
