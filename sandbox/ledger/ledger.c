@@ -566,6 +566,13 @@ int ledger_append(struct ledger *l, const struct ledger_record *record, uint64_t
 	return l->sync ? commit(l, segment, end, err) : 0;
 }
 
+void ledger_place(struct ledger *l, struct ledger_head *ret)
+{
+	(void)pthread_mutex_lock(&l->chain);
+	*ret = l->head;
+	(void)pthread_mutex_unlock(&l->chain);
+}
+
 int ledger_seal(struct ledger *l, struct cloche_err *err)
 {
 	int r = chain_lock(l, err);

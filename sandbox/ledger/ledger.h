@@ -97,6 +97,11 @@ int ledger_ready(struct ledger *ledger, struct cloche_err *err);
 int ledger_append(struct ledger *ledger, const struct ledger_record *record, uint64_t *ret_number,
 		  struct cloche_err *err);
 
+/* Where the chain ended when this writer last wrote or was asked for room: ledger_walk goes on from
+ * there. */
+struct ledger_head;
+void ledger_place(struct ledger *ledger, struct ledger_head *ret);
+
 /* Ends the segment with a seal, signed when there is a key, and starts the next one. A segment
  * without records is left as it is. */
 int ledger_seal(struct ledger *ledger, struct cloche_err *err);

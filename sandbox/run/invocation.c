@@ -311,7 +311,7 @@ void invocation_counted(struct invocation *inv, const struct counted *counted)
 static int begin(struct invocation *inv, const struct metering_trace *trace, struct cloche_err *err)
 {
 	bool clocked = false;
-	int r = uuid_v4(inv->out->request_id, err);
+	int r = inv->out->request_id[0] ? 0 : uuid_v4(inv->out->request_id, err);
 
 	if (r < 0)
 		return r;

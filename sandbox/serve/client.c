@@ -8,11 +8,13 @@
 #include "base/uuid.h"
 #include "launch/launcher.h"
 #include "launch/stream_names.h"
+#include "ledger/ledger_record.h"
 #include "policy/policy_join.h"
 #include "run/description.h"
 #include "run/executed.h"
 #include "run/invocation.h"
 #include "run/owner.h"
+#include "run/record.h"
 #include "run/stdio.h"
 #include "serve/command.h"
 #include "serve/config.h"
@@ -75,6 +77,7 @@ struct visit {
 	struct held *held;	  /* NULL: it has none */
 	struct powers_remote powers;
 	struct invocation inv;
+	int will; /* -1: there is none */
 	struct watch watch;
 	struct answer answer;
 };
@@ -166,6 +169,7 @@ static void finish(struct visit *v)
 	out->code_wanted = true;
 	executed_hash(AT_FDCWD, &v->held->ctx, &v->inv.executed, HASHED_MOST, out->code_sha256);
 	booking_enter(&f->booking, out, &v->answer.found);
+	wills_strike(&f->wills, v->will);
 	counts_outcome(&f->counts, out);
 	v->answer.mid_line = stdio_mid_line(&v->stdio);
 	answer(v, ANSWER_OUTCOME);
@@ -233,6 +237,25 @@ static bool remote_empty(struct powers *p)
 	return ask_once((struct powers_remote *)p);
 }
 
+/* Where nobody comes to say more of it. */
+static int make_will(struct visit *v, struct cloche_err *err)
+{
+	struct outcome *out = &v->answer.outcome;
+	struct front *f = v->front;
+	struct ledger_record record;
+	int r = uuid_v4(out->request_id, err);
+
+	if (r < 0)
+		return r;
+	description_of_context(&v->held->ctx, v->held->id, v->held->invocations, out);
+	booking_charge(&f->prices, out);
+	record_make(out, &record);
+	(void)snprintf(record.verdict, sizeof(record.verdict), "%s",
+		       verdict_text(VERDICT_CANCELLED));
+	v->will = wills_make(&f->wills, &f->booking, &record);
+	return v->will < 0 ? cloche_err_set(err, EBUSY, "too many run already") : 0;
+}
+
 static void run(struct visit *v)
 {
 	struct invocation_options o = { .spec = &v->spec,
@@ -240,7 +263,12 @@ static void run(struct visit *v)
 					.powers = &v->powers.powers,
 					.requested_ns = v->requested_ns };
 	struct context *ctx = &v->held->ctx;
+	struct cloche_err err = { 0 };
 
+	if (make_will(v, &err) < 0) {
+		refuse(v, &err);
+		return;
+	}
 	v->powers = (struct powers_remote){ .powers = { .begin = remote_begin,
 							.kill = remote_kill,
 							.counted = remote_counted,
@@ -616,7 +644,8 @@ struct client *client_open(struct front *f, int socket, const struct ucred *who,
 				     .barred = *barred,
 				     .socket = socket,
 				     .streams = { -1, -1, -1 },
-				     .binds = -1 };
+				     .binds = -1,
+				     .will = -1 };
 		watch_init(&v->watch, f->event, step, v);
 		owner_name(who->uid, v->owner);
 		r = sd_event_add_io(f->event, &v->heard, socket, EPOLLIN, on_heard, v);

@@ -20,16 +20,16 @@
 static const struct {
 	const char *name;
 	unsigned states;
-	bool makes;   /* has these fields */
-	bool of_none; /* is of no context */
+	bool makes, general; /* has these fields; general: it is about no context */
 } table[COMMAND_KINDS] = {
-	[COMMAND_READY] = { "ready", IN(COMMAND_UNREADY), false, true },
-	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), true, false },
-	[COMMAND_KILL] = { "kill", OF_ONE, false, false },
-	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED), false, false },
-	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED), false, false },
-	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING), false, false },
-	[COMMAND_TALLY] = { "tally", IN(COMMAND_ABSENT), false, true },
+	[COMMAND_READY] = { "ready", IN(COMMAND_UNREADY), .general = true },
+	[COMMAND_PONG] = { "pong", IN(COMMAND_ABSENT), .general = true },
+	[COMMAND_TALLY] = { "tally", IN(COMMAND_ABSENT), .general = true },
+	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), .makes = true },
+	[COMMAND_KILL] = { "kill", OF_ONE },
+	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED) },
+	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED) },
+	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING) },
 };
 
 const char *command_name(enum command_kind kind)
@@ -62,7 +62,7 @@ int command_read(const void *bytes, size_t len, unsigned fds, struct command *re
 	memcpy(&c, bytes, sizeof(c));
 	if (c.kind >= COMMAND_KINDS)
 		return cloche_err_set(err, EBADMSG, "a message of kind %u", c.kind);
-	if (c.reserved || (c.context == 0) != table[c.kind].of_none ||
+	if (c.reserved || (c.context == 0) != table[c.kind].general ||
 	    (!is_empty(&c.make) && !table[c.kind].makes))
 		return cloche_err_set(err, EBADMSG, "'%s' with a field that it does not have",
 				      table[c.kind].name);

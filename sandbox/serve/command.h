@@ -25,6 +25,9 @@ struct spec;
  *   launcher               MADE               COUNTED            KEPT          GONE
  *   context          absent │ handed ─> counting │ counted │ proving │ handed │ ending
  *
+ * Beside these PING → PONG, where the front has said nothing for a while and owes something, and
+ * ALONE, when the contexts of the front before this one have ended.
+ *
  * The front gives each context a number that it never gave before. With MADE come the descriptors
  * of launch/handed.h, with KEPT the one of them that is new; no other message brings any, and the
  * front's bring none at all. A context is kept for its owner, who is in the launcher's table from
@@ -32,6 +35,7 @@ struct spec;
  */
 enum command_kind {
 	COMMAND_READY, /* it serves; once, before all others */
+	COMMAND_PONG,  /* it is alive: the answer to PING */
 	COMMAND_MAKE,  /* a context: MADE or REFUSED */
 	COMMAND_KILL,  /* end its processes */
 	COMMAND_COUNT, /* what the kernel has counted when no process of it is left: COUNTED */
@@ -59,7 +63,7 @@ struct command_make {
 	uint32_t cpu_mode;
 	uint32_t owner;
 	uint32_t terminals, read_locks; /* 0 or 1 */
-	uint32_t policy; /* its place among the profiles (policy_builtins) */
+	uint32_t policy;		/* its place among the profiles (policy_builtins) */
 	uint32_t owner_gid;
 	uint32_t net; /* enum net_mode */
 	uint32_t bare_n, bare_flags;
@@ -71,7 +75,7 @@ struct command_make {
 struct command {
 	uint32_t kind;
 	uint32_t reserved; /* 0 */
-	uint64_t context;  /* its number, from 1 on; READY, TALLY: 0 */
+	uint64_t context;  /* its number, from 1 on; READY, PONG, TALLY: 0 */
 	struct command_make make;
 };
 
@@ -84,6 +88,8 @@ enum reply_kind {
 	REPLY_PRESSED, /* the host is short of memory: what is idle is to become less */
 	REPLY_TALLY,   /* of listing.h, in a descriptor */
 	REPLY_CONFIG,  /* what counts from now on, in a descriptor: see handover.h */
+	REPLY_ALONE,   /* nothing of another front is left; once, behind READY */
+	REPLY_PING,    /* PONG is asked for */
 	REPLY_STOP,    /* no new work, and what runs has a time of grace; context: in nanoseconds */
 };
 

@@ -51,7 +51,8 @@ struct daemon {
 	const struct config *config; /* what counts now */
 	struct config *reloaded;     /* the same, when it is ours; NULL */
 	struct launching *launching;
-	struct pollfd *fds; /* signals, then the launching's */
+	struct pollfd *fds; /* signals, then the launching's, then knocks */
+	struct pollfd *knocks;
 	int state, lock, control, metrics, home, signals;
 	bool bound, metered; /* the sockets' names are ours */
 	uid_t uid;	     /* of the front */
@@ -403,8 +404,12 @@ static void wait_for(struct daemon *d)
 		until_ns = d->stop_ns;
 	left_ns = until_ns == INT64_MAX ? 0 : until_ns - clock_now_ns();
 	left = ns_timespec(left_ns > 0 ? left_ns : 0);
-	if (ppoll(d->fds, n + 1, until_ns == INT64_MAX ? NULL : &left, NULL) < 0)
-		for (unsigned i = 0; i <= n; i++)
+	/* A client that nobody sees to, where the front has nothing else to show its life by. */
+	d->knocks = &d->fds[1 + n];
+	*d->knocks = (struct pollfd){ .fd = launching_owed(d->launching) ? -1 : d->control,
+				      .events = POLLIN };
+	if (ppoll(d->fds, n + 2, until_ns == INT64_MAX ? NULL : &left, NULL) < 0)
+		for (unsigned i = 0; i < n + 2; i++)
 			d->fds[i].revents = 0;
 }
 
@@ -415,6 +420,8 @@ static void step(struct daemon *d)
 
 	if (d->fds[0].revents)
 		on_signal(d);
+	if (d->knocks->revents && !d->stopping)
+		launching_knocked(d->launching);
 	if (launching_step(d->launching, d->fds + 1, &err) < 0) {
 		(void)snprintf(text, sizeof(text), "the front is ended: %s", err.text);
 		if (!d->stopping || err.code != EPIPE)
@@ -492,7 +499,7 @@ int daemon_run(const struct daemon_options *options, struct cloche_err *err)
 	if (geteuid() != 0)
 		return cloche_err_set(err, EPERM, "the daemon needs root; try sudo");
 	find_user(&d);
-	d.fds = calloc(1 + LAUNCHING_FDS(c->contexts), sizeof(*d.fds));
+	d.fds = calloc(2 + LAUNCHING_FDS(c->contexts), sizeof(*d.fds));
 	if (!d.fds)
 		r = cloche_err_sys(err, ENOMEM, "begin");
 	if (r == 0)

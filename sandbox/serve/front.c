@@ -231,6 +231,26 @@ static void change(struct front *f, const struct packet_fds *fds)
 	front_retry(f, true);
 }
 
+/* What other fronts have begun and not ended has ended now. */
+static void on_alone(struct front *f)
+{
+	struct cloche_err err = { 0 };
+	char text[sizeof(err.text) + 64];
+	unsigned n = 0;
+	int r = wills_execute(&f->wills, &f->booking, &n, &err);
+
+	if (n) {
+		(void)snprintf(text, sizeof(text),
+			       "%u that ran when a front ended: in the ledger as cancelled", n);
+		f->say(text);
+	}
+	if (r < 0) {
+		(void)snprintf(text, sizeof(text), "not in the ledger yet, what ran then: %s",
+			       err.text);
+		f->say(text);
+	}
+}
+
 static void dispatch(struct front *f, const struct reply *reply, struct packet_fds *fds)
 {
 	if (reply->kind == REPLY_STOP)
@@ -241,6 +261,10 @@ static void dispatch(struct front *f, const struct reply *reply, struct packet_f
 		change(f, fds);
 	else if (reply->kind == REPLY_TALLY)
 		lister_hear(f, fds);
+	else if (reply->kind == REPLY_ALONE)
+		on_alone(f);
+	else if (reply->kind == REPLY_PING)
+		front_tell(f, &(struct command){ .kind = COMMAND_PONG });
 	else
 		held_hear(f, reply, fds);
 }
@@ -337,6 +361,7 @@ static void close_front(struct front *f)
 {
 	booking_close(&f->booking);
 	f->metrics = metrics_close(f->metrics);
+	wills_close(&f->wills);
 	(void)sd_event_source_disable_unref(f->heard);
 	(void)sd_event_source_disable_unref(f->knocks);
 	(void)sd_event_source_disable_unref(f->grace);
@@ -383,6 +408,8 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 		r = metrics_open(&f, o->metrics, &f.metrics, err);
 	if (r == 0 && local_init(&f.local, f.view.mounts) < 0)
 		r = cloche_err_sys(err, errno, "ask for the number of a mount (statx)");
+	if (r == 0)
+		r = wills_open(&f.wills, err);
 	/* Last: all that came before needs more. */
 	if (r == 0)
 		r = own_filter_front(err);

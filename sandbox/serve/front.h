@@ -12,6 +12,7 @@
 #include "serve/lister.h"
 #include "serve/request.h"
 #include "serve/view.h"
+#include "serve/wills.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,6 +56,7 @@ struct front {
 	struct spec_host host;
 	struct prices prices;
 	struct booking booking;
+	struct wills wills;
 	struct local local;
 	void (*say)(const char *text); /* a line of the log */
 	char inbox[REQUEST_MAX];       /* room for what a client asks */

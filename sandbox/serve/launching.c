@@ -31,6 +31,10 @@
 #define EMPTY_PERIOD_NS (10 * NSEC_PER_MSEC)
 /* At a time: the contexts' ends are seen to in between. */
 #define HEARD_MAX 64
+/* A front owes something while it begins and while it has contexts; one that says nothing then is
+ * asked whether it is alive, and has as long again. The longest that it is busy with one thing is
+ * with a slow disk. */
+#define SILENCE_NS (10 * NSEC_PER_SEC)
 /* Of all contexts several replies each. */
 #define SOCKET_BYTES (8 << 20)
 #define NOWHERE	     UINT_MAX
@@ -81,6 +85,10 @@ struct launching {
 	unsigned pressure_at;  /* which of launching_wait's; 0: none */
 	int front;	       /* -1: none */
 	bool ready;
+	bool alone;	  /* it was told so */
+	bool asked;	  /* PONG is owed */
+	int64_t heard_ns; /* its last word; or when it was asked, or began to owe something */
+	bool owing, knocked;
 	int broken; /* -errno: it could not be told something */
 	char inbox[COMMAND_MAX + 1];
 	struct policy_bare bare; /* of the context that is being made */
@@ -114,6 +122,8 @@ int launching_open(const struct launching_options *options, struct launching **r
 						   : cloche_err_sys(err, ENOMEM, "begin");
 	if (r == 0)
 		r = launcher_sweep(&l->launcher, err);
+	if (l->opt.silence_ns == 0)
+		l->opt.silence_ns = SILENCE_NS;
 	if (r == 0)
 		r = owners_open(&l->launcher, options->config, options->say, &l->owners, err);
 	if (r < 0) {
@@ -260,6 +270,18 @@ static void begin_deferred(struct launching *l)
 			begin_end(l, l->attended[i]);
 }
 
+/* Of the fronts before, nothing runs any more. */
+static void look_whether_alone(struct launching *l)
+{
+	if (!l->ready || l->alone)
+		return;
+	for (unsigned i = 0; i < l->n_places; i++)
+		if (l->places[i].state != COMMAND_ABSENT && l->places[i].silent)
+			return;
+	l->alone = true;
+	say(l, &(struct reply){ .kind = REPLY_ALONE }, NULL);
+}
+
 /* ---- the beginning --------------------------------------------------------------------------- */
 
 static void hand_over(struct launching *l, struct place *p, bool clocked)
@@ -392,6 +414,14 @@ static int on_ready(struct launching *l, struct place *p, const struct command *
 		    struct cloche_err *err)
 {
 	l->ready = true;
+	look_whether_alone(l);
+	return 0;
+}
+
+/* That it came is all. */
+static int on_pong(struct launching *l, struct place *p, const struct command *c,
+		   struct cloche_err *err)
+{
 	return 0;
 }
 
@@ -543,9 +573,9 @@ static int on_tally(struct launching *l, struct place *p, const struct command *
 
 static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
 					    const struct command *c, struct cloche_err *err) = {
-	[COMMAND_READY] = on_ready, [COMMAND_MAKE] = on_make, [COMMAND_KILL] = on_kill,
-	[COMMAND_COUNT] = on_count, [COMMAND_KEEP] = on_keep, [COMMAND_END] = on_end,
-	[COMMAND_TALLY] = on_tally,
+	[COMMAND_READY] = on_ready, [COMMAND_PONG] = on_pong, [COMMAND_TALLY] = on_tally,
+	[COMMAND_MAKE] = on_make,   [COMMAND_KILL] = on_kill, [COMMAND_COUNT] = on_count,
+	[COMMAND_KEEP] = on_keep,   [COMMAND_END] = on_end,
 };
 
 /* A silent one's number is nobody's. */
@@ -570,6 +600,8 @@ static int hear(struct launching *l, struct cloche_err *err)
 	if (n < 0)
 		return cloche_err_set(err, -n,
 				      n == -EPIPE ? "it has ended" : "a message that is not whole");
+	l->asked = l->knocked = false;
+	l->heard_ns = clock_now_ns();
 	r = command_read(l->inbox, (size_t)n, 0, &c, err);
 	if (r < 0)
 		return r;
@@ -590,7 +622,9 @@ void launching_front(struct launching *l, int socket)
 
 	(void)setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
 	l->front = socket;
-	l->ready = false;
+	l->ready = l->alone = l->asked = l->knocked = false;
+	l->owing = true;
+	l->heard_ns = clock_now_ns();
 	l->broken = 0;
 }
 
@@ -602,10 +636,56 @@ void launching_drop(struct launching *l)
 		end(l, &l->places[i], true);
 }
 
+/* Whether it will have to say something: that it is ready, what becomes of a context, or whether it
+ * has seen a client. An idle one is not looked at: nobody wakes for it. */
+static bool owes(const struct launching *l)
+{
+	bool any = !l->ready || l->knocked;
+
+	for (unsigned i = 0; !any && i < l->n_places; i++) {
+		const struct place *p = &l->places[i];
+
+		any = p->state != COMMAND_ABSENT && p->state != COMMAND_ENDING && !p->silent;
+	}
+	return any && l->front >= 0;
+}
+
+static int look_whether_alive(struct launching *l, struct cloche_err *err)
+{
+	int64_t now_ns = clock_now_ns();
+	bool owing = owes(l);
+
+	if (owing && !l->owing)
+		l->heard_ns = now_ns;
+	l->owing = owing;
+	if (!owing || now_ns < l->heard_ns + l->opt.silence_ns)
+		return 0;
+	if (l->asked || !l->ready)
+		return cloche_err_set(
+			err, ETIMEDOUT, "it has said nothing for %" PRId64 " ms",
+			(int64_t)((l->asked ? 2 : 1) * l->opt.silence_ns / NSEC_PER_MSEC));
+	l->asked = true;
+	l->heard_ns = now_ns;
+	say(l, &(struct reply){ .kind = REPLY_PING }, NULL);
+	return 0;
+}
+
+bool launching_owed(const struct launching *l)
+{
+	return l->owing;
+}
+
+void launching_knocked(struct launching *l)
+{
+	l->knocked = true;
+}
+
 int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 {
 	int64_t until_ns = blanks_due(l);
 
+	if (l->owing && l->heard_ns + l->opt.silence_ns < until_ns)
+		until_ns = l->heard_ns + l->opt.silence_ns;
 	fds[0] = (struct pollfd){ .fd = l->front, .events = POLLIN };
 	for (unsigned i = 0; i < l->n_attended; i++) {
 		struct place *p = l->attended[i];
@@ -657,6 +737,9 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 	see_to_blanks(l, busy);
 	for (int i = 0; i < HEARD_MAX && fds[0].fd >= 0 && fds[0].revents && (i == 0 || r > 0); i++)
 		r = hear(l, err);
+	look_whether_alone(l);
+	if (r >= 0)
+		r = look_whether_alive(l, err);
 	if (r >= 0 && l->broken)
 		r = cloche_err_sys(err, -l->broken, "it hears nothing");
 	return r < 0 ? r : 0;

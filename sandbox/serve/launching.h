@@ -24,6 +24,7 @@ struct launching;
 struct launching_options {
 	const struct config *config;
 	void (*say)(const char *text); /* a line of the log */
+	int64_t silence_ns; /* that a front may keep when it owes something; 0: the usual one */
 };
 
 int launching_open(const struct launching_options *options, struct launching **ret,
@@ -52,6 +53,11 @@ void launching_press(struct launching *l);
 
 /* Tells the front to come to an end. */
 void launching_stop(struct launching *l, int64_t grace_ns);
+
+/* Whether the front is to say something, and will be found out when it does not. Where it is not,
+ * somebody who looks for clients tells that there is one. */
+bool launching_owed(const struct launching *l);
+void launching_knocked(struct launching *l);
 
 /* The front has said READY. */
 bool launching_ready(const struct launching *l);

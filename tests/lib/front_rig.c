@@ -49,6 +49,17 @@ int front_rig_turn(struct rig *r)
 	return launching_step(r->launching, fds, &err);
 }
 
+int front_rig_step_at_once(struct rig *r)
+{
+	struct pollfd fds[LAUNCHING_FDS(RIG_CONTEXTS)];
+	struct cloche_err err = { 0 };
+	unsigned n;
+
+	(void)launching_wait(r->launching, fds, &n);
+	cr_assert_geq(poll(fds, n, 0), 0);
+	return launching_step(r->launching, fds, &err);
+}
+
 void front_rig_connect(struct rig *r)
 {
 	int pair[2];
@@ -71,9 +82,9 @@ void front_rig_say(struct rig *r, const struct command *c)
 	cr_assert_eq(packet_send(r->front, c, sizeof(*c), NULL), 0);
 }
 
-void front_rig_open_with(struct rig *r, uint64_t memory_bytes)
+static void open_of(struct rig *r, uint64_t memory_bytes, int64_t silence_ns)
 {
-	const struct launching_options o = { .config = &r->config };
+	const struct launching_options o = { .config = &r->config, .silence_ns = silence_ns };
 	struct cloche_err err = { 0 };
 
 	if (geteuid() != 0)
@@ -86,17 +97,42 @@ void front_rig_open_with(struct rig *r, uint64_t memory_bytes)
 	cr_assert_eq(launching_open(&o, &r->launching, &err), 0, "%s", err.text);
 }
 
+void front_rig_open_with(struct rig *r, uint64_t memory_bytes)
+{
+	open_of(r, memory_bytes, 0);
+}
+
+void front_rig_open_silent(struct rig *r)
+{
+	open_of(r, 0, 20 * NSEC_PER_MSEC);
+}
+
 void front_rig_open(struct rig *r)
 {
 	front_rig_open_with(r, 0);
 }
 
+/* The launcher is stepped until it has answered. */
+struct reply front_rig_hear(struct rig *r, struct packet_fds *fds)
+{
+	struct reply reply = { .kind = ~0U };
+	int n;
+
+	while ((n = packet_recv(r->front, &reply, sizeof(reply), fds)) == -EAGAIN)
+		cr_assert_eq(front_rig_turn(r), 0);
+	cr_assert_eq(n, (int)sizeof(reply));
+	return reply;
+}
+
 void front_rig_begin(struct rig *r)
 {
+	struct packet_fds none;
+
 	front_rig_connect(r);
 	front_rig_say(r, &(struct command){ .kind = COMMAND_READY });
 	cr_assert_eq(front_rig_turn(r), 0);
 	cr_assert(launching_ready(r->launching));
+	cr_assert_eq(front_rig_hear(r, &none).kind, REPLY_ALONE);
 }
 
 void front_rig_close(struct rig *r)
@@ -119,18 +155,6 @@ struct command front_rig_ask_for(struct rig *r, uint32_t owner)
 	cr_assert_eq(command_from_spec(&spec, &c.make, &err), 0);
 	c.make.owner = owner;
 	return c;
-}
-
-/* The launcher is stepped until it has answered. */
-struct reply front_rig_hear(struct rig *r, struct packet_fds *fds)
-{
-	struct reply reply = { .kind = ~0U };
-	int n;
-
-	while ((n = packet_recv(r->front, &reply, sizeof(reply), fds)) == -EAGAIN)
-		cr_assert_eq(front_rig_turn(r), 0);
-	cr_assert_eq(n, (int)sizeof(reply));
-	return reply;
 }
 
 uint64_t front_rig_make(struct rig *r, struct packet_fds *fds)

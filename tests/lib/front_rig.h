@@ -29,11 +29,15 @@ struct rig {
 
 /* One turn of the launcher's loop. */
 int front_rig_turn(struct rig *r);
+/* And without waiting. */
+int front_rig_step_at_once(struct rig *r);
 void front_rig_connect(struct rig *r);
 void front_rig_drop(struct rig *r);
 void front_rig_say(struct rig *r, const struct command *c);
 void front_rig_open_with(struct rig *r, uint64_t memory_bytes);
 void front_rig_open(struct rig *r);
+/* Whose fronts are found out soon when they say nothing. */
+void front_rig_open_silent(struct rig *r);
 void front_rig_begin(struct rig *r);
 void front_rig_close(struct rig *r);
 struct command front_rig_ask_for(struct rig *r, uint32_t owner);

@@ -279,6 +279,83 @@ Test(daemon, a_front_that_dies_is_replaced)
 	daemon_stop(&d);
 }
 
+/* The records of what ran then are written by the next one, once each. */
+Test(daemon, a_front_that_dies_loses_no_record)
+{
+	struct client c[3];
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	for (int i = 0; i < 3; i++)
+		c[i] = client_begin(&d);
+	cr_assert_eq(kill(daemon_front(&d), SIGKILL), 0);
+	for (int i = 0; i < 3; i++) {
+		expect_line(c[i].err, "the daemon has ended before it answered");
+		cr_expect_eq(process_status(c[i].pid), 125);
+		client_expect_over(&c[i]);
+	}
+	expect_line(d.said, "3 that ran when a front ended: in the ledger as cancelled");
+	daemon_expect_records(&d, "cancelled", 3);
+	daemon_stop(&d);
+}
+
+/* Who kills all of it at once leaves what the next start writes. */
+Test(daemon, a_daemon_that_dies_loses_no_record)
+{
+	cleanup_run struct run run = { 0 };
+	struct client c[2];
+	struct daemon d;
+	pid_t front;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	for (int i = 0; i < 2; i++)
+		c[i] = client_begin(&d);
+	front = daemon_front(&d);
+	cr_assert_eq(kill(d.pid, SIGSTOP), 0);
+	cr_assert_eq(kill(front, SIGKILL), 0);
+	cr_assert_eq(kill(d.pid, SIGKILL), 0);
+	cr_expect_eq(process_status(d.pid), 137);
+	for (int i = 0; i < 2; i++) {
+		cr_expect_eq(process_status(c[i].pid), 125);
+		client_expect_over(&c[i]);
+	}
+	(void)fclose(d.said);
+	daemon_start(&d);
+	expect_line(d.said, "2 that ran when a front ended: in the ledger as cancelled");
+	daemon_expect_records(&d, "cancelled", 2);
+	AS_USER(&d, &run, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	daemon_stop(&d);
+}
+
+/* With an invocation to drive, and with a client that knocks. */
+Test(daemon, a_front_that_hangs_is_replaced)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	struct client c;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	c = client_begin(&d);
+	cr_assert_eq(kill(daemon_front(&d), SIGSTOP), 0);
+	expect_line(d.said, "the front is ended: it has said nothing for");
+	expect_line(c.err, "the daemon has ended before it answered");
+	cr_expect_eq(process_status(c.pid), 125);
+	client_expect_over(&c);
+	expect_line(d.said, "1 that ran when a front ended");
+	cr_assert_eq(kill(daemon_front(&d), SIGSTOP), 0);
+	/* It is not lost: the next one sees to it. */
+	AS_USER(&d, &run, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	expect_line(d.said, "the front is ended: it has said nothing for");
+	daemon_expect_records(&d, "cancelled", 1);
+	daemon_expect_records(&d, " ok ", 1);
+	daemon_stop(&d);
+}
+
 Test(daemon, a_second_one_on_the_same_state_says_so_and_ends)
 {
 	struct daemon d;

@@ -71,19 +71,23 @@ static uint64_t bring_to(struct rig *r, enum when when)
 
 static const bool fine[WHENS][COMMAND_KINDS] = {
 	[BEFORE_READY] = { [COMMAND_READY] = true },
-	[WITHOUT_CONTEXT] = { [COMMAND_MAKE] = true, [COMMAND_TALLY] = true },
-	[WITH_CONTEXT] = { [COMMAND_KILL] = true,
-			   [COMMAND_COUNT] = true,
+	[WITHOUT_CONTEXT] = { [COMMAND_PONG] = true,
+			      [COMMAND_TALLY] = true,
+			      [COMMAND_MAKE] = true },
+	[WITH_CONTEXT] = { [COMMAND_PONG] = true,
 			   [COMMAND_TALLY] = true,
+			   [COMMAND_KILL] = true,
+			   [COMMAND_COUNT] = true,
 			   [COMMAND_END] = true },
-	[COUNTED] = { [COMMAND_KILL] = true,
+	[COUNTED] = { [COMMAND_PONG] = true,
 		      [COMMAND_TALLY] = true,
+		      [COMMAND_KILL] = true,
 		      [COMMAND_KEEP] = true,
 		      [COMMAND_END] = true },
 	/* Both are heard in one turn. */
-	[PROVING] = { [COMMAND_END] = true, [COMMAND_TALLY] = true },
+	[PROVING] = { [COMMAND_PONG] = true, [COMMAND_TALLY] = true, [COMMAND_END] = true },
 	/* The number may be free by then: MAKE is not looked at. */
-	[ENDED] = { [COMMAND_MAKE] = true, [COMMAND_TALLY] = true },
+	[ENDED] = { [COMMAND_PONG] = true, [COMMAND_TALLY] = true, [COMMAND_MAKE] = true },
 };
 
 Test(front_hostile, every_message_in_every_state)
@@ -98,7 +102,10 @@ Test(front_hostile, every_message_in_every_state)
 
 			if (kind == COMMAND_MAKE)
 				c = front_rig_ask_for(&r, 1000);
-			c.context = kind == COMMAND_READY || kind == COMMAND_TALLY ? 0 : number;
+			c.context = kind == COMMAND_READY || kind == COMMAND_PONG ||
+						    kind == COMMAND_TALLY
+					    ? 0
+					    : number;
 			if (when == ENDED && kind == COMMAND_MAKE) {
 				front_rig_drop(&r);
 				continue;
@@ -365,6 +372,82 @@ Test(front_hostile, the_warden_hears_go_and_nothing_else)
 		front_rig_say(&r, &(struct command){ .kind = COMMAND_END, .context = number });
 		cr_expect_eq(front_rig_hear(&r, &fds).kind, REPLY_GONE);
 	}
+	front_rig_close(&r);
+}
+
+/* Not before nothing of the one before runs any more. */
+Test(front_hostile, the_next_one_is_told_when_it_is_alone)
+{
+	struct packet_fds fds = { .n = 0 };
+	struct reply reply;
+	struct rig r;
+
+	front_rig_open(&r);
+	front_rig_begin(&r);
+	(void)front_rig_make(&r, &fds);
+	fd_close(&r.front);
+	launching_drop(r.launching);
+	cr_assert(!launching_idle(r.launching), "it ended too soon to be seen");
+	front_rig_connect(&r);
+	front_rig_say(&r, &(struct command){ .kind = COMMAND_READY });
+	while (!launching_ready(r.launching))
+		cr_assert_eq(front_rig_step_at_once(&r), 0);
+	while (!launching_idle(r.launching)) {
+		cr_expect_eq(packet_recv(r.front, &reply, sizeof(reply), &fds), -EAGAIN);
+		cr_assert_eq(front_rig_turn(&r), 0);
+	}
+	cr_expect_eq(front_rig_hear(&r, &fds).kind, REPLY_ALONE);
+	front_rig_close(&r);
+}
+
+/* Asked whether it is alive when it has a context and says nothing; one that does not answer then
+ * is given up, and one that never began. */
+Test(front_hostile, one_that_says_nothing_is_found_out)
+{
+	struct packet_fds fds = { .n = 0 };
+	struct rig r;
+	int end = 0;
+
+	front_rig_open_silent(&r);
+	front_rig_connect(&r);
+	while (end == 0)
+		end = front_rig_turn(&r);
+	cr_expect_eq(end, -ETIMEDOUT);
+	front_rig_drop(&r);
+	front_rig_begin(&r);
+	(void)front_rig_make(&r, &fds);
+	packet_close_fds(&fds);
+	for (int i = 0; i < 3; i++) {
+		cr_expect_eq(front_rig_hear(&r, &fds).kind, REPLY_PING);
+		front_rig_say(&r, &(struct command){ .kind = COMMAND_PONG });
+		cr_expect_eq(front_rig_turn(&r), 0);
+	}
+	cr_expect_eq(front_rig_hear(&r, &fds).kind, REPLY_PING);
+	while ((end = front_rig_turn(&r)) == 0)
+		;
+	cr_expect_eq(end, -ETIMEDOUT);
+	front_rig_close(&r);
+}
+
+/* So it is asked when a client has come and nobody says anything of it, and never else. */
+Test(front_hostile, an_idle_one_is_asked_when_somebody_knocks)
+{
+	struct packet_fds fds = { .n = 0 };
+	struct pollfd polled[LAUNCHING_FDS(RIG_CONTEXTS)];
+	struct rig r;
+	unsigned n;
+
+	front_rig_open_silent(&r);
+	front_rig_begin(&r);
+	cr_expect(!launching_owed(r.launching));
+	cr_expect_eq(launching_wait(r.launching, polled, &n), INT64_MAX);
+	launching_knocked(r.launching);
+	cr_expect_eq(front_rig_step_at_once(&r), 0);
+	cr_expect(launching_owed(r.launching));
+	cr_expect_eq(front_rig_hear(&r, &fds).kind, REPLY_PING);
+	front_rig_say(&r, &(struct command){ .kind = COMMAND_PONG });
+	cr_expect_eq(front_rig_turn(&r), 0);
+	cr_expect(!launching_owed(r.launching));
 	front_rig_close(&r);
 }
 

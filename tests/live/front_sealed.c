@@ -10,107 +10,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "serve/own_filter.h"
+#include "tests/lib/captive.h"
 #include "tests/lib/daemon.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
-
-#define SYSCALL_BYTES 2
-#define RED_ZONE      4096
-
-/* A front that waits for its next message, in this process's hands. */
-struct captive {
-	pid_t pid;
-	struct user_regs_struct as_it_was;
-};
-
-static void capture(const struct daemon *d, struct captive *ret)
-{
-	int status;
-
-	ret->pid = daemon_front(d);
-	cr_assert_eq(ptrace(PTRACE_SEIZE, ret->pid, 0, 0), 0, "%m");
-	cr_assert_eq(ptrace(PTRACE_INTERRUPT, ret->pid, 0, 0), 0, "%m");
-	cr_assert_eq(waitpid(ret->pid, &status, __WALL), ret->pid);
-	cr_assert(WIFSTOPPED(status));
-	cr_assert_eq(ptrace(PTRACE_GETREGS, ret->pid, 0, &ret->as_it_was), 0, "%m");
-	/* It waits in a call: the instruction before is what it called by. */
-	cr_assert((long long)ret->as_it_was.orig_rax >= 0, "it was not waiting");
-}
-
-static void let_go(const struct captive *c)
-{
-	cr_assert_eq(ptrace(PTRACE_SETREGS, c->pid, 0, &c->as_it_was), 0, "%m");
-	cr_assert_eq(ptrace(PTRACE_DETACH, c->pid, 0, 0), 0, "%m");
-}
-
-/* Where its stack has room for a text; its address there. */
-static unsigned long put_text(const struct captive *c, const char *text)
-{
-	unsigned long at = (c->as_it_was.rsp - RED_ZONE) & ~7UL, word;
-
-	for (size_t i = 0; i <= strlen(text); i += sizeof(word)) {
-		word = 0;
-		memcpy(&word, text + i,
-		       strlen(text + i) < sizeof(word) ? strlen(text + i) : sizeof(word));
-		cr_assert_eq(ptrace(PTRACE_POKEDATA, c->pid, at + i, word), 0, "%m");
-	}
-	return at;
-}
-
-static int go_to_stop(const struct captive *c)
-{
-	int status;
-
-	cr_assert_eq(ptrace(PTRACE_SYSCALL, c->pid, 0, 0), 0, "%m");
-	cr_assert_eq(waitpid(c->pid, &status, __WALL), c->pid);
-	return status;
-}
-
-/* False: it is dead of it, *ret is the signal. */
-static bool call(const struct captive *c, long nr, const unsigned long args[4], long *ret)
-{
-	struct user_regs_struct r = c->as_it_was;
-	int status;
-
-	r.rip -= SYSCALL_BYTES;
-	r.rax = (unsigned long)nr;
-	r.orig_rax = ~0ULL;
-	r.rdi = args[0];
-	r.rsi = args[1];
-	r.rdx = args[2];
-	r.r10 = args[3];
-	r.r8 = r.r9 = 0;
-	cr_assert_eq(ptrace(PTRACE_SETREGS, c->pid, 0, &r), 0, "%m");
-	status = go_to_stop(c);
-	if (WIFSTOPPED(status))
-		status = go_to_stop(c);
-	cr_assert(WIFSTOPPED(status), "%x", (unsigned)status);
-	cr_assert_eq(ptrace(PTRACE_GETREGS, c->pid, 0, &r), 0, "%m");
-	*ret = (long)r.rax;
-	/* A call that the filter kills for is taken back (its number stands there again), and the
-	 * signal comes when it goes on; else it comes to a call of its own. */
-	if (*ret != nr)
-		return true;
-	status = go_to_stop(c);
-	if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGSYS) {
-		cr_assert_eq(ptrace(PTRACE_CONT, c->pid, 0, SIGSYS), 0, "%m");
-		cr_assert_eq(waitpid(c->pid, &status, __WALL), c->pid);
-	}
-	if (!WIFSIGNALED(status))
-		return true;
-	*ret = WTERMSIG(status);
-	return false;
-}
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
@@ -124,7 +34,7 @@ static const struct {
 	{ "fork", SYS_fork, { 0 } },
 	{ "clone", SYS_clone, { SIGCHLD } },
 	{ "a thread", SYS_clone, { 0x3d0f00 } },
-	{ "ptrace", SYS_ptrace, { PTRACE_TRACEME } },
+	{ "ptrace", SYS_ptrace, { 0 } },
 	{ "mount", SYS_mount, { 0 } },
 	{ "unshare", SYS_unshare, { CLONE_NEWUSER } },
 	{ "bpf", SYS_bpf, { 0 } },
@@ -145,8 +55,8 @@ static void expect_death(size_t i)
 
 	daemon_prepare(&d);
 	daemon_start(&d);
-	capture(&d, &c);
-	cr_assert(!call(&c, forbidden[i].nr, forbidden[i].args, &end), "%s returned %ld",
+	captive_take(&c, daemon_front(&d));
+	cr_assert(!captive_call(&c, forbidden[i].nr, forbidden[i].args, &end), "%s returned %ld",
 		  forbidden[i].what, end);
 	cr_expect_eq(end, SIGSYS, "%s: %ld", forbidden[i].what, end);
 	expect_line(d.said, "killed for a system call that it may not make");
@@ -237,26 +147,26 @@ Test(front_sealed, no_path_leads_out_of_its_view)
 
 	daemon_prepare(&d);
 	daemon_start(&d);
-	capture(&d, &c);
+	captive_take(&c, daemon_front(&d));
 	for (size_t i = 0; i < sizeof(opens) / sizeof(opens[0]); i++) {
 		const unsigned long args[4] = { (unsigned long)AT_FDCWD,
-						put_text(&c, opens[i].path),
+						captive_put_text(&c, opens[i].path),
 						(unsigned long)opens[i].flags, 0600 };
 		long r = 0;
 
-		cr_assert(call(&c, SYS_openat, args, &r), "%s", opens[i].path);
+		cr_assert(captive_call(&c, SYS_openat, args, &r), "%s", opens[i].path);
 		cr_expect(opens[i].code ? r == -opens[i].code : r >= 0, "%s: %ld", opens[i].path,
 			  r);
 		/* Also by what is open: there is no directory of the host's. */
 		for (long fd = 0; fd < 64; fd++) {
-			const unsigned long up[4] = { (unsigned long)fd, put_text(&c, "../usr"),
-						      O_PATH, 0 };
+			const unsigned long up[4] = { (unsigned long)fd,
+						      captive_put_text(&c, "../usr"), O_PATH, 0 };
 
-			cr_assert(call(&c, SYS_openat, up, &r));
+			cr_assert(captive_call(&c, SYS_openat, up, &r));
 			cr_expect(r == -EBADF || r == -ENOTDIR || r == -ENOENT, "%ld: %ld", fd, r);
 		}
 	}
-	let_go(&c);
+	captive_let_go(&c);
 	daemon_stop(&d);
 }
 

@@ -13,6 +13,7 @@
 static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
 	/*		    unready absent handed counting counted proving ending */
 	[COMMAND_READY] = { true, false, false, false, false, false, false },
+	[COMMAND_PONG] = { false, true, false, false, false, false, false },
 	[COMMAND_MAKE] = { false, true, false, false, false, false, false },
 	[COMMAND_KILL] = { false, false, true, true, true, false, false },
 	[COMMAND_COUNT] = { false, false, true, false, false, false, false },
@@ -46,7 +47,8 @@ Test(command, what_is_no_kind_is_never_allowed)
 static struct command good(enum command_kind kind)
 {
 	struct command c = { .kind = kind,
-			     .context = kind != COMMAND_READY && kind != COMMAND_TALLY };
+			     .context = kind != COMMAND_READY && kind != COMMAND_PONG &&
+					kind != COMMAND_TALLY };
 	struct cloche_err err;
 	struct spec spec;
 

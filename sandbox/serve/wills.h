@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_WILLS_H
+#define CLOCHE_SERVE_WILLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct booking;
+struct cloche_err;
+struct ledger_record;
+struct will;
+
+/*
+ * What is to be in the ledger of an invocation that ends with the front that drives it. Before a
+ * function is started its record, as one of a cancelled invocation, is written down in a file of
+ * the front's directory, by writing memory: that stays, whoever is killed. It is struck out when
+ * the true record is in the ledger. A front that begins finds what those before it left, and when
+ * the launcher says that nothing of theirs runs any more (REPLY_ALONE), it writes those records;
+ * but not those that are there already, which it sees from the place in the chain where the will
+ * was made. So an invocation that was begun has one record, wherever a kill comes.
+ *
+ * The file is the front's own and nobody else reads it. What is not whole in it is not believed.
+ */
+#define WILLS_NAME "wills"
+#define WILLS_MAX  512 /* invocations at a time */
+
+struct wills {
+	struct will *all;	 /* mapped */
+	bool left[WILLS_MAX];	 /* by another front */
+	bool written[WILLS_MAX]; /* ... and found in the ledger */
+};
+
+/* In the working directory, with room on the disk. */
+int wills_open(struct wills *ret, struct cloche_err *err);
+void wills_close(struct wills *w);
+
+/* Its number, for wills_strike(); -1: there is no more room, or the ledger has no place for it. */
+int wills_make(struct wills *w, const struct booking *b, const struct ledger_record *record);
+void wills_strike(struct wills *w, int will);
+
+/* Writes the records of those that were left. *ret_n: how many it wrote. -errno: one could not be
+ * written, and stays for another time. */
+int wills_execute(struct wills *w, struct booking *b, unsigned *ret_n, struct cloche_err *err);
+
+#endif
