@@ -34,6 +34,11 @@ static void say_ready(void)
 	(void)sd_notify(0, "READY=1");
 }
 
+static void say_stopping(void)
+{
+	(void)sd_notify(0, "STOPPING=1");
+}
+
 static int be_front(char **argv, struct cloche_err *err)
 {
 	struct front_options o = { .launcher = DAEMON_FD_LAUNCHER,
@@ -90,7 +95,8 @@ static int be_daemon(struct cloche_err *err)
 					  .front = "/proc/self/exe",
 					  .front_arg = FRONT_ARG,
 					  .say = say,
-					  .serves = say_ready };
+					  .serves = say_ready,
+					  .stops = say_stopping };
 	int r = reload(&config, err);
 
 	return r < 0 ? r : daemon_run(&o, err);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What is read and typed: man pages, completions. Both go by the tables of options (cli/verb.h), which
+# What is read and typed: man pages, completions; and what the host's service manager reads. The former go by the tables of options (cli/verb.h), which
 # lint holds together.
 
 # The parts of the completions that no table is in.
@@ -34,3 +34,30 @@ lint-man: all ## man pages and completions against the tables of options
 	$(call say,MAN,all)
 	$(Q)sh tests/lint-man.sh --self-test $(B)/cloche
 	$(Q)sh tests/lint-man.sh $(B)/cloche
+
+# The daemon's unit and user. A package (DESTDIR) leaves the user to the host's sysusers.
+UNIT_DIR     := $(PREFIX)/lib/systemd/system
+SYSUSERS_DIR := $(PREFIX)/lib/sysusers.d
+
+$(B)/gen/cloched.service: cli/cloched.service.in
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|' $< >$@.tmp && mv $@.tmp $@
+
+.PHONY: install-service lint-service
+install: install-service
+install-service: $(B)/gen/cloched.service
+	$(Q)install -D -m 0644 $< $(DESTDIR)$(UNIT_DIR)/cloched.service
+	$(Q)install -D -m 0644 cli/cloche.sysusers $(DESTDIR)$(SYSUSERS_DIR)/cloche.conf
+	$(Q)if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && ! getent passwd cloche >/dev/null; then \
+		systemd-sysusers $(SYSUSERS_DIR)/cloche.conf || \
+		useradd --system --home-dir / --no-create-home --shell /usr/sbin/nologin cloche; \
+	fi
+
+# As installed, but for the program, which is the one that was built.
+lint: lint-service
+lint-service: all
+	$(call say,UNIT,cloched.service)
+	@mkdir -p $(B)/lint
+	$(Q)sed 's|@PREFIX@/libexec|$(abspath $(B))|' cli/cloched.service.in >$(B)/lint/cloched.service
+	$(Q)! command -v systemd-analyze >/dev/null || systemd-analyze verify --man=no $(B)/lint/cloched.service

@@ -381,6 +381,8 @@ static void on_signal(struct daemon *d)
 		reload(d);
 		return;
 	}
+	if (!d->stopping)
+		d->opt->stops();
 	/* Who asks twice has no patience. */
 	if (d->stopping || !launching_ready(d->launching)) {
 		d->stopping = true;

@@ -29,6 +29,7 @@ struct daemon_options {
 	const char *front_arg;	       /* ... behind this one */
 	void (*say)(const char *text); /* a line of the log */
 	void (*serves)(void);	       /* it is ready; once */
+	void (*stops)(void);	       /* it comes to its end; once, and not where it failed */
 	/* On SIGHUP: the configuration as it is to be from now on. */
 	int (*reload)(struct config *ret, struct cloche_err *err);
 };

@@ -279,6 +279,45 @@ Test(daemon, a_front_that_dies_is_replaced)
 	daemon_stop(&d);
 }
 
+/* The launcher's other child. */
+static pid_t warden_of(const struct daemon *d)
+{
+	char path[64];
+	int front = 0, warden = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", d->pid, d->pid);
+	f = fopen(path, "re");
+	cr_assert(f && fscanf(f, "%d %d", &front, &warden) == 2, "%s: %m", path);
+	(void)fclose(f);
+	cr_assert_eq(front, daemon_front(d));
+	return warden;
+}
+
+Test(daemon, a_warden_that_dies_takes_its_own_and_no_other)
+{
+	cleanup_run struct run run = { 0 };
+	struct client c, other;
+	struct daemon d;
+	int status;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	c = client_begin(&d);
+	cr_assert_eq(kill(warden_of(&d), SIGKILL), 0);
+	status = process_status(c.pid);
+	cr_expect_eq(status, 125, "%d", status);
+	client_expect_over(&c);
+	other = client_begin(&d);
+	AS_USER(&d, &run, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(kill(other.pid, SIGINT), 0);
+	cr_expect_eq(process_status(other.pid), 130);
+	client_expect_over(&other);
+	daemon_expect_records(&d, "-  ", 3);
+	daemon_stop(&d);
+}
+
 /* The records of what ran then are written by the next one, once each. */
 Test(daemon, a_front_that_dies_loses_no_record)
 {
@@ -392,8 +431,11 @@ Test(daemon, whoever_waits_for_it_is_told)
 	(void)unsetenv("NOTIFY_SOCKET");
 	cr_expect_gt(recv(fd, said, sizeof(said) - 1, 0), 0);
 	cr_expect_str_eq(said, "READY=1");
-	(void)close(fd);
 	daemon_stop(&d);
+	memset(said, 0, sizeof(said));
+	cr_expect_gt(recv(fd, said, sizeof(said) - 1, MSG_DONTWAIT), 0);
+	cr_expect_str_eq(said, "STOPPING=1");
+	(void)close(fd);
 }
 
 Test(daemon, what_cannot_serve_says_why)
