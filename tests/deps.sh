@@ -15,7 +15,7 @@ packages() {
 		libbpf-dev libelf-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libjansson-dev \
 		libsodium-dev libsqlite3-dev libcyaml-dev libyaml-dev libcap-dev \
 		libarchive-dev libzstd-dev libsystemd-dev libmicrohttpd-dev ;;
-	test) echo libcriterion-dev libclang-rt-dev strace \
+	test) echo libcriterion-dev libclang-rt-dev strace spin \
 		mmdebstrap erofs-utils git openssl iputils-ping bsdutils expect tmux \
 		curl perl nodejs php-cli php-mbstring ;;
 	lint) echo clang-format clang-tidy cppcheck shellcheck mandoc zsh fish ;;

@@ -35,6 +35,7 @@
  * asked whether it is alive, and has as long again. The longest that it is busy with one thing is
  * with a slow disk. */
 #define SILENCE_NS (10 * NSEC_PER_SEC)
+#define IDLE_TIMES 6 /* as long may an idle one say nothing */
 /* Of all contexts several replies each. */
 #define SOCKET_BYTES (8 << 20)
 #define NOWHERE	     UINT_MAX
@@ -637,7 +638,8 @@ void launching_drop(struct launching *l)
 }
 
 /* Whether it will have to say something: that it is ready, what becomes of a context, or whether it
- * has seen a client. An idle one is not looked at: nobody wakes for it. */
+ * has seen a client. One that seems idle may have a client that nobody else knows of, and is asked
+ * now and then. */
 static bool owes(const struct launching *l)
 {
 	bool any = !l->ready || l->knocked;
@@ -650,20 +652,32 @@ static bool owes(const struct launching *l)
 	return any && l->front >= 0;
 }
 
+/* When it is to have said something. */
+static int64_t silent_until_ns(const struct launching *l)
+{
+	bool soon = l->owing || l->asked;
+
+	return l->heard_ns + (soon ? l->opt.silence_ns : IDLE_TIMES * l->opt.silence_ns);
+}
+
 static int look_whether_alive(struct launching *l, struct cloche_err *err)
 {
 	int64_t now_ns = clock_now_ns();
 	bool owing = owes(l);
 
-	if (owing && !l->owing)
+	if (l->front < 0)
+		return 0;
+
+	if (owing && !l->owing && !l->asked)
 		l->heard_ns = now_ns;
 	l->owing = owing;
-	if (!owing || now_ns < l->heard_ns + l->opt.silence_ns)
+	if (now_ns < silent_until_ns(l))
 		return 0;
 	if (l->asked || !l->ready)
-		return cloche_err_set(
-			err, ETIMEDOUT, "it has said nothing for %" PRId64 " ms",
-			(int64_t)((l->asked ? 2 : 1) * l->opt.silence_ns / NSEC_PER_MSEC));
+		return cloche_err_set(err, ETIMEDOUT,
+				      l->asked
+					      ? "it was asked whether it is alive, and says nothing"
+					      : "it does not begin to serve");
 	l->asked = true;
 	l->heard_ns = now_ns;
 	say(l, &(struct reply){ .kind = REPLY_PING }, NULL);
@@ -684,8 +698,8 @@ int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 {
 	int64_t until_ns = blanks_due(l);
 
-	if (l->owing && l->heard_ns + l->opt.silence_ns < until_ns)
-		until_ns = l->heard_ns + l->opt.silence_ns;
+	if (l->front >= 0 && silent_until_ns(l) < until_ns)
+		until_ns = silent_until_ns(l);
 	fds[0] = (struct pollfd){ .fd = l->front, .events = POLLIN };
 	for (unsigned i = 0; i < l->n_attended; i++) {
 		struct place *p = l->attended[i];

@@ -380,7 +380,7 @@ Test(daemon, a_front_that_hangs_is_replaced)
 	daemon_start(&d);
 	c = client_begin(&d);
 	cr_assert_eq(kill(daemon_front(&d), SIGSTOP), 0);
-	expect_line(d.said, "the front is ended: it has said nothing for");
+	expect_line(d.said, "the front is ended: it was asked whether it is alive");
 	expect_line(c.err, "the daemon has ended before it answered");
 	cr_expect_eq(process_status(c.pid), 125);
 	client_expect_over(&c);
@@ -389,7 +389,7 @@ Test(daemon, a_front_that_hangs_is_replaced)
 	/* It is not lost: the next one sees to it. */
 	AS_USER(&d, &run, "--", "true");
 	cr_expect_eq(run.status, 0, "%s", run.err);
-	expect_line(d.said, "the front is ended: it has said nothing for");
+	expect_line(d.said, "the front is ended: it was asked whether it is alive");
 	daemon_expect_records(&d, "cancelled", 1);
 	daemon_expect_records(&d, " ok ", 1);
 	daemon_stop(&d);

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+# The daemon's parties as a model, and each order of what can happen to them: tests/model/daemon.pml.
+
+MODEL     := tests/model/daemon.pml
+# One place or two, one owner or two; with two places one death of the front is all that there is time for.
+MODEL_RUNS := -DPLACES=1 -DPLACES=1,-DONE_OWNER -DPLACES=2,-DFRONT_DEATHS=1
+MODEL_CC  := $(CC) -O2 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=2048
+
+$(B)/model/tables: tests/model/tables.c $(B)/libcloche.a
+	$(call say,MODEL,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_LDFLAGS) -o $@ $< $(B)/libcloche.a $(LIBS)
+
+# A kind of message or state that the model has no name of makes it no model of ours.
+.PHONY: check-model
+check-model: $(B)/model/tables ## the daemon's protocol, in every order of messages and deaths (spin, minutes)
+	$(Q)$< >$(B)/model/tables.pml && cp $(MODEL) $(B)/model/daemon.pml
+	$(Q)for word in $$(sed -n 's/^#define \([A-Z_]*\) .*/\1/p' $(B)/model/tables.pml) \
+		$$(sed -n 's/^\t\(REPLY_[A-Z]*\),.*/\1/p' sandbox/serve/command.h | grep -vE 'MEASURED|STOP'); do \
+		grep -qw $$word $(MODEL) || { echo "$(MODEL) does not know $$word of sandbox/serve/command.h" >&2; exit 1; }; \
+	done
+	$(Q)cd $(B)/model && passed=0 failed=0 && for run in $(MODEL_RUNS); do \
+		rm -f pan daemon.pml.trail; \
+		spin -a $$(echo $$run | tr , ' ') daemon.pml && \
+		$(MODEL_CC) -o pan pan.c && ./pan -E -m1000000 >pan.out && grep -q 'errors: 0' pan.out && \
+		! grep -q 'not completed\|max search depth' pan.out && \
+		{ passed=$$((passed + 1)); sed -n "s/^ *\([0-9]*\) states, stored.*/  $$run: \1 states/p" pan.out; } || \
+		{ failed=$$((failed + 1)); cat pan.out; [ ! -f daemon.pml.trail ] || spin -t -g -l daemon.pml | tail -60; }; \
+	done; cd $(CURDIR) && sh tests/run.sh --tell check-model $$passed $$failed 0
