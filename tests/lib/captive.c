@@ -18,12 +18,16 @@ void captive_take(struct captive *ret, pid_t pid)
 
 	ret->pid = pid;
 	cr_assert_eq(ptrace(PTRACE_SEIZE, ret->pid, 0, 0), 0, "%m");
-	cr_assert_eq(ptrace(PTRACE_INTERRUPT, ret->pid, 0, 0), 0, "%m");
-	cr_assert_eq(waitpid(ret->pid, &status, __WALL), ret->pid);
-	cr_assert(WIFSTOPPED(status));
-	cr_assert_eq(ptrace(PTRACE_GETREGS, ret->pid, 0, &ret->as_it_was), 0, "%m");
-	/* It waits in a call: the instruction before is what it called by. */
-	cr_assert((long long)ret->as_it_was.orig_rax >= 0, "it was not waiting");
+	for (;;) {
+		cr_assert_eq(ptrace(PTRACE_INTERRUPT, ret->pid, 0, 0), 0, "%m");
+		cr_assert_eq(waitpid(ret->pid, &status, __WALL), ret->pid);
+		cr_assert(WIFSTOPPED(status));
+		cr_assert_eq(ptrace(PTRACE_GETREGS, ret->pid, 0, &ret->as_it_was), 0, "%m");
+		/* In a call: the instruction before is what it called by. */
+		if ((long long)ret->as_it_was.orig_rax >= 0)
+			return;
+		cr_assert_eq(ptrace(PTRACE_CONT, ret->pid, 0, 0), 0, "%m");
+	}
 }
 
 void captive_let_go(const struct captive *c)

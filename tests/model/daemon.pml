@@ -397,7 +397,6 @@ inline hear_command(h_kind, h_number, h_owner)
 	:: h_kind == COMMAND_READY -> ready = true
 	:: h_kind == COMMAND_PONG
 	:: h_kind == COMMAND_MAKE -> make_context(h_number, h_owner, at)
-	:: h_kind == COMMAND_MEASURE
 	:: h_kind == COMMAND_KILL ->
 		if
 		:: warden[at] == RUNS -> warden[at] = ENDED
