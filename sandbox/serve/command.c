@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <string.h>
 
 #define IN(state) (1U << (state))
@@ -148,4 +149,22 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 	ret->read_locks = make->read_locks;
 	ret->policy = make->bare_n ? make->bare_name : policy;
 	return 0;
+}
+
+int command_take_bare(const struct command_make *make, const char *bytes, struct policy_bare *bare,
+		      struct spec *spec, struct cloche_err *err)
+{
+	unsigned char hash[HASH_LEN];
+
+	if (make->bare_n == 0)
+		return 0;
+	bare->n = make->bare_n;
+	bare->flags = make->bare_flags;
+	memcpy(bare->insns, bytes + sizeof(struct command), COMMAND_BARE_LEN(make->bare_n));
+	spec->bare = bare;
+	spec->bare_size = offsetof(struct policy_bare, insns) + COMMAND_BARE_LEN(make->bare_n);
+	hash_sha256(bare, spec->bare_size, hash);
+	return memcmp(hash, make->bare_hash, sizeof(hash)) == 0
+		       ? 0
+		       : cloche_err_set(err, EBADMSG, "'make' with a policy of another hash");
 }

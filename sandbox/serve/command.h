@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct policy_bare;
 struct spec;
 
 /*
@@ -125,5 +126,11 @@ const char *command_name(enum command_kind kind);
  * spec_check's matter. What it points to is static, or in *make. */
 int command_from_spec(const struct spec *spec, struct command_make *ret, struct cloche_err *err);
 int command_to_spec(const struct command_make *make, struct spec *ret, struct cloche_err *err);
+
+/* The owner's policy that follows a message of MAKE, which command_read has passed, into *bare and
+ * spec. Contexts are of one kind by its hash, which the front has, too; what it is worth
+ * policy/policy_join.c finds out. */
+int command_take_bare(const struct command_make *make, const char *bytes, struct policy_bare *bare,
+		      struct spec *spec, struct cloche_err *err);
 
 #endif

@@ -23,12 +23,14 @@
 
 #define FILE_MAX (64U << 10)
 /* Each is a process, some cgroups and 30 descriptors. */
-#define CONTEXTS_MAX 1000
-#define PIDS_MAX     4194304 /* the kernel's */
-#define VCPU_MIN     100
-#define WAIT_MAX_NS  (60LL * 1000000000)
-#define GRACE_MAX_NS (900LL * 1000000000)
-#define IDLE_MAX_NS  (24LL * 3600 * 1000000000)
+#define CONTEXTS_MAX   1000
+#define PIDS_MAX       4194304 /* the kernel's */
+#define VCPU_MIN       100
+#define WAIT_MAX_NS    (60LL * 1000000000)
+#define GRACE_MAX_NS   (900LL * 1000000000)
+#define SILENCE_MIN_NS 100000000LL
+#define SILENCE_MAX_NS (900LL * 1000000000)
+#define IDLE_MAX_NS    (24LL * 3600 * 1000000000)
 
 /* ---- what libcyaml makes of it --------------------------------------------------------------- */
 
@@ -44,7 +46,7 @@ struct yaml_allow {
 
 struct yaml_config {
 	char *control, *control_mode, *metrics, *metrics_group, *state, *memory, *vcpus, *wait,
-		*idle_expiry, *grace;
+		*idle_expiry, *grace, *silence;
 	uint32_t *contexts;
 	struct yaml_allow *allow;
 	struct yaml_limits *per_owner, *owners;
@@ -92,6 +94,7 @@ static const cyaml_schema_field_t fields[] = {
 	TEXT(yaml_config, wait, 40),
 	TEXT(yaml_config, idle_expiry, 40),
 	TEXT(yaml_config, grace, 40),
+	TEXT(yaml_config, silence, 40),
 	NUMBER(yaml_config, contexts),
 	CYAML_FIELD_MAPPING_PTR("allow", OPTIONAL, struct yaml_config, allow, allow_fields),
 	CYAML_FIELD_MAPPING_PTR("per_owner", OPTIONAL, struct yaml_config, per_owner,
@@ -158,18 +161,18 @@ static int read_path(const struct reading *r, const char *key, const char *text,
 	return 0;
 }
 
-static int read_duration(const struct reading *r, const char *key, const char *text, int64_t max_ns,
-			 int64_t *ret)
+static int read_duration(const struct reading *r, const char *key, const char *text, int64_t min_ns,
+			 int64_t max_ns, int64_t *ret)
 {
 	char expected[80];
 	int64_t ns;
 
 	if (!text)
 		return 0;
-	if (parse_duration(text, &ns, NULL) < 0 || ns < 0 || ns > max_ns) {
+	if (parse_duration(text, &ns, NULL) < 0 || ns < min_ns || ns > max_ns) {
 		(void)snprintf(expected, sizeof(expected),
-			       "a duration, as in 250ms or 2m, of at most %" PRId64 "s",
-			       max_ns / 1000000000);
+			       "a duration, as in 250ms or 2m, of %" PRId64 "ms to %" PRId64 "s",
+			       min_ns / 1000000, max_ns / 1000000000);
 		return wrong(r, key, expected);
 	}
 	*ret = ns;
@@ -409,12 +412,15 @@ static int apply(const struct reading *r, const struct yaml_config *y, struct co
 	if (code == 0)
 		code = read_vcpus(r, "vcpus", y->vcpus, &c->vcpu_milli);
 	if (code == 0)
-		code = read_duration(r, "wait", y->wait, WAIT_MAX_NS, &c->wait_ns);
+		code = read_duration(r, "wait", y->wait, 0, WAIT_MAX_NS, &c->wait_ns);
 	if (code == 0)
-		code = read_duration(r, "idle_expiry", y->idle_expiry, IDLE_MAX_NS,
+		code = read_duration(r, "idle_expiry", y->idle_expiry, 0, IDLE_MAX_NS,
 				     &c->idle_expiry_ns);
 	if (code == 0)
-		code = read_duration(r, "grace", y->grace, GRACE_MAX_NS, &c->grace_ns);
+		code = read_duration(r, "grace", y->grace, 0, GRACE_MAX_NS, &c->grace_ns);
+	if (code == 0)
+		code = read_duration(r, "silence", y->silence, SILENCE_MIN_NS, SILENCE_MAX_NS,
+				     &c->silence_ns);
 	if (code == 0)
 		code = read_allow(r, y->allow, c);
 	return code == 0 ? read_owners(r, y, c) : code;
@@ -467,7 +473,8 @@ void config_defaults(struct config *ret)
 		.per_owner = { .contexts = 32 },
 		.wait_ns = 1000000000LL,
 		.idle_expiry_ns = 60LL * 1000000000,
-		.grace_ns = 5000000000LL
+		.grace_ns = 5000000000LL,
+		.silence_ns = 10000000000LL
 	};
 }
 

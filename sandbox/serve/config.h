@@ -13,24 +13,30 @@ struct cloche_err;
  * What the administrator says of the daemon: a YAML file, of which every key may be missing.
  *
  *	control: /run/cloche/control   where clients connect
- *	control_mode: 0666             of that socket
- *	metrics: /run/cloche/metrics   where GET /metrics is answered; else beside the control
- *socket metrics_group: monitoring      who may ask, beside root state: /var/lib/cloche         its
- *directory, root's allow:                         who may connect, beside root; else everybody
+ *	control_mode: 0666      of that socket
+ *	metrics: /run/cloche/metrics   where GET /metrics is answered; else beside control
+ *	metrics_group: watchers who may ask, beside root
+ *	state: /var/lib/cloche  its directory, root's
+ *	allow:                  who may connect, beside root; else everybody
  *	  users: [alice, 1001]
  *	  groups: [dev]
- *	contexts: 64                   at a time
- *	memory: 8G                     that their limits may come to; else three quarters of the
- *host's vcpus: 2                       that they may use together; else all per_owner: what each
- *user may have at a time contexts: 32 memory: 2G                   else what all may vcpus: 1 else
- *what all may pids: 512                    that the limits may come to; else none waiting: 0
- *requests that wait for a place, and are not refused at once owners:                        of
- *these users what is said, the rest as above
+ *	contexts: 64            at a time
+ *	memory: 8G              that their limits may come to; else 3/4 of the host's
+ *	vcpus: 2                that they may use together; else all
+ *	per_owner:              what each user may have at a time
+ *	  contexts: 32
+ *	  memory: 2G            else what all may
+ *	  vcpus: 1              else what all may
+ *	  pids: 512             that the limits may come to; else any number
+ *	  waiting: 0            requests that wait for a place, not refused at once
+ *	owners:                 of these users what is said, the rest as above
  *	  - {user: alice, memory: 4G}
- *	wait: 1s                       for how long, at most
- *	idle_expiry: 60s               a context that nobody took again for so long is given up; 0s:
- *	                               none is kept from one invocation to the next
- *	grace: 5s                      for what runs when it is to end
+ *	wait: 1s                for how long, at most
+ *	idle_expiry: 60s        a context that nobody took again for so long is
+ *	                        given up; 0s: none is kept after an invocation
+ *	grace: 5s               for what runs when it is to end
+ *	silence: 10s            of a front that owes something, before it is asked
+ *	                        whether it lives, and again before it is replaced
  *
  * Names are those of /etc/passwd and /etc/group; numbers are taken as they are.
  */
@@ -69,7 +75,7 @@ struct config {
 	bool restricted; /* only these, and root, may connect: */
 	uint32_t allow_users[CONFIG_ALLOW_MAX], allow_groups[CONFIG_ALLOW_MAX];
 	size_t n_allow_users, n_allow_groups;
-	int64_t wait_ns, idle_expiry_ns, grace_ns;
+	int64_t wait_ns, idle_expiry_ns, grace_ns, silence_ns;
 };
 
 void config_defaults(struct config *ret);

@@ -304,6 +304,14 @@ static int start_front(struct daemon *d, struct cloche_err *err)
 }
 
 /* It has ended, or is to. */
+/* One that closes a file of somebody's FUSE cannot, as long as that one likes. */
+static bool dies(const struct process *front)
+{
+	struct pollfd end = { .fd = front->pidfd, .events = POLLIN };
+
+	return front->pidfd < 0 || poll(&end, 1, DYING_TRIES * DYING_MS) == 1;
+}
+
 static void end_front(struct daemon *d)
 {
 	int status = 0;
@@ -311,8 +319,14 @@ static void end_front(struct daemon *d)
 	if (!process_is(&d->front))
 		return;
 	process_kill(&d->front);
-	(void)process_reap(&d->front, &status);
 	launching_drop(d->launching);
+	if (!dies(&d->front)) {
+		d->opt->say("the front cannot die (a file system of a client's does not answer): "
+			    "left behind");
+		process_close(&d->front);
+		return;
+	}
+	(void)process_reap(&d->front, &status);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		d->opt->say("the front was killed for a system call that it may not make "
 			    "('cloche policy show front')");

@@ -7,17 +7,18 @@
 #include "base/fd.h"
 #include "host/pressure.h"
 #include "launch/spec.h"
-#include "pool/supply.h"
 #include "run/keeper.h"
 #include "run/metering.h"
 #include "run/powers.h"
 #include "policy/policy_join.h"
+#include "serve/blanks.h"
 #include "serve/command.h"
 #include "serve/config.h"
 #include "serve/handover.h"
 #include "serve/listing.h"
 #include "serve/owners.h"
 #include "serve/packet.h"
+#include "serve/pulse.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -31,11 +32,6 @@
 #define EMPTY_PERIOD_NS (10 * NSEC_PER_MSEC)
 /* At a time: the contexts' ends are seen to in between. */
 #define HEARD_MAX 64
-/* A front owes something while it begins and while it has contexts; one that says nothing then is
- * asked whether it is alive, and has as long again. The longest that it is busy with one thing is
- * with a slow disk. */
-#define SILENCE_NS (10 * NSEC_PER_SEC)
-#define IDLE_TIMES 6 /* as long may an idle one say nothing */
 /* Of all contexts several replies each. */
 #define SOCKET_BYTES (8 << 20)
 #define NOWHERE	     UINT_MAX
@@ -67,7 +63,6 @@ struct place {
 };
 
 struct launching {
-	struct launching_options opt;
 	struct launcher launcher;
 	struct spec_host host;
 	struct owners *owners;
@@ -77,19 +72,14 @@ struct launching {
 	struct place **attended; /* that owe something, or are to be proved or to end */
 	unsigned n_attended;
 	unsigned ending; /* begun, and not gone yet */
-	struct context blanks[SUPPLY_MAX];
-	unsigned n_blanks;
-	struct supply supply;
-	struct spec blank_spec;
-	struct metering clock; /* of the blanks */
-	int pressure;	       /* host/pressure.h; -1 */
-	unsigned pressure_at;  /* which of launching_wait's; 0: none */
-	int front;	       /* -1: none */
+	struct blanks blanks;
+	int pressure;	      /* host/pressure.h; -1 */
+	unsigned pressure_at; /* which of launching_wait's; 0: none */
+	int front;	      /* -1: none */
 	bool ready;
-	bool alone;	  /* it was told so */
-	bool asked;	  /* PONG is owed */
-	int64_t heard_ns; /* its last word; or when it was asked, or began to owe something */
-	bool owing, knocked;
+	bool alone;   /* it was told so */
+	bool knocked; /* a client came, and nothing was heard since */
+	struct pulse pulse;
 	int broken; /* -errno: it could not be told something */
 	char inbox[COMMAND_MAX + 1];
 	struct policy_bare bare; /* of the context that is being made */
@@ -111,8 +101,7 @@ int launching_open(const struct launching_options *options, struct launching **r
 
 	if (!l)
 		return cloche_err_sys(err, ENOMEM, "begin");
-	*l = (struct launching){ .opt = *options,
-				 .launcher = { .run_fd = -1, .null = -1 },
+	*l = (struct launching){ .launcher = { .run_fd = -1, .null = -1 },
 				 .n_places = options->config->contexts,
 				 .front = -1,
 				 .pressure = -1 };
@@ -123,8 +112,7 @@ int launching_open(const struct launching_options *options, struct launching **r
 						   : cloche_err_sys(err, ENOMEM, "begin");
 	if (r == 0)
 		r = launcher_sweep(&l->launcher, err);
-	if (l->opt.silence_ns == 0)
-		l->opt.silence_ns = SILENCE_NS;
+	l->pulse.silence_ns = options->config->silence_ns;
 	if (r == 0)
 		r = owners_open(&l->launcher, options->config, options->say, &l->owners, err);
 	if (r < 0) {
@@ -138,17 +126,10 @@ int launching_open(const struct launching_options *options, struct launching **r
 		l->places[i].at = NOWHERE;
 		metering_off(&l->places[i].metering, "not begun");
 	}
-	spec_defaults(&l->blank_spec);
+	blanks_open(&l->blanks, &l->launcher);
 	l->pressure = pressure_watch();
-	(void)metering_open(&l->clock, METERING_AUTO, l->launcher.hierarchy.v2, NULL);
 	*ret = l;
 	return 0;
-}
-
-/* Of the last one no function knows anything, and its end is not much to wait for. */
-static void end_blank(struct launching *l)
-{
-	(void)context_destroy(&l->launcher, &l->blanks[--l->n_blanks], NULL);
 }
 
 struct launching *launching_close(struct launching *l)
@@ -158,9 +139,7 @@ struct launching *launching_close(struct launching *l)
 	fd_close(&l->front);
 	for (unsigned i = 0; i < l->n_places; i++)
 		metering_close(&l->places[i].metering);
-	while (l->n_blanks)
-		end_blank(l);
-	metering_close(&l->clock);
+	blanks_close(&l->blanks);
 	fd_close(&l->pressure);
 	l->owners = owners_close(l->owners);
 	launcher_close(&l->launcher);
@@ -283,7 +262,7 @@ static void look_whether_alone(struct launching *l)
 	say(l, &(struct reply){ .kind = REPLY_ALONE }, NULL);
 }
 
-/* ---- the beginning --------------------------------------------------------------------------- */
+/* ---- the beginning of a context -------------------------------------------------------------- */
 
 static void hand_over(struct launching *l, struct place *p, bool clocked)
 {
@@ -318,60 +297,6 @@ static int offer(struct launching *l, struct place *p, bool *ret_clocked, struct
 	return r == 0 ? context_begin(&p->keeper.ctx, err) : r;
 }
 
-/* ---- blanks ---------------------------------------------------------------------------------- */
-
-/* One that lives: it says nothing by itself, so that what can be read is its end. */
-static bool take_blank(struct launching *l, const struct spec *spec, struct context *ret)
-{
-	if (spec->n_binds || spec->rootfs || spec->net != NET_NONE)
-		return false;
-	while (l->n_blanks) {
-		struct pollfd gone = { .fd = l->blanks[l->n_blanks - 1].control, .events = POLLIN };
-
-		if (poll(&gone, 1, 0) == 0) {
-			*ret = l->blanks[--l->n_blanks];
-			return true;
-		}
-		end_blank(l);
-	}
-	return false;
-}
-
-/* One at a time, when there is nothing else to do. What cannot be made is told of to who asks next,
- * for whom it fails as well. */
-static void see_to_blanks(struct launching *l, bool busy)
-{
-	const struct context_options how = { .handed = true,
-					     .blank = true,
-					     .clock = metering_clock(&l->clock) };
-	unsigned want = supply_want(&l->supply, clock_now_ns());
-	struct cloche_err none = { 0 };
-
-	if (l->n_blanks > want)
-		end_blank(l);
-	else if (l->n_blanks < want && !busy &&
-		 context_create(&l->launcher, &l->blank_spec, &how, &l->blanks[l->n_blanks],
-				&none) == 0)
-		l->n_blanks++;
-	else if (l->n_blanks < want && !busy)
-		l->supply.want = l->n_blanks;
-}
-
-static int64_t blanks_due(const struct launching *l)
-{
-	int64_t now_ns = clock_now_ns();
-
-	return supply_want(&l->supply, now_ns) != l->n_blanks ? now_ns
-							      : supply_due(&l->supply, now_ns);
-}
-
-unsigned launching_blanks(const struct launching *l)
-{
-	return l->n_blanks;
-}
-
-/* ---- the beginning of a context -------------------------------------------------------------- */
-
 static int make(struct launching *l, struct place *p, const struct command *c,
 		const struct group *group, struct cloche_err *err)
 {
@@ -389,9 +314,9 @@ static int make(struct launching *l, struct place *p, const struct command *c,
 	int r;
 
 	metering_try_have(&p->metering, l->launcher.hierarchy.v2);
-	if (!o.how.given && take_blank(l, &p->spec, &blank))
+	if (!o.how.given && blanks_take(&l->blanks, &p->spec, &blank))
 		o.blank = &blank;
-	supply_asked(&l->supply, clock_now_ns());
+	blanks_asked(&l->blanks);
 	r = keeper_make(&p->keeper, &o, err);
 	if (r == 0)
 		r = offer(l, p, &clocked, err);
@@ -426,26 +351,6 @@ static int on_pong(struct launching *l, struct place *p, const struct command *c
 	return 0;
 }
 
-/* Whose hash the front has, too: contexts are of one kind by it. What it is worth policy_join.c
- * finds out. */
-static int take_bare(struct launching *l, const struct command_make *make, struct spec *spec,
-		     struct cloche_err *err)
-{
-	unsigned char hash[HASH_LEN];
-
-	if (make->bare_n == 0)
-		return 0;
-	l->bare.n = make->bare_n;
-	l->bare.flags = make->bare_flags;
-	memcpy(l->bare.insns, l->inbox + sizeof(struct command), COMMAND_BARE_LEN(make->bare_n));
-	spec->bare = &l->bare;
-	spec->bare_size = offsetof(struct policy_bare, insns) + COMMAND_BARE_LEN(make->bare_n);
-	hash_sha256(&l->bare, spec->bare_size, hash);
-	return memcmp(hash, make->bare_hash, sizeof(hash)) == 0
-		       ? 0
-		       : cloche_err_set(err, EBADMSG, "'make' with a policy of another hash");
-}
-
 /* A number that is out of its range is no breach: the front may be older than a limit here. */
 static int on_make(struct launching *l, struct place *p, const struct command *c,
 		   struct cloche_err *err)
@@ -458,7 +363,7 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 	int r = command_to_spec(&c->make, &spec, err);
 
 	if (r == 0)
-		r = take_bare(l, &c->make, &spec, err);
+		r = command_take_bare(&c->make, l->inbox, &l->bare, &spec, err);
 	if (r < 0)
 		return r;
 	use = limit_use_of(&spec, l->host.cpus);
@@ -601,8 +506,8 @@ static int hear(struct launching *l, struct cloche_err *err)
 	if (n < 0)
 		return cloche_err_set(err, -n,
 				      n == -EPIPE ? "it has ended" : "a message that is not whole");
-	l->asked = l->knocked = false;
-	l->heard_ns = clock_now_ns();
+	l->knocked = false;
+	pulse_heard(&l->pulse, clock_now_ns());
 	r = command_read(l->inbox, (size_t)n, 0, &c, err);
 	if (r < 0)
 		return r;
@@ -623,9 +528,8 @@ void launching_front(struct launching *l, int socket)
 
 	(void)setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
 	l->front = socket;
-	l->ready = l->alone = l->asked = l->knocked = false;
-	l->owing = true;
-	l->heard_ns = clock_now_ns();
+	l->ready = l->alone = l->knocked = false;
+	pulse_begin(&l->pulse, clock_now_ns());
 	l->broken = 0;
 }
 
@@ -652,41 +556,27 @@ static bool owes(const struct launching *l)
 	return any && l->front >= 0;
 }
 
-/* When it is to have said something. */
-static int64_t silent_until_ns(const struct launching *l)
-{
-	bool soon = l->owing || l->asked;
-
-	return l->heard_ns + (soon ? l->opt.silence_ns : IDLE_TIMES * l->opt.silence_ns);
-}
-
 static int look_whether_alive(struct launching *l, struct cloche_err *err)
 {
-	int64_t now_ns = clock_now_ns();
-	bool owing = owes(l);
-
 	if (l->front < 0)
 		return 0;
-
-	if (owing && !l->owing && !l->asked)
-		l->heard_ns = now_ns;
-	l->owing = owing;
-	if (now_ns < silent_until_ns(l))
-		return 0;
-	if (l->asked || !l->ready)
+	switch (pulse_step(&l->pulse, owes(l), clock_now_ns())) {
+	case PULSE_LOST:
 		return cloche_err_set(err, ETIMEDOUT,
-				      l->asked
+				      l->ready
 					      ? "it was asked whether it is alive, and says nothing"
 					      : "it does not begin to serve");
-	l->asked = true;
-	l->heard_ns = now_ns;
-	say(l, &(struct reply){ .kind = REPLY_PING }, NULL);
-	return 0;
+	case PULSE_ASK:
+		say(l, &(struct reply){ .kind = REPLY_PING }, NULL);
+		return 0;
+	default:
+		return 0;
+	}
 }
 
 bool launching_owed(const struct launching *l)
 {
-	return l->owing;
+	return l->pulse.owing;
 }
 
 void launching_knocked(struct launching *l)
@@ -696,10 +586,10 @@ void launching_knocked(struct launching *l)
 
 int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 {
-	int64_t until_ns = blanks_due(l);
+	int64_t until_ns = blanks_due(&l->blanks);
 
-	if (l->front >= 0 && silent_until_ns(l) < until_ns)
-		until_ns = silent_until_ns(l);
+	if (l->front >= 0 && pulse_due(&l->pulse) < until_ns)
+		until_ns = pulse_due(&l->pulse);
 	fds[0] = (struct pollfd){ .fd = l->front, .events = POLLIN };
 	for (unsigned i = 0; i < l->n_attended; i++) {
 		struct place *p = l->attended[i];
@@ -748,7 +638,7 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 		launching_press(l);
 	l->pressure_at = 0;
 	begin_deferred(l);
-	see_to_blanks(l, busy);
+	blanks_step(&l->blanks, busy);
 	for (int i = 0; i < HEARD_MAX && fds[0].fd >= 0 && fds[0].revents && (i == 0 || r > 0); i++)
 		r = hear(l, err);
 	look_whether_alone(l);
@@ -761,7 +651,7 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 
 void launching_press(struct launching *l)
 {
-	l->supply = (struct supply){ 0 };
+	blanks_forgo(&l->blanks);
 	say(l, &(struct reply){ .kind = REPLY_PRESSED }, NULL);
 }
 
@@ -770,6 +660,7 @@ void launching_change(struct launching *l, const struct config *config)
 	struct packet_fds fds = { .fd = { handover_config(config) }, .n = 1 };
 
 	owners_change(l->owners, config);
+	l->pulse.silence_ns = config->silence_ns;
 	if (fds.fd[0] >= 0)
 		say(l, &(struct reply){ .kind = REPLY_CONFIG }, &fds);
 	else
@@ -779,13 +670,18 @@ void launching_change(struct launching *l, const struct config *config)
 
 void launching_stop(struct launching *l, int64_t grace_ns)
 {
-	l->supply = (struct supply){ 0 };
+	blanks_forgo(&l->blanks);
 	say(l, &(struct reply){ .kind = REPLY_STOP, .context = (uint64_t)grace_ns }, NULL);
 }
 
 bool launching_ready(const struct launching *l)
 {
 	return l->ready;
+}
+
+unsigned launching_blanks(const struct launching *l)
+{
+	return l->blanks.n;
 }
 
 bool launching_idle(const struct launching *l)

@@ -11,12 +11,12 @@ struct config;
 
 /*
  * The launcher of the daemon, but for its life (serve/daemon.h): makes contexts at the front's
- *word, hands each over, kills, counts and takes away. It reads nothing that a user wrote: numbers,
- *held against their ranges, and the table of command.h. Root, one thread; but for the making of a
+ * word, hands each over, kills, counts and takes away. It reads nothing that a user wrote: numbers,
+ * held against their ranges, and the table of command.h. Root, one thread; but for the making of a
  * context, a millisecond, it does not wait.
  *
- *	open → { front → { wait → poll → step }* → drop }* → { wait → poll → step }* until idle →
- *close
+ *	open → { front → { wait → poll → step }* → drop }* →
+ *	{ wait → poll → step }* until idle → close
  */
 struct launching;
 
@@ -24,7 +24,6 @@ struct launching;
 struct launching_options {
 	const struct config *config;
 	void (*say)(const char *text); /* a line of the log */
-	int64_t silence_ns; /* that a front may keep when it owes something; 0: the usual one */
 };
 
 int launching_open(const struct launching_options *options, struct launching **ret,

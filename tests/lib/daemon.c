@@ -128,17 +128,35 @@ void daemon_stop(struct daemon *d)
 	tmpdir_free(&d->dir);
 }
 
+static bool is_front(int pid)
+{
+	char path[64], line[64] = "";
+	FILE *f;
+	size_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	f = fopen(path, "re");
+	n = f ? fread(line, 1, sizeof(line) - 1, f) : 0;
+	if (f)
+		(void)fclose(f);
+	return n > strlen(line) + 1 && strcmp(line + strlen(line) + 1, "--front") == 0;
+}
+
+/* Wardens are its children, too. */
 pid_t daemon_front(const struct daemon *d)
 {
 	char path[64];
 	FILE *f;
-	int pid = 0;
+	int pid = 0, front = 0;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", d->pid, d->pid);
 	f = fopen(path, "re");
-	cr_assert(f && fscanf(f, "%d", &pid) == 1, "%s: %m", path);
+	cr_assert(f, "%s: %m", path);
+	while (!front && fscanf(f, "%d", &pid) == 1)
+		front = is_front(pid) ? pid : 0;
 	(void)fclose(f);
-	return pid;
+	cr_assert_neq(front, 0, "no front");
+	return front;
 }
 
 /* ---- clients --------------------------------------------------------------------------------- */

@@ -84,13 +84,14 @@ void front_rig_say(struct rig *r, const struct command *c)
 
 static void open_of(struct rig *r, uint64_t memory_bytes, int64_t silence_ns)
 {
-	const struct launching_options o = { .config = &r->config, .silence_ns = silence_ns };
+	const struct launching_options o = { .config = &r->config };
 	struct cloche_err err = { 0 };
 
 	if (geteuid() != 0)
 		test_skip("needs root");
 	*r = (struct rig){ .front = -1 };
 	config_defaults(&r->config);
+	r->config.silence_ns = silence_ns ? silence_ns : r->config.silence_ns;
 	r->config.contexts = RIG_CONTEXTS;
 	r->config.per_owner.contexts = RIG_OF_ONE;
 	r->config.memory_bytes = memory_bytes ? memory_bytes : r->config.memory_bytes;

@@ -339,36 +339,6 @@ Test(daemon, a_front_that_dies_loses_no_record)
 	daemon_stop(&d);
 }
 
-/* Who kills all of it at once leaves what the next start writes. */
-Test(daemon, a_daemon_that_dies_loses_no_record)
-{
-	cleanup_run struct run run = { 0 };
-	struct client c[2];
-	struct daemon d;
-	pid_t front;
-
-	daemon_prepare(&d);
-	daemon_start(&d);
-	for (int i = 0; i < 2; i++)
-		c[i] = client_begin(&d);
-	front = daemon_front(&d);
-	cr_assert_eq(kill(d.pid, SIGSTOP), 0);
-	cr_assert_eq(kill(front, SIGKILL), 0);
-	cr_assert_eq(kill(d.pid, SIGKILL), 0);
-	cr_expect_eq(process_status(d.pid), 137);
-	for (int i = 0; i < 2; i++) {
-		cr_expect_eq(process_status(c[i].pid), 125);
-		client_expect_over(&c[i]);
-	}
-	(void)fclose(d.said);
-	daemon_start(&d);
-	expect_line(d.said, "2 that ran when a front ended: in the ledger as cancelled");
-	daemon_expect_records(&d, "cancelled", 2);
-	AS_USER(&d, &run, "--", "true");
-	cr_expect_eq(run.status, 0, "%s", run.err);
-	daemon_stop(&d);
-}
-
 /* With an invocation to drive, and with a client that knocks. */
 Test(daemon, a_front_that_hangs_is_replaced)
 {
@@ -377,6 +347,7 @@ Test(daemon, a_front_that_hangs_is_replaced)
 	struct client c;
 
 	daemon_prepare(&d);
+	daemon_reconfigure(&d, "silence: 500ms\n");
 	daemon_start(&d);
 	c = client_begin(&d);
 	cr_assert_eq(kill(daemon_front(&d), SIGSTOP), 0);

@@ -10,7 +10,7 @@
 #include "tests/lib/daemon.h"
 #include "tests/lib/run.h"
 
-Test(daemon_killed, takes_all_with_it_and_starts_anew)
+static void expect_that_the_launcher_takes_all(void)
 {
 	cleanup_run struct run run = { 0 };
 	struct daemon d;
@@ -30,4 +30,41 @@ Test(daemon_killed, takes_all_with_it_and_starts_anew)
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	daemon_expect_records(&d, " ok ", 1);
 	daemon_stop(&d);
+}
+
+/* Who kills all of it at once leaves what the next start writes. */
+static void expect_that_no_record_is_lost(void)
+{
+	cleanup_run struct run run = { 0 };
+	struct client c[2];
+	struct daemon d;
+	pid_t front;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	for (int i = 0; i < 2; i++)
+		c[i] = client_begin(&d);
+	front = daemon_front(&d);
+	cr_assert_eq(kill(d.pid, SIGSTOP), 0);
+	cr_assert_eq(kill(front, SIGKILL), 0);
+	cr_assert_eq(kill(d.pid, SIGKILL), 0);
+	cr_expect_eq(process_status(d.pid), 137);
+	for (int i = 0; i < 2; i++) {
+		cr_expect_eq(process_status(c[i].pid), 125);
+		client_expect_over(&c[i]);
+	}
+	(void)fclose(d.said);
+	daemon_start(&d);
+	expect_line(d.said, "2 that ran when a front ended: in the ledger as cancelled");
+	daemon_expect_records(&d, "cancelled", 2);
+	AS_USER(&d, &run, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	daemon_stop(&d);
+}
+
+/* One after the other. */
+Test(daemon_killed, takes_all_with_it_and_starts_anew)
+{
+	expect_that_the_launcher_takes_all();
+	expect_that_no_record_is_lost();
 }
