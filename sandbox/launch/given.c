@@ -264,14 +264,14 @@ int given_take(int socket, const struct rights *owner, struct rootfs *fs, struct
 	struct given_fds fds = { .n = 0 };
 	struct ucred sender = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	unsigned root = 0;
-	struct given g;
+	struct given g = { .n = 0 };
 	int r = is_pair(socket, owner) ? hear(socket, &g, &fds, &sender) : -EBADMSG;
 
 	if (r < 0 || g.n != fs->n_binds)
 		r = cloche_err_set(err, EBADMSG, CLOCHE_FIELD "bind: what came is no message");
 	else if (sender.uid != owner->uid || sender.gid != owner->gid || owner->uid == 0)
 		r = cloche_err_set(err, EPERM, CLOCHE_FIELD "bind: they are of somebody else");
-	if (r == 0 && g.binds[0].how == GIVEN_ROOT) {
+	if (r == 0 && g.n > 0 && g.binds[0].how == GIVEN_ROOT) {
 		r = take_root(fds.fd[0], owner, fs, err);
 		root = 1;
 		fs->n_binds--;

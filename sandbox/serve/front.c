@@ -142,12 +142,13 @@ static int check_allowed(const struct front *f, int socket, const struct ucred *
 			 struct cloche_err *err)
 {
 	cleanup_free gid_t *groups = NULL;
+	gid_t none;
 	socklen_t len = 0;
 
 	if (!f->config->restricted)
 		return 0;
 	/* Too small for any but none. */
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) < 0 && errno != ERANGE)
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, &none, &len) < 0 && errno != ERANGE)
 		return cloche_err_sys(err, errno, "ask for a client's groups");
 	if (len / sizeof(gid_t) > GROUPS_MAX)
 		return cloche_err_set(err, EACCES, "user %u has too many groups", who->uid);

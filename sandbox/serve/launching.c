@@ -356,7 +356,7 @@ static int on_make(struct launching *l, struct place *p, const struct command *c
 		   struct cloche_err *err)
 {
 	enum limit limit = LIMIT_NONE;
-	const struct group *group;
+	const struct group *group = NULL;
 	struct cloche_err why = { 0 };
 	struct limit_use use;
 	struct spec spec;

@@ -33,6 +33,21 @@ static int write_order(const struct order_block *block, int *ret, struct cloche_
 	return 0;
 }
 
+static int take_insns(const struct policy_bare *bare, struct request *r,
+		      struct sock_filter **ret_insns, struct cloche_err *err)
+{
+	size_t size = bare->n * sizeof(bare->insns[0]);
+	struct sock_filter *insns = malloc(size);
+
+	if (!insns)
+		return cloche_err_sys(err, ENOMEM, "policy");
+	memcpy(insns, bare->insns, size);
+	r->bare_n = bare->n;
+	r->bare_flags = bare->flags;
+	*ret_insns = insns;
+	return 0;
+}
+
 /* What is built in goes by its name; all else is this process's own to read and compile. */
 static int make_policy(const struct spec *spec, struct request *r, struct sock_filter **ret_insns,
 		       struct cloche_err *err)
@@ -40,23 +55,18 @@ static int make_policy(const struct spec *spec, struct request *r, struct sock_f
 	cleanup_free struct policy_bare *bare = malloc(sizeof(*bare));
 	struct policy_text text;
 	size_t size;
-	int code = bare ? policy_text_load(&policy_dirs_default, spec->policy, &text, err)
-			: cloche_err_sys(err, ENOMEM, "policy");
+	int code;
 
+	if (!bare)
+		return cloche_err_sys(err, ENOMEM, "policy");
+	code = policy_text_load(&policy_dirs_default, spec->policy, &text, err);
 	if (code < 0)
 		return code;
 	(void)snprintf(r->policy, sizeof(r->policy), "%s", text.name);
-	if (text.owned) {
+	if (text.owned)
 		code = policy_bare_make(&text, bare, &size, err);
-		*ret_insns = code == 0 ? malloc(bare->n * sizeof(bare->insns[0])) : NULL;
-		if (code == 0 && !*ret_insns)
-			code = cloche_err_sys(err, ENOMEM, "policy");
-	}
-	if (code == 0 && text.owned) {
-		r->bare_n = bare->n;
-		r->bare_flags = bare->flags;
-		memcpy(*ret_insns, bare->insns, bare->n * sizeof(bare->insns[0]));
-	}
+	if (code == 0 && text.owned)
+		code = take_insns(bare, r, ret_insns, err);
 	policy_text_free(&text);
 	return code;
 }

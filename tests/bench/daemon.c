@@ -415,7 +415,7 @@ static void measure_as_user(const struct bench *bench, struct daemon *d, struct 
 		r = calls_together(bench, d, &spec, (bench->quick ? 2 : 10) * NSEC_PER_SEC,
 				   &m->rate, &m->err);
 	if (r == 0)
-		r = idle_measure(bench, d, &spec, m);
+		(void)idle_measure(bench, d, &spec, m);
 }
 
 static void row(struct bench *bench, json_t *rows, const char *what, int64_t p50, int64_t p99,

@@ -33,7 +33,8 @@ static void file_put(const uint8_t *data, size_t size)
 static bool is_same(const struct config *a, const struct config *b)
 {
 	return strcmp(a->control, b->control) == 0 && strcmp(a->state, b->state) == 0 &&
-	       a->contexts == b->contexts && a->per_owner == b->per_owner &&
+	       a->contexts == b->contexts && a->n_owners == b->n_owners &&
+	       memcmp(&a->per_owner, &b->per_owner, sizeof(a->per_owner)) == 0 &&
 	       a->memory_bytes == b->memory_bytes && a->grace_ns == b->grace_ns &&
 	       a->idle_expiry_ns == b->idle_expiry_ns;
 }

@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	order_put(data + (size < sizeof(r) ? size : sizeof(r)),
 		  size < sizeof(r) ? 0 : size - sizeof(r));
-	code = request_read(&r, file, &block, &order, &spec, &err);
+	code = request_read(&r, NULL, file, &block, &order, &spec, &err);
 	if (code == 0) {
 		for (char *const *a = spec.argv; *a; a++)
 			check_text(*a, &block, &r);

@@ -156,6 +156,7 @@ static void pair_of(uid_t uid, int ret[2])
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, way), 0);
 	as_user(uid, make_pair, &(struct sending){ .fd = way[1] });
 	cr_assert_eq(recvmsg(way[0], &h, MSG_CMSG_CLOEXEC), 1);
+	cr_assert_not_null(CMSG_FIRSTHDR(&h));
 	memcpy(ret, CMSG_DATA(CMSG_FIRSTHDR(&h)), 2 * sizeof(int));
 	(void)close(way[0]);
 	(void)close(way[1]);

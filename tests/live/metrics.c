@@ -121,12 +121,13 @@ static int connect_to(const struct daemon *d)
 /* More than there may be at a time, with what is no request, or the beginning of one. */
 Test(metrics, who_asks_nonsense_harms_nobody)
 {
+	static const char post[] = "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n"
+				   "\r\nxxxx";
 	static const char *const said[] = { "",
 					    "GET ",
 					    "GET /metrics HTTP/1.1\r\n",
 					    "\r\n\r\n\r\n",
-					    "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: "
-					    "100000\r\n\r\nxxxx",
+					    post,
 					    "\xff\xfe\x01garbage \x80\r\n\r\n" };
 	cleanup_run struct run run = { 0 };
 	struct daemon d;

@@ -144,15 +144,16 @@ Test(owners, hogs_harm_nobody_but_themselves)
 {
 	const char *const hog[] = { "-q",  "-m", "16M",	 "--cpu",     "shared", "-t",
 				    "60s", "--", "tail", "/dev/zero", NULL };
-	const char *const keeper[] = { LITTLE_CPU,
-				       "-m",
-				       "64M",
-				       "--",
-				       "sh",
-				       "-c",
-				       "head -c 30M /dev/zero >/tmp/kept && echo begun && "
-				       "exec sleep 50",
-				       NULL };
+	const char *const keeper[] = {
+		LITTLE_CPU,
+		"-m",
+		"64M",
+		"--",
+		"sh",
+		"-c",
+		"head -c 30M /dev/zero >/tmp/kept; echo begun; exec sleep 50",
+		NULL
+	};
 	struct client hogs[3], same, other;
 	cleanup_run struct run run = { 0 };
 	struct daemon d;

@@ -312,6 +312,8 @@ static int64_t figure(const json_t *report, const char *object, const char *key)
 /* What is exact is the same in the fiftieth as in the first; what is time adds up. */
 Test(warm, the_fiftieth_is_counted_as_the_first)
 {
+	static const char script[] = "true | cat; (sleep 0.001); "
+				     "head -c 8M /dev/zero >/dev/shm/x; rm /dev/shm/x";
 	struct daemon d;
 
 	daemon_prepare(&d);
@@ -320,11 +322,7 @@ Test(warm, the_fiftieth_is_counted_as_the_first)
 		cleanup_run struct run run = { 0 };
 		json_t *r = report_of(&d, DAEMON_USER, &run,
 				      (const char *const[]){ "-m", "32M", "--cpu", "1", "--", "sh",
-							     "-c",
-							     "true | cat; (sleep 0.001); "
-							     "head -c 8M /dev/zero >/dev/shm/x; "
-							     "rm /dev/shm/x",
-							     NULL });
+							     "-c", script, NULL });
 
 		cr_expect_eq(see(r).invocation, i);
 		cr_expect_eq(figure(r, "time", "wall_ns"), figure(r, "time", "busy_ns") +
