@@ -145,7 +145,9 @@ Test(daemon_hostile, what_is_said_to_be_binds)
 Test(daemon_hostile, a_client_that_does_not_read_holds_up_nobody)
 {
 	static const char *const args[] = {
-		"-q", "-t", "300s", "--", "sh", "-c", "echo begun; head -c 1000000 /dev/zero >&2",
+		"-q", "-m",   "64M",
+		"-t", "300s", "--",
+		"sh", "-c",   "echo begun; head -c 1000000 /dev/zero >&2",
 		NULL
 	};
 	cleanup_run struct run run = { 0 };

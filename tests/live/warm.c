@@ -115,8 +115,8 @@ Test(warm, another_owner_or_kind_has_another_context)
 	daemon_start(&d);
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < KINDS; i++)
-			seen[round][i] = SEE(&d, kinds[i].uid, kinds[i].option, kinds[i].value,
-					     "--", "true");
+			seen[round][i] = SEE(&d, kinds[i].uid, "-m", "32M", kinds[i].option,
+					     kinds[i].value, "--", "true");
 	for (int i = 0; i < KINDS; i++) {
 		cr_expect_str_eq(seen[0][i].start, "cold", "%s", kinds[i].option);
 		cr_expect_str_eq(seen[1][i].start, "warm", "%s", kinds[i].option);
