@@ -98,11 +98,32 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
+static unsigned connections(const struct metrics *m)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(m->http, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+	return info ? info->num_connections : 0;
+}
+
+/* At its limit the library listens no more, and begins again with the next run only: of the one
+ * in which connections ended nobody would tell it that there is room. */
+static void run(struct metrics *m)
+{
+	unsigned before = connections(m), now = before;
+
+	for (int i = 0; i == 0 || (now < before && i < CONNECTIONS_MAX); i++) {
+		before = now;
+		(void)MHD_run(m->http);
+		now = connections(m);
+	}
+}
+
 static void turn(struct metrics *m)
 {
 	MHD_UNSIGNED_LONG_LONG ms = 0;
 
-	(void)MHD_run(m->http);
+	run(m);
 	if (MHD_get_timeout(m->http, &ms) != MHD_YES) {
 		(void)sd_event_source_set_enabled(m->time, SD_EVENT_OFF);
 		return;

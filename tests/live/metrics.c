@@ -118,6 +118,16 @@ static int connect_to(const struct daemon *d)
 	return fd;
 }
 
+static void ask_with(const struct daemon *d, const char *const said[], size_t n, int fds[static 24])
+{
+	for (size_t i = 0; i < 24; i++) {
+		const char *text = said[i % n];
+
+		fds[i] = connect_to(d);
+		(void)send(fds[i], text, strlen(text), MSG_NOSIGNAL);
+	}
+}
+
 /* More than there may be at a time, with what is no request, or the beginning of one. */
 Test(metrics, who_asks_nonsense_harms_nobody)
 {
@@ -135,17 +145,39 @@ Test(metrics, who_asks_nonsense_harms_nobody)
 
 	daemon_prepare(&d);
 	daemon_start(&d);
-	for (size_t i = 0; i < 24; i++) {
-		const char *text = said[i % (sizeof(said) / sizeof(said[0]))];
-
-		fds[i] = connect_to(&d);
-		(void)send(fds[i], text, strlen(text), MSG_NOSIGNAL);
-	}
+	ask_with(&d, said, sizeof(said) / sizeof(said[0]), fds);
 	AS_USER(&d, &run, QUICK, "true");
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	run_free(&run);
 	for (size_t i = 0; i < 24; i++)
 		(void)close(fds[i]);
+	d.user = "0";
+	get(&d, &run, "/metrics");
+	expect_has(run.out, "cloche_invocations_total{verdict=\"ok\"} 1\n");
+	daemon_stop(&d);
+}
+
+/* So many wait that no further one is taken, and all go at once: who comes next is taken again. */
+Test(metrics, a_crowd_that_goes_leaves_the_door_open)
+{
+	static const char *const said[] = { "GET " };
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	int fds[24];
+	pid_t front;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	ask_with(&d, said, 1, fds);
+	/* When this is answered the crowd has been seen, and as many as may be are in. */
+	AS_USER(&d, &run, QUICK, "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	front = daemon_front(&d);
+	cr_assert_eq(kill(front, SIGSTOP), 0);
+	for (size_t i = 0; i < 24; i++)
+		(void)close(fds[i]);
+	cr_assert_eq(kill(front, SIGCONT), 0);
 	d.user = "0";
 	get(&d, &run, "/metrics");
 	expect_has(run.out, "cloche_invocations_total{verdict=\"ok\"} 1\n");
