@@ -23,9 +23,14 @@ int run_start(struct command *command, const struct stage *stage, pid_t *ret,
 {
 	static char ledger[sizeof(stage->dir) + 32], images[sizeof(stage->dir) + 32];
 	static char control[sizeof(stage->dir) + 32];
-	static char *const env[] = {
-		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", ledger, images, control, NULL
-	};
+	/* The control socket is the daemon's that daemon.c starts; root, who would go there if he
+	 * named it, makes contexts himself. */
+	char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+			      "LANG=C.UTF-8",
+			      ledger,
+			      images,
+			      geteuid() == 0 ? NULL : control,
+			      NULL };
 	static unsigned serial;
 	posix_spawn_file_actions_t files;
 	int r;
@@ -37,7 +42,6 @@ int run_start(struct command *command, const struct stage *stage, pid_t *ret,
 	 * own images are not replaced by those that are measured. */
 	snprintf(ledger, sizeof(ledger), "CLOCHE_LEDGER=%s/ledger", stage->dir);
 	snprintf(images, sizeof(images), "CLOCHE_IMAGES=%s/images", stage->dir);
-	/* The daemon's that daemon.c starts, for who is not root. */
 	snprintf(control, sizeof(control), "CLOCHE_CONTROL=%s/control", stage->dir);
 	r = posix_spawn_file_actions_init(&files);
 	if (r)

@@ -21,6 +21,9 @@ int end_of(pid_t pid);
 /* All there is until the end (of a terminal: EIO), or until nothing is there for now. */
 size_t take(int fd, char *buf, size_t size, bool until_end);
 
+/* What `cloche` says on a terminal of so many columns; its exit status. argv: with its name. */
+int cloche_on_terminal(const char *const argv[], unsigned short columns, char *out, size_t size);
+
 /* A file without a name, and what is in it (static). */
 int file_of(const char *text);
 const char *text_of(int fd);

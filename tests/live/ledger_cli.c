@@ -4,18 +4,16 @@
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/run.h"
+#include "tests/lib/stdio.h"
 #include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <pty.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static void append(const char *dir, uint64_t from, uint64_t to)
@@ -133,26 +131,9 @@ Test(ledger_cli, the_bill_is_the_sum_of_the_records)
 /* What `cloche bill` prints on a terminal of so many columns. */
 static void bill_on_terminal(const char *dir, unsigned short columns, char *out, size_t size)
 {
-	struct winsize w = { .ws_row = 24, .ws_col = columns };
-	size_t len = 0;
-	ssize_t n;
-	int fd, status;
-	/* Asked for here: a test that fails in the child would never end. */
-	const char *cloche = env_need("CLOCHE");
-	pid_t pid = forkpty(&fd, NULL, NULL, &w);
+	const char *argv[] = { "cloche", "bill", "--ledger", dir, NULL };
 
-	cr_assert_geq(pid, 0);
-	if (pid == 0) {
-		(void)execl(cloche, "cloche", "bill", "--ledger", dir, NULL);
-		_exit(127);
-	}
-	/* EIO is a terminal's end of file. */
-	while (len + 1 < size && (n = read(fd, out + len, size - 1 - len)) > 0)
-		len += (size_t)n;
-	out[len] = '\0';
-	(void)close(fd);
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert_eq(status, 0, "%s", out);
+	cr_assert_eq(cloche_on_terminal(argv, columns, out, size), 0, "%s", out);
 }
 
 Test(ledger_cli, a_terminal_gets_whole_lines)

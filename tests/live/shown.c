@@ -7,16 +7,15 @@
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/run.h"
+#include "tests/lib/stdio.h"
 #include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* A title, a cleared screen, a line rewritten, C1 both ways, text turned round, a line end. */
@@ -132,28 +131,6 @@ Test(shown, hostile_arguments_are_made_visible, .timeout = 120)
 			cr_assert(!strstr(run.err, "\nintact"), "%s", run.err);
 			cr_assert(*run.err, "%s %s: not a word", argv[1], argv[2]);
 		}
-}
-
-/* What a program prints on a terminal. */
-static void on_terminal(const char *const argv[], char *out, size_t size)
-{
-	const char *cloche = env_need("CLOCHE");
-	size_t len = 0;
-	ssize_t n;
-	int fd, status;
-	pid_t pid = forkpty(&fd, NULL, NULL, &(struct winsize){ .ws_row = 24, .ws_col = 200 });
-
-	cr_assert_geq(pid, 0);
-	if (pid == 0) {
-		(void)setenv("TERM", "xterm", 1);
-		(void)execv(cloche, (char *const *)argv);
-		_exit(127);
-	}
-	while (len + 1 < size && (n = read(fd, out + len, size - 1 - len)) > 0)
-		len += (size_t)n;
-	out[len] = '\0';
-	(void)close(fd);
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
 }
 
 static void file_put(const char *path, const char *text)
@@ -286,7 +263,7 @@ Test(shown, hostile_files_are_made_visible, .timeout = 120)
 			cr_assert(o, "%s: no JSON: %s", what, run.out);
 			json_decref(o);
 		}
-		on_terminal(argv, out, sizeof(out));
+		(void)cloche_on_terminal(argv, 200, out, sizeof(out));
 		expect_harmless(out, true, what);
 	}
 	(void)dir;
@@ -313,7 +290,7 @@ Test(shown, colours_are_this_programs_own)
 	static char out[1 << 16];
 	const char *argv[] = { "cloche", "policy", "explain", profile, "read", NULL };
 
-	on_terminal(argv, out, sizeof(out));
+	(void)cloche_on_terminal(argv, 200, out, sizeof(out));
 	expect_has(out, "\033[1mread");
 	expect_has(out, "\033[32mALLOW");
 	cr_assert(!strstr(out, "\033[2J"), "%s", out);
