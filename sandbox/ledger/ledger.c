@@ -202,6 +202,12 @@ static int check_limit(const struct ledger *l, struct cloche_err *err)
 
 int ledger_broken(struct ledger *l, uint64_t number, const char *why, struct cloche_err *err)
 {
+	if (why == frame_newer)
+		return cloche_err_set(err, EBADMSG,
+				      "ledger '%.150s' goes on in the form of a newer version from "
+				      "record %" PRIu64 " (segment %" PRIu64
+				      ") on, and is left as it is: use that version again",
+				      l->dir, number, l->head.segment);
 	return cloche_err_set(err, EBADMSG,
 			      "ledger '%.150s' is broken at record %" PRIu64 " (segment %" PRIu64
 			      "): %s; see 'cloche audit verify', and move the directory away to "

@@ -8,6 +8,8 @@
 
 static const unsigned char magic[4] = { 'C', 'L', 'F', '1' };
 
+const char frame_newer[] = "a newer version has written it, in a form that this one does not know";
+
 static uint64_t u64_at(const unsigned char *p)
 {
 	uint64_t v;
@@ -60,6 +62,8 @@ static enum frame_state check_head(const unsigned char *p, uint64_t number,
 {
 	if (memcmp(p, magic, 4) != 0 || hash_fnv(HASH_FNV_START, p, 16) != u64_at(p + 16))
 		return broken(ret_why, "its head was changed");
+	if (p[5] > LEDGER_VERSION)
+		return broken(ret_why, frame_newer);
 	if (p[5] != LEDGER_VERSION || p[4] < FRAME_OPEN || p[4] > FRAME_SEAL)
 		return broken(ret_why, "it is of a kind that this version does not know");
 	if (p[6] + 256u * p[7] > FRAME_BODY_MAX)

@@ -87,6 +87,9 @@ enum frame_state {
 	FRAME_BROKEN, /* anything else: *ret_why says what */
 };
 
+/* *ret_why of a frame whose form is above LEDGER_VERSION: nothing is wrong with it. */
+extern const char frame_newer[];
+
 /*
  * Looks at the frame at p, of which avail bytes (> 0) are there up to the end of the file, and
  * compares it with the number and hash that the chain has so far. number 0 takes any (for a reader
