@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "cli/run_caller.h"
+#include "image/image_about.h"
 #include "image/image_oci.h"
 #include "image/image_recipe.h"
 #include "cli/show.h"
@@ -18,6 +19,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -251,37 +253,21 @@ static int image_import(const struct args *a)
 
 /* ---- list, show, verify, remove -------------------------------------------------------------- */
 
-static json_t *describe(const struct image *image, const char *name, struct cloche_err *err)
-{
-	cleanup_free char *text = NULL;
-	char made_at[CLOCK_ISO_LEN];
-	json_t *o, *meta, *mounted;
+/* What is known without its description, which may not say otherwise. */
+static const char *const own_keys[] = { "schema",  "name",    "sha256", "bytes",
+					"made_at", "mounted", NULL };
 
-	if (image_meta(image, name, &text, err) < 0)
-		return NULL;
-	meta = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+static json_t *own_make(const struct image *image, const char *name)
+{
+	char made_at[CLOCK_ISO_LEN];
+	json_t *mounted;
+
 	clock_format_iso(image->made_ns, made_at);
 	/* Only root can look. */
 	mounted = geteuid() == 0 ? json_boolean(image_mounted(image->sha256)) : json_null();
-	o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "schema", "cloche.image/1", "name", name,
-		      "sha256", image->sha256, "bytes", (json_int_t)image->bytes, "made_at",
-		      made_at, "mounted", mounted);
-	if (!json_is_object(meta) || !o || json_object_update_missing(o, meta) < 0) {
-		json_decref(o);
-		o = NULL;
-		(void)cloche_err_set(err, EBADMSG,
-				     "image '%s' is damaged: its description is no JSON object",
-				     name);
-	}
-	json_decref(meta);
-	return o;
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text ? text : "?";
+	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "schema", "cloche.image/1", "name", name,
+			 "sha256", image->sha256, "bytes", (json_int_t)image->bytes, "made_at",
+			 made_at, "mounted", mounted);
 }
 
 static void size_format(uint64_t bytes, char *buf, size_t size)
@@ -289,18 +275,68 @@ static void size_format(uint64_t bytes, char *buf, size_t size)
 	(void)snprintf(buf, size, "%.1f MiB", (double)bytes / (1 << 20));
 }
 
-static void row_show(const json_t *o, bool json)
+/* One object of ours and the description's: neither is ever empty. */
+static void json_show(const char *own, const struct image_about *about)
 {
-	char size[32];
+	show_as(SHOW_JSON);
+	printf("%.*s%s", (int)strlen(own) - 1, own, about->len > 2 ? "," : "");
+	(void)fwrite(about->text + 1, 1, about->len - 1, stdout);
+	(void)putchar('\n');
+	show_as(SHOW_TEXT);
+}
 
-	if (json) {
-		(void)show_json(o, JSON_COMPACT);
-		(void)putchar('\n');
-		return;
+static void row_show(const struct image *image, const char *name, const struct image_about *about)
+{
+	char size[32], made_at[CLOCK_ISO_LEN];
+
+	size_format(image->bytes, size, sizeof(size));
+	clock_format_iso(image->made_ns, made_at);
+	printf("%-20s %12s  %.19sZ  %.12s  %s\n", name, size, made_at, image->sha256, about->kind);
+}
+
+static void lines_show(const json_t *own, const struct image_about *about)
+{
+	const json_t *value;
+	const char *key;
+
+	json_object_foreach ((json_t *)own, key, value) {
+		cleanup_free char *text = json_dumps(value, JSON_ENCODE_ANY);
+
+		printf("%-12s %s\n", key,
+		       json_is_string(value) ? json_string_value(value)
+		       : text		     ? text
+					     : "?");
 	}
-	size_format((uint64_t)json_integer_value(json_object_get(o, "bytes")), size, sizeof(size));
-	printf("%-20s %12s  %.19sZ  %.12s  %s\n", text_of(o, "name"), size, text_of(o, "made_at"),
-	       text_of(o, "sha256"), text_of(o, "kind"));
+	(void)fwrite(about->text, 1, about->len, stdout);
+}
+
+enum view { VIEW_ROW, VIEW_LINES, VIEW_JSON };
+
+static int image_view(const struct image *image, const char *name, enum view view,
+		      struct cloche_err *err)
+{
+	struct image_about about = { 0 };
+	cleanup_free char *text = NULL;
+	json_t *own = NULL;
+	int r = image_about_load(image, name,
+				 view == VIEW_JSON ? IMAGE_ABOUT_JSON : IMAGE_ABOUT_LINES, own_keys,
+				 &about, err);
+
+	if (r < 0)
+		return r;
+	own = own_make(image, name);
+	text = own ? json_dumps(own, JSON_COMPACT) : NULL;
+	if (!text)
+		r = cloche_err_sys(err, ENOMEM, "image '%s'", name);
+	else if (view == VIEW_JSON)
+		json_show(text, &about);
+	else if (view == VIEW_ROW)
+		row_show(image, name, &about);
+	else
+		lines_show(own, &about);
+	json_decref(own);
+	image_about_free(&about);
+	return r;
 }
 
 static int image_list(const struct args *a)
@@ -322,44 +358,15 @@ static int image_list(const struct args *a)
 		printf("%-20s %12s  %-20s  %-12s  %s\n", "NAME", "SIZE", "MADE", "SHA-256", "KIND");
 	for (size_t i = 0; i < n; i++) {
 		struct image image = { .fd = -1 };
-		json_t *o = NULL;
 
 		/* One that is damaged does not hide the others. */
-		if (image_open(store, names[i], &image, &err) == 0)
-			o = describe(&image, names[i], &err);
-		if (o)
-			row_show(o, a->json);
-		else
+		if (image_open(store, names[i], &image, &err) < 0 ||
+		    image_view(&image, names[i], a->json ? VIEW_JSON : VIEW_ROW, &err) < 0)
 			status = failed(&err);
-		json_decref(o);
 		image_close(&image);
 	}
 	image_names_free(names, n);
 	return status;
-}
-
-static void value_show(const char *key, const json_t *value)
-{
-	cleanup_free char *text = NULL;
-	char shown[QUOTE_LEN];
-	const json_t *item;
-	size_t i;
-
-	if (json_is_string(value)) {
-		/* Texts of others may hold anything. */
-		quote_n(shown, json_string_value(value), json_string_length(value));
-		printf("%-12s %.*s\n", key, (int)strlen(shown) - 2, shown + 1);
-	} else if (json_is_array(value)) {
-		printf("%-12s", key);
-		json_array_foreach (value, i, item)
-			printf(" %s", json_is_string(item) ? quote_n(shown, json_string_value(item),
-								     json_string_length(item))
-							   : "?");
-		(void)putchar('\n');
-	} else {
-		text = json_dumps(value, JSON_ENCODE_ANY);
-		printf("%-12s %s\n", key, text ? text : "?");
-	}
 }
 
 static int image_show(const struct args *a)
@@ -367,25 +374,16 @@ static int image_show(const struct args *a)
 	struct image image = { .fd = -1 };
 	struct cloche_err err = { 0 };
 	cleanup_fd int store = -1;
-	json_t *o = NULL, *value;
-	const char *key;
+	int r;
 
 	if (a->n != 1)
 		return usage("show needs one NAME");
 	store = image_store_open(false, &err);
-	if (store >= 0 && image_open(store, a->names[0], &image, &err) == 0)
-		o = describe(&image, a->names[0], &err);
+	r = store < 0 ? store : image_open(store, a->names[0], &image, &err);
+	if (r == 0)
+		r = image_view(&image, a->names[0], a->json ? VIEW_JSON : VIEW_LINES, &err);
 	image_close(&image);
-	if (!o)
-		return failed(&err);
-	if (a->json) {
-		row_show(o, true);
-	} else {
-		json_object_foreach (o, key, value)
-			value_show(key, value);
-	}
-	json_decref(o);
-	return 0;
+	return r < 0 ? failed(&err) : 0;
 }
 
 static int image_verify_all(const struct args *a)
