@@ -117,7 +117,7 @@ Test(abuse_caller, ignored_and_blocked_signals)
 	cleanup_run struct run run = { 0 }, late = { 0 };
 	cleanup_free char *line = NULL, *endless = NULL;
 
-	cr_assert(asprintf(&line, script, "3s",
+	cr_assert(asprintf(&line, script, "60s",
 			   "grep -E ^Sig.Ign?:..*[1-9a-f] /proc/self/status; "
 			   "kill -TERM $$") > 0 &&
 		  asprintf(&endless, script, "200ms", "while :; do :; done") > 0);

@@ -71,13 +71,20 @@ static struct seen run_seen(const struct daemon *d, const char *uid, const char 
 }
 #define SEE(d, uid, ...) run_seen((d), (uid), (const char *const[]){ __VA_ARGS__, NULL })
 
+/* What it keeps waits for as long as a slow machine takes. */
+static void start_patient(struct daemon *d)
+{
+	daemon_prepare(d);
+	daemon_configure(d, "idle_expiry: 24h");
+	daemon_start(d);
+}
+
 Test(warm, the_second_invocation_finds_a_context)
 {
 	struct daemon d;
 	struct seen first, next;
 
-	daemon_prepare(&d);
-	daemon_start(&d);
+	start_patient(&d);
 	first = SEE(&d, DAEMON_USER, "--", "true");
 	cr_expect_str_eq(first.start, "cold");
 	cr_expect_str_eq(first.reuse, "context");
@@ -111,8 +118,7 @@ Test(warm, another_owner_or_kind_has_another_context)
 	struct seen seen[2][KINDS];
 	struct daemon d;
 
-	daemon_prepare(&d);
-	daemon_start(&d);
+	start_patient(&d);
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < KINDS; i++)
 			seen[round][i] = SEE(&d, kinds[i].uid, "-m", "32M", kinds[i].option,
@@ -138,8 +144,7 @@ Test(warm, a_dirty_context_is_replaced_and_the_next_one_told_why)
 {
 	struct daemon d;
 
-	daemon_prepare(&d);
-	daemon_start(&d);
+	start_patient(&d);
 	for (size_t i = 0; i < sizeof(dirt) / sizeof(dirt[0]); i++) {
 		struct seen used = SEE(&d, DAEMON_USER, "-t", dirt[i].timeout, "--cpu", "1", "--",
 				       "sh", "-c", dirt[i].script);
@@ -165,8 +170,7 @@ Test(warm, nothing_tells_of_the_one_before)
 
 	(void)snprintf(path, sizeof(path), "%s/traces", env_need("HELPERS"));
 	cr_assert_eq(file_load(AT_FDCWD, path, 16 << 20, &program, &len, &err), 0, "%s", err.text);
-	daemon_prepare(&d);
-	daemon_start(&d);
+	start_patient(&d);
 	for (int i = 0; i < 4; i++) {
 		cleanup_run struct run run = { .input = program, .input_len = len };
 		json_t *report =
@@ -316,8 +320,7 @@ Test(warm, the_fiftieth_is_counted_as_the_first)
 				     "head -c 8M /dev/zero >/dev/shm/x; rm /dev/shm/x";
 	struct daemon d;
 
-	daemon_prepare(&d);
-	daemon_start(&d);
+	start_patient(&d);
 	for (int i = 1; i <= 50; i++) {
 		cleanup_run struct run run = { 0 };
 		json_t *r = report_of(&d, DAEMON_USER, &run,
