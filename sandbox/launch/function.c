@@ -200,6 +200,7 @@ void function_watch_piles(struct function *f, bool watched)
 	f->watched[FUNCTION_ORPHANS].fd = watched ? f->orphans : -1;
 	f->watched[FUNCTION_ASKED].fd = watched ? listener_asked(&f->listener) : -1;
 	f->watched[FUNCTION_MADE].fd = watched ? listener_made(&f->listener) : -1;
+	output_watch(watched ? &f->output : &OUTPUT_NONE, f->watched + FUNCTION_OUTPUT);
 	f->more &= watched;
 }
 
@@ -277,10 +278,31 @@ static void on_made(struct function *f)
 	function_watch_piles(f, true);
 }
 
+static void on_output(struct function *f)
+{
+	if (f->prompt)
+		take_turns(f);
+	if (f->near)
+		return;
+	if (output_move(&f->output))
+		function_kill(f, ENDED_BY_OUTPUT);
+	else
+		function_watch_piles(f, true);
+}
+
 /* Whether it is waited for, and there. */
 static bool is_there(const struct function *f, int what)
 {
 	return f->watched[what].fd >= 0 && f->watched[what].revents;
+}
+
+static bool is_output_there(const struct function *f)
+{
+	bool any = false;
+
+	for (int i = 0; i < OUTPUT_FDS; i++)
+		any |= is_there(f, FUNCTION_OUTPUT + i);
+	return any;
 }
 
 int function_patience(const struct function *f)
@@ -303,6 +325,8 @@ bool function_step(struct function *f)
 		on_made(f);
 	if (is_there(f, FUNCTION_ASKED))
 		on_asked(f, f->watched[FUNCTION_ASKED].revents);
+	if (is_output_there(f))
+		on_output(f);
 	if (f->more || is_there(f, FUNCTION_ORPHANS))
 		on_orphans(f);
 	return f->pid == 0 && end_rest(f);
@@ -317,7 +341,8 @@ int function_open(struct function *ret, const struct plan *plan, struct cloche_e
 			      .timer = -1,
 			      .cpu_timer = -1,
 			      .pidfd = -1,
-			      .listener = LISTENER_NONE };
+			      .listener = LISTENER_NONE,
+			      .output = OUTPUT_NONE };
 	sigset_t set;
 
 	(void)sigemptyset(&set);

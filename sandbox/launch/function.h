@@ -3,6 +3,7 @@
 #define CLOCHE_LAUNCH_FUNCTION_H
 
 #include "launch/listener.h"
+#include "launch/output.h"
 #include "launch/plan.h"
 #include "launch/warden.h"
 
@@ -15,8 +16,9 @@ struct cloche_err;
 
 /*
  * One function process and all that it makes, as the warden sees it: from its birth to the moment
- * when nothing of it is left. Its deadline and its limit of CPU time are kept and its denied calls
- * are answered here, outside of the function's limits, by a process that nobody but root can stop.
+ * when nothing of it is left. Its deadline and its limits of CPU time and of output are kept and
+ * its denied calls are answered here, outside of the function's limits, by a process that nobody
+ * but root can stop.
  *
  *   open → [ start → (poll watched, step)* until step says that it is over; then end ]*
  */
@@ -28,7 +30,8 @@ enum {
 	FUNCTION_EMPTY,	   /* cgroup.events, once all are to be dead */
 	FUNCTION_ASKED,	   /* its policy's listener */
 	FUNCTION_MADE,	   /* what the listener's maker says */
-	FUNCTION_WATCHED
+	FUNCTION_OUTPUT,   /* OUTPUT_FDS of them, where that is limited */
+	FUNCTION_WATCHED = FUNCTION_OUTPUT + OUTPUT_FDS
 };
 
 struct function {
@@ -46,6 +49,7 @@ struct function {
 	bool killed;	   /* by us */
 	bool dying;	   /* all of them, by now */
 	struct listener listener;
+	struct output output;  /* opened before start, settled and closed after the end */
 	struct warden_msg end; /* what there is to tell when it is over */
 };
 
@@ -55,7 +59,8 @@ int function_open(struct function *ret, const struct plan *plan, struct cloche_e
  * it has started. False: it is over; end says why. */
 bool function_start(struct function *f, bool clocked);
 
-/* Whether it is waited for what the function could pile up: orphans, questions of its policy. */
+/* Whether it is waited for what the function could pile up: orphans, questions of its policy, what
+ * it writes where that is limited. */
 void function_watch_piles(struct function *f, bool watched);
 
 /* Goes before all others, and away from the function's CPUs: see host/prompt.h. On a busy host a

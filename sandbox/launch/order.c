@@ -18,7 +18,7 @@ struct head {
 	uint32_t n[LISTS];
 	uint32_t pad;
 	int64_t timeout_ns, cpu_time_ns;
-	uint64_t fsize_bytes;
+	uint64_t fsize_bytes, output_bytes;
 };
 
 _Static_assert(sizeof(struct head) % sizeof(char *) == 0, "pointers come behind it");
@@ -116,7 +116,9 @@ static void put_all(struct writer *w, const struct spec *spec, const char *const
 {
 	*ret = (struct head){ .timeout_ns = spec->timeout_ns,
 			      .cpu_time_ns = spec->cpu_time_ns,
-			      .fsize_bytes = spec->fsize_bytes };
+			      .fsize_bytes = spec->fsize_bytes,
+			      .output_bytes =
+				      spec->output_bytes ? spec->output_bytes : UINT64_MAX };
 	ret->n[ARGV] = put_list(w, (const char *const *)spec->argv);
 	ret->n[ENV] = put_list(w, env);
 	ret->n[CANDIDATES] = put_candidates(w, spec->argv[0], env);
@@ -198,7 +200,8 @@ int order_read(char *bytes, size_t len, struct order *ret)
 	at = bytes + sizeof(h) + table_size(&h);
 	o = (struct order){ .timeout_ns = h.timeout_ns,
 			    .cpu_time_ns = h.cpu_time_ns,
-			    .fsize_bytes = h.fsize_bytes };
+			    .fsize_bytes = h.fsize_bytes,
+			    .output_bytes = h.output_bytes };
 	o.argv = read_list(table, h.n[ARGV], &at, end);
 	table += h.n[ARGV] + 1;
 	o.env = o.argv ? read_list(table, h.n[ENV], &at, end) : NULL;

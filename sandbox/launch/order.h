@@ -25,7 +25,8 @@ struct order {
 	const char *workdir;
 	int64_t timeout_ns;
 	int64_t cpu_time_ns;  /* 0: no limit */
-	uint64_t fsize_bytes; /* UINT64_MAX: none */
+	uint64_t fsize_bytes; /* UINT64_MAX: none, as of the next */
+	uint64_t output_bytes;
 };
 
 /* Far above what execve(2) takes. */

@@ -91,6 +91,7 @@ enum ended_by {
 	ENDED_BY_DEADLINE, /* pid 1 does */
 	ENDED_BY_CPU_TIME, /* pid 1, at the limit of that */
 	ENDED_BY_DENIALS,  /* pid 1, since it made more denied calls than are let pass */
+	ENDED_BY_OUTPUT,   /* pid 1, since it wrote more than its output limit */
 	ENDED_BY_ITSELF,   /* the function's own process has ended */
 };
 

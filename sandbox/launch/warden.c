@@ -46,6 +46,7 @@ struct warden {
 	struct message_tail inbox; /* room for what comes behind a message, aligned */
 	struct stream_names names; /* handed: who drives it has no right to give them */
 	struct cloche_err why_not; /* of a renewal that failed: told when the next one is to go */
+	bool more;		   /* of its output is still to be passed on */
 	bool early;		   /* RENEW came before it could be heard: */
 	struct warden_msg early_msg;
 	struct message_fds early_fds;
@@ -247,10 +248,42 @@ static void forget_order(struct warden *w)
 	w->plan->order = NULL;
 }
 
+/* No more comes to it. */
+static void let_driver_go(struct warden *w)
+{
+	output_close(&w->function.output);
+	w->more = false;
+	if (w->plan->handed)
+		fd_close(&w->plan->driver);
+}
+
+/* It dies with us what writes there, where dead_ns is not known: then nothing waits for a reader.
+ */
+static void settle_output(struct warden *w)
+{
+	struct function *f = &w->function;
+
+	output_settle(&f->output, &w->more);
+	w->more &= f->end.type == WARDEN_ENDED && f->end.dead_ns != 0;
+	f->end.flags |= (f->output.cut ? WARDEN_CUT : 0) | (w->more ? WARDEN_MORE : 0);
+}
+
+/* Its reader takes it at last. */
+static void pass_on(struct warden *w)
+{
+	output_settle(&w->function.output, &w->more);
+	if (w->more)
+		return;
+	if (w->plan->driver >= 0)
+		say(w->plan->driver, &(struct warden_msg){ .type = WARDEN_PASSED });
+	let_driver_go(w);
+}
+
 static void tell_end(struct warden *w)
 {
 	const struct warden_msg *end = &w->function.end;
 
+	settle_output(w);
 	stream_names_take_back(&w->names);
 	forget_order(w);
 	/* From here on the launcher may leave before us: see leave(). Its death is still seen, at
@@ -258,8 +291,8 @@ static void tell_end(struct warden *w)
 	if (w->plan->single)
 		(void)prctl(PR_SET_PDEATHSIG, 0);
 	say(w->plan->driver, end);
-	if (w->plan->handed)
-		fd_close(&w->plan->driver);
+	if (!w->more)
+		let_driver_go(w);
 	if (end->type == WARDEN_ENDED && end->dead_ns == 0)
 		_exit(EXIT_SUCCESS); /* and what it has left */
 	prompt_end();
@@ -349,19 +382,28 @@ static void give_names(struct warden *w)
 {
 	const struct plan *p = w->plan;
 
+	bool own = w->function.output.limited;
+
 	if (p->handed && p->names >= 0)
-		stream_names_try_give_pipes(p->names, p->uid, p->owner.gid, (int[]){ 0, 1, 2 },
-					    &w->names);
+		stream_names_try_give_pipes(p->names, p->uid, p->owner.gid,
+					    (int[]){ 0, own ? -1 : 1, own ? -1 : 2 }, &w->names);
 }
 
 static bool go(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
+	struct cloche_err err = { 0 };
+
 	if (!take_order(w, m, fds))
 		return false;
 	for (int i = 0; i < WARDEN_STREAMS; i++)
 		if (dup2(fds->fd[i], i) < 0)
 			return false;
 	message_close_fds(fds);
+	if (output_open(&w->function.output, w->order.output_bytes, &err) < 0 &&
+	    w->why_not.code == 0) {
+		w->why_not = err;
+		(void)cloche_err_stage(&w->why_not, "streams");
+	}
 	give_names(w);
 	w->state = WARDEN_RUNNING;
 	if (w->why_not.code) {
@@ -390,6 +432,8 @@ static bool prove(struct warden *w, const struct warden_msg *m, struct message_f
 	struct plan *p = w->plan;
 	struct warden_msg answer = { .type = WARDEN_PROVED, .residue = left_by(&w->function) };
 
+	/* Its driver waits for no reader any more. */
+	let_driver_go(w);
 	if (answer.residue == RESIDUE_NONE)
 		answer.residue = proof_make(p);
 	say(p->control, &answer);
@@ -459,7 +503,7 @@ static void hear(struct warden *w, int socket)
 	w->inbox.len = WARDEN_ORDER_MAX;
 	r = message_recv(socket, &m, &w->inbox, &fds);
 	if (r == -EPIPE && socket != w->plan->control) {
-		fd_close(&w->plan->driver); /* the launcher ends us, in its own time */
+		let_driver_go(w); /* the launcher ends us, in its own time */
 		return;
 	}
 	if (r == -EPIPE)
@@ -486,25 +530,34 @@ static void attend(struct warden *w)
 	};
 	struct function *f = &w->function;
 	bool runs = w->state == WARDEN_RUNNING;
+	nfds_t n = FUNCTION;
 
-	if (!runs && fds[DRIVER].fd < 0) {
+	if (!runs && !w->more && fds[DRIVER].fd < 0) {
 		hear(w, w->plan->control);
 		return;
 	}
-	memcpy(fds + FUNCTION, f->watched, sizeof(f->watched));
-	if (poll(fds, runs ? FUNCTION + FUNCTION_WATCHED : FUNCTION,
-		 runs ? function_patience(f) : -1) < 0) {
+	if (runs) {
+		memcpy(fds + FUNCTION, f->watched, sizeof(f->watched));
+		n += FUNCTION_WATCHED;
+	} else if (w->more) {
+		output_watch(&f->output, fds + FUNCTION);
+		n += OUTPUT_FDS;
+	}
+	if (poll(fds, n, runs ? function_patience(f) : -1) < 0) {
 		if (errno != EINTR)
 			_exit(EXIT_FAILURE);
 		return;
 	}
-	memcpy(f->watched, fds + FUNCTION, sizeof(f->watched));
+	if (runs)
+		memcpy(f->watched, fds + FUNCTION, sizeof(f->watched));
 	if (runs && function_step(f))
 		tell_end(w);
 	else if (fds[CONTROL].revents)
 		hear(w, w->plan->control);
 	else if (fds[DRIVER].revents)
 		hear(w, w->plan->driver);
+	else if (w->more)
+		pass_on(w);
 }
 
 _Noreturn void warden_main(struct plan *plan)

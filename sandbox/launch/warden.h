@@ -24,9 +24,9 @@ struct plan;
  *
  * The driver is the launcher, on the same socket; or, of a context that is handed (handed.h),
  * somebody without rights, on a socket that is another for each invocation, comes with RENEW and is
- * closed behind ENDED. What is said early waits in the socket. A message that is not allowed in the
- * warden's state or on that socket, or is not whole, ends the warden, and with it the context; so
- * does the launcher's death. A driver that is gone is the launcher's to see to.
+ * closed behind ENDED, or PASSED. What is said early waits in the socket. A message that is not
+ * allowed in the warden's state or on that socket, or is not whole, ends the warden, and with it
+ * the context; so does the launcher's death. A driver that is gone is the launcher's to see to.
  */
 enum warden_message {
 	WARDEN_DRESS,	/* launcher → warden: what a blank is to be; dress.h behind it */
@@ -34,12 +34,14 @@ enum warden_message {
 	WARDEN_GO,	/* driver → warden: start a function process; an order (order.h), fds */
 	WARDEN_STARTED, /* warden → driver: its exec is done; at_ns, cpu_ns, fds */
 	WARDEN_ENDED,	/* warden → driver: nothing of it is left; see below */
-	WARDEN_FAILED,	/* warden → driver: it ended before exec; shared->err */
-	WARDEN_LEAVE,	/* launcher → warden: remove the cgroups, free the slot and end */
-	WARDEN_PROVE,	/* launcher → warden: is the context clean? */
-	WARDEN_PROVED,	/* warden → launcher: residue (proof.h) */
-	WARDEN_BINDS, /* driver → warden, before the first GO, where the plan has given ones: the
-			 socket of given.h */
+	WARDEN_PASSED, /* warden → driver, after an ENDED with WARDEN_MORE: all its output is in the
+			  driver's pipes */
+	WARDEN_FAILED, /* warden → driver: it ended before exec; shared->err */
+	WARDEN_LEAVE,  /* launcher → warden: remove the cgroups, free the slot and end */
+	WARDEN_PROVE,  /* launcher → warden: is the context clean? */
+	WARDEN_PROVED, /* warden → launcher: residue (proof.h) */
+	WARDEN_BINDS,  /* driver → warden, before the first GO, where the plan has given ones: the
+			  socket of given.h */
 	WARDEN_MESSAGES
 };
 
@@ -65,6 +67,8 @@ enum warden_state {
 
 /* WARDEN_ENDED. */
 #define WARDEN_LEFT (1U << 0) /* it left processes, which were killed */
+#define WARDEN_CUT  (1U << 1) /* it wrote more than its output limit */
+#define WARDEN_MORE (1U << 2) /* not all that may pass is in the driver's pipes: PASSED follows */
 
 struct warden_msg {
 	uint32_t type;

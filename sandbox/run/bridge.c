@@ -21,14 +21,13 @@ static bool is_kind(int fd, mode_t kind)
 	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == kind;
 }
 
-void bridge_init(struct bridge *b, int as, int pipe, int outside, bool counted)
+void bridge_init(struct bridge *b, int as, int pipe, int outside)
 {
 	b->inward = as == 0;
 	b->from = b->inward && pipe >= 0 ? outside : pipe;
 	b->to = b->inward ? pipe : outside;
 	b->from_socket = is_kind(b->from, S_IFSOCK);
 	b->to_socket = is_kind(b->to, S_IFSOCK);
-	b->counted = counted;
 	b->nowait = false; /* whoever wants it says so afterwards */
 	b->mid_line = false;
 	b->name = stream_names[as];
@@ -77,13 +76,12 @@ static void hang_up(struct bridge *b)
 	b->len = 0;
 }
 
-static int fill(struct bridge *b, uint64_t *room, struct cloche_err *err)
+static int fill(struct bridge *b, struct cloche_err *err)
 {
 	/* Without room for control messages: what else is sent is thrown away by the kernel. */
 	ssize_t n = b->from_socket ? recv(b->from, b->buf, sizeof(b->buf), MSG_DONTWAIT)
 				   : read(b->from, b->buf, sizeof(b->buf));
 	int code = errno;
-	bool over;
 
 	if (n < 0 && is_later(code))
 		return 0;
@@ -91,12 +89,9 @@ static int fill(struct bridge *b, uint64_t *room, struct cloche_err *err)
 		end(b);
 		return n < 0 ? cloche_err_sys(err, code, "read from %s", b->name) : 0;
 	}
-	over = b->counted && (uint64_t)n > *room;
 	b->at = 0;
-	b->len = over ? (size_t)*room : (size_t)n;
-	if (b->counted)
-		*room -= b->len;
-	return over;
+	b->len = (size_t)n;
+	return 0;
 }
 
 /*
@@ -140,31 +135,28 @@ static int empty(struct bridge *b, struct cloche_err *err)
 	return cloche_err_sys(err, code, "write to %s", b->name);
 }
 
-int bridge_move(struct bridge *b, uint64_t *room, struct cloche_err *err)
+int bridge_move(struct bridge *b, struct cloche_err *err)
 {
-	return b->len ? empty(b, err) : fill(b, room, err);
+	return b->len ? empty(b, err) : fill(b, err);
 }
 
-int bridge_drain(struct bridge *b, uint64_t *room, bool *ret_left, struct cloche_err *err)
+int bridge_drain(struct bridge *b, bool *ret_left, struct cloche_err *err)
 {
-	int over = 0;
-
 	*ret_left = false;
-	while (b->len || (b->from >= 0 && !over)) {
+	while (b->len || b->from >= 0) {
 		struct pollfd p = bridge_wait(b);
 		int r;
 
 		/* Nothing more is there, though another context's writers may keep it open. */
 		if (poll(&p, 1, 0) <= 0) {
 			*ret_left = b->len > 0;
-			return over;
+			return 0;
 		}
-		r = bridge_move(b, room, err);
+		r = bridge_move(b, err);
 		if (r < 0)
 			return r;
-		over |= r;
 	}
-	return over;
+	return 0;
 }
 
 int bridge_lose(struct bridge *b, struct cloche_err *err)

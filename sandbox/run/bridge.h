@@ -21,7 +21,6 @@ struct bridge {
 	int from, to; /* borrowed; from is -1 when no more will come */
 	bool from_socket, to_socket;
 	bool inward;	  /* to the function: at the end its pipe is closed */
-	bool counted;	  /* against the output limit */
 	bool nowait;	  /* others who write there at the same time are not trusted: see put() */
 	bool mid_line;	  /* the last byte that was passed on was no newline */
 	const char *name; /* of the stream, for errors */
@@ -32,25 +31,23 @@ struct bridge {
 
 /* as: 0 to 2, which stream. pipe: the end that is ours, or -1 for a bridge that is not used.
  * outside: the caller's. */
-void bridge_init(struct bridge *b, int as, int pipe, int outside, bool counted);
+void bridge_init(struct bridge *b, int as, int pipe, int outside);
 
 /* What to wait for before the next bridge_move. */
 struct pollfd bridge_wait(const struct bridge *b);
 
 /*
- * To be called when poll(2) returned anything for it. *room: how much all counted streams may still
- * write, taken down here. 0; 1: the function wrote more than that, and only what fits is passed on;
- * -errno when reading or writing fails, and then this stream is over: the function's next write
- * fails, with SIGPIPE, and its next read is at the end. A reader that went away is no failure of
- * ours.
+ * To be called when poll(2) returned anything for it. 0; -errno when reading or writing fails, and
+ * then this stream is over: the function's next write fails, with SIGPIPE, and its next read is at
+ * the end. A reader that went away is no failure of ours.
  */
-int bridge_move(struct bridge *b, uint64_t *room, struct cloche_err *err);
+int bridge_move(struct bridge *b, struct cloche_err *err);
 
 /*
  * The rest, when all writers are gone, as far as the reader takes it now. *ret_left: there is more,
  * for when bridge_wait() says so. Returns what bridge_move does.
  */
-int bridge_drain(struct bridge *b, uint64_t *room, bool *ret_left, struct cloche_err *err);
+int bridge_drain(struct bridge *b, bool *ret_left, struct cloche_err *err);
 
 /* Nobody reads it: what is left is lost, which is an error. */
 int bridge_lose(struct bridge *b, struct cloche_err *err);

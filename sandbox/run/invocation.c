@@ -67,8 +67,6 @@ static void passed_on(struct invocation *inv, int r, const struct cloche_err *er
 {
 	if (r < 0 && !inv->out->stream_err.code)
 		inv->out->stream_err = *err;
-	if (r > 0)
-		tell(inv, INVOCATION_CUT, 0);
 }
 
 static void drain(struct invocation *inv)
@@ -81,7 +79,7 @@ static void drain(struct invocation *inv)
 		bool left = false;
 
 		if (b)
-			passed_on(inv, bridge_drain(b, &inv->stdio->room, &left, &err), &err);
+			passed_on(inv, bridge_drain(b, &left, &err), &err);
 		any |= left;
 	}
 	tell(inv, any ? INVOCATION_MOVED : INVOCATION_DRAINED, 0);
@@ -168,6 +166,8 @@ static uint64_t warden_ended_for(const struct invocation *inv)
 		return INVOCATION_BY_CPU_TIME;
 	case ENDED_BY_DENIALS:
 		return INVOCATION_BY_DENIALS;
+	case ENDED_BY_OUTPUT:
+		return INVOCATION_BY_OUTPUT;
 	default:
 		return 0;
 	}
@@ -175,7 +175,9 @@ static uint64_t warden_ended_for(const struct invocation *inv)
 
 static void on_ended(struct invocation *inv, const struct warden_msg *m)
 {
-	uint64_t how = warden_ended_for(inv) | (m->dead_ns ? 0 : INVOCATION_NOT_ALL);
+	uint64_t how = warden_ended_for(inv) | (m->dead_ns ? 0 : INVOCATION_NOT_ALL) |
+		       (m->flags & WARDEN_CUT ? INVOCATION_WAS_CUT : 0) |
+		       (m->flags & WARDEN_MORE ? INVOCATION_MORE : 0);
 
 	inv->seen.told = true;
 	inv->seen.status = m->status;
@@ -210,7 +212,14 @@ static void on_message(struct invocation *inv)
 	struct cloche_err err = { 0 };
 	struct warden_msg m;
 
-	if (context_recv(inv->ctx, &m, &err) < 0) {
+	int r = context_recv(inv->ctx, &m, &err);
+
+	/* By that message or by its end, no more output comes. */
+	if (inv->machine.state == INVOCATION_DRAINING) {
+		tell(inv, INVOCATION_PASSED, 0);
+		return;
+	}
+	if (r < 0) {
 		on_lost(inv, &err);
 		return;
 	}
@@ -243,7 +252,7 @@ static void move_streams(struct invocation *inv, const struct pollfd fds[static 
 		struct cloche_err err = { 0 };
 
 		if (b && fds[i].fd >= 0 && fds[i].revents)
-			passed_on(inv, bridge_move(b, &inv->stdio->room, &err), &err);
+			passed_on(inv, bridge_move(b, &err), &err);
 	}
 }
 
@@ -279,7 +288,7 @@ int64_t invocation_wait(const struct invocation *inv, struct pollfd fds[static I
 
 	for (int i = 0; i < INVOCATION_FDS; i++)
 		fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
-	if (alive)
+	if (alive || (state == INVOCATION_DRAINING && inv->machine.more))
 		fds[WATCH_CONTROL].fd = inv->ctx->control;
 	if (state == INVOCATION_DYING) {
 		fds[WATCH_EMPTY] =
@@ -288,7 +297,8 @@ int64_t invocation_wait(const struct invocation *inv, struct pollfd fds[static I
 			again_ns = clock_now_ns() + DYING_PERIOD_NS;
 	}
 	for (int i = alive ? 0 : 1; state != INVOCATION_READING && i < 3; i++)
-		if (inv->stdio->bridges[i] && (alive || inv->stdio->bridges[i]->len))
+		if (inv->stdio->bridges[i] &&
+		    (alive || inv->machine.more || inv->stdio->bridges[i]->len))
 			fds[WATCH_STREAM + i] = bridge_wait(inv->stdio->bridges[i]);
 	if (inv->traced && alive)
 		again_ns = inv->more ? 0 : clock_now_ns() + TRACE_PERIOD_NS;

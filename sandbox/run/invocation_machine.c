@@ -68,6 +68,10 @@ static unsigned on_ended(struct invocation_machine *m, int64_t now_ns, uint64_t 
 		(void)kill_for(m, VERDICT_CPU_TIMEOUT);
 	if (how & INVOCATION_BY_DENIALS)
 		(void)kill_for(m, VERDICT_DENIED);
+	if (how & INVOCATION_BY_OUTPUT)
+		(void)kill_for(m, VERDICT_OUTPUT_LIMIT);
+	m->cut = how & INVOCATION_WAS_CUT;
+	m->more = how & INVOCATION_MORE;
 	return how & INVOCATION_NOT_ALL ? die(m) : on_over(m, now_ns, 0);
 }
 
@@ -113,10 +117,10 @@ static unsigned on_stalled(struct invocation_machine *m, int64_t now_ns, uint64_
 	return INVOCATION_DO_LOSE;
 }
 
-static unsigned on_cut(struct invocation_machine *m, int64_t now_ns, uint64_t value)
+static unsigned on_passed(struct invocation_machine *m, int64_t now_ns, uint64_t value)
 {
-	m->cut = true;
-	return m->state == INVOCATION_DRAINING ? 0 : kill_for(m, VERDICT_OUTPUT_LIMIT);
+	m->more = false;
+	return INVOCATION_DO_DRAIN;
 }
 
 static unsigned on_moved(struct invocation_machine *m, int64_t now_ns, uint64_t value)
@@ -127,6 +131,8 @@ static unsigned on_moved(struct invocation_machine *m, int64_t now_ns, uint64_t 
 
 static unsigned on_drained(struct invocation_machine *m, int64_t now_ns, uint64_t value)
 {
+	if (m->more)
+		return on_moved(m, now_ns, value);
 	leave_output(m);
 	return 0;
 }
@@ -159,7 +165,7 @@ static const struct {
 	{ INVOCATION_CANCELLED, LAUNCHING | RUNNING | DYING, on_cancelled },
 	{ INVOCATION_CANCELLED, DRAINING | READING, on_cancelled_late },
 	{ INVOCATION_DUE, DRAINING, on_stalled },
-	{ INVOCATION_CUT, LAUNCHING | RUNNING | DYING | DRAINING, on_cut },
+	{ INVOCATION_PASSED, DRAINING, on_passed },
 	{ INVOCATION_MOVED, DRAINING, on_moved },
 	{ INVOCATION_DRAINED, DRAINING, on_drained },
 	{ INVOCATION_READ, DRAINING | READING, on_read },

@@ -18,9 +18,9 @@
  * What the kernel counted may be read at once, or asked of another process and come at any time
  * from DRAINING on.
  *
- * The limits of time, of CPU time and of denied calls are not here: the warden of the context holds
- * them (launch/warden.h), so that they stand when nobody drives this. ENDED says whether it came to
- * that.
+ * The limits of time, of CPU time, of output and of denied calls are not here: the warden of the
+ *context holds them (launch/warden.h), so that they stand when nobody drives this. ENDED says
+ *whether it came to that.
  */
 enum invocation_state {
 	INVOCATION_LAUNCHING, /* the function process is on its way to its command */
@@ -36,6 +36,7 @@ enum invocation_event {
 	INVOCATION_STARTED, /* it called execve */
 	INVOCATION_FAILED,  /* it never came to that */
 	INVOCATION_ENDED,   /* all its processes are gone; value: bits as below */
+	INVOCATION_PASSED,  /* all its output is with whoever drives */
 	INVOCATION_LOST,    /* the warden is gone, and with it the context, or spoke out of turn */
 
 	/* by the caller */
@@ -45,7 +46,6 @@ enum invocation_event {
 	INVOCATION_DUE,	    /* due_ns has passed */
 	INVOCATION_SPARED,  /* KILL came too late: it was ending already */
 	INVOCATION_EMPTY,   /* no process of it is left */
-	INVOCATION_CUT,	    /* it wrote more than the output limit */
 	INVOCATION_MOVED,   /* somebody took a part of the output */
 	INVOCATION_DRAINED, /* there is none left */
 	INVOCATION_READ,    /* what DO_READ asked for is there */
@@ -56,6 +56,9 @@ enum invocation_event {
 #define INVOCATION_NOT_ALL     (1U << 1) /* what it left behind dies with the warden */
 #define INVOCATION_BY_CPU_TIME (1U << 3) /* it used more than its limit */
 #define INVOCATION_BY_DENIALS  (1U << 2) /* it made more denied calls than are let pass */
+#define INVOCATION_BY_OUTPUT   (1U << 4) /* it wrote more than its limit */
+#define INVOCATION_WAS_CUT     (1U << 5) /* that was so, whatever ended it */
+#define INVOCATION_MORE	       (1U << 6) /* of its output is to come: PASSED follows */
 
 /* What is wanted, in this order; several may be. */
 enum invocation_action {
@@ -77,7 +80,8 @@ struct invocation_machine {
 	bool ran;	    /* it came to its command */
 	bool killed;	    /* it was ended by us or by its deadline ... */
 	enum verdict cause; /* ... for this */
-	bool cut;	    /* that was seen, at its very end, too */
+	bool cut;	    /* it wrote more than its output limit */
+	bool more;	    /* of its output the warden still has some */
 	bool cancelled;	    /* the caller waits for nothing any more */
 	bool read;	    /* what the kernel counted is there */
 	int64_t due_ns;	    /* CLOCK_MONOTONIC; INVOCATION_NEVER */

@@ -169,7 +169,12 @@ static void on_message(struct keeper *k)
 	struct cloche_err err;
 	struct warden_msg m;
 
-	if (context_recv(&k->ctx, &m, &err) < 0 || m.type != WARDEN_PROVED)
+	int r = context_recv(&k->ctx, &m, &err);
+
+	/* For whom it was did not wait for it. */
+	if (r == 0 && m.type == WARDEN_PASSED)
+		return;
+	if (r < 0 || m.type != WARDEN_PROVED)
 		tell(k, CONTEXT_FAILED, 0);
 	else if (m.residue == RESIDUE_NONE && cgroup_populated(&k->ctx.plan.cgroup) != 0)
 		tell(k, CONTEXT_PROVED, RESIDUE_PROCESS);

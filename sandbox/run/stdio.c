@@ -54,7 +54,7 @@ static int build(struct stdio *s, int i, struct cloche_err *err)
 	s->owned |= 1U << i;
 	if (fcntl(s->far[i], F_SETFL, O_NONBLOCK) < 0)
 		return cloche_err_sys(err, errno, "make a pipe non-blocking");
-	bridge_init(s->bridges[i], i, s->far[i], s->given[i], !inward && s->limit != UINT64_MAX);
+	bridge_init(s->bridges[i], i, s->far[i], s->given[i]);
 	return 0;
 }
 
@@ -188,7 +188,6 @@ void stdio_begin(struct stdio *s)
 {
 	off_t at = s->again >= 0 ? lseek(s->again, 0, SEEK_CUR) : -1;
 
-	s->room = s->limit;
 	if (at >= 0)
 		(void)lseek(s->inside[0], at, SEEK_SET);
 }

@@ -18,10 +18,10 @@ struct cloche_err;
  *   standard error   that is a pipe, so that it is known whether its last line is finished
  *   output           that is a file and open for writing only: a pipe can be opened by name for
  *                    just that, and then nothing in the file is read, cut off or written over
- *   output limits    each stream that can be written, so that all is counted; standard input is
- *                    given anew, for reading only, or bridged where it is a file that anybody may
- *                    open for writing
- * Two streams that go to one place share a bridge, so that their order stays.
+ *   output limits    each stream that can be written, since what counts them (launch/output.h)
+ * needs a pipe that never makes it wait; standard input is given anew, for reading only, or bridged
+ * where it is a file that anybody may open for writing Two streams that go to one place share a
+ * bridge, so that their order stays.
  *
  * What a bridge has read of an input and the function has not is there for the next invocation, and
  * lost after the last.
@@ -36,7 +36,6 @@ struct stdio {
 	bool named;	/* that was for its name */
 	struct stream_names names;
 	struct bridge *bridges[3]; /* owned; NULL: none, or the one of a stream before */
-	uint64_t room;		   /* left of the output limit, in this invocation */
 	uint64_t limit;		   /* UINT64_MAX: none */
 	bool files;		   /* an output that is a file goes in as it is */
 };

@@ -18,7 +18,9 @@ void scene_ask(struct scene *s, const char *script, int64_t timeout_ns)
 	struct cloche_err err = { 0 };
 	struct spec_host host;
 
-	*s = (struct scene){ .argv = { "sh", "-c", (char *)(uintptr_t)script, NULL } };
+	*s = (struct scene){ .argv = { "sh", "-c", (char *)(uintptr_t)script, NULL },
+			     .out = -1,
+			     .err = -1 };
 	cr_assert_eq(launcher_open(&s->launcher, &err), 0, "%s", err.text);
 	spec_host_read(&host);
 	spec_defaults(&s->spec);
@@ -33,9 +35,11 @@ void scene_begin(struct scene *s, const struct context_options *how)
 	struct cloche_err err = { 0 };
 
 	cr_assert_eq(context_create(&s->launcher, &s->spec, how, &s->ctx, &err), 0, "%s", err.text);
-	cr_assert_eq(context_go(&s->ctx, &s->spec, (int[]){ null, null, null }, how->clock.fd >= 0,
-				&err),
-		     0, "%s", err.text);
+	cr_assert_eq(
+		context_go(&s->ctx, &s->spec,
+			   (int[]){ null, s->out < 0 ? null : s->out, s->err < 0 ? null : s->err },
+			   how->clock.fd >= 0, &err),
+		0, "%s", err.text);
 	cr_assert_eq(context_recv(&s->ctx, &s->started, &err), 0, "%s", err.text);
 	cr_assert_eq(s->started.type, WARDEN_STARTED, "%u: %s", s->started.type,
 		     s->ctx.plan.shared->err.text);

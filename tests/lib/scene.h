@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 /*
- * A context in which a shell script runs, its streams /dev/null, and nobody but the test drives it.
- * What does not succeed fails the test. Life cycle:
- *   scene_ask → (what else its spec shall have) → scene_begin → scene_hear_end → scene_finish
+ * A context in which a shell script runs, its streams /dev/null if not said otherwise, and nobody
+ * but the test drives it. What does not succeed fails the test. Life cycle: scene_ask → (what else
+ * its spec shall have) → scene_begin → scene_hear_end → scene_finish
  */
 struct scene {
 	char *argv[4];
@@ -20,6 +20,7 @@ struct scene {
 	struct spec spec;
 	struct context ctx;
 	struct warden_msg started, ended;
+	int out, err; /* its streams 1 and 2, borrowed; -1: /dev/null */
 };
 
 /* It must stay where it is: the spec points into it. script: borrowed. */

@@ -100,10 +100,10 @@ Test(invocation_machine, the_first_cause_stands)
 	struct invocation_machine m = begun();
 
 	(void)step(&m, INVOCATION_STARTED);
-	cr_assert_eq(step(&m, INVOCATION_CUT), INVOCATION_DO_KILL);
+	cr_assert_eq(step(&m, INVOCATION_CANCELLED), INVOCATION_DO_KILL);
 	cr_assert_eq(step(&m, INVOCATION_CANCELLED), 0);
 	(void)invocation_machine_step(&m, INVOCATION_ENDED, 1, INVOCATION_BY_DEADLINE);
-	cr_assert_eq(m.cause, VERDICT_OUTPUT_LIMIT);
+	cr_assert_eq(m.cause, VERDICT_CANCELLED);
 }
 
 /* What it wrote up to its limit it was asked for: the reader is waited for. */
@@ -112,9 +112,33 @@ Test(invocation_machine, output_up_to_the_limit_is_not_hurried)
 	struct invocation_machine m = begun();
 
 	(void)step(&m, INVOCATION_STARTED);
-	(void)step(&m, INVOCATION_CUT);
-	(void)step(&m, INVOCATION_ENDED);
+	(void)invocation_machine_step(&m, INVOCATION_ENDED, 1,
+				      INVOCATION_BY_OUTPUT | INVOCATION_WAS_CUT);
 	cr_assert_eq(m.due_ns, INVOCATION_NEVER);
+	cr_assert_eq(m.cause, VERDICT_OUTPUT_LIMIT);
+	cr_assert(m.cut);
+}
+
+/* What the warden still has comes before the end; not for who wants none of it. */
+Test(invocation_machine, the_rest_of_an_output_is_waited_for)
+{
+	struct invocation_machine m = begun();
+
+	(void)step(&m, INVOCATION_STARTED);
+	(void)invocation_machine_step(&m, INVOCATION_ENDED, 1, INVOCATION_MORE);
+	(void)step(&m, INVOCATION_READ);
+	(void)step(&m, INVOCATION_DRAINED);
+	cr_assert_eq(m.state, INVOCATION_DRAINING);
+	cr_assert_eq(step(&m, INVOCATION_PASSED), INVOCATION_DO_DRAIN);
+	(void)step(&m, INVOCATION_DRAINED);
+	cr_assert_eq(m.state, INVOCATION_DONE);
+
+	m = begun();
+	(void)step(&m, INVOCATION_STARTED);
+	(void)invocation_machine_step(&m, INVOCATION_ENDED, 1, INVOCATION_MORE);
+	(void)step(&m, INVOCATION_READ);
+	(void)step(&m, INVOCATION_CANCELLED);
+	cr_assert_eq(m.state, INVOCATION_DONE);
 }
 
 Test(invocation_machine, a_lost_warden_is_waited_for_until_nothing_is_left)
