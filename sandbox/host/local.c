@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -41,7 +42,7 @@ int local_init(struct local *ret, int mountinfo)
 
 	if (file < 0 || sock < 0 || pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
-	ret->mountinfo = mountinfo;
+	*ret = (struct local){ .mountinfo = mountinfo };
 	r = mount_of(ends[0], &ret->mounts[0]);
 	(void)close(ends[0]);
 	(void)close(ends[1]);
@@ -112,7 +113,24 @@ static const struct known *find_mount(int mountinfo, uint64_t id)
 	return NULL;
 }
 
-bool local_is(const struct local *local, int fd)
+/* A number of a mount that is gone may be another's by now. */
+static void forget_if_changed(struct local *l)
+{
+	struct pollfd changed = { .fd = l->mountinfo, .events = POLLPRI };
+
+	if (poll(&changed, 1, 0) != 0)
+		l->n_seen = 0;
+}
+
+static bool was_seen(const struct local *l, uint64_t id)
+{
+	for (unsigned i = 0; i < l->n_seen && i < LOCAL_SEEN; i++)
+		if (l->seen[i] == id)
+			return true;
+	return false;
+}
+
+bool local_is(struct local *local, int fd)
 {
 	uint64_t id = 0;
 
@@ -121,7 +139,13 @@ bool local_is(const struct local *local, int fd)
 	for (int i = 0; i < LOCAL_KINDS; i++)
 		if (local->mounts[i] == id)
 			return true;
-	return find_mount(local->mountinfo, id) != NULL;
+	forget_if_changed(local);
+	if (was_seen(local, id))
+		return true;
+	if (!find_mount(local->mountinfo, id))
+		return false;
+	local->seen[local->n_seen++ % LOCAL_SEEN] = id;
+	return true;
 }
 
 bool local_keeps(int fd)

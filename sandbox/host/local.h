@@ -12,16 +12,21 @@
  * memory, or a file on a mount of ours with a file system of the kernel's own. What is mounted
  * elsewhere only is not known, and so is none.
  */
-enum { LOCAL_KINDS = 3 };
+enum { LOCAL_KINDS = 3, LOCAL_SEEN = 16 };
 
 struct local {
 	int mountinfo;		      /* of the mounts that are known; borrowed */
 	uint64_t mounts[LOCAL_KINDS]; /* the kernel's own, which are nowhere mounted */
+	/* Of the others, which were looked up and found; until the kernel says that something was
+	 * mounted or unmounted. Its table may be of thousands of lines. */
+	uint64_t seen[LOCAL_SEEN];
+	unsigned n_seen; /* so many ever */
 };
 
-/* 0 or -errno. mountinfo: proc(5) has that, of who knows these mounts. */
+/* 0 or -errno. mountinfo: proc(5) has that, of who knows these mounts; nobody else may poll(2) it,
+ * which tells of each change once. */
 int local_init(struct local *ret, int mountinfo);
-bool local_is(const struct local *local, int fd);
+bool local_is(struct local *local, int fd);
 
 /* Whether it is a file, or directory, on a mount of ours of the kernel's own that keeps files:
  * what may be bound for somebody else. Allocates nothing. */

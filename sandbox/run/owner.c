@@ -39,3 +39,19 @@ void owner_name(uid_t uid, char ret[static OWNER_NAME_LEN])
 		found = is_of(line, uid);
 	quote_field(ret, OWNER_NAME_LEN, found ? line : "");
 }
+
+void owner_name_again(struct owner_names *names, uid_t uid, char ret[static OWNER_NAME_LEN])
+{
+	const unsigned most = sizeof(names->of) / sizeof(names->of[0]);
+	unsigned at;
+
+	for (at = 0; at < names->n && at < most; at++)
+		if (names->of[at].uid == uid) {
+			memcpy(ret, names->of[at].name, OWNER_NAME_LEN);
+			return;
+		}
+	owner_name(uid, ret);
+	at = names->n++ % most;
+	names->of[at].uid = uid;
+	memcpy(names->of[at].name, ret, OWNER_NAME_LEN);
+}

@@ -647,7 +647,7 @@ struct client *client_open(struct front *f, int socket, const struct ucred *who,
 				     .binds = -1,
 				     .will = -1 };
 		watch_init(&v->watch, f->event, step, v);
-		owner_name(who->uid, v->owner);
+		front_owner_name(f, who->uid, v->owner);
 		r = sd_event_add_io(f->event, &v->heard, socket, EPOLLIN, on_heard, v);
 	}
 	if (r >= 0)

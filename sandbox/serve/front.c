@@ -55,6 +55,14 @@ uint64_t front_number(struct front *f)
 	return ++f->last_number;
 }
 
+void front_owner_name(struct front *f, uid_t uid, char ret[static OWNER_NAME_LEN])
+{
+	if (f->old)
+		owner_name(uid, ret);
+	else
+		owner_name_again(&f->names, uid, ret);
+}
+
 static void look_whether_done(struct front *f)
 {
 	if ((f->stopping || f->old) && !f->clients)

@@ -7,6 +7,7 @@
 #include "ledger/prices.h"
 #include "pool/pool.h"
 #include "run/booking.h"
+#include "run/owner.h"
 #include "serve/counts.h"
 #include "serve/held.h"
 #include "serve/lister.h"
@@ -58,6 +59,7 @@ struct front {
 	struct booking booking;
 	struct wills wills;
 	struct local local;
+	struct owner_names names;      /* while it is not old */
 	void (*say)(const char *text); /* a line of the log */
 	char inbox[REQUEST_MAX];       /* room for what a client asks */
 };
@@ -81,6 +83,9 @@ void front_tell(struct front *f, const struct command *c);
 /* MAKE, with what follows it: make->bare_n instructions. */
 struct sock_filter;
 void front_tell_make(struct front *f, const struct command *c, const struct sock_filter *insns);
+
+/* A user's, as owner_name() has it. */
+void front_owner_name(struct front *f, uid_t uid, char ret[static OWNER_NAME_LEN]);
 
 /* A number for a context. */
 uint64_t front_number(struct front *f);
