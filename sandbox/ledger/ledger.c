@@ -579,6 +579,19 @@ void ledger_place(struct ledger *l, struct ledger_head *ret)
 	(void)pthread_mutex_unlock(&l->chain);
 }
 
+int ledger_end(struct ledger *l, struct ledger_head *ret, struct cloche_err *err)
+{
+	int r = chain_lock(l, err);
+
+	if (r < 0)
+		return r;
+	r = ledger_head_refresh(l, err);
+	if (r == 0)
+		*ret = l->head;
+	chain_unlock(l);
+	return r;
+}
+
 int ledger_seal(struct ledger *l, struct cloche_err *err)
 {
 	int r = chain_lock(l, err);

@@ -102,6 +102,9 @@ int ledger_append(struct ledger *ledger, const struct ledger_record *record, uin
 struct ledger_head;
 void ledger_place(struct ledger *ledger, struct ledger_head *ret);
 
+/* Where it ends now, whoever has written last. Needs no room. -EBADMSG as ledger_open(). */
+int ledger_end(struct ledger *ledger, struct ledger_head *ret, struct cloche_err *err);
+
 /* Ends the segment with a seal, signed when there is a key, and starts the next one. A segment
  * without records is left as it is. */
 int ledger_seal(struct ledger *ledger, struct cloche_err *err);

@@ -250,10 +250,16 @@ static int segments_check(sqlite3 *db, const char *dir, const struct ledger_head
 	return r;
 }
 
-/* Takes in what the ledger has behind `from` (NULL: all); *ret is broken when the chain does not
+static int walk_directory(void *arg, const struct ledger_walk *walk, struct ledger_finding *ret,
+			  struct cloche_err *err)
+{
+	return ledger_verify(arg, walk, ret, err);
+}
+
+/* Takes in what the source has behind `from` (NULL: all); *ret is broken when the chain does not
  * go on there. */
-static int fill(sqlite3 *db, const char *dir, const struct mark *from, struct ledger_index *index,
-		struct ledger_finding *ret, struct cloche_err *err)
+static int fill(sqlite3 *db, const struct ledger_source *source, const struct mark *from,
+		struct ledger_index *index, struct ledger_finding *ret, struct cloche_err *err)
 {
 	struct filler f = { .db = db, .first_hour = INT64_MAX, .err = err };
 	struct ledger_walk walk = { .each = row_add, .arg = &f, .from = from ? &from->head : NULL };
@@ -265,7 +271,7 @@ static int fill(sqlite3 *db, const char *dir, const struct mark *from, struct le
 		    SQLITE_OK)
 		r = sql_failed(db, err);
 	else
-		r = ledger_verify(dir, &walk, ret, err);
+		r = source->walk(source->arg, &walk, ret, err);
 	(void)sqlite3_finalize(f.insert);
 	(void)sqlite3_finalize(f.segment);
 	if (r < 0 || ret->broken)
@@ -292,6 +298,7 @@ struct doubt {
 static int build(sqlite3 *db, const char *dir, bool anew, struct doubt *doubt,
 		 struct ledger_index *index, struct ledger_finding *ret, struct cloche_err *err)
 {
+	const struct ledger_source source = { walk_directory, (void *)(uintptr_t)dir };
 	struct mark mark;
 	int r;
 
@@ -301,7 +308,7 @@ static int build(sqlite3 *db, const char *dir, bool anew, struct doubt *doubt,
 	if (!anew && mark_load(db, &mark)) {
 		r = segments_check(db, dir, &mark.head, ret, err);
 		if (r == 0 && !ret->broken)
-			r = fill(db, dir, &mark, index, ret, err);
+			r = fill(db, &source, &mark, index, ret, err);
 		if (r == 0 && ret->broken) {
 			*doubt = (struct doubt){ .is = true, .mark = mark };
 			(void)snprintf(doubt->text, sizeof(doubt->text), "%.120s", ret->text);
@@ -314,7 +321,7 @@ static int build(sqlite3 *db, const char *dir, bool anew, struct doubt *doubt,
 		if (r == 0)
 			r = sql_exec(db, schema, err);
 		if (r == 0)
-			r = fill(db, dir, NULL, index, ret, err);
+			r = fill(db, &source, NULL, index, ret, err);
 	}
 	if (r == 0 && !ret->broken)
 		return sql_exec(db, "COMMIT", err);
@@ -456,6 +463,34 @@ int ledger_index_open(const char *dir, bool rebuild, struct ledger_index *ret,
 	}
 	ret->in_memory = true;
 	return attempt(dir, ":memory:", true, &doubt, ret, err);
+}
+
+int ledger_index_gather(const struct ledger_source *source, struct ledger_index *ret,
+			struct cloche_err *err)
+{
+	struct ledger_finding finding = { 0 };
+	sqlite3 *db;
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	if (db_open(":memory:", &db) < 0)
+		return cloche_err_set(err, EIO, "make a ledger index in memory");
+	r = sql_exec(db, "BEGIN", err);
+	if (r == 0)
+		r = sql_exec(db, schema, err);
+	if (r == 0)
+		r = fill(db, source, NULL, ret, &finding, err);
+	if (r == 0 && finding.broken)
+		r = cloche_err_set(err, EBADMSG, "%s", finding.text);
+	if (r == 0)
+		r = sql_exec(db, "COMMIT", err);
+	if (r < 0) {
+		(void)sqlite3_close(db);
+		return r;
+	}
+	ret->db = db;
+	ret->in_memory = true;
+	return 0;
 }
 
 void ledger_index_close(struct ledger_index *index)

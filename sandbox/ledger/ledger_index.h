@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 struct cloche_err;
+struct ledger_finding;
+struct ledger_walk;
 struct sqlite3;
 
 /*
@@ -41,6 +43,17 @@ struct ledger_index {
  * has less than the index had taken in. rebuild: throws away what is there first. */
 int ledger_index_open(const char *dir, bool rebuild, struct ledger_index *ret,
 		      struct cloche_err *err);
+
+/* Records from elsewhere than a directory: walks as ledger_verify() does. */
+struct ledger_source {
+	int (*walk)(void *arg, const struct ledger_walk *walk, struct ledger_finding *ret,
+		    struct cloche_err *err);
+	void *arg;
+};
+
+/* The same in memory, of all that a source has. It says itself when that is broken. */
+int ledger_index_gather(const struct ledger_source *source, struct ledger_index *ret,
+			struct cloche_err *err);
 void ledger_index_close(struct ledger_index *index);
 #define cleanup_ledger_index __attribute__((cleanup(ledger_index_close)))
 

@@ -7,6 +7,7 @@
 #include "run/outcome.h"
 #include "run/record.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 /* Each is told of once. */
@@ -24,17 +25,22 @@ static struct ledger_repair found_since(struct booking *b)
 	return found;
 }
 
-int booking_ready(struct booking *b, struct ledger_repair *ret_found, struct cloche_err *err)
+static int open_ledger(struct booking *b, struct cloche_err *err)
 {
 	const struct ledger_options options = { .create = true, .sync = b->sync };
-	int r = 0;
+
+	return b->ledger ? 0 : ledger_open(b->dir, &options, &b->ledger, err);
+}
+
+int booking_ready(struct booking *b, struct ledger_repair *ret_found, struct cloche_err *err)
+{
+	int r;
 
 	*ret_found = (struct ledger_repair){ 0 };
 	if (!b->dir)
 		return 0;
 	b->err = (struct cloche_err){ 0 };
-	if (!b->ledger)
-		r = ledger_open(b->dir, &options, &b->ledger, &b->err);
+	r = open_ledger(b, &b->err);
 	if (r == 0)
 		r = ledger_ready(b->ledger, &b->err);
 	*ret_found = found_since(b);
@@ -43,6 +49,16 @@ int booking_ready(struct booking *b, struct ledger_repair *ret_found, struct clo
 	b->refused = true;
 	*err = b->err;
 	return r;
+}
+
+int booking_end(struct booking *b, struct ledger_head *ret, struct cloche_err *err)
+{
+	int r;
+
+	if (!b->dir)
+		return cloche_err_set(err, ENOENT, "no ledger is kept");
+	r = open_ledger(b, err);
+	return r == 0 ? ledger_end(b->ledger, ret, err) : r;
 }
 
 void booking_charge(const struct prices *prices, struct outcome *out)

@@ -31,6 +31,10 @@ struct booking {
  * *ret_found: what was found to be missing or not in order, of which nobody was told yet. */
 int booking_ready(struct booking *b, struct ledger_repair *ret_found, struct cloche_err *err);
 
+/* Where the ledger ends now, for who reads it; -ENOENT where none is kept. */
+struct ledger_head;
+int booking_end(struct booking *b, struct ledger_head *ret, struct cloche_err *err);
+
 /* Fills in the charge of what ran. */
 void booking_charge(const struct prices *prices, struct outcome *out);
 
