@@ -7,6 +7,7 @@
 #include "base/quote.h"
 #include "cli/audit_verify.h"
 #include "cli/ledger_args.h"
+#include "cli/ledger_from.h"
 #include "cli/show.h"
 #include "cli/verb.h"
 #include "ledger/ledger.h"
@@ -65,7 +66,7 @@ static const struct verb_option options[] = {
 	{ "json", OPT_JSON, NULL, NULL,
 	  "one JSON object (verify, head) or one for each record (show)" },
 	{ "ledger", OPT_LEDGER, "DIR", "@dir",
-	  "the ledger (default: $CLOCHE_LEDGER, else " LEDGER_DIR ")" },
+	  "the ledger (default: $CLOCHE_LEDGER, else the daemon's, and root's " LEDGER_DIR ")" },
 	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
 };
@@ -97,6 +98,7 @@ struct audit_args {
 	const char *ledger, *key, *request, *against, *file;
 	bool json;
 	uint64_t shown;
+	struct ledger_from from;
 };
 
 static int verify(struct audit_args *a)
@@ -174,8 +176,8 @@ static int audit_show(struct audit_args *a)
 	struct ledger_finding f;
 	struct cloche_err err = { 0 };
 
-	if (ledger_verify(a->ledger, &(struct ledger_walk){ .each = show_entry, .arg = a }, &f,
-			  &err) < 0)
+	if (ledger_from_walk(&a->from, &(struct ledger_walk){ .each = show_entry, .arg = a }, &f,
+			     &err) < 0)
 		return args_failed("audit", &err);
 	if (f.broken) {
 		(void)cloche_err_set(&err, EBADMSG,
@@ -235,29 +237,54 @@ static int audit_index(struct audit_args *a)
 	return 0;
 }
 
+enum subject {
+	THE_FILE,    /* it takes one, and no ledger */
+	ANY_RECORDS, /* of a ledger, the daemon's too */
+	THE_CHAIN,   /* the ledger itself */
+};
+
 static const struct {
 	const char *name;
 	int (*run)(struct audit_args *a);
-	bool file; /* takes one */
+	enum subject subject;
 } commands[] = {
-	{ "verify", verify, false },   { "head", head, false },	   { "show", audit_show, false },
-	{ "seal", audit_seal, false }, { "key", audit_key, true }, { "index", audit_index, false },
+	{ "verify", verify, THE_CHAIN },     { "head", head, THE_CHAIN },
+	{ "show", audit_show, ANY_RECORDS }, { "seal", audit_seal, THE_CHAIN },
+	{ "key", audit_key, THE_FILE },	     { "index", audit_index, THE_CHAIN },
 };
+
+static int run_on_ledger(struct audit_args *a, int (*run)(struct audit_args *a), bool chain)
+{
+	struct cloche_err err = { 0 };
+	int r = ledger_from_open(a->ledger, &a->from, &err);
+
+	if (r == 0 && chain)
+		r = ledger_from_directory(&a->from, &err);
+	a->ledger = a->from.dir;
+	r = r < 0 ? args_failed("audit", &err) : run(a);
+	ledger_from_close(&a->from);
+	return r;
+}
 
 static int command_run(struct audit_args *a, int argc, char **argv)
 {
+	int file;
+
 	if (optind == argc)
 		return args_usage("audit", "say verify, head, show, seal, key or index");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(argv[optind], commands[i].name) != 0)
 			continue;
-		if (commands[i].file && optind + 1 == argc)
+		file = commands[i].subject == THE_FILE;
+		if (file && optind + 1 == argc)
 			return args_usage("audit", "%s needs a FILE", commands[i].name);
-		if (argc - optind > 1 + commands[i].file)
+		if (argc - optind > 1 + file)
 			return args_usage("audit", "unexpected argument '%.80s'",
-					  argv[optind + 1 + commands[i].file]);
+					  argv[optind + 1 + file]);
 		a->file = argv[optind + 1];
-		return commands[i].run(a);
+		if (file)
+			return commands[i].run(a);
+		return run_on_ledger(a, commands[i].run, commands[i].subject == THE_CHAIN);
 	}
 	return args_usage("audit", "'%.80s' is none of verify, head, show, seal, key, index",
 			  argv[optind]);
@@ -265,7 +292,7 @@ static int command_run(struct audit_args *a, int argc, char **argv)
 
 int cmd_audit(int argc, char **argv)
 {
-	struct audit_args a = { .ledger = args_ledger() };
+	struct audit_args a = { .from = { .remote = { .socket = -1 } } };
 	struct verb_getopt known;
 	int opt, status;
 

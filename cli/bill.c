@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/quote.h"
 #include "cli/ledger_args.h"
+#include "cli/ledger_from.h"
 #include "cli/show.h"
 #include "cli/verb.h"
 #include "ledger/bill.h"
@@ -26,7 +27,7 @@ enum form { FORM_TABLE, FORM_JSON, FORM_CSV };
 
 struct bill_args {
 	struct bill_query query;
-	const char *ledger;
+	const char *ledger; /* NULL: none was named */
 	enum form form;
 };
 
@@ -46,7 +47,7 @@ static const struct verb_option options[] = {
 	{ "json", OPT_JSON, NULL, NULL, "one JSON object" },
 	{ "csv", OPT_CSV, NULL, NULL, "comma-separated values with a header line" },
 	{ "ledger", OPT_LEDGER, "DIR", "@dir",
-	  "the ledger (default: $CLOCHE_LEDGER, else " LEDGER_DIR ")" },
+	  "the ledger (default: $CLOCHE_LEDGER, else the daemon's, and root's " LEDGER_DIR ")" },
 	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
 };
@@ -336,9 +337,11 @@ static int bill_show(const struct bill_args *a)
 {
 	cleanup_ledger_index struct ledger_index index = { 0 };
 	cleanup_bill struct bill bill = { 0 };
+	cleanup_ledger_from struct ledger_from from = { .remote = { .socket = -1 } };
 	struct cloche_err err = { 0 };
 
-	if (ledger_index_open(a->ledger, false, &index, &err) < 0 ||
+	if (ledger_from_open(a->ledger, &from, &err) < 0 ||
+	    ledger_from_index(&from, &index, &err) < 0 ||
 	    bill_make(&index, &a->query, &bill, &err) < 0)
 		return args_failed("bill", &err);
 	args_incomplete("bill", &index);
@@ -359,7 +362,6 @@ int cmd_bill(int argc, char **argv)
 {
 	struct bill_args a = {
 		.query = { .until_ns = INT64_MAX, .owner_uid = args_owner() },
-		.ledger = args_ledger(),
 	};
 	struct cloche_err err = { 0 };
 	struct verb_getopt known;

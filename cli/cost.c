@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/parse.h"
 #include "cli/ledger_args.h"
+#include "cli/ledger_from.h"
 #include "cli/show.h"
 #include "cli/verb.h"
 #include "launch/spec.h"
@@ -56,7 +57,7 @@ static const struct verb_option options[] = {
 		  "invocations)" },
 	{ "since", OPT_SINCE, "T", NULL, "only from this time on: 2026-01-31, 7d, 24h" },
 	{ "ledger", OPT_LEDGER, "DIR", "@dir",
-	  "the ledger (default: $CLOCHE_LEDGER, else " LEDGER_DIR ")" },
+	  "the ledger (default: $CLOCHE_LEDGER, else the daemon's, and root's " LEDGER_DIR ")" },
 
 	{ .text = "Both" },
 	{ "rate", OPT_RATE, "N/PERIOD", NULL,
@@ -369,6 +370,7 @@ static int history_print(const struct cost_args *a, const struct bill *bill,
 
 static int history_show(const struct cost_args *a)
 {
+	cleanup_ledger_from struct ledger_from from = { .remote = { .socket = -1 } };
 	cleanup_ledger_index struct ledger_index index = { 0 };
 	cleanup_bill struct bill bill = { 0 }, lists = { 0 };
 	struct bill_query q = {
@@ -382,8 +384,8 @@ static int history_show(const struct cost_args *a)
 	struct cloche_err err = { 0 };
 	const struct bill_row *base;
 
-	if (ledger_index_open(a->ledger, false, &index, &err) < 0 ||
-	    bill_make(&index, &q, &bill, &err) < 0)
+	if (ledger_from_open(a->ledger, &from, &err) < 0 ||
+	    ledger_from_index(&from, &index, &err) < 0 || bill_make(&index, &q, &bill, &err) < 0)
 		return args_failed("cost", &err);
 	base = row_pick(&bill, a);
 	if (!base && bill.n)
@@ -451,7 +453,7 @@ static int option_take(int opt, struct cost_args *a, struct cloche_err *err)
 
 int cmd_cost(int argc, char **argv)
 {
-	struct cost_args a = { .duration_ns = -1, .ledger = args_ledger() };
+	struct cost_args a = { .duration_ns = -1 };
 	struct cloche_err err = { 0 };
 	struct verb_getopt known;
 	int opt;

@@ -86,12 +86,26 @@ struct trace_args {
 	bool cpu, list;
 };
 
+/* Who is not root is told what is missing, where nobody named a folder. */
+static int open_store(const struct trace_args *a, const char *dir, struct cloche_err *err)
+{
+	int fd = trace_store_open(dir, false, err);
+
+	if (fd == -EACCES && !a->dir && geteuid() != 0)
+		return cloche_err_set(
+			err, EACCES,
+			"the traces kept in '%.160s' are root's, and the daemon keeps "
+			"none; --dir or $CLOCHE_TRACES names a folder of yours",
+			dir);
+	return fd;
+}
+
 /* ---- one trace ---------------------------------------------------------------------------- */
 
 static FILE *open_kept(const struct trace_args *a, char *name, size_t size, struct cloche_err *err)
 {
 	const char *dir = a->dir ? a->dir : args_traces();
-	cleanup_fd int fd = trace_store_open(dir, false, err);
+	cleanup_fd int fd = open_store(a, dir, err);
 	char id[TRACE_STORE_ID_LEN];
 	int r = fd;
 
@@ -222,7 +236,7 @@ static int list_one(const struct trace_args *a, int dir, const char *id, FILE *o
 static int list(const struct trace_args *a, FILE *out, struct cloche_err *err)
 {
 	const char *dir = a->dir ? a->dir : args_traces();
-	cleanup_fd int fd = trace_store_open(dir, false, err);
+	cleanup_fd int fd = open_store(a, dir, err);
 	cleanup_free struct trace_store_entry *entries = NULL;
 	size_t n = 0;
 	int r = fd;

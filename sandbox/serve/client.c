@@ -21,6 +21,7 @@
 #include "serve/front.h"
 #include "serve/held.h"
 #include "serve/packet.h"
+#include "serve/reading.h"
 #include "serve/request.h"
 #include "serve/watch.h"
 
@@ -45,7 +46,7 @@ struct powers_remote {
 	bool asked; /* for what was counted */
 };
 
-enum visit_state { VISIT_HEARING, VISIT_LISTING, VISIT_SEEKING, VISIT_MAKING, VISIT_RUNNING };
+enum visit_state { VISIT_HEARING, VISIT_ASKING, VISIT_SEEKING, VISIT_MAKING, VISIT_RUNNING };
 
 struct visit {
 	struct client client;
@@ -79,6 +80,7 @@ struct visit {
 	struct invocation inv;
 	int will; /* -1: there is none */
 	struct watch watch;
+	struct reading *reading;
 	struct answer answer;
 };
 
@@ -98,6 +100,7 @@ static void leave(struct visit *v)
 		held_keep(v->front, v->held);
 	else if (v->held)
 		held_spare(v->front, v->held);
+	v->reading = reading_close(v->reading);
 	if (v->streamed)
 		stdio_close(&v->stdio);
 	for (int i = 0; i < REQUEST_STREAMS; i++)
@@ -410,7 +413,7 @@ void client_cancel(struct client *c)
 	if (v->state == VISIT_RUNNING) {
 		invocation_cancel(&v->inv);
 		go_on(v);
-	} else if (v->state == VISIT_LISTING) {
+	} else if (v->state == VISIT_ASKING) {
 		leave(v);
 	} else if (v->state == VISIT_SEEKING && c->queued) {
 		(void)cloche_err_set(&v->full, ECANCELED, "cancelled while it waited for a place");
@@ -422,7 +425,7 @@ void client_hurry(struct client *c)
 {
 	struct visit *v = visit_of(c);
 
-	if (v->state == VISIT_HEARING || v->state == VISIT_LISTING)
+	if (v->state == VISIT_HEARING || v->state == VISIT_ASKING)
 		leave(v);
 	else if (v->state == VISIT_SEEKING && c->queued)
 		refuse(v, &v->full);
@@ -536,10 +539,30 @@ static int take_bare(struct visit *v, size_t len, struct cloche_err *err)
 
 static void list(struct visit *v)
 {
-	v->state = VISIT_LISTING;
+	v->state = VISIT_ASKING;
 	v->client.listing = true;
 	if (lister_ready(v->front))
 		client_list(&v->client);
+}
+
+static void read_ledger(struct visit *v)
+{
+	struct cloche_err err = { 0 };
+
+	v->state = VISIT_ASKING;
+	v->reading = reading_open(v->front, &v->client, v->socket, &err);
+	if (!v->reading)
+		send_away(v, &err);
+}
+
+void client_read(struct client *c)
+{
+	leave(visit_of(c));
+}
+
+static bool needs_streams(const struct request *r)
+{
+	return r->kind != REQUEST_LIST && r->kind != REQUEST_RECORDS;
 }
 
 static void on_request(struct visit *v, int len, struct packet_fds *fds)
@@ -557,7 +580,7 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 		order = fds->fd[REQUEST_FD_ORDER];
 		v->binds = fds->n > REQUEST_FD_BINDS ? fds->fd[REQUEST_FD_BINDS] : -1;
 		fds->n = 0;
-	} else if (v->request.kind != REQUEST_LIST || fds->n) {
+	} else if (needs_streams(&v->request) || fds->n) {
 		r = cloche_err_set(&err, EBADMSG, "the daemon was asked without streams");
 	}
 	packet_close_fds(fds);
@@ -573,6 +596,10 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	}
 	if (r == 0 && v->request.kind == REQUEST_LIST) {
 		list(v);
+		return;
+	}
+	if (r == 0 && v->request.kind == REQUEST_RECORDS) {
+		read_ledger(v);
 		return;
 	}
 	if (r == 0 && v->request.kind != REQUEST_RUN)

@@ -32,6 +32,7 @@ struct client {
 	bool full;	       /* ... of which there was none */
 	bool queued;	       /* ... and it may wait for somebody's end */
 	bool listing;	       /* it asked what contexts there are */
+	bool reading;	       /* it is sent records of the ledger */
 	struct pool_kind kind; /* of the context that it needs, from SEEKING on */
 };
 
@@ -50,6 +51,9 @@ void client_retry(struct client *c, bool *may_make);
 
 /* LISTING: it can be answered. */
 void client_list(struct client *c);
+
+/* reading: it has all, or takes no more. */
+void client_read(struct client *c);
 
 /* Of its context: what was measured or counted. */
 void client_hear(struct client *c, const struct reply *reply);

@@ -25,6 +25,9 @@
  *	client  LIST
  *	daemon        LIST, with a list (serve/listing.h) in a memfd │ REFUSED
  *
+ *	client  RECORDS
+ *	daemon           RECORDS… (serve/records.h), the last of which says so │ REFUSED
+ *
  * Who the client is the daemon has from the kernel. A client that goes away has its invocation
  * cancelled. Both sides are of one version: the numbers of another may mean something else.
  */
@@ -32,7 +35,7 @@
 
 struct policy_bare;
 
-enum request_kind { REQUEST_RUN, REQUEST_CANCEL, REQUEST_LIST, REQUEST_KINDS };
+enum request_kind { REQUEST_RUN, REQUEST_CANCEL, REQUEST_LIST, REQUEST_RECORDS, REQUEST_KINDS };
 enum { REQUEST_STREAMS = 3, REQUEST_FD_ORDER = 3, REQUEST_FDS, REQUEST_FD_BINDS = REQUEST_FDS };
 
 struct request {
@@ -50,7 +53,7 @@ struct request {
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */
 };
 
-enum answer_kind { ANSWER_OUTCOME, ANSWER_REFUSED, ANSWER_LIST, ANSWER_KINDS };
+enum answer_kind { ANSWER_OUTCOME, ANSWER_REFUSED, ANSWER_LIST, ANSWER_RECORDS, ANSWER_KINDS };
 
 struct answer {
 	char version[16];
