@@ -14,10 +14,14 @@ SAN_LIVE_LEAKY = $(patsubst %,$(B)/tests/live/%,ledger_disk ledger_run trace_kep
 # there. What guests alone run is not built.
 SAN_CFLAGS = -O1 -g
 
-.PHONY: check-san
+.PHONY: check-san san-build
 ifeq ($(SAN),)
+SAN_MAKE = $(MAKE) --no-print-directory SAN=address,undefined CFLAGS='$(SAN_CFLAGS)' GUEST=
 check-san: ## run what can run under sanitizers (SAN=address,undefined)
-	@$(MAKE) --no-print-directory SAN=address,undefined CFLAGS='$(SAN_CFLAGS)' GUEST= check-san
+	@$(SAN_MAKE) check-san
+
+san-build:
+	@$(SAN_MAKE) tests
 else
 check-san: check-unit
 	@failed=; $(MAKE) --no-print-directory check-live LIVE='$(SAN_LIVE)' || failed=1; \
