@@ -322,7 +322,7 @@ static void invoke_here(struct run *run, int64_t requested_ns, struct outcome *o
 		say_unwritten(run, out);
 }
 
-static void invoke_there(struct run *run, struct outcome *out)
+static void invoke_there(struct run *run, bool more, struct outcome *out)
 {
 	const struct run_options *opt = run->opt;
 	const struct remote_options options = {
@@ -330,6 +330,7 @@ static void invoke_there(struct run *run, struct outcome *out)
 		.function = opt->name,
 		.owner = getuid(),
 		.streams = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
+		.hold = more,
 		.cancel_fd = run->cancel_fd,
 	};
 	struct session_notes notes;
@@ -340,12 +341,13 @@ static void invoke_there(struct run *run, struct outcome *out)
 	say_notes(run, &notes);
 }
 
-static int run_one(struct run *run, int64_t requested_ns, struct outcome *out)
+/* more: another one is to follow. */
+static int run_one(struct run *run, int64_t requested_ns, bool more, struct outcome *out)
 {
 	if (run->session)
 		invoke_here(run, requested_ns, out);
 	else
-		invoke_there(run, out);
+		invoke_there(run, more, out);
 	say_unrecorded(run, out);
 	run->stop = out->verdict == VERDICT_CANCELLED;
 	return status_of(run, out);
@@ -433,7 +435,7 @@ int run_once(const struct run_options *opt, int64_t started_ns, struct outcome *
 
 	*out = (struct outcome){ .verdict = VERDICT_LAUNCH_ERROR };
 	if (open_session(&run) == 0)
-		status = run_one(&run, started_ns, out);
+		status = run_one(&run, started_ns, false, out);
 	close_session(&run);
 	return status;
 }
@@ -447,8 +449,9 @@ static int run_all(struct run *run, int64_t started_ns)
 		return EXIT_LAUNCH;
 	open_report(run);
 	for (unsigned i = 0; i < run->opt->repeat; i++) {
+		bool more = i + 1 < run->opt->repeat;
 		struct session_notes notes;
-		int s = run_one(run, i == 0 ? started_ns : clock_now_ns(), &out);
+		int s = run_one(run, i == 0 ? started_ns : clock_now_ns(), more, &out);
 
 		say_report(run, &out);
 		if (out.stream_err.code)
@@ -456,7 +459,7 @@ static int run_all(struct run *run, int64_t started_ns)
 		status = status ? status : s;
 		if (s == EXIT_LAUNCH || run->stop)
 			break;
-		if (i + 1 < run->opt->repeat) {
+		if (more && run->session) {
 			session_verify(run->session, &out, &notes);
 			say_notes(run, &notes);
 		}

@@ -463,9 +463,9 @@ static bool set_word(struct run_options *o, int opt, const char *arg)
 /* What the daemon does not do for others yet, or does in its own way. */
 static bool is_root_only(int opt, const char *arg)
 {
-	static const int those[] = { OPT_TRACE,	      OPT_KEEP_TRACE, OPT_METER,     OPT_REPEAT,
-				     OPT_PRICES,      OPT_LEDGER,     OPT_NO_LEDGER, OPT_ENTRYPOINT,
-				     OPT_LEDGER_FULL, OPT_LEDGER_SYNC };
+	static const int those[] = { OPT_TRACE,	     OPT_KEEP_TRACE,  OPT_METER,
+				     OPT_PRICES,     OPT_LEDGER,      OPT_NO_LEDGER,
+				     OPT_ENTRYPOINT, OPT_LEDGER_FULL, OPT_LEDGER_SYNC };
 
 	for (size_t i = 0; i < sizeof(those) / sizeof(those[0]); i++)
 		if (opt == those[i])

@@ -12,6 +12,7 @@
  * (serve/held.h) has a struct pool_context in each, tells what became of it and asks what to do.
  *
  *	MAKING ──> BUSY ──> VERIFYING ──> IDLE ──> BUSY
+ *	           BUSY ──> RESERVED ──> BUSY
  *	from each of them ENDING, and out of the pool
  *
  * Two invocations may have the same context, one after the other, when owner and kind are the same:
@@ -21,6 +22,7 @@ enum pool_state {
 	POOL_MAKING,	/* asked for */
 	POOL_BUSY,	/* an invocation has it */
 	POOL_VERIFYING, /* what the last one left is looked for */
+	POOL_RESERVED,	/* the same, and then it is BUSY again, for whoever had it */
 	POOL_IDLE,	/* clean: whoever is of its kind may take it */
 	POOL_ENDING,	/* not wanted any more */
 	POOL_STATES

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One client, from its connection to its answer: see client.h. Nothing here waits for it. */
-#include "serve/client.h"
+/* One client, from what it asks to its answer: see client.h. Nothing here waits for it. */
+#include "serve/visit.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -12,77 +12,20 @@
 #include "policy/policy_join.h"
 #include "run/description.h"
 #include "run/executed.h"
-#include "run/invocation.h"
-#include "run/owner.h"
 #include "run/record.h"
-#include "run/stdio.h"
-#include "serve/command.h"
 #include "serve/config.h"
 #include "serve/front.h"
 #include "serve/held.h"
 #include "serve/packet.h"
 #include "serve/reading.h"
-#include "serve/request.h"
-#include "serve/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-
-/* Who connects and says nothing. */
-#define HEARING_USEC (10 * 1000000ULL)
 
 /* All others wait meanwhile. */
 #define HASHED_MOST (32ULL << 20)
-
-_Static_assert(WATCH_FDS >= INVOCATION_FDS, "an invocation is watched");
-
-struct powers_remote {
-	struct powers powers;
-	struct visit *visit;
-	bool asked; /* for what was counted */
-};
-
-enum visit_state { VISIT_HEARING, VISIT_ASKING, VISIT_SEEKING, VISIT_MAKING, VISIT_RUNNING };
-
-struct visit {
-	struct client client;
-	struct front *front;
-	enum visit_state state;
-	int socket;
-	sd_event_source *heard, *patience;
-	bool left;	/* nobody takes the answer */
-	bool cancelled; /* before there was an invocation */
-
-	struct request request;
-	struct order_block block;
-	struct order order;
-	struct spec spec;
-	int64_t requested_ns;
-	char owner[OWNER_NAME_LEN];
-
-	int streams[REQUEST_STREAMS];
-	int binds;		  /* the socket that holds them, unread */
-	struct policy_bare *bare; /* the policy, where it is the client's own; NULL */
-	bool streamed;		  /* stdio is open */
-	struct stdio stdio;
-
-	struct cloche_err barred; /* code: it gets nothing */
-	bool late;		  /* it was queued for too long */
-	struct cloche_err full;	  /* what it is queued for */
-
-	struct command_make make; /* its kind of context */
-	struct held *held;	  /* NULL: it has none */
-	struct powers_remote powers;
-	struct invocation inv;
-	int will; /* -1: there is none */
-	struct watch watch;
-	struct reading *reading;
-	struct answer answer;
-};
 
 static struct visit *visit_of(struct client *c)
 {
@@ -91,40 +34,68 @@ static struct visit *visit_of(struct client *c)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-static void leave(struct visit *v)
+/* What is one request's. */
+static void drop(struct visit *v)
 {
 	watch_end(&v->watch);
-	(void)sd_event_source_disable_unref(v->heard);
-	(void)sd_event_source_disable_unref(v->patience);
-	if (v->held && v->state == VISIT_RUNNING)
-		held_keep(v->front, v->held);
-	else if (v->held)
-		held_spare(v->front, v->held);
-	v->reading = reading_close(v->reading);
+	v->patience = sd_event_source_disable_unref(v->patience);
 	if (v->streamed)
 		stdio_close(&v->stdio);
+	v->streamed = false;
 	for (int i = 0; i < REQUEST_STREAMS; i++)
 		fd_close(&v->streams[i]);
 	fd_close(&v->binds);
 	order_free(&v->block);
 	free(v->bare);
+	v->bare = NULL;
+}
+
+void visit_leave(struct visit *v)
+{
+	if (v->held && v->state == VISIT_RUNNING)
+		held_keep(v->front, v->held);
+	else if (v->held)
+		held_spare(v->front, v->held);
+	v->reading = reading_close(v->reading);
+	drop(v);
+	(void)sd_event_source_disable_unref(v->heard);
 	fd_close(&v->socket);
 	front_forget(v->front, &v->client);
 	free(v);
 }
 
 /* Whoever does not take it has it lost: it is in the ledger. */
-static void answer(struct visit *v, enum answer_kind kind)
+static void say(struct visit *v, enum answer_kind kind)
 {
 	v->answer.kind = kind;
 	request_version(v->answer.version);
 	if (!v->left)
 		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), NULL);
-	leave(v);
+}
+
+static void answer(struct visit *v, enum answer_kind kind)
+{
+	say(v, kind);
+	visit_leave(v);
+}
+
+/* Its context is its own until the next request, if that comes soon. */
+static void stay(struct visit *v)
+{
+	v->held = held_keep_for(v->front, v->held, &v->client) ? v->held : NULL;
+	v->own = true;
+	drop(v);
+	v->answer = (struct answer){ 0 };
+	v->cancelled = v->late = false;
+	v->client.waiting = v->client.full = v->client.queued = false;
+	v->will = -1;
+	v->state = VISIT_HEARING;
+	if (visit_hear(v) < 0)
+		visit_leave(v);
 }
 
 /* Before there is anything to run: no record. */
-static void refuse(struct visit *v, const struct cloche_err *why)
+void visit_refuse(struct visit *v, const struct cloche_err *why)
 {
 	v->answer.outcome.err = *why;
 	(void)uuid_v4(v->answer.outcome.request_id, NULL);
@@ -132,7 +103,7 @@ static void refuse(struct visit *v, const struct cloche_err *why)
 }
 
 /* Before it is known what was asked for. */
-static void send_away(struct visit *v, const struct cloche_err *why)
+void visit_send_away(struct visit *v, const struct cloche_err *why)
 {
 	v->answer.refused = *why;
 	answer(v, ANSWER_REFUSED);
@@ -146,7 +117,7 @@ void client_list(struct client *c)
 
 	fds.fd[0] = lister_make(v->front, c->uid, &err);
 	if (fds.fd[0] < 0) {
-		send_away(v, &err);
+		visit_send_away(v, &err);
 		return;
 	}
 	v->answer.kind = ANSWER_LIST;
@@ -154,7 +125,14 @@ void client_list(struct client *c)
 	if (!v->left)
 		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), &fds);
 	packet_close_fds(&fds);
-	leave(v);
+	visit_leave(v);
+}
+
+/* One that nobody had before and nobody else has meanwhile: as where somebody with root's rights
+ * repeats. */
+static bool is_own(const struct visit *v)
+{
+	return v->request.hold || v->own;
 }
 
 /* The record comes first: what was answered for is never lost. */
@@ -163,8 +141,9 @@ static void finish(struct visit *v)
 	struct outcome *out = &v->answer.outcome;
 	struct front *f = v->front;
 
-	out->context.replaced = v->held->replaced;
-	out->context.reused = f->config->idle_expiry_ns > 0 && !v->make.binds;
+	out->context.replaced = v->replaced ? v->replaced : v->held->replaced;
+	out->context.reused = is_own(v) || (f->config->idle_expiry_ns > 0 && !v->make.binds);
+	v->replaced = RESIDUE_NONE;
 	description_of_context(&v->held->ctx, v->held->id, v->held->invocations, out);
 	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced),
 		       "not through the daemon yet");
@@ -175,7 +154,12 @@ static void finish(struct visit *v)
 	wills_strike(&f->wills, v->will);
 	counts_outcome(&f->counts, out);
 	v->answer.mid_line = stdio_mid_line(&v->stdio);
-	answer(v, ANSWER_OUTCOME);
+	if (v->request.hold && !v->left && !f->stopping && !f->old) {
+		say(v, ANSWER_OUTCOME);
+		stay(v);
+	} else {
+		answer(v, ANSWER_OUTCOME);
+	}
 }
 
 /* ---- the invocation -------------------------------------------------------------------------- */
@@ -194,7 +178,7 @@ static void go_on(struct visit *v)
 		(void)sd_event_exit(v->front->event, -ENOMEM);
 }
 
-static void step(void *arg, const struct pollfd fds[static WATCH_FDS])
+void visit_step(void *arg, const struct pollfd fds[static WATCH_FDS])
 {
 	struct visit *v = arg;
 
@@ -269,7 +253,7 @@ static void run(struct visit *v)
 	struct cloche_err err = { 0 };
 
 	if (make_will(v, &err) < 0) {
-		refuse(v, &err);
+		visit_refuse(v, &err);
 		return;
 	}
 	v->powers = (struct powers_remote){ .powers = { .begin = remote_begin,
@@ -280,10 +264,10 @@ static void run(struct visit *v)
 	v->state = VISIT_RUNNING;
 	held_describe(v->held, v->request.function, v->order.argv);
 	/* What is wrong with it is told when it is to go. */
-	if (v->binds >= 0)
+	if (v->binds >= 0 && v->held->invocations == 1)
 		(void)context_give(ctx, v->binds, NULL);
 	fd_close(&v->binds);
-	watch_init(&v->watch, v->front->event, step, v);
+	watch_init(&v->watch, v->front->event, visit_step, v);
 	invocation_begin(&v->inv, ctx, &o, &v->answer.outcome);
 	if (v->cancelled)
 		invocation_cancel(&v->inv);
@@ -298,7 +282,7 @@ static enum pool_answer ask_pool(struct visit *v, struct pool_context **ret)
 	struct front *f = v->front;
 	enum pool_answer what;
 
-	if (v->make.binds)
+	if (v->make.binds || is_own(v))
 		return POOL_MAKE;
 	do
 		what = pool_ask(&f->pool, &v->client.kind,
@@ -326,8 +310,39 @@ static void seek(struct visit *v, bool *may_make)
 		v->state = VISIT_MAKING;
 		v->held = held_make(f, &v->make, v->bare ? v->bare->insns : NULL, &v->client);
 		if (!v->held)
-			refuse(v, &(struct cloche_err){ .code = ENOMEM, .text = "no memory" });
+			visit_refuse(v,
+				     &(struct cloche_err){ .code = ENOMEM, .text = "no memory" });
 	}
+}
+
+/* The one that it had, when it is ready; it may have died since. */
+static void resume(struct visit *v)
+{
+	bool may_make = true;
+
+	if (held_take(v->front, v->held, &v->client)) {
+		run(v);
+		return;
+	}
+	v->held = NULL;
+	seek(v, &may_make);
+}
+
+void client_kept(struct client *c)
+{
+	if (visit_of(c)->state == VISIT_SEEKING)
+		resume(visit_of(c));
+}
+
+void client_lost(struct client *c, enum residue why)
+{
+	struct visit *v = visit_of(c);
+	bool may_make = true;
+
+	v->held = NULL;
+	v->replaced = why;
+	if (v->state == VISIT_SEEKING)
+		seek(v, &may_make);
 }
 
 void client_retry(struct client *c, bool *may_make)
@@ -346,7 +361,7 @@ static int on_late(sd_event_source *s, uint64_t usec, void *arg)
 
 	v->late = true;
 	if (v->state == VISIT_SEEKING)
-		refuse(v, &v->full);
+		visit_refuse(v, &v->full);
 	return 0;
 }
 
@@ -391,7 +406,7 @@ void client_refused(struct client *c, enum limit limit, const struct cloche_err 
 	if (c->waiting)
 		return;
 	v->front->counts.refused[limit < LIMITS ? limit : LIMIT_NONE]++;
-	refuse(v, &said);
+	visit_refuse(v, &said);
 }
 
 void client_hear(struct client *c, const struct reply *reply)
@@ -414,10 +429,10 @@ void client_cancel(struct client *c)
 		invocation_cancel(&v->inv);
 		go_on(v);
 	} else if (v->state == VISIT_ASKING) {
-		leave(v);
+		visit_leave(v);
 	} else if (v->state == VISIT_SEEKING && c->queued) {
 		(void)cloche_err_set(&v->full, ECANCELED, "cancelled while it waited for a place");
-		refuse(v, &v->full);
+		visit_refuse(v, &v->full);
 	}
 }
 
@@ -426,12 +441,12 @@ void client_hurry(struct client *c)
 	struct visit *v = visit_of(c);
 
 	if (v->state == VISIT_HEARING || v->state == VISIT_ASKING)
-		leave(v);
+		visit_leave(v);
 	else if (v->state == VISIT_SEEKING && c->queued)
-		refuse(v, &v->full);
+		visit_refuse(v, &v->full);
 }
 
-/* ---- the request ----------------------------------------------------------------------------- */
+/* ---- what is asked for ---------------------------------------------------------------------- */
 
 /* What may hold us up holds up all others. */
 static int check_streams(struct visit *v, struct cloche_err *err)
@@ -499,7 +514,7 @@ static int check(struct visit *v, struct command_make *ret, struct cloche_err *e
 	return r == 0 ? open_streams(v, err) : r;
 }
 
-static void begin(struct visit *v)
+void visit_begin(struct visit *v)
 {
 	struct cloche_err err = { 0 };
 	bool may_make = true;
@@ -507,7 +522,7 @@ static void begin(struct visit *v)
 	description_of_request(&v->spec, v->request.function, v->client.uid, v->owner,
 			       &v->answer.outcome);
 	if (check(v, &v->make, &err) < 0) {
-		refuse(v, &err);
+		visit_refuse(v, &err);
 		return;
 	}
 	for (int i = 0; i < 3; i++)
@@ -517,174 +532,12 @@ static void begin(struct visit *v)
 	v->make.binds = v->request.binds;
 	v->client.kind = (struct pool_kind){ v->make.owner, &v->make, sizeof(v->make) };
 	v->state = VISIT_SEEKING;
-	seek(v, &may_make);
-}
-
-static int take_bare(struct visit *v, size_t len, struct cloche_err *err)
-{
-	size_t follows = v->request.bare_n * sizeof(struct sock_filter);
-
-	if (len < sizeof(v->request) || len != sizeof(v->request) + follows)
-		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
-	if (follows == 0)
-		return 0;
-	v->bare = malloc(sizeof(*v->bare));
-	if (!v->bare)
-		return cloche_err_sys(err, ENOMEM, "begin");
-	v->bare->flags = v->request.bare_flags;
-	v->bare->n = v->request.bare_n;
-	memcpy(v->bare->insns, v->front->inbox + sizeof(v->request), follows);
-	return 0;
-}
-
-static void list(struct visit *v)
-{
-	v->state = VISIT_ASKING;
-	v->client.listing = true;
-	if (lister_ready(v->front))
-		client_list(&v->client);
-}
-
-static void read_ledger(struct visit *v)
-{
-	struct cloche_err err = { 0 };
-
-	v->state = VISIT_ASKING;
-	v->reading = reading_open(v->front, &v->client, v->socket, &err);
-	if (!v->reading)
-		send_away(v, &err);
-}
-
-void client_read(struct client *c)
-{
-	leave(visit_of(c));
-}
-
-static bool needs_streams(const struct request *r)
-{
-	return r->kind != REQUEST_LIST && r->kind != REQUEST_RECORDS;
-}
-
-static void on_request(struct visit *v, int len, struct packet_fds *fds)
-{
-	cleanup_fd int order = -1;
-	struct cloche_err err = { 0 };
-	int r = 0;
-
-	v->requested_ns = clock_now_ns();
-	v->patience = sd_event_source_disable_unref(v->patience);
-	memcpy(&v->request, v->front->inbox,
-	       (size_t)len < sizeof(v->request) ? (size_t)len : sizeof(v->request));
-	if (fds->n >= REQUEST_FDS && fds->n <= REQUEST_FD_BINDS + 1) {
-		memcpy(v->streams, fds->fd, sizeof(v->streams));
-		order = fds->fd[REQUEST_FD_ORDER];
-		v->binds = fds->n > REQUEST_FD_BINDS ? fds->fd[REQUEST_FD_BINDS] : -1;
-		fds->n = 0;
-	} else if (needs_streams(&v->request) || fds->n) {
-		r = cloche_err_set(&err, EBADMSG, "the daemon was asked without streams");
+	if (v->held && memcmp(&v->held->make, &v->make, sizeof(v->make)) != 0) {
+		held_spare(v->front, v->held);
+		v->held = NULL;
 	}
-	packet_close_fds(fds);
-	if (r == 0 && (size_t)len >= sizeof(v->request.version))
-		r = request_check(&v->request, &err);
-	if (r == 0)
-		r = take_bare(v, (size_t)len, &err);
-	if (r == 0 && (v->request.binds > 0) != (v->binds >= 0))
-		r = cloche_err_set(&err, EBADMSG, "the daemon was asked for binds without them");
-	if (r == 0 && v->barred.code) {
-		err = v->barred;
-		r = -err.code;
-	}
-	if (r == 0 && v->request.kind == REQUEST_LIST) {
-		list(v);
-		return;
-	}
-	if (r == 0 && v->request.kind == REQUEST_RECORDS) {
-		read_ledger(v);
-		return;
-	}
-	if (r == 0 && v->request.kind != REQUEST_RUN)
-		r = cloche_err_set(&err, EBADMSG, "there is nothing to cancel yet");
-	if (r == 0)
-		r = request_read(&v->request, v->bare, order, &v->block, &v->order, &v->spec, &err);
-	if (r < 0)
-		send_away(v, &err);
-	else
-		begin(v);
-}
-
-/* Whatever comes then and is not CANCEL is no more than its end. */
-static void on_more(struct visit *v, int len, const struct request *more, struct packet_fds *fds)
-{
-	packet_close_fds(fds);
-	if (len != sizeof(*more) || more->kind != REQUEST_CANCEL) {
-		v->left = true;
-		v->heard = sd_event_source_disable_unref(v->heard);
-	}
-	if (v->left && v->state != VISIT_RUNNING)
-		leave(v);
-	else
-		client_cancel(&v->client);
-}
-
-static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
-{
-	struct visit *v = arg;
-	struct request more = { .kind = REQUEST_KINDS };
-	struct cloche_err err = { 0 };
-	struct packet_fds fds;
-	bool first = v->state == VISIT_HEARING;
-	int len = packet_recv(fd, first ? (void *)v->front->inbox : &more,
-			      first ? sizeof(v->front->inbox) : sizeof(more), &fds);
-
-	if (len == -EAGAIN)
-		return 0;
-	if (!first) {
-		on_more(v, len, &more, &fds);
-	} else if (len == -EBADMSG) {
-		(void)cloche_err_set(&err, EPROTO,
-				     "the daemon was asked for what it does not know, by another "
-				     "version of this program or none");
-		send_away(v, &err);
-	} else if (len < 0) {
-		leave(v);
-	} else {
-		on_request(v, len, &fds);
-	}
-	return 0;
-}
-
-static int on_impatience(sd_event_source *s, uint64_t usec, void *arg)
-{
-	leave(arg);
-	return 0;
-}
-
-struct client *client_open(struct front *f, int socket, const struct ucred *who,
-			   const struct cloche_err *barred)
-{
-	struct visit *v = calloc(1, sizeof(*v));
-	int r = -ENOMEM;
-
-	if (v) {
-		*v = (struct visit){ .client = { .uid = who->uid, .gid = who->gid },
-				     .front = f,
-				     .barred = *barred,
-				     .socket = socket,
-				     .streams = { -1, -1, -1 },
-				     .binds = -1,
-				     .will = -1 };
-		watch_init(&v->watch, f->event, step, v);
-		front_owner_name(f, who->uid, v->owner);
-		r = sd_event_add_io(f->event, &v->heard, socket, EPOLLIN, on_heard, v);
-	}
-	if (r >= 0)
-		r = sd_event_add_time_relative(f->event, &v->patience, CLOCK_MONOTONIC,
-					       HEARING_USEC, 0, on_impatience, v);
-	if (r >= 0)
-		return &v->client;
-	if (v)
-		(void)sd_event_source_disable_unref(v->heard);
-	fd_close(&socket);
-	free(v);
-	return NULL;
+	if (!v->held)
+		seek(v, &may_make);
+	else if (held_is_kept(v->held))
+		resume(v);
 }

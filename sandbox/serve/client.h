@@ -2,9 +2,8 @@
 #ifndef CLOCHE_SERVE_CLIENT_H
 #define CLOCHE_SERVE_CLIENT_H
 
+#include "launch/proof.h"
 #include "pool/pool.h"
-
-#include <stdbool.h>
 #include "serve/limit.h"
 
 #include <stdbool.h>
@@ -23,6 +22,9 @@ struct ucred;
  *
  *	HEARING ─ request ─> (SEEKING ─> MAKING) ─ a context ─> RUNNING ─ the record ─> answered
  *	    └── refused ──────────────────┴──────────────────────────────────────────────^
+ *
+ * Whoever says with a request that another one follows (request.hold) is HEARING again when it is
+ * answered, and has its context for that one, if it is found clean.
  */
 struct client {
 	struct client *next; /* the front's list */
@@ -44,6 +46,10 @@ struct client *client_open(struct front *f, int socket, const struct ucred *who,
 /* Its context is there; there will be none. */
 void client_have(struct client *c);
 void client_refused(struct client *c, enum limit limit, const struct cloche_err *why);
+
+/* Of the context that it had and is to have again: it is ready for it; it is not there any more. */
+void client_kept(struct client *c);
+void client_lost(struct client *c, enum residue why);
 
 /* It waits: perhaps not any longer. *may_make: it may have a new one made, which is then false for
  * the next. */

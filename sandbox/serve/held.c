@@ -179,17 +179,37 @@ void held_describe(struct held *h, const char *function, char *const argv[])
 	}
 }
 
+static void prove(struct front *f, struct held *h, enum pool_state state)
+{
+	context_let_go(&h->ctx);
+	turn(f, h, state);
+	tell(f, h, COMMAND_KEEP);
+}
+
+/* What was not counted may not have ended. */
 void held_keep(struct front *f, struct held *h)
 {
 	h->user = NULL;
-	/* What was not counted may not have ended. */
-	if (!h->counted || f->config->idle_expiry_ns == 0 || is_once(h)) {
+	if (!h->counted || f->config->idle_expiry_ns == 0 || is_once(h))
 		held_end(f, h);
-		return;
+	else
+		prove(f, h, POOL_VERIFYING);
+}
+
+bool held_keep_for(struct front *f, struct held *h, struct client *user)
+{
+	if (!h->counted) {
+		held_end(f, h);
+		return false;
 	}
-	context_let_go(&h->ctx);
-	turn(f, h, POOL_VERIFYING);
-	tell(f, h, COMMAND_KEEP);
+	prove(f, h, POOL_RESERVED);
+	h->user = user;
+	return true;
+}
+
+bool held_is_kept(const struct held *h)
+{
+	return h->pool.state == POOL_BUSY;
 }
 
 /* When it is made, if it is not yet. */
@@ -198,6 +218,8 @@ void held_spare(struct front *f, struct held *h)
 	h->user = NULL;
 	if (h->pool.state == POOL_BUSY)
 		become_idle(f, h);
+	else if (h->pool.state == POOL_RESERVED)
+		turn(f, h, POOL_VERIFYING);
 }
 
 void held_end(struct front *f, struct held *h)
@@ -272,21 +294,32 @@ static void on_refused(struct front *f, struct held *h, const struct reply *repl
 static void on_kept(struct front *f, struct held *h, const struct reply *reply,
 		    struct packet_fds *fds)
 {
-	if (h->pool.state != POOL_VERIFYING || fds->n != 1)
+	if ((h->pool.state != POOL_VERIFYING && h->pool.state != POOL_RESERVED) || fds->n != 1)
 		return;
 	context_adopt_again(&h->ctx, fds->fd[0]);
 	fds->n = 0;
 	h->clocked = reply->clocked;
-	become_idle(f, h);
+	if (!h->user) {
+		become_idle(f, h);
+		return;
+	}
+	turn(f, h, POOL_BUSY);
+	client_kept(h->user);
 }
 
 static void on_gone(struct front *f, struct held *h, const struct reply *reply)
 {
+	enum residue why =
+		reply->residue <= RESIDUE_UNKNOWN ? (enum residue)reply->residue : RESIDUE_UNKNOWN;
+	struct client *user = h->user;
+
 	if (reply->err.code)
 		f->say(reply->err.text);
-	if (reply->residue != RESIDUE_NONE && reply->residue <= RESIDUE_UNKNOWN)
-		remember(f, h, (enum residue)reply->residue);
+	if (!user && why != RESIDUE_NONE)
+		remember(f, h, why);
 	forget(f, h);
+	if (user)
+		client_lost(user, why);
 }
 
 void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fds)

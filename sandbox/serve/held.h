@@ -57,6 +57,11 @@ void held_describe(struct held *h, const char *function, char *const argv[]);
 /* Its invocation is over, and answered for. */
 void held_keep(struct front *f, struct held *h);
 
+/* The same for the next request of the user, and nobody else: client_kept() or client_lost() says
+ * when that is. False: it is given up at once. */
+bool held_keep_for(struct front *f, struct held *h, struct client *user);
+bool held_is_kept(const struct held *h);
+
 /* The user does not want it after all, and has not used it. */
 void held_spare(struct front *f, struct held *h);
 

@@ -65,6 +65,7 @@ static enum listed_state state_of(const struct held *h)
 		[POOL_BUSY] = LISTED_BUSY,
 		/* Of the invocation that it had. */
 		[POOL_VERIFYING] = LISTED_BUSY,
+		[POOL_RESERVED] = LISTED_BUSY,
 		[POOL_IDLE] = LISTED_READY,
 		[POOL_ENDING] = LISTED_ENDING,
 	};

@@ -37,7 +37,7 @@ int remote_open(const char *control, struct remote *ret, struct cloche_err *err)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
 		return cloche_err_sys(err, errno, "connect to the daemon at '%s'", control);
-	*ret = (struct remote){ .socket = TAKE_FD(fd) };
+	*ret = (struct remote){ .control = control, .socket = TAKE_FD(fd) };
 	return 0;
 }
 
@@ -61,6 +61,7 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	}
 	if (code < 0)
 		return code;
+	request.hold = o->hold;
 	memcpy(fds.fd, o->streams, sizeof(o->streams));
 	fds.fd[REQUEST_FD_ORDER] = order;
 	code = packet_send_with(r->socket, &request, sizeof(request), insns,
@@ -98,9 +99,10 @@ static int hear(const struct remote *r, struct answer *ret, struct cloche_err *e
 	return code;
 }
 
-/* One wish to cancel is enough. */
+/* One wish to cancel is enough. *ret_unread: the daemon went away and had not even read what it was
+ * asked. */
 static int wait_for_answer(const struct remote *r, int cancel_fd, struct answer *ret,
-			   struct cloche_err *err)
+			   bool *ret_unread, struct cloche_err *err)
 {
 	struct pollfd fds[] = { { .fd = r->socket, .events = POLLIN },
 				{ .fd = cancel_fd, .events = POLLIN } };
@@ -111,6 +113,9 @@ static int wait_for_answer(const struct remote *r, int cancel_fd, struct answer 
 	while (code == -EAGAIN) {
 		if (poll(fds, 2, -1) < 0)
 			continue;
+		/* The other end was closed with something in it (unix_release_sock): the request,
+		 * or else the wish to cancel it. */
+		*ret_unread = fds[0].revents & POLLERR && fds[1].fd == cancel_fd;
 		if (fds[1].fd >= 0 && fds[1].revents) {
 			fds[1].fd = -1;
 			(void)packet_send(r->socket, &cancel, sizeof(cancel), NULL);
@@ -121,6 +126,30 @@ static int wait_for_answer(const struct remote *r, int cancel_fd, struct answer 
 	return code;
 }
 
+static int ask(struct remote *r, const struct remote_options *o, struct answer *ret,
+	       bool *ret_unread, struct cloche_err *err)
+{
+	int code = send_request(r, o, err);
+
+	*ret_unread = code == -EPIPE;
+	return code < 0 ? code : wait_for_answer(r, o->cancel_fd, ret, ret_unread, err);
+}
+
+/* Behind an answer the daemon waits for seconds, and a client may be stopped for longer. */
+static int ask_again(struct remote *r, const struct remote_options *o, struct answer *ret,
+		     struct cloche_err *err)
+{
+	struct remote other;
+	bool unread;
+	int code = remote_open(r->control, &other, err);
+
+	if (code < 0)
+		return code;
+	remote_close(r);
+	*r = other;
+	return ask(r, o, ret, &unread, err);
+}
+
 void remote_run(struct remote *r, const struct remote_options *o, struct outcome *out,
 		struct session_notes *notes)
 {
@@ -128,13 +157,15 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 	struct stream_state streams[3];
 	char owner[OWNER_NAME_LEN];
 	struct cloche_err err = { 0 };
+	bool unread = false;
 	int code;
 
 	*notes = (struct session_notes){ 0 };
 	stream_state_keep(streams, o->streams);
-	code = answer ? send_request(r, o, &err) : cloche_err_sys(&err, ENOMEM, "begin");
-	if (code == 0 && answer)
-		code = wait_for_answer(r, o->cancel_fd, answer, &err);
+	code = answer ? ask(r, o, answer, &unread, &err) : cloche_err_sys(&err, ENOMEM, "begin");
+	if (code < 0 && unread && r->kept)
+		code = ask_again(r, o, answer, &err);
+	r->kept = code == 0 && o->hold;
 	stream_state_restore(streams);
 	if (code == 0 && answer) {
 		*out = answer->outcome;

@@ -16,8 +16,10 @@ struct spec;
  * another. It needs no right but to connect.
  */
 struct remote {
-	int socket;    /* -1: none */
-	bool mid_line; /* as session_mid_line() */
+	const char *control; /* its path, borrowed */
+	int socket;	     /* -1: none */
+	bool kept;	     /* the daemon keeps a context for the next one */
+	bool mid_line;	     /* as session_mid_line() */
 };
 
 /* -ENOENT, -ECONNREFUSED: there is no daemon at that path; *err names it. */
@@ -29,6 +31,7 @@ struct remote_options {
 	const char *function;	 /* NULL: it has no name */
 	uint32_t owner;		 /* who asks, for an outcome that never came to the daemon */
 	int streams[3];
+	bool hold;     /* another one follows, in the same context if that is clean */
 	int cancel_fd; /* readable: it is not wanted any more */
 };
 

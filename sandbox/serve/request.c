@@ -122,8 +122,9 @@ int request_check(const struct request *r, struct cloche_err *err)
 				      "the daemon is of another version than this program: "
 				      "start it anew");
 	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED || r->order_len > ORDER_MAX ||
-	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->bare_n > BPF_MAXINSNS ||
-	    !is_text(r->policy, sizeof(r->policy)) || !is_text(r->function, sizeof(r->function)))
+	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->hold > 1 ||
+	    r->bare_n > BPF_MAXINSNS || !is_text(r->policy, sizeof(r->policy)) ||
+	    !is_text(r->function, sizeof(r->function)))
 		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
 	return 0;
 }

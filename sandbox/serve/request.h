@@ -22,6 +22,11 @@
  *		is the client's own it has compiled (policy/policy_join.h)
  *	daemon                                                                     OUTCOME │ REFUSED
  *
+ * When the RUN said hold, the connection stays when its invocation has ended, and the next RUN on
+ * it, whole like the first, has the same context, if its kind is the same and it was found clean;
+ * else one that nobody had before. Binds that the context has already are then left unread. Who
+ * does not go on within seconds is hung up on; what it asks then it may ask again.
+ *
  *	client  LIST
  *	daemon        LIST, with a list (serve/listing.h) in a memfd │ REFUSED
  *
@@ -48,6 +53,7 @@ struct request {
 	uint32_t cpu_mode, read_locks;
 	uint32_t binds; /* how many; 0: and no socket */
 	uint32_t net;
+	uint32_t hold;		     /* 0 or 1: another one follows */
 	uint32_t bare_n, bare_flags; /* of a policy of the client's: so many instructions follow */
 	char policy[64];
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */

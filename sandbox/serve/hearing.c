@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* A client's connection: what comes by it, held against what may come, as a spec: see visit.h. */
+#include "serve/visit.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "policy/policy_join.h"
+#include "serve/front.h"
+#include "serve/packet.h"
+#include "serve/reading.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* Who connects and says nothing, or has more to ask and does not. */
+#define HEARING_USEC (10 * 1000000ULL)
+
+static int take_bare(struct visit *v, size_t len, struct cloche_err *err)
+{
+	size_t follows = v->request.bare_n * sizeof(struct sock_filter);
+
+	if (len < sizeof(v->request) || len != sizeof(v->request) + follows)
+		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
+	if (follows == 0)
+		return 0;
+	v->bare = malloc(sizeof(*v->bare));
+	if (!v->bare)
+		return cloche_err_sys(err, ENOMEM, "begin");
+	v->bare->flags = v->request.bare_flags;
+	v->bare->n = v->request.bare_n;
+	memcpy(v->bare->insns, v->front->inbox + sizeof(v->request), follows);
+	return 0;
+}
+
+static void list(struct visit *v)
+{
+	v->state = VISIT_ASKING;
+	v->client.listing = true;
+	if (lister_ready(v->front))
+		client_list(&v->client);
+}
+
+static void read_ledger(struct visit *v)
+{
+	struct cloche_err err = { 0 };
+
+	v->state = VISIT_ASKING;
+	v->reading = reading_open(v->front, &v->client, v->socket, &err);
+	if (!v->reading)
+		visit_send_away(v, &err);
+}
+
+void client_read(struct client *c)
+{
+	visit_leave((struct visit *)c);
+}
+
+static bool needs_streams(const struct request *r)
+{
+	return r->kind != REQUEST_LIST && r->kind != REQUEST_RECORDS;
+}
+
+static void on_request(struct visit *v, int len, struct packet_fds *fds)
+{
+	cleanup_fd int order = -1;
+	struct cloche_err err = { 0 };
+	int r = 0;
+
+	v->requested_ns = clock_now_ns();
+	v->patience = sd_event_source_disable_unref(v->patience);
+	memcpy(&v->request, v->front->inbox,
+	       (size_t)len < sizeof(v->request) ? (size_t)len : sizeof(v->request));
+	if (fds->n >= REQUEST_FDS && fds->n <= REQUEST_FD_BINDS + 1) {
+		memcpy(v->streams, fds->fd, sizeof(v->streams));
+		order = fds->fd[REQUEST_FD_ORDER];
+		v->binds = fds->n > REQUEST_FD_BINDS ? fds->fd[REQUEST_FD_BINDS] : -1;
+		fds->n = 0;
+	} else if (needs_streams(&v->request) || fds->n) {
+		r = cloche_err_set(&err, EBADMSG, "the daemon was asked without streams");
+	}
+	packet_close_fds(fds);
+	if (r == 0 && (size_t)len >= sizeof(v->request.version))
+		r = request_check(&v->request, &err);
+	if (r == 0)
+		r = take_bare(v, (size_t)len, &err);
+	if (r == 0 && (v->request.binds > 0) != (v->binds >= 0))
+		r = cloche_err_set(&err, EBADMSG, "the daemon was asked for binds without them");
+	if (r == 0 && v->barred.code) {
+		err = v->barred;
+		r = -err.code;
+	}
+	if (r == 0 && v->request.kind == REQUEST_LIST) {
+		list(v);
+		return;
+	}
+	if (r == 0 && v->request.kind == REQUEST_RECORDS) {
+		read_ledger(v);
+		return;
+	}
+	if (r == 0 && v->request.kind != REQUEST_RUN)
+		r = cloche_err_set(&err, EBADMSG, "there is nothing to cancel yet");
+	if (r == 0)
+		r = request_read(&v->request, v->bare, order, &v->block, &v->order, &v->spec, &err);
+	if (r < 0)
+		visit_send_away(v, &err);
+	else
+		visit_begin(v);
+}
+
+static bool is_cancel(const char *bytes, int len)
+{
+	const struct request *r = (const struct request *)bytes;
+
+	return len == sizeof(*r) && r->kind == REQUEST_CANCEL;
+}
+
+/* Whatever comes then and is not CANCEL is no more than its end. */
+static void on_more(struct visit *v, int len, const struct request *more, struct packet_fds *fds)
+{
+	packet_close_fds(fds);
+	if (!is_cancel((const char *)more, len)) {
+		v->left = true;
+		v->heard = sd_event_source_disable_unref(v->heard);
+	}
+	if (v->left && v->state != VISIT_RUNNING)
+		visit_leave(v);
+	else
+		client_cancel(&v->client);
+}
+
+static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct visit *v = arg;
+	struct request more = { .kind = REQUEST_KINDS };
+	struct cloche_err err = { 0 };
+	struct packet_fds fds;
+	bool first = v->state == VISIT_HEARING;
+	int len = packet_recv(fd, first ? (void *)v->front->inbox : &more,
+			      first ? sizeof(v->front->inbox) : sizeof(more), &fds);
+
+	if (len == -EAGAIN)
+		return 0;
+	if (first && v->own && is_cancel(v->front->inbox, len)) {
+		/* It has crossed with the answer. */
+		packet_close_fds(&fds);
+	} else if (!first) {
+		on_more(v, len, &more, &fds);
+	} else if (len == -EBADMSG) {
+		(void)cloche_err_set(&err, EPROTO,
+				     "the daemon was asked for what it does not know, by another "
+				     "version of this program or none");
+		visit_send_away(v, &err);
+	} else if (len < 0) {
+		visit_leave(v);
+	} else {
+		on_request(v, len, &fds);
+	}
+	return 0;
+}
+
+static int on_impatience(sd_event_source *s, uint64_t usec, void *arg)
+{
+	visit_leave(arg);
+	return 0;
+}
+
+int visit_hear(struct visit *v)
+{
+	return sd_event_add_time_relative(v->front->event, &v->patience, CLOCK_MONOTONIC,
+					  HEARING_USEC, 0, on_impatience, v);
+}
+
+struct client *client_open(struct front *f, int socket, const struct ucred *who,
+			   const struct cloche_err *barred)
+{
+	struct visit *v = calloc(1, sizeof(*v));
+	int r = -ENOMEM;
+
+	if (v) {
+		*v = (struct visit){ .client = { .uid = who->uid, .gid = who->gid },
+				     .front = f,
+				     .barred = *barred,
+				     .socket = socket,
+				     .streams = { -1, -1, -1 },
+				     .binds = -1,
+				     .will = -1 };
+		watch_init(&v->watch, f->event, visit_step, v);
+		front_owner_name(f, who->uid, v->owner);
+		r = sd_event_add_io(f->event, &v->heard, socket, EPOLLIN, on_heard, v);
+	}
+	if (r >= 0)
+		r = visit_hear(v);
+	if (r >= 0)
+		return &v->client;
+	if (v)
+		(void)sd_event_source_disable_unref(v->heard);
+	fd_close(&socket);
+	free(v);
+	return NULL;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_VISIT_H
+#define CLOCHE_SERVE_VISIT_H
+
+#include "base/err.h"
+#include "launch/order.h"
+#include "launch/spec.h"
+#include "run/invocation.h"
+#include "run/owner.h"
+#include "run/powers.h"
+#include "run/stdio.h"
+#include "serve/client.h"
+#include "serve/command.h"
+#include "serve/request.h"
+#include "serve/watch.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct front;
+struct held;
+struct policy_bare;
+struct reading;
+
+/*
+ * A client, as the two files see it that make it up: hearing.c has its connection and makes a spec
+ * of what it says, client.c has the context, the invocation and the answer. Nobody else looks into
+ * one.
+ */
+struct powers_remote {
+	struct powers powers;
+	struct visit *visit;
+	bool asked; /* for what was counted */
+};
+
+enum visit_state { VISIT_HEARING, VISIT_ASKING, VISIT_SEEKING, VISIT_MAKING, VISIT_RUNNING };
+
+struct visit {
+	struct client client;
+	struct front *front;
+	enum visit_state state;
+	int socket;
+	sd_event_source *heard, *patience;
+	bool left;	/* nobody takes the answer */
+	bool cancelled; /* before there was an invocation */
+
+	struct request request;
+	struct order_block block;
+	struct order order;
+	struct spec spec;
+	int64_t requested_ns;
+	char owner[OWNER_NAME_LEN];
+
+	int streams[REQUEST_STREAMS];
+	int binds;		  /* the socket that holds them, unread */
+	struct policy_bare *bare; /* the policy, where it is the client's own; NULL */
+	bool streamed;		  /* stdio is open */
+	struct stdio stdio;
+
+	struct cloche_err barred; /* code: it gets nothing */
+	bool late;		  /* it was queued for too long */
+	struct cloche_err full;	  /* what it is queued for */
+
+	struct command_make make; /* its kind of context */
+	struct held *held;	  /* NULL: it has none */
+	bool own;		  /* one that was made for this connection, and no other */
+	enum residue replaced;	  /* why the one before was given up, of its own */
+	struct powers_remote powers;
+	struct invocation inv;
+	int will; /* -1: there is none */
+	struct watch watch;
+	struct reading *reading; /* NULL: none */
+	struct answer answer;
+};
+
+/* An open connection has asked: *v is whole but for what comes of it. */
+void visit_begin(struct visit *v);
+
+/* Before there is anything to run: no record; before it is known what was asked for. */
+void visit_refuse(struct visit *v, const struct cloche_err *why);
+void visit_send_away(struct visit *v, const struct cloche_err *why);
+
+/* Its end, and that of what it has. */
+void visit_leave(struct visit *v);
+
+/* Its first request or, behind an answer, the next is heard; and none for too long is its end. */
+int visit_hear(struct visit *v);
+
+/* For its watch. */
+void visit_step(void *arg, const struct pollfd fds[static WATCH_FDS]);
+
+_Static_assert(WATCH_FDS >= INVOCATION_FDS, "an invocation is watched");
+
+#endif
