@@ -8,6 +8,7 @@
 #include "cli/audit_verify.h"
 #include "cli/ledger_args.h"
 #include "cli/ledger_from.h"
+#include "cli/run_caller.h"
 #include "cli/show.h"
 #include "cli/verb.h"
 #include "ledger/ledger.h"
@@ -215,7 +216,7 @@ static int audit_key(struct audit_args *a)
 {
 	struct cloche_err err = { 0 };
 
-	if (ledger_key_make(a->file, &err) < 0)
+	if (run_caller_become(&err) < 0 || ledger_key_make(a->file, &err) < 0)
 		return args_failed("audit", &err);
 	(void)printf("%s signs: keep it secret; %s.pub checks: give it to the auditor\n", a->file,
 		     a->file);

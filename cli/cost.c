@@ -11,6 +11,8 @@
 #include "base/parse.h"
 #include "cli/ledger_args.h"
 #include "cli/ledger_from.h"
+#include "cli/run_caller.h"
+#include "cli/run_prices.h"
 #include "cli/show.h"
 #include "cli/verb.h"
 #include "launch/spec.h"
@@ -420,8 +422,12 @@ static int memory_check(const struct cost_args *a)
 /* Usage errors, as for 'cloche run'. */
 static int prices_take(struct cost_args *a, struct cloche_err *err)
 {
-	int r = prices_find(a->price_list ? a->price_list : "lambda", &a->prices, err);
+	struct run_caller caller;
+	int r = run_caller_read(&caller, err);
 
+	if (r == 0)
+		r = run_prices_find(a->price_list ? a->price_list : "lambda",
+				    run_caller_rights(&caller), &a->prices, err);
 	return r < 0 ? r : prices_check_memory(&a->prices, a->memory_bytes, err);
 }
 

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { OPT_RECIPE = 256, OPT_DIR, OPT_REF, OPT_JSON };
 
@@ -155,6 +156,27 @@ static void progress(const char *line)
 		(void)fprintf(stderr, "%s\n", line);
 }
 
+static int open_input(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* With the rights of the user for whom sudo runs this. */
+static int named_open(const char *option, const char *path, struct cloche_err *err)
+{
+	struct run_caller caller;
+	char shown[QUOTE_LEN];
+	int r = run_caller_read(&caller, err);
+
+	if (r < 0)
+		return r;
+	r = rights_call(run_caller_rights(&caller), open_input, path);
+	return r < 0 ? cloche_err_sys(err, -r, CLOCHE_FIELD "%s %s", option, quote(shown, path))
+		     : r;
+}
+
 static int image_build(const struct args *a)
 {
 	cleanup_free char *text = NULL;
@@ -167,11 +189,15 @@ static int image_build(const struct args *a)
 	if (a->n != 1)
 		return usage("build needs one NAME");
 	if (a->dir) {
-		cleanup_fd int fd = -1;
+		cleanup_fd int fd = named_open("dir", a->dir, &err);
+		struct stat st;
 
-		fd = open(a->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0 || !realpath(a->dir, real)) {
-			(void)cloche_err_sys(&err, errno, "--dir %s", quote(shown, a->dir));
+		if (fd < 0)
+			return failed(&err);
+		if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode) ||
+		    file_fd_path(fd, real, sizeof(real)) < 0) {
+			(void)cloche_err_sys(&err, ENOTDIR, CLOCHE_FIELD "dir %s",
+					     quote(shown, a->dir));
 			return failed(&err);
 		}
 		r = image_make(a->names[0], "directory", -1, directory_fill, real, progress, &sig,
@@ -179,7 +205,9 @@ static int image_build(const struct args *a)
 		return made(a->names[0], r, sig, &err);
 	}
 	if (a->recipe) {
-		if (file_load(AT_FDCWD, a->recipe, 1U << 20, &text, &len, &err) < 0)
+		cleanup_fd int fd = named_open("recipe", a->recipe, &err);
+
+		if (fd < 0 || file_load_fd(fd, a->recipe, 1U << 20, &text, &len, &err) < 0)
 			return failed(&err);
 		recipe = text;
 	} else {
@@ -198,13 +226,6 @@ static int image_build(const struct args *a)
 	return made(a->names[0], r, sig, &err);
 }
 
-static int open_input(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 /* With the rights of the user for whom sudo runs this; standard input is open already. */
 static int source_open(struct oci_source *s, struct cloche_err *err)
 {
@@ -218,7 +239,7 @@ static int source_open(struct oci_source *s, struct cloche_err *err)
 		s->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 		s->fd = s->fd < 0 ? -errno : s->fd;
 	} else {
-		s->fd = rights_call(caller.is_there ? &caller.rights : NULL, open_input, s->path);
+		s->fd = rights_call(run_caller_rights(&caller), open_input, s->path);
 	}
 	if (s->fd < 0)
 		return cloche_err_sys(err, -s->fd, "import %s", quote(shown, s->path));

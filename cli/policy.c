@@ -6,11 +6,13 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/ledger_args.h"
 #include "cli/policy_diff.h"
 #include "cli/policy_explain.h"
 #include "cli/policy_learn.h"
 #include "cli/policy_test.h"
 #include "cli/policy_view.h"
+#include "cli/run_caller.h"
 #include "cli/show.h"
 #include "cli/verb.h"
 #include "policy/policy_builtin.h"
@@ -406,6 +408,7 @@ int cmd_policy(int argc, char **argv)
 	enum policy_walls walls = POLICY_WALLS_ONLINE;
 	cleanup_free char **words = calloc((size_t)argc + 1, sizeof(*words));
 	bool json = false, only_words = false;
+	struct cloche_err err = { 0 };
 	size_t n = 0;
 
 	if (!words) {
@@ -446,5 +449,7 @@ int cmd_policy(int argc, char **argv)
 			return usage("unknown option '%s'", next);
 		}
 	}
+	if (run_caller_become(&err) < 0)
+		return args_failed("policy", &err);
 	return dispatch(words, n, walls, json);
 }

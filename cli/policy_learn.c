@@ -19,6 +19,7 @@
 #include "cli/run_options.h"
 #include "cli/verb.h"
 #include "cli/verb_options.h"
+#include "launch/rights.h"
 #include "policy/policy_emit.h"
 #include "run/observer.h"
 #include "run/outcome.h"
@@ -114,14 +115,15 @@ static int options_parse(struct lesson *l, int argc, char **argv, struct cloche_
 	return r ? r : run_options_check(&l->opt, err);
 }
 
-/* ---- the file ---- */
+/* ---- the files ---- */
 
 /* Known before the run, which may take its time. */
 static int file_check(const struct lesson *l, struct cloche_err *err)
 {
 	cleanup_free char *dir = strdup(l->file);
+	const char *written = l->file;
 	char shown[QUOTE_LEN];
-	struct stat st;
+	struct stat st = { .st_mode = S_IFREG };
 	char *slash;
 
 	if (!dir)
@@ -140,7 +142,10 @@ static int file_check(const struct lesson *l, struct cloche_err *err)
 	slash = strrchr(dir, '/');
 	if (slash)
 		slash[slash == dir] = '\0';
-	if (access(slash ? dir : ".", W_OK) < 0)
+	/* A file is made anew in its folder; a device or a pipe is written to. */
+	if (S_ISREG(st.st_mode))
+		written = slash ? dir : ".";
+	if (faccessat(AT_FDCWD, written, W_OK, AT_EACCESS) < 0)
 		return cloche_err_sys(err, errno, "-o %s", quote(shown, l->file));
 	return 0;
 }
@@ -171,25 +176,37 @@ static int file_replace(const struct lesson *l, const struct policy_learned *p)
 	return r;
 }
 
+struct writing {
+	const struct lesson *lesson;
+	const struct policy_learned *learned;
+};
+
+/* A device or a pipe is written to. */
+static int file_make(void *arg)
+{
+	const struct writing *w = arg;
+	const struct lesson *l = w->lesson;
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (stat(l->file, &st) < 0 || S_ISREG(st.st_mode))
+		return file_replace(l, w->learned);
+	fd = open(l->file, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? -errno : file_write_all(fd, w->learned->text, w->learned->len);
+}
+
 static int file_write(const struct lesson *l, const struct policy_learned *p,
 		      struct cloche_err *err)
 {
+	struct writing w = { l, p };
 	char shown[QUOTE_LEN];
-	struct stat st;
 	int r;
 
 	if (strcmp(l->file, "-") == 0) {
 		r = file_write_all(STDOUT_FILENO, p->text, p->len);
 		return r < 0 ? cloche_err_sys(err, -r, "write the profile to standard output") : 0;
 	}
-	/* A device or a pipe is written to. */
-	if (stat(l->file, &st) == 0 && !S_ISREG(st.st_mode)) {
-		cleanup_fd int fd = open(l->file, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-
-		r = fd < 0 ? -errno : file_write_all(fd, p->text, p->len);
-	} else {
-		r = file_replace(l, p);
-	}
+	r = rights_do(l->opt.spec.caller, file_make, &w);
 	return r < 0 ? cloche_err_sys(err, -r, "write the profile to %s", quote(shown, l->file))
 		     : 0;
 }
@@ -354,6 +371,40 @@ static int learn(struct lesson *l)
 	return status;
 }
 
+/* What files the caller names, by the caller's rights; a base that has a name is where all are. */
+struct opening {
+	struct lesson *lesson;
+	struct cloche_err *err;
+};
+
+static int check_named(void *arg)
+{
+	const struct opening *o = arg;
+
+	return file_check(o->lesson, o->err);
+}
+
+static int open_base(void *arg)
+{
+	const struct opening *o = arg;
+	struct lesson *l = o->lesson;
+
+	return policy_view_open(
+		l->base, l->opt.spec.net == NET_NONE ? POLICY_WALLS_OFFLINE : POLICY_WALLS_ONLINE,
+		NULL, &l->view, o->err);
+}
+
+static int files_open(struct lesson *l, struct cloche_err *err)
+{
+	const struct rights *caller = l->opt.spec.caller;
+	struct opening o = { l, err };
+	int r = rights_do(caller, check_named, &o);
+
+	if (r == 0)
+		r = rights_do(policy_is_path(l->base) ? caller : NULL, open_base, &o);
+	return r < 0 && !err->code ? cloche_err_sys(err, -r, "open files for the caller") : r;
+}
+
 int policy_learn(int argc, char **argv)
 {
 	struct lesson l = { .base = "default", .file = DEFAULT_FILE };
@@ -365,12 +416,7 @@ int policy_learn(int argc, char **argv)
 	l.opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
 	r = options_parse(&l, argc, argv, &err);
 	if (r == 0)
-		r = file_check(&l, &err);
-	if (r == 0)
-		r = policy_view_open(l.base,
-				     l.opt.spec.net == NET_NONE ? POLICY_WALLS_OFFLINE
-								: POLICY_WALLS_ONLINE,
-				     NULL, &l.view, &err);
+		r = files_open(&l, &err);
 	if (r < 0)
 		r = args_usage("policy learn", "%s", err.text);
 	else

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cli/ledger_args.h"
 #include "cli/reading.h"
+#include "cli/run_caller.h"
 #include "cli/verb.h"
 #include "trace/page.h"
 #include "trace/page_sources.h"
@@ -150,6 +151,8 @@ int cmd_report(int argc, char **argv)
 		return args_usage("report", "say which FILE");
 	if (!html)
 		return args_usage("report", "say where to: --html OUT");
+	if (run_caller_become(&err) < 0)
+		return args_failed("report", &err);
 	for (int i = optind; i < argc; i++)
 		if (is_same_file(argv[i], html))
 			return args_usage("report",

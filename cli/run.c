@@ -398,6 +398,7 @@ static int open_session(struct run *run)
 		.observer = opt->observer,
 		.prices = &opt->prices,
 		.ledger = opt->ledger,
+		.ledger_as = opt->ledger_named ? opt->spec.caller : NULL,
 		.ledger_go_on = opt->ledger_continue,
 		.ledger_sync = opt->ledger_sync,
 		.traces = opt->keep_trace ? args_traces() : NULL,

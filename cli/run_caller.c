@@ -84,3 +84,20 @@ int run_caller_read(struct run_caller *ret, struct cloche_err *err)
 		read_groups(ret, pw->pw_name);
 	return 0;
 }
+
+const struct rights *run_caller_rights(const struct run_caller *caller)
+{
+	return caller->is_there ? &caller->rights : NULL;
+}
+
+int run_caller_become(struct cloche_err *err)
+{
+	struct run_caller caller;
+	int r = run_caller_read(&caller, err);
+
+	if (r == 0 && caller.is_there)
+		r = rights_take(&caller.rights);
+	return r < 0 && !err->code ? cloche_err_sys(err, -r, "take the rights of uid %u",
+						    (unsigned)caller.rights.uid)
+				   : r;
+}

@@ -21,4 +21,11 @@ struct run_caller {
 
 int run_caller_read(struct run_caller *ret, struct cloche_err *err);
 
+/* For rights_call() and the like; NULL: our own. Points into the caller. */
+const struct rights *run_caller_rights(const struct run_caller *caller);
+
+/* From here on all files of this process are opened with the rights of whom root acts for: for
+ * verbs, at their beginning, that open nothing but what their command line names. */
+int run_caller_become(struct cloche_err *err);
+
 #endif

@@ -15,11 +15,13 @@
 #include "cli/show.h"
 #include "cli/verb.h"
 #include "cli/verb_options.h"
+#include "launch/rights.h"
 #include "ledger/ledger.h"
 #include "trace/trace_store.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,13 +224,29 @@ static int add_env_file(struct run_options *o, const char *path, struct cloche_e
 	return r < 0 ? cloche_err_wrap(err, "--env-file") : 0;
 }
 
+struct resolving {
+	const char *path;
+	char real[PATH_MAX];
+};
+
+static int resolve(void *arg)
+{
+	struct resolving *r = arg;
+
+	return realpath(r->path, r->real) ? 0 : -errno;
+}
+
 /* SRC[:DST[:ro|rw]]; without DST the path is the same inside, made absolute. */
 static int add_bind(struct run_options *o, const char *text, struct cloche_err *err)
 {
 	struct bind_spec b = { 0 };
-	char shown[QUOTE_LEN], real[4096];
+	struct resolving way;
+	char shown[QUOTE_LEN];
+	int r = find_caller(o, err);
 	char *src = keep(o, text), *dst, *mode = NULL;
 
+	if (r < 0)
+		return r;
 	if (!src || grow((void **)&o->binds, o->n_binds, &o->binds_size, sizeof(b)) < 0)
 		return cloche_err_sys(err, ENOMEM, "--bind");
 	dst = strchr(src, ':');
@@ -247,9 +265,11 @@ static int add_bind(struct run_options *o, const char *text, struct cloche_err *
 		return cloche_err_set(err, EINVAL, "--bind %s: expected SRC[:DST[:ro|rw]]",
 				      quote(shown, text));
 	if (!dst) {
-		if (!realpath(src, real))
-			return cloche_err_sys(err, errno, "--bind %s", quote(shown, text));
-		dst = keep(o, real);
+		way.path = src;
+		r = rights_do(o->spec.caller, resolve, &way);
+		if (r < 0)
+			return cloche_err_sys(err, -r, "--bind %s", quote(shown, text));
+		dst = keep(o, way.real);
 		if (!dst)
 			return cloche_err_sys(err, ENOMEM, "--bind");
 	}
@@ -414,6 +434,7 @@ static int set_ledger(struct run_options *o, int opt, const char *arg, struct cl
 		if (arg && !*arg)
 			return cloche_err_set(err, EINVAL, "'': expected a directory");
 		o->ledger = arg; /* none with --no-ledger */
+		o->ledger_named = arg && strcmp(arg, args_ledger()) != 0;
 		return 0;
 	}
 	o->ledger_continue = strcmp(arg, "continue") == 0;

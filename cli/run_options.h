@@ -27,6 +27,7 @@ struct run_options {
 	struct prices prices;	/* after run_options_check */
 	const char *price_list; /* a name or a file */
 	const char *ledger;	/* directory; NULL: none is kept */
+	bool ledger_named;	/* by the caller, and not the one that there is anyway */
 	bool ledger_continue;	/* run even when the ledger cannot take a record */
 	bool ledger_sync;
 	int out_fd, err_fd;	   /* the command's standard output and error; -1: ours */

@@ -11,6 +11,7 @@
 #include "base/quote.h"
 #include "cli/ledger_args.h"
 #include "cli/reading.h"
+#include "cli/run_caller.h"
 #include "cli/show.h"
 #include "cli/trace_watch.h"
 #include "cli/verb.h"
@@ -21,6 +22,7 @@
 #include "trace/trace_text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -81,7 +83,8 @@ enum format { TEXT, JSON, PERFETTO };
 
 struct trace_args {
 	const char *dir, *output, *source;
-	int format; /* enum format */
+	struct run_caller caller; /* whose these are */
+	int format;		  /* enum format */
 	int64_t for_ns;
 	bool cpu, list;
 };
@@ -127,11 +130,19 @@ static FILE *open_kept(const struct trace_args *a, char *name, size_t size, stru
 	return trace_store_read(fd, id, err);
 }
 
+static int open_input(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static FILE *open_source(const struct trace_args *a, char *name, size_t size,
 			 struct cloche_err *err)
 {
 	char shown[QUOTE_LEN];
 	FILE *f;
+	int fd;
 
 	if (strcmp(a->source, "-") == 0) {
 		(void)snprintf(name, size, "standard input");
@@ -140,9 +151,10 @@ static FILE *open_source(const struct trace_args *a, char *name, size_t size,
 	if (trace_store_is_id(a->source) && access(a->source, F_OK) < 0)
 		return open_kept(a, name, size, err);
 	(void)snprintf(name, size, "%s", a->source);
-	f = fopen(a->source, "re");
+	fd = rights_call(run_caller_rights(&a->caller), open_input, a->source);
+	f = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!f)
-		(void)cloche_err_sys(err, errno, "open %s", quote(shown, a->source));
+		(void)cloche_err_sys(err, fd < 0 ? -fd : errno, "open %s", quote(shown, a->source));
 	return f;
 }
 
@@ -277,7 +289,8 @@ static int watch(const struct trace_args *a, FILE *out, struct cloche_err *err)
 static FILE *open_output(const struct trace_args *a, struct cloche_err *err)
 {
 	char shown[QUOTE_LEN];
-	int fd = a->output ? file_make_output(a->output) : -1;
+	int fd = a->output ? rights_call(run_caller_rights(&a->caller), file_make_output, a->output)
+			   : -1;
 	FILE *f = !a->output ? stdout : fd < 0 ? NULL : fdopen(fd, "w");
 
 	if (!f)
@@ -436,7 +449,9 @@ int cmd_trace(int argc, char **argv)
 		return verb_help(&verb_trace);
 	if (r)
 		return r;
-	r = trace(&a, &err);
+	r = run_caller_read(&a.caller, &err);
+	if (r == 0)
+		r = trace(&a, &err);
 	/* Watching ignores SIGPIPE; the end is the one that other verbs come to. */
 	if (r == -EPIPE) {
 		(void)signal(SIGPIPE, SIG_DFL);

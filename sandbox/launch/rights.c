@@ -61,6 +61,13 @@ static int take(const struct rights *who, struct own *ret)
 	return r;
 }
 
+int rights_take(const struct rights *who)
+{
+	struct own own;
+
+	return take(who, &own);
+}
+
 /* Without our rights back nothing more can be made, and an errno that says so is the best answer.
  */
 static int back(const struct own *own, int r)
@@ -85,15 +92,34 @@ int rights_open(const struct rights *who, const char *path, uint64_t resolve)
 	return who ? back(&own, r) : r;
 }
 
-int rights_call(const struct rights *who, int (*open)(const char *path), const char *path)
+int rights_do(const struct rights *who, int (*job)(void *arg), void *arg)
 {
 	struct own own;
 	int r = who ? take(who, &own) : 0;
 
 	if (r < 0)
 		return r;
-	r = open(path);
+	r = job(arg);
 	return who ? back(&own, r) : r;
+}
+
+struct call {
+	int (*open)(const char *path);
+	const char *path;
+};
+
+static int call(void *arg)
+{
+	const struct call *c = arg;
+
+	return c->open(c->path);
+}
+
+int rights_call(const struct rights *who, int (*open)(const char *path), const char *path)
+{
+	struct call c = { open, path };
+
+	return rights_do(who, call, &c);
 }
 
 int rights_check(const struct rights *who, int fd, int mode)

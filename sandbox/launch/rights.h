@@ -23,12 +23,18 @@ extern const struct rights rights_of_others;
 
 #define RIGHTS_GROUPS_MAX 1024
 
+/* For good: a process that is to open nothing else. 0 or -errno. */
+int rights_take(const struct rights *who);
+
 /* openat2(2) from the working directory, O_PATH | O_CLOEXEC, with RESOLVE_NO_MAGICLINKS unless all
  * links count; -errno. NULL: with our own rights. */
 int rights_open(const struct rights *who, const char *path, uint64_t resolve);
 
 /* What open(path) gives, with the rights of who; NULL: with our own. An fd or -errno, both ways. */
 int rights_call(const struct rights *who, int (*open)(const char *path), const char *path);
+
+/* The same for what takes more than a path, or opens several: 0 or -errno, the job's or our own. */
+int rights_do(const struct rights *who, int (*job)(void *arg), void *arg);
 
 /* Whether who, or NULL: this process, may read (R_OK), write, search what is open; 0 or -errno. */
 int rights_check(const struct rights *who, int fd, int mode);

@@ -419,10 +419,11 @@ static int dir_make(const char *dir)
 	return mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int dir_open(struct ledger *l, bool create, struct cloche_err *err)
+static int dir_open(struct ledger *l, const struct ledger_options *o, struct cloche_err *err)
 {
+	uid_t owner = o->owner ? *o->owner : geteuid();
 	struct stat st;
-	int r = create ? dir_make(l->dir) : 0;
+	int r = o->create ? dir_make(l->dir) : 0;
 
 	if (r < 0)
 		return cloche_err_sys(err, -r, "make ledger '%.200s'", l->dir);
@@ -430,13 +431,14 @@ static int dir_open(struct ledger *l, bool create, struct cloche_err *err)
 	if (l->dirfd < 0 || fstat(l->dirfd, &st) < 0)
 		return cloche_err_sys(err, errno, "open ledger '%.200s'", l->dir);
 	/* A bill that somebody else can write is none. */
-	if (st.st_uid != geteuid() || (st.st_mode & 022))
+	if (st.st_uid != owner || (st.st_mode & 022))
 		return cloche_err_set(err, EPERM,
 				      "ledger '%.200s' can be written by other users: chown it to "
 				      "the user that runs cloche and chmod go-w",
 				      l->dir);
-	l->headfd = l->io->openat(l->dirfd, HEAD_NAME,
-				  O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0600);
+	l->headfd =
+		l->io->openat(l->dirfd, HEAD_NAME,
+			      O_RDWR | O_CLOEXEC | O_NOFOLLOW | (o->create ? O_CREAT : 0), 0600);
 	if (l->headfd < 0)
 		return cloche_err_sys(err, errno, "open '%.200s/" HEAD_NAME "'", l->dir);
 	return 0;
@@ -463,7 +465,7 @@ int ledger_open(const char *dir, const struct ledger_options *options, struct le
 		return cloche_err_sys(err, ENOMEM, "open ledger '%.200s'", dir);
 	r = l->key_file ? key_check(l, err) : 0;
 	if (r == 0)
-		r = dir_open(l, options->create, err);
+		r = dir_open(l, options, err);
 	if (r == 0)
 		r = chain_lock(l, err);
 	if (r < 0)

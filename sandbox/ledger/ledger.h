@@ -56,6 +56,7 @@ struct ledger_options {
 	uint64_t segment_bytes;	    /* 0: LEDGER_SEGMENT_BYTES; a segment ends soon after it */
 	bool create;		    /* make the directory (0700) and an empty ledger when absent */
 	bool sync;		    /* an append is answered when it would survive power loss */
+	const uid_t *owner;	    /* whose the directory must be; NULL: of who runs this */
 	const char *key_file;	    /* signs seals; NULL: seal.key in the directory, if there */
 	const struct ledger_io *io; /* NULL: the system's */
 };

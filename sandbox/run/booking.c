@@ -2,6 +2,7 @@
 /* From outcomes to charges and records: see booking.h. */
 #include "run/booking.h"
 
+#include "launch/rights.h"
 #include "ledger/ledger_record.h"
 #include "ledger/prices.h"
 #include "run/outcome.h"
@@ -27,9 +28,31 @@ static struct ledger_repair found_since(struct booking *b)
 
 static int open_ledger(struct booking *b, struct cloche_err *err)
 {
-	const struct ledger_options options = { .create = true, .sync = b->sync };
+	const struct ledger_options options = { .create = true,
+						.sync = b->sync,
+						.owner = b->as ? &b->as->uid : NULL };
 
 	return b->ledger ? 0 : ledger_open(b->dir, &options, &b->ledger, err);
+}
+
+/* What fails without a word of its own is the taking of rights. */
+static int as_its_owner(struct booking *b, int (*job)(void *arg), void *arg)
+{
+	int r;
+
+	b->err = (struct cloche_err){ 0 };
+	r = rights_do(b->as, job, arg);
+	return r < 0 && !b->err.code
+		       ? cloche_err_sys(&b->err, -r, "ledger '%.200s': whose it is", b->dir)
+		       : r;
+}
+
+static int make_ready(void *arg)
+{
+	struct booking *b = arg;
+	int r = open_ledger(b, &b->err);
+
+	return r == 0 ? ledger_ready(b->ledger, &b->err) : r;
 }
 
 int booking_ready(struct booking *b, struct ledger_repair *ret_found, struct cloche_err *err)
@@ -39,10 +62,7 @@ int booking_ready(struct booking *b, struct ledger_repair *ret_found, struct clo
 	*ret_found = (struct ledger_repair){ 0 };
 	if (!b->dir)
 		return 0;
-	b->err = (struct cloche_err){ 0 };
-	r = open_ledger(b, &b->err);
-	if (r == 0)
-		r = ledger_ready(b->ledger, &b->err);
+	r = as_its_owner(b, make_ready, b);
 	*ret_found = found_since(b);
 	if (r == 0 || b->go_on)
 		return 0;
@@ -77,9 +97,21 @@ void booking_charge(const struct prices *prices, struct outcome *out)
 	out->charged = out->ran && prices_charge(prices, &use, &out->charge, NULL) == 0;
 }
 
+struct entry {
+	struct booking *booking;
+	struct ledger_record record;
+};
+
+static int enter(void *arg)
+{
+	struct entry *e = arg;
+
+	return ledger_append(e->booking->ledger, &e->record, NULL, &e->booking->err);
+}
+
 void booking_enter(struct booking *b, struct outcome *out, struct ledger_repair *ret_found)
 {
-	struct ledger_record record;
+	struct entry entry = { .booking = b };
 
 	*ret_found = (struct ledger_repair){ 0 };
 	if (!b->dir || b->refused)
@@ -87,9 +119,9 @@ void booking_enter(struct booking *b, struct outcome *out, struct ledger_repair 
 	if (b->ledger) {
 		int r;
 
-		record_make(out, &record);
+		record_make(out, &entry.record);
 		/* Also when there seemed to be no room: there may be by now. */
-		r = ledger_append(b->ledger, &record, NULL, &b->err);
+		r = as_its_owner(b, enter, &entry);
 		*ret_found = found_since(b);
 		if (r == 0)
 			return;
@@ -98,7 +130,15 @@ void booking_enter(struct booking *b, struct outcome *out, struct ledger_repair 
 	(void)snprintf(out->unrecorded_why, sizeof(out->unrecorded_why), "%s", b->err.text);
 }
 
+static int do_close(void *arg)
+{
+	struct booking *b = arg;
+
+	b->ledger = ledger_close(b->ledger);
+	return 0;
+}
+
 void booking_close(struct booking *b)
 {
-	b->ledger = ledger_close(b->ledger);
+	(void)rights_do(b->as, do_close, b);
 }

@@ -10,6 +10,7 @@
 
 struct outcome;
 struct prices;
+struct rights;
 
 /*
  * Between invocations and the ledger. The order is what counts: whether there is room is asked
@@ -18,9 +19,10 @@ struct prices;
  * Start from { .dir = … }; booking_close at the end.
  */
 struct booking {
-	const char *dir; /* of the ledger; NULL: none is kept */
-	bool sync;	 /* records survive power loss */
-	bool go_on;	 /* also when it can take no record */
+	const char *dir;	 /* of the ledger; NULL: none is kept */
+	bool sync;		 /* records survive power loss */
+	bool go_on;		 /* also when it can take no record */
+	const struct rights *as; /* whose it is: all of it is opened by them; NULL: us */
 	struct ledger *ledger;
 	bool refused;
 	uint64_t told_lost, told_findings; /* of what was found in it */

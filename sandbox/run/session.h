@@ -38,8 +38,9 @@ struct session_options {
 					   * nobody asked for a trace */
 	struct observer *observer;	  /* watches system calls; NULL: nobody does */
 	const struct prices *prices;
-	const char *ledger; /* directory; NULL: none is kept */
-	bool ledger_go_on;  /* also when it can take no record */
+	const char *ledger;		/* directory; NULL: none is kept */
+	const struct rights *ledger_as; /* who opens it; NULL: us */
+	bool ledger_go_on;		/* also when it can take no record */
 	bool ledger_sync;
 	const char *traces; /* folder of kept traces; NULL: none is kept */
 };
