@@ -43,8 +43,9 @@ const struct verb verb_doctor = {
 	.options = options,
 	.tail = "Colours only on a terminal, and not when NO_COLOR is set.\n"
 		"\n"
-		"Exit status: 0 when contexts can be made here, 1 when something essential is\n"
-		"missing, 2 usage, 125 when the probes could not be run.\n"
+		"Exit status: 0 when contexts can be made here, or are made by the daemon for who\n"
+		"has no right to, 1 when something essential is missing, 2 usage, 125 when the\n"
+		"probes could not be run.\n"
 		"\n"
 		"Examples:\n"
 		"  sudo cloche doctor\n"
@@ -161,7 +162,7 @@ static void row_show(const struct probe *p, const struct probe_result *r, int wi
 	printf("%*s  mend: %s\n", width, "", r->mend);
 }
 
-static void table_show(const struct probe_result *results)
+static void table_show(const struct probe_result *results, bool for_us)
 {
 	struct paint paint = paint_for(stdout);
 	size_t essential = 0, other = 0;
@@ -177,7 +178,11 @@ static void table_show(const struct probe_result *results)
 	printf("%-*s  %-9s  %-7s  %s\n", width, "CHECK", "NEED", "STATE", "DETAIL");
 	for (size_t i = 0; i < check_count(); i++)
 		row_show(check_at(i), &results[i], width, &paint);
-	if (essential)
+	if (essential && for_us)
+		printf("\n%sContexts are made by the daemon:%s you yourself lack %zu essentials, "
+		       "%zu other.\n",
+		       paint.good, paint.end, essential, other);
+	else if (essential)
 		printf("\n%sContexts cannot be made here:%s %zu essential missing, %zu other.\n",
 		       paint.bad, paint.end, essential, other);
 	else
@@ -192,7 +197,7 @@ int cmd_doctor(int argc, char **argv)
 	struct cloche_err err = { 0 };
 	struct doctor_daemon daemon;
 	struct doctor_meter meter;
-	bool json = false;
+	bool json = false, for_us;
 	int r = args_parse(argc, argv, &json);
 
 	if (r == EXIT_USAGE)
@@ -213,16 +218,17 @@ int cmd_doctor(int argc, char **argv)
 		}
 	doctor_meter_run(&meter, &results[probe_count()]);
 	doctor_daemon_ask(&daemon);
+	for_us = daemon.serves && geteuid() != 0;
 	r = 0;
 	if (json) {
 		r = json_show(results, &meter, &daemon);
 	} else {
-		table_show(results);
+		table_show(results, for_us);
 		doctor_daemon_show(&daemon);
 	}
 	if (r < 0 || fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "cloche doctor: write to standard output: %m\n");
 		return EXIT_LAUNCH;
 	}
-	return all_essential(results) ? 0 : 1;
+	return all_essential(results) || for_us ? 0 : 1;
 }

@@ -274,6 +274,8 @@ Test(ps, the_doctor_knows_whether_it_serves)
 	d.verb = "doctor";
 	daemon_run_as_user(&d, &run, (const char *const[]){ NULL });
 	expect_has(run.out, "No daemon serves at ");
+	expect_has(run.out, "Contexts cannot be made here:");
+	cr_expect_eq(run.status, 1);
 	run_free(&run);
 	daemon_start(&d);
 	d.verb = "run";
@@ -291,6 +293,8 @@ Test(ps, the_doctor_knows_whether_it_serves)
 	d.user = OTHER;
 	daemon_run_as_user(&d, &run, (const char *const[]){ NULL });
 	expect_has(run.out, ": 0 contexts.");
+	expect_has(run.out, "Contexts are made by the daemon:");
+	cr_expect_eq(run.status, 0);
 	cr_assert_eq(kill(c.pid, SIGINT), 0);
 	cr_expect_eq(process_status(c.pid), 130);
 	client_expect_over(&c);
