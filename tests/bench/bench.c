@@ -30,7 +30,7 @@ static const char usage[] =
 	"  speed              tables of latency, load and lateness (default)\n"
 	"  soak               10000 runs, 100 at a time: does anything stay behind?\n"
 	"  kill               500 supervisors killed at random: does the next run clean up?\n"
-	"  --only PART        of speed: latency, parallel, overshoot or daemon\n"
+	"  --only PART        of speed: latency, parallel, overshoot, daemon, hostile\n"
 	"  --json FILE        every figure as one JSON object\n"
 	"  --helpers DIR      noop, burn, forkbomb, crowd (build/helpers)\n"
 	"  --profile FILE     seccomp profile for the peers (policies/default.json)\n"
@@ -146,6 +146,8 @@ static void targets_say(struct bench *bench, const struct figures *f)
 	target_say(bench, "eight such clients: 1,500 calls a second, ms each",
 		   f->daemon_rate > 0 ? 1e3 / f->daemon_rate : 0,
 		   f->daemon_rate > 0 ? 1e3 / 1500 : 0, " ms");
+	target_say(bench, "p99 of a call beside hostile clients: twice that of one alone",
+		   f->hostile_ratio, 2, "");
 }
 
 struct options {
@@ -218,10 +220,9 @@ static int speed_measure(struct bench *bench, const char *only, struct cloche_er
 		const char *name;
 		int (*measure)(struct bench *, struct figures *, struct cloche_err *);
 	} parts[] = {
-		{ "latency", latency_measure },
-		{ "parallel", parallel_measure },
-		{ "overshoot", overshoot_measure },
-		{ "daemon", daemon_measure },
+		{ "latency", latency_measure },	    { "parallel", parallel_measure },
+		{ "overshoot", overshoot_measure }, { "daemon", daemon_measure },
+		{ "hostile", hostile_measure },
 	};
 	struct figures figures = { 0 };
 	bool any = false;
@@ -235,7 +236,8 @@ static int speed_measure(struct bench *bench, const char *only, struct cloche_er
 	}
 	if (!any)
 		return cloche_err_set(
-			err, EINVAL, "--only '%s': not latency, parallel, overshoot, daemon", only);
+			err, EINVAL,
+			"--only '%s': not latency, parallel, overshoot, daemon, hostile", only);
 	if (r == 0)
 		targets_say(bench, &figures);
 	return r;

@@ -28,7 +28,8 @@ struct figures {
 	double parallel_ratio;		/* 100 at a time, 500 mounts : 1 at a time, none */
 	int64_t daemon_bare_ns, daemon_bwrap_ns, daemon_ns, daemon_call_ns;
 	int64_t daemon_idle_bwrap_ns, daemon_idle_ns;
-	double daemon_rate; /* calls a second, eight at a time */
+	double daemon_rate;   /* calls a second, eight at a time */
+	double hostile_ratio; /* the p99 of a call beside hostile clients : alone */
 	int64_t overshoot_burn_p99_ns, overshoot_bomb_p99_ns;
 };
 
@@ -39,6 +40,7 @@ int latency_measure(struct bench *bench, struct figures *figures, struct cloche_
 int parallel_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int overshoot_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int daemon_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
+int hostile_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int soak_measure(struct bench *bench, unsigned runs, unsigned width, struct cloche_err *err);
 int kill_measure(struct bench *bench, unsigned kills, struct cloche_err *err);
 

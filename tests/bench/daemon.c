@@ -8,6 +8,8 @@
  * There are no binds through it that leave a context usable again, so the no-op stands in the
  * host's /usr/local for as long as this takes.
  */
+#include "daemon.h"
+
 #include "bench.h"
 
 #include <dirent.h>
@@ -36,14 +38,7 @@
 #include "sample.h"
 #include "serve/remote.h"
 
-#define USER  1000
 #define WIDTH 8
-
-struct daemon {
-	char control[128], conf[128], client[128], noop[128], dir[128];
-	pid_t pid;
-	int said; /* its standard error */
-};
 
 /* What the child without rights has measured; all in ns but the rate. */
 struct measured {
@@ -75,7 +70,7 @@ static int wait_until_ready(struct daemon *d, struct cloche_err *err)
 	return 0;
 }
 
-static int daemon_begin(const struct stage *stage, struct daemon *d, struct cloche_err *err)
+static int serve(const struct stage *stage, struct daemon *d, struct cloche_err *err)
 {
 	int ends[2];
 	FILE *f = fopen(d->conf, "we");
@@ -99,7 +94,7 @@ static int daemon_begin(const struct stage *stage, struct daemon *d, struct cloc
 	return d->pid < 0 ? cloche_err_sys(err, errno, "fork") : wait_until_ready(d, err);
 }
 
-static void daemon_end(struct daemon *d)
+void daemon_end(struct daemon *d)
 {
 	if (d->pid > 0) {
 		(void)kill(d->pid, SIGTERM);
@@ -135,6 +130,21 @@ static int prepare(const struct stage *stage, struct daemon *d, struct cloche_er
 	    (chmod(d->dir, 0755) < 0 || chmod(d->noop, 0755) < 0 || chmod(d->client, 0755) < 0))
 		r = cloche_err_sys(err, errno, "let a user execute the no-op");
 	return r;
+}
+
+int daemon_begin(const struct stage *stage, struct daemon *ret, struct cloche_err *err)
+{
+	int r = prepare(stage, ret, err);
+
+	return r < 0 ? r : serve(stage, ret, err);
+}
+
+int daemon_become(unsigned user, struct cloche_err *err)
+{
+	if (setgroups(0, NULL) < 0 || setresgid(user, user, user) < 0 ||
+	    setresuid(user, user, user) < 0)
+		return cloche_err_sys(err, errno, "become a user");
+	return 0;
 }
 
 /* ---- whole processes ------------------------------------------------------------------------- */
@@ -207,10 +217,10 @@ static int processes_measure(const struct bench *bench, struct daemon *d, struct
 
 /* ---- a client that stays --------------------------------------------------------------------- */
 
-static int call(const struct daemon *d, const struct spec *spec, int null, struct cloche_err *err)
+int daemon_call(const struct daemon *d, const struct spec *spec, int null, struct cloche_err *err)
 {
 	const struct remote_options o = {
-		.spec = spec, .owner = USER, .streams = { null, null, null }, .cancel_fd = -1
+		.spec = spec, .owner = DAEMON_USER, .streams = { null, null, null }, .cancel_fd = -1
 	};
 	struct session_notes notes;
 	struct outcome out;
@@ -226,7 +236,7 @@ static int call(const struct daemon *d, const struct spec *spec, int null, struc
 	return cloche_err_set(err, EIO, "%s: %.200s", verdict_text(out.verdict), out.err.text);
 }
 
-static int spec_make(struct daemon *d, char *argv[2], struct spec *ret, struct cloche_err *err)
+int daemon_spec(struct daemon *d, char *argv[2], struct spec *ret, struct cloche_err *err)
 {
 	struct spec_host host;
 
@@ -248,7 +258,7 @@ static int calls_alone(const struct bench *bench, struct daemon *d, const struct
 	for (unsigned i = 0; r == 0 && i < n; i++) {
 		int64_t start = clock_now_ns();
 
-		r = call(d, spec, bench->stage.null_fd, &m->err);
+		r = daemon_call(d, spec, bench->stage.null_fd, &m->err);
 		if (r == 0)
 			r = sample_add(&s, clock_now_ns() - start, &m->err);
 	}
@@ -265,7 +275,7 @@ static _Noreturn void work(const struct daemon *d, const struct spec *spec, int 
 	int r = 0;
 
 	while (r == 0 && clock_now_ns() < until_ns) {
-		r = call(d, spec, null, &err);
+		r = daemon_call(d, spec, null, &err);
 		if (r == 0)
 			++*done;
 	}
@@ -336,7 +346,7 @@ static int idle_measure(const struct bench *bench, struct daemon *d, const struc
 		/* The first ones pay for what is made once. */
 		if (i == 20)
 			before = memory_available();
-		r = call(d, &other, bench->stage.null_fd, &m->err);
+		r = daemon_call(d, &other, bench->stage.null_fd, &m->err);
 	}
 	m->idle_bytes = (double)(before - memory_available()) / n;
 	return r;
@@ -397,14 +407,11 @@ static void measure_as_user(const struct bench *bench, struct daemon *d, struct 
 {
 	char *argv[2];
 	struct spec spec;
-	int r = 0;
+	int r = daemon_become(DAEMON_USER, &m->err);
 
-	if (setgroups(0, NULL) < 0 || setresgid(USER, USER, USER) < 0 ||
-	    setresuid(USER, USER, USER) < 0)
-		r = cloche_err_sys(&m->err, errno, "become a user");
 	(void)setenv("CLOCHE_CONTROL", d->control, 1);
 	if (r == 0)
-		r = spec_make(d, argv, &spec, &m->err);
+		r = daemon_spec(d, argv, &spec, &m->err);
 	if (r == 0)
 		r = processes_measure(bench, d, m);
 	if (r == 0)
@@ -476,9 +483,7 @@ int daemon_measure(struct bench *bench, struct figures *figures, struct cloche_e
 
 	if (m == MAP_FAILED)
 		return cloche_err_sys(err, errno, "map a page");
-	r = prepare(&bench->stage, &d, err);
-	if (r == 0)
-		r = daemon_begin(&bench->stage, &d, err);
+	r = daemon_begin(&bench->stage, &d, err);
 	if (r == 0) {
 		pid_t pid;
 
