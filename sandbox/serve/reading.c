@@ -20,11 +20,16 @@
 
 #define PATIENCE_USEC (30 * 1000000ULL)
 
+/* After so many slices without a record of the client's it is told that there is nothing yet: it
+ * waits for a daemon that lives. */
+#define SILENT_SLICES 128
+
 struct reading {
 	struct client *client;
 	int socket; /* another descriptor of the client's: that one is watched already */
 	sd_event_source *writable, *patience;
-	uint64_t own; /* how many records are the client's */
+	uint64_t own;	 /* how many records are the client's */
+	unsigned silent; /* slices since the last message */
 	struct ledger_slices slices;
 	struct records out; /* that is sent next */
 };
@@ -78,7 +83,7 @@ static void conclude(struct reading *r, const struct cloche_err *failed)
 
 static bool has_message(const struct reading *r)
 {
-	return r->out.head.len || r->out.head.last;
+	return r->out.head.len || r->out.head.last || r->silent >= SILENT_SLICES;
 }
 
 /* False: it is over. What the socket has no room for is sent the next time. */
@@ -87,15 +92,20 @@ static bool step(struct reading *r)
 	const struct ledger_walk walk = { .each = take, .arg = r };
 	unsigned char slice[LEDGER_SLICE];
 	struct cloche_err err = { 0 };
-	int code = 0;
+	int code;
 
-	if (!has_message(r) && ledger_slices_next(&r->slices, slice, &walk, &err) <= 0)
-		conclude(r, &err);
-	if (has_message(r))
-		code = packet_send(r->socket, &r->out, sizeof(r->out.head) + r->out.head.len, NULL);
+	if (!has_message(r)) {
+		r->silent++;
+		if (ledger_slices_next(&r->slices, slice, &walk, &err) <= 0)
+			conclude(r, &err);
+	}
+	if (!has_message(r))
+		return true;
+	code = packet_send(r->socket, &r->out, sizeof(r->out.head) + r->out.head.len, NULL);
 	if (code < 0 || r->out.head.last)
 		return code == -EAGAIN;
 	records_begin(&r->out);
+	r->silent = 0;
 	return true;
 }
 

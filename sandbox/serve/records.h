@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 /*
- * Records of the ledger on their way from the daemon to a client: messages of one form, of which
- * the last says so and has none. Root gets the chain's frames as they are; everybody else his own
+ * Records of the ledger on their way from the daemon to a client: messages of one form, each with
+ * some or none; the last says so. Root gets the chain's frames as they are; everybody else his own
  * invocations, numbered by themselves: how many there are in between is others' matter.
  *
  * In a message behind its head: items, each with its bytes behind it, back to back.

@@ -350,6 +350,30 @@ Test(owner_ledger, a_ledger_that_was_changed)
 	daemon_stop(&d);
 }
 
+/* That there were more is said to everybody, how many to root. */
+Test(owner_ledger, a_ledger_that_lost_records)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	struct stat st;
+	char path[700];
+
+	start(&d);
+	append(&d, 1000, 2, 0, 10);
+	(void)snprintf(path, sizeof(path), "%s/000000000001.seg", d.ledger);
+	cr_assert(stat(path, &st) == 0 && truncate(path, st.st_size - 20) == 0);
+	ASK(&d, DAEMON_USER, &run, "bill", "--json");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "\"total\":{\"invocations\":5,");
+	expect_has(run.err, "records may have been removed from this ledger");
+	cr_expect(!strpbrk(run.err, "0123456789"), "%s", run.err);
+	run_free(&run);
+	ASK(&d, "0", &run, "bill", "--json");
+	expect_has(run.out, "\"total\":{\"invocations\":9,");
+	expect_has(run.err, "1 records are missing from this ledger");
+	daemon_stop(&d);
+}
+
 /* ---- who means ill --------------------------------------------------------------------------- */
 
 static int knock(const struct daemon *d)
@@ -370,6 +394,41 @@ static int demand(const struct daemon *d, size_t len)
 	request_version(r.version);
 	cr_assert_eq(send(fd, &r, len, MSG_NOSIGNAL), (ssize_t)len);
 	return fd;
+}
+
+/* The same, asked by a child of that user, whose socket it is. */
+static int demand_as(const struct daemon *d, uid_t uid)
+{
+	int pair[2], fd;
+	struct packet_fds fds = { .n = 1 };
+	pid_t pid;
+	char byte;
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (setresuid(uid, uid, uid) < 0)
+			_exit(1);
+		fds.fd[0] = demand(d, sizeof(struct request));
+		_exit(packet_send(pair[1], "x", 1, &fds) < 0);
+	}
+	cr_assert_eq(process_status(pid), 0);
+	cr_assert_eq(packet_recv(pair[0], &byte, 1, &fds), 1);
+	fd = fds.fd[0];
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	return fd;
+}
+
+/* All that comes until it is hung up: whether the last of it says that it is. */
+static bool hears_the_last(int fd)
+{
+	static char bytes[RECORDS_MAX + sizeof(struct answer)];
+	bool last = false;
+
+	while (recv(fd, bytes, sizeof(bytes), 0) > 0)
+		last = ((struct records_head *)bytes)->last;
+	return last;
 }
 
 /* The first message. */
@@ -448,24 +507,85 @@ Test(owner_ledger, who_goes_on_the_way_leaves_nothing)
 	daemon_stop(&d);
 }
 
+/* Who may not use the daemon reads nothing of it either. */
+Test(owner_ledger, who_may_not_connect)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_reconfigure(&d, "allow: {users: [1001]}\n");
+	daemon_start(&d);
+	ASK(&d, DAEMON_USER, &run, "bill", NULL);
+	cr_expect_eq(run.status, 1);
+	expect_has(run.err, "user 1000 may not use the daemon");
+	cr_expect_str_eq(run.out, "");
+	run_free(&run);
+	ASK(&d, OTHER, &run, "bill", NULL);
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	daemon_stop(&d);
+}
+
+/* Whose records come late, or never, hears in between that there are none yet. */
+Test(owner_ledger, much_of_others)
+{
+	static struct records m;
+	struct daemon d;
+	ssize_t n;
+	int fd;
+
+	start(&d);
+	append(&d, 1001, 1, 0, 12000);
+	append(&d, 0, 1, 12000, 12001);
+	/* Not root's: this process is. */
+	fd = demand_as(&d, 1000);
+	n = recv(fd, &m, sizeof(m), 0);
+	cr_expect_eq(n, (ssize_t)sizeof(m.head));
+	cr_expect(m.head.kind == ANSWER_RECORDS && m.head.len == 0 && !m.head.last);
+	while (!m.head.last && recv(fd, &m, sizeof(m), 0) > 0)
+		cr_expect_eq(m.head.len, 0);
+	cr_expect(m.head.last && m.head.why.code == 0);
+	(void)close(fd);
+	daemon_stop(&d);
+}
+
+/* Its reader hears that it was not all; the next front has all. */
+Test(owner_ledger, a_front_that_dies_on_the_way)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	pid_t front;
+	int fd;
+
+	start(&d);
+	append(&d, 0, 1, 0, 4000);
+	front = daemon_front(&d);
+	fd = demand(&d, sizeof(struct request));
+	cr_expect_eq(kind_of_answer(fd), ANSWER_RECORDS);
+	/* What the socket held is still there; it has not held all. */
+	cr_assert_eq(kill(front, SIGSTOP), 0);
+	cr_assert_eq(kill(front, SIGKILL), 0);
+	cr_expect(!hears_the_last(fd));
+	(void)close(fd);
+	ASK(&d, "0", &run, "bill", "--json");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "\"total\":{\"invocations\":4000,");
+	daemon_stop(&d);
+}
+
 /* Who takes nothing at all for half a minute is hung up on, and then has what was sent and no more.
  */
 Test(owner_ledger, who_takes_nothing_for_long_is_left)
 {
-	static char bytes[RECORDS_MAX + sizeof(struct answer)];
 	struct pollfd gone = { .events = 0 };
 	struct daemon d;
-	bool last = false;
-	ssize_t n;
 
 	start(&d);
 	append(&d, 0, 1, 0, 4000);
 	gone.fd = demand(&d, sizeof(struct request));
 	cr_expect_eq(poll(&gone, 1, -1), 1);
 	cr_expect(gone.revents & POLLHUP);
-	while ((n = recv(gone.fd, bytes, sizeof(bytes), 0)) > 0)
-		last |= ((struct records_head *)bytes)->last;
-	cr_expect(!last);
+	cr_expect(!hears_the_last(gone.fd));
 	(void)close(gone.fd);
 	daemon_stop(&d);
 }
