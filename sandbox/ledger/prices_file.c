@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Price lists from YAML, by libcyaml's schema. libcyaml reports an error to a log function, its
- * first message at level ERROR and the line in the backtrace after it; both are caught here, so
- * that nothing is printed by the library. Amounts are taken as text: a YAML float would lose
+ * Price lists from YAML, by libcyaml's schema. Amounts are taken as text: a YAML float would lose
  * digits.
  */
 #include "ledger/prices_file.h"
@@ -13,6 +11,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/quote.h"
+#include "base/yaml_error.h"
 #include "ledger/prices.h"
 
 #include <cyaml/cyaml.h>
@@ -77,79 +76,15 @@ static const cyaml_schema_value_t prices_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_prices, prices_fields),
 };
 
-/* What libcyaml said first, and the first place that it named. */
-struct yaml_log {
-	char text[200];
-	unsigned line;
-};
-
-static void yaml_log_take(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
-	__attribute__((format(printf, 3, 0)));
-static void yaml_log_take(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+/* Of a word libcyaml does not say whose it is, nor which there are. */
+static void mend_word(struct yaml_error *e)
 {
-	struct yaml_log *log = ctx;
-	char text[sizeof(log->text)];
-	const char *at;
+	char word[40];
 
-	if (level < CYAML_LOG_ERROR)
+	if (strncmp(e->text, "Invalid ENUM value: ", 20) != 0)
 		return;
-	(void)vsnprintf(text, sizeof(text), fmt, args);
-	text[strcspn(text, "\n")] = '\0';
-	at = strstr(text, "line: ");
-	if (at && !log->line)
-		log->line = (unsigned)strtoul(at + 6, NULL, 10);
-	if (!log->text[0]) {
-		const char *body = strncmp(text, "Load: ", 6) ? text : text + 6;
-
-		(void)snprintf(log->text, sizeof(log->text), "%s", body);
-		/* It may quote the file, whatever that holds; an error is one line of text. */
-		for (char *p = log->text; *p; p++)
-			if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
-				*p = '?';
-	}
-}
-
-/* The last line that has the key of so many characters, which is the one to mend; 0: none. */
-static unsigned line_of(const char *buf, const char *key, size_t len)
-{
-	unsigned line = 1, found = 0;
-
-	for (const char *p = buf; p && *p; p++) {
-		line += *p == '\n';
-		if (strncmp(p, key, len) != 0)
-			continue;
-		if (p[len + strspn(p + len, " \"'")] == ':' &&
-		    (p == buf || strchr(" \t\n{,-\"'", p[-1])))
-			found = line;
-	}
-	return found;
-}
-
-/*
- * For a key that is unknown or repeated libcyaml names the key, but the line of the key before it;
- * of a word it does not say whose it is, nor which there are; and of an alias nothing at all.
- */
-static void yaml_log_mend(struct yaml_log *log, cyaml_err_t yerr, const char *buf)
-{
-	const char *key = strstr(log->text, "key: ");
-	unsigned line;
-
-	if (strncmp(log->text, "Invalid ENUM value: ", 20) == 0) {
-		char word[40];
-
-		(void)snprintf(word, sizeof(word), "%.38s", log->text + 20);
-		(void)snprintf(log->text, sizeof(log->text), "init: '%s': expected billed or free",
-			       word);
-	} else if (strncmp(log->text, "Backtrace", 9) == 0) {
-		(void)snprintf(log->text, sizeof(log->text), "%s", cyaml_strerror(yerr));
-	}
-	key = key ? key + 5 : strstr(log->text, "already seen: ");
-	if (!key)
-		return;
-	key += strncmp(key, "already seen: ", 14) ? 0 : 14;
-	line = line_of(buf, key, strlen(key));
-	if (line)
-		log->line = line;
+	(void)snprintf(word, sizeof(word), "%.38s", e->text + 20);
+	(void)snprintf(e->text, sizeof(e->text), "init: '%s': expected billed or free", word);
 }
 
 /* libcyaml reads the first document and leaves the others: no price may go unheard. */
@@ -328,10 +263,10 @@ static int prices_of(const struct yaml_prices *y, const char *path, struct price
 int prices_file_parse(const char *buf, size_t len, const char *path, struct prices *ret,
 		      struct cloche_err *err)
 {
-	struct yaml_log log = { 0 };
+	struct yaml_error said = { .line = 0 };
 	const cyaml_config_t config = {
-		.log_fn = yaml_log_take,
-		.log_ctx = &log,
+		.log_fn = yaml_error_take,
+		.log_ctx = &said,
 		.mem_fn = cyaml_mem,
 		.log_level = CYAML_LOG_ERROR,
 		.flags = CYAML_CFG_NO_ALIAS,
@@ -343,20 +278,22 @@ int prices_file_parse(const char *buf, size_t len, const char *path, struct pric
 
 	yerr = cyaml_load_data((const uint8_t *)buf, len, &config, &prices_schema,
 			       (cyaml_data_t **)&y, NULL);
-	yaml_log_mend(&log, yerr, buf);
-	if (yerr != CYAML_OK && !log.line)
-		return cloche_err_set(err, EINVAL, "price list '%.200s': %s", path,
-				      log.text[0] ? log.text : cyaml_strerror(yerr));
-	if (yerr != CYAML_OK)
+	if (yerr != CYAML_OK) {
+		yaml_error_mend(&said, yerr, buf, len);
+		mend_word(&said);
+		if (!said.line)
+			return cloche_err_set(err, EINVAL, "price list '%.200s': %s", path,
+					      said.text);
 		return cloche_err_set(err, EINVAL, "price list '%.200s', line %u: %s", path,
-				      log.line, log.text);
+				      said.line, said.text);
+	}
 	if (!y)
 		return cloche_err_set(err, EINVAL,
 				      "price list '%.200s' is empty: gb_second is required", path);
 	r = refuse_second(buf, len, path, err);
 	if (r == 0) {
 		r = prices_of(y, path, ret, err);
-		line = r < 0 ? line_of(buf, err->text, strcspn(err->text, ":")) : 0;
+		line = r < 0 ? yaml_error_line(buf, len, err->text, strcspn(err->text, ":"), 1) : 0;
 		if (r < 0 && line)
 			(void)cloche_err_wrap(err, "price list '%.200s', line %u", path, line);
 		else if (r < 0)

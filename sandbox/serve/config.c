@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/parse.h"
+#include "base/yaml_error.h"
 #include "launch/spec.h"
 #include "serve/config_line.h"
 #include "serve/request.h"
@@ -107,32 +108,6 @@ static const cyaml_schema_field_t fields[] = {
 static const cyaml_schema_value_t schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_config, fields),
 };
-
-/* What libcyaml said first, and the first line that it named. */
-struct said {
-	char text[160];
-	unsigned line;
-};
-
-static void take(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
-	__attribute__((format(printf, 3, 0)));
-static void take(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
-{
-	struct said *said = ctx;
-	char text[sizeof(said->text)];
-	const char *at;
-
-	if (level < CYAML_LOG_ERROR)
-		return;
-	(void)vsnprintf(text, sizeof(text), fmt, args);
-	text[strcspn(text, "\n")] = '\0';
-	at = strstr(text, "line: ");
-	if (at && !said->line)
-		said->line = (unsigned)strtoul(at + 6, NULL, 10);
-	if (!said->text[0])
-		(void)snprintf(said->text, sizeof(said->text), "%s",
-			       strncmp(text, "Load: ", 6) == 0 ? text + 6 : text);
-}
 
 /* ---- what we make of that -------------------------------------------------------------------- */
 
@@ -428,8 +403,8 @@ static int apply(const struct reading *r, const struct yaml_config *y, struct co
 
 static int parse(const char *text, size_t len, struct config *c, struct cloche_err *err)
 {
-	struct said said = { .line = 0 };
-	const cyaml_config_t how = { .log_fn = take,
+	struct yaml_error said = { .line = 0 };
+	const cyaml_config_t how = { .log_fn = yaml_error_take,
 				     .log_ctx = &said,
 				     .mem_fn = cyaml_mem,
 				     .log_level = CYAML_LOG_ERROR,
@@ -444,9 +419,11 @@ static int parse(const char *text, size_t len, struct config *c, struct cloche_e
 		return cloche_err_sys(err, ENOMEM, "read it");
 	yerr = cyaml_load_data((const uint8_t *)text, len, &how, &schema, (cyaml_data_t **)&y,
 			       NULL);
-	if (yerr != CYAML_OK)
+	if (yerr != CYAML_OK) {
+		yaml_error_mend(&said, yerr, text, len);
 		return cloche_err_set(err, EINVAL, "line %u: %s", said.line ? said.line : 1,
-				      said.text[0] ? said.text : cyaml_strerror(yerr));
+				      said.text);
+	}
 	*changed = *c;
 	spec_host_read(&reading.host);
 	/* NULL: there is no document, but comments perhaps. */

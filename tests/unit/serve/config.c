@@ -154,8 +154,12 @@ static const struct {
 	{ "memory: 0\n", "memory" },
 	{ "control: here\n", "control" },
 	{ "state: there\n", "state" },
-	{ "contexts: 3\nno_such_key: 1\n", "no_such_key" },
-	{ "contexts: 3\ncontexts: 4\n", "contexts" },
+	/* At the key itself, not at the one before it. */
+	{ "contexts: 3\n\nno_such_key: 1\n", "line 3: Unexpected key: no_such_key" },
+	{ "contexts: 3\n\ncontexts: 4\n", "line 3: Mapping field already seen: contexts" },
+	{ "per_owner:\n  pids: 3\n\n  pidds: 4\n", "line 4: Unexpected key: pidds" },
+	{ "vcpus: 1\nowners:\n- user: root\n  pids: 3\n\n  pids: 4\npids: 4\n", "line 6: Mapping" },
+	{ "\"\\e[2J\": 1\n", "line 1: Unexpected key: ?[2J" },
 	{ "- a\n", "line 1" },
 	{ "contexts: [\n", "line" },
 	{ "control: "
