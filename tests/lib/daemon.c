@@ -128,6 +128,21 @@ void daemon_stop(struct daemon *d)
 	tmpdir_free(&d->dir);
 }
 
+void daemon_kill(struct daemon *d)
+{
+	cr_assert_eq(kill(d->pid, SIGKILL), 0);
+	cr_expect_eq(process_status(d->pid), 137);
+	(void)fclose(d->said);
+}
+
+void daemon_expect_serves(const struct daemon *d)
+{
+	cleanup_run struct run run = { 0 };
+
+	AS_USER(d, &run, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+}
+
 static bool is_front(int pid)
 {
 	char path[64], line[64] = "";
@@ -243,6 +258,13 @@ void client_expect_over(struct client *c)
 	cr_expect_eq(fgetc(c->out), EOF);
 	(void)fclose(c->out);
 	(void)fclose(c->err);
+}
+
+void client_expect_lost(struct client *c)
+{
+	expect_line(c->err, "the daemon has ended before it answered");
+	cr_expect_eq(process_status(c->pid), 125);
+	client_expect_over(c);
 }
 
 void daemon_expect_records(const struct daemon *d, const char *what, size_t n)

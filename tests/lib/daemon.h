@@ -45,6 +45,12 @@ pid_t daemon_spawn(const struct daemon *d, int err);
 void daemon_stop(struct daemon *d);
 void daemon_expect_nothing(const struct daemon *d);
 
+/* By SIGKILL; what it leaves is there until the next one of this folder is started. */
+void daemon_kill(struct daemon *d);
+
+/* The user runs something, and it is well. */
+void daemon_expect_serves(const struct daemon *d);
+
 pid_t daemon_front(const struct daemon *d);
 
 /* So many records have the text, and the chain is whole. */
@@ -81,6 +87,9 @@ struct client client_begin_args(const struct daemon *d, const char *const args[]
 
 /* Nobody holds its output: the function is dead, and the daemon has let it go. */
 void client_expect_over(struct client *c);
+
+/* It was told that the daemon ended before it, and its function is dead. */
+void client_expect_lost(struct client *c);
 
 /* A line that has the text; ends the test where the other end is gone before. */
 void expect_line(FILE *f, const char *text);

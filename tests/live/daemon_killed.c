@@ -8,26 +8,19 @@
 #include <stdio.h>
 
 #include "tests/lib/daemon.h"
-#include "tests/lib/run.h"
 
 static void expect_that_the_launcher_takes_all(void)
 {
-	cleanup_run struct run run = { 0 };
 	struct daemon d;
 	struct client c;
 
 	daemon_prepare(&d);
 	daemon_start(&d);
 	c = client_begin(&d);
-	cr_assert_eq(kill(d.pid, SIGKILL), 0);
-	cr_expect_eq(process_status(d.pid), 137);
-	expect_line(c.err, "the daemon has ended before it answered");
-	cr_expect_eq(process_status(c.pid), 125);
-	client_expect_over(&c);
-	(void)fclose(d.said);
+	daemon_kill(&d);
+	client_expect_lost(&c);
 	daemon_start(&d);
-	AS_USER(&d, &run, "--", "true");
-	cr_expect_eq(run.status, 0, "%s", run.err);
+	daemon_expect_serves(&d);
 	daemon_expect_records(&d, " ok ", 1);
 	daemon_stop(&d);
 }
@@ -35,7 +28,6 @@ static void expect_that_the_launcher_takes_all(void)
 /* Who kills all of it at once leaves what the next start writes. */
 static void expect_that_no_record_is_lost(void)
 {
-	cleanup_run struct run run = { 0 };
 	struct client c[2];
 	struct daemon d;
 	pid_t front;
@@ -47,18 +39,13 @@ static void expect_that_no_record_is_lost(void)
 	front = daemon_front(&d);
 	cr_assert_eq(kill(d.pid, SIGSTOP), 0);
 	cr_assert_eq(kill(front, SIGKILL), 0);
-	cr_assert_eq(kill(d.pid, SIGKILL), 0);
-	cr_expect_eq(process_status(d.pid), 137);
-	for (int i = 0; i < 2; i++) {
-		cr_expect_eq(process_status(c[i].pid), 125);
-		client_expect_over(&c[i]);
-	}
-	(void)fclose(d.said);
+	daemon_kill(&d);
+	for (int i = 0; i < 2; i++)
+		client_expect_lost(&c[i]);
 	daemon_start(&d);
 	expect_line(d.said, "2 that ran when a front ended: in the ledger as cancelled");
 	daemon_expect_records(&d, "cancelled", 2);
-	AS_USER(&d, &run, "--", "true");
-	cr_expect_eq(run.status, 0, "%s", run.err);
+	daemon_expect_serves(&d);
 	daemon_stop(&d);
 }
 
