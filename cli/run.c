@@ -327,6 +327,7 @@ static void invoke_there(struct run *run, bool more, struct outcome *out)
 	const struct run_options *opt = run->opt;
 	const struct remote_options options = {
 		.spec = &opt->spec,
+		.refused = &opt->image_refused,
 		.function = opt->name,
 		.owner = getuid(),
 		.streams = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
@@ -353,26 +354,20 @@ static int run_one(struct run *run, int64_t requested_ns, bool more, struct outc
 	return status_of(run, out);
 }
 
-/* Whoever is not root asks the daemon; root does it without, unless it says where one is. */
-static bool is_remote(void)
-{
-	return geteuid() != 0 || getenv("CLOCHE_CONTROL");
-}
-
 static int open_remote(struct run *run)
 {
-	const char *control = getenv("CLOCHE_CONTROL");
+	const char *control = run->opt->control;
 	struct cloche_err err = { 0 };
 	int r = open_cancel(&run->cancel_fd, &err);
 
 	if (r == 0)
-		r = remote_open(control ? control : CONTROL_PATH, &run->remote, &err);
+		r = remote_open(control, &run->remote, &err);
 	if (r == -ENOENT || r == -ECONNREFUSED || r == -EACCES)
 		(void)cloche_err_set(&err, err.code,
 				     "making contexts needs root or the daemon, and none can be "
 				     "reached at '%.200s': run this by sudo, or have 'cloche "
 				     "serve' started",
-				     control ? control : CONTROL_PATH);
+				     control);
 	if (r == 0 && run->opt->root_only)
 		r = cloche_err_set(&err, ENOTSUP, "--%s: not through the daemon yet; run as root",
 				   run->opt->root_only);
@@ -446,7 +441,7 @@ static int run_all(struct run *run, int64_t started_ns)
 	struct outcome out;
 	int status = 0;
 
-	if ((is_remote() ? open_remote(run) : open_session(run)) < 0)
+	if ((run->opt->control ? open_remote(run) : open_session(run)) < 0)
 		return EXIT_LAUNCH;
 	open_report(run);
 	for (unsigned i = 0; i < run->opt->repeat; i++) {

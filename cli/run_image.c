@@ -7,8 +7,11 @@
 #include "cli/run_options.h"
 #include "image/image.h"
 #include "launch/image_config.h"
+#include "serve/remote.h"
+#include "serve/stores.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,16 +35,65 @@ static char **joined(char *const *a, char *const *b)
 	return list;
 }
 
-static int load(const char *name, struct image_config *ret, struct cloche_err *err)
+/* An own one goes before the host's of the same name. */
+static int find(struct run_options *o, const int stores[static STORES], struct image *ret,
+		struct cloche_err *err)
 {
-	cleanup_fd int store = image_store_open(false, err);
+	static const int order[] = { STORES_OWN, STORES_SHARED };
+	int r = -ENOENT;
+
+	for (size_t i = 0; r == -ENOENT && i < STORES; i++) {
+		if (stores[order[i]] < 0)
+			continue;
+		o->image_found.own = order[i] == STORES_OWN;
+		r = image_open(stores[order[i]], o->spec.rootfs, ret, err);
+	}
+	if (r == -ENOENT && stores[STORES_SHARED] < 0)
+		(void)cloche_err_set(err, ENOENT,
+				     "there is no image '%s': 'cloche image list' shows those that "
+				     "are there; a directory is written with a '/'",
+				     o->spec.rootfs);
+	return r;
+}
+
+static int load_remote(struct run_options *o, struct cloche_err *err)
+{
+	struct image image = { .fd = -1 };
+	int stores[STORES] = { -1, -1 };
+	int r = image_name_check(o->spec.rootfs, err);
+
+	if (r == 0)
+		r = remote_stores(o->control, stores, err);
+	if (r == 0)
+		r = find(o, stores, &image, err);
+	if (r == 0) {
+		(void)snprintf(o->image_found.sha256, sizeof(o->image_found.sha256), "%s",
+			       image.sha256);
+		o->spec.image = &o->image_found;
+		r = image_config_load(&image, o->spec.rootfs, &o->image, err);
+	} else {
+		o->image_refused = *err;
+		(void)cloche_err_wrap(&o->image_refused, CLOCHE_FIELD "rootfs");
+		r = -EBADMSG;
+	}
+	image_close(&image);
+	for (int i = 0; i < STORES; i++)
+		fd_close(&stores[i]);
+	return r;
+}
+
+static int load(struct run_options *o, struct cloche_err *err)
+{
+	cleanup_fd int store = o->control ? -1 : image_store_open(false, err);
 	struct image image = { .fd = -1 };
 	int r;
 
+	if (o->control)
+		return load_remote(o, err);
 	/* What cannot even be opened the launch says. */
-	if (store < 0 || image_open(store, name, &image, err) < 0)
+	if (store < 0 || image_open(store, o->spec.rootfs, &image, err) < 0)
 		return -EBADMSG;
-	r = image_config_load(&image, name, ret, err);
+	r = image_config_load(&image, o->spec.rootfs, &o->image, err);
 	image_close(&image);
 	return r;
 }
@@ -71,7 +123,7 @@ static int command_make(struct run_options *o, struct cloche_err *err)
 int run_image_apply(struct run_options *o, struct cloche_err *err)
 {
 	struct cloche_err unseen = { 0 };
-	int r = load(o->spec.rootfs, &o->image, &unseen);
+	int r = load(o, &unseen);
 
 	if (r == -EBADMSG && !o->entrypoint && o->spec.argv[0])
 		return 0;

@@ -17,6 +17,7 @@
 #include "cli/verb_options.h"
 #include "launch/rights.h"
 #include "ledger/ledger.h"
+#include "serve/request.h"
 #include "trace/trace_store.h"
 
 #include <errno.h>
@@ -482,24 +483,22 @@ static bool set_word(struct run_options *o, int opt, const char *arg)
 }
 
 /* What the daemon does not do for others yet, or does in its own way. */
-static bool is_root_only(int opt, const char *arg)
+static bool is_root_only(int opt)
 {
-	static const int those[] = { OPT_TRACE,	     OPT_KEEP_TRACE,  OPT_METER,
-				     OPT_PRICES,     OPT_LEDGER,      OPT_NO_LEDGER,
-				     OPT_ENTRYPOINT, OPT_LEDGER_FULL, OPT_LEDGER_SYNC };
+	static const int those[] = { OPT_TRACE,	 OPT_KEEP_TRACE, OPT_METER,	  OPT_PRICES,
+				     OPT_LEDGER, OPT_NO_LEDGER,	 OPT_LEDGER_FULL, OPT_LEDGER_SYNC };
 
 	for (size_t i = 0; i < sizeof(those) / sizeof(those[0]); i++)
 		if (opt == those[i])
 			return true;
-	/* An image; a directory is opened like a bind. */
-	return opt == OPT_ROOTFS && !strchr(arg, '/');
+	return false;
 }
 
 int run_options_set(struct run_options *o, int opt, const char *arg, struct cloche_err *err)
 {
 	int r = 0;
 
-	if (!o->root_only && is_root_only(opt, arg))
+	if (!o->root_only && is_root_only(opt))
 		o->root_only = option_name(opt);
 	if (set_word(o, opt, arg))
 		return 0;
@@ -587,6 +586,11 @@ static int take(void *arg, int opt, struct cloche_err *err)
 int run_options_parse(int argc, char **argv, struct run_options *ret, struct cloche_err *err)
 {
 	run_options_init(ret);
+	/* Whoever is not root asks the daemon; root does it without, unless it says where one is.
+	 */
+	ret->control = getenv("CLOCHE_CONTROL");
+	if (!ret->control && geteuid() != 0)
+		ret->control = CONTROL_PATH;
 	return verb_options_parse(&verb_run, take, ret, argc, argv, ret, err);
 }
 

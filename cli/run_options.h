@@ -2,6 +2,7 @@
 #ifndef CLOCHE_CLI_RUN_OPTIONS_H
 #define CLOCHE_CLI_RUN_OPTIONS_H
 
+#include "base/err.h"
 #include "cli/run_caller.h"
 #include "launch/image_config.h"
 #include "launch/spec.h"
@@ -10,7 +11,6 @@
 
 #include <stdbool.h>
 
-struct cloche_err;
 struct observer;
 
 /* The command line of `cloche run`. Owns what spec points to. */
@@ -32,6 +32,7 @@ struct run_options {
 	bool ledger_sync;
 	int out_fd, err_fd;	   /* the command's standard output and error; -1: ours */
 	struct observer *observer; /* to watch the contexts' system calls; NULL: none */
+	const char *control;	   /* where the daemon is that runs it; NULL: no daemon does */
 	const char *root_only; /* an option that does not go through the daemon yet; NULL: none */
 	char **env;
 	size_t n_env, env_size;
@@ -45,6 +46,8 @@ struct run_options {
 	const char *entrypoint;	   /* "": none, NULL: the image's */
 	struct image_config image; /* with --rootfs NAME; what spec has of it: */
 	char **command, **environment;
+	struct spec_image image_found;
+	struct cloche_err image_refused; /* remote: why there is none; code 0: there is */
 };
 
 /* 0: run; 1: help was printed; -errno: *err is the usage error. */

@@ -81,7 +81,7 @@ static int close_files(const struct child *c, struct cloche_err *err)
 }
 
 /* Each line of the list begins "FROM-TO rwxs", the s for what is shared. */
-static int unmap_shared(const struct child *c, struct cloche_err *err)
+int confined_unmap_shared(struct cloche_err *err)
 {
 	cleanup_free char *maps = NULL;
 	size_t len;
@@ -100,6 +100,11 @@ static int unmap_shared(const struct child *c, struct cloche_err *err)
 		line += strcspn(line, "\n");
 	}
 	return 0;
+}
+
+static int unmap_shared(const struct child *c, struct cloche_err *err)
+{
+	return confined_unmap_shared(err);
 }
 
 static int die_with_parent(const struct child *c, struct cloche_err *err)

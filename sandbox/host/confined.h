@@ -69,4 +69,7 @@ int confined_run(const struct confined *confined, void *buf, size_t size, size_t
 int confined_copy(const struct confined *confined, FILE *(*open)(void *arg, struct cloche_err *err),
 		  void *arg, struct cloche_err *err);
 
+/* That one step, for another child that is to have nothing of its parent's. */
+int confined_unmap_shared(struct cloche_err *err);
+
 #endif

@@ -66,9 +66,8 @@ static int make_dirs(const char *path)
 	return mkdir(part, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-int image_store_open(bool make, struct cloche_err *err)
+int image_store_open_at(const char *path, bool make, struct cloche_err *err)
 {
-	const char *path = image_store_path();
 	cleanup_fd int fd = -1;
 	char shown[QUOTE_LEN];
 	struct stat st;
@@ -98,6 +97,11 @@ int image_store_open(bool make, struct cloche_err *err)
 			"be root's, with nobody else writing to it",
 			quote(shown, path), st.st_uid, st.st_mode & 0777);
 	return TAKE_FD(fd);
+}
+
+int image_store_open(bool make, struct cloche_err *err)
+{
+	return image_store_open_at(image_store_path(), make, err);
 }
 
 /* ---- the last block -------------------------------------------------------------------------- */

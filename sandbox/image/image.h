@@ -54,6 +54,11 @@ const char *image_store_path(void);
 /* Opens the store; with make, it is made when absent. -ENOENT when it is absent. Refuses one that
  * somebody else may write to: root mounts what lies in it. */
 int image_store_open(bool make, struct cloche_err *err);
+int image_store_open_at(const char *path, bool make, struct cloche_err *err);
+
+/* A descriptor of it for somebody who may read what is in it and nothing else: a mount of its own,
+ * read-only, that is mounted nowhere, from which no ".." leads out. For root. */
+int image_store_show(int store, struct cloche_err *err);
 
 /* Opens an image and reads its last block; the content is not looked at. -ENOENT names the mend;
  * -EBADMSG: it is damaged; -EPERM: somebody else may write to it. */
@@ -72,11 +77,16 @@ int image_verify(const struct image *image, const char *name, char *ret_arch,
 /* Writes the JSON and the last block behind a file system of fs_bytes, and all of it to disk. */
 int image_seal(int fd, const char *meta, struct cloche_err *err);
 
-/* The directory that an image is mounted at; verified and mounted first when it is not yet. */
+/* The directory that an image is mounted at; verified and mounted first when it is not yet. The
+ * other: of that store. */
 int image_mount(const char *name, char ret[static IMAGE_PATH_LEN], struct cloche_err *err);
+int image_mount_of(int store, const char *name, char ret[static IMAGE_PATH_LEN],
+		   struct cloche_err *err);
 
-/* Whether an image of this hash is mounted. */
+/* Whether an image of this hash is mounted; of that store; and where it is or would be. */
 bool image_mounted(const char *sha256);
+bool image_mounted_of(int store, const char *sha256);
+void image_mount_path(int store, const char *sha256, char ret[static IMAGE_PATH_LEN]);
 
 /* Takes away the mounts of what no image of the store has any more, whoever removed the files.
  * Contexts that run in them keep them. */

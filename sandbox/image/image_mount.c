@@ -32,32 +32,39 @@
 
 /* By content and store: to remove an image from one store shall not take another's mount away. The
  * store is the directory, however its path is spelled. */
-static void name_of(const char *sha256, char ret[static NAME_LEN])
+static void name_of(int store, const char *sha256, char ret[static NAME_LEN])
 {
 	struct stat st = { 0 };
-	uint64_t store;
+	uint64_t which;
 
-	(void)stat(image_store_path(), &st);
-	store = hash_fnv_u64(hash_fnv_u64(HASH_FNV_START, st.st_dev), st.st_ino);
-	(void)snprintf(ret, NAME_LEN, "%s-%08x", sha256, (uint32_t)(store ^ store >> 32));
+	(void)fstat(store, &st);
+	which = hash_fnv_u64(hash_fnv_u64(HASH_FNV_START, st.st_dev), st.st_ino);
+	(void)snprintf(ret, NAME_LEN, "%s-%08x", sha256, (uint32_t)(which ^ which >> 32));
 }
 
-static void path_of(const char *sha256, char ret[static IMAGE_PATH_LEN])
+void image_mount_path(int store, const char *sha256, char ret[static IMAGE_PATH_LEN])
 {
 	char name[NAME_LEN];
 
-	name_of(sha256, name);
+	name_of(store, sha256, name);
 	(void)snprintf(ret, IMAGE_PATH_LEN, MOUNTS "/%s", name);
 }
 
-bool image_mounted(const char *sha256)
+bool image_mounted_of(int store, const char *sha256)
 {
 	char path[IMAGE_PATH_LEN];
 	struct statfs fs;
 
-	path_of(sha256, path);
+	image_mount_path(store, sha256, path);
 	/* The directory below a mount that is gone is of another file system. */
 	return statfs(path, &fs) == 0 && fs.f_type == EROFS_SUPER_MAGIC_V1;
+}
+
+bool image_mounted(const char *sha256)
+{
+	cleanup_fd int store = open(image_store_path(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return store >= 0 && image_mounted_of(store, sha256);
 }
 
 /* The kernel loads the loop module when its node is opened. Without udev or systemd the node itself
@@ -182,10 +189,30 @@ static int mount_at(const struct image *image, const char *name, const char *pat
 	return 0;
 }
 
+int image_mount_of(int store, const char *name, char ret[static IMAGE_PATH_LEN],
+		   struct cloche_err *err)
+{
+	cleanup_fd int run = -1, lock = -1;
+	struct image image = { .fd = -1 };
+	int r = image_open(store, name, &image, err);
+
+	if (r < 0)
+		return r;
+	image_mount_path(store, image.sha256, ret);
+	if (!image_mounted_of(store, image.sha256)) {
+		run = host_run_dir(err);
+		lock = run < 0 ? run : host_lock(run, LOCK, err);
+		r = lock < 0 ? lock : 0;
+		if (r == 0 && !image_mounted_of(store, image.sha256))
+			r = mount_at(&image, name, ret, err);
+	}
+	image_close(&image);
+	return r;
+}
+
 int image_mount(const char *name, char ret[static IMAGE_PATH_LEN], struct cloche_err *err)
 {
-	cleanup_fd int store = -1, run = -1, lock = -1;
-	struct image image = { .fd = -1 };
+	cleanup_fd int store = -1;
 	int r = image_name_check(name, err);
 
 	if (r < 0)
@@ -197,21 +224,19 @@ int image_mount(const char *name, char ret[static IMAGE_PATH_LEN], struct cloche
 				      "image build' or 'import' makes one; a directory is written "
 				      "with a '/'",
 				      name, image_store_path());
-	if (store < 0)
-		return store;
-	r = image_open(store, name, &image, err);
-	if (r < 0)
-		return r;
-	path_of(image.sha256, ret);
-	if (!image_mounted(image.sha256)) {
-		run = host_run_dir(err);
-		lock = run < 0 ? run : host_lock(run, LOCK, err);
-		r = lock < 0 ? lock : 0;
-		if (r == 0 && !image_mounted(image.sha256))
-			r = mount_at(&image, name, ret, err);
-	}
-	image_close(&image);
-	return r;
+	return store < 0 ? store : image_mount_of(store, name, ret, err);
+}
+
+int image_store_show(int store, struct cloche_err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+					       MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+	cleanup_fd int tree =
+		open_tree(store, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return cloche_err_sys(err, errno, "show the image store (open_tree)");
+	return TAKE_FD(tree);
 }
 
 /* Whether a directory of MOUNTS is of this store, and no image of the store has what lies in it. */
@@ -221,7 +246,7 @@ static bool is_forsaken(const char *dir, int store, char *const *names, size_t n
 	bool named = false;
 
 	memcpy(sha256, dir, strnlen(dir, HASH_HEX_LEN - 1));
-	name_of(sha256, name);
+	name_of(store, sha256, name);
 	if (strcmp(dir, name) != 0)
 		return false;
 	for (size_t i = 0; i < n && !named; i++) {

@@ -46,18 +46,24 @@ static void close_fds(struct given_fds *fds)
 
 /* ---- to give --------------------------------------------------------------------------------- */
 
+/* A directory, which is written with a '/'; the rest are images. */
+static bool has_root(const struct spec *spec)
+{
+	return spec->rootfs && strchr(spec->rootfs, '/');
+}
+
 unsigned given_count(const struct spec *spec)
 {
-	return (unsigned)spec->n_binds + (spec->rootfs ? 1 : 0);
+	return (unsigned)spec->n_binds + (has_root(spec) ? 1 : 0);
 }
 
 static int pack_root(const struct spec *spec, struct given *g, struct given_fds *fds,
 		     struct cloche_err *err)
 {
 	struct source source = { .fd = -1 };
-	int r = spec->rootfs ? source_open_root(spec, spec->rootfs, &source, err) : 0;
+	int r = has_root(spec) ? source_open_root(spec, spec->rootfs, &source, err) : 0;
 
-	if (r < 0 || !spec->rootfs)
+	if (r < 0 || !has_root(spec))
 		return r;
 	g->binds[fds->n].how = GIVEN_ROOT;
 	fds->fd[fds->n++] = source.fd;

@@ -265,7 +265,8 @@ static int prepare_tree(const struct spec *spec, struct rootfs *fs, struct cloch
 		if (r < 0)
 			return r;
 	} else {
-		r = image_mount(spec->rootfs, fs->image, err);
+		r = spec->image_at ? snprintf(fs->image, sizeof(fs->image), "%s", spec->image_at)
+				   : image_mount(spec->rootfs, fs->image, err);
 		if (r < 0)
 			return cloche_err_wrap(err, CLOCHE_FIELD "rootfs");
 		source = (struct source){ .fd = open(fs->image, O_PATH | O_CLOEXEC) };

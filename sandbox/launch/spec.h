@@ -28,6 +28,12 @@ struct bind_spec {
 	bool etc; /* of the field etc: both paths are below /etc, and everybody may read it */
 };
 
+/* Which image a name means. */
+struct spec_image {
+	uint32_t own; /* 1: who asks the daemon has it for himself; 0: it is the host's */
+	char sha256[68];
+};
+
 struct spec {
 	char *const *argv; /* NULL-terminated; argv[0] is searched in the sandbox's PATH */
 	uint64_t memory_bytes;
@@ -48,7 +54,9 @@ struct spec {
 	bool bind_private; /* of /etc and its like, too, what is root's is the function's */
 	const struct rights *caller; /* for whom root acts; NULL: for itself */
 	const char *rootfs;	     /* NULL: the host's /usr */
-	const char *workdir;	     /* absolute path inside */
+	const char *image_at; /* rootfs is an image that is mounted there; NULL: it is found */
+	const struct spec_image *image; /* ..., which was found; NULL: it was not looked for */
+	const char *workdir;		/* absolute path inside */
 	enum net_mode net;
 	const char *policy;		/* name or path */
 	const struct policy_bare *bare; /* what its owner has compiled of it; NULL: it is found */

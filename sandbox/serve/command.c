@@ -21,11 +21,12 @@
 static const struct {
 	const char *name;
 	unsigned states;
-	bool makes, general; /* has these fields; general: it is about no context */
+	bool makes, images, general; /* has these fields; general: it has no number */
 } table[COMMAND_KINDS] = {
 	[COMMAND_READY] = { "ready", IN(COMMAND_UNREADY), .general = true },
 	[COMMAND_PONG] = { "pong", IN(COMMAND_ABSENT), .general = true },
 	[COMMAND_TALLY] = { "tally", IN(COMMAND_ABSENT), .general = true },
+	[COMMAND_STORES] = { "stores", IN(COMMAND_ABSENT), .images = true },
 	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), .makes = true },
 	[COMMAND_KILL] = { "kill", OF_ONE },
 	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED) },
@@ -43,11 +44,11 @@ bool command_allowed(enum command_kind kind, enum command_state state)
 	return kind < COMMAND_KINDS && state < COMMAND_STATES && table[kind].states & IN(state);
 }
 
-static bool is_empty(const struct command_make *make)
+static bool is_empty(const void *fields, size_t size)
 {
-	static const struct command_make none;
+	const char *bytes = fields;
 
-	return memcmp(make, &none, sizeof(none)) == 0;
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
 int command_read(const void *bytes, size_t len, unsigned fds, struct command *ret,
@@ -64,7 +65,8 @@ int command_read(const void *bytes, size_t len, unsigned fds, struct command *re
 	if (c.kind >= COMMAND_KINDS)
 		return cloche_err_set(err, EBADMSG, "a message of kind %u", c.kind);
 	if (c.reserved || (c.context == 0) != table[c.kind].general ||
-	    (!is_empty(&c.make) && !table[c.kind].makes))
+	    (!is_empty(&c.make, sizeof(c.make)) && !table[c.kind].makes) ||
+	    (!is_empty(&c.images, sizeof(c.images)) && !table[c.kind].images) || c.images.reserved)
 		return cloche_err_set(err, EBADMSG, "'%s' with a field that it does not have",
 				      table[c.kind].name);
 	if (c.make.bare_n > BPF_MAXINSNS || len != sizeof(c) + COMMAND_BARE_LEN(c.make.bare_n))
@@ -80,6 +82,17 @@ static const char *policy_at(uint32_t at)
 		if (p->kind == POLICY_PROFILE && at-- == 0)
 			return p->name;
 	return NULL;
+}
+
+/* The image is looked for by it: no path. */
+static bool image_is(const struct command_image *i)
+{
+	size_t len = strnlen(i->name, sizeof(i->name));
+
+	if (len == 0)
+		return is_empty(i, sizeof(*i));
+	return i->own <= 1 && len < sizeof(i->name) && image_name_check(i->name, NULL) == 0 &&
+	       strnlen(i->sha256, sizeof(i->sha256)) == HASH_HEX_LEN - 1;
 }
 
 /* As it is shown and written down. */
@@ -116,6 +129,13 @@ int command_from_spec(const struct spec *spec, struct command_make *ret, struct 
 				      .cpu_mode = spec->cpu_mode,
 				      .net = spec->net,
 				      .policy = policy };
+	if (spec->image) {
+		/* As the launcher has it, for which it would be a breach. */
+		ret->image.own = spec->image->own;
+		(void)snprintf(ret->image.name, sizeof(ret->image.name), "%s", spec->rootfs);
+		(void)snprintf(ret->image.sha256, sizeof(ret->image.sha256), "%s",
+			       spec->image->sha256);
+	}
 	if (!spec->bare)
 		return 0;
 	ret->bare_n = spec->bare->n;
@@ -135,7 +155,7 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 
 	if (make->cpu_mode > CPU_FIXED || make->terminals > 1 || make->read_locks > 1 ||
 	    make->binds > GIVEN_MAX || make->net > NET_LOOPBACK || !policy ||
-	    !name_is_text(make->bare_name))
+	    !name_is_text(make->bare_name) || !image_is(&make->image))
 		return cloche_err_set(err, EBADMSG, "'make' with a choice that there is not");
 	spec_defaults(ret);
 	ret->memory_bytes = make->memory_bytes;
@@ -148,6 +168,7 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 	ret->shm_bytes = make->shm_bytes;
 	ret->read_locks = make->read_locks;
 	ret->policy = make->bare_n ? make->bare_name : policy;
+	ret->rootfs = make->image.name[0] ? make->image.name : NULL;
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "image/image.h"
 #include "launch/handed.h"
 #include "run/powers.h"
 
@@ -35,20 +36,22 @@ struct spec;
  * MAKE on; GONE comes instead of KEPT when it is not clean, and says what was found.
  */
 enum command_kind {
-	COMMAND_READY, /* it serves; once, before all others */
-	COMMAND_PONG,  /* it is alive: the answer to PING */
-	COMMAND_MAKE,  /* a context: MADE or REFUSED */
-	COMMAND_KILL,  /* end its processes */
-	COMMAND_COUNT, /* what the kernel has counted when no process of it is left: COUNTED */
-	COMMAND_KEEP,  /* for another invocation, if nothing of this one is left: KEPT or GONE */
-	COMMAND_END,   /* it is not wanted any more: GONE */
-	COMMAND_TALLY, /* what all contexts have used: TALLY */
+	COMMAND_READY,	/* it serves; once, before all others */
+	COMMAND_PONG,	/* it is alive: the answer to PING */
+	COMMAND_MAKE,	/* a context: MADE or REFUSED */
+	COMMAND_KILL,	/* end its processes */
+	COMMAND_COUNT,	/* what the kernel has counted when no process of it is left: COUNTED */
+	COMMAND_KEEP,	/* for another invocation, if nothing of this one is left: KEPT or GONE */
+	COMMAND_END,	/* it is not wanted any more: GONE */
+	COMMAND_TALLY,	/* what all contexts have used: TALLY */
+	COMMAND_STORES, /* the images that an owner may read: STORES */
 	COMMAND_KINDS
 };
 
 enum command_state {
 	COMMAND_UNREADY,  /* the front has not said READY */
 	COMMAND_ABSENT,	  /* there is no context of that number */
+	COMMAND_MOUNTING, /* there will be one when its image is mounted: MADE or REFUSED is owed */
 	COMMAND_HANDED,	  /* the front has it, for one invocation */
 	COMMAND_COUNTING, /* COUNTED is owed */
 	COMMAND_COUNTED,
@@ -56,6 +59,16 @@ enum command_state {
 	COMMAND_ENDING,
 	COMMAND_STATES
 };
+
+/* Of a root: what image, by name and by what that is to mean. */
+struct command_image {
+	uint32_t own;  /* 1: the owner's, 0: the host's shared one */
+	char name[72]; /* "": none */
+	char sha256[68];
+};
+_Static_assert(sizeof(((struct command_image *)0)->name) > IMAGE_NAME_MAX &&
+		       sizeof(((struct command_image *)0)->sha256) >= HASH_HEX_LEN,
+	       "they have room");
 
 /* What of a spec is the context's, in numbers. A policy is one that is built in, or one of the
  * owner's, of which so many instructions follow the message (policy/policy_join.h). */
@@ -71,13 +84,21 @@ struct command_make {
 	char bare_name[64];
 	unsigned char bare_hash[HASH_LEN];
 	uint32_t binds; /* the warden is to be given so many of the owner's (launch/given.h) */
+	struct command_image image;
+};
+
+/* What it is about that is no context. */
+struct command_images {
+	uint32_t owner;
+	uint32_t reserved; /* 0 */
 };
 
 struct command {
 	uint32_t kind;
 	uint32_t reserved; /* 0 */
-	uint64_t context;  /* its number, from 1 on; READY, PONG, TALLY: 0 */
+	uint64_t context;  /* its number, from 1 on; READY, PONG, TALLY: 0; STORES: the answer's */
 	struct command_make make;
+	struct command_images images;
 };
 
 enum reply_kind {
@@ -89,6 +110,7 @@ enum reply_kind {
 	REPLY_PRESSED, /* the host is short of memory: what is idle is to become less */
 	REPLY_TALLY,   /* of listing.h, in a descriptor */
 	REPLY_CONFIG,  /* what counts from now on, in a descriptor: see handover.h */
+	REPLY_STORES,  /* stores.h, what there is of it, in descriptors; or why not */
 	REPLY_ALONE,   /* nothing of another front is left; once, behind READY */
 	REPLY_PING,    /* PONG is asked for */
 	REPLY_STOP,    /* no new work, and what runs has a time of grace; context: in nanoseconds */
@@ -99,10 +121,10 @@ struct reply {
 	uint32_t clocked; /* MADE, KEPT: see powers.h */
 	uint64_t context;
 	uint64_t residue; /* GONE: enum residue, why it was not kept */
-	uint64_t limit;	  /* REFUSED: enum limit */
+	uint64_t limit;	  /* REFUSED: enum limit; STORES: which, in bits */
 	union {
 		struct handed made;
-		struct cloche_err err; /* REFUSED; GONE: what could not be taken away */
+		struct cloche_err err; /* REFUSED; GONE: what could not be taken away; STORES */
 		struct counted counted;
 	};
 };

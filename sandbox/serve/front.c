@@ -9,6 +9,7 @@
 #include "serve/command.h"
 #include "serve/config.h"
 #include "serve/handover.h"
+#include "serve/image_visit.h"
 #include "serve/metrics.h"
 #include "serve/own_filter.h"
 #include "serve/packet.h"
@@ -63,9 +64,9 @@ void front_owner_name(struct front *f, uid_t uid, char ret[static OWNER_NAME_LEN
 		owner_name_again(&f->names, uid, ret);
 }
 
-static void look_whether_done(struct front *f)
+void front_look_whether_done(struct front *f)
 {
-	if ((f->stopping || f->old) && !f->clients)
+	if ((f->stopping || f->old) && !f->clients && !f->image_visits)
 		(void)sd_event_exit(f->event, 0);
 }
 
@@ -79,12 +80,12 @@ void front_forget(struct front *f, struct client *c)
 			f->n_clients--;
 			break;
 		}
-	look_whether_done(f);
+	front_look_whether_done(f);
 }
 
 static unsigned clients_of(const struct front *f, uid_t uid)
 {
-	unsigned n = 0;
+	unsigned n = image_visits_of(f, uid);
 
 	for (const struct client *c = f->clients; c; c = c->next)
 		n += c->uid == uid;
@@ -224,10 +225,11 @@ static void stop(struct front *f, uint64_t grace_ns)
 		next = c->next;
 		client_hurry(c);
 	}
+	image_visits_end(f);
 	if (sd_event_add_time_relative(f->event, &f->grace, CLOCK_MONOTONIC,
 				       grace_ns / NSEC_PER_USEC, 1, on_grace_over, f) < 0)
 		(void)on_grace_over(NULL, 0, f);
-	look_whether_done(f);
+	front_look_whether_done(f);
 }
 
 static void change(struct front *f, const struct packet_fds *fds)
@@ -270,6 +272,8 @@ static void dispatch(struct front *f, const struct reply *reply, struct packet_f
 		change(f, fds);
 	else if (reply->kind == REPLY_TALLY)
 		lister_hear(f, fds);
+	else if (reply->kind == REPLY_STORES)
+		image_visit_hear(f, reply, fds);
 	else if (reply->kind == REPLY_ALONE)
 		on_alone(f);
 	else if (reply->kind == REPLY_PING)

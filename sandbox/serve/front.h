@@ -21,6 +21,7 @@
 #include <systemd/sd-event.h>
 
 struct client;
+struct image_visit;
 struct cloche_err;
 struct config;
 struct metrics;
@@ -43,6 +44,7 @@ struct front {
 	struct view view;
 	struct client *clients, **clients_end; /* in the order in which they came */
 	unsigned n_clients;
+	struct image_visit *image_visits;
 	uint64_t last_number; /* of a context */
 	struct pool pool;     /* of struct held */
 	struct {
@@ -89,6 +91,9 @@ void front_owner_name(struct front *f, uid_t uid, char ret[static OWNER_NAME_LEN
 
 /* A number for a context. */
 uint64_t front_number(struct front *f);
+
+/* Whether it has come to the end that it was told of. */
+void front_look_whether_done(struct front *f);
 
 /* The client is gone. */
 void front_forget(struct front *f, struct client *c);

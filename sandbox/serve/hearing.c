@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "policy/policy_join.h"
 #include "serve/front.h"
+#include "serve/image_visit.h"
 #include "serve/packet.h"
 #include "serve/reading.h"
 
@@ -61,7 +62,7 @@ void client_read(struct client *c)
 
 static bool needs_streams(const struct request *r)
 {
-	return r->kind != REQUEST_LIST && r->kind != REQUEST_RECORDS;
+	return r->kind < REQUEST_LIST;
 }
 
 static void on_request(struct visit *v, int len, struct packet_fds *fds)
@@ -92,6 +93,12 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	if (r == 0 && v->barred.code) {
 		err = v->barred;
 		r = -err.code;
+	}
+	if (r == 0 && v->request.kind >= REQUEST_STORES) {
+		v->heard = sd_event_source_disable_unref(v->heard);
+		image_visit_begin(v->front, TAKE_FD(v->socket), v->client.uid, &v->request);
+		visit_leave(v);
+		return;
 	}
 	if (r == 0 && v->request.kind == REQUEST_LIST) {
 		list(v);

@@ -6,19 +6,13 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "host/pressure.h"
-#include "launch/spec.h"
-#include "run/keeper.h"
-#include "run/metering.h"
-#include "run/powers.h"
-#include "policy/policy_join.h"
-#include "serve/blanks.h"
-#include "serve/command.h"
 #include "serve/config.h"
 #include "serve/handover.h"
 #include "serve/listing.h"
 #include "serve/owners.h"
 #include "serve/packet.h"
-#include "serve/pulse.h"
+#include "serve/place.h"
+#include "serve/stores.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -44,47 +38,6 @@
  */
 #define ENDING_MAX 32
 
-/* One context, and what is kept from one to the next that has its place. */
-struct place {
-	enum command_state state;
-	uint32_t owner;
-	uint64_t number; /* the front's */
-	bool silent;	 /* nobody is told of it any more */
-	bool deferred;	 /* ENDING, but not begun */
-	unsigned at;	 /* among those that are attended to; NOWHERE */
-	unsigned polled; /* which of launching_wait's; 0: none */
-	struct limit_use use;
-	uint64_t cpu_ns; /* of the invocations that were counted */
-	struct spec spec;
-	char policy[64]; /* of spec */
-	struct keeper keeper;
-	struct metering metering;
-	struct powers_local powers;
-};
-
-struct launching {
-	struct launcher launcher;
-	struct spec_host host;
-	struct owners *owners;
-	struct place *places;
-	unsigned n_places;
-	uint64_t *numbers;	 /* of the places, to be found by; 0: nobody's, or silent */
-	struct place **attended; /* that owe something, or are to be proved or to end */
-	unsigned n_attended;
-	unsigned ending; /* begun, and not gone yet */
-	struct blanks blanks;
-	int pressure;	      /* host/pressure.h; -1 */
-	unsigned pressure_at; /* which of launching_wait's; 0: none */
-	int front;	      /* -1: none */
-	bool ready;
-	bool alone;   /* it was told so */
-	bool knocked; /* a client came, and nothing was heard since */
-	struct pulse pulse;
-	int broken; /* -errno: it could not be told something */
-	char inbox[COMMAND_MAX + 1];
-	struct policy_bare bare; /* of the context that is being made */
-};
-
 static void free_all(struct launching *l)
 {
 	free(l->places);
@@ -101,7 +54,8 @@ int launching_open(const struct launching_options *options, struct launching **r
 
 	if (!l)
 		return cloche_err_sys(err, ENOMEM, "begin");
-	*l = (struct launching){ .launcher = { .run_fd = -1, .null = -1 },
+	*l = (struct launching){ .config = options->config,
+				 .launcher = { .run_fd = -1, .null = -1 },
 				 .n_places = options->config->contexts,
 				 .front = -1,
 				 .pressure = -1 };
@@ -151,11 +105,12 @@ struct launching *launching_close(struct launching *l)
 
 static bool is_attended(enum command_state state)
 {
-	return state == COMMAND_COUNTING || state == COMMAND_PROVING || state == COMMAND_ENDING;
+	return state == COMMAND_COUNTING || state == COMMAND_PROVING || state == COMMAND_ENDING ||
+	       state == COMMAND_MOUNTING;
 }
 
 /* Of a thousand that are idle none takes any time. */
-static void turn(struct launching *l, struct place *p, enum command_state to)
+void place_turn(struct launching *l, struct place *p, enum command_state to)
 {
 	p->state = to;
 	if (is_attended(to) && p->at == NOWHERE) {
@@ -171,14 +126,14 @@ static void turn(struct launching *l, struct place *p, enum command_state to)
 	}
 }
 
-static void name(struct launching *l, struct place *p, uint64_t number)
+void place_name(struct launching *l, struct place *p, uint64_t number)
 {
 	l->numbers[p - l->places] = number;
 }
 
 /* ---- what is told ---------------------------------------------------------------------------- */
 
-static void say(struct launching *l, const struct reply *reply, const struct packet_fds *fds)
+void launching_say(struct launching *l, const struct reply *reply, const struct packet_fds *fds)
 {
 	int r = l->front < 0 ? 0 : packet_send(l->front, reply, sizeof(*reply), fds);
 
@@ -186,20 +141,20 @@ static void say(struct launching *l, const struct reply *reply, const struct pac
 		l->broken = r;
 }
 
-static void say_refused(struct launching *l, uint64_t number, enum limit limit,
-			const struct cloche_err *why)
+void launching_refuse(struct launching *l, uint64_t number, enum limit limit,
+		      const struct cloche_err *why)
 {
 	struct reply r = { .kind = REPLY_REFUSED, .context = number, .limit = limit, .err = *why };
 
-	say(l, &r, NULL);
+	launching_say(l, &r, NULL);
 }
 
 /* ---- the end of a context ---------------------------------------------------------------------
  */
 
-static void leave(struct launching *l, struct place *p)
+void place_leave(struct launching *l, struct place *p)
 {
-	turn(l, p, COMMAND_ABSENT);
+	place_turn(l, p, COMMAND_ABSENT);
 	owners_leave(l->owners, p->owner, &p->use);
 }
 
@@ -208,14 +163,14 @@ static void look_whether_gone(struct launching *l, struct place *p)
 	if (p->state != COMMAND_ENDING || p->keeper.machine.state != CONTEXT_GONE)
 		return;
 	if (!p->silent)
-		say(l,
-		    &(struct reply){ .kind = REPLY_GONE,
-				     .context = p->number,
-				     .residue = p->keeper.machine.residue,
-				     .err = p->keeper.left },
-		    NULL);
-	name(l, p, 0);
-	leave(l, p);
+		launching_say(l,
+			      &(struct reply){ .kind = REPLY_GONE,
+					       .context = p->number,
+					       .residue = p->keeper.machine.residue,
+					       .err = p->keeper.left },
+			      NULL);
+	place_name(l, p, 0);
+	place_leave(l, p);
 	l->ending--;
 }
 
@@ -227,16 +182,20 @@ static void begin_end(struct launching *l, struct place *p)
 	look_whether_gone(l, p);
 }
 
-static void end(struct launching *l, struct place *p, bool silent)
+void place_end(struct launching *l, struct place *p, bool silent)
 {
 	if (p->state == COMMAND_ABSENT)
 		return;
 	p->silent |= silent;
 	if (p->silent)
-		name(l, p, 0);
+		place_name(l, p, 0);
 	if (p->state == COMMAND_ENDING)
 		return;
-	turn(l, p, COMMAND_ENDING);
+	if (p->state == COMMAND_MOUNTING) {
+		place_mounting_kill(p);
+		return;
+	}
+	place_turn(l, p, COMMAND_ENDING);
 	/* What was found not to be clean has begun by itself. */
 	p->deferred = l->ending >= ENDING_MAX && p->keeper.machine.state < CONTEXT_ENDING;
 	if (!p->deferred)
@@ -259,79 +218,7 @@ static void look_whether_alone(struct launching *l)
 		if (l->places[i].state != COMMAND_ABSENT && l->places[i].silent)
 			return;
 	l->alone = true;
-	say(l, &(struct reply){ .kind = REPLY_ALONE }, NULL);
-}
-
-/* ---- the beginning of a context -------------------------------------------------------------- */
-
-static void hand_over(struct launching *l, struct place *p, bool clocked)
-{
-	struct reply reply = { .kind = REPLY_MADE, .clocked = clocked, .context = p->number };
-	struct packet_fds fds = { .n = HANDED_FDS };
-
-	context_describe_handed(&p->keeper.ctx, &reply.made);
-	context_hand(&p->keeper.ctx, fds.fd);
-	say(l, &reply, &fds);
-	packet_close_fds(&fds);
-}
-
-static void hand_over_again(struct launching *l, struct place *p, bool clocked)
-{
-	struct reply reply = { .kind = REPLY_KEPT, .clocked = clocked, .context = p->number };
-	struct packet_fds fds = { .fd = { context_hand_again(&p->keeper.ctx) }, .n = 1 };
-
-	say(l, &reply, &fds);
-	packet_close_fds(&fds);
-}
-
-/* All that counts an invocation begins anew, and it may come at any time. */
-static int offer(struct launching *l, struct place *p, bool *ret_clocked, struct cloche_err *err)
-{
-	const struct metering_trace none = { .file = NULL };
-	int r;
-
-	turn(l, p, COMMAND_HANDED);
-	keeper_invoked(&p->keeper);
-	powers_local_init(&p->powers, &p->keeper.ctx, &p->metering);
-	r = p->powers.powers.begin(&p->powers.powers, &none, "", ret_clocked, err);
-	return r == 0 ? context_begin(&p->keeper.ctx, err) : r;
-}
-
-static int make(struct launching *l, struct place *p, const struct command *c,
-		const struct group *group, struct cloche_err *err)
-{
-	struct keeper_options o = { .spec = &p->spec,
-				    .how = { .handed = true,
-					     .terminals = c->make.terminals,
-					     .given = c->make.binds,
-					     .owner = { .uid = c->make.owner,
-							.gid = c->make.owner_gid },
-					     .group = group },
-				    .launcher = &l->launcher,
-				    .metering = &p->metering };
-	struct context blank;
-	bool clocked = false;
-	int r;
-
-	metering_try_have(&p->metering, l->launcher.hierarchy.v2);
-	if (!o.how.given && blanks_take(&l->blanks, &p->spec, &blank))
-		o.blank = &blank;
-	blanks_asked(&l->blanks);
-	r = keeper_make(&p->keeper, &o, err);
-	if (r == 0)
-		r = offer(l, p, &clocked, err);
-	if (r == 0)
-		hand_over(l, p, clocked);
-	return r;
-}
-
-/* The number of contexts is among the limits: there are as many places. */
-static struct place *find_room(struct launching *l)
-{
-	for (unsigned i = 0; i < l->n_places; i++)
-		if (l->places[i].state == COMMAND_ABSENT)
-			return &l->places[i];
-	return NULL;
+	launching_say(l, &(struct reply){ .kind = REPLY_ALONE }, NULL);
 }
 
 /* ---- the handlers ---------------------------------------------------------------------------- */
@@ -351,49 +238,6 @@ static int on_pong(struct launching *l, struct place *p, const struct command *c
 	return 0;
 }
 
-/* A number that is out of its range is no breach: the front may be older than a limit here. */
-static int on_make(struct launching *l, struct place *p, const struct command *c,
-		   struct cloche_err *err)
-{
-	enum limit limit = LIMIT_NONE;
-	const struct group *group = NULL;
-	struct cloche_err why = { 0 };
-	struct limit_use use;
-	struct spec spec;
-	int r = command_to_spec(&c->make, &spec, err);
-
-	if (r == 0)
-		r = command_take_bare(&c->make, l->inbox, &l->bare, &spec, err);
-	if (r < 0)
-		return r;
-	use = limit_use_of(&spec, l->host.cpus);
-	r = spec_check(&spec, &l->host, &why);
-	p = find_room(l);
-	if (r == 0)
-		r = owners_enter(l->owners, c->make.owner, &use, &group, &limit, &why);
-	if (r < 0 || !p) {
-		say_refused(l, c->context, limit, &why);
-		return 0;
-	}
-	p->number = c->context;
-	p->owner = c->make.owner;
-	p->silent = p->deferred = false;
-	name(l, p, c->context);
-	p->spec = spec;
-	(void)snprintf(p->policy, sizeof(p->policy), "%s", spec.policy);
-	p->spec.policy = p->policy;
-	p->use = use;
-	p->cpu_ns = 0;
-	r = make(l, p, c, group, &why);
-	p->spec.bare = NULL;
-	if (r < 0) {
-		say_refused(l, c->context, limit, &why);
-		name(l, p, 0);
-		p->state == COMMAND_ABSENT ? leave(l, p) : end(l, p, true);
-	}
-	return 0;
-}
-
 /* Whether it came too late is on the shared page. */
 static int on_kill(struct launching *l, struct place *p, const struct command *c,
 		   struct cloche_err *err)
@@ -408,17 +252,17 @@ static void try_count(struct launching *l, struct place *p)
 
 	if (p->state != COMMAND_COUNTING || !p->powers.powers.empty(&p->powers.powers))
 		return;
-	turn(l, p, COMMAND_COUNTED);
+	place_turn(l, p, COMMAND_COUNTED);
 	(void)p->powers.powers.counted(&p->powers.powers, &reply.counted);
 	if (reply.counted.usage.cpu_ns != UINT64_MAX)
 		p->cpu_ns += reply.counted.usage.cpu_ns;
-	say(l, &reply, NULL);
+	launching_say(l, &reply, NULL);
 }
 
 static int on_count(struct launching *l, struct place *p, const struct command *c,
 		    struct cloche_err *err)
 {
-	turn(l, p, COMMAND_COUNTING);
+	place_turn(l, p, COMMAND_COUNTING);
 	try_count(l, p);
 	return 0;
 }
@@ -431,10 +275,10 @@ static void look_whether_proved(struct launching *l, struct place *p)
 
 	if (p->state != COMMAND_PROVING || p->keeper.machine.state == CONTEXT_VERIFYING)
 		return;
-	if (p->keeper.machine.state == CONTEXT_READY && offer(l, p, &clocked, &none) == 0)
-		hand_over_again(l, p, clocked);
+	if (p->keeper.machine.state == CONTEXT_READY && place_offer(l, p, &clocked, &none) == 0)
+		place_hand_again(l, p, clocked);
 	else
-		end(l, p, false);
+		place_end(l, p, false);
 }
 
 /* How it ended is known by the warden, and where that was killed by nobody but us; what the front
@@ -444,7 +288,7 @@ static int on_keep(struct launching *l, struct place *p, const struct command *c
 {
 	bool killed = shared_ended_by(p->keeper.ctx.plan.shared) == ENDED_BY_LAUNCHER;
 
-	turn(l, p, COMMAND_PROVING);
+	place_turn(l, p, COMMAND_PROVING);
 	keeper_used(&p->keeper, killed ? RESIDUE_KILLED : RESIDUE_NONE);
 	look_whether_proved(l, p);
 	return 0;
@@ -453,7 +297,7 @@ static int on_keep(struct launching *l, struct place *p, const struct command *c
 static int on_end(struct launching *l, struct place *p, const struct command *c,
 		  struct cloche_err *err)
 {
-	end(l, p, false);
+	place_end(l, p, false);
 	return 0;
 }
 
@@ -464,7 +308,7 @@ static int on_tally(struct launching *l, struct place *p, const struct command *
 	struct packet_fds fds = { .n = 1 };
 
 	for (unsigned i = 0; t && i < l->n_places; i++)
-		if (l->numbers[i])
+		if (l->numbers[i] && l->places[i].state != COMMAND_MOUNTING)
 			tally_add(t, l->numbers[i], &l->places[i].keeper.ctx.plan.cgroup,
 				  l->places[i].cpu_ns,
 				  l->places[i].state == COMMAND_HANDED ||
@@ -472,16 +316,35 @@ static int on_tally(struct launching *l, struct place *p, const struct command *
 	fds.fd[0] = t ? listing_hand(t, tally_size(t->n)) : -ENOMEM;
 	if (fds.fd[0] < 0)
 		return cloche_err_sys(err, -fds.fd[0], "count what contexts have used");
-	say(l, &(struct reply){ .kind = REPLY_TALLY }, &fds);
+	launching_say(l, &(struct reply){ .kind = REPLY_TALLY }, &fds);
+	packet_close_fds(&fds);
+	return 0;
+}
+
+/* Of a store that is not as it should be the rest is not shown either. */
+static int on_stores(struct launching *l, struct place *p, const struct command *c,
+		     struct cloche_err *err)
+{
+	struct reply reply = { .kind = REPLY_STORES, .context = c->context };
+	struct packet_fds fds = { .n = 0 };
+	int stores[STORES];
+
+	if (stores_show(l->config, c->images.owner, stores, &reply.err) == 0)
+		for (int i = 0; i < STORES; i++)
+			if (stores[i] >= 0) {
+				reply.limit |= 1U << i;
+				fds.fd[fds.n++] = stores[i];
+			}
+	launching_say(l, &reply, &fds);
 	packet_close_fds(&fds);
 	return 0;
 }
 
 static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
 					    const struct command *c, struct cloche_err *err) = {
-	[COMMAND_READY] = on_ready, [COMMAND_PONG] = on_pong, [COMMAND_TALLY] = on_tally,
-	[COMMAND_MAKE] = on_make,   [COMMAND_KILL] = on_kill, [COMMAND_COUNT] = on_count,
-	[COMMAND_KEEP] = on_keep,   [COMMAND_END] = on_end,
+	[COMMAND_READY] = on_ready,	[COMMAND_PONG] = on_pong, [COMMAND_TALLY] = on_tally,
+	[COMMAND_MAKE] = place_on_make, [COMMAND_KILL] = on_kill, [COMMAND_COUNT] = on_count,
+	[COMMAND_KEEP] = on_keep,	[COMMAND_END] = on_end,	  [COMMAND_STORES] = on_stores,
 };
 
 /* A silent one's number is nobody's. */
@@ -538,7 +401,7 @@ void launching_drop(struct launching *l)
 	fd_close(&l->front);
 	l->ready = false;
 	for (unsigned i = 0; i < l->n_places; i++)
-		end(l, &l->places[i], true);
+		place_end(l, &l->places[i], true);
 }
 
 /* Whether it will have to say something: that it is ready, what becomes of a context, or whether it
@@ -567,7 +430,7 @@ static int look_whether_alive(struct launching *l, struct cloche_err *err)
 					      ? "it was asked whether it is alive, and says nothing"
 					      : "it does not begin to serve");
 	case PULSE_ASK:
-		say(l, &(struct reply){ .kind = REPLY_PING }, NULL);
+		launching_say(l, &(struct reply){ .kind = REPLY_PING }, NULL);
 		return 0;
 	default:
 		return 0;
@@ -606,6 +469,8 @@ int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 			*fd = (struct pollfd){ .fd = p->keeper.ctx.plan.cgroup.events,
 					       .events = POLLPRI };
 			due_ns = clock_now_ns() + EMPTY_PERIOD_NS;
+		} else if (p->state == COMMAND_MOUNTING) {
+			place_mounting_wait(p, fd);
 		}
 		until_ns = due_ns < until_ns ? due_ns : until_ns;
 	}
@@ -625,11 +490,13 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 		struct place *p = l->attended[i];
 
 		busy |= p->polled && fds[p->polled].revents;
-		if (p->polled && !p->deferred && p->state != COMMAND_COUNTING)
+		if (p->polled && !p->deferred && p->state != COMMAND_COUNTING &&
+		    p->state != COMMAND_MOUNTING)
 			keeper_step(&p->keeper, &fds[p->polled]);
 		p->polled = 0;
 		look_whether_proved(l, p);
 		look_whether_gone(l, p);
+		place_mounting_step(l, p);
 		try_count(l, p);
 	}
 	if (l->pressure_at && fds[l->pressure_at].revents & POLLERR)
@@ -652,17 +519,18 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 void launching_press(struct launching *l)
 {
 	blanks_forgo(&l->blanks);
-	say(l, &(struct reply){ .kind = REPLY_PRESSED }, NULL);
+	launching_say(l, &(struct reply){ .kind = REPLY_PRESSED }, NULL);
 }
 
 void launching_change(struct launching *l, const struct config *config)
 {
 	struct packet_fds fds = { .fd = { handover_config(config) }, .n = 1 };
 
+	l->config = config;
 	owners_change(l->owners, config);
 	l->pulse.silence_ns = config->silence_ns;
 	if (fds.fd[0] >= 0)
-		say(l, &(struct reply){ .kind = REPLY_CONFIG }, &fds);
+		launching_say(l, &(struct reply){ .kind = REPLY_CONFIG }, &fds);
 	else
 		l->broken = l->broken ? l->broken : fds.fd[0];
 	packet_close_fds(&fds);
@@ -671,7 +539,8 @@ void launching_change(struct launching *l, const struct config *config)
 void launching_stop(struct launching *l, int64_t grace_ns)
 {
 	blanks_forgo(&l->blanks);
-	say(l, &(struct reply){ .kind = REPLY_STOP, .context = (uint64_t)grace_ns }, NULL);
+	launching_say(l, &(struct reply){ .kind = REPLY_STOP, .context = (uint64_t)grace_ns },
+		      NULL);
 }
 
 bool launching_ready(const struct launching *l)

@@ -13,6 +13,7 @@
 #include "serve/listing.h"
 #include "serve/packet.h"
 #include "serve/request.h"
+#include "serve/stores.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -162,7 +163,13 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 
 	*notes = (struct session_notes){ 0 };
 	stream_state_keep(streams, o->streams);
-	code = answer ? ask(r, o, answer, &unread, &err) : cloche_err_sys(&err, ENOMEM, "begin");
+	code = answer ? 0 : cloche_err_sys(&err, ENOMEM, "begin");
+	if (code == 0 && o->refused && o->refused->code) {
+		err = *o->refused;
+		code = -err.code;
+	} else if (code == 0) {
+		code = ask(r, o, answer, &unread, &err);
+	}
 	if (code < 0 && unread && r->kept)
 		code = ask_again(r, o, answer, &err);
 	r->kept = code == 0 && o->hold;
@@ -181,11 +188,11 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 	r->mid_line = err.code == EPIPE;
 }
 
-static int ask_list(const struct remote *r, struct answer *answer, struct packet_fds *fds,
-		    struct cloche_err *err)
+static int ask_what(const struct remote *r, enum request_kind kind, struct answer *answer,
+		    struct packet_fds *fds, struct cloche_err *err)
 {
 	struct pollfd there = { .fd = r->socket, .events = POLLIN };
-	struct request request = { .kind = REQUEST_LIST };
+	struct request request = { .kind = kind };
 	int code;
 
 	request_version(request.version);
@@ -211,11 +218,37 @@ int remote_list(const char *control, struct listing **ret, struct cloche_err *er
 		return cloche_err_sys(err, ENOMEM, "ask the daemon");
 	code = remote_open(control, &remote, err);
 	if (code == 0)
-		code = ask_list(&remote, answer, &fds, err);
+		code = ask_what(&remote, REQUEST_LIST, answer, &fds, err);
 	if (code == 0)
 		code = answer->kind == ANSWER_LIST && fds.n == 1
 			       ? listing_take(fds.fd[0], ret, err)
 			       : cloche_err_set(err, EPROTO, "the daemon answered something else");
+	packet_close_fds(&fds);
+	remote_close(&remote);
+	return code;
+}
+
+int remote_stores(const char *control, int ret[static STORES], struct cloche_err *err)
+{
+	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
+	struct remote remote = { .socket = -1 };
+	struct packet_fds fds = { .n = 0 };
+	unsigned n = 0;
+	int code;
+
+	if (!answer)
+		return cloche_err_sys(err, ENOMEM, "ask the daemon");
+	code = remote_open(control, &remote, err);
+	if (code == 0)
+		code = ask_what(&remote, REQUEST_STORES, answer, &fds, err);
+	for (int i = 0; i < STORES; i++) {
+		bool came = code == 0 && answer->stores & 1U << i && n < fds.n;
+
+		ret[i] = came ? fds.fd[n++] : -1;
+	}
+	if (code == 0 && (answer->kind != ANSWER_STORES || n != fds.n))
+		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
+	fds.n = code == 0 ? 0 : fds.n;
 	packet_close_fds(&fds);
 	remote_close(&remote);
 	return code;

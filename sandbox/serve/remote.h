@@ -27,9 +27,10 @@ int remote_open(const char *control, struct remote *ret, struct cloche_err *err)
 void remote_close(struct remote *r);
 
 struct remote_options {
-	const struct spec *spec; /* checked; its policy is built in, it has no root */
-	const char *function;	 /* NULL: it has no name */
-	uint32_t owner;		 /* who asks, for an outcome that never came to the daemon */
+	const struct spec *spec;	  /* checked */
+	const struct cloche_err *refused; /* its code: it cannot be asked for; NULL */
+	const char *function;		  /* NULL: it has no name */
+	uint32_t owner; /* who asks, for an outcome that never came to the daemon */
 	int streams[3];
 	bool hold;     /* another one follows, in the same context if that is clean */
 	int cancel_fd; /* readable: it is not wanted any more */
@@ -43,5 +44,8 @@ void remote_run(struct remote *r, const struct remote_options *options, struct o
 /* What contexts there are, as far as it is this user's to know: *ret is the caller's to free.
  * Errors as remote_open(). */
 int remote_list(const char *control, struct listing **ret, struct cloche_err *err);
+
+/* Of the images that this user may use: ret as stores_show() has it (serve/stores.h). */
+int remote_stores(const char *control, int ret[static 2], struct cloche_err *err);
 
 #endif

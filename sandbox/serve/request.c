@@ -91,6 +91,10 @@ int request_make(const struct spec *spec, const char *function, struct request *
 				 .timeout_ns = spec->timeout_ns,
 				 .cpu_time_ns = spec->cpu_time_ns };
 	ret->binds = given_count(spec);
+	if (spec->image) {
+		(void)snprintf(ret->image_name, sizeof(ret->image_name), "%s", spec->rootfs);
+		ret->image = *spec->image;
+	}
 	ret->net = spec->net;
 	request_version(ret->version);
 	*ret_insns = NULL;
@@ -123,8 +127,9 @@ int request_check(const struct request *r, struct cloche_err *err)
 				      "start it anew");
 	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED || r->order_len > ORDER_MAX ||
 	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->hold > 1 ||
-	    r->bare_n > BPF_MAXINSNS || !is_text(r->policy, sizeof(r->policy)) ||
-	    !is_text(r->function, sizeof(r->function)))
+	    r->bare_n > BPF_MAXINSNS || !is_text(r->image_name, sizeof(r->image_name)) ||
+	    !is_text(r->image.sha256, sizeof(r->image.sha256)) ||
+	    !is_text(r->policy, sizeof(r->policy)) || !is_text(r->function, sizeof(r->function)))
 		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
 	return 0;
 }
@@ -188,6 +193,8 @@ int request_read(const struct request *r, const struct policy_bare *bare, int or
 	ret->shm_bytes = r->shm_bytes;
 	ret->read_locks = r->read_locks;
 	ret->output_bytes = r->output_bytes;
+	ret->rootfs = r->image_name[0] ? r->image_name : NULL;
+	ret->image = r->image_name[0] ? &r->image : NULL;
 	*ret_block = block;
 	return 0;
 }

@@ -33,6 +33,9 @@
  *	client  RECORDS
  *	daemon           RECORDS… (serve/records.h), the last of which says so │ REFUSED
  *
+ *	client  STORES
+ *	daemon          STORES, with the directories of the images that it may use │ REFUSED
+ *
  * Who the client is the daemon has from the kernel. A client that goes away has its invocation
  * cancelled. Both sides are of one version: the numbers of another may mean something else.
  */
@@ -40,7 +43,14 @@
 
 struct policy_bare;
 
-enum request_kind { REQUEST_RUN, REQUEST_CANCEL, REQUEST_LIST, REQUEST_RECORDS, REQUEST_KINDS };
+enum request_kind {
+	REQUEST_RUN,
+	REQUEST_CANCEL,
+	REQUEST_LIST,
+	REQUEST_RECORDS,
+	REQUEST_STORES, /* this one and what follows is about images */
+	REQUEST_KINDS
+};
 enum { REQUEST_STREAMS = 3, REQUEST_FD_ORDER = 3, REQUEST_FDS, REQUEST_FD_BINDS = REQUEST_FDS };
 
 struct request {
@@ -57,13 +67,23 @@ struct request {
 	uint32_t bare_n, bare_flags; /* of a policy of the client's: so many instructions follow */
 	char policy[64];
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */
+	char image_name[72];		 /* that is the root; "": none is */
+	struct spec_image image;
 };
 
-enum answer_kind { ANSWER_OUTCOME, ANSWER_REFUSED, ANSWER_LIST, ANSWER_RECORDS, ANSWER_KINDS };
+enum answer_kind {
+	ANSWER_OUTCOME,
+	ANSWER_REFUSED,
+	ANSWER_LIST,
+	ANSWER_RECORDS,
+	ANSWER_STORES,
+	ANSWER_KINDS
+};
 
 struct answer {
 	char version[16];
 	uint32_t kind;
+	uint32_t stores;	    /* which come with it, in bits (serve/stores.h) */
 	bool mid_line;		    /* standard error ends within a line, as far as is known */
 	struct ledger_repair found; /* in the daemon's ledger */
 	struct cloche_err refused;

@@ -144,8 +144,10 @@ Test(daemon, denied_calls_are_named)
 Test(daemon, what_is_not_there_yet_is_refused_by_its_name)
 {
 	static const char *const options[][2] = {
-		{ "--rootfs", "image" }, { "--trace", "/tmp/x" },  { "--ledger", "/tmp/x" },
-		{ "--meter", "off" },	 { "--prices", "lambda" },
+		{ "--trace", "/tmp/x" },
+		{ "--ledger", "/tmp/x" },
+		{ "--meter", "off" },
+		{ "--prices", "lambda" },
 	};
 	struct daemon d;
 

@@ -9,9 +9,10 @@
 #include "serve/command.h"
 
 static const char *const states[] = {
-	[COMMAND_UNREADY] = "UNREADY",	 [COMMAND_ABSENT] = "ABSENT",	[COMMAND_HANDED] = "HANDED",
-	[COMMAND_COUNTING] = "COUNTING", [COMMAND_COUNTED] = "COUNTED", [COMMAND_PROVING] = "PROVING",
-	[COMMAND_ENDING] = "ENDING",
+	[COMMAND_UNREADY] = "UNREADY", [COMMAND_ABSENT] = "ABSENT",
+	[COMMAND_HANDED] = "HANDED",   [COMMAND_COUNTING] = "COUNTING",
+	[COMMAND_COUNTED] = "COUNTED", [COMMAND_PROVING] = "PROVING",
+	[COMMAND_ENDING] = "ENDING",   [COMMAND_MOUNTING] = "MOUNTING",
 };
 _Static_assert(sizeof(states) / sizeof(states[0]) == COMMAND_STATES, "each has its name");
 

@@ -11,15 +11,16 @@
 
 /* Written down once more, so that a change of the other is seen: rows are kinds, columns states. */
 static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
-	/*		    unready absent handed counting counted proving ending */
-	[COMMAND_READY] = { true, false, false, false, false, false, false },
-	[COMMAND_PONG] = { false, true, false, false, false, false, false },
-	[COMMAND_MAKE] = { false, true, false, false, false, false, false },
-	[COMMAND_KILL] = { false, false, true, true, true, false, false },
-	[COMMAND_COUNT] = { false, false, true, false, false, false, false },
-	[COMMAND_KEEP] = { false, false, false, false, true, false, false },
-	[COMMAND_END] = { false, false, true, true, true, true, false },
-	[COMMAND_TALLY] = { false, true, false, false, false, false, false },
+	/*		    unready absent mounting handed counting counted proving ending */
+	[COMMAND_READY] = { true, false, false, false, false, false, false, false },
+	[COMMAND_PONG] = { false, true, false, false, false, false, false, false },
+	[COMMAND_MAKE] = { false, true, false, false, false, false, false, false },
+	[COMMAND_KILL] = { false, false, false, true, true, true, false, false },
+	[COMMAND_COUNT] = { false, false, false, true, false, false, false, false },
+	[COMMAND_KEEP] = { false, false, false, false, false, true, false, false },
+	[COMMAND_END] = { false, false, false, true, true, true, true, false },
+	[COMMAND_TALLY] = { false, true, false, false, false, false, false, false },
+	[COMMAND_STORES] = { false, true, false, false, false, false, false, false },
 };
 
 Test(command, every_kind_in_every_state)
@@ -128,6 +129,11 @@ Test(command, no_kind_has_a_field_of_another)
 		c = good((enum command_kind)kind);
 		c.make.pids = 1;
 		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_MAKE ? 0 : -EBADMSG);
+		c = good((enum command_kind)kind);
+		c.images.owner = 1;
+		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_STORES ? 0 : -EBADMSG);
+		c.images.reserved = 1;
+		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
 	}
 }
 
