@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/quote.h"
+#include "cli/image_user.h"
 #include "cli/run_caller.h"
 #include "image/image_about.h"
 #include "image/image_oci.h"
@@ -86,7 +87,8 @@ const struct verb verb_image = {
 		 "Function images: read-only root file systems for 'cloche run --rootfs NAME'.\n",
 	.commands = commands,
 	.options = options,
-	.tail = "An image of that name is replaced when the new one is whole; what runs in the\n"
+	.tail = "Without root these are your own, which the daemon keeps, and the host's.\n"
+		"An image of that name is replaced when the new one is whole; what runs in the\n"
 		"old one goes on. Images are kept in /var/lib/cloche/images, or where\n"
 		"CLOCHE_IMAGES says. No file in one is newer than SOURCE_DATE_EPOCH, if that is\n"
 		"set.\n"
@@ -134,20 +136,23 @@ static int failed(const struct cloche_err *err)
 /* One line on standard output when it is there: name, hash, size. */
 static int made(const char *name, int r, int sig, const struct cloche_err *err)
 {
+	struct image_stores stores = { .fd = { -1, -1 } };
 	struct image image = { .fd = -1 };
 	struct cloche_err e = { 0 };
-	cleanup_fd int store = -1;
+	bool own;
 
 	if (r < 0) {
 		(void)failed(err);
 		return sig ? 128 + sig : 1;
 	}
-	store = image_store_open(false, &e);
-	if (store < 0 || image_open(store, name, &image, &e) < 0)
-		return failed(&e);
-	printf("%s %s %" PRIu64 " bytes\n", name, image.sha256, image.bytes);
+	r = image_stores_open(&stores, &e);
+	if (r == 0)
+		r = image_stores_find(&stores, name, &image, &own, &e);
+	if (r == 0)
+		printf("%s %s %" PRIu64 " bytes\n", name, image.sha256, image.bytes);
 	image_close(&image);
-	return 0;
+	image_stores_close(&stores);
+	return r < 0 ? failed(&e) : 0;
 }
 
 static void progress(const char *line)
@@ -200,9 +205,19 @@ static int image_build(const struct args *a)
 					     quote(shown, a->dir));
 			return failed(&err);
 		}
+		if (image_user_is()) {
+			r = image_user_build(real, a->names[0], &err);
+			return made(a->names[0], r, 0, &err);
+		}
 		r = image_make(a->names[0], "directory", -1, directory_fill, real, progress, &sig,
 			       &err);
 		return made(a->names[0], r, sig, &err);
+	}
+	if (image_user_is()) {
+		(void)cloche_err_set(&err, EPERM,
+				     "building from packages needs root; what is in a directory "
+				     "does not: --dir");
+		return failed(&err);
 	}
 	if (a->recipe) {
 		cleanup_fd int fd = named_open("recipe", a->recipe, &err);
@@ -257,6 +272,10 @@ static int image_import(const struct args *a)
 
 	if (a->n != 2)
 		return usage("import needs FILE and NAME");
+	if (image_user_is()) {
+		r = image_user_import(a->names[0], a->ref, a->names[1], &err);
+		return made(a->names[1], r, 0, &err);
+	}
 	if (strcmp(a->names[0], "-") == 0) {
 		source.path = "/dev/stdin";
 	} else if (realpath(a->names[0], real)) {
@@ -276,9 +295,9 @@ static int image_import(const struct args *a)
 
 /* What is known without its description, which may not say otherwise. */
 static const char *const own_keys[] = { "schema",  "name",    "sha256", "bytes",
-					"made_at", "mounted", NULL };
+					"made_at", "mounted", "own",	NULL };
 
-static json_t *own_make(const struct image *image, const char *name)
+static json_t *own_make(const struct image *image, const char *name, bool own)
 {
 	char made_at[CLOCK_ISO_LEN];
 	json_t *mounted;
@@ -286,9 +305,9 @@ static json_t *own_make(const struct image *image, const char *name)
 	clock_format_iso(image->made_ns, made_at);
 	/* Only root can look. */
 	mounted = geteuid() == 0 ? json_boolean(image_mounted(image->sha256)) : json_null();
-	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "schema", "cloche.image/1", "name", name,
-			 "sha256", image->sha256, "bytes", (json_int_t)image->bytes, "made_at",
-			 made_at, "mounted", mounted);
+	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o, s:b}", "schema", "cloche.image/1", "name",
+			 name, "sha256", image->sha256, "bytes", (json_int_t)image->bytes,
+			 "made_at", made_at, "mounted", mounted, "own", own);
 }
 
 static void size_format(uint64_t bytes, char *buf, size_t size)
@@ -306,13 +325,15 @@ static void json_show(const char *own, const struct image_about *about)
 	show_as(SHOW_TEXT);
 }
 
-static void row_show(const struct image *image, const char *name, const struct image_about *about)
+static void row_show(const struct image *image, const char *name, bool own,
+		     const struct image_about *about)
 {
 	char size[32], made_at[CLOCK_ISO_LEN];
 
 	size_format(image->bytes, size, sizeof(size));
 	clock_format_iso(image->made_ns, made_at);
-	printf("%-20s %12s  %.19sZ  %.12s  %s\n", name, size, made_at, image->sha256, about->kind);
+	printf("%-20s %12s  %.19sZ  %.12s  %s%s\n", name, size, made_at, image->sha256, about->kind,
+	       own ? " (yours)" : "");
 }
 
 static void lines_show(const json_t *own, const struct image_about *about)
@@ -333,7 +354,7 @@ static void lines_show(const json_t *own, const struct image_about *about)
 
 enum view { VIEW_ROW, VIEW_LINES, VIEW_JSON };
 
-static int image_view(const struct image *image, const char *name, enum view view,
+static int image_view(const struct image *image, const char *name, bool own_one, enum view view,
 		      struct cloche_err *err)
 {
 	struct image_about about = { 0 };
@@ -345,14 +366,14 @@ static int image_view(const struct image *image, const char *name, enum view vie
 
 	if (r < 0)
 		return r;
-	own = own_make(image, name);
+	own = own_make(image, name, own_one);
 	text = own ? json_dumps(own, JSON_COMPACT) : NULL;
 	if (!text)
 		r = cloche_err_sys(err, ENOMEM, "image '%s'", name);
 	else if (view == VIEW_JSON)
 		json_show(text, &about);
 	else if (view == VIEW_ROW)
-		row_show(image, name, &about);
+		row_show(image, name, own_one, &about);
 	else
 		lines_show(own, &about);
 	json_decref(own);
@@ -360,29 +381,21 @@ static int image_view(const struct image *image, const char *name, enum view vie
 	return r;
 }
 
-static int image_list(const struct args *a)
+static int list_store(int store, bool own, bool json)
 {
 	struct cloche_err err = { 0 };
-	cleanup_fd int store = -1;
 	char **names = NULL;
 	size_t n = 0;
 	int status = 0;
 
-	if (a->n != 0)
-		return usage("list takes no name");
-	store = image_store_open(false, &err);
-	if (store < 0 && store != -ENOENT)
+	if (image_names(store, &names, &n, &err) < 0)
 		return failed(&err);
-	if (store >= 0 && image_names(store, &names, &n, &err) < 0)
-		return failed(&err);
-	if (!a->json)
-		printf("%-20s %12s  %-20s  %-12s  %s\n", "NAME", "SIZE", "MADE", "SHA-256", "KIND");
 	for (size_t i = 0; i < n; i++) {
 		struct image image = { .fd = -1 };
 
 		/* One that is damaged does not hide the others. */
 		if (image_open(store, names[i], &image, &err) < 0 ||
-		    image_view(&image, names[i], a->json ? VIEW_JSON : VIEW_ROW, &err) < 0)
+		    image_view(&image, names[i], own, json ? VIEW_JSON : VIEW_ROW, &err) < 0)
 			status = failed(&err);
 		image_close(&image);
 	}
@@ -390,37 +403,61 @@ static int image_list(const struct args *a)
 	return status;
 }
 
+static int image_list(const struct args *a)
+{
+	struct image_stores stores;
+	struct cloche_err err = { 0 };
+	int status = 0;
+
+	if (a->n != 0)
+		return usage("list takes no name");
+	if (image_stores_open(&stores, &err) < 0)
+		return failed(&err);
+	if (!a->json)
+		printf("%-20s %12s  %-20s  %-12s  %s\n", "NAME", "SIZE", "MADE", "SHA-256", "KIND");
+	if (stores.fd[STORES_OWN] >= 0)
+		status = list_store(stores.fd[STORES_OWN], true, a->json);
+	if (stores.fd[STORES_SHARED] >= 0)
+		status |= list_store(stores.fd[STORES_SHARED], false, a->json);
+	image_stores_close(&stores);
+	return status;
+}
+
 static int image_show(const struct args *a)
 {
+	struct image_stores stores;
 	struct image image = { .fd = -1 };
 	struct cloche_err err = { 0 };
-	cleanup_fd int store = -1;
+	bool own = false;
 	int r;
 
 	if (a->n != 1)
 		return usage("show needs one NAME");
-	store = image_store_open(false, &err);
-	r = store < 0 ? store : image_open(store, a->names[0], &image, &err);
+	r = image_stores_open(&stores, &err);
+	if (r < 0)
+		return failed(&err);
+	r = image_stores_find(&stores, a->names[0], &image, &own, &err);
 	if (r == 0)
-		r = image_view(&image, a->names[0], a->json ? VIEW_JSON : VIEW_LINES, &err);
+		r = image_view(&image, a->names[0], own, a->json ? VIEW_JSON : VIEW_LINES, &err);
 	image_close(&image);
+	image_stores_close(&stores);
 	return r < 0 ? failed(&err) : 0;
 }
 
 static int image_verify_all(const struct args *a)
 {
+	struct image_stores stores;
 	struct cloche_err err = { 0 };
-	cleanup_fd int store = -1;
 	int status = 0;
+	bool own;
 
 	if (a->n == 0)
 		return usage("verify needs a NAME");
-	store = image_store_open(false, &err);
-	if (store < 0)
+	if (image_stores_open(&stores, &err) < 0)
 		return failed(&err);
 	for (size_t i = 0; i < a->n; i++) {
 		struct image image = { .fd = -1 };
-		int r = image_open(store, a->names[i], &image, &err);
+		int r = image_stores_find(&stores, a->names[i], &image, &own, &err);
 
 		if (r == 0)
 			r = image_verify(&image, a->names[i], NULL, &err);
@@ -430,26 +467,22 @@ static int image_verify_all(const struct args *a)
 			printf("%s %s intact\n", a->names[i], image.sha256);
 		image_close(&image);
 	}
+	image_stores_close(&stores);
 	return status;
 }
 
-/* A damaged one can be removed too. */
-static int remove_one(int store, const char *name, struct cloche_err *err)
+static int remove_all_own(const struct args *a)
 {
-	char file[IMAGE_NAME_MAX + sizeof(IMAGE_SUFFIX)];
-	struct image image = { .fd = -1 };
-	int r = image_open(store, name, &image, err);
+	struct cloche_err err = { 0 };
+	int status = 0;
 
-	image_close(&image);
-	if (r < 0 && r != -EBADMSG && r != -EPERM)
-		return r;
-	(void)snprintf(file, sizeof(file), "%s" IMAGE_SUFFIX, name);
-	if (unlinkat(store, file, 0) < 0 || fsync(store) < 0)
-		return cloche_err_sys(err, errno, "remove image '%s'", name);
-	return 0;
+	for (size_t i = 0; i < a->n; i++)
+		if (image_user_remove(a->names[i], &err) < 0)
+			status = failed(&err);
+	return status;
 }
 
-static int image_remove(const struct args *a)
+static int remove_named(const struct args *a)
 {
 	struct cloche_err err = { 0 };
 	cleanup_fd int store = -1;
@@ -457,11 +490,13 @@ static int image_remove(const struct args *a)
 
 	if (a->n == 0)
 		return usage("remove needs a NAME");
+	if (image_user_is())
+		return remove_all_own(a);
 	store = image_store_open(false, &err);
 	if (store < 0)
 		return failed(&err);
 	for (size_t i = 0; i < a->n; i++)
-		if (remove_one(store, a->names[i], &err) < 0)
+		if (image_remove(store, a->names[i], &err) < 0)
 			status = failed(&err);
 	/* Also of one whose file somebody else removed, or is too damaged to say what it was. */
 	if (image_unmount_forsaken(store, &err) < 0)
@@ -477,7 +512,7 @@ static const struct word {
 	int (*run)(const struct args *a);
 } words[] = {
 	{ "build", image_build }, { "import", image_import },	  { "list", image_list },
-	{ "show", image_show },	  { "verify", image_verify_all }, { "remove", image_remove },
+	{ "show", image_show },	  { "verify", image_verify_all }, { "remove", remove_named },
 };
 
 static const struct word *word_find(const char *name)

@@ -4,11 +4,11 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "cli/image_user.h"
 #include "cli/run_options.h"
 #include "image/image.h"
 #include "launch/image_config.h"
 #include "serve/remote.h"
-#include "serve/stores.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,38 +35,19 @@ static char **joined(char *const *a, char *const *b)
 	return list;
 }
 
-/* An own one goes before the host's of the same name. */
-static int find(struct run_options *o, const int stores[static STORES], struct image *ret,
-		struct cloche_err *err)
-{
-	static const int order[] = { STORES_OWN, STORES_SHARED };
-	int r = -ENOENT;
-
-	for (size_t i = 0; r == -ENOENT && i < STORES; i++) {
-		if (stores[order[i]] < 0)
-			continue;
-		o->image_found.own = order[i] == STORES_OWN;
-		r = image_open(stores[order[i]], o->spec.rootfs, ret, err);
-	}
-	if (r == -ENOENT && stores[STORES_SHARED] < 0)
-		(void)cloche_err_set(err, ENOENT,
-				     "there is no image '%s': 'cloche image list' shows those that "
-				     "are there; a directory is written with a '/'",
-				     o->spec.rootfs);
-	return r;
-}
-
 static int load_remote(struct run_options *o, struct cloche_err *err)
 {
+	struct image_stores stores = { .fd = { -1, -1 } };
 	struct image image = { .fd = -1 };
-	int stores[STORES] = { -1, -1 };
 	int r = image_name_check(o->spec.rootfs, err);
+	bool own = false;
 
 	if (r == 0)
-		r = remote_stores(o->control, stores, err);
+		r = remote_stores(o->control, stores.fd, err);
 	if (r == 0)
-		r = find(o, stores, &image, err);
+		r = image_stores_find(&stores, o->spec.rootfs, &image, &own, err);
 	if (r == 0) {
+		o->image_found.own = own;
 		(void)snprintf(o->image_found.sha256, sizeof(o->image_found.sha256), "%s",
 			       image.sha256);
 		o->spec.image = &o->image_found;
@@ -77,8 +58,7 @@ static int load_remote(struct run_options *o, struct cloche_err *err)
 		r = -EBADMSG;
 	}
 	image_close(&image);
-	for (int i = 0; i < STORES; i++)
-		fd_close(&stores[i]);
+	image_stores_close(&stores);
 	return r;
 }
 

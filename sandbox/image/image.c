@@ -305,6 +305,21 @@ int image_seal(int fd, const char *meta, struct cloche_err *err)
 	return r < 0 ? cloche_err_sys(err, -r, "write the image") : 0;
 }
 
+int image_remove(int store, const char *name, struct cloche_err *err)
+{
+	char file[FILE_NAME_LEN];
+	struct image image = { .fd = -1 };
+	int r = image_open(store, name, &image, err);
+
+	image_close(&image);
+	if (r < 0 && r != -EBADMSG && r != -EPERM)
+		return r;
+	(void)snprintf(file, sizeof(file), "%s" IMAGE_SUFFIX, name);
+	if (unlinkat(store, file, 0) < 0 || fsync(store) < 0)
+		return cloche_err_sys(err, errno, "remove image '%s'", name);
+	return 0;
+}
+
 /* ---- names ----------------------------------------------------------------------------------- */
 
 void image_names_free(char **names, size_t n)

@@ -88,6 +88,9 @@ bool image_mounted(const char *sha256);
 bool image_mounted_of(int store, const char *sha256);
 void image_mount_path(int store, const char *sha256, char ret[static IMAGE_PATH_LEN]);
 
+/* Takes an image away, also a damaged one; its mount stays until nothing needs it, see below. */
+int image_remove(int store, const char *name, struct cloche_err *err);
+
 /* Takes away the mounts of what no image of the store has any more, whoever removed the files.
  * Contexts that run in them keep them. */
 int image_unmount_forsaken(int store, struct cloche_err *err);

@@ -35,6 +35,7 @@ struct layer {
 	struct archive *raw, *tar;
 	crypto_hash_sha256_state state;
 	char buf[CHUNK];
+	char end[sizeof(ARCHIVE_END) - 1]; /* the last bytes that came */
 };
 
 static void layer_free(struct layer **r)
@@ -57,6 +58,18 @@ static int broken(struct archive *a, struct cloche_err *err)
 			      quote(shown, text ? text : "damaged"));
 }
 
+/* n bytes are in buf. */
+static void take_note(struct layer *r, size_t n)
+{
+	size_t room = sizeof(r->end);
+
+	(void)crypto_hash_sha256_update(&r->state, (unsigned char *)r->buf, (unsigned long long)n);
+	if (n < room)
+		memmove(r->end, r->end + n, room - n);
+	memcpy(r->end + room - (n < room ? n : room), r->buf + n - (n < room ? n : room),
+	       n < room ? n : room);
+}
+
 static la_ssize_t pass_on(struct archive *a, void *arg, const void **ret)
 {
 	struct layer *r = arg;
@@ -67,7 +80,7 @@ static la_ssize_t pass_on(struct archive *a, void *arg, const void **ret)
 				  archive_error_string(r->raw) ?: "damaged compression");
 		return -1;
 	}
-	(void)crypto_hash_sha256_update(&r->state, (unsigned char *)r->buf, (unsigned long long)n);
+	take_note(r, (size_t)n);
 	*ret = r->buf;
 	return n;
 }
@@ -125,8 +138,7 @@ static int layer_digest(struct layer *r, char ret[static HASH_HEX_LEN], struct c
 	la_ssize_t n;
 
 	while ((n = archive_read_data(r->raw, r->buf, sizeof(r->buf))) > 0)
-		(void)crypto_hash_sha256_update(&r->state, (unsigned char *)r->buf,
-						(unsigned long long)n);
+		take_note(r, (size_t)n);
 	if (n < 0)
 		return broken(r->raw, err);
 	(void)crypto_hash_sha256_final(&r->state, sum);
@@ -407,6 +419,22 @@ int archive_unpack(int tree, int fd, struct cloche_err *err)
 	int s = layer_open(fd, &r, err);
 
 	return r ? unpack_all(r, tree, false, err) : s;
+}
+
+int archive_unpack_whole(int tree, int fd, struct cloche_err *err)
+{
+	cleanup_layer struct layer *r = NULL;
+	char sum[HASH_HEX_LEN];
+	int s = layer_open(fd, &r, err);
+
+	if (!r)
+		return s;
+	s = unpack_all(r, tree, false, err);
+	if (s == 0)
+		s = layer_digest(r, sum, err);
+	if (s == 0 && memcmp(r->end, ARCHIVE_END, sizeof(r->end)) != 0)
+		s = cloche_err_set(err, EPIPE, "what came ends too early");
+	return s;
 }
 
 int layer_apply(int tree, int fd, const char *diff_id, struct cloche_err *err)

@@ -22,4 +22,9 @@ int layer_apply(int tree, int fd, const char *diff_id, struct cloche_err *err);
 /* A plain archive, without whiteouts, from anything that can be read once. */
 int archive_unpack(int tree, int fd, struct cloche_err *err);
 
+/* The same, behind which there is ARCHIVE_END: what was cut off where an entry ends looks whole
+ * without. */
+#define ARCHIVE_END "cloche: that was the whole tree\n"
+int archive_unpack_whole(int tree, int fd, struct cloche_err *err);
+
 #endif

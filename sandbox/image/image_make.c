@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/sched.h>
 #include <locale.h>
@@ -29,11 +30,14 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define MAKE_PREFIX ".make-"
+/* Of each process of a worker that has bounds. */
+#define WORKER_CPU_S 600
 
 struct maker {
 	const char *name, *kind;
@@ -41,6 +45,9 @@ struct maker {
 	image_filler *fill;
 	const void *arg;
 	image_progress *progress;
+	const char *path; /* of the store */
+	const struct image_bounds *bounds;
+	int file;	/* bounds: what is packed */
 	int64_t latest; /* what the times of its files are bounded by */
 	int store;
 	int lock;  /* the folder, locked */
@@ -66,7 +73,7 @@ static void tree_remove(const char *path)
 }
 
 /* Folders of makers that are dead: nobody holds their lock. */
-static void leftovers_remove(int store)
+static void leftovers_remove(int store, const char *store_path)
 {
 	int fd = openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -81,7 +88,7 @@ static void leftovers_remove(int store)
 		char path[PATH_MAX];
 
 		if (strncmp(e->d_name, MAKE_PREFIX, strlen(MAKE_PREFIX)) != 0 ||
-		    snprintf(path, sizeof(path), "%s/%s", image_store_path(), e->d_name) >=
+		    snprintf(path, sizeof(path), "%s/%s", store_path, e->d_name) >=
 			    (int)sizeof(path))
 			continue;
 		lock = openat(store, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -89,6 +96,23 @@ static void leftovers_remove(int store)
 			tree_remove(path);
 	}
 	(void)closedir(d);
+}
+
+void image_make_sweep(const char *path)
+{
+	cleanup_fd int store = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (store >= 0 && flock(store, LOCK_EX) == 0)
+		leftovers_remove(store, path);
+}
+
+/* On the disk, while the rest is in memory; given to who packs. */
+static int file_make(struct maker *m, struct cloche_err *err)
+{
+	m->file = openat(m->lock, "image", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (m->file < 0 || fchown(m->file, SLOT_UID_NONE, SLOT_UID_NONE) < 0)
+		return cloche_err_sys(err, errno, "make the file of the image");
+	return 0;
 }
 
 static int folder_make(struct maker *m, struct cloche_err *err)
@@ -100,8 +124,8 @@ static int folder_make(struct maker *m, struct cloche_err *err)
 	 * locked. */
 	if (store_lock < 0 || flock(store_lock, LOCK_EX) < 0)
 		return cloche_err_sys(err, errno, "lock the image store");
-	leftovers_remove(m->store);
-	if (!realpath(image_store_path(), real))
+	leftovers_remove(m->store, m->path);
+	if (!realpath(m->path, real))
 		return cloche_err_sys(err, errno, "image store");
 	if (snprintf(m->dir, sizeof(m->dir), "%s/" MAKE_PREFIX "XXXXXX", real) >=
 	    (int)sizeof(m->dir))
@@ -115,6 +139,8 @@ static int folder_make(struct maker *m, struct cloche_err *err)
 	m->lock = open(m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->lock < 0 || flock(m->lock, LOCK_EX) < 0)
 		return cloche_err_sys(err, errno, "lock %s", quote(shown, m->dir));
+	if (m->bounds)
+		return file_make(m, err);
 	(void)snprintf(tree, sizeof(tree), "%s/tree", m->dir);
 	if (mkdir(tree, 0755) < 0 || chmod(tree, 0755) < 0)
 		return cloche_err_sys(err, errno, "make %s", quote(shown, tree));
@@ -183,6 +209,29 @@ static int worker_environment(const struct maker *m, struct cloche_err *err)
 	return r ? cloche_err_sys(err, ENOMEM, "set the environment of the build") : 0;
 }
 
+static int bound(int resource, rlim_t value)
+{
+	return setrlimit((__rlimit_resource_t)resource, &(struct rlimit){ value, value });
+}
+
+/* A tree of so many bytes and no more; who writes more hears so. */
+static int worker_bounds(struct maker *m, struct cloche_err *err)
+{
+	const struct image_bounds *b = m->bounds;
+	char options[128];
+
+	(void)snprintf(options, sizeof(options),
+		       "size=%" PRIu64 ",nr_inodes=%" PRIu64 ",mode=755,uid=%u,gid=%u",
+		       b->tree_bytes, b->tree_bytes / 4096 + 64, SLOT_UID_NONE, SLOT_UID_NONE);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	if (bound(RLIMIT_FSIZE, b->file_bytes) < 0 || bound(RLIMIT_CPU, WORKER_CPU_S) < 0)
+		return cloche_err_sys(err, errno, "setrlimit");
+	if (mount("image", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options) < 0 ||
+	    mkdir("/tmp/tree", 0755) < 0 || chown("/tmp/tree", SLOT_UID_NONE, SLOT_UID_NONE) < 0)
+		return cloche_err_sys(err, errno, "make a file system in memory for the tree");
+	return 0;
+}
+
 static int worker_world(struct maker *m, struct cloche_err *err)
 {
 	int r;
@@ -193,7 +242,12 @@ static int worker_world(struct maker *m, struct cloche_err *err)
 	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return cloche_err_sys(err, errno, "set up the mounts of the build");
 	/* On the way to the store there may be what only root may pass. */
-	if (m->archive >= 0) {
+	if (m->bounds) {
+		r = worker_bounds(m, err);
+		if (r < 0)
+			return r;
+		(void)snprintf(m->dir, sizeof(m->dir), "/tmp");
+	} else if (m->archive >= 0) {
 		if (mount(m->dir, "/tmp", NULL, MS_BIND, NULL) < 0)
 			return cloche_err_sys(err, errno, "mount the folder of the build");
 		(void)snprintf(m->dir, sizeof(m->dir), "/tmp");
@@ -335,7 +389,32 @@ static int tree_fill_apart(const struct maker *m, int tree_fd, struct filled *re
 	r = image_be_nobody(0, err);
 	if (r == 0)
 		r = worker_watch(m, err);
-	return r == 0 ? cell_hear(in, pid, ret, err) : r;
+	if (r == 0)
+		r = cell_hear(in, pid, ret, err);
+	/* It has no part in what comes now, whoever it has become. */
+	(void)kill(pid, SIGKILL);
+	while (waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED) < 0 && errno == EINTR)
+		;
+	return r;
+}
+
+/* By a name that leads to the file on the disk, of which whoever packs knows no other. */
+static int tree_pack(const struct maker *m, const struct filled *filled, struct cloche_err *err)
+{
+	char file[64] = "image";
+	struct stat st;
+	int r;
+
+	if (m->bounds && fcntl(m->file, F_SETFD, 0) < 0)
+		return cloche_err_sys(err, errno, "hand the file of the image over");
+	if (m->bounds)
+		(void)snprintf(file, sizeof(file), "/proc/self/fd/%d", m->file);
+	r = image_pack("tree", file, filled->newest, filled->text, err);
+	/* The tool does not say why it could write no more. */
+	if (r < 0 && m->bounds && fstat(m->file, &st) == 0 &&
+	    (uint64_t)st.st_size + 2 * IMAGE_BLOCK > m->bounds->file_bytes)
+		return cloche_err_sys(err, EFBIG, "pack the image");
+	return r;
 }
 
 static int worker_make(struct maker *m, struct cloche_err *err)
@@ -354,7 +433,7 @@ static int worker_make(struct maker *m, struct cloche_err *err)
 			    : tree_fill(m, tree_fd, &filled, err);
 	if (r == 0) {
 		image_say(&job, "packing");
-		r = image_pack("tree", "image", filled.newest, filled.text, err);
+		r = tree_pack(m, &filled, err);
 	}
 	free(filled.text);
 	return r;
@@ -370,7 +449,8 @@ static _Noreturn void worker_main(struct maker *m, int result)
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);
-	(void)worker_make(m, &err);
+	if (!m->bounds || m->bounds->enter(m->bounds->arg, &err) == 0)
+		(void)worker_make(m, &err);
 	if (write(result, &err, sizeof(err)) != sizeof(err))
 		_exit(1);
 	_exit(0);
@@ -450,6 +530,8 @@ static int file_take(const struct maker *m, struct cloche_err *err)
 		return cloche_err_sys(err, errno, "open what was made");
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
 		return cloche_err_set(err, EBADMSG, "what was made is no file of its own");
+	if (m->bounds && (uint64_t)st.st_size > m->bounds->file_bytes)
+		return cloche_err_sys(err, EFBIG, "what was made");
 	if (fchown(fd, geteuid(), getegid()) < 0 || fchmod(fd, 0644) < 0)
 		return cloche_err_sys(err, errno, "take what was made");
 	return fsync(fd) < 0 ? cloche_err_sys(err, errno, "write what was made") : 0;
@@ -478,19 +560,21 @@ static void watch(sigset_t *set, int sig)
 		(void)sigaddset(set, sig);
 }
 
-int image_make(const char *name, const char *kind, int archive, image_filler *fill, const void *arg,
-	       image_progress *progress, int *ret_signal, struct cloche_err *err)
+int image_make_as(const struct image_making *how, int *ret_signal, struct cloche_err *err)
 {
-	struct maker m = { .name = name,
-			   .kind = kind,
-			   .archive = archive,
-			   .fill = fill,
-			   .arg = arg,
-			   .progress = progress,
+	struct maker m = { .name = how->name,
+			   .kind = how->kind,
+			   .archive = how->archive,
+			   .fill = how->fill,
+			   .arg = how->arg,
+			   .progress = how->progress,
+			   .path = how->store ? how->store : image_store_path(),
+			   .bounds = how->bounds,
+			   .file = -1,
 			   .store = -1,
 			   .lock = -1 };
 	sigset_t set, before;
-	int r = image_name_check(name, err);
+	int r = image_name_check(how->name, err);
 
 	*ret_signal = 0;
 	if (r == 0)
@@ -499,7 +583,7 @@ int image_make(const char *name, const char *kind, int archive, image_filler *fi
 		return r;
 	if (geteuid() != 0)
 		return cloche_err_set(err, EPERM, "making an image needs root");
-	m.store = image_store_open(true, err);
+	m.store = image_store_open_at(m.path, true, err);
 	if (m.store < 0)
 		return m.store;
 	(void)sigemptyset(&set);
@@ -517,8 +601,22 @@ int image_make(const char *name, const char *kind, int archive, image_filler *fi
 		r = name_give(&m, err);
 	if (m.dir[0])
 		tree_remove(m.dir);
+	fd_close(&m.file);
 	fd_close(&m.lock);
 	fd_close(&m.store);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return r;
+}
+
+int image_make(const char *name, const char *kind, int archive, image_filler *fill, const void *arg,
+	       image_progress *progress, int *ret_signal, struct cloche_err *err)
+{
+	const struct image_making how = { .name = name,
+					  .kind = kind,
+					  .archive = archive,
+					  .fill = fill,
+					  .arg = arg,
+					  .progress = progress };
+
+	return image_make_as(&how, ret_signal, err);
 }

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct cloche_err;
 
@@ -43,6 +44,32 @@ typedef int image_filler(struct image_job *job, struct cloche_err *err);
  * may be NULL, is told in the process that fills or packs what is being done. */
 int image_make(const char *name, const char *kind, int archive, image_filler *fill, const void *arg,
 	       image_progress *progress, int *ret_signal, struct cloche_err *err);
+
+/*
+ * The same for somebody who may not have all of the host for it. bounds: what is unpacked is in
+ * memory, at most so much, and the image has at most so many bytes; the worker calls enter() before
+ * anything else, to be in a place where its memory is counted. -ENOSPC, -EFBIG: it would be more.
+ */
+struct image_bounds {
+	uint64_t tree_bytes, file_bytes;
+	int (*enter)(const void *arg, struct cloche_err *err);
+	const void *arg;
+};
+
+struct image_making {
+	const char *name, *kind;
+	int archive;
+	image_filler *fill;
+	const void *arg;
+	image_progress *progress;
+	const char *store;		   /* a directory; NULL: image_store_path() */
+	const struct image_bounds *bounds; /* NULL: there are none */
+};
+
+int image_make_as(const struct image_making *how, int *ret_signal, struct cloche_err *err);
+
+/* Removes from a store what makers that are dead have left. */
+void image_make_sweep(const char *store);
 
 /* For fillers: runs a program with nothing on its standard input and puts what it wrote into the
  * error when it fails, as far as one line tells it. */

@@ -584,8 +584,8 @@ int oci_fill(struct image_job *job, struct cloche_err *err)
 	json_decref(o.found);
 	json_decref(o.others);
 	json_decref(o.refs);
-	if (r == 0)
-		return 0;
+	if (r == 0 || !source->path)
+		return r;
 	return strcmp(source->path, "/dev/stdin") == 0
 		       ? cloche_err_wrap(err, "import standard input")
 		       : cloche_err_wrap(err, "import %s", quote(shown, source->path));

@@ -7,7 +7,7 @@
 /* What to import: an OCI layout directory, or an archive of one or of `docker save`. */
 struct oci_source {
 	int fd;		  /* open for reading; stays the caller's */
-	const char *path; /* for messages */
+	const char *path; /* for messages; NULL: they say what it is themselves */
 	const char *ref;  /* which of several images; NULL: there is one only */
 };
 

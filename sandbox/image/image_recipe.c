@@ -4,6 +4,7 @@
  * says is read by a confined process (host/confined.h): what comes of it is names of packages.
  */
 #include "image/image_recipe.h"
+#include "image/image_layer.h"
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -250,4 +251,11 @@ int directory_fill(struct image_job *job, struct cloche_err *err)
 	return image_tool((const char *const[]){ "cp", "-a", "--one-file-system", "--reflink=auto",
 						 "--", from, job->tree, NULL },
 			  "coreutils", err);
+}
+
+int stream_fill(struct image_job *job, struct cloche_err *err)
+{
+	job->times_kept = true;
+	image_say(job, "copying");
+	return archive_unpack_whole(job->tree_fd, *(const int *)job->arg, err);
 }

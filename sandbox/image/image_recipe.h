@@ -28,4 +28,8 @@ int recipe_parse(const char *recipe, void *buf, size_t size, size_t *len, struct
 int recipe_fill(struct image_job *job, struct cloche_err *err);
 int directory_fill(struct image_job *job, struct cloche_err *err);
 
+/* With arg a descriptor (int) from which a directory can be read as archive_unpack_whole() has it.
+ */
+int stream_fill(struct image_job *job, struct cloche_err *err);
+
 #endif

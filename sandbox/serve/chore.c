@@ -57,7 +57,10 @@ static _Noreturn void child_main(pid_t parent, chore_job *job, const void *arg, 
 		r = confined_unmap_shared(&told.err);
 	if (r == 0)
 		r = job(arg, told.value, &told.err);
-	if (r < 0 && !told.err.code)
+	/* What was tried first and went wrong is no error of what went well then. */
+	if (r == 0)
+		memset(&told.err, 0, sizeof(told.err));
+	else if (!told.err.code)
 		told.err.code = -r;
 	_exit(write(result, &told, sizeof(told)) == sizeof(told) ? 0 : 1);
 }

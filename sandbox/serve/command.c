@@ -27,11 +27,13 @@ static const struct {
 	[COMMAND_PONG] = { "pong", IN(COMMAND_ABSENT), .general = true },
 	[COMMAND_TALLY] = { "tally", IN(COMMAND_ABSENT), .general = true },
 	[COMMAND_STORES] = { "stores", IN(COMMAND_ABSENT), .images = true },
+	[COMMAND_BUILD] = { "build", IN(COMMAND_ABSENT), .images = true },
+	[COMMAND_REMOVE] = { "remove", IN(COMMAND_ABSENT), .images = true },
 	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), .makes = true },
 	[COMMAND_KILL] = { "kill", OF_ONE },
 	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED) },
 	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED) },
-	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING) },
+	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING) | IN(COMMAND_BUILDING) },
 };
 
 const char *command_name(enum command_kind kind)
@@ -51,6 +53,20 @@ static bool is_empty(const void *fields, size_t size)
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
+/* What it is about: an image by its name. */
+static bool images_are(const struct command *c)
+{
+	const struct command_images *i = &c->images;
+	bool named = c->kind == COMMAND_BUILD || c->kind == COMMAND_REMOVE;
+
+	if (strnlen(i->name, sizeof(i->name)) == sizeof(i->name) ||
+	    strnlen(i->ref, sizeof(i->ref)) == sizeof(i->ref) || i->form >= IMAGE_FORMS)
+		return false;
+	if (c->kind != COMMAND_BUILD && (i->form || !is_empty(i->ref, sizeof(i->ref))))
+		return false;
+	return named ? image_name_check(i->name, NULL) == 0 : is_empty(i->name, sizeof(i->name));
+}
+
 int command_read(const void *bytes, size_t len, unsigned fds, struct command *ret,
 		 struct cloche_err *err)
 {
@@ -66,7 +82,7 @@ int command_read(const void *bytes, size_t len, unsigned fds, struct command *re
 		return cloche_err_set(err, EBADMSG, "a message of kind %u", c.kind);
 	if (c.reserved || (c.context == 0) != table[c.kind].general ||
 	    (!is_empty(&c.make, sizeof(c.make)) && !table[c.kind].makes) ||
-	    (!is_empty(&c.images, sizeof(c.images)) && !table[c.kind].images) || c.images.reserved)
+	    (!is_empty(&c.images, sizeof(c.images)) && !table[c.kind].images) || !images_are(&c))
 		return cloche_err_set(err, EBADMSG, "'%s' with a field that it does not have",
 				      table[c.kind].name);
 	if (c.make.bare_n > BPF_MAXINSNS || len != sizeof(c) + COMMAND_BARE_LEN(c.make.bare_n))

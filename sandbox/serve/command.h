@@ -7,6 +7,7 @@
 #include "image/image.h"
 #include "launch/handed.h"
 #include "run/powers.h"
+#include "serve/stores.h"
 
 #include <linux/bpf_common.h>
 #include <linux/filter.h>
@@ -45,6 +46,8 @@ enum command_kind {
 	COMMAND_END,	/* it is not wanted any more: GONE */
 	COMMAND_TALLY,	/* what all contexts have used: TALLY */
 	COMMAND_STORES, /* the images that an owner may read: STORES */
+	COMMAND_BUILD,	/* an image of an owner's, from what comes by a pipe: BUILDING, DONE */
+	COMMAND_REMOVE, /* one: DONE */
 	COMMAND_KINDS
 };
 
@@ -57,6 +60,7 @@ enum command_state {
 	COMMAND_COUNTED,
 	COMMAND_PROVING, /* KEPT or GONE is owed */
 	COMMAND_ENDING,
+	COMMAND_BUILDING, /* no context: DONE is owed */
 	COMMAND_STATES
 };
 
@@ -90,13 +94,16 @@ struct command_make {
 /* What it is about that is no context. */
 struct command_images {
 	uint32_t owner;
-	uint32_t reserved; /* 0 */
+	uint32_t form; /* BUILD: enum image_form */
+	char name[72]; /* BUILD, REMOVE: of the image */
+	char ref[256]; /* BUILD: which of several; "": there is one only */
 };
 
 struct command {
 	uint32_t kind;
 	uint32_t reserved; /* 0 */
-	uint64_t context;  /* its number, from 1 on; READY, PONG, TALLY: 0; STORES: the answer's */
+	uint64_t context;  /* its number, from 1 on; READY, PONG, TALLY: 0; STORES, BUILD, REMOVE:
+			      the answer's */
 	struct command_make make;
 	struct command_images images;
 };
@@ -107,13 +114,15 @@ enum reply_kind {
 	REPLY_COUNTED,
 	REPLY_KEPT, /* clean and renewed; clocked: as MADE */
 	REPLY_GONE,
-	REPLY_PRESSED, /* the host is short of memory: what is idle is to become less */
-	REPLY_TALLY,   /* of listing.h, in a descriptor */
-	REPLY_CONFIG,  /* what counts from now on, in a descriptor: see handover.h */
-	REPLY_STORES,  /* stores.h, what there is of it, in descriptors; or why not */
-	REPLY_ALONE,   /* nothing of another front is left; once, behind READY */
-	REPLY_PING,    /* PONG is asked for */
-	REPLY_STOP,    /* no new work, and what runs has a time of grace; context: in nanoseconds */
+	REPLY_PRESSED,	/* the host is short of memory: what is idle is to become less */
+	REPLY_TALLY,	/* of listing.h, in a descriptor */
+	REPLY_CONFIG,	/* what counts from now on, in a descriptor: see handover.h */
+	REPLY_STORES,	/* stores.h, what there is of it, in descriptors; or why not */
+	REPLY_BUILDING, /* it may begin: the end of a pipe */
+	REPLY_DONE,	/* ... or could not be done: err, and limit as REFUSED has it */
+	REPLY_ALONE,	/* nothing of another front is left; once, behind READY */
+	REPLY_PING,	/* PONG is asked for */
+	REPLY_STOP, /* no new work, and what runs has a time of grace; context: in nanoseconds */
 };
 
 struct reply {

@@ -26,6 +26,7 @@
 /* Each is a process, some cgroups and 30 descriptors. */
 #define CONTEXTS_MAX   1000
 #define PIDS_MAX       4194304 /* the kernel's */
+#define IMAGES_MAX     (1ULL << 40)
 #define VCPU_MIN       100
 #define WAIT_MAX_NS    (60LL * 1000000000)
 #define GRACE_MAX_NS   (900LL * 1000000000)
@@ -36,7 +37,7 @@
 /* ---- what libcyaml makes of it --------------------------------------------------------------- */
 
 struct yaml_limits {
-	char *user, *memory, *vcpus;
+	char *user, *memory, *vcpus, *images;
 	uint32_t *contexts, *pids, *waiting;
 };
 
@@ -60,7 +61,7 @@ struct yaml_config {
 #define LIMITS                                                            \
 	TEXT(yaml_limits, memory, 40), TEXT(yaml_limits, vcpus, 40),      \
 		NUMBER(yaml_limits, contexts), NUMBER(yaml_limits, pids), \
-		NUMBER(yaml_limits, waiting), CYAML_FIELD_END
+		NUMBER(yaml_limits, waiting), TEXT(yaml_limits, images, 40), CYAML_FIELD_END
 
 static const cyaml_schema_field_t per_owner_fields[] = { LIMITS };
 
@@ -185,6 +186,13 @@ static int read_memory(const struct reading *r, const char *key, const char *tex
 		return wrong(r, key, expected);
 	}
 	*ret = bytes;
+	return 0;
+}
+
+static int read_images(const struct reading *r, const char *key, const char *text, uint64_t *ret)
+{
+	if (text && (parse_size(text, ret, NULL) < 0 || *ret > IMAGES_MAX))
+		return wrong(r, key, "a size, as in 512M or 2G, up to 1024G; 0: none");
 	return 0;
 }
 
@@ -338,6 +346,8 @@ static int read_limits(const struct reading *r, const char *where, const struct 
 	if (code == 0)
 		code = read_number(r, at(key, where, "waiting"), y->waiting, 0, CONTEXTS_MAX,
 				   &l->waiting);
+	if (code == 0)
+		code = read_images(r, at(key, where, "images"), y->images, &l->images_bytes);
 	if (code < 0)
 		return code;
 	if (y->memory && l->memory_bytes > c->memory_bytes)
@@ -447,7 +457,7 @@ void config_defaults(struct config *ret)
 		.contexts = 64,
 		/* The rest is the host's own: to it nothing shall come from here. */
 		.memory_bytes = host.memory_bytes / 4 * 3,
-		.per_owner = { .contexts = 32 },
+		.per_owner = { .contexts = 32, .images_bytes = 1ULL << 30 },
 		.wait_ns = 1000000000LL,
 		.idle_expiry_ns = 60LL * 1000000000,
 		.grace_ns = 5000000000LL,

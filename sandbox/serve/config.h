@@ -28,6 +28,7 @@ struct cloche_err;
  *	  memory: 2G            else what all may
  *	  vcpus: 1              else what all may
  *	  pids: 512             that the limits may come to; else any number
+ *	  images: 1G            that his own images may take of the disk; 0: he has none
  *	  waiting: 0            requests that wait for a place, not refused at once
  *	owners:                 of these users what is said, the rest as above
  *	  - {user: alice, memory: 4G}
@@ -47,9 +48,9 @@ struct cloche_err;
 #define CONFIG_OWNERS_MAX 256
 #define CONFIG_ALLOW_MAX  256
 
-/* 0: no limit, but for contexts and waiting. */
+/* 0: no limit, but for contexts, waiting and images. */
 struct owner_limits {
-	uint64_t memory_bytes, vcpu_milli, pids;
+	uint64_t memory_bytes, vcpu_milli, pids, images_bytes;
 	uint32_t contexts, waiting;
 };
 

@@ -113,6 +113,8 @@ void front_retry(struct front *f, bool room)
 		if (c->waiting && !c->full)
 			client_retry(c, &may_make);
 	}
+	if (room)
+		image_visits_retry(f);
 }
 
 void front_listed(struct front *f)
@@ -272,7 +274,8 @@ static void dispatch(struct front *f, const struct reply *reply, struct packet_f
 		change(f, fds);
 	else if (reply->kind == REPLY_TALLY)
 		lister_hear(f, fds);
-	else if (reply->kind == REPLY_STORES)
+	else if (reply->kind == REPLY_STORES || reply->kind == REPLY_BUILDING ||
+		 reply->kind == REPLY_DONE)
 		image_visit_hear(f, reply, fds);
 	else if (reply->kind == REPLY_ALONE)
 		on_alone(f);

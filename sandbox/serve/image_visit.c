@@ -6,11 +6,14 @@
 #include "base/fd.h"
 #include "serve/command.h"
 #include "serve/front.h"
+#include "serve/held.h"
+#include "serve/limit.h"
 #include "serve/packet.h"
 #include "serve/request.h"
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 
@@ -19,13 +22,17 @@ struct image_visit {
 	struct front *front;
 	uid_t uid;
 	int socket;
-	uint64_t number; /* what the launcher knows it by */
 	sd_event_source *heard;
+	bool asked, waiting; /* the launcher owes something; there was no room */
+	struct command asks;
 	struct answer answer;
 };
 
 static void leave(struct image_visit *v)
 {
+	if (v->asked && v->asks.kind == COMMAND_BUILD)
+		front_tell(v->front,
+			   &(struct command){ .kind = COMMAND_END, .context = v->asks.context });
 	for (struct image_visit **at = &v->front->image_visits; *at; at = &(*at)->next)
 		if (*at == v) {
 			*at = v->next;
@@ -58,9 +65,34 @@ static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
+static void ask(struct image_visit *v)
+{
+	v->asks.context = front_number(v->front);
+	v->asked = true;
+	v->waiting = false;
+	front_tell(v->front, &v->asks);
+}
+
+static void command_of(const struct request *r, uid_t uid, struct command *ret)
+{
+	static const enum command_kind kinds[REQUEST_KINDS] = {
+		[REQUEST_STORES] = COMMAND_STORES,
+		[REQUEST_BUILD] = COMMAND_BUILD,
+		[REQUEST_REMOVE] = COMMAND_REMOVE,
+	};
+
+	*ret = (struct command){ .kind = kinds[r->kind], .images = { .owner = uid } };
+	if (r->kind == REQUEST_STORES)
+		return;
+	(void)snprintf(ret->images.name, sizeof(ret->images.name), "%s", r->image_name);
+	if (r->kind == REQUEST_REMOVE)
+		return;
+	(void)snprintf(ret->images.ref, sizeof(ret->images.ref), "%s", r->image_ref);
+	ret->images.form = r->image_form;
+}
+
 void image_visit_begin(struct front *f, int socket, uid_t uid, const struct request *r)
 {
-	struct command c = { .kind = COMMAND_STORES, .images = { .owner = uid } };
 	struct image_visit *v = calloc(1, sizeof(*v));
 
 	if (!v) {
@@ -70,6 +102,7 @@ void image_visit_begin(struct front *f, int socket, uid_t uid, const struct requ
 	*v = (struct image_visit){
 		.next = f->image_visits, .front = f, .uid = uid, .socket = socket
 	};
+	command_of(r, uid, &v->asks);
 	f->image_visits = v;
 	if (f->stopping) {
 		refuse(v, &(struct cloche_err){ .code = EBUSY,
@@ -80,24 +113,58 @@ void image_visit_begin(struct front *f, int socket, uid_t uid, const struct requ
 		refuse(v, &(struct cloche_err){ .code = ENOMEM, .text = "no memory" });
 		return;
 	}
-	v->number = c.context = front_number(f);
-	front_tell(f, &c);
+	ask(v);
+}
+
+/* What is idle gives way to it, as to a context. */
+static bool may_wait(const struct image_visit *v, const struct reply *reply)
+{
+	return reply->limit != LIMIT_NONE && reply->limit != LIMIT_OWNER_IMAGES &&
+	       ((reply->err.code == EDQUOT && held_make_room(v->front, v->uid)) ||
+		(reply->err.code == EBUSY && held_make_room(v->front, POOL_ANY)));
+}
+
+/* The pipe; whoever does not take it has nothing to send. */
+static void begin(struct image_visit *v, struct packet_fds *fds)
+{
+	v->answer.kind = ANSWER_SEND;
+	request_version(v->answer.version);
+	if (packet_send(v->socket, &v->answer, sizeof(v->answer), fds) < 0)
+		leave(v);
 }
 
 void image_visit_hear(struct front *f, const struct reply *reply, struct packet_fds *fds)
 {
 	struct image_visit *v = f->image_visits;
 
-	while (v && v->number != reply->context)
+	while (v && !(v->asked && v->asks.context == reply->context))
 		v = v->next;
 	if (!v)
 		return;
-	if (reply->err.code) {
-		refuse(v, &reply->err);
+	if (reply->kind == REPLY_BUILDING) {
+		begin(v, fds);
 		return;
 	}
-	v->answer.stores = (uint32_t)reply->limit;
-	answer(v, ANSWER_STORES, fds);
+	v->asked = false;
+	if (reply->err.code && reply->kind == REPLY_DONE && may_wait(v, reply)) {
+		v->waiting = true;
+	} else if (reply->err.code) {
+		if (reply->limit != LIMIT_NONE && reply->limit < LIMITS)
+			f->counts.refused[reply->limit]++;
+		refuse(v, &reply->err);
+	} else if (reply->kind == REPLY_STORES) {
+		v->answer.stores = (uint32_t)reply->limit;
+		answer(v, ANSWER_STORES, fds);
+	} else {
+		answer(v, ANSWER_DONE, NULL);
+	}
+}
+
+void image_visits_retry(struct front *f)
+{
+	for (struct image_visit *v = f->image_visits; v; v = v->next)
+		if (v->waiting)
+			ask(v);
 }
 
 void image_visits_end(struct front *f)

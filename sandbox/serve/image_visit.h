@@ -12,7 +12,8 @@ struct request;
 
 /*
  * Clients who ask something about images, of which the launcher does all: what they ask is passed
- * on, what it says is their answer. One is there until it is answered or gone.
+ * on, what it says is their answer. One is there until it is answered or gone; what is being done
+ * for it then ends.
  */
 struct image_visit;
 
@@ -21,6 +22,9 @@ void image_visit_begin(struct front *f, int socket, uid_t uid, const struct requ
 
 /* What the launcher says of what was asked. */
 void image_visit_hear(struct front *f, const struct reply *reply, struct packet_fds *fds);
+
+/* There may be room for who waits for some. */
+void image_visits_retry(struct front *f);
 
 /* No new work, and what is not done is not waited for. */
 void image_visits_end(struct front *f);

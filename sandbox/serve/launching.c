@@ -43,6 +43,7 @@ static void free_all(struct launching *l)
 	free(l->places);
 	free(l->numbers);
 	free(l->attended);
+	l->building = building_close(l->building);
 	free(l);
 }
 
@@ -62,8 +63,11 @@ int launching_open(const struct launching_options *options, struct launching **r
 	l->places = calloc(l->n_places, sizeof(*l->places));
 	l->numbers = calloc(l->n_places, sizeof(*l->numbers));
 	l->attended = calloc(l->n_places, sizeof(struct place *));
-	r = l->places && l->numbers && l->attended ? launcher_open(&l->launcher, err)
-						   : cloche_err_sys(err, ENOMEM, "begin");
+	l->building = building_open();
+	stores_open_shown(&l->stores);
+	r = l->places && l->numbers && l->attended && l->building
+		    ? launcher_open(&l->launcher, err)
+		    : cloche_err_sys(err, ENOMEM, "begin");
 	if (r == 0)
 		r = launcher_sweep(&l->launcher, err);
 	l->pulse.silence_ns = options->config->silence_ns;
@@ -74,6 +78,7 @@ int launching_open(const struct launching_options *options, struct launching **r
 		free_all(l);
 		return r;
 	}
+	stores_sweep(options->config);
 	spec_host_read(&l->host);
 	for (unsigned i = 0; i < l->n_places; i++) {
 		l->places[i].state = COMMAND_ABSENT;
@@ -95,6 +100,7 @@ struct launching *launching_close(struct launching *l)
 		metering_close(&l->places[i].metering);
 	blanks_close(&l->blanks);
 	fd_close(&l->pressure);
+	stores_close_shown(&l->stores);
 	l->owners = owners_close(l->owners);
 	launcher_close(&l->launcher);
 	free_all(l);
@@ -297,7 +303,8 @@ static int on_keep(struct launching *l, struct place *p, const struct command *c
 static int on_end(struct launching *l, struct place *p, const struct command *c,
 		  struct cloche_err *err)
 {
-	place_end(l, p, false);
+	if (!building_end(l, c->context))
+		place_end(l, p, false);
 	return 0;
 }
 
@@ -329,7 +336,7 @@ static int on_stores(struct launching *l, struct place *p, const struct command 
 	struct packet_fds fds = { .n = 0 };
 	int stores[STORES];
 
-	if (stores_show(l->config, c->images.owner, stores, &reply.err) == 0)
+	if (stores_show(&l->stores, l->config, c->images.owner, stores, &reply.err) == 0)
 		for (int i = 0; i < STORES; i++)
 			if (stores[i] >= 0) {
 				reply.limit |= 1U << i;
@@ -340,11 +347,24 @@ static int on_stores(struct launching *l, struct place *p, const struct command 
 	return 0;
 }
 
+static int on_build(struct launching *l, struct place *p, const struct command *c,
+		    struct cloche_err *err)
+{
+	return building_on_build(l, c, err);
+}
+
+static int on_remove(struct launching *l, struct place *p, const struct command *c,
+		     struct cloche_err *err)
+{
+	return building_on_remove(l, c, err);
+}
+
 static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
 					    const struct command *c, struct cloche_err *err) = {
-	[COMMAND_READY] = on_ready,	[COMMAND_PONG] = on_pong, [COMMAND_TALLY] = on_tally,
-	[COMMAND_MAKE] = place_on_make, [COMMAND_KILL] = on_kill, [COMMAND_COUNT] = on_count,
-	[COMMAND_KEEP] = on_keep,	[COMMAND_END] = on_end,	  [COMMAND_STORES] = on_stores,
+	[COMMAND_READY] = on_ready,	[COMMAND_PONG] = on_pong,     [COMMAND_TALLY] = on_tally,
+	[COMMAND_MAKE] = place_on_make, [COMMAND_KILL] = on_kill,     [COMMAND_COUNT] = on_count,
+	[COMMAND_KEEP] = on_keep,	[COMMAND_END] = on_end,	      [COMMAND_STORES] = on_stores,
+	[COMMAND_BUILD] = on_build,	[COMMAND_REMOVE] = on_remove,
 };
 
 /* A silent one's number is nobody's. */
@@ -376,7 +396,9 @@ static int hear(struct launching *l, struct cloche_err *err)
 		return r;
 	p = find(l, c.context);
 	if (l->ready)
-		state = p ? p->state : COMMAND_ABSENT;
+		state = p			     ? p->state
+			: building_has(l, c.context) ? COMMAND_BUILDING
+						     : COMMAND_ABSENT;
 	if (!command_allowed(c.kind, state))
 		return cloche_err_set(err, EBADMSG, "'%s' out of turn", command_name(c.kind));
 	r = handlers[c.kind](l, p, &c, err);
@@ -400,6 +422,7 @@ void launching_drop(struct launching *l)
 {
 	fd_close(&l->front);
 	l->ready = false;
+	building_drop(l);
 	for (unsigned i = 0; i < l->n_places; i++)
 		place_end(l, &l->places[i], true);
 }
@@ -449,7 +472,7 @@ void launching_knocked(struct launching *l)
 
 int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 {
-	int64_t until_ns = blanks_due(&l->blanks);
+	int64_t until_ns = blanks_due(&l->blanks), due_ns;
 
 	if (l->front >= 0 && pulse_due(&l->pulse) < until_ns)
 		until_ns = pulse_due(&l->pulse);
@@ -457,8 +480,8 @@ int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 	for (unsigned i = 0; i < l->n_attended; i++) {
 		struct place *p = l->attended[i];
 		struct pollfd *fd = &fds[1 + i];
-		int64_t due_ns = CONTEXT_NEVER;
 
+		due_ns = CONTEXT_NEVER;
 		p->polled = 1 + i;
 		*fd = (struct pollfd){ .fd = -1 };
 		if (p->deferred) {
@@ -476,7 +499,9 @@ int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 	}
 	fds[1 + l->n_attended] = (struct pollfd){ .fd = l->pressure, .events = POLLPRI };
 	l->pressure_at = 1 + l->n_attended;
-	*ret_n = 2 + l->n_attended;
+	*ret_n = 2 + l->n_attended + BUILDS_MAX;
+	due_ns = building_wait(l, &fds[2 + l->n_attended]);
+	until_ns = due_ns < until_ns ? due_ns : until_ns;
 	return until_ns;
 }
 
@@ -505,6 +530,7 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 		launching_press(l);
 	l->pressure_at = 0;
 	begin_deferred(l);
+	building_step(l);
 	blanks_step(&l->blanks, busy);
 	for (int i = 0; i < HEARD_MAX && fds[0].fd >= 0 && fds[0].revents && (i == 0 || r > 0); i++)
 		r = hear(l, err);
@@ -558,5 +584,5 @@ bool launching_idle(const struct launching *l)
 	for (unsigned i = 0; i < l->n_places; i++)
 		if (l->places[i].state != COMMAND_ABSENT)
 			return false;
-	return true;
+	return building_idle(l);
 }

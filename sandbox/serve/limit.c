@@ -23,6 +23,7 @@ static const char *const names[LIMITS] = {
 	[LIMIT_OWNER_VCPUS] = "per_owner.vcpus",
 	[LIMIT_OWNER_PIDS] = "per_owner.pids",
 	[LIMIT_OWNER_WAITING] = "per_owner.waiting",
+	[LIMIT_OWNER_IMAGES] = "per_owner.images",
 };
 
 const char *limit_name(enum limit limit)

@@ -13,11 +13,13 @@
 #include "serve/command.h"
 #include "serve/limit.h"
 #include "serve/pulse.h"
+#include "serve/stores.h"
 
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+struct building;
 struct config;
 struct group;
 struct mounting;
@@ -59,6 +61,8 @@ struct launching {
 	unsigned n_attended;
 	unsigned ending; /* begun, and not gone yet */
 	struct blanks blanks;
+	struct building *building;
+	struct stores stores;
 	int pressure;	      /* host/pressure.h; -1 */
 	unsigned pressure_at; /* which of launching_wait's; 0: none */
 	int front;	      /* -1: none */

@@ -253,3 +253,90 @@ int remote_stores(const char *control, int ret[static STORES], struct cloche_err
 	remote_close(&remote);
 	return code;
 }
+
+/* ---- images of one's own --------------------------------------------------------------------- */
+
+static int wait_for(const struct remote *r, enum answer_kind kind, struct packet_fds *fds,
+		    struct cloche_err *err)
+{
+	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
+	struct pollfd there = { .fd = r->socket, .events = POLLIN };
+	int code;
+
+	if (!answer)
+		return cloche_err_sys(err, ENOMEM, "ask the daemon");
+	while (poll(&there, 1, -1) < 0 && errno == EINTR)
+		;
+	code = hear_all(r, answer, fds, err);
+	if (code == 0 && answer->kind != kind)
+		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
+	return code;
+}
+
+static int ask_image(const char *control, enum request_kind kind, const struct remote_image *what,
+		     struct remote *ret, struct cloche_err *err)
+{
+	struct request request = { .kind = kind, .image_form = what->form };
+	int code = remote_open(control, ret, err);
+
+	if (code < 0)
+		return code == -ENOENT || code == -ECONNREFUSED || code == -EACCES
+			       ? cloche_err_set(err, EPERM,
+						"making and removing images needs root or the "
+						"daemon, and none can be reached at '%.200s': run "
+						"this by sudo, or have 'cloche serve' started",
+						control)
+			       : code;
+	request_version(request.version);
+	(void)snprintf(request.image_name, sizeof(request.image_name), "%s", what->name);
+	if (what->ref && (size_t)snprintf(request.image_ref, sizeof(request.image_ref), "%s",
+					  what->ref) >= sizeof(request.image_ref))
+		code = cloche_err_set(err, ENAMETOOLONG, CLOCHE_FIELD "ref: it is too long");
+	if (code == 0)
+		code = packet_send(ret->socket, &request, sizeof(request), NULL);
+	if (code < 0 && !err->code)
+		(void)cloche_err_sys(err, -code, "ask the daemon");
+	if (code < 0)
+		remote_close(ret);
+	return code;
+}
+
+int remote_image_begin(const char *control, const struct remote_image *what, struct remote *ret,
+		       int *ret_pipe, struct cloche_err *err)
+{
+	struct packet_fds fds = { .n = 0 };
+	int code = ask_image(control, REQUEST_BUILD, what, ret, err);
+
+	if (code < 0)
+		return code;
+	code = wait_for(ret, ANSWER_SEND, &fds, err);
+	if (code == 0 && fds.n != 1)
+		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
+	if (code == 0)
+		*ret_pipe = fds.fd[--fds.n];
+	packet_close_fds(&fds);
+	if (code < 0)
+		remote_close(ret);
+	return code;
+}
+
+int remote_image_done(const struct remote *r, struct cloche_err *err)
+{
+	struct packet_fds fds = { .n = 0 };
+	int code = wait_for(r, ANSWER_DONE, &fds, err);
+
+	packet_close_fds(&fds);
+	return code;
+}
+
+int remote_image_remove(const char *control, const char *name, struct cloche_err *err)
+{
+	struct remote remote = { .socket = -1 };
+	int code = ask_image(control, REQUEST_REMOVE, &(struct remote_image){ .name = name },
+			     &remote, err);
+
+	if (code == 0)
+		code = remote_image_done(&remote, err);
+	remote_close(&remote);
+	return code;
+}

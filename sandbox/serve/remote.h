@@ -5,6 +5,7 @@
 #include "run/session.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct cloche_err;
 struct listing;
@@ -47,5 +48,19 @@ int remote_list(const char *control, struct listing **ret, struct cloche_err *er
 
 /* Of the images that this user may use: ret as stores_show() has it (serve/stores.h). */
 int remote_stores(const char *control, int ret[static 2], struct cloche_err *err);
+
+/* An image of this user's own. begin: what it is made of, in the form of which serve/stores.h
+ * says, is written to *ret_pipe, the caller's, and that closed; done: it is there. What is wrong is
+ * told at any time: then the socket can be read and the pipe has no reader. Whoever closes the
+ * socket before has it broken off. */
+struct remote_image {
+	const char *name;
+	uint32_t form;
+	const char *ref; /* NULL: none */
+};
+int remote_image_begin(const char *control, const struct remote_image *what, struct remote *ret,
+		       int *ret_pipe, struct cloche_err *err);
+int remote_image_done(const struct remote *r, struct cloche_err *err);
+int remote_image_remove(const char *control, const char *name, struct cloche_err *err);
 
 #endif

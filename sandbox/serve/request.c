@@ -4,9 +4,11 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "image/image.h"
 #include "launch/given.h"
 #include "policy/policy.h"
 #include "policy/policy_join.h"
+#include "serve/stores.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,11 +129,15 @@ int request_check(const struct request *r, struct cloche_err *err)
 				      "start it anew");
 	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED || r->order_len > ORDER_MAX ||
 	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->hold > 1 ||
-	    r->bare_n > BPF_MAXINSNS || !is_text(r->image_name, sizeof(r->image_name)) ||
+	    r->bare_n > BPF_MAXINSNS || r->image_form >= IMAGE_FORMS ||
+	    !is_text(r->image_ref, sizeof(r->image_ref)) ||
+	    !is_text(r->image_name, sizeof(r->image_name)) ||
 	    !is_text(r->image.sha256, sizeof(r->image.sha256)) ||
 	    !is_text(r->policy, sizeof(r->policy)) || !is_text(r->function, sizeof(r->function)))
 		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
-	return 0;
+	return r->kind == REQUEST_BUILD || r->kind == REQUEST_REMOVE || r->image_name[0]
+		       ? image_name_check(r->image_name, err)
+		       : 0;
 }
 
 /* What is in memory can be held up by nobody. It is the client's and may change: what is read is

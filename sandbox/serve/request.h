@@ -36,6 +36,12 @@
  *	client  STORES
  *	daemon          STORES, with the directories of the images that it may use │ REFUSED
  *
+ *	client  BUILD                         (what the image is made of, into the pipe)
+ *	daemon         SEND, with a pipe │ REFUSED                           DONE │ REFUSED
+ *
+ *	client  REMOVE
+ *	daemon          DONE │ REFUSED
+ *
  * Who the client is the daemon has from the kernel. A client that goes away has its invocation
  * cancelled. Both sides are of one version: the numbers of another may mean something else.
  */
@@ -49,6 +55,8 @@ enum request_kind {
 	REQUEST_LIST,
 	REQUEST_RECORDS,
 	REQUEST_STORES, /* this one and what follows is about images */
+	REQUEST_BUILD,
+	REQUEST_REMOVE,
 	REQUEST_KINDS
 };
 enum { REQUEST_STREAMS = 3, REQUEST_FD_ORDER = 3, REQUEST_FDS, REQUEST_FD_BINDS = REQUEST_FDS };
@@ -69,6 +77,8 @@ struct request {
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */
 	char image_name[72];		 /* that is the root; "": none is */
 	struct spec_image image;
+	uint32_t image_form; /* BUILD: enum image_form */
+	char image_ref[256]; /* BUILD: "": there is one only */
 };
 
 enum answer_kind {
@@ -77,6 +87,8 @@ enum answer_kind {
 	ANSWER_LIST,
 	ANSWER_RECORDS,
 	ANSWER_STORES,
+	ANSWER_SEND,
+	ANSWER_DONE,
 	ANSWER_KINDS
 };
 

@@ -4,35 +4,155 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "image/image.h"
+#include "image/image_make.h"
 #include "serve/config.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void dir_cleanup(DIR **dir)
+{
+	if (*dir)
+		(void)closedir(*dir);
+}
+#define cleanup_dir __attribute__((cleanup(dir_cleanup)))
 
 /* ---- the stores ------------------------------------------------------------------------------ */
 
-#define PATH_LEN (sizeof(((struct config *)0)->state) + 64)
+_Static_assert(STORES_PATH_LEN > sizeof(((struct config *)0)->state) + 32, "it has room");
 
-static void path_of(const struct config *config, uint32_t owner, char ret[static PATH_LEN])
+void stores_path(const struct config *config, uint32_t owner, char ret[static STORES_PATH_LEN])
 {
-	(void)snprintf(ret, PATH_LEN, "%s/" STORES_OWNERS "/%u/images", config->state, owner);
+	(void)snprintf(ret, STORES_PATH_LEN, "%s/" STORES_OWNERS "/%u/images", config->state,
+		       owner);
+}
+
+/* Nobody but root passes the two above it. */
+int stores_make(const struct config *config, uint32_t owner, char ret[static STORES_PATH_LEN],
+		struct cloche_err *err)
+{
+	static const mode_t modes[] = { 0700, 0700, 0755 };
+	char *ends[3], kept;
+
+	stores_path(config, owner, ret);
+	ends[2] = ret + strlen(ret);
+	ends[1] = strrchr(ret, '/');
+	*ends[1] = '\0';
+	ends[0] = strrchr(ret, '/');
+	*ends[1] = '/';
+	for (int i = 0; i < 3; i++) {
+		int r;
+
+		kept = *ends[i];
+		*ends[i] = '\0';
+		r = mkdir(ret, modes[i]);
+		*ends[i] = kept;
+		if (r < 0 && errno != EEXIST)
+			return cloche_err_sys(err, errno, "make the store of user %u", owner);
+	}
+	return 0;
+}
+
+/* Whatever lies in it counts. */
+int stores_used(const struct config *config, uint32_t owner, uint64_t *ret_bytes, unsigned *ret_n,
+		struct cloche_err *err)
+{
+	char path[STORES_PATH_LEN];
+	cleanup_dir DIR *dir = NULL;
+	struct dirent *e;
+	int r;
+
+	*ret_bytes = 0;
+	*ret_n = 0;
+	stores_path(config, owner, path);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT
+			       ? 0
+			       : cloche_err_sys(err, errno, "read the store of user %u", owner);
+	while ((r = file_next(dir, &e)) > 0) {
+		struct stat st;
+
+		if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		*ret_bytes += (uint64_t)st.st_size;
+		*ret_n += 1;
+	}
+	return r < 0 ? cloche_err_sys(err, -r, "read the store of user %u", owner) : 0;
+}
+
+void stores_sweep(const struct config *config)
+{
+	char path[STORES_PATH_LEN];
+	cleanup_dir DIR *dir = NULL;
+	struct dirent *e;
+
+	(void)snprintf(path, sizeof(path), "%s/" STORES_OWNERS, config->state);
+	dir = opendir(path);
+	while (dir && file_next(dir, &e) > 0) {
+		stores_path(config, (uint32_t)strtoul(e->d_name, NULL, 10), path);
+		image_make_sweep(path);
+	}
 }
 
 int stores_open(const struct config *config, uint32_t owner, bool own, struct cloche_err *err)
 {
-	char path[PATH_LEN];
+	char path[STORES_PATH_LEN];
 
 	if (!own)
 		return image_store_open(false, err);
-	path_of(config, owner, path);
+	stores_path(config, owner, path);
 	return image_store_open_at(path, false, err);
 }
 
 /* ---- who may read them ----------------------------------------------------------------------- */
 
-int stores_show(const struct config *config, uint32_t owner, int ret[static STORES],
-		struct cloche_err *err)
+void stores_open_shown(struct stores *s)
+{
+	for (unsigned i = 0; i < STORES_SHOWN; i++)
+		s->shown[i].fd = -1;
+}
+
+void stores_close_shown(struct stores *s)
+{
+	for (unsigned i = 0; i < STORES_SHOWN; i++)
+		fd_close(&s->shown[i].fd);
+}
+
+/* As long as a mount of it is there no other directory has its number. */
+static int show(struct stores *s, int store, struct cloche_err *err)
+{
+	struct stat st;
+	int fd = -1;
+
+	if (fstat(store, &st) < 0)
+		return cloche_err_sys(err, errno, "stat an image store");
+	for (unsigned i = 0; fd < 0 && i < STORES_SHOWN; i++)
+		if (s->shown[i].dev == st.st_dev && s->shown[i].ino == st.st_ino)
+			fd = s->shown[i].fd;
+	if (fd < 0) {
+		fd = image_store_show(store, err);
+		if (fd < 0)
+			return fd;
+		fd_close(&s->shown[s->next].fd);
+		s->shown[s->next].dev = st.st_dev;
+		s->shown[s->next].ino = st.st_ino;
+		s->shown[s->next].fd = fd;
+		s->next = (s->next + 1) % STORES_SHOWN;
+	}
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? cloche_err_sys(err, errno, "show an image store") : fd;
+}
+
+int stores_show(struct stores *s, const struct config *config, uint32_t owner,
+		int ret[static STORES], struct cloche_err *err)
 {
 	int r = 0;
 
@@ -43,7 +163,7 @@ int stores_show(const struct config *config, uint32_t owner, int ret[static STOR
 
 		if (store == -ENOENT)
 			continue;
-		ret[i] = store < 0 ? store : image_store_show(store, &why);
+		ret[i] = store < 0 ? store : show(s, store, &why);
 		r = ret[i] < 0 ? ret[i] : 0;
 		if (r < 0)
 			*err = why;

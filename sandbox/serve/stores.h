@@ -14,14 +14,48 @@ struct config;
  * nobody but root comes to an owner's by a path. Who may read one has a descriptor of it
  * (image_store_show).
  */
+enum image_form {		    /* of what an image is made */
+		  IMAGE_OF_ARCHIVE, /* as image/image_oci.h has it */
+		  IMAGE_OF_TREE,    /* as image/image_recipe.h has it (stream_fill) */
+		  IMAGE_FORMS
+};
+
 #define STORES_OWNERS "owners" /* below the state directory */
+
+#define STORES_PATH_LEN (4096 + 64)
+
+/* Where the owner's own store is or would be; make: it is made. */
+void stores_path(const struct config *config, uint32_t owner, char ret[static STORES_PATH_LEN]);
+int stores_make(const struct config *config, uint32_t owner, char ret[static STORES_PATH_LEN],
+		struct cloche_err *err);
+
+/* What the images of it take of the disk, and how many they are. */
+int stores_used(const struct config *config, uint32_t owner, uint64_t *ret_bytes, unsigned *ret_n,
+		struct cloche_err *err);
+
+/* Removes what is half made in any of them, of a launcher that is dead. */
+void stores_sweep(const struct config *config);
 
 /* The owner's own store, or the shared one. -ENOENT: there is none yet. */
 int stores_open(const struct config *config, uint32_t owner, bool own, struct cloche_err *err);
 
+/* What is shown of them: a mount for each store (image_store_show), of which all who ask get the
+ * same: whoever asks again and again, and closes none, has the kernel keep no more for it. */
+#define STORES_SHOWN 64
+struct stores {
+	struct {
+		uint64_t dev, ino; /* of the store */
+		int fd;		   /* -1: none */
+	} shown[STORES_SHOWN];
+	unsigned next; /* whose place the next one takes */
+};
+
+void stores_open_shown(struct stores *s);
+void stores_close_shown(struct stores *s);
+
 /* For who may read them: descriptors, each the caller's; -1: there is no such store. */
 enum { STORES_SHARED, STORES_OWN, STORES };
-int stores_show(const struct config *config, uint32_t owner, int ret[static STORES],
-		struct cloche_err *err);
+int stores_show(struct stores *s, const struct config *config, uint32_t owner,
+		int ret[static STORES], struct cloche_err *err);
 
 #endif

@@ -33,6 +33,7 @@
 #include "tests/lib/env.h"
 #include "tests/lib/leftovers.h"
 #include "tests/lib/scene.h"
+#include "tests/lib/tmpdir.h"
 
 /* One turn of the launcher's loop, for as long as something is to be waited for. */
 int front_rig_turn(struct rig *r)
@@ -91,6 +92,8 @@ static void open_of(struct rig *r, uint64_t memory_bytes, int64_t silence_ns)
 		test_skip("needs root");
 	*r = (struct rig){ .front = -1 };
 	config_defaults(&r->config);
+	r->dir = tmpdir_make();
+	(void)snprintf(r->config.state, sizeof(r->config.state), "%s", r->dir);
 	r->config.silence_ns = silence_ns ? silence_ns : r->config.silence_ns;
 	r->config.contexts = RIG_CONTEXTS;
 	r->config.per_owner.contexts = RIG_OF_ONE;
@@ -143,6 +146,7 @@ void front_rig_close(struct rig *r)
 	front_rig_drop(r);
 	r->launching = launching_close(r->launching);
 	cr_expect_eq(leftover_cgroups(&left), 0, "%s", left);
+	tmpdir_free(&r->dir);
 }
 
 struct command front_rig_ask_for(struct rig *r, uint32_t owner)

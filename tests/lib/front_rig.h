@@ -25,6 +25,7 @@ struct rig {
 	struct launching *launching;
 	int front;	/* the test's end */
 	uint64_t given; /* numbers */
+	char *dir;	/* its state is here */
 };
 
 /* One turn of the launcher's loop. */

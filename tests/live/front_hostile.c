@@ -74,6 +74,8 @@ static const bool fine[WHENS][COMMAND_KINDS] = {
 	[WITHOUT_CONTEXT] = { [COMMAND_PONG] = true,
 			      [COMMAND_TALLY] = true,
 			      [COMMAND_STORES] = true,
+			      [COMMAND_REMOVE] = true,
+			      [COMMAND_BUILD] = true,
 			      [COMMAND_MAKE] = true },
 	[WITH_CONTEXT] = { [COMMAND_PONG] = true,
 			   [COMMAND_TALLY] = true,
@@ -91,6 +93,12 @@ static const bool fine[WHENS][COMMAND_KINDS] = {
 	[ENDED] = { [COMMAND_PONG] = true, [COMMAND_TALLY] = true, [COMMAND_MAKE] = true },
 };
 
+static bool begins_with_a_number(unsigned kind)
+{
+	return kind == COMMAND_MAKE || kind == COMMAND_STORES || kind == COMMAND_BUILD ||
+	       kind == COMMAND_REMOVE;
+}
+
 Test(front_hostile, every_message_in_every_state)
 {
 	struct rig r;
@@ -103,11 +111,13 @@ Test(front_hostile, every_message_in_every_state)
 
 			if (kind == COMMAND_MAKE)
 				c = front_rig_ask_for(&r, 1000);
+			if (kind == COMMAND_BUILD || kind == COMMAND_REMOVE)
+				(void)snprintf(c.images.name, sizeof(c.images.name), "mine");
 			c.context = kind == COMMAND_READY || kind == COMMAND_PONG ||
 						    kind == COMMAND_TALLY
 					    ? 0
 					    : number;
-			if (when == ENDED && (kind == COMMAND_MAKE || kind == COMMAND_STORES)) {
+			if (when == ENDED && begins_with_a_number(kind)) {
 				front_rig_drop(&r);
 				continue;
 			}

@@ -2,6 +2,7 @@
 /* What a front that was taken over may say to the launcher: nothing but what is in this table. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -11,16 +12,19 @@
 
 /* Written down once more, so that a change of the other is seen: rows are kinds, columns states. */
 static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
-	/*		    unready absent mounting handed counting counted proving ending */
-	[COMMAND_READY] = { true, false, false, false, false, false, false, false },
-	[COMMAND_PONG] = { false, true, false, false, false, false, false, false },
-	[COMMAND_MAKE] = { false, true, false, false, false, false, false, false },
-	[COMMAND_KILL] = { false, false, false, true, true, true, false, false },
-	[COMMAND_COUNT] = { false, false, false, true, false, false, false, false },
-	[COMMAND_KEEP] = { false, false, false, false, false, true, false, false },
-	[COMMAND_END] = { false, false, false, true, true, true, true, false },
-	[COMMAND_TALLY] = { false, true, false, false, false, false, false, false },
-	[COMMAND_STORES] = { false, true, false, false, false, false, false, false },
+	/*		    unready absent mounting handed counting counted proving ending building
+	 */
+	[COMMAND_READY] = { true, false, false, false, false, false, false, false, false },
+	[COMMAND_PONG] = { false, true, false, false, false, false, false, false, false },
+	[COMMAND_MAKE] = { false, true, false, false, false, false, false, false, false },
+	[COMMAND_KILL] = { false, false, false, true, true, true, false, false, false },
+	[COMMAND_COUNT] = { false, false, false, true, false, false, false, false, false },
+	[COMMAND_KEEP] = { false, false, false, false, false, true, false, false, false },
+	[COMMAND_END] = { false, false, false, true, true, true, true, false, true },
+	[COMMAND_TALLY] = { false, true, false, false, false, false, false, false, false },
+	[COMMAND_STORES] = { false, true, false, false, false, false, false, false, false },
+	[COMMAND_BUILD] = { false, true, false, false, false, false, false, false, false },
+	[COMMAND_REMOVE] = { false, true, false, false, false, false, false, false, false },
 };
 
 Test(command, every_kind_in_every_state)
@@ -54,6 +58,8 @@ static struct command good(enum command_kind kind)
 	struct spec spec;
 
 	spec_defaults(&spec);
+	if (kind == COMMAND_BUILD || kind == COMMAND_REMOVE)
+		(void)snprintf(c.images.name, sizeof(c.images.name), "mine");
 	if (kind == COMMAND_MAKE)
 		cr_assert_eq(command_from_spec(&spec, &c.make, &err), 0, "%s", err.text);
 	return c;
@@ -131,10 +137,68 @@ Test(command, no_kind_has_a_field_of_another)
 		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_MAKE ? 0 : -EBADMSG);
 		c = good((enum command_kind)kind);
 		c.images.owner = 1;
-		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_STORES ? 0 : -EBADMSG);
-		c.images.reserved = 1;
-		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_STORES ||
+								      kind == COMMAND_BUILD ||
+								      kind == COMMAND_REMOVE
+							      ? 0
+							      : -EBADMSG);
+		c.images.form = 1;
+		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_BUILD ? 0 : -EBADMSG);
 	}
+}
+
+/* The launcher makes a file's name of it. */
+Test(command, an_image_is_named_by_no_path)
+{
+	static const char *const names[] = { "", "..", "../x", "a/b", ".x", "X", "-", "a\n" };
+	struct command c = good(COMMAND_BUILD);
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		memset(c.images.name, 0, sizeof(c.images.name));
+		(void)snprintf(c.images.name, sizeof(c.images.name), "%s", names[i]);
+		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "'%s'", names[i]);
+		c.kind = COMMAND_REMOVE;
+		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "'%s'", names[i]);
+		c.kind = COMMAND_BUILD;
+	}
+	memset(c.images.name, 'a', sizeof(c.images.name));
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "without an end");
+	c = good(COMMAND_BUILD);
+	memset(c.images.ref, 'a', sizeof(c.images.ref));
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "a ref without an end");
+	c = good(COMMAND_BUILD);
+	c.images.form = IMAGE_FORMS;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+	c = good(COMMAND_STORES);
+	(void)snprintf(c.images.name, sizeof(c.images.name), "mine");
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "none is named");
+}
+
+/* Nor is the root of a context. */
+Test(command, a_context_is_in_an_image_or_none)
+{
+	static const struct command_image bad[] = {
+		{ .own = 1 },
+		{ .sha256 = "0" },
+		{ .name = "../x",
+		  .sha256 = "0000000000000000000000000000000000000000000000000000000000000000" },
+		{ .name = "x", .sha256 = "00" },
+		{ .own = 2,
+		  .name = "x",
+		  .sha256 = "0000000000000000000000000000000000000000000000000000000000000000" },
+	};
+	struct command c = good(COMMAND_MAKE);
+	struct cloche_err err = { 0 };
+	struct spec spec;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		c.make.image = bad[i];
+		cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG, "%zu", i);
+	}
+	c.make.image = bad[4];
+	c.make.image.own = 1;
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), 0, "%s", err.text);
+	cr_expect_str_eq(spec.rootfs, "x");
 }
 
 Test(command, what_is_no_kind_is_refused)

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/* Images that users without rights make, use and remove, by the daemon: nobody else's, within a
+ * quota, whatever is in them and whoever dies. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "image/image.h"
+#include "image/image_layer.h"
+#include "serve/remote.h"
+#include "serve/stores.h"
+#include "tests/lib/daemon.h"
+#include "tests/lib/env.h"
+#include "tests/lib/images.h"
+#include "tests/lib/leftovers.h"
+#include "tests/lib/oci.h"
+#include "tests/lib/run.h"
+
+#define OTHER "1001"
+#define SMALL "-m", "32M", "--cpu", "shared", "-t", "60s"
+
+/* A daemon of the test's own, with a line of configuration; what is in the test's folder everybody
+ * may read. */
+static struct store begin(struct daemon *d, const char *line)
+{
+	struct store s = store_make();
+
+	cr_assert_eq(chmod(s.dir, 0755), 0);
+	daemon_prepare(d);
+	daemon_configure(d, line);
+	daemon_start(d);
+	return s;
+}
+
+/* `cloche VERB ARGS…` by a user to whom nothing says where images are. */
+static void by_user(const struct daemon *d, const struct store *s, const char *user,
+		    const char *verb, struct run *run, const char *const args[])
+{
+	struct daemon other = *d;
+
+	other.user = user;
+	other.verb = verb;
+	run_free(run);
+	cr_assert_eq(unsetenv(IMAGE_STORE_ENV), 0);
+	daemon_run_as_user(&other, run, args);
+	cr_assert_eq(setenv(IMAGE_STORE_ENV, s->path, 1), 0);
+}
+
+#define BY(user, verb, ...) \
+	by_user(&d, &s, (user), (verb), &run, (const char *const[]){ __VA_ARGS__, NULL })
+#define USER_IMAGE(...) BY(DAEMON_USER, "image", __VA_ARGS__)
+#define USER_RUN(...)	BY(DAEMON_USER, "run", SMALL, __VA_ARGS__)
+
+static const char *own_store(const struct daemon *d)
+{
+	static char path[700];
+
+	(void)snprintf(path, sizeof(path), "%s/state/owners/" DAEMON_USER "/images", d->dir);
+	return path;
+}
+
+static size_t own_count(const struct daemon *d)
+{
+	const struct store own = { .path = (char *)(uintptr_t)own_store(d) };
+
+	return store_count(&own);
+}
+
+Test(daemon_own_images, are_made_used_and_removed)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+	const char *tree = tree_make(&s, "tree");
+	char sha[65], own[65];
+	struct stat st;
+
+	USER_IMAGE("list");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	USER_IMAGE("build", "--dir", tree, "mine");
+	(void)snprintf(own, sizeof(own), "%s", sha_of(&run));
+	/* Byte for byte what root makes of it. */
+	store_build(&s, tree, "roots", sha);
+	cr_expect_str_eq(own, sha);
+	USER_IMAGE("list");
+	expect_has(run.out, "directory (yours)");
+	expect_has(run.out, "roots");
+	USER_IMAGE("show", "--json", "mine");
+	expect_has(run.out, "\"own\":true");
+	USER_IMAGE("verify", "mine", "roots");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	USER_RUN("--rootfs", "mine", "--", "/noop");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect_eq(mounts_with(own), 1);
+	/* Whatever is behind a descriptor of it, no path leads there. */
+	(void)snprintf(sha, sizeof(sha), "%s", "");
+	cr_expect(stat(own_store(&d), &st) == 0 && st.st_uid == 0);
+	RUN(&run, "setpriv", "--reuid", DAEMON_USER, "--regid", DAEMON_USER, "--clear-groups", "ls",
+	    own_store(&d));
+	cr_expect_neq(run.status, 0);
+	USER_IMAGE("remove", "roots");
+	expect_refused(&run, 1, "no image 'roots'");
+	USER_IMAGE("remove", "mine");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect_eq(own_count(&d), 0);
+	cr_expect_eq(mounts_with(own), 0);
+	USER_RUN("--rootfs", "mine", "--", "/noop");
+	expect_refused(&run, 125, "no image 'mine'");
+	daemon_stop(&d);
+}
+
+Test(daemon_own_images, are_nobody_elses)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+
+	USER_IMAGE("build", "--dir", tree_make(&s, "tree"), "mine");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	BY(OTHER, "image", "list");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect(!strstr(run.out, "mine"));
+	BY(OTHER, "image", "show", "mine");
+	expect_refused(&run, 1, "no image 'mine'");
+	BY(OTHER, "run", SMALL, "--rootfs", "mine", "--", "/noop");
+	expect_refused(&run, 125, "no image 'mine'");
+	BY(OTHER, "image", "remove", "mine");
+	expect_refused(&run, 1, "no image 'mine'");
+	USER_RUN("--rootfs", "mine", "--", "/noop");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	USER_IMAGE("remove", "mine");
+	daemon_stop(&d);
+}
+
+Test(daemon_own_images, go_before_the_hosts_of_the_same_name)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+	const char *tree = tree_make(&s, "tree"), *other = tree_make(&s, "other");
+	char sha[65];
+
+	cr_assert_eq(unlink(store_file(&s, "other/noop")), 0);
+	store_build(&s, other, "both", sha);
+	USER_RUN("--rootfs", "both", "--", "/noop");
+	cr_expect_eq(run.status, 127, "%s", run.err);
+	USER_IMAGE("build", "--dir", tree, "both");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	USER_RUN("--rootfs", "both", "--", "/noop");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	BY(OTHER, "run", SMALL, "--rootfs", "both", "--", "/noop");
+	cr_expect_eq(run.status, 127, "%s", run.err);
+	USER_IMAGE("remove", "both");
+	daemon_stop(&d);
+}
+
+/* From a layout, from an archive of it, and by standard input. */
+Test(daemon_own_images, are_imported)
+{
+	static const struct entry plain[] = { { ENTRY_FILE, "file", "text" }, { 0 } };
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+	const char *dir = store_file(&s, "oci"), *tar = store_file(&s, "oci.tar");
+	const struct entry unique[] = { entry_unique(&s), { 0 } };
+	char script[2000], sha[65];
+
+	oci_make(dir, LAYERS(plain, unique));
+	RUN(&run, "tar", "-C", dir, "-cf", tar, ".");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	USER_IMAGE("import", dir, "one");
+	(void)snprintf(sha, sizeof(sha), "%s", sha_of(&run));
+	USER_IMAGE("import", tar, "two");
+	cr_expect_str_eq(sha_of(&run), sha);
+	cr_assert_eq(unsetenv(IMAGE_STORE_ENV), 0);
+	(void)snprintf(script, sizeof(script),
+		       "cat '%s' | CLOCHE_CONTROL='%s' setpriv --reuid " DAEMON_USER
+		       " --regid " DAEMON_USER " --clear-groups '%s' image import - three",
+		       tar, d.control, d.cloche);
+	run_free(&run);
+	RUN(&run, "sh", "-c", script);
+	cr_assert_eq(setenv(IMAGE_STORE_ENV, s.path, 1), 0);
+	cr_expect_str_eq(sha_of(&run), sha);
+	USER_IMAGE("import", "--ref", "none", tar, "four");
+	expect_refused(&run, 1, "none");
+	cr_expect_eq(own_count(&d), 3);
+	/* With his rights, and no others. */
+	cr_assert_eq(chmod(tar, 0600), 0);
+	USER_IMAGE("import", tar, "five");
+	expect_refused(&run, 1, "ermission denied");
+	USER_IMAGE("remove", "one", "two", "three");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	daemon_stop(&d);
+}
+
+static const struct entry climbing[] = { { ENTRY_FILE, "../out", "x" }, { 0 } };
+static const struct entry linked[] = { { ENTRY_LINK, "up", "/../.." },
+				       { ENTRY_DIR, "up/out", NULL },
+				       { 0 } };
+static const struct entry hard[] = { { ENTRY_HARD, "mine", "../../../etc/shadow" }, { 0 } };
+
+Test(daemon_own_images, what_is_hostile_is_refused_and_leaves_nothing)
+{
+	static const struct entry *const those[] = { climbing, linked, hard };
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+
+	for (size_t i = 0; i < sizeof(those) / sizeof(those[0]); i++) {
+		const char *dir = store_file(&s, "oci%zu", i);
+
+		oci_make(dir, LAYERS(those[i]));
+		USER_IMAGE("import", dir, "bad");
+		expect_refused(&run, 1, "leads out of the image");
+		cr_expect_eq(own_count(&d), 0, "%zu", i);
+	}
+	USER_IMAGE("import", env_need("CLOCHE"), "bad");
+	cr_expect_eq(run.status, 1);
+	USER_IMAGE("import", "/dev/null", "bad");
+	expect_refused(&run, 1, "the archive is empty");
+	USER_IMAGE("import", "/dev/null", "../bad");
+	expect_refused(&run, 2, "is no name of an image");
+	cr_expect_eq(own_count(&d), 0);
+	USER_RUN("--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	daemon_stop(&d);
+}
+
+/* By size, and by what unpacks to more than it is. */
+Test(daemon_own_images, there_is_a_quota)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s =
+		begin(&d, "per_owner: {images: 4M}\nowners: [{user: " OTHER ", images: 0}]");
+	const char *tree = tree_make(&s, "tree"), *big = tree_make(&s, "big");
+
+	BY(OTHER, "image", "build", "--dir", tree, "mine");
+	expect_refused(&run, 1, "user 1001 may have none of his own (limit 'per_owner.images')");
+	RUN(&run, "truncate", "-s", "8M", store_file(&s, "big/eight"));
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	USER_IMAGE("build", "--dir", big, "big");
+	expect_refused(&run, 1,
+		       "4096K that are left of the 4096K that user 1000 may have (limit "
+		       "'per_owner.images')");
+	cr_expect_eq(own_count(&d), 0);
+	RUN(&run, "truncate", "-s", "64G", store_file(&s, "big/eight"));
+	USER_IMAGE("build", "--dir", big, "big");
+	expect_refused(&run, 1, "unpacked it takes more than the ");
+	cr_expect_eq(own_count(&d), 0);
+	USER_IMAGE("build", "--dir", tree, "mine");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	/* What there is counts. */
+	RUN(&run, "truncate", "-s", "3M", store_file(&s, "big/eight"));
+	USER_IMAGE("build", "--dir", big, "big");
+	expect_refused(&run, 1, "left of the 4096K that user 1000 may have");
+	cr_expect_eq(own_count(&d), 1);
+	USER_IMAGE("remove", "mine");
+	daemon_stop(&d);
+}
+
+/* `cloche image import - mine` by the user, under way, with nothing on its standard input until
+ * *ret_input is written to or closed. */
+static pid_t begin_import(const struct daemon *d, int *ret_input)
+{
+	const char *argv[DAEMON_ARGS_MAX];
+	struct daemon asks = *d;
+	char control[700];
+	int pair[2];
+	pid_t pid;
+
+	asks.verb = "image";
+	daemon_user_argv(&asks, (const char *const[]){ "import", "-", "mine", NULL }, argv,
+			 control);
+	cr_assert_eq(pipe2(pair, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)unsetenv(IMAGE_STORE_ENV);
+		(void)dup2(pair[0], STDIN_FILENO);
+		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	(void)close(pair[0]);
+	while (access(own_store(d), F_OK) < 0 || own_count(d) == 0)
+		(void)poll(NULL, 0, 5);
+	*ret_input = pair[1];
+	return pid;
+}
+
+/* Somebody begins and does not end: what was sent is nothing. */
+Test(daemon_own_images, of_a_client_that_dies_nothing_is_left)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "per_owner: {memory: 64M}");
+	int input;
+	pid_t pid = begin_import(&d, &input);
+
+	/* What it takes is the owner's, and nobody else's. */
+	BY(DAEMON_USER, "run", "-m", "32M", "--cpu", "shared", "-t", "60s", "--", "true");
+	expect_refused(&run, 125, "(limit 'per_owner.memory')");
+	BY(OTHER, "run", SMALL, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	USER_IMAGE("build", "--dir", tree_make(&s, "tree"), "other");
+	expect_refused(&run, 1, "another image of user 1000 is being made; try again");
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	cr_expect_eq(process_status(pid), 128 + SIGKILL);
+	while (own_count(&d) > 0)
+		(void)poll(NULL, 0, 5);
+	(void)close(input);
+	daemon_stop(&d);
+}
+
+/* The pipe alone, which anybody may have, keeps nothing going. */
+Test(daemon_own_images, who_lets_go_of_the_socket_ends_it)
+{
+	const struct remote_image what = { .name = "mine", .form = IMAGE_OF_TREE };
+	struct remote remote = { .socket = -1 };
+	struct cloche_err err = { 0 };
+	struct pollfd end = { .events = 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+
+	cr_assert_eq(remote_image_begin(d.control, &what, &remote, &end.fd, &err), 0, "%s",
+		     err.text);
+	remote_close(&remote);
+	/* Nobody has the other end any more. */
+	cr_expect_eq(poll(&end, 1, -1), 1);
+	cr_expect(end.revents & POLLERR);
+	(void)close(end.fd);
+	daemon_stop(&d);
+}
+
+Test(daemon_own_images, of_a_daemon_that_is_killed_nothing_is_left)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+	int input;
+	pid_t pid;
+
+	USER_IMAGE("build", "--dir", tree_make(&s, "tree"), "old");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	pid = begin_import(&d, &input);
+	while (own_count(&d) < 2)
+		(void)poll(NULL, 0, 5);
+	cr_assert_eq(kill(d.pid, SIGKILL), 0);
+	cr_expect_eq(process_status(d.pid), 128 + SIGKILL);
+	(void)fclose(d.said);
+	cr_expect_eq(process_status(pid), 1);
+	(void)close(input);
+	while (leftover_processes(d.mark) > 0)
+		(void)poll(NULL, 0, 5);
+	daemon_start(&d);
+	cr_expect_eq(own_count(&d), 1);
+	USER_RUN("--rootfs", "old", "--", "/noop");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	USER_IMAGE("remove", "old");
+	daemon_stop(&d);
+}
+
+/* A tree that is cut off where an entry ends would look whole. */
+Test(daemon_own_images, half_a_tree_is_none)
+{
+	static const struct entry plain[] = { { ENTRY_FILE, "file", "text" }, { 0 } };
+	static const struct {
+		size_t cut; /* from the end of the archive, before what says that it is whole */
+		const char *end;
+		int code;
+	} cases[] = { { 1024, "", EPIPE },
+		      { 0, "", EPIPE },
+		      { 0, "cloche: that was the whole tre", EPIPE },
+		      { 0, ARCHIVE_END, 0 } };
+	const struct remote_image what = { .name = "half", .form = IMAGE_OF_TREE };
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct remote remote = { .socket = -1 };
+		struct bytes tar = tar_make(plain);
+		struct cloche_err err = { 0 };
+		int pipe, r;
+
+		cr_assert_eq(remote_image_begin(d.control, &what, &remote, &pipe, &err), 0, "%s",
+			     err.text);
+		cr_assert(write(pipe, tar.data, tar.len - cases[i].cut) > 0);
+		cr_assert_eq(write(pipe, cases[i].end, strlen(cases[i].end)),
+			     (ssize_t)strlen(cases[i].end));
+		(void)close(pipe);
+		r = remote_image_done(&remote, &err);
+		cr_expect_eq(r, -cases[i].code, "%zu: %s", i, err.text);
+		remote_close(&remote);
+		free(tar.data);
+	}
+	BY("0", "image", "list");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	{
+		struct cloche_err err = { 0 };
+
+		cr_expect_eq(remote_image_remove(d.control, "half", &err), 0, "%s", err.text);
+	}
+	daemon_stop(&d);
+}
