@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "image/image.h"
 #include "image/image_layer.h"
 #include "serve/remote.h"
@@ -232,6 +233,87 @@ Test(daemon_own_images, what_is_hostile_is_refused_and_leaves_nothing)
 	cr_expect_eq(own_count(&d), 0);
 	USER_RUN("--", "true");
 	cr_expect_eq(run.status, 0, "%s", run.err);
+	daemon_stop(&d);
+}
+
+/* A megabyte of zeroes is a kilobyte of an archive. */
+static void make_bomb(const struct store *s, const char *dir)
+{
+	const size_t mib = 256;
+	char *zeroes = calloc(mib, 1 << 20), digest[HASH_HEX_LEN];
+	const struct entry entries[] = { { ENTRY_FILE, "file", "text" }, { 0 } };
+	struct bytes plain = tar_make(entries), packed;
+	cleanup_run struct run run = { 0 };
+	json_t *config, *layer;
+
+	/* The file of the archive becomes that large: its size is in octal at 124. */
+	cr_assert(zeroes && plain.len >= 1024);
+	memcpy(zeroes, plain.data, 512);
+	(void)snprintf(zeroes + 124, 12, "%011zo", (mib << 20) - 2048);
+	{
+		unsigned sum = 0;
+
+		memset(zeroes + 148, ' ', 8);
+		for (int i = 0; i < 512; i++)
+			sum += (unsigned char)zeroes[i];
+		(void)snprintf(zeroes + 148, 8, "%06o", sum);
+	}
+	free(plain.data);
+	hash_sha256_hex(zeroes, mib << 20, digest);
+	packed = bytes_compress((struct bytes){ zeroes, mib << 20 }, "gzip");
+	cr_assert_lt(packed.len, (size_t)1 << 20);
+	oci_start(dir);
+	layer = oci_blob(dir, packed.data, packed.len,
+			 "application/vnd.oci.image.layer.v1.tar+gzip");
+	config = json_pack("{s:s, s:s, s:{s:s, s:[o]}}", "architecture", IMAGE_ARCH, "os", "linux",
+			   "rootfs", "type", "layers", "diff_ids",
+			   json_sprintf("sha256:%s", digest));
+	layer = json_pack("{s:o, s:[o]}", "config", oci_json(dir, config, "c"), "layers", layer);
+	oci_index(dir, json_pack("[o]", oci_json(dir, layer, "m")));
+	free(packed.data);
+}
+
+Test(daemon_own_images, what_unpacks_to_much_is_refused)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "per_owner: {memory: 64M}");
+	const char *dir = store_file(&s, "oci");
+
+	make_bomb(&s, dir);
+	USER_IMAGE("import", dir, "bomb");
+	expect_refused(&run, 1, "images: unpacked it takes more than the 64M of memory");
+	cr_expect_eq(own_count(&d), 0);
+	daemon_stop(&d);
+}
+
+/* Who asks a thousand times has the kernel make no mount for it. */
+Test(daemon_own_images, what_is_shown_is_one_mount)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+	char sha[65];
+	uint64_t mounts[3];
+
+	store_build(&s, tree_make(&s, "tree"), "tiny", sha);
+	for (int i = 0; i < 3; i++) {
+		int stores[STORES] = { -1, -1 };
+		struct cloche_err err = { 0 };
+		struct statx st;
+
+		cr_assert_eq(remote_stores(d.control, stores, &err), 0, "%s", err.text);
+		cr_assert_eq(statx(stores[STORES_SHARED], "", AT_EMPTY_PATH, STATX_MNT_ID, &st), 0);
+		mounts[i] = st.stx_mnt_id;
+		/* No way out of it, and nothing to write to. */
+		cr_expect_eq(faccessat(stores[STORES_SHARED], "../tree", F_OK, 0), -1);
+		cr_expect_eq(openat(stores[STORES_SHARED], "new", O_WRONLY | O_CREAT, 0600), -1);
+		cr_expect_eq(errno, EROFS);
+		for (int k = 0; k < STORES; k++)
+			fd_close(&stores[k]);
+	}
+	cr_expect_eq(mounts[0], mounts[1]);
+	cr_expect_eq(mounts[1], mounts[2]);
 	daemon_stop(&d);
 }
 

@@ -363,6 +363,13 @@ inline find_place(a_number, found_at)
 	}
 }
 
+inline hand_over(o_place)
+{
+	place[o_place].state = HANDED;
+	warden[o_place] = IDLE;
+	say(REPLY_MADE, place[o_place].number, o_place)
+}
+
 inline make_context(c_number, c_owner, c_place)
 {
 	c_place = 0;
@@ -374,12 +381,13 @@ inline make_context(c_number, c_owner, c_place)
 	:: c_place == PLACES -> say(REPLY_REFUSED, c_number, 0)
 	:: else ->
 		assert(warden[c_place] == NONE && runs_for[c_place] == NOBODY);
-		place[c_place].state = HANDED;
 		place[c_place].number = c_number;
 		place[c_place].owner = c_owner;
 		place[c_place].silent = false;
-		warden[c_place] = IDLE;
-		say(REPLY_MADE, c_number, c_place)
+		if
+		:: hand_over(c_place)
+		:: place[c_place].state = MOUNTING /* its image is not there yet */
+		fi
 	fi
 }
 
@@ -431,6 +439,21 @@ proctype launcher()
 		place[PLACES - 1].state == COUNTING && warden[PLACES - 1] != RUNS ->
 		place[PLACES - 1].state = COUNTED;
 		say(REPLY_COUNTED, place[PLACES - 1].number, 0)
+	   }
+	:: atomic {
+		place[0].state == MOUNTING || place[PLACES - 1].state == MOUNTING ->
+		p = (place[0].state == MOUNTING -> 0 : PLACES - 1);
+		if
+		:: !place[p].silent -> hand_over(p)
+		:: !place[p].silent -> /* it cannot be mounted */
+			place[p].state = ABSENT;
+			say(REPLY_REFUSED, place[p].number, 0);
+			place[p].number = 0
+		:: place[p].silent ->
+			place[p].state = ABSENT;
+			place[p].silent = false;
+			place[p].number = 0
+		fi
 	   }
 	:: atomic {
 		place[0].state == PROVING || place[PLACES - 1].state == PROVING ->
@@ -487,7 +510,10 @@ proctype launcher()
 		od;
 		for (p : 0 .. PLACES - 1) {
 			if
-			:: place[p].state != ABSENT -> place[p].silent = true; place[p].state = ENDING
+			:: place[p].state == MOUNTING -> place[p].silent = true
+			:: place[p].state != ABSENT && place[p].state != MOUNTING ->
+				place[p].silent = true;
+				place[p].state = ENDING
 			:: else
 			fi
 		}
