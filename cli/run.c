@@ -338,7 +338,7 @@ static void invoke_there(struct run *run, bool more, struct outcome *out)
 
 	remote_run(&run->remote, &options, out, &notes);
 	show_as_options(&out->err);
-	own_line_after(out->ran && run->remote.mid_line);
+	own_line_after(run->remote.mid_line);
 	say_notes(run, &notes);
 }
 

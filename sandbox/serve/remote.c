@@ -67,6 +67,8 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	fds.fd[REQUEST_FD_ORDER] = order;
 	code = packet_send_with(r->socket, &request, sizeof(request), insns,
 				insns ? request.bare_n * sizeof(*insns) : 0, &fds);
+	if (code == -EPIPE)
+		return cloche_err_set(err, EPIPE, "the daemon has ended before it was asked");
 	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
 }
 
@@ -138,17 +140,16 @@ static int ask(struct remote *r, const struct remote_options *o, struct answer *
 
 /* Behind an answer the daemon waits for seconds, and a client may be stopped for longer. */
 static int ask_again(struct remote *r, const struct remote_options *o, struct answer *ret,
-		     struct cloche_err *err)
+		     bool *ret_unread, struct cloche_err *err)
 {
 	struct remote other;
-	bool unread;
 	int code = remote_open(r->control, &other, err);
 
 	if (code < 0)
 		return code;
 	remote_close(r);
 	*r = other;
-	return ask(r, o, ret, &unread, err);
+	return ask(r, o, ret, ret_unread, err);
 }
 
 void remote_run(struct remote *r, const struct remote_options *o, struct outcome *out,
@@ -171,13 +172,13 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 		code = ask(r, o, answer, &unread, &err);
 	}
 	if (code < 0 && unread && r->kept)
-		code = ask_again(r, o, answer, &err);
+		code = ask_again(r, o, answer, &unread, &err);
 	r->kept = code == 0 && o->hold;
 	stream_state_restore(streams);
 	if (code == 0 && answer) {
 		*out = answer->outcome;
 		notes->found = answer->found;
-		r->mid_line = answer->mid_line;
+		r->mid_line = answer->outcome.ran && answer->mid_line;
 		return;
 	}
 	owner_name(o->owner, owner);
@@ -185,7 +186,7 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 	(void)uuid_v4(out->request_id, NULL);
 	out->err = err;
 	/* Nobody knows what it wrote, if it ran. */
-	r->mid_line = err.code == EPIPE;
+	r->mid_line = !unread && err.code == EPIPE;
 }
 
 static int ask_what(const struct remote *r, enum request_kind kind, struct answer *answer,
