@@ -453,7 +453,8 @@ static int remove_leaf(int parent, const struct cgroup *cg)
 	return 0;
 }
 
-/* All leaves, each as remove says; the last error. */
+/* All leaves, each as remove says; the last error. That on cgroup2 goes last, when no other is
+ * left: by it a sweep finds the rest. */
 static int remove_leaves(const struct hierarchy *hierarchy, const struct cgroup *cg,
 			 int (*remove)(int parent, const struct cgroup *cg), struct cloche_err *err)
 {
@@ -465,11 +466,8 @@ static int remove_leaves(const struct hierarchy *hierarchy, const struct cgroup 
 
 			r = r1 < 0 ? r1 : r;
 		}
-	if (cg->name[0]) {
-		int r1 = remove(hierarchy->v2, cg);
-
-		r = r1 < 0 ? r1 : r;
-	}
+	if (r == 0 && cg->name[0])
+		r = remove(hierarchy->v2, cg);
 	return r < 0 ? cloche_err_sys(err, -r, "remove the cgroup 'cloche/%s'", cg->name) : 0;
 }
 

@@ -67,7 +67,7 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	fds.fd[REQUEST_FD_ORDER] = order;
 	code = packet_send_with(r->socket, &request, sizeof(request), insns,
 				insns ? request.bare_n * sizeof(*insns) : 0, &fds);
-	if (code == -EPIPE)
+	if (code == -EPIPE || code == -ECONNRESET)
 		return cloche_err_set(err, EPIPE, "the daemon has ended before it was asked");
 	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
 }

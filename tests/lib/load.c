@@ -32,6 +32,7 @@
 #define SAYS	"\1"
 #define PATIENT "-t", "60s"
 #define SHORT	"-t", "200ms"
+#define SLEEPS	"echo begun; exec sleep 300"
 #define FORKS	"i=0; while [ $i -lt 12 ]; do sleep 300 & i=$((i + 1)); done"
 
 struct kind {
@@ -62,7 +63,7 @@ static const struct kind kinds[] = {
 	{ "forks without end",
 	  { "-t", "2s", "--pids", "16", "--", "sh", "-c", "while :; do sleep 300 & done" },
 	  ENDS(-1, "error pids timeout") },
-	{ "hangs", { SHORT, "--", "sleep", "300" }, ENDS(124, "timeout") },
+	{ "hangs", { SHORT, "--", "sh", "-c", SLEEPS }, ENDS(124, "timeout") },
 	{ "spins", { SHORT, "--", "sh", "-c", "while :; do :; done" }, ENDS(124, "timeout") },
 	{ "stops itself", { SHORT, "--", "sh", "-c", "kill -s STOP $$" }, ENDS(124, "timeout") },
 	{ "fills /tmp",
@@ -74,10 +75,10 @@ static const struct kind kinds[] = {
 	  ENDS(-1, "output_limit") },
 	{ "is not there", { PATIENT, "--", "no-such-program" }, ENDS(127, "launch_error") },
 	{ "is cancelled",
-	  { PATIENT, "--", "sleep", "300" },
+	  { PATIENT, "--", "sh", "-c", SLEEPS },
 	  ENDS(130, "cancelled"),
 	  .signal = SIGINT },
-	{ "is left", { PATIENT, "--", "sleep", "300" }, ENDS(137, ""), .signal = SIGKILL },
+	{ "is left", { PATIENT, "--", "sh", "-c", SLEEPS }, ENDS(137, ""), .signal = SIGKILL },
 	{ "looks", { NULL }, ENDS(0, ""), .verb = "ps" },
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -347,6 +348,7 @@ static void ask(const struct load *l, unsigned lane, uint64_t *state, struct ask
 	hear(a);
 	(void)waitpid(a->pid, &status, 0);
 	a->died = WIFSIGNALED(status);
+	r->begun = a->len[0] > 0 && !a->kind->verb;
 	r->status = (int16_t)(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 	judge(a, r);
 	for (int i = 0; i < 2; i++)

@@ -34,6 +34,7 @@ enum load_answer {
 
 struct load_result {
 	uint8_t kind, answer;
+	bool begun;	/* its function has said something */
 	int16_t status; /* the client's, as a shell has it */
 	char verdict[14];
 	char request_id[37];

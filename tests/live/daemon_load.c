@@ -309,8 +309,8 @@ static void compare(struct trial *t, const struct load *l)
 			const struct load_result *r = &l->lanes[lane].results[at];
 
 			load_name(lane, at, name);
-			if (r->answer == LOAD_ANSWERED && found[lane][at] == 0)
-				complain(t, "answered, and no record", name);
+			if ((r->answer == LOAD_ANSWERED || r->begun) && found[lane][at] == 0)
+				complain(t, "it ran, and no record", name);
 			if ((r->answer == LOAD_REFUSED || r->answer == LOAD_LISTED) &&
 			    found[lane][at])
 				complain(t, "not run, and a record", name);
