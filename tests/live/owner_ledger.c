@@ -33,6 +33,14 @@
 
 #define LITTLE "--cpu", "shared", "-t", "60s", "-m", "32M"
 
+/* Who names a ledger does not ask the daemon. */
+static void name_none(void)
+{
+	(void)unsetenv("CLOCHE_LEDGER");
+}
+
+TestSuite(owner_ledger, .init = name_none);
+
 /* ---- a ledger that has a past ---------------------------------------------------------------- */
 
 /* As the front writes them, beside it: records from to to-1, those of the owners in turn. */
@@ -571,6 +579,74 @@ Test(owner_ledger, a_front_that_dies_on_the_way)
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	expect_has(run.out, "\"total\":{\"invocations\":4000,");
 	daemon_stop(&d);
+}
+
+/* ---- a daemon that is none ------------------------------------------------------------------- */
+
+/* In the daemon's place: answers the next client so, and hangs up. */
+static pid_t pretend(const struct daemon *d, const void *bytes, size_t len)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	pid_t pid;
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.107s", d->control);
+	(void)unlink(d->control);
+	cr_assert(bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 1) == 0 &&
+		  chmod(d->control, 0666) == 0);
+	pid = fork();
+	if (pid == 0) {
+		struct request r;
+		int client = accept(fd, NULL, NULL);
+
+		if (recv(client, &r, sizeof(r), 0) != sizeof(r))
+			_exit(1);
+		_exit(len && send(client, bytes, len, MSG_NOSIGNAL) != (ssize_t)len);
+	}
+	(void)close(fd);
+	return pid;
+}
+
+/* No sum of what is not all, and no nonsense: one line. */
+static void expect_no_bill(const struct daemon *d, const void *bytes, size_t len, const char *why)
+{
+	cleanup_run struct run run = { 0 };
+	pid_t pid = pretend(d, bytes, len);
+
+	ASK(d, DAEMON_USER, &run, "bill", NULL);
+	cr_expect_eq(run.status, 1);
+	cr_expect_str_eq(run.out, "");
+	cr_expect_eq(count_lines(run.err), 1);
+	expect_has(run.err, why);
+	cr_expect_eq(process_status(pid), 0);
+}
+
+Test(owner_ledger, what_is_not_all_is_no_bill)
+{
+	static struct records r;
+	unsigned char body[LEDGER_BODY_MAX];
+	struct ledger_record record;
+	struct frame frame = { .type = FRAME_RECORD, .body = body };
+	size_t len;
+	struct daemon d;
+
+	daemon_prepare(&d);
+	ledgers_record(1, &record);
+	frame.body_len = (size_t)ledger_record_encode(&record, body, NULL);
+	records_begin(&r);
+	records_add(&r, &(struct ledger_entry){ .frame = &frame }, 1, 0);
+	len = sizeof(r.head) + r.head.len;
+	expect_no_bill(&d, &r, len, "ended before it answered");
+	expect_no_bill(&d, &r, 0, "ended before it answered");
+	r.head.last = true;
+	expect_no_bill(&d, &r, len - 1, "of another version");
+	expect_no_bill(&d, &r, 30, "of another version");
+	r.bytes[0]++;
+	r.bytes[sizeof(struct records_item)]++;
+	expect_no_bill(&d, &r, len, "are no records");
+	r.head.version[0]++;
+	expect_no_bill(&d, &r, len, "of another version");
+	tmpdir_free(&d.dir);
 }
 
 /* Who takes nothing at all for half a minute is hung up on, and then has what was sent and no more.
