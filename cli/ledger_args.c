@@ -223,11 +223,16 @@ int64_t args_owner(void)
 	return uid ? (int64_t)uid : -1;
 }
 
-const char *args_ledger(void)
+bool args_ledger_named(void)
 {
 	const char *dir = getenv("CLOCHE_LEDGER");
 
-	return dir && *dir ? dir : LEDGER_DIR;
+	return dir && *dir;
+}
+
+const char *args_ledger(void)
+{
+	return args_ledger_named() ? getenv("CLOCHE_LEDGER") : LEDGER_DIR;
 }
 
 const char *args_traces(void)

@@ -3,6 +3,7 @@
 #define CLOCHE_CLI_LEDGER_ARGS_H
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cloche_err;
@@ -42,6 +43,7 @@ int64_t args_owner(void);
 
 /* The ledger's directory when --ledger is not given: $CLOCHE_LEDGER, else LEDGER_DIR. */
 const char *args_ledger(void);
+bool args_ledger_named(void);
 
 /* The folder of kept traces: $CLOCHE_TRACES, else TRACE_STORE_DIR. */
 const char *args_traces(void);

@@ -6,6 +6,7 @@
 #include "cli/ledger_args.h"
 #include "cli/own_line.h"
 #include "cli/run_options.h"
+#include "cli/run_own.h"
 #include "cli/show.h"
 
 #include "base/clock.h"
@@ -40,7 +41,8 @@ struct run {
 	const struct run_options *opt;
 	struct session *session; /* NULL: the daemon runs it */
 	struct remote remote;
-	int cancel_fd; /* a signalfd: the caller wants an end */
+	struct run_own own; /* with remote */
+	int cancel_fd;	    /* a signalfd: the caller wants an end */
 	int report_fd;
 	unsigned traces; /* files, numbered */
 	bool said_unkept, said_unrecorded;
@@ -133,7 +135,7 @@ static void say_report(struct run *run, const struct outcome *out)
  * wrong with a folder is wrong for all of many invocations, and said once. */
 static void say_notes(struct run *run, const struct session_notes *notes)
 {
-	args_lost(run->opt->verb, run->opt->ledger, &notes->found);
+	args_lost(run->opt->verb, run->session ? run->opt->ledger : "of the daemon", &notes->found);
 	if (notes->unkept.code && !run->said_unkept) {
 		own_line();
 		fprintf(stderr, "cloche %s: no trace is kept: %s\n", run->opt->verb,
@@ -277,6 +279,14 @@ static int status_of(const struct run *run, const struct outcome *out)
 	return outcome_exit_status(out);
 }
 
+static int refuse(struct cloche_err *ret, struct cloche_err *why)
+{
+	show_as_options(why);
+	return cloche_err_set(ret, why->code,
+			      "refused, nothing was run: %s (see --ledger-full and --no-ledger)",
+			      why->text);
+}
+
 /* What the ledger has no room for is not run, unless the caller said otherwise. */
 static bool is_refused(struct run *run, struct cloche_err *ret)
 {
@@ -285,13 +295,7 @@ static bool is_refused(struct run *run, struct cloche_err *ret)
 	int r = session_ready(run->session, &notes, &err);
 
 	say_notes(run, &notes);
-	show_as_options(&err);
-	if (r < 0)
-		(void)cloche_err_set(ret, err.code,
-				     "refused, nothing was run: %s (see --ledger-full and "
-				     "--no-ledger)",
-				     err.text);
-	return r < 0;
+	return r < 0 && refuse(ret, &err) < 0;
 }
 
 static void invoke_here(struct run *run, int64_t requested_ns, struct outcome *out)
@@ -322,24 +326,42 @@ static void invoke_here(struct run *run, int64_t requested_ns, struct outcome *o
 		say_unwritten(run, out);
 }
 
+/* As above, of a ledger of the client's own. */
+static bool is_own_refused(struct run *run, struct cloche_err *ret)
+{
+	struct ledger_repair found;
+	struct cloche_err err = { 0 };
+	int r = run_own_ready(&run->own, &found, &err);
+
+	args_lost(run->opt->verb, run->opt->ledger, &found);
+	return r < 0 && refuse(ret, &err) < 0;
+}
+
 static void invoke_there(struct run *run, bool more, struct outcome *out)
 {
 	const struct run_options *opt = run->opt;
-	const struct remote_options options = {
+	struct cloche_err refused = { 0 };
+	struct remote_options options = {
 		.spec = &opt->spec,
 		.refused = &opt->image_refused,
 		.function = opt->name,
 		.owner = getuid(),
 		.streams = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
+		.metered = opt->meter == METERING_REQUIRED,
 		.hold = more,
 		.cancel_fd = run->cancel_fd,
 	};
 	struct session_notes notes;
+	struct ledger_repair found;
 
+	if (is_own_refused(run, &refused))
+		options.refused = &refused;
 	remote_run(&run->remote, &options, out, &notes);
+	run_own_settle(&run->own, out, &found);
 	show_as_options(&out->err);
 	own_line_after(run->remote.mid_line);
 	say_notes(run, &notes);
+	args_lost(opt->verb, opt->ledger, &found);
 }
 
 /* more: another one is to follow. */
@@ -368,6 +390,8 @@ static int open_remote(struct run *run)
 				     "reached at '%.200s': run this by sudo, or have 'cloche "
 				     "serve' started",
 				     control);
+	if (r == 0)
+		r = run_own_begin(&run->own, run->opt, &err);
 	if (r == 0 && run->opt->root_only)
 		r = cloche_err_set(&err, ENOTSUP, "--%s: not through the daemon yet; run as root",
 				   run->opt->root_only);
@@ -417,6 +441,7 @@ static void close_session(struct run *run)
 	struct session_notes notes;
 
 	remote_close(&run->remote);
+	run_own_end(&run->own);
 	run->session = session_close(run->session, &notes);
 	say_notes(run, &notes);
 	fd_close(&run->cancel_fd);

@@ -436,6 +436,7 @@ static int set_ledger(struct run_options *o, int opt, const char *arg, struct cl
 			return cloche_err_set(err, EINVAL, "'': expected a directory");
 		o->ledger = arg; /* none with --no-ledger */
 		o->ledger_named = arg && strcmp(arg, args_ledger()) != 0;
+		o->ledger_own = arg != NULL;
 		return 0;
 	}
 	o->ledger_continue = strcmp(arg, "continue") == 0;
@@ -476,6 +477,7 @@ static bool set_word(struct run_options *o, int opt, const char *arg)
 		return true;
 	case OPT_PRICES:
 		o->price_list = arg;
+		o->prices_said = true;
 		return true;
 	default:
 		return false;
@@ -485,8 +487,7 @@ static bool set_word(struct run_options *o, int opt, const char *arg)
 /* What the daemon does not do for others yet, or does in its own way. */
 static bool is_root_only(int opt)
 {
-	static const int those[] = { OPT_TRACE,	 OPT_KEEP_TRACE, OPT_METER,	  OPT_PRICES,
-				     OPT_LEDGER, OPT_NO_LEDGER,	 OPT_LEDGER_FULL, OPT_LEDGER_SYNC };
+	static const int those[] = { OPT_TRACE, OPT_KEEP_TRACE };
 
 	for (size_t i = 0; i < sizeof(those) / sizeof(those[0]); i++)
 		if (opt == those[i])
@@ -552,7 +553,8 @@ void run_options_init(struct run_options *ret)
 				     .price_list = "lambda",
 				     .out_fd = -1,
 				     .err_fd = -1,
-				     .ledger = args_ledger() };
+				     .ledger = args_ledger(),
+				     .ledger_own = args_ledger_named() };
 	spec_defaults(&ret->spec);
 }
 

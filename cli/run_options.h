@@ -26,9 +26,11 @@ struct run_options {
 	const char *name;	/* NULL: none */
 	struct prices prices;	/* after run_options_check */
 	const char *price_list; /* a name or a file */
+	bool prices_said;	/* --prices was there */
 	const char *ledger;	/* directory; NULL: none is kept */
 	bool ledger_named;	/* by the caller, and not the one that there is anyway */
-	bool ledger_continue;	/* run even when the ledger cannot take a record */
+	bool ledger_own; /* through the daemon: by --ledger or $CLOCHE_LEDGER, beside its own */
+	bool ledger_continue; /* run even when the ledger cannot take a record */
 	bool ledger_sync;
 	int out_fd, err_fd;	   /* the command's standard output and error; -1: ours */
 	struct observer *observer; /* to watch the contexts' system calls; NULL: none */

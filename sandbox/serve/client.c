@@ -252,7 +252,11 @@ static void run(struct visit *v)
 	struct context *ctx = &v->held->ctx;
 	struct cloche_err err = { 0 };
 
-	if (make_will(v, &err) < 0) {
+	if (v->request.metered && !v->held->clocked)
+		(void)cloche_err_set(&err, ENODATA,
+				     "meter: the daemon has no BPF meter, which was required "
+				     "('cloche doctor' tells what it lacks)");
+	if (err.code || make_will(v, &err) < 0) {
 		visit_refuse(v, &err);
 		return;
 	}

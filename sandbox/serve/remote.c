@@ -63,6 +63,7 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	if (code < 0)
 		return code;
 	request.hold = o->hold;
+	request.metered = o->metered;
 	memcpy(fds.fd, o->streams, sizeof(o->streams));
 	fds.fd[REQUEST_FD_ORDER] = order;
 	code = packet_send_with(r->socket, &request, sizeof(request), insns,

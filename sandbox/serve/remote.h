@@ -33,6 +33,7 @@ struct remote_options {
 	const char *function;		  /* NULL: it has no name */
 	uint32_t owner; /* who asks, for an outcome that never came to the daemon */
 	int streams[3];
+	bool metered;  /* without the meter nothing is run */
 	bool hold;     /* another one follows, in the same context if that is clean */
 	int cancel_fd; /* readable: it is not wanted any more */
 };

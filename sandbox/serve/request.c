@@ -128,7 +128,7 @@ int request_check(const struct request *r, struct cloche_err *err)
 				      "the daemon is of another version than this program: "
 				      "start it anew");
 	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED || r->order_len > ORDER_MAX ||
-	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->hold > 1 ||
+	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->hold > 1 || r->metered > 1 ||
 	    r->bare_n > BPF_MAXINSNS || r->image_form >= IMAGE_FORMS ||
 	    !is_text(r->image_ref, sizeof(r->image_ref)) ||
 	    !is_text(r->image_name, sizeof(r->image_name)) ||

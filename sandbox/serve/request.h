@@ -72,6 +72,7 @@ struct request {
 	uint32_t binds; /* how many; 0: and no socket */
 	uint32_t net;
 	uint32_t hold;		     /* 0 or 1: another one follows */
+	uint32_t metered;	     /* 0 or 1: without the meter nothing is run */
 	uint32_t bare_n, bare_flags; /* of a policy of the client's: so many instructions follow */
 	char policy[64];
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */

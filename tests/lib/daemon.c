@@ -189,6 +189,9 @@ void daemon_user_argv(const struct daemon *d, const char *const args[],
 	argv[n++] = d->user;
 	argv[n++] = d->groups;
 	argv[n++] = "env";
+	/* The one of all tests is root's. */
+	argv[n++] = "-u";
+	argv[n++] = "CLOCHE_LEDGER";
 	argv[n++] = control;
 	argv[n++] = d->cloche;
 	argv[n++] = d->verb;

@@ -145,9 +145,6 @@ Test(daemon, what_is_not_there_yet_is_refused_by_its_name)
 {
 	static const char *const options[][2] = {
 		{ "--trace", "/tmp/x" },
-		{ "--ledger", "/tmp/x" },
-		{ "--meter", "off" },
-		{ "--prices", "lambda" },
 	};
 	struct daemon d;
 

@@ -253,7 +253,8 @@ Test(ledger_run, many_processes_at_once_lose_nothing, .timeout = 120)
 		cr_assert(pids[i] >= 0);
 		if (pids[i] == 0) {
 			(void)execl(env_need("CLOCHE"), "cloche", "run", "-q", "--report", report,
-				    "--ledger", ledger, "--repeat", repeat, "--", "true", NULL);
+				    "-m", "32M", "--ledger", ledger, "--repeat", repeat, "--",
+				    "true", NULL);
 			_exit(99);
 		}
 	}
