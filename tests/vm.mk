@@ -8,12 +8,13 @@ VM_FILES = $(B)/cloche $(B)/cloched $(VM_LIVE) $(GUEST) $(HELPERS) $(wildcard po
 # in the other tests. Nor those that read command lines and files: the kernel has no part in it.
 # What they take is minutes, too.
 VM_LEFT_OUT = languages bad_input completion image image_broken image_hostile image_import image_shown learn ledger_cli \
-              ledger_disk ledger_run metrics owner_ledger policy_cli report shown trace_cli tune
+              ledger_disk ledger_run metrics owner_ledger policy_cli report shown sudo trace_cli tune
 VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%),$(LIVE))
 
 # Where one kernel tells as much as the next, each runs half of them (VM_ALL=1: all).
 VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,etc output paths streams) fault/calls fault/cold \
-             $(addprefix live/,abuse code daemon_hostile daemon_killed daemon_load daemon_own daemon_upgrade doctor etc front_hostile front_kept \
+             $(addprefix live/,abuse code daemon_hostile daemon_images daemon_killed daemon_load daemon_own daemon_own_images daemon_repeat \
+               daemon_upgrade doctor etc front_hostile front_kept \
                front_killed image_cell image_run local outcomes output_limit owners policy ps \
                run runtimes share stream_names terminals trace_kept trace_live warm)))
 VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)
