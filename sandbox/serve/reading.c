@@ -124,19 +124,22 @@ static int on_impatience(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
-/* After all else; and the clock after what it is the clock of: who takes something is not late
- * because this process is. */
-static int begin(struct reading *r, sd_event *event)
+/* After all else, and an owner's second after the first of every other, and so on: who has many has
+ * no more of them than who has one. And the clock after what it is the clock of: who takes
+ * something is not late because this process is. */
+static int begin(struct reading *r, sd_event *event, unsigned before)
 {
 	int code = sd_event_add_io(event, &r->writable, r->socket, EPOLLOUT, on_writable, r);
 
 	if (code >= 0)
-		code = sd_event_source_set_priority(r->writable, SD_EVENT_PRIORITY_IDLE);
+		code = sd_event_source_set_priority(r->writable,
+						    SD_EVENT_PRIORITY_IDLE + (int64_t)before);
 	if (code >= 0)
 		code = sd_event_add_time_relative(event, &r->patience, CLOCK_MONOTONIC,
 						  PATIENCE_USEC, 0, on_impatience, r);
 	if (code >= 0)
-		code = sd_event_source_set_priority(r->patience, SD_EVENT_PRIORITY_IDLE + 1);
+		code = sd_event_source_set_priority(r->patience,
+						    SD_EVENT_PRIORITY_IDLE + READINGS_OF_ONE);
 	return code;
 }
 
@@ -152,7 +155,7 @@ static int open_reading(struct front *f, struct reading *r, int socket, struct c
 		return code;
 	}
 	r->socket = fcntl(socket, F_DUPFD_CLOEXEC, 0);
-	code = r->socket < 0 ? -errno : begin(r, f->event);
+	code = r->socket < 0 ? -errno : begin(r, f->event, readings_of(f, r->client->uid));
 	return code < 0 ? cloche_err_sys(err, -code, "read the daemon's ledger") : 0;
 }
 

@@ -14,8 +14,8 @@ struct reading;
  *
  * Whenever the socket takes something and the front has nothing else to do, one slice is read and
  * one message sent. So a client that asks much, or takes little, holds up nobody: others wait for
- * one slice, and there is one message in memory and what the socket holds. Who takes nothing for
- * long is left.
+ * one slice, and there is one message in memory and what the socket holds. An owner's first reading
+ * goes before anybody's second. Who takes nothing for long is left.
  */
 #define READINGS_OF_ONE 16 /* at a time */
 
