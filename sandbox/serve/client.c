@@ -13,6 +13,7 @@
 #include "run/description.h"
 #include "run/executed.h"
 #include "run/record.h"
+#include "serve/closer.h"
 #include "serve/config.h"
 #include "serve/front.h"
 #include "serve/held.h"
@@ -43,8 +44,9 @@ static void drop(struct visit *v)
 		stdio_close(&v->stdio);
 	v->streamed = false;
 	for (int i = 0; i < REQUEST_STREAMS; i++)
-		fd_close(&v->streams[i]);
-	fd_close(&v->binds);
+		closer_take(v->front->closer, v->client.uid, &v->streams[i]);
+	closer_take(v->front->closer, v->client.uid, &v->order_fd);
+	closer_take(v->front->closer, v->client.uid, &v->binds);
 	order_free(&v->block);
 	free(v->bare);
 	v->bare = NULL;
@@ -59,7 +61,7 @@ void visit_leave(struct visit *v)
 	v->reading = reading_close(v->reading);
 	drop(v);
 	(void)sd_event_source_disable_unref(v->heard);
-	fd_close(&v->socket);
+	closer_take(v->front->closer, v->client.uid, &v->socket);
 	front_forget(v->front, &v->client);
 	free(v);
 }
@@ -270,7 +272,7 @@ static void run(struct visit *v)
 	/* What is wrong with it is told when it is to go. */
 	if (v->binds >= 0 && v->held->invocations == 1)
 		(void)context_give(ctx, v->binds, NULL);
-	fd_close(&v->binds);
+	closer_take(v->front->closer, v->client.uid, &v->binds);
 	watch_init(&v->watch, v->front->event, visit_step, v);
 	invocation_begin(&v->inv, ctx, &o, &v->answer.outcome);
 	if (v->cancelled)

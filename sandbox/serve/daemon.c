@@ -303,8 +303,8 @@ static int start_front(struct daemon *d, struct cloche_err *err)
 	return 0;
 }
 
-/* It has ended, or is to. */
-/* One that closes a file of somebody's FUSE cannot, as long as that one likes. */
+/* It has ended, or is to. One of whose threads closes a file of somebody's FUSE cannot, as long as
+ * that one likes. */
 static bool dies(const struct process *front)
 {
 	struct pollfd end = { .fd = front->pidfd, .events = POLLIN };

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "serve/client.h"
+#include "serve/closer.h"
 #include "serve/command.h"
 #include "serve/config.h"
 #include "serve/handover.h"
@@ -32,6 +33,8 @@
 /* Connections, from all and from one user. */
 #define CLIENTS_MAX    512
 #define CLIENTS_OF_ONE 128
+/* What one user has sent and cannot be closed yet. */
+#define OWED_BY_ONE 16
 /* The kernel's NGROUPS_MAX. */
 #define GROUPS_MAX 65536
 
@@ -138,14 +141,15 @@ unsigned front_queued(const struct front *f, uid_t uid)
 	return n;
 }
 
-static void send_away(int socket)
+static void send_away(struct front *f, int socket, uint32_t uid, const struct cloche_err *why)
 {
 	struct answer a = { .kind = ANSWER_REFUSED };
 
 	request_version(a.version);
-	(void)cloche_err_set(&a.refused, EBUSY, "the daemon has too many clients; try again");
+	a.refused = *why;
 	(void)packet_send(socket, &a, sizeof(a), NULL);
-	(void)close(socket);
+	/* He may have said something already. */
+	closer_take(f->closer, uid, &socket);
 }
 
 /* By what the kernel says of who connected, when he did. */
@@ -188,8 +192,16 @@ static int on_knock(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	if (socket < 0)
 		return 0;
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
-	    f->n_clients >= CLIENTS_MAX || clients_of(f, who.uid) >= CLIENTS_OF_ONE) {
-		send_away(socket);
+	    f->n_clients >= CLIENTS_MAX || clients_of(f, who.uid) >= CLIENTS_OF_ONE)
+		(void)cloche_err_set(&why, EBUSY, "the daemon has too many clients; try again");
+	else if (closer_owes(f->closer, who.uid) >= OWED_BY_ONE)
+		(void)cloche_err_set(
+			&why, EBUSY,
+			"files that user %u has handed to the daemon cannot be closed: "
+			"what they are on does not answer",
+			who.uid);
+	if (why.code) {
+		send_away(f, socket, who.uid, &why);
 		return 0;
 	}
 	f->old |= view_is_old(&f->view);
@@ -351,8 +363,7 @@ static int give_up_rights(const struct front_options *o, struct front *f, struct
 	(void)sigfillset(&all);
 	/* The launcher says when it is over; a signal for all of a terminal is meant for that. */
 	if (sigprocmask(SIG_BLOCK, &all, NULL) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
-	    setrlimit(RLIMIT_NPROC, &none) < 0 || leave_terminal() < 0 ||
-	    drop_capability_bounds() < 0 || setgroups(0, NULL) < 0 ||
+	    leave_terminal() < 0 || drop_capability_bounds() < 0 || setgroups(0, NULL) < 0 ||
 	    setresgid(o->gid, o->gid, o->gid) < 0 || setresuid(o->uid, o->uid, o->uid) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -386,6 +397,8 @@ static void close_front(struct front *f)
 	lister_close(&f->lister);
 	fd_close(&f->view.mounts);
 	free(f->config);
+	/* Who still closes something keeps all descriptors open. */
+	(void)shutdown(f->launcher, SHUT_RDWR);
 }
 
 static int take_config(struct front *f, int fd, struct cloche_err *err)
@@ -396,6 +409,17 @@ static int take_config(struct front *f, int fd, struct cloche_err *err)
 	r = f->config ? handover_take(fd, f->config, err)
 		      : cloche_err_sys(err, ENOMEM, "take the configuration over");
 	(void)close(fd);
+	return r;
+}
+
+/* After these there are no more threads. */
+static int open_closer(struct front *f, struct cloche_err *err)
+{
+	static const struct rlimit none = { 0, 0 };
+	int r = closer_open(&f->local, &f->closer, err);
+
+	if (r == 0 && setrlimit(RLIMIT_NPROC, &none) < 0)
+		r = cloche_err_sys(err, errno, "give up to make processes");
 	return r;
 }
 
@@ -424,6 +448,8 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 		r = metrics_open(&f, o->metrics, &f.metrics, err);
 	if (r == 0 && local_init(&f.local, f.view.mounts) < 0)
 		r = cloche_err_sys(err, errno, "ask for the number of a mount (statx)");
+	if (r == 0)
+		r = open_closer(&f, err);
 	if (r == 0)
 		r = wills_open(&f.wills, err);
 	/* Last: all that came before needs more. */

@@ -21,6 +21,7 @@
 #include <systemd/sd-event.h>
 
 struct client;
+struct closer;
 struct image_visit;
 struct cloche_err;
 struct config;
@@ -61,6 +62,7 @@ struct front {
 	struct booking booking;
 	struct wills wills;
 	struct local local;
+	struct closer *closer;
 	struct owner_names names;      /* while it is not old */
 	void (*say)(const char *text); /* a line of the log */
 	char inbox[REQUEST_MAX];       /* room for what a client asks */

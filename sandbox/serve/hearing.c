@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "policy/policy_join.h"
+#include "serve/closer.h"
 #include "serve/front.h"
 #include "serve/image_visit.h"
 #include "serve/packet.h"
@@ -67,7 +68,6 @@ static bool needs_streams(const struct request *r)
 
 static void on_request(struct visit *v, int len, struct packet_fds *fds)
 {
-	cleanup_fd int order = -1;
 	struct cloche_err err = { 0 };
 	int r = 0;
 
@@ -77,13 +77,13 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	       (size_t)len < sizeof(v->request) ? (size_t)len : sizeof(v->request));
 	if (fds->n >= REQUEST_FDS && fds->n <= REQUEST_FD_BINDS + 1) {
 		memcpy(v->streams, fds->fd, sizeof(v->streams));
-		order = fds->fd[REQUEST_FD_ORDER];
+		v->order_fd = fds->fd[REQUEST_FD_ORDER];
 		v->binds = fds->n > REQUEST_FD_BINDS ? fds->fd[REQUEST_FD_BINDS] : -1;
 		fds->n = 0;
 	} else if (needs_streams(&v->request) || fds->n) {
 		r = cloche_err_set(&err, EBADMSG, "the daemon was asked without streams");
 	}
-	packet_close_fds(fds);
+	closer_take_all(v->front->closer, v->client.uid, fds);
 	if (r == 0 && (size_t)len >= sizeof(v->request.version))
 		r = request_check(&v->request, &err);
 	if (r == 0)
@@ -111,7 +111,9 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	if (r == 0 && v->request.kind != REQUEST_RUN)
 		r = cloche_err_set(&err, EBADMSG, "there is nothing to cancel yet");
 	if (r == 0)
-		r = request_read(&v->request, v->bare, order, &v->block, &v->order, &v->spec, &err);
+		r = request_read(&v->request, v->bare, v->order_fd, &v->block, &v->order, &v->spec,
+				 &err);
+	closer_take(v->front->closer, v->client.uid, &v->order_fd);
 	if (r < 0)
 		visit_send_away(v, &err);
 	else
@@ -128,7 +130,7 @@ static bool is_cancel(const char *bytes, int len)
 /* Whatever comes then and is not CANCEL is no more than its end. */
 static void on_more(struct visit *v, int len, const struct request *more, struct packet_fds *fds)
 {
-	packet_close_fds(fds);
+	closer_take_all(v->front->closer, v->client.uid, fds);
 	if (!is_cancel((const char *)more, len)) {
 		v->left = true;
 		v->heard = sd_event_source_disable_unref(v->heard);
@@ -153,10 +155,11 @@ static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		return 0;
 	if (first && v->own && is_cancel(v->front->inbox, len)) {
 		/* It has crossed with the answer. */
-		packet_close_fds(&fds);
+		closer_take_all(v->front->closer, v->client.uid, &fds);
 	} else if (!first) {
 		on_more(v, len, &more, &fds);
 	} else if (len == -EBADMSG) {
+		closer_take_all(v->front->closer, v->client.uid, &fds);
 		(void)cloche_err_set(&err, EPROTO,
 				     "the daemon was asked for what it does not know, by another "
 				     "version of this program or none");
@@ -193,6 +196,7 @@ struct client *client_open(struct front *f, int socket, const struct ucred *who,
 				     .barred = *barred,
 				     .socket = socket,
 				     .streams = { -1, -1, -1 },
+				     .order_fd = -1,
 				     .binds = -1,
 				     .will = -1 };
 		watch_init(&v->watch, f->event, visit_step, v);

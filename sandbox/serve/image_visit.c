@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "serve/closer.h"
 #include "serve/command.h"
 #include "serve/front.h"
 #include "serve/held.h"
@@ -39,7 +40,7 @@ static void leave(struct image_visit *v)
 			break;
 		}
 	(void)sd_event_source_disable_unref(v->heard);
-	fd_close(&v->socket);
+	closer_take(v->front->closer, v->uid, &v->socket);
 	front_look_whether_done(v->front);
 	free(v);
 }

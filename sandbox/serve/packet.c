@@ -9,10 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* With room for one more than is taken: so many are seen to be too many. */
 union control {
 	struct cmsghdr head;
-	char space[CMSG_SPACE((PACKET_FDS + 1) * sizeof(int))];
+	char space[CMSG_SPACE(PACKET_FDS_SENT * sizeof(int))];
 };
 
 int packet_send(int socket, const void *bytes, size_t len, const struct packet_fds *fds)
@@ -47,7 +46,7 @@ void packet_close_fds(struct packet_fds *fds)
 		(void)close(fds->fd[--fds->n]);
 }
 
-/* False: they were too many, and are closed. */
+/* False: they were too many. */
 static bool take_fds(struct msghdr *h, struct packet_fds *ret)
 {
 	const struct cmsghdr *c = CMSG_FIRSTHDR(h);
@@ -59,12 +58,10 @@ static bool take_fds(struct msghdr *h, struct packet_fds *ret)
 		return true;
 	n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 	memcpy(fds, CMSG_DATA(c), n * sizeof(int));
-	for (size_t i = 0; i < n; i++) {
-		if (n <= PACKET_FDS)
-			ret->fd[ret->n++] = fds[i];
-		else
-			(void)close(fds[i]);
-	}
+	for (size_t i = 0; i < n && i < PACKET_FDS_SENT; i++)
+		ret->fd[ret->n++] = fds[i];
+	for (size_t i = PACKET_FDS_SENT; i < n; i++)
+		(void)close(fds[i]);
 	return n <= PACKET_FDS;
 }
 
@@ -85,10 +82,7 @@ int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds)
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n < 0 && errno != ECONNRESET ? -errno : -EPIPE;
-	if ((fds && !take_fds(&h, fds)) || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-		if (fds)
-			packet_close_fds(fds);
+	if ((fds && !take_fds(&h, fds)) || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		return -EBADMSG;
-	}
 	return (int)n;
 }

@@ -9,9 +9,12 @@
  * of the caller's matters.
  */
 #define PACKET_FDS 8
+/* What a message of anybody's can have (SCM_MAX_FD): what there is no room for the kernel would
+ * close then and there. */
+#define PACKET_FDS_SENT 253
 
 struct packet_fds {
-	int fd[PACKET_FDS];
+	int fd[PACKET_FDS_SENT]; /* beyond PACKET_FDS: of a message that had too many */
 	unsigned n;
 };
 
@@ -21,9 +24,9 @@ int packet_send_with(int socket, const void *bytes, size_t len, const void *more
 		     const struct packet_fds *fds);
 
 /* The length, or -errno: -EAGAIN where none is there, -EPIPE at the end, -EBADMSG for one that was
- * longer than there is room, or had more descriptors; it is dropped. The descriptors are the
- * caller's, close-on-exec. fds NULL: it may have none, and one that it has is never this process's:
- * to close a file of a file system that somebody else answers for may take for ever. */
+ * longer than there is room, or had more descriptors. The descriptors are the caller's,
+ * close-on-exec, also then. fds NULL: it may have none, and one that it has is never this
+ * process's: to close a file of a file system that somebody else answers for may take for ever. */
 int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds);
 
 void packet_close_fds(struct packet_fds *fds);

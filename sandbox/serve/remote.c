@@ -133,8 +133,14 @@ static int wait_for_answer(const struct remote *r, int cancel_fd, struct answer 
 static int ask(struct remote *r, const struct remote_options *o, struct answer *ret,
 	       bool *ret_unread, struct cloche_err *err)
 {
+	struct cloche_err refused = { 0 };
 	int code = send_request(r, o, err);
 
+	/* It may have said why it does not listen. */
+	if (code == -EPIPE && hear(r, ret, &refused) < 0 && refused.code && refused.code != EPIPE) {
+		*err = refused;
+		return -refused.code;
+	}
 	*ret_unread = code == -EPIPE;
 	return code < 0 ? code : wait_for_answer(r, o->cancel_fd, ret, ret_unread, err);
 }

@@ -53,6 +53,7 @@ struct visit {
 	char owner[OWNER_NAME_LEN];
 
 	int streams[REQUEST_STREAMS];
+	int order_fd;		  /* until it is read */
 	int binds;		  /* the socket that holds them, unread */
 	struct policy_bare *bare; /* the policy, where it is the client's own; NULL */
 	bool streamed;		  /* stdio is open */

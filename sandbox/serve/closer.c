@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads that do nothing but close: see closer.h. */
+#include "serve/closer.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "host/local.h"
+#include "serve/packet.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define THREADS	    8
+#define QUEUE_MAX   1024
+#define STACK_BYTES (64 << 10)
+
+/* Written by the loop where fd is -1, by the thread where it is not. */
+struct waiting {
+	int fd;
+	uint32_t uid;
+};
+
+struct lane {
+	int in, out; /* a pipe, of places in: */
+	struct waiting queue[QUEUE_MAX];
+	pthread_barrier_t *begun;
+};
+
+struct closer {
+	struct local *local;
+	struct lane lanes[THREADS];
+};
+
+static void *close_all(void *arg)
+{
+	struct lane *l = arg;
+	uint16_t at;
+
+	/* What a thread calls to begin with is not what the filter lets pass. */
+	(void)pthread_barrier_wait(l->begun);
+	while (read(l->out, &at, sizeof(at)) == sizeof(at)) {
+		(void)close(__atomic_load_n(&l->queue[at].fd, __ATOMIC_ACQUIRE));
+		__atomic_store_n(&l->queue[at].fd, -1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+static int begin(struct lane *l, pthread_barrier_t *begun, const pthread_attr_t *attr)
+{
+	pthread_t thread;
+	int ends[2];
+
+	for (unsigned i = 0; i < QUEUE_MAX; i++)
+		l->queue[i].fd = -1;
+	l->begun = begun;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	l->out = ends[0];
+	l->in = ends[1];
+	return -pthread_create(&thread, attr, close_all, l);
+}
+
+int closer_open(struct local *local, struct closer **ret, struct cloche_err *err)
+{
+	struct closer *c = calloc(1, sizeof(*c));
+	pthread_barrier_t begun;
+	pthread_attr_t attr;
+	int r = 0;
+
+	if (!c)
+		return cloche_err_sys(err, ENOMEM, "begin");
+	c->local = local;
+	(void)pthread_barrier_init(&begun, NULL, THREADS + 1);
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	for (unsigned i = 0; r == 0 && i < THREADS; i++)
+		r = begin(&c->lanes[i], &begun, &attr);
+	(void)pthread_attr_destroy(&attr);
+	/* Those that were begun wait for ever, for the end of the process. */
+	if (r < 0)
+		return cloche_err_sys(err, -r, "begin the threads that close what clients send");
+	(void)pthread_barrier_wait(&begun);
+	(void)pthread_barrier_destroy(&begun);
+	*ret = c;
+	return 0;
+}
+
+/* Whose place is none that is free stays open until the front ends. */
+static void hand_over(struct closer *c, uint32_t uid, int fd)
+{
+	struct lane *l = &c->lanes[uid % THREADS];
+
+	for (uint16_t at = 0; at < QUEUE_MAX; at++) {
+		if (__atomic_load_n(&l->queue[at].fd, __ATOMIC_ACQUIRE) >= 0)
+			continue;
+		l->queue[at].uid = uid;
+		__atomic_store_n(&l->queue[at].fd, fd, __ATOMIC_RELEASE);
+		/* There is room in a pipe for all of them. */
+		(void)!write(l->in, &at, sizeof(at));
+		return;
+	}
+}
+
+/* Of what there is on mounts of ours only sockets may linger, and of these not those of AF_UNIX;
+ * but in one of these others may be, unread, which go with it. */
+static bool closes_at_once(const struct closer *c, int fd)
+{
+	struct pollfd unread = { .fd = fd, .events = POLLIN };
+	socklen_t len = sizeof(int);
+	int domain;
+
+	if (!local_is(c->local, fd))
+		return false;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+		return errno == ENOTSOCK;
+	return domain == AF_UNIX && poll(&unread, 1, 0) == 0;
+}
+
+void closer_take(struct closer *c, uint32_t uid, int *fd)
+{
+	if (*fd >= 0 && c && !closes_at_once(c, *fd))
+		hand_over(c, uid, TAKE_FD(*fd));
+	fd_close(fd);
+}
+
+void closer_take_all(struct closer *c, uint32_t uid, struct packet_fds *fds)
+{
+	while (fds->n > 0)
+		closer_take(c, uid, &fds->fd[--fds->n]);
+}
+
+unsigned closer_owes(const struct closer *c, uint32_t uid)
+{
+	const struct lane *l = c ? &c->lanes[uid % THREADS] : NULL;
+	unsigned n = 0;
+
+	for (unsigned i = 0; l && i < QUEUE_MAX; i++)
+		n += __atomic_load_n(&l->queue[i].fd, __ATOMIC_ACQUIRE) >= 0 &&
+		     l->queue[i].uid == uid;
+	return n;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_CLOSER_H
+#define CLOCHE_SERVE_CLOSER_H
+
+#include <stdint.h>
+
+struct cloche_err;
+struct local;
+struct packet_fds;
+
+/*
+ * Closes what clients have sent. close(2) may wait for whom the client likes: for a file system
+ * that it answers for itself (FUSE is asked to flush), or, of a socket with SO_LINGER, for a peer
+ * that never reads. So what is not known to be closed at once is closed by a thread: one of a few,
+ * each for some users, so that whoever holds one up does not hold up all. What waits behind it
+ * stays open meanwhile; who has much that waits is not served (front.c).
+ */
+struct closer;
+
+/* Before the filter of system calls, and before there may be no more threads. local is for the
+ * caller's one thread and must outlive it. It lives as long as the process. */
+int closer_open(struct local *local, struct closer **ret, struct cloche_err *err);
+
+/* Of that user; *fd is -1 then. Without a closer: at once. */
+void closer_take(struct closer *closer, uint32_t uid, int *fd);
+void closer_take_all(struct closer *closer, uint32_t uid, struct packet_fds *fds);
+
+/* What of that user's is not closed yet. */
+unsigned closer_owes(const struct closer *closer, uint32_t uid);
+
+#endif
