@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/file.h"
 #include "cli/ledger_args.h"
 #include "cli/reading.h"
@@ -12,10 +13,12 @@
 #include "trace/page_sources.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 enum { OPT_HTML = 256 };
@@ -45,34 +48,84 @@ const struct verb verb_report = {
 	.values = "@file",
 };
 
+/* One of many: a file is in memory, so that no descriptor bounds how many there may be; what is
+ * none, or says that it is empty, stays open. */
+struct input {
+	const char *name;
+	void *data; /* of len bytes, mapped; NULL: open */
+	size_t len;
+	FILE *file;
+};
+
 /* What is read, and where the page of it goes. */
 struct job {
-	char **names;
-	FILE **files;
+	struct input *inputs;
 	size_t n;
 	const char *html;
 	struct page_sources sources; /* of who reads */
 	FILE *out;		     /* of who writes */
 };
 
-static void files_close(struct job *j)
+static void inputs_close(struct job *j)
 {
-	for (size_t i = 0; i < j->n && j->files[i]; i++)
-		(void)fclose(j->files[i]);
-	free(j->files);
+	for (size_t i = 0; i < j->n; i++) {
+		if (j->inputs[i].data)
+			(void)munmap(j->inputs[i].data, j->inputs[i].len);
+		if (j->inputs[i].file)
+			(void)fclose(j->inputs[i].file);
+	}
+	free(j->inputs);
 }
 
-static int files_open(struct job *j, struct cloche_err *err)
+static int input_open(struct input *in, struct cloche_err *err)
 {
-	j->files = calloc(j->n, sizeof(void *));
-	if (!j->files)
-		return cloche_err_sys(err, ENOMEM, "read files");
-	for (size_t i = 0; i < j->n; i++) {
-		j->files[i] = fopen(j->names[i], "re");
-		if (!j->files[i])
-			return cloche_err_sys(err, errno, "open '%.200s'", j->names[i]);
+	cleanup_fd int fd = open(in->name, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	void *data;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cloche_err_sys(err, errno, "open '%.200s'", in->name);
+	if (S_ISREG(st.st_mode) && st.st_size > 0) {
+		/* Private: what is shared, who reads it has not. */
+		data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (data != MAP_FAILED) {
+			in->data = data;
+			in->len = (size_t)st.st_size;
+			return 0;
+		}
 	}
+	in->file = fdopen(fd, "r");
+	if (!in->file)
+		return cloche_err_sys(err, errno, "open '%.200s'", in->name);
+	(void)TAKE_FD(fd);
 	return 0;
+}
+
+static int inputs_open(struct job *j, char *const *names, struct cloche_err *err)
+{
+	int r = 0;
+
+	j->inputs = calloc(j->n, sizeof(*j->inputs));
+	if (!j->inputs)
+		return cloche_err_sys(err, ENOMEM, "read files");
+	for (size_t i = 0; i < j->n && !r; i++) {
+		j->inputs[i].name = names[i];
+		r = input_open(&j->inputs[i], err);
+	}
+	return r;
+}
+
+static int input_read(struct page_sources *to, const struct input *in, struct cloche_err *err)
+{
+	FILE *f = in->data ? fmemopen(in->data, in->len, "r") : in->file;
+	int r;
+
+	if (!f)
+		return cloche_err_sys(err, errno, "read '%.200s'", in->name);
+	r = page_sources_read(to, f, in->name, err);
+	if (f != in->file)
+		(void)fclose(f);
+	return r;
 }
 
 static int sources_read(void *arg, struct cloche_err *err)
@@ -81,7 +134,7 @@ static int sources_read(void *arg, struct cloche_err *err)
 	int r = 0;
 
 	for (size_t i = 0; i < j->n && !r; i++)
-		r = page_sources_read(&j->sources, j->files[i], j->names[i], err);
+		r = input_read(&j->sources, &j->inputs[i], err);
 	return r;
 }
 
@@ -113,20 +166,23 @@ static FILE *page_open(void *arg, struct cloche_err *err)
 	return j->out;
 }
 
-static int page_make(struct job *j, struct cloche_err *err)
+static int page_make(struct job *j, char *const *names, struct cloche_err *err)
 {
+	cleanup_free FILE **files = calloc(j->n, sizeof(void *));
 	struct reading reading = {
-		.read = sources_read, .show = page_show, .open = page_open, .arg = j
+		.files = files, .read = sources_read, .show = page_show, .open = page_open, .arg = j
 	};
-	int r = files_open(j, err);
+	int r = files ? inputs_open(j, names, err) : cloche_err_sys(err, ENOMEM, "read files");
 
-	reading.files = j->files;
-	reading.n_files = j->n;
+	for (size_t i = 0; i < j->n && !r; i++)
+		if (j->inputs[i].file)
+			files[reading.n_files++] = j->inputs[i].file;
 	if (!r)
 		r = reading_run(&reading, err);
 	if (j->out && (j->out == stdout ? fflush(j->out) : fclose(j->out)) && !r)
 		r = cloche_err_sys(err, errno, "write '%.200s'", j->html);
-	files_close(j);
+	if (j->inputs)
+		inputs_close(j);
 	return r;
 }
 
@@ -159,8 +215,7 @@ int cmd_report(int argc, char **argv)
 					  "--html '%.200s': that is read, and would be "
 					  "lost",
 					  html);
-	job.names = argv + optind;
 	job.n = (size_t)(argc - optind);
 	job.html = html;
-	return page_make(&job, &err) ? args_failed("report", &err) : 0;
+	return page_make(&job, argv + optind, &err) ? args_failed("report", &err) : 0;
 }

@@ -125,6 +125,35 @@ Test(trace_cli, a_page_of_what_another_tool_wrote)
 	free(spaced);
 }
 
+#define MANY 200
+
+/* As many as a command line holds, whatever the shell's bound on open files. */
+Test(trace_cli, more_files_than_may_be_open)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	static const char one[] = "{\"schema\":\"cloche.report/1\",\"request_id\":\"r%03d\"}\n";
+	const char *argv[MANY + 8] = { "sh", "-c",
+				       "ulimit -n 64 && exec \"$0\" report --html - \"$@\"",
+				       env_need("CLOCHE") };
+	cleanup_run struct run run = { 0 };
+	char last[16];
+
+	for (int i = 0; i < MANY; i++) {
+		char name[16], text[128];
+
+		(void)snprintf(name, sizeof(name), "r%03d", i);
+		(void)snprintf(text, sizeof(text), one, i);
+		argv[4 + i] = strdup(file_in(dir, name, text));
+	}
+	run_argv(&run, argv);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	for (int i = 0; i < MANY; i++) {
+		(void)snprintf(last, sizeof(last), "r%03d", i);
+		cr_expect(strstr(run.out, last), "%s is not there", last);
+		free((char *)argv[4 + i]);
+	}
+}
+
 Test(trace_cli, refusals_are_one_line)
 {
 	cleanup_tmpdir char *dir = tmpdir_make();
