@@ -161,13 +161,6 @@ static void progress(const char *line)
 		(void)fprintf(stderr, "%s\n", line);
 }
 
-static int open_input(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 /* With the rights of the user for whom sudo runs this. */
 static int named_open(const char *option, const char *path, struct cloche_err *err)
 {
@@ -177,7 +170,7 @@ static int named_open(const char *option, const char *path, struct cloche_err *e
 
 	if (r < 0)
 		return r;
-	r = rights_call(run_caller_rights(&caller), open_input, path);
+	r = rights_call(run_caller_rights(&caller), file_open_input, path);
 	return r < 0 ? cloche_err_sys(err, -r, CLOCHE_FIELD "%s %s", option, quote(shown, path))
 		     : r;
 }
@@ -254,7 +247,7 @@ static int source_open(struct oci_source *s, struct cloche_err *err)
 		s->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 		s->fd = s->fd < 0 ? -errno : s->fd;
 	} else {
-		s->fd = rights_call(run_caller_rights(&caller), open_input, s->path);
+		s->fd = rights_call(run_caller_rights(&caller), file_open_input, s->path);
 	}
 	if (s->fd < 0)
 		return cloche_err_sys(err, -s->fd, "import %s", quote(shown, s->path));

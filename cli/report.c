@@ -13,7 +13,6 @@
 #include "trace/page_sources.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,12 +78,12 @@ static void inputs_close(struct job *j)
 
 static int input_open(struct input *in, struct cloche_err *err)
 {
-	cleanup_fd int fd = open(in->name, O_RDONLY | O_CLOEXEC);
+	cleanup_fd int fd = file_open_input(in->name);
 	struct stat st;
 	void *data;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return cloche_err_sys(err, errno, "open '%.200s'", in->name);
+		return cloche_err_sys(err, fd < 0 ? -fd : errno, "open '%.200s'", in->name);
 	if (S_ISREG(st.st_mode) && st.st_size > 0) {
 		/* Private: what is shared, who reads it has not. */
 		data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);

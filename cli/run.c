@@ -32,7 +32,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -488,18 +487,6 @@ static int run_all(struct run *run, int64_t started_ns)
 	return status;
 }
 
-/* Each bind is held by a descriptor; the usual soft limit is 1024, the hard one far more. What is
- * too few for all of them is found out when one cannot be opened. */
-static void try_allow_fds(size_t binds)
-{
-	struct rlimit l;
-
-	if (binds > 64 && getrlimit(RLIMIT_NOFILE, &l) == 0) {
-		l.rlim_cur = l.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &l);
-	}
-}
-
 int cmd_run(int argc, char **argv)
 {
 	int64_t started_ns = clock_now_ns();
@@ -519,7 +506,10 @@ int cmd_run(int argc, char **argv)
 		run_options_free(&opt);
 		return EXIT_USAGE;
 	}
-	try_allow_fds(opt.spec.n_binds);
+	/* Each bind is held by a descriptor; the usual soft limit is 1024, the hard one far more.
+	 * What is too few for all of them is found out when one cannot be opened. */
+	if (opt.spec.n_binds > 64)
+		file_try_allow_many();
 	run = (struct run){
 		.opt = &opt, .remote = { .socket = -1 }, .cancel_fd = -1, .report_fd = -1
 	};

@@ -12,7 +12,6 @@
 #include "launch/rights.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,17 +77,10 @@ static int parse_confined(struct text *t, struct envfile *ret, struct cloche_err
 	return r;
 }
 
-static int open_input(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 int run_envfile_load(const char *path, const struct rights *caller, struct envfile *ret,
 		     struct cloche_err *err)
 {
-	cleanup_fd int fd = rights_call(caller, open_input, path);
+	cleanup_fd int fd = rights_call(caller, file_open_input, path);
 	struct text t = { .path = path };
 	char shown[QUOTE_LEN];
 	int r;

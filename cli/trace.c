@@ -22,7 +22,6 @@
 #include "trace/trace_text.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -130,13 +129,6 @@ static FILE *open_kept(const struct trace_args *a, char *name, size_t size, stru
 	return trace_store_read(fd, id, err);
 }
 
-static int open_input(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 static FILE *open_source(const struct trace_args *a, char *name, size_t size,
 			 struct cloche_err *err)
 {
@@ -151,7 +143,7 @@ static FILE *open_source(const struct trace_args *a, char *name, size_t size,
 	if (trace_store_is_id(a->source) && access(a->source, F_OK) < 0)
 		return open_kept(a, name, size, err);
 	(void)snprintf(name, size, "%s", a->source);
-	fd = rights_call(run_caller_rights(&a->caller), open_input, a->source);
+	fd = rights_call(run_caller_rights(&a->caller), file_open_input, a->source);
 	f = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!f)
 		(void)cloche_err_sys(err, fd < 0 ? -fd : errno, "open %s", quote(shown, a->source));

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "host/host.h"
 #include "meter/meter.h"
 #include "trace/trace.h"
@@ -26,7 +27,6 @@
 #include <stdio_ext.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -377,16 +377,6 @@ static int open_signals(struct cloche_err *err)
 	return 0;
 }
 
-static void try_allow_fds(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-		l.rlim_cur = l.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &l);
-	}
-}
-
 /* What looks at system calls stays attached meanwhile: each run would otherwise attach it for
  * itself, and wait 10 ms when another one just detached it. They do without, if they must. */
 static void try_hold_tracing(struct watch *w)
@@ -401,7 +391,7 @@ static int open_watch(struct watch *w, int run_fd, struct cloche_err *err)
 
 	if (r < 0)
 		return r;
-	try_allow_fds();
+	file_try_allow_many();
 	if (!make_room(w)) {
 		(void)cloche_err_sys(err, ENOMEM, "watch");
 		return -ENOMEM;

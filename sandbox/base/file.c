@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -154,6 +155,46 @@ static bool is_our_link(const char *path)
 	/* By whose rights this thread opens files; no user has this number, so it sets none. */
 	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) &&
 	       (st.st_uid == 0 || st.st_uid == (uid_t)setfsuid((uid_t)-1));
+}
+
+int file_make_dir(const char *dir)
+{
+	cleanup_free char *parent = NULL;
+	char *slash;
+
+	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	parent = strdup(dir);
+	if (!parent)
+		return -ENOMEM;
+	for (size_t n = strlen(parent); n > 1 && parent[n - 1] == '/'; n--)
+		parent[n - 1] = 0;
+	slash = strrchr(parent, '/');
+	if (!slash || slash == parent)
+		return -ENOENT;
+	*slash = 0;
+	if (mkdir(parent, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	return mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+void file_try_allow_many(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+int file_open_input(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
 }
 
 int file_make_output(const char *path)

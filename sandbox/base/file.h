@@ -39,6 +39,15 @@ int file_open_beneath(int dir, const char *path, int flags, uint64_t resolve);
 /* The path of what is open, as /proc/self/fd has it, where size holds it; -errno. */
 int file_fd_path(int fd, char *buf, size_t size);
 
+/* Makes a directory, 0700, and the one above it, 0755, where they are not there yet; -errno. */
+int file_make_dir(const char *path);
+
+/* As many open files as the hard limit has; where that cannot be, it stays as it was. */
+void file_try_allow_many(void);
+
+/* Opens a file that the user named, for reading; -errno. */
+int file_open_input(const char *path);
+
 /* Makes or empties a file that the user named for what we say, mode 0644; -errno. A FIFO that
  * nobody reads is -ENXIO at once and not waited for; a symbolic link that somebody else than root
  * or the caller made is -ELOOP. The other says what such an errno means. */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "ledger/ledger_head.h"
 #include "ledger/ledger_key.h"
 #include "ledger/ledger_record.h"
@@ -402,28 +403,11 @@ static int commit(struct ledger *l, uint64_t segment, uint64_t end, struct cloch
 
 /* ---- the interface ---- */
 
-/* The directory and, for the first run on a host, the one above it. */
-static int dir_make(const char *dir)
-{
-	const char *slash = strrchr(dir, '/');
-	char parent[PATH_MAX];
-
-	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
-		return 0;
-	if (errno != ENOENT || !slash || slash == dir || slash - dir >= PATH_MAX)
-		return -errno;
-	memcpy(parent, dir, (size_t)(slash - dir));
-	parent[slash - dir] = '\0';
-	if (mkdir(parent, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	return mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 static int dir_open(struct ledger *l, const struct ledger_options *o, struct cloche_err *err)
 {
 	uid_t owner = o->owner ? *o->owner : geteuid();
 	struct stat st;
-	int r = o->create ? dir_make(l->dir) : 0;
+	int r = o->create ? file_make_dir(l->dir) : 0;
 
 	if (r < 0)
 		return cloche_err_sys(err, -r, "make ledger '%.200s'", l->dir);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "serve/client.h"
 #include "serve/closer.h"
 #include "serve/command.h"
@@ -323,16 +324,6 @@ static int drop_capability_bounds(void)
 	return 0;
 }
 
-static void try_allow_fds(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-		l.rlim_cur = l.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &l);
-	}
-}
-
 /* Root's terminal is not for it: what a terminal is told by who has it open and is of its session
  * (TIOCSTI), its shell takes for typed. */
 static int leave_terminal(void)
@@ -358,7 +349,7 @@ static int give_up_rights(const struct front_options *o, struct front *f, struct
 	if (view_enter(&state, &f->view, err) < 0)
 		return -err->code;
 
-	try_allow_fds();
+	file_try_allow_many();
 	(void)umask(077);
 	(void)sigfillset(&all);
 	/* The launcher says when it is over; a signal for all of a terminal is meant for that. */

@@ -24,34 +24,11 @@
 
 const struct trace_store_limits trace_store_limits = { TRACE_STORE_FILES, TRACE_STORE_BYTES };
 
-static int make_dir(const char *dir)
-{
-	cleanup_free char *parent = NULL;
-	char *slash;
-
-	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
-		return 0;
-	if (errno != ENOENT)
-		return -errno;
-	parent = strdup(dir);
-	if (!parent)
-		return -ENOMEM;
-	for (size_t n = strlen(parent); n > 1 && parent[n - 1] == '/'; n--)
-		parent[n - 1] = 0;
-	slash = strrchr(parent, '/');
-	if (!slash || slash == parent)
-		return -ENOENT;
-	*slash = 0;
-	if (mkdir(parent, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	return mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 int trace_store_open(const char *dir, bool make, struct cloche_err *err)
 {
 	cleanup_fd int fd = -1;
 	struct stat st;
-	int r = make ? make_dir(dir) : 0;
+	int r = make ? file_make_dir(dir) : 0;
 
 	if (r < 0)
 		return cloche_err_sys(err, -r, "make the traces' folder '%.200s'", dir);
