@@ -49,7 +49,7 @@ struct function {
 	bool killed;	   /* by us */
 	bool dying;	   /* all of them, by now */
 	struct listener listener;
-	struct output output;  /* opened before start, settled and closed after the end */
+	struct output output;  /* opened before start, drained and closed after the end */
 	struct warden_msg end; /* what there is to tell when it is over */
 };
 

@@ -114,7 +114,7 @@ bool output_move(struct output *o)
 	return o->cut && !was;
 }
 
-void output_settle(struct output *o, bool *ret_more)
+void output_drain(struct output *o, bool *ret_more)
 {
 	uint64_t before;
 

@@ -14,7 +14,7 @@ struct cloche_err;
  * its driver gave (splice(2), nothing is copied) and never waits for its reader. Whoever drives
  * delivers; what he does, or that he does nothing, lets no byte more through.
  *
- *   open → [ poll what output_watch() says, move ]* → settle, when no writer is left →
+ *   open → [ poll what output_watch() says, move ]* → drain, when no writer is left →
  *          [ the same, while there is more ]* → close
  */
 struct output {
@@ -44,7 +44,7 @@ bool output_move(struct output *o);
 
 /* Nobody writes any more: the same, and *ret_more: something is still to be passed on, when the
  * driver's pipe takes it. Once, cut is final. */
-void output_settle(struct output *o, bool *ret_more);
+void output_drain(struct output *o, bool *ret_more);
 
 void output_close(struct output *o);
 

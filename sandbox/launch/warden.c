@@ -259,11 +259,11 @@ static void let_driver_go(struct warden *w)
 
 /* It dies with us what writes there, where dead_ns is not known: then nothing waits for a reader.
  */
-static void settle_output(struct warden *w)
+static void drain_output(struct warden *w)
 {
 	struct function *f = &w->function;
 
-	output_settle(&f->output, &w->more);
+	output_drain(&f->output, &w->more);
 	w->more &= f->end.type == WARDEN_ENDED && f->end.dead_ns != 0;
 	f->end.flags |= (f->output.cut ? WARDEN_CUT : 0) | (w->more ? WARDEN_MORE : 0);
 }
@@ -271,7 +271,7 @@ static void settle_output(struct warden *w)
 /* Its reader takes it at last. */
 static void pass_on(struct warden *w)
 {
-	output_settle(&w->function.output, &w->more);
+	output_drain(&w->function.output, &w->more);
 	if (w->more)
 		return;
 	if (w->plan->driver >= 0)
@@ -283,7 +283,7 @@ static void tell_end(struct warden *w)
 {
 	const struct warden_msg *end = &w->function.end;
 
-	settle_output(w);
+	drain_output(w);
 	stream_names_take_back(&w->names);
 	forget_order(w);
 	/* From here on the launcher may leave before us: see leave(). Its death is still seen, at

@@ -16,7 +16,7 @@
  *	from each of them ENDING, and out of the pool
  *
  * Two invocations may have the same context, one after the other, when owner and kind are the same:
- * the kind is what was settled when it was made (limits, policy), as bytes that are compared.
+ * the kind is what was decided when it was made (limits, policy), as bytes that are compared.
  */
 enum pool_state {
 	POOL_MAKING,	/* asked for */

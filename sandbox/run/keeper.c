@@ -182,7 +182,7 @@ static void on_message(struct keeper *k)
 		tell(k, CONTEXT_PROVED, m.residue);
 }
 
-bool keeper_settled(const struct keeper *k)
+bool keeper_is_at_rest(const struct keeper *k)
 {
 	return k->machine.state != CONTEXT_VERIFYING && k->machine.state != CONTEXT_ENDING;
 }

@@ -64,6 +64,6 @@ int64_t keeper_wait(const struct keeper *k, struct pollfd *ret);
 void keeper_step(struct keeper *k, const struct pollfd *polled);
 
 /* Whether it is neither being looked at nor ending. */
-bool keeper_settled(const struct keeper *k);
+bool keeper_is_at_rest(const struct keeper *k);
 
 #endif

@@ -143,9 +143,9 @@ static uint32_t invocations(const struct session *s)
 }
 
 /* There is nothing else to do until then. */
-static void wait_until_settled(struct session *s, struct session_notes *notes)
+static void wait_until_at_rest(struct session *s, struct session_notes *notes)
 {
-	while (!keeper_settled(&s->keeper)) {
+	while (!keeper_is_at_rest(&s->keeper)) {
 		struct pollfd p;
 		int64_t left_ns = keeper_wait(&s->keeper, &p) - clock_now_ns();
 		struct timespec left = ns_timespec(left_ns > 0 ? left_ns : 0);
@@ -160,7 +160,7 @@ static void wait_until_settled(struct session *s, struct session_notes *notes)
 static void destroy(struct session *s, struct session_notes *notes)
 {
 	keeper_end(&s->keeper);
-	wait_until_settled(s, notes);
+	wait_until_at_rest(s, notes);
 }
 
 void session_verify(struct session *s, const struct outcome *out, struct session_notes *notes)
@@ -169,7 +169,7 @@ void session_verify(struct session *s, const struct outcome *out, struct session
 	if (!stands(s))
 		return;
 	keeper_answered(&s->keeper, out);
-	wait_until_settled(s, notes);
+	wait_until_at_rest(s, notes);
 	s->replaced = s->keeper.machine.residue;
 }
 
