@@ -100,16 +100,21 @@ static int input_open(struct input *in, struct cloche_err *err)
 	return 0;
 }
 
-static int inputs_open(struct job *j, char *const *names, struct cloche_err *err)
+/* What of them stays open is in files. */
+static int inputs_open(struct job *j, char *const *names, FILE **files, size_t *ret_n,
+		       struct cloche_err *err)
 {
 	int r = 0;
 
+	*ret_n = 0;
 	j->inputs = calloc(j->n, sizeof(*j->inputs));
 	if (!j->inputs)
 		return cloche_err_sys(err, ENOMEM, "read files");
 	for (size_t i = 0; i < j->n && !r; i++) {
 		j->inputs[i].name = names[i];
 		r = input_open(&j->inputs[i], err);
+		if (j->inputs[i].file)
+			files[(*ret_n)++] = j->inputs[i].file;
 	}
 	return r;
 }
@@ -171,11 +176,9 @@ static int page_make(struct job *j, char *const *names, struct cloche_err *err)
 	struct reading reading = {
 		.files = files, .read = sources_read, .show = page_show, .open = page_open, .arg = j
 	};
-	int r = files ? inputs_open(j, names, err) : cloche_err_sys(err, ENOMEM, "read files");
+	int r = files ? inputs_open(j, names, files, &reading.n_files, err)
+		      : cloche_err_sys(err, ENOMEM, "read files");
 
-	for (size_t i = 0; i < j->n && !r; i++)
-		if (j->inputs[i].file)
-			files[reading.n_files++] = j->inputs[i].file;
 	if (!r)
 		r = reading_run(&reading, err);
 	if (j->out && (j->out == stdout ? fflush(j->out) : fclose(j->out)) && !r)

@@ -4,10 +4,10 @@
 $(B)/helpers/without $(B)/tests/live/matrix: tests/lib/features.h
 
 # Not the matrix, which is this of all features, nor what does not run the program; not the fault
-# tests, which are tracers themselves: a process can have one; not abuse, whose callers lack what the
+# tests and image_shown, which are tracers themselves: a process can have one; not abuse, whose callers lack what the
 # script in front of the program needs (a directory, streams, descriptors); not languages, which are long
 # and need nothing that the others do not.
-WITHOUT_LIVE = $(filter-out $(B)/tests/fault/% $(B)/tests/live/meter_% $(addprefix $(B)/tests/live/,matrix abuse languages),$(LIVE))
+WITHOUT_LIVE = $(filter-out $(B)/tests/fault/% $(B)/tests/live/meter_% $(addprefix $(B)/tests/live/,matrix abuse image_shown languages),$(LIVE))
 WITHOUT      = $(B)/without/$(FEATURE)
 
 .PHONY: check-without

@@ -2,6 +2,7 @@
 /* Between libcyaml's log and an error message: see yaml_error.h. */
 #include "base/yaml_error.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,11 @@ void yaml_error_take(cyaml_log_t level, void *error, const char *fmt, va_list ar
 			*p = '?';
 }
 
+static bool is_one_of(char c, const char *set)
+{
+	return c != '\0' && strchr(set, c) != NULL;
+}
+
 unsigned yaml_error_line(const char *yaml, size_t len, const char *key, size_t key_len,
 			 unsigned from)
 {
@@ -41,9 +47,9 @@ unsigned yaml_error_line(const char *yaml, size_t len, const char *key, size_t k
 
 		line += yaml[i] == '\n';
 		if (line < from || memcmp(yaml + i, key, key_len) != 0 ||
-		    (i > 0 && !memchr(" \t\n{,-\"'", yaml[i - 1], 8)))
+		    (i > 0 && !is_one_of(yaml[i - 1], " \t\n{,-\"'")))
 			continue;
-		while (end < len && memchr(" \"'", yaml[end], 3))
+		while (end < len && is_one_of(yaml[end], " \"'"))
 			end++;
 		if (end < len && yaml[end] == ':')
 			return line;

@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,7 +99,7 @@ Test(image_about, what_is_no_record_is_refused)
 		struct cloche_err err = { 0 };
 
 		if (table[i].kind)
-			(void)strcpy(record, table[i].kind);
+			(void)snprintf(record, IMAGE_KIND_LEN, "%s", table[i].kind);
 		else
 			memset(record, 'k', IMAGE_KIND_LEN);
 		memcpy(record + IMAGE_KIND_LEN, table[i].text, table[i].len);
