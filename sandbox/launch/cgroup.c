@@ -190,7 +190,8 @@ int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
 	if (r == 0)
 		r = open_knobs(&cg, err);
 	if (r == 0 && cg.quota < 0 && limits->cpu->quota_us)
-		r = cloche_err_set(err, ENOENT, "the kernel has no CPU quotas; use --cpu shared");
+		r = cloche_err_set(err, ENOENT,
+				   "the kernel has no CPU quotas; use " CLOCHE_FIELD "cpu shared");
 	if (r == 0)
 		r = limit_all(&cg, limits, err);
 	if (r < 0) {
