@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "cli/ledger_args.h"
+#include "cli/run_caller.h"
 #include "cli/show.h"
 #include "host/confined.h"
 #include "ledger/ledger_anchor.h"
@@ -148,15 +149,23 @@ static int by_record(const void *a, const void *b)
 
 static int lines_load(struct proof *p, struct cloche_err *err)
 {
+	const char *path = p->arg->against;
 	struct lines_text t = { 0 };
+	struct run_caller caller;
+	cleanup_fd int fd = -1;
 	int r;
 
-	if (strncmp(p->arg->against, LEDGER_ANCHOR_WORD, strlen(LEDGER_ANCHOR_WORD)) == 0)
+	if (strncmp(path, LEDGER_ANCHOR_WORD, strlen(LEDGER_ANCHOR_WORD)) == 0)
 		return line_of_argument(p, err);
-	r = file_load(AT_FDCWD, p->arg->against, AGAINST_MAX, &t.text, &t.len, err);
-	if (r == -ENOENT)
+	r = run_caller_read(&caller, err);
+	if (r < 0)
+		return r;
+	fd = rights_call(run_caller_rights(&caller), file_open_input, path);
+	if (fd == -ENOENT)
 		return cloche_err_set(err, ENOENT,
 				      "neither a line of 'cloche audit head' nor a file");
+	r = fd < 0 ? cloche_err_sys(err, -fd, "open it")
+		   : file_load_fd(fd, path, AGAINST_MAX, &t.text, &t.len, err);
 	if (r == 0)
 		r = lines_read(p, &t, err);
 	free(t.text);

@@ -95,6 +95,7 @@ static const struct {
 	{ { "trace", "@" }, "trace", SECRET, true },
 	{ { "report", "@", "--html", "-" }, "report", SECRET, true },
 	{ { "image", "build", "--recipe", "@", "x" }, "recipe", SECRET "!\n", true },
+	{ { "audit", "verify", "--against", "@" }, "lines", SECRET, true },
 	{ { "policy", "learn", "-o", "/dev/null", "--base", "@", "true" },
 	  "c.json",
 	  "{\"defaultAction\":\"" SECRET "\"}",
