@@ -21,6 +21,8 @@ lint-form:
 	$(call say,FORM,all)
 	$(Q)sh tests/lint-includes.sh --self-test
 	$(Q)sh tests/lint-includes.sh
+	$(Q)sh tests/lint-papers.sh --self-test
+	$(Q)sh tests/lint-papers.sh
 	$(Q)sh tests/lint-output.sh --self-test
 	$(Q)sh tests/lint-output.sh
 	$(Q)sh tests/lint-size.sh --self-test
