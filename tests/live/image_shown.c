@@ -215,8 +215,8 @@ Test(image_shown, a_description_is_text_and_no_more)
 	run_free(&run);
 	RUN_IMAGE(&run, "show", "x");
 	cr_assert_eq(run.status, 0, "%s", run.err);
-	/* Six of ours; kind, the evil one, cmd, n. */
-	expect_lines(run.out, 10);
+	/* Seven of ours; kind, the evil one, cmd, n. */
+	expect_lines(run.out, 11);
 	expect_has(run.out, "name         x\n");
 	expect_has(run.out, "mounted      false\n");
 	expect_has(run.out, "\nn            {\"a\":[\"\\n\"]}\n");
@@ -249,7 +249,7 @@ Test(image_shown, an_empty_description_is_one)
 	image_make_of(&s, "x", "{}", &image);
 	RUN_IMAGE(&run, "show", "--json", "x");
 	o = json_loads(run.out, JSON_REJECT_DUPLICATES, NULL);
-	cr_assert(o && json_object_size(o) == 6, "%s", run.out);
+	cr_assert(o && json_object_size(o) == 7, "%s", run.out);
 	json_decref(o);
 	run_free(&run);
 	RUN_IMAGE(&run, "list");
