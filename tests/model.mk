@@ -19,7 +19,7 @@ check-model: $(B)/model/tables ## the daemon's protocol, in every order of messa
 	$(Q)for word in $$(sed -n 's/^#define \([A-Z_]*\) .*/\1/p' $(B)/model/tables.pml) \
 		$$(sed -n 's/^\t\(REPLY_[A-Z]*\),.*/\1/p' sandbox/serve/command.h); do \
 		case $$word in \
-			REPLY_STOP | REPLY_CONFIG | REPLY_PRESSED | *_TALLY | *_STORES | COMMAND_BUILD | COMMAND_REMOVE | \
+			REPLY_STOP | REPLY_CONFIG | REPLY_PRESSED | *_TALLY | *_STORES | COMMAND_BUILD | COMMAND_REMOVE | COMMAND_LEAVE | \
 				BUILDING | REPLY_BUILDING | REPLY_DONE) continue ;; \
 		esac; \
 		grep -qw $$word $(MODEL) || { echo "$(MODEL) does not know $$word of sandbox/serve/command.h" >&2; exit 1; }; \

@@ -433,15 +433,14 @@ static void ask_to_end(struct build *b)
 	b->asked_to_end = true;
 }
 
-bool building_end(struct launching *l, uint64_t number)
+void building_end(struct launching *l, uint64_t number)
 {
 	struct build *b = find(l, number);
 
 	if (!b)
-		return false;
+		return;
 	b->number = 0;
 	ask_to_end(b);
-	return true;
 }
 
 void building_drop(struct launching *l)

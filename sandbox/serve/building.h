@@ -18,14 +18,14 @@ struct launching;
  * his limits: in memory, of which a part of what he may have is set aside as for a context. The
  * image goes to the disk, as far as his quota goes; and when it is whole, and nobody is left who
  * might have seen the archive, it becomes root's and gets its name. Nobody but the launcher's child
- * names a file. Who asked may end it at any time (END); one owner makes one image at a time.
+ * names a file. Who asked may end it at any time (LEAVE); one owner makes one image at a time.
  */
 #define BUILDS_MAX 16
 
-/* The handlers of BUILD and REMOVE; of END, for what is no context: false: it is none of these. */
+/* The handlers of BUILD and REMOVE; of LEAVE. */
 int building_on_build(struct launching *l, const struct command *c, struct cloche_err *err);
 int building_on_remove(struct launching *l, const struct command *c, struct cloche_err *err);
-bool building_end(struct launching *l, uint64_t number);
+void building_end(struct launching *l, uint64_t number);
 bool building_has(const struct launching *l, uint64_t number);
 
 /* As launching_wait() and launching_step() have it, for BUILDS_MAX of fds. */

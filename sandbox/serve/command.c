@@ -29,11 +29,13 @@ static const struct {
 	[COMMAND_STORES] = { "stores", IN(COMMAND_ABSENT), .images = true },
 	[COMMAND_BUILD] = { "build", IN(COMMAND_ABSENT), .images = true },
 	[COMMAND_REMOVE] = { "remove", IN(COMMAND_ABSENT), .images = true },
+	/* The two messages may pass each other. */
+	[COMMAND_LEAVE] = { "leave", IN(COMMAND_ABSENT) | IN(COMMAND_BUILDING) },
 	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), .makes = true },
 	[COMMAND_KILL] = { "kill", OF_ONE },
 	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED) },
 	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED) },
-	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING) | IN(COMMAND_BUILDING) },
+	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING) },
 };
 
 const char *command_name(enum command_kind kind)

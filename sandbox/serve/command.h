@@ -48,6 +48,7 @@ enum command_kind {
 	COMMAND_STORES, /* the images that an owner may read: STORES */
 	COMMAND_BUILD,	/* an image of an owner's, from what comes by a pipe: BUILDING, DONE */
 	COMMAND_REMOVE, /* one: DONE */
+	COMMAND_LEAVE,	/* nobody waits for a BUILD any more, which may be done already */
 	COMMAND_KINDS
 };
 

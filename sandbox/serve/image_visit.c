@@ -33,7 +33,7 @@ static void leave(struct image_visit *v)
 {
 	if (v->asked && v->asks.kind == COMMAND_BUILD)
 		front_tell(v->front,
-			   &(struct command){ .kind = COMMAND_END, .context = v->asks.context });
+			   &(struct command){ .kind = COMMAND_LEAVE, .context = v->asks.context });
 	for (struct image_visit **at = &v->front->image_visits; *at; at = &(*at)->next)
 		if (*at == v) {
 			*at = v->next;

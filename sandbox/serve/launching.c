@@ -303,8 +303,7 @@ static int on_keep(struct launching *l, struct place *p, const struct command *c
 static int on_end(struct launching *l, struct place *p, const struct command *c,
 		  struct cloche_err *err)
 {
-	if (!building_end(l, c->context))
-		place_end(l, p, false);
+	place_end(l, p, false);
 	return 0;
 }
 
@@ -359,12 +358,19 @@ static int on_remove(struct launching *l, struct place *p, const struct command 
 	return building_on_remove(l, c, err);
 }
 
+static int on_leave(struct launching *l, struct place *p, const struct command *c,
+		    struct cloche_err *err)
+{
+	building_end(l, c->context);
+	return 0;
+}
+
 static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
 					    const struct command *c, struct cloche_err *err) = {
-	[COMMAND_READY] = on_ready,	[COMMAND_PONG] = on_pong,     [COMMAND_TALLY] = on_tally,
-	[COMMAND_MAKE] = place_on_make, [COMMAND_KILL] = on_kill,     [COMMAND_COUNT] = on_count,
-	[COMMAND_KEEP] = on_keep,	[COMMAND_END] = on_end,	      [COMMAND_STORES] = on_stores,
-	[COMMAND_BUILD] = on_build,	[COMMAND_REMOVE] = on_remove,
+	[COMMAND_READY] = on_ready,	[COMMAND_PONG] = on_pong,   [COMMAND_TALLY] = on_tally,
+	[COMMAND_MAKE] = place_on_make, [COMMAND_KILL] = on_kill,   [COMMAND_COUNT] = on_count,
+	[COMMAND_KEEP] = on_keep,	[COMMAND_END] = on_end,	    [COMMAND_STORES] = on_stores,
+	[COMMAND_LEAVE] = on_leave,	[COMMAND_BUILD] = on_build, [COMMAND_REMOVE] = on_remove,
 };
 
 /* A silent one's number is nobody's. */

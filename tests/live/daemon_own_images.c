@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -419,6 +420,35 @@ Test(daemon_own_images, who_lets_go_of_the_socket_ends_it)
 	cr_expect_eq(poll(&end, 1, -1), 1);
 	cr_expect(end.revents & POLLERR);
 	(void)close(end.fd);
+	daemon_stop(&d);
+}
+
+/* That it is done, and that nobody waits for it, pass each other on their way: no breach. */
+Test(daemon_own_images, who_leaves_when_it_is_done_does_no_harm)
+{
+	const struct remote_image what = { .name = "mine", .form = IMAGE_OF_TREE };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+	pid_t front = daemon_front(&d);
+
+	for (int i = 0; i < 20; i++) {
+		struct remote remote = { .socket = -1 };
+		struct pollfd end = { .events = 0 };
+		struct cloche_err err = { 0 };
+		int r = remote_image_begin(d.control, &what, &remote, &end.fd, &err);
+
+		/* The one before may not have ended. */
+		if (r < 0) {
+			expect_has(err.text, "is being made; try again");
+			continue;
+		}
+		cr_assert_eq(write(end.fd, "no archive", 10), 10);
+		(void)shutdown(remote.socket, SHUT_RD);
+		cr_expect_eq(poll(&end, 1, i % 2 ? -1 : 0), i % 2);
+		(void)close(end.fd);
+		remote_close(&remote);
+	}
+	cr_expect_eq(daemon_front(&d), front);
 	daemon_stop(&d);
 }
 

@@ -75,6 +75,7 @@ static const bool fine[WHENS][COMMAND_KINDS] = {
 			      [COMMAND_TALLY] = true,
 			      [COMMAND_STORES] = true,
 			      [COMMAND_REMOVE] = true,
+			      [COMMAND_LEAVE] = true,
 			      [COMMAND_BUILD] = true,
 			      [COMMAND_MAKE] = true },
 	[WITH_CONTEXT] = { [COMMAND_PONG] = true,
@@ -96,7 +97,7 @@ static const bool fine[WHENS][COMMAND_KINDS] = {
 static bool begins_with_a_number(unsigned kind)
 {
 	return kind == COMMAND_MAKE || kind == COMMAND_STORES || kind == COMMAND_BUILD ||
-	       kind == COMMAND_REMOVE;
+	       kind == COMMAND_REMOVE || kind == COMMAND_LEAVE;
 }
 
 Test(front_hostile, every_message_in_every_state)

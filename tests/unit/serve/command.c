@@ -20,10 +20,11 @@ static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
 	[COMMAND_KILL] = { false, false, false, true, true, true, false, false, false },
 	[COMMAND_COUNT] = { false, false, false, true, false, false, false, false, false },
 	[COMMAND_KEEP] = { false, false, false, false, false, true, false, false, false },
-	[COMMAND_END] = { false, false, false, true, true, true, true, false, true },
+	[COMMAND_END] = { false, false, false, true, true, true, true, false, false },
 	[COMMAND_TALLY] = { false, true, false, false, false, false, false, false, false },
 	[COMMAND_STORES] = { false, true, false, false, false, false, false, false, false },
 	[COMMAND_BUILD] = { false, true, false, false, false, false, false, false, false },
+	[COMMAND_LEAVE] = { false, true, false, false, false, false, false, false, true },
 	[COMMAND_REMOVE] = { false, true, false, false, false, false, false, false, false },
 };
 
