@@ -95,6 +95,9 @@ int image_remove(int store, const char *name, struct cloche_err *err);
  * Contexts that run in them keep them. */
 int image_unmount_forsaken(int store, struct cloche_err *err);
 
+/* The mounts of all that is in the store: somebody else mounts what is needed again. */
+int image_unmount_all(int store, struct cloche_err *err);
+
 /* All names of the store, sorted; *ret and its strings are freed by image_names_free(). */
 int image_names(int store, char ***ret, size_t *ret_n, struct cloche_err *err);
 void image_names_free(char **names, size_t n);

@@ -259,16 +259,13 @@ static bool is_forsaken(const char *dir, int store, char *const *names, size_t n
 	return !named;
 }
 
-static int forsaken_unmount(DIR *mounts, int store, struct cloche_err *err)
+static int unmount_all_but(DIR *mounts, int store, char *const *names, size_t n,
+			   struct cloche_err *err)
 {
 	char path[sizeof(MOUNTS) + NAME_MAX + 2];
-	char **names = NULL;
 	struct dirent *e;
-	size_t n = 0;
-	int r = image_names(store, &names, &n, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	while ((r = file_next(mounts, &e)) > 0) {
 		if (!is_forsaken(e->d_name, store, names, n))
 			continue;
@@ -282,11 +279,10 @@ static int forsaken_unmount(DIR *mounts, int store, struct cloche_err *err)
 	}
 	if (r < 0 && !e)
 		(void)cloche_err_sys(err, -r, "read '" MOUNTS "'");
-	image_names_free(names, n);
 	return r;
 }
 
-int image_unmount_forsaken(int store, struct cloche_err *err)
+static int unmount(int store, char *const *names, size_t n, struct cloche_err *err)
 {
 	cleanup_fd int run = -1, lock = -1;
 	DIR *mounts = opendir(MOUNTS);
@@ -297,7 +293,24 @@ int image_unmount_forsaken(int store, struct cloche_err *err)
 		return 0;
 	run = host_run_dir(err);
 	lock = run < 0 ? run : host_lock(run, LOCK, err);
-	r = lock < 0 ? lock : forsaken_unmount(mounts, store, err);
+	r = lock < 0 ? lock : unmount_all_but(mounts, store, names, n, err);
 	(void)closedir(mounts);
 	return r;
+}
+
+int image_unmount_forsaken(int store, struct cloche_err *err)
+{
+	char **names = NULL;
+	size_t n = 0;
+	int r = image_names(store, &names, &n, err);
+
+	if (r == 0)
+		r = unmount(store, names, n, err);
+	image_names_free(names, n);
+	return r;
+}
+
+int image_unmount_all(int store, struct cloche_err *err)
+{
+	return unmount(store, NULL, 0, err);
 }

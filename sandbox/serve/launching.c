@@ -101,6 +101,7 @@ struct launching *launching_close(struct launching *l)
 	blanks_close(&l->blanks);
 	fd_close(&l->pressure);
 	stores_close_shown(&l->stores);
+	stores_unmount(l->config);
 	l->owners = owners_close(l->owners);
 	launcher_close(&l->launcher);
 	free_all(l);

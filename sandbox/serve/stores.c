@@ -88,7 +88,7 @@ int stores_used(const struct config *config, uint32_t owner, uint64_t *ret_bytes
 	return r < 0 ? cloche_err_sys(err, -r, "read the store of user %u", owner) : 0;
 }
 
-void stores_sweep(const struct config *config)
+static void each_store(const struct config *config, void (*fn)(const char *path))
 {
 	char path[STORES_PATH_LEN];
 	cleanup_dir DIR *dir = NULL;
@@ -97,9 +97,29 @@ void stores_sweep(const struct config *config)
 	(void)snprintf(path, sizeof(path), "%s/" STORES_OWNERS, config->state);
 	dir = opendir(path);
 	while (dir && file_next(dir, &e) > 0) {
+		if (e->d_name[0] == '.')
+			continue;
 		stores_path(config, (uint32_t)strtoul(e->d_name, NULL, 10), path);
-		image_make_sweep(path);
+		fn(path);
 	}
+}
+
+void stores_sweep(const struct config *config)
+{
+	each_store(config, image_make_sweep);
+}
+
+static void unmount(const char *path)
+{
+	cleanup_fd int store = image_store_open_at(path, false, NULL);
+
+	if (store >= 0)
+		(void)image_unmount_all(store, NULL);
+}
+
+void stores_unmount(const struct config *config)
+{
+	each_store(config, unmount);
 }
 
 int stores_open(const struct config *config, uint32_t owner, bool own, struct cloche_err *err)

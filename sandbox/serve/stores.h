@@ -36,6 +36,9 @@ int stores_used(const struct config *config, uint32_t owner, uint64_t *ret_bytes
 /* Removes what is half made in any of them, of a launcher that is dead. */
 void stores_sweep(const struct config *config);
 
+/* Of owners' images none stays mounted; the host's are not the daemon's alone. */
+void stores_unmount(const struct config *config);
+
 /* The owner's own store, or the shared one. -ENOENT: there is none yet. */
 int stores_open(const struct config *config, uint32_t owner, bool own, struct cloche_err *err);
 
