@@ -14,7 +14,7 @@ VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%),$(LIVE))
 # Where one kernel tells as much as the next, each runs half of them (VM_ALL=1: all).
 VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,etc output paths streams) fault/calls fault/cold \
              $(addprefix live/,abuse code daemon_hostile daemon_images daemon_killed daemon_load daemon_own daemon_own_images daemon_repeat \
-               daemon_upgrade doctor etc front_hostile front_kept \
+               daemon_upgrade doctor etc front_hostile front_images front_kept \
                front_killed image_cell image_run local outcomes output_limit owners policy ps \
                run runtimes share stream_names terminals trace_kept trace_live warm)))
 VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)

@@ -6,9 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+#include "base/hash.h"
+#include "image/image.h"
 #include "tests/lib/daemon.h"
 #include "tests/lib/env.h"
 #include "tests/lib/images.h"
+#include "tests/lib/oci.h"
 #include "tests/lib/run.h"
 
 #define OTHER "1001"
@@ -83,6 +87,61 @@ Test(daemon_images, a_context_is_of_its_image)
 	IN(&d, &run, "tiny", "--", "/noop");
 	cr_expect_eq(run.status, 127, "%s", run.err);
 	expect_has(run.err, "\"start\":\"cold\"");
+	daemon_stop(&d);
+}
+
+/* The image "x", of one layer that is the tree, which says how it is run. */
+static void import_saying(const struct store *s, const char *tree, const char *config)
+{
+	const char *dir = store_file(s, "oci");
+	cleanup_run struct run run = { 0 };
+	char hex[HASH_HEX_LEN];
+	json_t *c, *layer;
+
+	RUN(&run, "tar", "-C", tree, "-cf", "-", ".");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	hash_sha256_hex(run.out, run.out_len, hex);
+	oci_start(dir);
+	layer = oci_blob(dir, run.out, run.out_len, "application/vnd.oci.image.layer.v1.tar");
+	c = json_pack("{s:s, s:s, s:o, s:{s:s, s:[o]}}", "architecture", IMAGE_ARCH, "os", "linux",
+		      "config", json_loads(config, 0, NULL), "rootfs", "type", "layers", "diff_ids",
+		      json_sprintf("sha256:%s", hex));
+	c = json_pack("{s:o, s:[o]}", "config", oci_json(dir, c, "c"), "layers", layer);
+	oci_index(dir, json_pack("[o]", oci_json(dir, c, "m")));
+	run_free(&run);
+	RUN_IMAGE(&run, "import", dir, "x");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+}
+
+/* It is read by the client, for whom it is: entrypoint, environment, working directory. */
+Test(daemon_images, what_an_image_says_applies)
+{
+	cleanup_free char *teller = env_helper("teller");
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+	cleanup_store struct store s = begin(&d);
+	const char *tree = tree_make(&s, "tree");
+
+	RUN(&run, "install", "-D", "-t", store_file(&s, "tree/app/bin"), teller);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	import_saying(&s, tree,
+		      "{\"Entrypoint\":[\"/app/bin/teller\"],\"Cmd\":[\"said\"],\"Env\":[\"TOLD=by "
+		      "image\"],\"WorkingDir\":\"/app\"}");
+	AS_USER(&d, &run, SMALL, "-q", "--rootfs", "x");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, "TOLD=by image");
+	expect_has(run.out, "said");
+	expect_has(run.out, "/app");
+	run_free(&run);
+	AS_USER(&d, &run, SMALL, "-q", "-e", "TOLD=by caller", "--rootfs", "x", "--", "other");
+	expect_has(run.out, "TOLD=by caller");
+	expect_has(run.out, "other");
+	cr_expect(!strstr(run.out, "said"));
+	run_free(&run);
+	AS_USER(&d, &run, SMALL, "-q", "--entrypoint", "/noop", "--rootfs", "x");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect_str_eq(run.out, "");
 	daemon_stop(&d);
 }
 
