@@ -171,11 +171,12 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 
 	*notes = (struct session_notes){ 0 };
 	stream_state_keep(streams, o->streams);
-	code = answer ? 0 : cloche_err_sys(&err, ENOMEM, "begin");
-	if (code == 0 && o->refused && o->refused->code) {
+	if (!answer) {
+		code = cloche_err_sys(&err, ENOMEM, "begin");
+	} else if (o->refused && o->refused->code) {
 		err = *o->refused;
 		code = -err.code;
-	} else if (code == 0) {
+	} else {
 		code = ask(r, o, answer, &unread, &err);
 	}
 	if (code < 0 && unread && r->kept)
