@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Images at the launcher's socket, by a front that the test plays: what passes each other on the
- * way is no breach, and a front that is gone leaves nothing in the making. */
+ * way is no breach, nobody waits for somebody's image, and a front that is gone leaves nothing in
+ * the making. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/fd.h"
+#include "host/host.h"
 #include "serve/command.h"
 #include "tests/lib/env.h"
 #include "tests/lib/front_rig.h"
+#include "tests/lib/images.h"
 
 static struct command build_of(struct rig *r, uint32_t owner)
 {
@@ -105,5 +109,103 @@ Test(front_images, a_front_that_is_gone_leaves_none)
 	front_rig_drop(&r);
 	cr_expect_eq(poll(&end, 1, 0), 1);
 	(void)close(end.fd);
+	front_rig_close(&r);
+}
+
+/* ---- what is yet to be mounted --------------------------------------------------------------- */
+
+/* Whoever mounts an image waits until the descriptor is closed. */
+static int hold_mounts(void)
+{
+	struct cloche_err err = { 0 };
+	cleanup_fd int run = host_run_dir(&err);
+	int lock = host_lock(run, "images.lock", &err);
+
+	cr_assert(lock >= 0, "%s", err.text);
+	return lock;
+}
+
+static struct command make_in(struct rig *r, const char *name, const char *sha)
+{
+	struct command c = front_rig_ask_for(r, 1000);
+
+	(void)snprintf(c.make.image.name, sizeof(c.make.image.name), "%s", name);
+	(void)snprintf(c.make.image.sha256, sizeof(c.make.image.sha256), "%s", sha);
+	return c;
+}
+
+Test(front_images, nobody_waits_for_somebodys_image)
+{
+	cleanup_store struct store s = store_make();
+	struct packet_fds fds;
+	struct reply reply;
+	struct command c, other;
+	char sha[65];
+	struct rig r;
+	int lock;
+
+	store_build(&s, tree_make(&s, "tree"), "tiny", sha);
+	front_rig_open(&r);
+	front_rig_begin(&r);
+	lock = hold_mounts();
+	c = make_in(&r, "tiny", sha);
+	front_rig_say(&r, &c);
+	other = front_rig_ask_for(&r, 1001);
+	front_rig_say(&r, &other);
+	reply = front_rig_hear(&r, &fds);
+	cr_expect(reply.kind == REPLY_MADE && reply.context == other.context, "%s", reply.err.text);
+	packet_close_fds(&fds);
+	/* Of what is not there yet nothing can be said. */
+	cr_expect_eq(mounts_with(sha), 0);
+	(void)close(lock);
+	reply = front_rig_hear(&r, &fds);
+	cr_expect(reply.kind == REPLY_MADE && reply.context == c.context, "%s", reply.err.text);
+	packet_close_fds(&fds);
+	cr_expect_eq(mounts_with(sha), 1);
+	front_rig_close(&r);
+}
+
+Test(front_images, a_front_that_is_gone_waits_for_none)
+{
+	cleanup_store struct store s = store_make();
+	struct command c;
+	char sha[65];
+	struct rig r;
+	int lock;
+
+	store_build(&s, tree_make(&s, "tree"), "tiny", sha);
+	front_rig_open(&r);
+	front_rig_begin(&r);
+	lock = hold_mounts();
+	c = make_in(&r, "tiny", sha);
+	front_rig_say(&r, &c);
+	cr_expect_eq(front_rig_turn(&r), 0);
+	/* Until nothing is left, while nobody can mount. */
+	front_rig_drop(&r);
+	cr_expect_eq(mounts_with(sha), 0);
+	(void)close(lock);
+	front_rig_close(&r);
+}
+
+Test(front_images, a_name_that_means_another_image_is_refused)
+{
+	cleanup_store struct store s = store_make();
+	struct packet_fds fds;
+	struct reply reply;
+	struct command c;
+	char sha[65], later[65];
+	struct rig r;
+
+	store_build(&s, tree_make(&s, "tree"), "tiny", sha);
+	PUT(store_file(&s, "tree/new"), "new");
+	store_build(&s, store_file(&s, "tree"), "tiny", later);
+	front_rig_open(&r);
+	front_rig_begin(&r);
+	c = make_in(&r, "tiny", sha);
+	front_rig_say(&r, &c);
+	reply = front_rig_hear(&r, &fds);
+	cr_expect_eq(reply.kind, REPLY_REFUSED);
+	expect_has(reply.err.text, "replaced by another one");
+	cr_expect_eq(mounts_with(sha) + mounts_with(later), 0);
 	front_rig_close(&r);
 }
