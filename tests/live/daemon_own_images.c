@@ -242,7 +242,7 @@ Test(daemon_own_images, what_is_hostile_is_refused_and_leaves_nothing)
 /* A megabyte of zeroes is a kilobyte of an archive. */
 static void make_bomb(const struct store *s, const char *dir)
 {
-	const size_t mib = 256;
+	const size_t mib = 48; /* guests are small */
 	char *zeroes = calloc(mib, 1 << 20), digest[HASH_HEX_LEN];
 	const struct entry entries[] = { { ENTRY_FILE, "file", "text" }, { 0 } };
 	struct bytes plain = tar_make(entries), packed;
@@ -280,12 +280,12 @@ Test(daemon_own_images, what_unpacks_to_much_is_refused)
 {
 	cleanup_run struct run run = { 0 };
 	struct daemon d;
-	cleanup_store struct store s = begin(&d, "per_owner: {memory: 64M}");
+	cleanup_store struct store s = begin(&d, "per_owner: {memory: 32M}");
 	const char *dir = store_file(&s, "oci");
 
 	make_bomb(&s, dir);
 	USER_IMAGE("import", dir, "bomb");
-	expect_refused(&run, 1, "images: unpacked it takes more than the 64M of memory");
+	expect_refused(&run, 1, "images: unpacked it takes more than the 32M of memory");
 	cr_expect_eq(own_count(&d), 0);
 	daemon_stop(&d);
 }
