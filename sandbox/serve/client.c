@@ -241,7 +241,7 @@ static int make_will(struct visit *v, struct cloche_err *err)
 	record_make(out, &record);
 	(void)snprintf(record.verdict, sizeof(record.verdict), "%s",
 		       verdict_text(VERDICT_CANCELLED));
-	v->will = wills_make(&f->wills, &f->booking, &record);
+	v->will = wills_make(&f->wills, &f->booking, &record, v->held->number);
 	return v->will < 0 ? cloche_err_set(err, EBUSY, "too many run already") : 0;
 }
 

@@ -29,9 +29,10 @@ struct spec;
  *   context          absent │ handed ─> counting │ counted │ proving │ handed │ ending
  *
  * Beside these PING → PONG, where the front has said nothing for a while and owes something, and
- * ALONE, when the contexts of the front before this one have ended.
+ * ALONE, when the contexts of the front before this one have ended, behind LEFT for each of them
+ * that ran something.
  *
- * The front gives each context a number that it never gave before. With MADE come the descriptors
+ * The front gives each context a number that no front gave before. With MADE come the descriptors
  * of launch/handed.h, with KEPT the one of them that is new; no other message brings any, and the
  * front's bring none at all. A context is kept for its owner, who is in the launcher's table from
  * MAKE on; GONE comes instead of KEPT when it is not clean, and says what was found.
@@ -121,6 +122,7 @@ enum reply_kind {
 	REPLY_STORES,	/* stores.h, what there is of it, in descriptors; or why not */
 	REPLY_BUILDING, /* it may begin: the end of a pipe */
 	REPLY_DONE,	/* ... or could not be done: err, and limit as REFUSED has it */
+	REPLY_LEFT,	/* counted of what another front did not hear the end of; behind READY */
 	REPLY_ALONE,	/* nothing of another front is left; once, behind READY */
 	REPLY_PING,	/* PONG is asked for */
 	REPLY_STOP, /* no new work, and what runs has a time of grace; context: in nanoseconds */

@@ -290,6 +290,8 @@ static void dispatch(struct front *f, const struct reply *reply, struct packet_f
 	else if (reply->kind == REPLY_STORES || reply->kind == REPLY_BUILDING ||
 		 reply->kind == REPLY_DONE)
 		image_visit_hear(f, reply, fds);
+	else if (reply->kind == REPLY_LEFT)
+		wills_count(&f->wills, reply->context, &reply->counted);
 	else if (reply->kind == REPLY_ALONE)
 		on_alone(f);
 	else if (reply->kind == REPLY_PING)
@@ -429,6 +431,8 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 	r = give_up_rights(o, &f, err);
 
 	f.clients_end = &f.clients;
+	/* No front before it has come so far. */
+	f.last_number = (uint64_t)f.since_ns;
 	if (r == 0)
 		r = take_config(&f, o->config, err);
 	if (r == 0)

@@ -46,7 +46,7 @@ struct front {
 	struct client *clients, **clients_end; /* in the order in which they came */
 	unsigned n_clients;
 	struct image_visit *image_visits;
-	uint64_t last_number; /* of a context */
+	uint64_t last_number; /* of a context, of this front and those before it */
 	struct pool pool;     /* of struct held */
 	struct {
 		struct command_make make;

@@ -193,6 +193,9 @@ void place_end(struct launching *l, struct place *p, bool silent)
 {
 	if (p->state == COMMAND_ABSENT)
 		return;
+	/* Who would have asked for it is gone, and what counts it goes. */
+	if (silent && !p->silent && (p->state == COMMAND_HANDED || p->state == COMMAND_COUNTING))
+		(void)p->powers.powers.counted(&p->powers.powers, &p->last);
 	p->silent |= silent;
 	if (p->silent)
 		place_name(l, p, 0);
@@ -228,12 +231,29 @@ static void look_whether_alone(struct launching *l)
 	launching_say(l, &(struct reply){ .kind = REPLY_ALONE }, NULL);
 }
 
+/* What was counted of invocations of which the front before this one did not hear the end; it knows
+ * them by their contexts, also by those that have gone meanwhile. */
+static void tell_left(struct launching *l)
+{
+	for (unsigned i = 0; i < l->n_places; i++) {
+		const struct place *p = &l->places[i];
+
+		if (p->silent && p->last.metered.known)
+			launching_say(l,
+				      &(struct reply){ .kind = REPLY_LEFT,
+						       .context = p->number,
+						       .counted = p->last },
+				      NULL);
+	}
+}
+
 /* ---- the handlers ---------------------------------------------------------------------------- */
 
 static int on_ready(struct launching *l, struct place *p, const struct command *c,
 		    struct cloche_err *err)
 {
 	l->ready = true;
+	tell_left(l);
 	look_whether_alone(l);
 	return 0;
 }
@@ -261,6 +281,7 @@ static void try_count(struct launching *l, struct place *p)
 		return;
 	place_turn(l, p, COMMAND_COUNTED);
 	(void)p->powers.powers.counted(&p->powers.powers, &reply.counted);
+	p->last = reply.counted;
 	if (reply.counted.usage.cpu_ns != UINT64_MAX)
 		p->cpu_ns += reply.counted.usage.cpu_ns;
 	launching_say(l, &reply, NULL);

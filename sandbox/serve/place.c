@@ -52,6 +52,7 @@ int place_offer(struct launching *l, struct place *p, bool *ret_clocked, struct 
 	int r;
 
 	place_turn(l, p, COMMAND_HANDED);
+	p->last.metered.known = false;
 	keeper_invoked(&p->keeper);
 	powers_local_init(&p->powers, &p->keeper.ctx, &p->metering);
 	r = p->powers.powers.begin(&p->powers.powers, &none, "", ret_clocked, err);
@@ -229,6 +230,7 @@ static void enter(struct launching *l, struct place *p, const struct command *c,
 	p->spec.policy = p->policy;
 	p->use = *use;
 	p->cpu_ns = 0;
+	p->last.metered.known = false;
 }
 
 /* A number that is out of its range is no breach: the front may be older than a limit here. */

@@ -39,7 +39,8 @@ struct place {
 	unsigned at;	 /* among those that are attended to; NOWHERE */
 	unsigned polled; /* which of launching_wait's; 0: none */
 	struct limit_use use;
-	uint64_t cpu_ns; /* of the invocations that were counted */
+	uint64_t cpu_ns;     /* of the invocations that were counted */
+	struct counted last; /* of the present one, when it was ended or counted */
 	struct spec spec;
 	char policy[64]; /* of spec, as the next two */
 	char image[IMAGE_NAME_MAX + 1], image_at[IMAGE_PATH_LEN];

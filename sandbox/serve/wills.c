@@ -10,6 +10,7 @@
 #include "ledger/ledger_record.h"
 #include "ledger/ledger_verify.h"
 #include "run/booking.h"
+#include "run/powers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,12 +20,13 @@
 #include <unistd.h>
 
 /* Of another version's nothing is known. */
-#define VALID (0x31736c6c69770000ULL + sizeof(struct ledger_record) + sizeof(struct ledger_head))
+#define VALID (0x32736c6c69770000ULL + sizeof(struct ledger_record) + sizeof(struct ledger_head))
 
 struct will {
 	uint64_t valid; /* VALID: it is one; written last */
 	uint64_t check; /* of the next two */
 	struct ledger_head since;
+	uint64_t context;
 	struct ledger_record record;
 };
 
@@ -46,8 +48,10 @@ int wills_open(struct wills *ret, struct cloche_err *err)
 	if (at == MAP_FAILED)
 		return cloche_err_sys(err, errno, "map '" WILLS_NAME "'");
 	*ret = (struct wills){ .all = at };
-	for (int i = 0; i < WILLS_MAX; i++)
+	for (int i = 0; i < WILLS_MAX; i++) {
 		ret->left[i] = ret->all[i].valid == VALID;
+		ret->counted[i].on_cpu_ns = ret->counted[i].memory_peak_bytes = LEDGER_NULL;
+	}
 	return 0;
 }
 
@@ -58,7 +62,8 @@ void wills_close(struct wills *w)
 	w->all = NULL;
 }
 
-int wills_make(struct wills *w, const struct booking *b, const struct ledger_record *record)
+int wills_make(struct wills *w, const struct booking *b, const struct ledger_record *record,
+	       uint64_t context)
 {
 	int i = 0;
 
@@ -68,6 +73,7 @@ int wills_make(struct wills *w, const struct booking *b, const struct ledger_rec
 		return -1;
 	memset(&w->all[i], 0, sizeof(w->all[i]));
 	ledger_place(b->ledger, &w->all[i].since);
+	w->all[i].context = context;
 	w->all[i].record = *record;
 	w->all[i].check = check_of(&w->all[i]);
 	/* Whoever is killed here has left nothing, or all of it. */
@@ -93,6 +99,30 @@ static int look(const struct ledger_entry *e, void *arg)
 					  sizeof(e->record->request_id)) == 0)
 			w->written[i] = true;
 	return 0;
+}
+
+/* Not in the file: what is changed there and not whole would be no will at all. */
+void wills_count(struct wills *w, uint64_t context, const struct counted *counted)
+{
+	const struct meter_usage *u = &counted->metered.usage;
+
+	for (int i = 0; counted->metered.known && i < WILLS_MAX; i++) {
+		if (!w->left[i] || w->all[i].context != context)
+			continue;
+		if (u->on_cpu_ns <= INT64_MAX)
+			w->counted[i].on_cpu_ns = (int64_t)u->on_cpu_ns;
+		if (u->memory_known && u->memory_peak_bytes <= INT64_MAX)
+			w->counted[i].memory_peak_bytes = (int64_t)u->memory_peak_bytes;
+	}
+}
+
+static int append(struct wills *w, struct booking *b, int will, struct cloche_err *err)
+{
+	struct ledger_record record = w->all[will].record;
+
+	record.on_cpu_ns = w->counted[will].on_cpu_ns;
+	record.memory_peak_bytes = w->counted[will].memory_peak_bytes;
+	return ledger_append(b->ledger, &record, NULL, err);
 }
 
 /* The place from which all that they left can be seen: that of the oldest. */
@@ -142,7 +172,7 @@ int wills_execute(struct wills *w, struct booking *b, unsigned *ret_n, struct cl
 		if (!w->left[i])
 			continue;
 		if (!w->written[i]) {
-			r = ledger_append(b->ledger, &w->all[i].record, NULL, err);
+			r = append(w, b, i, err);
 			/* What no record can be will be none the next time. */
 			if (r < 0 && r != -EINVAL)
 				break;

@@ -310,6 +310,26 @@ Test(daemon, a_warden_that_dies_takes_its_own_and_no_other)
 }
 
 /* The records of what ran then are written by the next one, once each. */
+/* So many records say what the function has used; and it is not charged for what it did not end. */
+static void expect_counted(const struct daemon *d, size_t n)
+{
+	cleanup_run struct run run = { 0 };
+	size_t found = 0;
+
+	CLOCHE(&run, "audit", "show", "--json", "--ledger", d->ledger);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	for (const char *at = run.out; (at = strstr(at, "{\"request_id\"")); at++) {
+		json_t *record = json_loads(at, JSON_DISABLE_EOF_CHECK, NULL);
+
+		cr_assert_not_null(record, "%s", at);
+		found += json_integer_value(json_object_get(record, "on_cpu_ns")) > 0 &&
+			 json_integer_value(json_object_get(record, "memory_peak_bytes")) > 0 &&
+			 json_integer_value(json_object_get(record, "billed_ms")) == 0;
+		json_decref(record);
+	}
+	cr_expect_eq(found, n, "%zu of %zu in %s", found, n, run.out);
+}
+
 Test(daemon, a_front_that_dies_loses_no_record)
 {
 	struct client c[3];
@@ -324,6 +344,7 @@ Test(daemon, a_front_that_dies_loses_no_record)
 		client_expect_lost(&c[i]);
 	expect_line(d.said, "3 that ran when a front ended: in the ledger as cancelled");
 	daemon_expect_records(&d, "cancelled", 3);
+	expect_counted(&d, 3);
 	daemon_stop(&d);
 }
 
