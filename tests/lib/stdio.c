@@ -58,8 +58,8 @@ int end_of(pid_t pid)
 }
 
 /*
- * A terminal says EIO when its other side is closed, and may say so with bytes still unread: what was
- * written and closed between the kernel's looking for bytes and its looking for the end
+ * A terminal says EIO when its other side is closed, and may say so with bytes still unread: what
+ * was written and closed between the kernel's looking for bytes and its looking for the end
  * (n_tty_read(), drivers/tty/n_tty.c). After an EIO nobody writes any more, so the read after it
  * tells for sure.
  */
