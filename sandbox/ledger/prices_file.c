@@ -12,6 +12,7 @@
 #include "base/parse.h"
 #include "base/quote.h"
 #include "base/yaml_error.h"
+#include "base/yaml_line.h"
 #include "ledger/prices.h"
 
 #include <cyaml/cyaml.h>
@@ -260,6 +261,15 @@ static int prices_of(const struct yaml_prices *y, const char *path, struct price
 	return 0;
 }
 
+/* Of what a message begins with; 0: a name that is the file's own stands in none. */
+static unsigned line_of(const struct yaml_prices *y, const char *buf, size_t len, const char *text)
+{
+	char key[40];
+
+	(void)snprintf(key, sizeof(key), "%.*s", (int)strcspn(text, ":"), text);
+	return strcmp(key, "name") != 0 || y->name ? yaml_line(buf, len, key) : 0;
+}
+
 int prices_file_parse(const char *buf, size_t len, const char *path, struct prices *ret,
 		      struct cloche_err *err)
 {
@@ -293,7 +303,7 @@ int prices_file_parse(const char *buf, size_t len, const char *path, struct pric
 	r = refuse_second(buf, len, path, err);
 	if (r == 0) {
 		r = prices_of(y, path, ret, err);
-		line = r < 0 ? yaml_error_line(buf, len, err->text, strcspn(err->text, ":"), 1) : 0;
+		line = r < 0 ? line_of(y, buf, len, err->text) : 0;
 		if (r < 0 && line)
 			(void)cloche_err_wrap(err, "price list '%.200s', line %u", path, line);
 		else if (r < 0)

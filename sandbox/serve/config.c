@@ -7,8 +7,8 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/yaml_error.h"
+#include "base/yaml_line.h"
 #include "launch/spec.h"
-#include "serve/config_line.h"
 #include "serve/request.h"
 
 #include <cyaml/cyaml.h>
@@ -112,7 +112,7 @@ static const cyaml_schema_value_t schema = {
 
 /* ---- what we make of that -------------------------------------------------------------------- */
 
-/* key is where it stands, as config_line() has it. */
+/* key is where it stands, as yaml_line() has it. */
 struct reading {
 	const char *text; /* the file */
 	size_t len;
@@ -123,7 +123,7 @@ struct reading {
 static int wrong(const struct reading *r, const char *key, const char *expected)
 {
 	return cloche_err_set(r->err, EINVAL, "line %u: %s: expected %s",
-			      config_line(r->text, r->len, key), key, expected);
+			      yaml_line(r->text, r->len, key), key, expected);
 }
 
 static int read_path(const struct reading *r, const char *key, const char *text, char *ret,

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* Where in a YAML text something stands, which libcyaml does not keep: see config_line.h. */
-#include "serve/config_line.h"
+/* Where in a YAML text something stands, which libcyaml does not keep: see yaml_line.h. */
+#include "base/yaml_line.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
+/* ret_key: what stands before it. */
 static yaml_node_t *of_mapping(yaml_document_t *doc, const yaml_node_t *in, const char *name,
-			       size_t len)
+			       size_t len, const yaml_node_t **ret_key)
 {
 	for (yaml_node_pair_t *p = in->data.mapping.pairs.start; p < in->data.mapping.pairs.top;
 	     p++) {
 		yaml_node_t *key = yaml_document_get_node(doc, p->key);
 
 		if (key && key->type == YAML_SCALAR_NODE && key->data.scalar.length == len &&
-		    memcmp(key->data.scalar.value, name, len) == 0)
+		    memcmp(key->data.scalar.value, name, len) == 0) {
+			*ret_key = key;
 			return yaml_document_get_node(doc, p->value);
+		}
 	}
 	return NULL;
 }
@@ -29,22 +32,25 @@ static yaml_node_t *of_sequence(yaml_document_t *doc, const yaml_node_t *in, con
 
 static unsigned line_in(yaml_document_t *doc, const char *key)
 {
-	yaml_node_t *at = yaml_document_get_root_node(doc), *next = at;
+	yaml_node_t *next = yaml_document_get_root_node(doc);
+	const yaml_node_t *at = next;
 	size_t len = strcspn(key, "/");
 
 	while (next && len) {
-		at = next;
-		next = at->type == YAML_MAPPING_NODE	? of_mapping(doc, at, key, len)
-		       : at->type == YAML_SEQUENCE_NODE ? of_sequence(doc, at, key)
+		const yaml_node_t *in = next;
+
+		next = in->type == YAML_MAPPING_NODE	? of_mapping(doc, in, key, len, &at)
+		       : in->type == YAML_SEQUENCE_NODE ? of_sequence(doc, in, key)
 							: NULL;
+		if (next && in->type == YAML_SEQUENCE_NODE)
+			at = next;
 		key += len + (key[len] == '/');
 		len = strcspn(key, "/");
 	}
-	at = next ? next : at;
 	return at ? (unsigned)at->start_mark.line + 1 : 1;
 }
 
-unsigned config_line(const char *text, size_t len, const char *key)
+unsigned yaml_line(const char *text, size_t len, const char *key)
 {
 	yaml_parser_t parser;
 	yaml_document_t doc;
