@@ -33,14 +33,6 @@
 
 #define LITTLE "--cpu", "shared", "-t", "60s", "-m", "32M"
 
-/* Who names a ledger does not ask the daemon. */
-static void name_none(void)
-{
-	(void)unsetenv("CLOCHE_LEDGER");
-}
-
-TestSuite(owner_ledger, .init = name_none);
-
 /* ---- a ledger that has a past ---------------------------------------------------------------- */
 
 /* As the front writes them, beside it: records from to to-1, those of the owners in turn. */
