@@ -44,17 +44,38 @@ static const char *quota_file(bool v1)
 	return v1 ? "cpu.cfs_quota_us" : "cpu.max";
 }
 
+/* Whether the leaf that the controller is of is one of these. */
+static bool is_of(const struct cgroup *cg, enum controller c, uint32_t which)
+{
+	return which & (on_v1(cg, c) ? 1U << c : CGROUP_V2);
+}
+
+/* Pid 1 has no directory there, and a sweep no "tasks". */
+static bool quota_on_v1(const struct cgroup *cg)
+{
+	return cg->tasks[CONTROLLER_CPU] >= 0 || on_v1(cg, CONTROLLER_CPU);
+}
+
+static void close_leaves(struct cgroup *cg, uint32_t which)
+{
+	if (which & (quota_on_v1(cg) ? 1U << CONTROLLER_CPU : CGROUP_V2))
+		fd_close(&cg->quota);
+	if (which & CGROUP_V2) {
+		fd_close(&cg->v2);
+		fd_close(&cg->events);
+		fd_close(&cg->used);
+		fd_close(&cg->kill);
+	}
+	for (int i = 0; i < CONTROLLER_N; i++)
+		if (which & 1U << i) {
+			fd_close(&cg->ctl[i]);
+			fd_close(&cg->tasks[i]);
+		}
+}
+
 void cgroup_close(struct cgroup *cg)
 {
-	fd_close(&cg->v2);
-	fd_close(&cg->events);
-	fd_close(&cg->used);
-	fd_close(&cg->kill);
-	fd_close(&cg->quota);
-	for (int i = 0; i < CONTROLLER_N; i++) {
-		fd_close(&cg->ctl[i]);
-		fd_close(&cg->tasks[i]);
-	}
+	close_leaves(cg, CGROUP_ALL);
 }
 
 static int make_dir(int parent, const char *where, const char *name, struct cloche_err *err)
@@ -70,10 +91,8 @@ static int make_dir(int parent, const char *where, const char *name, struct cloc
 }
 
 /* What is written to when there is no time to look for it. */
-static int open_knobs(struct cgroup *cg, struct cloche_err *err)
+static int open_identity_knobs(struct cgroup *cg, struct cloche_err *err)
 {
-	bool v1 = on_v1(cg, CONTROLLER_CPU);
-
 	cg->events = openat(cg->v2, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	if (cg->events < 0)
 		return cloche_err_sys(err, errno, "open cgroup.events");
@@ -81,8 +100,16 @@ static int open_knobs(struct cgroup *cg, struct cloche_err *err)
 	if (cg->used < 0)
 		return cloche_err_sys(err, errno, "open cpu.stat");
 	cg->kill = openat(cg->v2, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-	if (cg->kill < 0 && errno != ENOENT)
-		return cloche_err_sys(err, errno, "open cgroup.kill");
+	return cg->kill < 0 && errno != ENOENT ? cloche_err_sys(err, errno, "open cgroup.kill") : 0;
+}
+
+static int open_knobs(struct cgroup *cg, uint32_t which, struct cloche_err *err)
+{
+	bool v1 = on_v1(cg, CONTROLLER_CPU);
+	int r = which & CGROUP_V2 ? open_identity_knobs(cg, err) : 0;
+
+	if (r < 0 || !is_of(cg, CONTROLLER_CPU, which))
+		return r;
 	cg->quota = openat(dir_of(cg, CONTROLLER_CPU), quota_file(v1), O_WRONLY | O_CLOEXEC);
 	return cg->quota < 0 && errno != ENOENT
 		       ? cloche_err_sys(err, errno, "open '%s'", quota_file(v1))
@@ -103,13 +130,16 @@ static int open_cpuset(int parent)
 	return openat(parent, CGROUP_CPUSET "/tasks", O_WRONLY | O_CLOEXEC);
 }
 
-static int make_dirs(const struct hierarchy *h, struct cgroup *cg, struct cloche_err *err)
+static int make_dirs(const struct hierarchy *h, struct cgroup *cg, uint32_t which,
+		     struct cloche_err *err)
 {
-	cg->v2 = make_dir(h->v2, "unified", cg->name, err);
-	if (cg->v2 < 0)
-		return cg->v2;
+	if (which & CGROUP_V2) {
+		cg->v2 = make_dir(h->v2, "unified", cg->name, err);
+		if (cg->v2 < 0)
+			return cg->v2;
+	}
 	for (int i = 0; i < CONTROLLER_N; i++) {
-		if (h->ctl[i] < 0)
+		if (h->ctl[i] < 0 || !(which & 1U << i))
 			continue;
 		if (has_leaf(h, i)) {
 			cg->ctl[i] = make_dir(h->ctl[i], controller_names[i], cg->name, err);
@@ -159,18 +189,18 @@ static int limit_memory(const struct cgroup *cg, uint64_t bytes, bool sockets,
 	return r < 0 ? cloche_err_sys(err, -r, "limit memory and swap") : 0;
 }
 
-static int limit_all(const struct cgroup *cg, const struct cgroup_limits *limits,
+static int limit_all(const struct cgroup *cg, const struct cgroup_limits *limits, uint32_t which,
 		     struct cloche_err *err)
 {
 	const struct cpu_limits *cpu = limits->cpu;
 	bool v1 = on_v1(cg, CONTROLLER_CPU);
-	int r;
+	int r = 0;
 
-	r = limit_memory(cg, limits->memory_bytes, limits->sockets, err);
-	if (r < 0)
-		return r;
-	r = file_write_u64(dir_of(cg, CONTROLLER_PIDS), "pids.max", limits->pids, err);
-	if (r < 0)
+	if (is_of(cg, CONTROLLER_MEMORY, which))
+		r = limit_memory(cg, limits->memory_bytes, limits->sockets, err);
+	if (r == 0 && is_of(cg, CONTROLLER_PIDS, which))
+		r = file_write_u64(dir_of(cg, CONTROLLER_PIDS), "pids.max", limits->pids, err);
+	if (r < 0 || !is_of(cg, CONTROLLER_CPU, which))
 		return r;
 	r = file_write_u64(dir_of(cg, CONTROLLER_CPU), v1 ? "cpu.shares" : "cpu.weight",
 			   v1 ? cpu->shares : cpu->weight, err);
@@ -180,80 +210,83 @@ static int limit_all(const struct cgroup *cg, const struct cgroup_limits *limits
 }
 
 int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
-		  const struct cgroup_limits *limits, struct cgroup *ret, struct cloche_err *err)
+		  const struct cgroup_limits *limits, uint32_t which, struct cgroup *cg,
+		  struct cloche_err *err)
 {
-	struct cgroup cg = CGROUP_NONE;
 	int r;
 
-	(void)snprintf(cg.name, sizeof(cg.name), "%u", slot);
-	r = make_dirs(hierarchy, &cg, err);
+	(void)snprintf(cg->name, sizeof(cg->name), "%u", slot);
+	r = make_dirs(hierarchy, cg, which, err);
 	if (r == 0)
-		r = open_knobs(&cg, err);
-	if (r == 0 && cg.quota < 0 && limits->cpu->quota_us)
+		r = open_knobs(cg, which, err);
+	if (r == 0 && cg->quota < 0 && limits->cpu->quota_us)
 		r = cloche_err_set(err, ENOENT,
 				   "the kernel has no CPU quotas; use " CLOCHE_FIELD "cpu shared");
 	if (r == 0)
-		r = limit_all(&cg, limits, err);
-	if (r < 0) {
-		(void)cgroup_destroy(hierarchy, &cg, NULL);
-		return r;
-	}
-	*ret = cg;
-	return 0;
+		r = limit_all(cg, limits, which, err);
+	if (r < 0)
+		(void)cgroup_destroy(hierarchy, cg, NULL);
+	return r;
 }
 
 /* What not every kernel has. */
 #define WITH_KILL  (1U << 0)
 #define WITH_QUOTA (1U << 1)
 
-unsigned cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS], uint32_t *ret_which)
+/* Which leaf the CPU quota is of. */
+static uint32_t quota_leaf(const struct hierarchy *h)
+{
+	return h->ctl[CONTROLLER_CPU] >= 0 ? 1U << CONTROLLER_CPU : CGROUP_V2;
+}
+
+unsigned cgroup_list(const struct cgroup *cg, uint32_t which, int ret[CGROUP_FDS],
+		     uint32_t *ret_has)
 {
 	unsigned n = 0;
 
-	*ret_which = (cg->kill >= 0 ? WITH_KILL : 0) | (cg->quota >= 0 ? WITH_QUOTA : 0);
-	ret[n++] = cg->v2;
-	ret[n++] = cg->events;
-	ret[n++] = cg->used;
-	if (cg->kill >= 0)
-		ret[n++] = cg->kill;
-	if (cg->quota >= 0)
+	*ret_has = (cg->kill >= 0 ? WITH_KILL : 0) | (cg->quota >= 0 ? WITH_QUOTA : 0);
+	if (which & CGROUP_V2) {
+		ret[n++] = cg->v2;
+		ret[n++] = cg->events;
+		ret[n++] = cg->used;
+		if (cg->kill >= 0)
+			ret[n++] = cg->kill;
+	}
+	if (cg->quota >= 0 && is_of(cg, CONTROLLER_CPU, which))
 		ret[n++] = cg->quota;
 	for (int i = 0; i < CONTROLLER_N; i++)
-		if (cg->tasks[i] >= 0)
+		if (cg->tasks[i] >= 0 && which & 1U << i)
 			ret[n++] = cg->tasks[i];
 	return n;
 }
 
-unsigned cgroup_fds(const struct hierarchy *hierarchy, uint32_t which)
+unsigned cgroup_fds(const struct hierarchy *hierarchy, uint32_t which, uint32_t has)
 {
-	unsigned n = 3 + !!(which & WITH_KILL) + !!(which & WITH_QUOTA);
+	unsigned n = which & CGROUP_V2 ? 3 + !!(has & WITH_KILL) : 0;
 
+	n += has & WITH_QUOTA && which & quota_leaf(hierarchy);
 	for (int i = 0; i < CONTROLLER_N; i++)
-		n += hierarchy->ctl[i] >= 0;
+		n += hierarchy->ctl[i] >= 0 && which & 1U << i;
 	return n;
 }
 
-void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, uint32_t which, const int *fds,
-		 struct cgroup *ret)
+void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, uint32_t which, uint32_t has,
+		 const int *fds, struct cgroup *cg)
 {
-	*ret = (struct cgroup)CGROUP_NONE;
-	(void)snprintf(ret->name, sizeof(ret->name), "%u", slot);
-	ret->v2 = *fds++;
-	ret->events = *fds++;
-	ret->used = *fds++;
-	if (which & WITH_KILL)
-		ret->kill = *fds++;
-	if (which & WITH_QUOTA)
-		ret->quota = *fds++;
+	close_leaves(cg, which);
+	(void)snprintf(cg->name, sizeof(cg->name), "%u", slot);
+	if (which & CGROUP_V2) {
+		cg->v2 = *fds++;
+		cg->events = *fds++;
+		cg->used = *fds++;
+		if (has & WITH_KILL)
+			cg->kill = *fds++;
+	}
+	if (has & WITH_QUOTA && which & quota_leaf(hierarchy))
+		cg->quota = *fds++;
 	for (int i = 0; i < CONTROLLER_N; i++)
-		if (hierarchy->ctl[i] >= 0)
-			ret->tasks[i] = *fds++;
-}
-
-/* Pid 1 has no directory there, and a sweep no "tasks". */
-static bool quota_on_v1(const struct cgroup *cg)
-{
-	return cg->tasks[CONTROLLER_CPU] >= 0 || on_v1(cg, CONTROLLER_CPU);
+		if (hierarchy->ctl[i] >= 0 && which & 1U << i)
+			cg->tasks[i] = *fds++;
 }
 
 int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err)
@@ -413,16 +446,22 @@ void cgroup_read_throttled(const struct cgroup *cg, struct cgroup_usage *ret)
 	ret->throttled_periods = keyed(text, "nr_throttled");
 }
 
-void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret)
+void cgroup_read_cpu(const struct cgroup *cg, struct cgroup_usage *ret)
 {
-	int memory = dir_of(cg, CONTROLLER_MEMORY);
 	char text[2048];
+	ssize_t n = pread(cg->used, text, sizeof(text) - 1, 0);
 
-	if (file_read_text(cg->v2, "cpu.stat", text, sizeof(text), NULL) < 0)
-		text[0] = '\0';
+	text[n > 0 ? n : 0] = '\0';
 	ret->cpu_ns = scaled(keyed(text, "usage_usec"), 1000);
 	ret->user_ns = scaled(keyed(text, "user_usec"), 1000);
 	ret->system_ns = scaled(keyed(text, "system_usec"), 1000);
+}
+
+void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret)
+{
+	int memory = dir_of(cg, CONTROLLER_MEMORY);
+
+	cgroup_read_cpu(cg, ret);
 	cgroup_read_throttled(cg, ret);
 	if (on_v1(cg, CONTROLLER_MEMORY)) {
 		ret->memory_peak = read_number(memory, "memory.max_usage_in_bytes");
@@ -434,6 +473,66 @@ void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret)
 	ret->pids_denied = read_keyed(dir_of(cg, CONTROLLER_PIDS), "pids.events", "max");
 	ret->pids_peak = read_number(dir_of(cg, CONTROLLER_PIDS), "pids.peak");
 }
+
+/* ---- what stays ------------------------------------------------------------------------------ */
+
+/* As a new one's: no digit but 0 where a number is, which names of counters have none of. */
+static bool all_zero(int dir, const char *file)
+{
+	char text[2048];
+
+	if (file_read_text(dir, file, text, sizeof(text), NULL) < 0)
+		return false;
+	for (const char *at = strchr(text, ' '); at; at = strchr(at + 1, ' '))
+		if (strtoull(at + 1, NULL, 10) != 0)
+			return false;
+	return true;
+}
+
+/* Nobody is in it, nobody was refused, and of the most that were in it at a time the function
+ * itself is as many. Kernels before 6.12 have no such peak. */
+static bool pids_as_new(int dir)
+{
+	uint64_t peak = read_number(dir, "pids.peak");
+
+	return read_number(dir, "pids.current") == 0 && (peak == UINT64_MAX || peak <= 1) &&
+	       read_keyed(dir, "pids.events", "max") == 0;
+}
+
+/* Without a quota no period is counted. */
+static bool cpu_as_new(const struct cgroup *cg)
+{
+	return (cg->quota < 0 || write(cg->quota, "-1", 2) == 2) &&
+	       all_zero(cg->ctl[CONTROLLER_CPU], "cpu.stat");
+}
+
+/* Kernels before 5.17 leave the second. */
+static bool cpuacct_as_new(int dir)
+{
+	return file_write_text(dir, "cpuacct.usage", "0", NULL) == 0 &&
+	       all_zero(dir, "cpuacct.stat");
+}
+
+uint32_t cgroup_keep(const struct hierarchy *hierarchy, const struct cgroup *cg, bool settled)
+{
+	uint32_t kept = CGROUP_V2;
+
+	/* Without that of cgroup2 no sweep finds the others. */
+	if (!settled || !on_v1(cg, CONTROLLER_MEMORY) || !on_v1(cg, CONTROLLER_CPU) ||
+	    !on_v1(cg, CONTROLLER_PIDS))
+		return 0;
+	if (hierarchy->ctl[CONTROLLER_CPUSET] >= 0)
+		kept |= 1U << CONTROLLER_CPUSET;
+	if (cpu_as_new(cg))
+		kept |= 1U << CONTROLLER_CPU;
+	if (pids_as_new(cg->ctl[CONTROLLER_PIDS]))
+		kept |= 1U << CONTROLLER_PIDS;
+	if (on_v1(cg, CONTROLLER_CPUACCT) && cpuacct_as_new(cg->ctl[CONTROLLER_CPUACCT]))
+		kept |= 1U << CONTROLLER_CPUACCT;
+	return kept;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* rmdir says EBUSY for a moment after the last exit: wait on the event, not on the clock. */
 static int remove_leaf(int parent, const struct cgroup *cg)
@@ -454,20 +553,20 @@ static int remove_leaf(int parent, const struct cgroup *cg)
 	return 0;
 }
 
-/* All leaves, each as remove says; the last error. That on cgroup2 goes last, when no other is
+/* These leaves, each as remove says; the last error. That on cgroup2 goes last, when no other is
  * left: by it a sweep finds the rest. */
-static int remove_leaves(const struct hierarchy *hierarchy, const struct cgroup *cg,
+static int remove_leaves(const struct hierarchy *hierarchy, const struct cgroup *cg, uint32_t which,
 			 int (*remove)(int parent, const struct cgroup *cg), struct cloche_err *err)
 {
 	int r = 0;
 
 	for (int i = 0; i < CONTROLLER_N; i++)
-		if (has_leaf(hierarchy, i)) {
+		if (has_leaf(hierarchy, i) && which & 1U << i) {
 			int r1 = remove(hierarchy->ctl[i], cg);
 
 			r = r1 < 0 ? r1 : r;
 		}
-	if (r == 0 && cg->name[0])
+	if (r == 0 && cg->name[0] && which & CGROUP_V2)
 		r = remove(hierarchy->v2, cg);
 	return r < 0 ? cloche_err_sys(err, -r, "remove the cgroup 'cloche/%s'", cg->name) : 0;
 }
@@ -484,7 +583,7 @@ int cgroup_destroy(const struct hierarchy *hierarchy, struct cgroup *cg, struct 
 	int r;
 
 	kill_rest(cg);
-	r = remove_leaves(hierarchy, cg, remove_leaf, err);
+	r = remove_leaves(hierarchy, cg, CGROUP_ALL, remove_leaf, err);
 	cgroup_close(cg);
 	return r;
 }
@@ -494,14 +593,15 @@ static int try_remove_leaf(int parent, const struct cgroup *cg)
 	return unlinkat(parent, cg->name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int cgroup_remove(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err)
+int cgroup_remove(const struct hierarchy *hierarchy, struct cgroup *cg, uint32_t which,
+		  struct cloche_err *err)
 {
 	int r;
 
 	kill_rest(cg);
-	r = remove_leaves(hierarchy, cg, try_remove_leaf, err);
+	r = remove_leaves(hierarchy, cg, which, try_remove_leaf, err);
 	if (r == 0)
-		cgroup_close(cg);
+		close_leaves(cg, which);
 	return r;
 }
 
@@ -516,7 +616,7 @@ int cgroup_sweep(const struct hierarchy *hierarchy, unsigned slot, struct cloche
 		if (hierarchy->ctl[i] >= 0)
 			cg.ctl[i] = openat(hierarchy->ctl[i], cg.name, DIR_FLAGS);
 	if (cg.v2 >= 0)
-		(void)open_knobs(&cg, NULL);
+		(void)open_knobs(&cg, CGROUP_ALL, NULL);
 	r = cgroup_destroy(hierarchy, &cg, err);
 	/* Versions before this one made a leaf there, too. */
 	if (hierarchy->ctl[CONTROLLER_CPUSET] >= 0)

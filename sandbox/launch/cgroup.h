@@ -36,7 +36,7 @@ struct cgroup {
  * parent, and see of it who is theirs. */
 #define CGROUP_CPUSET "all"
 
-/* What the kernel has counted for the leaf since it was made. UINT64_MAX: it does not say. */
+/* What the kernel has counted for the leaves since they were made. UINT64_MAX: it does not say. */
 struct cgroup_usage {
 	uint64_t cpu_ns, user_ns, system_ns;
 	uint64_t throttled_ns, throttled_periods;
@@ -51,22 +51,39 @@ struct cgroup_limits {
 	const struct cpu_limits *cpu;
 };
 
-/* Makes the leaves and sets all limits but the CPU quota. */
+/* Some of the leaves, as bits: on v1 by their controller, then that of cgroup2. */
+#define CGROUP_V2  (1U << CONTROLLER_N)
+#define CGROUP_ALL (CGROUP_V2 | (CGROUP_V2 - 1))
+
+/* Makes these leaves and sets all their limits but the CPU quota; CGROUP_ALL: *cg is nothing yet.
+ * On failure none is left, whichever was there. */
 int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
-		  const struct cgroup_limits *limits, struct cgroup *ret, struct cloche_err *err);
+		  const struct cgroup_limits *limits, uint32_t which, struct cgroup *cg,
+		  struct cloche_err *err);
 
 /*
- * What of a cgroup goes to pid 1, which has processes join, kills and removes: all but the
+ * Which leaves may stay for the next invocation, when all of this one is dead and counted: those
+ * that show the function nothing of it, because they are not shown, could be set back, or still
+ * read as a new one does. On a hybrid host, if settled: all CPU time is booked in that of cgroup2,
+ * so that what the next one uses is a difference; else none. Never that of the memory: what it is
+ * charged for outlives processes, its peak cannot be set back on every kernel, and its statistics
+ * on none. On unified v2, where it is the only one: nothing. The quota of what stays is lifted.
+ */
+uint32_t cgroup_keep(const struct hierarchy *hierarchy, const struct cgroup *cg, bool settled);
+
+/*
+ * What of these leaves goes to pid 1, which has processes join, kills and removes: all but the
  * directories on v1, already open, as pid 1 may not open what the caller's umask shuts. list: fills
- * in what there is and says how many and, by bits, which; take: the same on the other side, for as
- * many as cgroup_fds().
+ * in what there is and says how many and, by bits, what not every kernel has; take: the same on the
+ * other side, for as many as cgroup_fds(), in the place of what was there.
  */
 #define CGROUP_FDS (5 + CONTROLLER_N)
 
-unsigned cgroup_list(const struct cgroup *cg, int ret[CGROUP_FDS], uint32_t *ret_which);
-unsigned cgroup_fds(const struct hierarchy *hierarchy, uint32_t which);
-void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, uint32_t which, const int *fds,
-		 struct cgroup *ret);
+unsigned cgroup_list(const struct cgroup *cg, uint32_t which, int ret[CGROUP_FDS],
+		     uint32_t *ret_has);
+unsigned cgroup_fds(const struct hierarchy *hierarchy, uint32_t which, uint32_t has);
+void cgroup_take(const struct hierarchy *hierarchy, unsigned slot, uint32_t which, uint32_t has,
+		 const int *fds, struct cgroup *cg);
 
 /* Sets the quota: once, right before the function starts. Writing it again would refill it. */
 int cgroup_set_quota(const struct cgroup *cg, const struct cpu_limits *cpu, struct cloche_err *err);
@@ -84,6 +101,9 @@ int cgroup_populated(const struct cgroup *cg);
 
 void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret);
 
+/* The three of it that are times on a CPU. */
+void cgroup_read_cpu(const struct cgroup *cg, struct cgroup_usage *ret);
+
 /* CPU time used so far, ns; 0 when it cannot be read. */
 uint64_t cgroup_cpu_ns(const struct cgroup *cg);
 
@@ -94,9 +114,10 @@ uint64_t cgroup_memory(const struct cgroup *cg);
  * do not end within a second. */
 int cgroup_destroy(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err);
 
-/* The same without waiting; on failure they stay open, for another time: -EBUSY while the last
- * processes end. */
-int cgroup_remove(const struct hierarchy *hierarchy, struct cgroup *cg, struct cloche_err *err);
+/* The same of these leaves without waiting; on failure they stay open, for another time: -EBUSY
+ * while the last processes end. */
+int cgroup_remove(const struct hierarchy *hierarchy, struct cgroup *cg, uint32_t which,
+		  struct cloche_err *err);
 
 /* Stops or lets run what is in the leaf on cgroup2; without processes it is as good as done. */
 int cgroup_freeze(const struct cgroup *cg, bool freeze);

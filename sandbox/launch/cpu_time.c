@@ -23,7 +23,7 @@
 static uint64_t used_ns(const struct function *f)
 {
 	const struct plan *p = f->plan;
-	uint64_t ns, before = (uint64_t)p->shared->exec_cpu_ns;
+	uint64_t ns, before = f->cpu_before_ns + (uint64_t)p->shared->exec_cpu_ns;
 
 	if (f->clocked && p->clock.used(p->clock.fd, p->slot.n, &ns) > 0)
 		return ns;

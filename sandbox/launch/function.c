@@ -454,6 +454,7 @@ bool function_start(struct function *f, bool clocked)
 
 	begin_anew(f);
 	f->clocked = clocked;
+	f->cpu_before_ns = p->order->cpu_time_ns ? cgroup_cpu_ns(&p->cgroup) : 0;
 	command_find(p, &file);
 	r = birth(f, err);
 	listener_open(&f->listener, p, p->shared->listener, clocked);

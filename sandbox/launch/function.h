@@ -41,13 +41,14 @@ struct function {
 	pid_t pid;		       /* 0: reaped */
 	int pidfd;
 	int64_t start_ns, deadline_ns;
-	unsigned waits;	   /* deadlines that came before it had begun */
-	bool clocked;	   /* plan->clock knows of it */
-	bool prompt, near; /* goes before all others; awaits nothing but the deadline */
-	bool scarce;	   /* hardly any CPU time is left, and it stays prompt */
-	bool more;	   /* orphans that are dead already */
-	bool killed;	   /* by us */
-	bool dying;	   /* all of them, by now */
+	unsigned waits;		/* deadlines that came before it had begun */
+	uint64_t cpu_before_ns; /* of the cgroup, when it began; where CPU time is limited */
+	bool clocked;		/* plan->clock knows of it */
+	bool prompt, near;	/* goes before all others; awaits nothing but the deadline */
+	bool scarce;		/* hardly any CPU time is left, and it stays prompt */
+	bool more;		/* orphans that are dead already */
+	bool killed;		/* by us */
+	bool dying;		/* all of them, by now */
 	struct listener listener;
 	struct output output;  /* opened before start, drained and closed after the end */
 	struct warden_msg end; /* what there is to tell when it is over */

@@ -175,14 +175,15 @@ static int make_driver(struct context *ctx, struct cloche_err *err)
 }
 
 /* What renew() of warden.c takes. */
-static int give_cgroups(struct launcher *l, struct context *ctx, struct cloche_err *err)
+static int give_cgroups(struct launcher *l, struct context *ctx, uint32_t which,
+			struct cloche_err *err)
 {
 	struct plan *p = &ctx->plan;
-	struct warden_msg m = { .type = WARDEN_RENEW };
+	struct warden_msg m = { .type = WARDEN_RENEW, .flags = which };
 	cleanup_fd int driver = -1;
 	struct message_fds fds;
 	int mounts[ROOTFS_CGROUPS];
-	int r = plan_cgroups(p, err);
+	int r = plan_cgroups(p, which, err);
 
 	if (r == 0 && p->handed) {
 		driver = make_driver(ctx, err);
@@ -191,9 +192,9 @@ static int give_cgroups(struct launcher *l, struct context *ctx, struct cloche_e
 
 	if (r < 0)
 		return r;
-	r = rootfs_prepare_cgroups(p->hierarchy, &p->cgroup, mounts, err);
+	r = rootfs_prepare_cgroups(p->hierarchy, &p->cgroup, which, mounts, err);
 	if (r == 0) {
-		fds.n = cgroup_list(&p->cgroup, fds.fd, &m.fds);
+		fds.n = cgroup_list(&p->cgroup, which, fds.fd, &m.fds);
 		for (int i = 0; i < ROOTFS_CGROUPS && mounts[i] >= 0; i++)
 			fds.fd[fds.n++] = mounts[i];
 		if (p->handed)
@@ -242,7 +243,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 		r = start_warden(&ctx, err);
 	/* Meanwhile pid 1 makes its namespaces and enters its root. */
 	if (r == 0 && !options->blank)
-		r = give_cgroups(launcher, &ctx, err);
+		r = give_cgroups(launcher, &ctx, CGROUP_ALL, err);
 	if (r < 0) {
 		(void)context_destroy(launcher, &ctx, NULL);
 		return r;
@@ -270,14 +271,26 @@ int context_dress(struct launcher *launcher, struct context *ctx, const struct s
 		return cloche_err_sys(err, ENOMEM, "dress a context");
 	r = tell(ctx, &m, &tail, NULL, err);
 	free(tail.bytes);
-	return r == 0 ? give_cgroups(launcher, ctx, err) : r;
+	return r == 0 ? give_cgroups(launcher, ctx, CGROUP_ALL, err) : r;
+}
+
+int context_prove(struct context *ctx, bool settled, struct cloche_err *err)
+{
+	ctx->kept = cgroup_keep(ctx->plan.hierarchy, &ctx->plan.cgroup, settled);
+	return tell(ctx, &(struct warden_msg){ .type = WARDEN_PROVE, .flags = ctx->kept }, NULL,
+		    NULL, err);
 }
 
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
-	int r = cgroup_remove(ctx->plan.hierarchy, &ctx->plan.cgroup, err);
+	uint32_t which = CGROUP_ALL & ~ctx->kept;
+	int r = cgroup_remove(ctx->plan.hierarchy, &ctx->plan.cgroup, which, err);
 
-	return r == 0 ? give_cgroups(launcher, ctx, err) : r;
+	if (r < 0)
+		return r;
+	ctx->old = ctx->kept;
+	ctx->kept = 0;
+	return give_cgroups(launcher, ctx, which, err);
 }
 
 /* The policy's walls were chosen before. */
@@ -447,7 +460,7 @@ int context_remove(struct launcher *launcher, struct context *ctx, bool last,
 	int r = 0;
 
 	if (ctx->plan.cgroup.v2 >= 0)
-		r = cgroup_remove(ctx->plan.hierarchy, &ctx->plan.cgroup, err);
+		r = cgroup_remove(ctx->plan.hierarchy, &ctx->plan.cgroup, CGROUP_ALL, err);
 	if (r == -EBUSY && !last)
 		return r;
 	cgroup_close(&ctx->plan.cgroup);

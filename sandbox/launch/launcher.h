@@ -18,7 +18,7 @@ struct spec;
 /*
  * Makes and destroys contexts; needs root and a single-threaded caller, whose descriptors 0 to 2
  * are open. Life cycle:
- *   launcher_open → { context_create → (context_go/context_send/context_recv/context_renew)* →
+ *   launcher_open → { context_create → (context_go/context_recv/context_prove/context_renew)* →
  *   context_destroy }* → launcher_close
  * A launcher may serve any number of contexts, one after another or at the same time.
  */
@@ -37,6 +37,8 @@ struct context {
 	int driver;	 /* handed: the end of who will drive the next invocation; -1: given away */
 	int executed;	 /* the file that it executes, O_PATH; -1: unknown */
 	bool used;	 /* the warden has told the end of what ran */
+	uint32_t kept;	 /* cgroups that stay from here to context_renew(); cgroup.h */
+	uint32_t old;	 /* cgroups that are not of this invocation alone */
 	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
 };
 
@@ -74,9 +76,15 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 int context_dress(struct launcher *launcher, struct context *ctx, const struct spec *spec,
 		  const struct context_options *options, struct cloche_err *err);
 
+/* Asks the warden whether the context is clean (WARDEN_PROVED), when the invocation is dead and
+ * counted; which of its cgroups stay for the next one is found out here. settled: as for
+ * cgroup_keep(). */
+int context_prove(struct context *ctx, bool settled, struct cloche_err *err);
+
 /* Between two invocations, when the warden has proved the context clean: what counted the one
- * before, its cgroups, is removed and made anew for the next. -EBUSY: the kernel still has somebody
- * in one; it is to be called again. On any other failure the context is to be destroyed. */
+ * before, its cgroups, is removed and made anew for the next, all of it after context_send(PROVE).
+ * -EBUSY: the kernel still has somebody in one; it is to be called again. On any other failure the
+ * context is to be destroyed. */
 int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_err *err);
 
 /* Before a function process: what it is refused and who ends it is counted and told anew.

@@ -47,14 +47,14 @@ static int choose_cpus(struct plan *plan, unsigned slot, struct cloche_err *err)
 	return 0;
 }
 
-int plan_cgroups(struct plan *plan, struct cloche_err *err)
+int plan_cgroups(struct plan *plan, uint32_t which, struct cloche_err *err)
 {
 	const struct cgroup_limits limits = { .memory_bytes = plan->spec->memory_bytes,
 					      .pids = plan->spec->pids,
 					      .sockets = plan->spec->net != NET_NONE,
 					      .cpu = &plan->cpu };
 
-	return cgroup_create(plan->hierarchy, plan->slot.n, &limits, &plan->cgroup, err);
+	return cgroup_create(plan->hierarchy, plan->slot.n, &limits, which, &plan->cgroup, err);
 }
 
 static enum policy_walls walls_for(const struct plan *plan)

@@ -136,7 +136,7 @@ int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct clo
 int plan_dress(struct plan *plan, const struct spec *spec, struct cloche_err *err);
 
 /* The cgroups of the context, at first and for a further invocation. */
-int plan_cgroups(struct plan *plan, struct cloche_err *err);
+int plan_cgroups(struct plan *plan, uint32_t which, struct cloche_err *err);
 
 /* All but the cgroups and the slot. */
 void plan_free(struct plan *plan);

@@ -207,12 +207,12 @@ static enum residue look(const struct plan *p)
 /* The function's own number is the one behind the warden's. (/proc/sys/kernel/ns_last_pid: a kernel
  * with CONFIG_CHECKPOINT_RESTORE.) Of the network, what a loopback has counted cannot be set back.
  */
-static enum residue begin_anew(struct plan *p)
+static enum residue begin_anew(struct plan *p, uint32_t kept)
 {
 	if (file_write_text(p->at.proc, "sys/kernel/ns_last_pid", "1", NULL) < 0)
 		return RESIDUE_PIDS;
 	if (unshare(CLONE_NEWIPC) < 0 || proof_fresh_keyring(NULL) < 0 ||
-	    rootfs_retire(&p->rootfs, &p->at) < 0)
+	    rootfs_retire(&p->rootfs, kept, &p->at) < 0)
 		return RESIDUE_UNKNOWN;
 	if (p->spec->net == NET_NONE)
 		return RESIDUE_NONE;
@@ -221,7 +221,7 @@ static enum residue begin_anew(struct plan *p)
 		       : RESIDUE_NONE;
 }
 
-enum residue proof_make(struct plan *plan)
+enum residue proof_make(struct plan *plan, uint32_t kept)
 {
 	enum residue residue;
 
@@ -230,5 +230,5 @@ enum residue proof_make(struct plan *plan)
 	if (waitpid(-1, NULL, WNOHANG | __WALL) == 0)
 		return RESIDUE_PROCESS;
 	residue = look(plan);
-	return residue == RESIDUE_NONE ? begin_anew(plan) : residue;
+	return residue == RESIDUE_NONE ? begin_anew(plan, kept) : residue;
 }

@@ -2,6 +2,8 @@
 #ifndef CLOCHE_LAUNCH_PROOF_H
 #define CLOCHE_LAUNCH_PROOF_H
 
+#include <stdint.h>
+
 struct cloche_err;
 struct plan;
 
@@ -27,10 +29,10 @@ const char *residue_text(enum residue residue);
  * In the warden, when a function process has ended: nothing is left of it that the next one could
  * find. What would go on counting where it stopped begins anew: process numbers, the namespaces of
  * IPC objects and (with a loopback) of the network, the session keyring. What it had mounted is
- * taken away; new mounts and cgroups come with WARDEN_RENEW. When this is not RESIDUE_NONE, the
- * context is of no more use.
+ * taken away; new mounts and cgroups come with WARDEN_RENEW, but for the kept ones (cgroup_keep).
+ * When this is not RESIDUE_NONE, the context is of no more use.
  */
-enum residue proof_make(struct plan *plan);
+enum residue proof_make(struct plan *plan, uint32_t kept);
 
 /* An empty session keyring for all that is forked here. A kernel without keyrings has nothing to
  * keep out. */

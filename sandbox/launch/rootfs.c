@@ -182,13 +182,13 @@ static int prepare_binds(int run_fd, const struct spec *spec, uid_t uid, struct 
 }
 
 /* The bare cgroup2 tree of a hybrid host tells a runtime nothing. */
-unsigned rootfs_cgroups(const struct hierarchy *hierarchy)
+uint32_t rootfs_cgroups(const struct hierarchy *hierarchy)
 {
-	unsigned n = 0;
+	uint32_t shown = 0;
 
 	for (int i = 0; i < CONTROLLER_N; i++)
-		n += hierarchy->ctl[i] >= 0;
-	return n ? n : 1;
+		shown |= hierarchy->ctl[i] >= 0 ? 1U << i : 0;
+	return shown ? shown : CGROUP_V2;
 }
 
 static int clone_cgroup(int dir, const char *path, struct cloche_err *err)
@@ -205,21 +205,20 @@ static int clone_cgroup(int dir, const char *path, struct cloche_err *err)
 }
 
 int rootfs_prepare_cgroups(const struct hierarchy *hierarchy, const struct cgroup *cg,
-			   int ret[ROOTFS_CGROUPS], struct cloche_err *err)
+			   uint32_t which, int ret[ROOTFS_CGROUPS], struct cloche_err *err)
 {
+	uint32_t shown = rootfs_cgroups(hierarchy) & which;
 	unsigned n = 0;
 
 	for (int i = 0; i < ROOTFS_CGROUPS; i++)
 		ret[i] = -1;
-	for (int i = 0; i <= CONTROLLER_N; i++) {
-		bool v1 = i < CONTROLLER_N;
-
-		if (v1 ? hierarchy->ctl[i] < 0 : n > 0)
+	for (int i = 0; i < ROOTFS_CGROUPS; i++) {
+		if (!(shown & 1U << i))
 			continue;
 		if (i == CONTROLLER_CPUSET)
 			ret[n] = clone_cgroup(hierarchy->ctl[i], CGROUP_CPUSET, err);
 		else
-			ret[n] = clone_cgroup(v1 ? cg->ctl[i] : cg->v2, "", err);
+			ret[n] = clone_cgroup(i < CONTROLLER_N ? cg->ctl[i] : cg->v2, "", err);
 		if (ret[n++] < 0)
 			return ret[n - 1];
 	}

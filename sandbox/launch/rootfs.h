@@ -55,7 +55,7 @@ struct rootfs {
 	struct rootfs_map *maps;
 	size_t n_maps;
 	unsigned cpus; /* what it sees of the host's; 0, or more than there are files for: all */
-	int cgroups[ROOTFS_CGROUPS]; /* mounts of the leaves, then -1 */
+	int cgroups[ROOTFS_CGROUPS]; /* mounts of the leaves, as bits of cgroup.h; -1: not shown */
 	char tmp_options[64], shm_options[64];
 	bool blank;    /* the CPUs and what has a size of the spec's come later */
 	bool own_root; /* a bind needs a mount point that no part of the template can hold */
@@ -104,26 +104,27 @@ struct rooted {
  * step, and pid 1 is to end. */
 int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err *err);
 
-/* How many cgroups a function is shown: each of v1, or the one of cgroup2. */
-unsigned rootfs_cgroups(const struct hierarchy *hierarchy);
+/* Which cgroups a function is shown, as bits of cgroup.h: each of v1, or the one of cgroup2. */
+uint32_t rootfs_cgroups(const struct hierarchy *hierarchy);
 
-/* Detached mounts of a context's cgroups, as many, in this order. */
+/* Detached mounts of these of a context's cgroups, as far as they are shown, in the order of their
+ * bits; then -1. */
 int rootfs_prepare_cgroups(const struct hierarchy *hierarchy, const struct cgroup *cg,
-			   int ret[ROOTFS_CGROUPS], struct cloche_err *err);
+			   uint32_t which, int ret[ROOTFS_CGROUPS], struct cloche_err *err);
 
 /* In pid 1: takes over these mounts and shows them. */
-int rootfs_show_cgroups(struct rootfs *fs, const struct hierarchy *hierarchy, const int *mounts,
-			struct rooted *at, struct cloche_err *err);
+int rootfs_show_cgroups(struct rootfs *fs, const struct hierarchy *hierarchy, uint32_t which,
+			const int *mounts, struct rooted *at, struct cloche_err *err);
 
 /* In pid 1: what a blank does not have yet. */
 int rootfs_dress(struct rootfs *fs, struct rooted *at, struct cloche_err *err);
 
 /*
  * In pid 1, between two invocations, when no process of the function is left: takes /tmp, /dev/shm
- * and the cgroups' mounts away, as long as the cgroups are there; mounts new ones of the former.
- * -errno; then the context is of no more use.
+ * and the mounts of all cgroups but the kept ones away, as long as the cgroups are there; mounts
+ * new ones of the former. -errno; then the context is of no more use.
  */
-int rootfs_retire(struct rootfs *fs, struct rooted *at);
+int rootfs_retire(struct rootfs *fs, uint32_t kept, struct rooted *at);
 int rootfs_renew(struct rootfs *fs, struct rooted *at, struct cloche_err *err);
 
 #endif

@@ -259,21 +259,23 @@ static const char *const cgroup_paths[CONTROLLER_N + 1] = { "fs/cgroup/cpu",	"fs
 							    "fs/cgroup/pids",	"fs/cgroup/cpuacct",
 							    "fs/cgroup/cpuset", "fs/cgroup" };
 
-int rootfs_show_cgroups(struct rootfs *fs, const struct hierarchy *hierarchy, const int *mounts,
-			struct rooted *at, struct cloche_err *err)
+int rootfs_show_cgroups(struct rootfs *fs, const struct hierarchy *hierarchy, uint32_t which,
+			const int *mounts, struct rooted *at, struct cloche_err *err)
 {
-	unsigned n = rootfs_cgroups(hierarchy);
-	int which = -1, r = 0;
+	uint32_t shown = rootfs_cgroups(hierarchy) & which;
+	int r = 0;
 
-	memcpy(fs->cgroups, mounts, n * sizeof(*mounts));
-	for (unsigned i = 0; r == 0 && i < n; i++) {
-		do
-			which++;
-		while (which < CONTROLLER_N && hierarchy->ctl[which] < 0);
-		r = place_below(fs->cgroups[i], at->sys, cgroup_paths[which]);
+	/* All are taken over, whatever comes of it. */
+	for (int i = 0; i < ROOTFS_CGROUPS; i++)
+		if (shown & 1U << i)
+			fs->cgroups[i] = *mounts++;
+	for (int i = 0; r == 0 && i < ROOTFS_CGROUPS; i++) {
+		if (!(shown & 1U << i))
+			continue;
+		r = place_below(fs->cgroups[i], at->sys, cgroup_paths[i]);
 		if (r < 0)
 			(void)cloche_err_sys(err, -r, "mount '/sys/%s' (move_mount)",
-					     cgroup_paths[which]);
+					     cgroup_paths[i]);
 	}
 	return r;
 }
@@ -523,7 +525,7 @@ static int keep_bind(struct rootfs_bind *b)
 	return 0;
 }
 
-int rootfs_retire(struct rootfs *fs, struct rooted *at)
+int rootfs_retire(struct rootfs *fs, uint32_t kept, struct rooted *at)
 {
 	cleanup_fd int heap = open_heap(at->tmp);
 	int r = heap < 0 ? heap : 0;
@@ -531,8 +533,9 @@ int rootfs_retire(struct rootfs *fs, struct rooted *at)
 	for (size_t i = 0; r == 0 && i < fs->n_binds; i++)
 		if (in_scratch(&fs->binds[i]))
 			r = keep_bind(&fs->binds[i]);
-	for (int i = 0; r == 0 && i < ROOTFS_CGROUPS && fs->cgroups[i] >= 0; i++)
-		r = gather(&fs->cgroups[i], heap);
+	for (int i = 0; r == 0 && i < ROOTFS_CGROUPS; i++)
+		if (fs->cgroups[i] >= 0 && !(kept & 1U << i))
+			r = gather(&fs->cgroups[i], heap);
 	if (r == 0)
 		r = gather(&at->shm, heap);
 	if (r == 0 && at->pts >= 0)

@@ -51,6 +51,7 @@ struct warden {
 	struct warden_msg early_msg;
 	struct message_fds early_fds;
 	struct spec spec; /* of a blank that was dressed */
+	uint32_t kept;	  /* cgroups that stay for the next invocation; cgroup.h */
 };
 
 /* ---- set-up --------------------------------------------------------------------------------- */
@@ -313,24 +314,25 @@ static bool dress(struct warden *w, const struct warden_msg *m, struct message_f
 	return true;
 }
 
-/* The cgroups that the function is born in and shown, as give_cgroups() of launcher.c sends them:
- * what cgroup_list() has, then the mounts of rootfs_prepare_cgroups(); then, handed, the socket of
- * who drives the next invocation. */
+/* The cgroups that the function is born in and shown, all but those that stayed, as give_cgroups()
+ * of launcher.c sends them: what cgroup_list() has, then the mounts of rootfs_prepare_cgroups();
+ * then, handed, the socket of who drives the next invocation. */
 static bool renew(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
 	struct plan *p = w->plan;
-	struct cgroup *cg = &p->cgroup;
-	unsigned n = cgroup_fds(p->hierarchy, m->fds);
-	unsigned all = n + rootfs_cgroups(p->hierarchy) + (p->handed ? 1U : 0U);
+	uint32_t which = m->flags;
+	unsigned n = cgroup_fds(p->hierarchy, which, m->fds);
+	unsigned shown = (unsigned)__builtin_popcount(rootfs_cgroups(p->hierarchy) & which);
+	unsigned all = n + shown + (p->handed ? 1U : 0U);
 
-	cgroup_close(cg);
-	if (fds->n != all)
+	if (fds->n != all || which != (CGROUP_ALL & ~w->kept))
 		return false;
+	w->kept = 0;
 	if (p->handed)
 		p->driver = fds->fd[all - 1];
-	cgroup_take(p->hierarchy, p->slot.n, m->fds, fds->fd, cg);
-	if (w->why_not.code == 0 &&
-	    rootfs_show_cgroups(&p->rootfs, p->hierarchy, fds->fd + n, &p->at, &w->why_not) < 0)
+	cgroup_take(p->hierarchy, p->slot.n, which, m->fds, fds->fd, &p->cgroup);
+	if (w->why_not.code == 0 && rootfs_show_cgroups(&p->rootfs, p->hierarchy, which,
+							fds->fd + n, &p->at, &w->why_not) < 0)
 		(void)cloche_err_stage(&w->why_not, "renew");
 	fds->n = 0;
 	w->state = WARDEN_RENEWED;
@@ -434,8 +436,9 @@ static bool prove(struct warden *w, const struct warden_msg *m, struct message_f
 
 	/* Its driver waits for no reader any more. */
 	let_driver_go(w);
+	w->kept = m->flags;
 	if (answer.residue == RESIDUE_NONE)
-		answer.residue = proof_make(p);
+		answer.residue = proof_make(p, w->kept);
 	say(p->control, &answer);
 	w->state = answer.residue == RESIDUE_NONE ? WARDEN_READY : WARDEN_DIRTY;
 	if (w->state == WARDEN_READY && rootfs_renew(&p->rootfs, &p->at, &w->why_not) < 0)

@@ -30,7 +30,7 @@ struct plan;
  */
 enum warden_message {
 	WARDEN_DRESS,	/* launcher → warden: what a blank is to be; dress.h behind it */
-	WARDEN_RENEW,	/* launcher → warden: the cgroups of the next invocation; with fds */
+	WARDEN_RENEW,	/* launcher → warden: cgroups of the next invocation: flags, with fds */
 	WARDEN_GO,	/* driver → warden: start a function process; an order (order.h), fds */
 	WARDEN_STARTED, /* warden → driver: its exec is done; at_ns, cpu_ns, fds */
 	WARDEN_ENDED,	/* warden → driver: nothing of it is left; see below */
@@ -38,7 +38,7 @@ enum warden_message {
 			  driver's pipes */
 	WARDEN_FAILED, /* warden → driver: it ended before exec; shared->err */
 	WARDEN_LEAVE,  /* launcher → warden: remove the cgroups, free the slot and end */
-	WARDEN_PROVE,  /* launcher → warden: is the context clean? */
+	WARDEN_PROVE,  /* launcher → warden: is the context clean? flags: cgroups that stay */
 	WARDEN_PROVED, /* warden → launcher: residue (proof.h) */
 	WARDEN_BINDS,  /* driver → warden, before the first GO, where the plan has given ones: the
 			  socket of given.h */
@@ -74,7 +74,8 @@ struct warden_msg {
 	uint32_t type;
 	uint32_t residue;
 	uint32_t fds; /* WARDEN_FD_*; WARDEN_RENEW: as cgroup_list() says */
-	uint32_t flags;
+	uint32_t
+		flags; /* WARDEN_ENDED: WARDEN_LEFT; WARDEN_PROVE, WARDEN_RENEW: bits of cgroup.h */
 	uint32_t order_len;  /* WARDEN_GO: bytes, behind the message or in the memfd */
 	int32_t status;	     /* WARDEN_ENDED: as wait4(2) has it */
 	int64_t at_ns;	     /* of the call of execve, of its end; CLOCK_MONOTONIC, as all here */

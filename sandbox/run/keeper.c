@@ -29,7 +29,7 @@ static void prove(struct keeper *k)
 {
 	struct cloche_err err;
 
-	if (context_send(&k->ctx, WARDEN_PROVE, &err) < 0)
+	if (context_prove(&k->ctx, k->metering->settled, &err) < 0)
 		tell(k, CONTEXT_FAILED, 0);
 }
 
@@ -39,7 +39,6 @@ static void renew(struct keeper *k)
 	struct cloche_err err;
 	int r;
 
-	metering_disarm(k->metering);
 	r = context_renew(k->launcher, &k->ctx, &err);
 	if (r == -EBUSY && ++k->renewals < CONTEXT_TRIES_MAX)
 		return;

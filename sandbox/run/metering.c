@@ -87,6 +87,7 @@ int metering_arm(struct metering *m, const struct context *ctx, struct cloche_er
 	else
 		r = meter_arm(&m->slot, &m->meter, ctx->slot.n, st.st_ino, err);
 	m->armed = r == 0;
+	m->settled = false;
 	m->policy = &ctx->plan.policy;
 	return error_or_reason(m, r, err);
 }
@@ -193,6 +194,7 @@ void metering_end(struct metering *m, struct metered *ret)
 	ret->known = !why;
 	(void)snprintf(ret->why, sizeof(ret->why), "%s", why ? why : "");
 	m->begun = false;
+	m->settled = !why && ret->usage.ended;
 }
 
 void metering_finish(struct metering *m, const char *verdict, struct metered *ret)

@@ -25,8 +25,8 @@ enum metering_mode {
 /*
  * The meter as one run uses it, for one context at a time:
  *
- *   open → arm (the context is prepared, no process is in it) → [ begin → … → end ]* → disarm →
- * close
+ *   open → { arm (the context is prepared, no process is in it) → [ begin → … → end ]* }* → disarm
+ * → close
  *
  * It must stay where it is: the armed slot points into it. In mode auto nothing here fails: why
  * tells what is missing, and the figures are not there.
@@ -40,6 +40,7 @@ struct metering {
 	const char *function;	     /* of the recording */
 	int tracing;		     /* held from one traced invocation to the next; -1 */
 	bool opened, armed, begun, filed;
+	bool settled;  /* of the last invocation: its last thread had left its CPU for good */
 	char why[160]; /* why nothing is metered; "" while it is */
 };
 

@@ -17,7 +17,7 @@ struct metering_trace;
 /* What the kernel counted of an invocation, when all of it was dead. */
 struct counted {
 	struct metered metered;
-	struct cgroup_usage usage; /* of its cgroups, since they were made */
+	struct cgroup_usage usage;
 	struct bounds_refused refused;
 };
 
@@ -43,8 +43,9 @@ struct powers {
 /* In this process, for a context that it made. */
 struct powers_local {
 	struct powers powers;
-	const struct context *ctx; /* borrowed, as the other */
-	struct metering *metering; /* armed for it */
+	const struct context *ctx;  /* borrowed, as the other */
+	struct metering *metering;  /* armed for it */
+	struct cgroup_usage before; /* what the cgroups had counted; 0 in new ones */
 };
 
 void powers_local_init(struct powers_local *ret, const struct context *ctx,

@@ -304,7 +304,8 @@ static int make_cgroup(struct launching *l, struct build *b, struct cloche_err *
 	int r = slot_take(l->launcher.run_fd, sweep_slot, &l->launcher.hierarchy, &b->slot, err);
 
 	if (r == 0)
-		r = cgroup_create(&b->group->inside, b->slot.n, &limits, &b->cgroup, err);
+		r = cgroup_create(&b->group->inside, b->slot.n, &limits, CGROUP_ALL, &b->cgroup,
+				  err);
 	return r == 0 ? open_joined(&b->cgroup, &b->task, err) : r;
 }
 
@@ -340,7 +341,7 @@ static bool try_free(struct launching *l, struct build *b)
 
 	close_task(&b->task);
 	if (b->cgroup.v2 >= 0)
-		r = cgroup_remove(&b->group->inside, &b->cgroup, NULL);
+		r = cgroup_remove(&b->group->inside, &b->cgroup, CGROUP_ALL, NULL);
 	if (r == -EBUSY)
 		return false;
 	cgroup_close(&b->cgroup);

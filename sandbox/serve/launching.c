@@ -329,6 +329,14 @@ static int on_end(struct launching *l, struct place *p, const struct command *c,
 	return 0;
 }
 
+static void tally_one(struct tally *t, uint64_t number, const struct place *p)
+{
+	bool used = p->state == COMMAND_HANDED || p->state == COMMAND_COUNTING;
+
+	tally_add(t, number, &p->keeper.ctx.plan.cgroup, p->cpu_ns,
+		  used ? &p->powers.before : NULL);
+}
+
 static int on_tally(struct launching *l, struct place *p, const struct command *c,
 		    struct cloche_err *err)
 {
@@ -337,10 +345,7 @@ static int on_tally(struct launching *l, struct place *p, const struct command *
 
 	for (unsigned i = 0; t && i < l->n_places; i++)
 		if (l->numbers[i] && l->places[i].state != COMMAND_MOUNTING)
-			tally_add(t, l->numbers[i], &l->places[i].keeper.ctx.plan.cgroup,
-				  l->places[i].cpu_ns,
-				  l->places[i].state == COMMAND_HANDED ||
-					  l->places[i].state == COMMAND_COUNTING);
+			tally_one(t, l->numbers[i], &l->places[i]);
 	fds.fd[0] = t ? listing_hand(t, tally_size(t->n)) : -ENOMEM;
 	if (fds.fd[0] < 0)
 		return cloche_err_sys(err, -fds.fd[0], "count what contexts have used");

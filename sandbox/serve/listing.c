@@ -39,7 +39,7 @@ struct tally *tally_begin(uint32_t room)
 }
 
 void tally_add(struct tally *t, uint64_t context, const struct cgroup *cg, uint64_t cpu_ns,
-	       bool counted)
+	       const struct cgroup_usage *before)
 {
 	struct tally_row *row = &t->rows[t->n++];
 
@@ -47,8 +47,8 @@ void tally_add(struct tally *t, uint64_t context, const struct cgroup *cg, uint6
 	if (cg->v2 < 0)
 		return;
 	row->memory_bytes = cgroup_memory(cg);
-	if (counted)
-		row->cpu_ns += cgroup_cpu_ns(cg);
+	if (before && cgroup_cpu_ns(cg) > before->cpu_ns)
+		row->cpu_ns += cgroup_cpu_ns(cg) - before->cpu_ns;
 }
 
 int listing_hand(const void *bytes, size_t len)

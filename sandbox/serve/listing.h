@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct cgroup;
+struct cgroup_usage;
 struct cloche_err;
 
 /*
@@ -78,9 +79,10 @@ static inline size_t listing_size(uint32_t n)
 /* With room for so many, the caller's to free; NULL: no memory. The CPU time is this process's. */
 struct tally *tally_begin(uint32_t room);
 
-/* A context, that had used cpu_ns before its present cgroups; counted: and what these count. */
+/* A context, that has used cpu_ns in all invocations but the one that has it now; of that, what its
+ * cgroups count and did not count before. NULL: none has it. */
 void tally_add(struct tally *t, uint64_t context, const struct cgroup *cg, uint64_t cpu_ns,
-	       bool counted);
+	       const struct cgroup_usage *before);
 
 /* A sealed memfd with these bytes, the caller's, or -errno. */
 int listing_hand(const void *bytes, size_t len);

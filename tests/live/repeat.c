@@ -55,6 +55,29 @@ Test(run_repeat, counters_are_of_one_invocation)
 	cr_expect_eq(json_integer_value(json_object_get(cpu, "oom_kills")), 1);
 }
 
+/* The kernel's clock of the cgroup goes on where that stays; what is reported is of one. */
+Test(run_repeat, the_clocks_agree_in_each)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_INSIDE(&run, ROOMY, "--cpu", "shared", "-t", "60s", "--repeat", "20", "--", "sh", "-c",
+		   "i=0; while [ $i -lt 10000 ]; do i=$((i+1)); done");
+	expect_end(&run, 0, "ok");
+	cr_assert_eq(json_array_size(run.reports), 20);
+	for (size_t i = 0; i < 20; i++) {
+		json_t *cpu = json_object_get(json_array_get(run.reports, i), "cpu");
+		json_t *clocks = json_object_get(cpu, "clocks");
+		json_int_t cgroup = json_integer_value(json_object_get(clocks, "cgroup_ns"));
+		json_int_t rusage = json_integer_value(json_object_get(clocks, "rusage_ns"));
+		json_int_t user = json_integer_value(json_object_get(cpu, "user_ns"));
+		json_int_t system = json_integer_value(json_object_get(cpu, "system_ns"));
+
+		cr_expect_gt(cgroup, rusage / 2, "invocation %zu", i + 1);
+		cr_expect_lt(cgroup, rusage + rusage / 2, "invocation %zu", i + 1);
+		cr_expect_leq(user + system, rusage + rusage / 2, "invocation %zu", i + 1);
+	}
+}
+
 static void expect_replaced(const char *what, const char *why)
 {
 	cleanup_run struct run run = { 0 };

@@ -37,10 +37,11 @@ Test(sweep, what_is_busy_is_found_by_the_next_one)
 	cr_assert_eq(launcher_open(&l, &err), 0, "%s", err.text);
 	cr_assert_eq(slot_take(l.run_fd, clean_already, &l.hierarchy, &slot, &err), 0, "%s",
 		     err.text);
-	cr_assert_eq(cgroup_create(&l.hierarchy, slot.n, &limits, &cg, &err), 0, "%s", err.text);
+	cr_assert_eq(cgroup_create(&l.hierarchy, slot.n, &limits, CGROUP_ALL, &cg, &err), 0, "%s",
+		     err.text);
 	busy = cg.ctl[CONTROLLER_CPU] >= 0 ? cg.ctl[CONTROLLER_CPU] : cg.v2;
 	cr_assert_eq(mkdirat(busy, "busy", 0755), 0);
-	cr_expect_lt(cgroup_remove(&l.hierarchy, &cg, &err), 0);
+	cr_expect_lt(cgroup_remove(&l.hierarchy, &cg, CGROUP_ALL, &err), 0);
 	cr_expect_eq(faccessat(l.hierarchy.v2, cg.name, F_OK, 0), 0, "nobody finds the rest");
 	cr_assert_eq(unlinkat(busy, "busy", AT_REMOVEDIR), 0);
 	cgroup_close(&cg);

@@ -240,6 +240,73 @@ Test(warden, serves_different_commands_and_callers)
 	launcher_close(&l);
 }
 
+/* Proved and renewed as the driver of a metered context does; settled as cgroup_keep() has it. What
+ * stayed. */
+static uint32_t make_new_of(struct launcher *l, struct context *ctx, bool settled)
+{
+	struct cloche_err err = { 0 };
+	uint32_t kept;
+	int r;
+
+	cr_assert_eq(context_prove(ctx, settled, &err), 0, "%s", err.text);
+	expect_message(ctx, WARDEN_PROVED);
+	kept = ctx->kept;
+	while ((r = context_renew(l, ctx, &err)) == -EBUSY)
+		(void)sched_yield();
+	cr_assert_eq(r, 0, "%s", err.text);
+	return kept;
+}
+
+static ino_t inode_of(int fd)
+{
+	struct stat st;
+
+	cr_assert_eq(fstat(fd, &st), 0);
+	return st.st_ino;
+}
+
+/* Of a host's cgroups those stay of which the next invocation learns nothing: never that of the
+ * memory, and so none where there is but one. */
+Test(warden, cgroups_that_tell_nothing_stay)
+{
+	char *const one[] = { "true", NULL };
+	char *const crowd[] = { "sh", "-c", "for i in 1 2 3 4; do sleep 0.1 & done; wait", NULL };
+	const uint32_t pids = 1U << CONTROLLER_PIDS, memory = 1U << CONTROLLER_MEMORY;
+	struct launcher l;
+	struct context ctx;
+	struct spec spec;
+	char text[64];
+	ino_t v2, mem;
+	uint32_t kept;
+
+	open_launcher(&l);
+	ask_for(&spec, one);
+	create(&l, &spec, &ctx);
+	for (int i = 0; i < 4; i++) {
+		bool settled = i != 2;
+
+		ask_for(&spec, i == 3 ? crowd : one);
+		spec.timeout_ns = 60 * NSEC_PER_SEC;
+		(void)serve(&ctx, &spec, text, sizeof(text));
+		v2 = inode_of(ctx.plan.cgroup.v2);
+		mem = ctx.plan.cgroup.ctl[CONTROLLER_MEMORY];
+		mem = mem == (ino_t)-1 ? 0 : inode_of((int)mem);
+		kept = make_new_of(&l, &ctx, settled);
+		cr_expect_not(kept & memory);
+		if (l.hierarchy.ctl[CONTROLLER_MEMORY] < 0) {
+			cr_expect_eq(kept, 0);
+			cr_expect_neq(inode_of(ctx.plan.cgroup.v2), v2);
+			continue;
+		}
+		cr_expect_neq(inode_of(ctx.plan.cgroup.ctl[CONTROLLER_MEMORY]), mem);
+		cr_expect_eq(inode_of(ctx.plan.cgroup.v2) == v2, settled, "the %dth", i);
+		if (faccessat(ctx.plan.cgroup.ctl[CONTROLLER_PIDS], "pids.peak", F_OK, 0) == 0)
+			cr_expect_eq(kept & pids, settled && i < 3 ? pids : 0, "the %dth", i);
+	}
+	destroy(&l, &ctx);
+	launcher_close(&l);
+}
+
 /* Nobody waits for a cgroup that cannot be removed: its user is told, and may come again. */
 Test(warden, renewing_waits_for_nothing)
 {

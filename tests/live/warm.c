@@ -182,7 +182,8 @@ Test(warm, nothing_tells_of_the_one_before)
 		cr_expect_str_eq(see(report).start, i ? "warm" : "cold");
 		cr_expect(strstr(run.out, "last pid"), "%s", run.out);
 		if (first)
-			cr_expect_str_eq(run.out, first, "invocation %d finds traces", i + 1);
+			cr_expect_str_eq(run.out, first, "invocation %d finds traces: %s\nnot: %s",
+					 i + 1, run.out, first);
 		else
 			first = strdup(run.out);
 		json_decref(report);
