@@ -44,7 +44,7 @@ static void remove_pins(const char *dir)
 	(void)rmdir(dir);
 }
 
-/* Those of other versions: ours count for their contexts as well. */
+/* Those of other versions: their contexts hold what counts for them. */
 static void remove_others(void)
 {
 	DIR *dir = opendir(HOST_BPFFS);
@@ -178,6 +178,13 @@ int bounds_begin(const struct bounds *bounds, unsigned slot, uint64_t memory_byt
 	if (bpf_map_update_elem(bounds->slots, &slot, &none, BPF_ANY) < 0)
 		return cloche_err_sys(err, errno, "begin to count locks and connections");
 	return 0;
+}
+
+void bounds_end(const struct bounds *bounds, unsigned slot)
+{
+	struct bounds_slot none = { .connections_max = 0 };
+
+	(void)bpf_map_update_elem(bounds->slots, &slot, &none, BPF_ANY);
 }
 
 struct bounds_refused bounds_refused(const struct bounds *bounds, unsigned slot)

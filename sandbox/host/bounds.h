@@ -46,6 +46,11 @@ static inline uint64_t bounds_connections(uint64_t memory_bytes)
 int bounds_begin(const struct bounds *bounds, unsigned slot, uint64_t memory_bytes, bool read_locks,
 		 struct cloche_err *err);
 
+/* No process of it is left, and its slot is still its own. What is next in it may be another
+ * version's, whose bounds are not ours to keep; so may it be after a launcher that was killed,
+ * which says nothing. */
+void bounds_end(const struct bounds *bounds, unsigned slot);
+
 /* How many of the context's processes were killed for one too many; for a lock on what is there for
  * reading only. */
 struct bounds_refused {

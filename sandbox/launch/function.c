@@ -278,13 +278,26 @@ static void on_made(struct function *f)
 	function_watch_piles(f, true);
 }
 
+void function_check_output(const struct function *f)
+{
+	if (f->output.code == 0)
+		return;
+	(void)cloche_err_sys(&f->plan->shared->err, f->output.code,
+			     "pass on what the function wrote");
+	_exit(EXIT_FAILURE);
+}
+
 static void on_output(struct function *f)
 {
+	bool over;
+
 	if (f->prompt)
 		take_turns(f);
 	if (f->near)
 		return;
-	if (output_move(&f->output))
+	over = output_move(&f->output);
+	function_check_output(f);
+	if (over)
 		function_kill(f, ENDED_BY_OUTPUT);
 	else
 		function_watch_piles(f, true);

@@ -69,6 +69,9 @@ void function_watch_piles(struct function *f, bool watched);
  * function's CPU keeps the function from dying while it sees to it. */
 void function_be_prompt(struct function *f);
 
+/* Where it could not be passed on, and none of it may be lost without a word: ends the warden. */
+void function_check_output(const struct function *f);
+
 /* Kills all that runs, and says why where nobody was first. */
 void function_kill(struct function *f, enum ended_by why);
 

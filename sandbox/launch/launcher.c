@@ -444,6 +444,13 @@ bool context_try_reap(struct context *ctx)
 	return process_try_reap(&ctx->warden);
 }
 
+/* When all of it is dead, and before its slot may be another's. */
+static void end_bounds(const struct context *ctx)
+{
+	if (ctx->slot.fd >= 0 && ctx->plan.bounds)
+		bounds_end(ctx->plan.bounds, ctx->slot.n);
+}
+
 static void free_context(struct context *ctx, bool clean)
 {
 	process_close(&ctx->warden);
@@ -464,16 +471,20 @@ int context_remove(struct launcher *launcher, struct context *ctx, bool last,
 	if (r == -EBUSY && !last)
 		return r;
 	cgroup_close(&ctx->plan.cgroup);
+	end_bounds(ctx);
 	free_context(ctx, r == 0);
 	return r;
 }
 
 static int end_and_remove(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
+	int r = 0;
+
 	context_end(ctx);
-	return ctx->plan.cgroup.v2 >= 0
-		       ? cgroup_destroy(ctx->plan.hierarchy, &ctx->plan.cgroup, err)
-		       : 0;
+	if (ctx->plan.cgroup.v2 >= 0)
+		r = cgroup_destroy(ctx->plan.hierarchy, &ctx->plan.cgroup, err);
+	end_bounds(ctx);
+	return r;
 }
 
 int context_destroy(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
@@ -487,11 +498,13 @@ int context_destroy(struct launcher *launcher, struct context *ctx, struct cloch
 
 int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
+	/* And the warden outlives us: it takes the cgroups away and frees the slot. */
+	bool empty = ctx->used && ctx->plan.single && cgroup_populated(&ctx->plan.cgroup) == 0;
 	int r;
 
-	/* Empty, and the warden outlives us: it takes the cgroups away and frees the slot. */
-	if (ctx->used && ctx->plan.single && cgroup_populated(&ctx->plan.cgroup) == 0 &&
-	    context_send(ctx, WARDEN_LEAVE, NULL) == 0) {
+	if (empty)
+		end_bounds(ctx);
+	if (empty && context_send(ctx, WARDEN_LEAVE, NULL) == 0) {
 		cgroup_close(&ctx->plan.cgroup);
 		fd_close(&ctx->control);
 		fd_close(&ctx->executed);

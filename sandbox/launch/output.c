@@ -40,8 +40,9 @@ int output_open(struct output *ret, uint64_t limit, struct cloche_err *err)
 	*ret = OUTPUT_NONE;
 	if (limit == UINT64_MAX)
 		return 0;
-	if (fstat(1, &first) < 0 || fstat(2, &second) < 0 || !S_ISFIFO(first.st_mode) ||
-	    !S_ISFIFO(second.st_mode))
+	if (fstat(1, &first) < 0 || fstat(2, &second) < 0)
+		return cloche_err_sys(err, errno, "look at the output's pipes");
+	if (!S_ISFIFO(first.st_mode) || !S_ISFIFO(second.st_mode))
 		return cloche_err_set(err, EINVAL, "an output limit is for pipes only");
 	ret->limited = true;
 	ret->room = limit;
@@ -67,14 +68,16 @@ static bool has_reader(const struct output_pipe *p)
 {
 	struct pollfd to = { .fd = p->to };
 
-	return poll(&to, 1, 0) == 0;
+	return poll(&to, 1, 0) <= 0;
 }
 
-static size_t held(const struct output_pipe *p)
+static size_t held(struct output *o, const struct output_pipe *p)
 {
 	int n = 0;
 
-	return p->from >= 0 && ioctl(p->from, FIONREAD, &n) == 0 ? (size_t)n : 0;
+	if (p->from >= 0 && ioctl(p->from, FIONREAD, &n) < 0)
+		o->code = errno;
+	return (size_t)n;
 }
 
 /* Whoever writes there is told by SIGPIPE, as when the driver's pipe were its own. */
@@ -95,13 +98,13 @@ static void move(struct output *o, struct output_pipe *p)
 	if (p->from < 0 || most == 0)
 		return;
 	n = splice(p->from, NULL, p->to, NULL, most, SPLICE_F_NONBLOCK);
+	p->full = n < 0 && errno == EAGAIN && held(o, p) > 0;
 	if (n > 0)
 		o->room -= (uint64_t)n;
-	/* The end of all writers, or of the reader. */
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		hang_up(p);
-	else
-		p->full = n < 0 && errno == EAGAIN && held(p) > 0;
+	else if (n == 0 || errno == EPIPE)
+		hang_up(p); /* the end of all writers, or of the reader */
+	else if (errno != EAGAIN && errno != EINTR)
+		o->code = errno;
 }
 
 bool output_move(struct output *o)
@@ -110,7 +113,7 @@ bool output_move(struct output *o)
 
 	for (int i = 0; i < OUTPUT_PIPES; i++)
 		move(o, &o->pipes[i]);
-	o->cut |= held(&o->pipes[0]) + held(&o->pipes[1]) > o->room;
+	o->cut |= held(o, &o->pipes[0]) + held(o, &o->pipes[1]) > o->room;
 	return o->cut && !was;
 }
 
@@ -126,7 +129,7 @@ void output_drain(struct output *o, bool *ret_more)
 		(void)output_move(o);
 	} while (o->room < before);
 	for (int i = 0; i < OUTPUT_PIPES; i++)
-		if (o->room > 0 && held(&o->pipes[i]) > 0)
+		if (o->room > 0 && held(o, &o->pipes[i]) > 0)
 			*ret_more = true;
 		else
 			hang_up(&o->pipes[i]);

@@ -21,6 +21,7 @@ struct output {
 	uint64_t room; /* bytes that may still pass */
 	bool limited;  /* else the rest says nothing */
 	bool cut;      /* more was written than that */
+	int code;      /* an errno: it cannot go on, for no fault of who writes or reads; 0 */
 	struct output_pipe {
 		int from, to; /* ours; -1: over, or the other one has it */
 		bool full;    /* the driver's pipe takes no more for now */

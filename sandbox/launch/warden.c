@@ -265,6 +265,7 @@ static void drain_output(struct warden *w)
 	struct function *f = &w->function;
 
 	output_drain(&f->output, &w->more);
+	function_check_output(f);
 	w->more &= f->end.type == WARDEN_ENDED && f->end.dead_ns != 0;
 	f->end.flags |= (f->output.cut ? WARDEN_CUT : 0) | (w->more ? WARDEN_MORE : 0);
 }
@@ -273,6 +274,7 @@ static void drain_output(struct warden *w)
 static void pass_on(struct warden *w)
 {
 	output_drain(&w->function.output, &w->more);
+	function_check_output(&w->function);
 	if (w->more)
 		return;
 	if (w->plan->driver >= 0)

@@ -214,8 +214,10 @@ static void on_message(struct invocation *inv)
 
 	int r = context_recv(inv->ctx, &m, &err);
 
-	/* By that message or by its end, no more output comes. */
+	/* No more output comes; where it did not say so, not all of it came. */
 	if (inv->machine.state == INVOCATION_DRAINING) {
+		if (r < 0 && !inv->out->stream_err.code)
+			inv->out->stream_err = err;
 		tell(inv, INVOCATION_PASSED, 0);
 		return;
 	}

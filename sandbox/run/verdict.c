@@ -29,12 +29,19 @@ static bool counted(uint64_t v)
 	return v != UINT64_MAX && v > 0;
 }
 
+/* The meter knows whom the kernel killed, but not all that has it kill; the cgroup, that memory was
+ * the reason, but not who died of it. */
+static bool by_oom(const struct ending *end)
+{
+	return end->metered ? end->main_oom && end->oom_kills != 0 : counted(end->oom_kills);
+}
+
 static enum verdict of_signal(const struct ending *end, int sig)
 {
 	/* By the kernel for memory, or for us: from inside one looks like the other. */
 	if (sig == SIGKILL && end->refused > 0 && !counted(end->oom_kills))
 		return VERDICT_DENIED;
-	if (sig == SIGKILL && (end->metered ? end->main_oom : counted(end->oom_kills)))
+	if (sig == SIGKILL && by_oom(end))
 		return VERDICT_OOM;
 	if (sig == SIGSYS && end->policy_kills && (!end->metered || end->main_policy))
 		return VERDICT_DENIED;

@@ -3,18 +3,24 @@
  * File locks, which no limit of the kernel's counts: a context holds so many and no more, of
  * whatever kind and however they came to be; and whoever lets go of them never meets the bound.
  */
+#include "base/clock.h"
+#include "base/err.h"
 #include "base/fd.h"
 #include "host/bounds.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
+#include "tests/lib/scene.h"
 #include "tests/lib/tmpdir.h"
 
+#include <bpf/bpf.h>
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 
 /* Makes n locks by so many processes (0: by the command itself), more room than it needs. */
 static void hoard(struct run *run, const char *kind, const char *policy, unsigned n,
@@ -225,4 +231,30 @@ Test(escape_connections, whoever_closes_goes_on)
 	connect_many(&run, "tcp-time-wait", "1500");
 	expect_end(&run, 0, "ok");
 	cr_expect_str_eq(run.out, "1500 enough\n");
+}
+
+/* ---- other versions ---- */
+
+/* What runs next in its slot may be another version's: with its own rules, and programs. The test's
+ * own ones here, as nothing can be pinned. */
+Test(escape_bounds, are_over_with_their_context)
+{
+	struct bounds_slot slot = { .connections_max = 0 };
+	struct cloche_err err = { 0 };
+	struct scene s;
+	unsigned n;
+
+	cr_assert_eq(unshare(CLONE_NEWNS), 0, "%m");
+	cr_assert_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0, "%m");
+	cr_assert_eq(mount("none", "/sys/fs/bpf", "tmpfs", 0, NULL), 0, "%m");
+	scene_ask(&s, "exec sleep 0.1", 300 * NSEC_PER_SEC);
+	scene_begin(&s, &(struct context_options){ .clock.fd = -1 });
+	n = s.ctx.slot.n;
+	cr_assert_eq(bpf_map_lookup_elem(s.launcher.bounds.slots, &n, &slot), 0, "%m");
+	cr_expect_gt(slot.connections_max, 0);
+	scene_hear_end(&s);
+	cr_assert_eq(context_destroy(&s.launcher, &s.ctx, &err), 0, "%s", err.text);
+	cr_assert_eq(bpf_map_lookup_elem(s.launcher.bounds.slots, &n, &slot), 0, "%m");
+	cr_expect_eq(slot.connections_max, 0);
+	launcher_close(&s.launcher);
 }

@@ -52,6 +52,7 @@ static const struct {
 	CASE(OOM, METERED, .main_oom = true, .status = DIED(SIGKILL), .oom_kills = 1),
 	CASE(OOM, METERED, .main_oom = true, .status = DIED(SIGKILL), .oom_kills = UNKNOWN),
 	CASE(SIGNAL, METERED, .status = DIED(SIGKILL), .oom_kills = 1),
+	CASE(SIGNAL, METERED, .main_oom = true, .status = DIED(SIGKILL)),
 	CASE(OOM, .status = DIED(SIGKILL), .oom_kills = 1),
 	CASE(SIGNAL, .status = DIED(SIGKILL)),
 	CASE(SIGNAL, .status = DIED(SIGKILL), .oom_kills = UNKNOWN),
