@@ -175,7 +175,8 @@ Test(daemon_hostile, files_are_taken_from_mounts_that_are_known)
 	static const char *const shell =
 		"cd '%s' && mkdir -p there && chmod 777 there && { %s :; } && setpriv "
 		"--reuid=" DAEMON_USER " --regid=" DAEMON_USER
-		" --clear-groups env CLOCHE_CONTROL='%s' sh -c '%s/cloche run -- echo hello "
+		" --clear-groups env -u CLOCHE_LEDGER CLOCHE_CONTROL='%s' sh -c '%s/cloche run -- "
+		"echo hello "
 		">there/out'; status=$?; cat there/out; exit $status";
 	cleanup_run struct run run = { 0 };
 	struct daemon d;
