@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a process that reads archives can reach when it was taken over: enters the cell as
- * image_make does and looks around. Which calls kill it: unit/image/image_cell.c.
+ * image_make does and looks around; answers, and goes on writing. Which calls kill it:
+ * unit/image/image_cell.c.
  */
 #include "image/image_cell.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "host/slot.h"
+#include "image/image.h"
+#include "image/image_make.h"
 #include "image/image_oci.h"
 #include "tests/lib/images.h"
 
@@ -98,4 +101,52 @@ Test(image_cell, sees_its_folder_and_its_source)
 	cr_expect_eq(f->made, 0);
 	cr_expect_eq(f->root, inode_of(AT_FDCWD, s.dir));
 	fd_close(&source.fd);
+}
+
+#define ATTACKED 2000 /* in the file system's own block */
+
+/* As image_make.c has it. */
+struct answer {
+	struct cloche_err err;
+	int64_t newest;
+	uint64_t len;
+};
+
+/* In place of unpacking: what it answers is right, and it holds the file that will be packed. */
+static int take_over(struct image_job *job, struct cloche_err *err)
+{
+	static const char text[] = "{\"arch\":\"" IMAGE_ARCH "\",\"kind\":\"oci\"}";
+	const struct answer answer = { .len = strlen(text) };
+	const int archive = *(const int *)job->arg;
+	int image = openat(AT_FDCWD, "/image", O_RDWR | O_CREAT | O_CLOEXEC, 0600), out = -1;
+
+	for (int fd = 3; fd < 64; fd++)
+		if (fd != archive && fd != job->tree_fd && fd != image && fcntl(fd, F_GETFD) >= 0)
+			out = fd;
+	if (image < 0 || write(out, &answer, sizeof(answer)) != sizeof(answer) ||
+	    write(out, text, answer.len) != (ssize_t)answer.len)
+		return cloche_err_set(err, EIO, "the test's filler");
+	while (lseek(image, ATTACKED, SEEK_SET) >= 0 && write(image, "attack", 6) != 0)
+		;
+	return 0;
+}
+
+/* It is dead before the tree is packed: what is mounted nobody else has written. */
+Test(image_cell, has_no_part_in_what_is_packed)
+{
+	cleanup_store struct store s = store_make();
+	cleanup_fd int archive = open("/dev/null", O_RDONLY | O_CLOEXEC), store = -1;
+	struct image image = { .fd = -1 };
+	struct cloche_err err = { 0 };
+	char bytes[6];
+	int sig;
+
+	cr_assert_eq(image_make("x", "oci", archive, take_over, &archive, NULL, &sig, &err), 0,
+		     "%s", err.text);
+	store = image_store_open(false, &err);
+	cr_assert_eq(image_open(store, "x", &image, &err), 0, "%s", err.text);
+	cr_expect_eq(image_verify(&image, "x", NULL, &err), 0, "%s", err.text);
+	cr_assert_eq(pread(image.fd, bytes, sizeof(bytes), ATTACKED), (ssize_t)sizeof(bytes));
+	cr_expect(memcmp(bytes, "attack", sizeof(bytes)) != 0);
+	image_close(&image);
 }
