@@ -477,9 +477,20 @@ static const struct {
 	[WARDEN_LEAVE] = { "leave", IN(WARDEN_USED) | IN(WARDEN_DIRTY), false, false, leave },
 };
 
+bool warden_allowed(enum warden_message type, enum warden_state state, bool by_driver)
+{
+	return type < WARDEN_MESSAGES && state < WARDEN_STATES && messages[type].handle &&
+	       messages[type].states & IN(state) && messages[type].by_driver == by_driver;
+}
+
+const char *warden_message_name(enum warden_message type)
+{
+	return type < WARDEN_MESSAGES ? messages[type].name : NULL;
+}
+
 static _Noreturn void end_for(const struct warden *w, const struct warden_msg *m)
 {
-	const char *name = m->type < WARDEN_MESSAGES ? messages[m->type].name : NULL;
+	const char *name = warden_message_name(m->type);
 
 	(void)cloche_err_set(&w->plan->shared->err, EPROTO,
 			     "pid 1 of the context was told something out of turn ('%s', %u, in "
@@ -491,10 +502,9 @@ static _Noreturn void end_for(const struct warden *w, const struct warden_msg *m
 static bool is_allowed(const struct warden *w, int socket, const struct warden_msg *m,
 		       unsigned n_fds)
 {
-	if (m->type >= WARDEN_MESSAGES || !messages[m->type].handle)
-		return false;
-	return messages[m->type].states & IN(w->state) &&
-	       socket == (messages[m->type].by_driver ? w->plan->driver : w->plan->control) &&
+	/* Of a context that is not handed both are one socket. */
+	return ((socket == w->plan->driver && warden_allowed(m->type, w->state, true)) ||
+		(socket == w->plan->control && warden_allowed(m->type, w->state, false))) &&
 	       (messages[m->type].brings || n_fds == 0) &&
 	       (m->type == WARDEN_GO || m->type == WARDEN_DRESS || w->inbox.len == 0);
 }

@@ -5,6 +5,7 @@
 #include "host/hierarchy.h"
 #include "launch/rootfs.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 
@@ -85,6 +86,11 @@ struct warden_msg {
 	int64_t deadline_ns; /* WARDEN_ENDED: as far as it was known */
 	struct rusage usage; /* WARDEN_ENDED: of all its processes */
 };
+
+/* Whether it may be said to a warden in this state, by the driver or else the launcher; and what it
+ * is called, NULL: it is none that a warden is told in its turn. */
+bool warden_allowed(enum warden_message type, enum warden_state state, bool by_driver);
+const char *warden_message_name(enum warden_message type);
 
 /* Completes the context and serves until the launcher goes away or tells it to leave. Does not
  * return. */

@@ -7,8 +7,11 @@
  *	- an invocation that was begun has one record, one that was not has none
  *	- a context serves one invocation at a time, and those of one owner only
  *	- a place has one context at a time
- *	- the front never says what the table of serve/command.c does not allow
+ *	- the front never says what the table of serve/command.c does not allow, and nobody says to a
+ *	  warden what that of launch/warden.c does not
  *	- nothing waits for ever: where nothing can happen any more, all is over
+ *
+ * Left out: to be told to stop, and what is about images only.
  *
  * tables.pml is made from the code (tables.c). A step of a process is what one system call, or one
  * write to shared memory, makes visible to the others; a kill may come between any two.
@@ -24,6 +27,16 @@
 #ifndef CLIENT_DEATHS
 #define CLIENT_DEATHS 1
 #endif
+/* What is about no context: how often each may come. */
+#ifndef PRESSES
+#define PRESSES 0
+#endif
+#ifndef CONFIGS
+#define CONFIGS 0
+#endif
+#ifndef TALLIES
+#define TALLIES 0
+#endif
 #define CLIENTS 2
 #ifndef PLACES
 #define PLACES 2
@@ -32,7 +45,7 @@
 #define NOBODY	255
 
 mtype:reply = { REPLY_MADE, REPLY_REFUSED, REPLY_COUNTED, REPLY_KEPT, REPLY_GONE, REPLY_ALONE,
-		REPLY_PING };
+		REPLY_PING, REPLY_PRESSED, REPLY_CONFIG, REPLY_TALLY };
 
 /* ---- what each has --------------------------------------------------------------------------- */
 
@@ -61,8 +74,7 @@ place_t place[PLACES];
 bool ready, alone, asked, front_there; /* front_there: it has not been dropped yet */
 
 /* The wardens, one in each place. */
-mtype:warden = { NONE, IDLE, RUNS, ENDED, GONE };
-mtype:warden warden[PLACES];
+byte warden[PLACES]; /* its state, WARDEN_NONE or WARDEN_GONE */
 byte runs_for[PLACES];
 
 /* The front's memory, lost with it. */
@@ -76,19 +88,28 @@ mtype:held held[NUMBERS];
 byte held_place[NUMBERS], held_owner[NUMBERS], held_user[NUMBERS];
 byte numbers;
 bool left[CLIENTS], told_alone, said_ready, alive, hangs;
+bool tally_owed; /* somebody asks what there is */
 
 /* For the length of one step. */
 hidden byte f_i, r_i, m_i, i_i, l_i, user, at, state;
 hidden byte room;
 
 chan commands = [6] of { byte, byte, byte };	     /* kind, number, owner */
-chan replies = [8] of { mtype:reply, byte, byte }; /* kind, number, place */
+/* Those of the contexts, and these. */
+#define REPLIES_ROOM (8 + PRESSES + CONFIGS + TALLIES)
+chan replies = [REPLIES_ROOM] of { mtype:reply, byte, byte }; /* kind, number, place */
 
-byte front_deaths, warden_deaths, client_deaths;
+byte front_deaths, warden_deaths, client_deaths, presses, configs, tallies;
 
 /* ---- the front ------------------------------------------------------------------------------- */
 
 #define UP (alive && !hangs)
+
+/* Told by the launcher or by who drives, the front. */
+inline tell_warden(w_place, w_type, w_driver)
+{
+	assert(TELLS(w_type, warden[w_place], w_driver))
+}
 
 inline tell(t_kind, t_number, t_owner)
 {
@@ -116,6 +137,7 @@ inline forget_all()
 	}
 	numbers = 0;
 	told_alone = false;
+	tally_owed = false;
 	said_ready = false
 }
 
@@ -163,12 +185,30 @@ inline find_idle(i_client, idle_one)
 	}
 }
 
+/* held_press: of what is idle, half. */
+inline give_up_one()
+{
+	room = false;
+	for (m_i : 1 .. NUMBERS - 1) {
+		if
+		:: !room && held[m_i] == H_IDLE ->
+			held[m_i] = H_ENDS;
+			room = true;
+			tell(COMMAND_END, m_i, 0)
+		:: else
+		fi
+	}
+}
+
 inline hear_reply(y_kind, y_number, y_place)
 {
 	user = held_user[y_number];
 	if
 	:: y_kind == REPLY_ALONE -> told_alone = true
 	:: y_kind == REPLY_PING -> tell(COMMAND_PONG, 0, 0)
+	:: y_kind == REPLY_CONFIG -> retry()
+	:: y_kind == REPLY_TALLY -> assert(tally_owed); tally_owed = false
+	:: y_kind == REPLY_PRESSED -> give_up_one()
 	:: y_kind == REPLY_MADE ->
 		held_place[y_number] = y_place;
 		if
@@ -240,10 +280,10 @@ proctype front()
 		fi;
 		find_idle(c, found);
 		if
-		:: found && (warden[held_place[found]] == GONE) ->
+		:: found && (warden[held_place[found]] == WARDEN_GONE) ->
 			held[found] = H_ENDS;
 			tell(COMMAND_END, found, 0)
-		:: found && (warden[held_place[found]] != GONE) ->
+		:: found && (warden[held_place[found]] != WARDEN_GONE) ->
 			held[found] = H_BUSY;
 			held_user[found] = c;
 			has[c] = found;
@@ -274,12 +314,13 @@ proctype front()
 		fi;
 		p = held_place[has[c]];
 		if
-		:: warden[p] == IDLE ->
+		:: warden[p] == RENEWED ->
 			assert(place[p].owner == OWNER(c));
 			assert(runs_for[p] == NOBODY);
-			warden[p] = RUNS;
+			tell_warden(p, WARDEN_GO, true);
+			warden[p] = RUNNING;
 			runs_for[p] = c
-		:: else -> assert(warden[p] == GONE)
+		:: else -> assert(warden[p] == WARDEN_GONE)
 		fi;
 		visit[c] = V_RUNS
 	   }
@@ -293,9 +334,9 @@ proctype front()
 	   }
 	/* Its end comes from the warden, or is that of the warden. */
 	:: atomic {
-		UP && ((visit[0] == V_RUNS && warden[held_place[has[0]]] != RUNS) ||
-		       (visit[1] == V_RUNS && warden[held_place[has[1]]] != RUNS)) ->
-		c = ((visit[0] == V_RUNS && warden[held_place[has[0]]] != RUNS) -> 0 : 1);
+		UP && ((visit[0] == V_RUNS && warden[held_place[has[0]]] != RUNNING) ||
+		       (visit[1] == V_RUNS && warden[held_place[has[1]]] != RUNNING)) ->
+		c = ((visit[0] == V_RUNS && warden[held_place[has[0]]] != RUNNING) -> 0 : 1);
 		visit[c] = V_COUNTS;
 		tell(COMMAND_COUNT, has[c], 0)
 	   }
@@ -328,6 +369,11 @@ proctype front()
 		:: held[has[c]] = H_ENDS; tell(COMMAND_END, has[c], 0)
 		fi;
 		has[c] = 0
+	   }
+	:: atomic {
+		UP && said_ready && !tally_owed && tallies < TALLIES -> tallies++;
+		tally_owed = true;
+		tell(COMMAND_TALLY, 0, 0)
 	   }
 	/* An idle one has expired. */
 	:: atomic {
@@ -363,10 +409,21 @@ inline find_place(a_number, found_at)
 	}
 }
 
+inline renew(n_place)
+{
+	tell_warden(n_place, WARDEN_RENEW, false);
+	warden[n_place] = RENEWED
+}
+
 inline hand_over(o_place)
 {
 	place[o_place].state = HANDED;
-	warden[o_place] = IDLE;
+	if
+	:: warden[o_place] = SETTING_UP
+	:: warden[o_place] = BLANK; tell_warden(o_place, WARDEN_DRESS, false)
+	fi;
+	warden[o_place] = READY;
+	renew(o_place);
 	say(REPLY_MADE, place[o_place].number, o_place)
 }
 
@@ -380,7 +437,7 @@ inline make_context(c_number, c_owner, c_place)
 	if
 	:: c_place == PLACES -> say(REPLY_REFUSED, c_number, 0)
 	:: else ->
-		assert(warden[c_place] == NONE && runs_for[c_place] == NOBODY);
+		assert(warden[c_place] == WARDEN_NONE && runs_for[c_place] == NOBODY);
 		place[c_place].number = c_number;
 		place[c_place].owner = c_owner;
 		place[c_place].silent = false;
@@ -404,10 +461,11 @@ inline hear_command(h_kind, h_number, h_owner)
 	if
 	:: h_kind == COMMAND_READY -> ready = true
 	:: h_kind == COMMAND_PONG
+	:: h_kind == COMMAND_TALLY -> say(REPLY_TALLY, 0, 0)
 	:: h_kind == COMMAND_MAKE -> make_context(h_number, h_owner, at)
 	:: h_kind == COMMAND_KILL ->
 		if
-		:: warden[at] == RUNS -> warden[at] = ENDED
+		:: warden[at] == RUNNING -> warden[at] = USED
 		:: else
 		fi
 	:: h_kind == COMMAND_COUNT -> place[at].state = COUNTING
@@ -431,12 +489,12 @@ proctype launcher()
 		hear_command(kind, number, owner)
 	   }
 	:: atomic {
-		place[0].state == COUNTING && warden[0] != RUNS ->
+		place[0].state == COUNTING && warden[0] != RUNNING ->
 		place[0].state = COUNTED;
 		say(REPLY_COUNTED, place[0].number, 0)
 	   }
 	:: atomic {
-		place[PLACES - 1].state == COUNTING && warden[PLACES - 1] != RUNS ->
+		place[PLACES - 1].state == COUNTING && warden[PLACES - 1] != RUNNING ->
 		place[PLACES - 1].state = COUNTED;
 		say(REPLY_COUNTED, place[PLACES - 1].number, 0)
 	   }
@@ -459,18 +517,23 @@ proctype launcher()
 		place[0].state == PROVING || place[PLACES - 1].state == PROVING ->
 		p = (place[0].state == PROVING -> 0 : PLACES - 1);
 		if
-		:: warden[p] == ENDED ->
-			warden[p] = IDLE;
-			runs_for[p] = NOBODY;
-			place[p].state = HANDED;
-			say(REPLY_KEPT, place[p].number, 0)
-		:: place[p].state = ENDING /* it is not clean */
+		:: warden[p] == USED ->
+			tell_warden(p, WARDEN_PROVE, false);
+			if
+			:: warden[p] = READY;
+				renew(p);
+				runs_for[p] = NOBODY;
+				place[p].state = HANDED;
+				say(REPLY_KEPT, place[p].number, 0)
+			:: warden[p] = DIRTY; place[p].state = ENDING
+			fi
+		:: else -> assert(warden[p] == WARDEN_GONE); place[p].state = ENDING
 		fi
 	   }
 	:: atomic {
 		place[0].state == ENDING || place[PLACES - 1].state == ENDING ->
 		p = (place[0].state == ENDING -> 0 : PLACES - 1);
-		warden[p] = NONE;
+		warden[p] = WARDEN_NONE;
 		runs_for[p] = NOBODY;
 		place[p].state = ABSENT;
 		if
@@ -485,6 +548,8 @@ proctype launcher()
 		alone = true;
 		say(REPLY_ALONE, 0, 0)
 	   }
+	:: atomic { front_there && ready && presses < PRESSES -> presses++; say(REPLY_PRESSED, 0, 0) }
+	:: atomic { front_there && ready && configs < CONFIGS -> configs++; say(REPLY_CONFIG, 0, 0) }
 	/* Where it says nothing: only that it hangs lets the time pass that this takes. That nothing
 	 * is owed is no reason not to ask: it may have accepted a client that nobody knows of. */
 	:: atomic {
@@ -535,8 +600,8 @@ proctype launcher()
 proctype functions()
 {
 	do
-	:: atomic { warden[0] == RUNS -> warden[0] = ENDED }
-	:: atomic { warden[PLACES - 1] == RUNS -> warden[PLACES - 1] = ENDED }
+	:: atomic { warden[0] == RUNNING -> warden[0] = USED }
+	:: atomic { warden[PLACES - 1] == RUNNING -> warden[PLACES - 1] = USED }
 	od
 }
 
@@ -549,10 +614,10 @@ proctype deaths()
 		hangs = true
 	   }
 	:: atomic {
-		warden_deaths < WARDEN_DEATHS && (warden[0] == IDLE || warden[0] == RUNS ||
-						  warden[0] == ENDED) ->
+		warden_deaths < WARDEN_DEATHS && (warden[0] == RENEWED || warden[0] == RUNNING ||
+						  warden[0] == USED) ->
 		warden_deaths++;
-		warden[0] = GONE
+		warden[0] = WARDEN_GONE
 	   }
 	:: atomic {
 		client_deaths < CLIENT_DEATHS && client[0] == SERVED -> client_deaths++;
@@ -579,6 +644,7 @@ proctype judge()
 		for (j : 0 .. CLIENTS - 1) {
 			assert(OVER(j))
 		}
+		assert(!tally_owed);
 		break
 	od
 }
@@ -593,7 +659,7 @@ init {
 		}
 		for (i : 0 .. PLACES - 1) {
 			place[i].state = ABSENT;
-			warden[i] = NONE;
+			warden[i] = WARDEN_NONE;
 			runs_for[i] = NOBODY
 		}
 		forget_all();
