@@ -104,11 +104,21 @@ static int open_state(struct daemon *d, struct cloche_err *err)
 	return 0;
 }
 
+/* Somebody listens: the launcher that made the socket, which the kernel names. Where that is dead
+ * it is but a front of its that cannot die (see dies). */
 static bool connects(const struct sockaddr_un *to)
 {
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), maker = -1;
+	struct pollfd ended = { .events = POLLIN };
+	struct ucred who = { .pid = 0 };
+	socklen_t len = sizeof(who);
 
-	return fd >= 0 && connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0;
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0)
+		return false;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 0)
+		return true;
+	ended.fd = maker = (int)syscall(SYS_pidfd_open, who.pid, 0);
+	return maker < 0 ? errno != ESRCH : poll(&ended, 1, 0) == 0;
 }
 
 /* The front of a daemon that was killed dies a moment after it. */

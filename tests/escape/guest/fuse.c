@@ -173,7 +173,7 @@ static void expect_served(const struct daemon *d)
 Test(escape_fuse, a_file_system_that_does_not_answer_holds_up_nobody_else)
 {
 	char at[600], node[600], path[700];
-	pid_t front, server, hostile[3];
+	pid_t front, other, server, hostile[4];
 	struct daemon d;
 
 	only_in_a_guest();
@@ -197,12 +197,21 @@ Test(escape_fuse, a_file_system_that_does_not_answer_holds_up_nobody_else)
 	daemon_start(&d);
 	expect_served(&d);
 	cr_expect_eq(kill(front, 0), 0, "nothing hung");
+	/* Nor does one that is left by a launcher that was killed keep the next from serving. */
+	hostile[3] = hand(&d, path, 1001);
+	expect_served(&d);
+	other = daemon_front(&d);
+	cr_assert_eq(kill(d.pid, SIGKILL), 0);
+	cr_expect_eq(process_status(d.pid), 137);
+	daemon_start(&d);
+	expect_served(&d);
+	cr_expect_eq(kill(other, 0), 0, "nothing hung");
 	/* When the file system is no more, all that waited for it end. */
 	cr_assert_eq(kill(server, SIGKILL), 0);
 	(void)process_status(server);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 4; i++)
 		(void)process_status(hostile[i]);
-	while (kill(front, 0) == 0)
+	while (kill(front, 0) == 0 || kill(other, 0) == 0)
 		(void)poll(NULL, 0, 20);
 	cr_expect_eq(umount2(at, MNT_DETACH), 0);
 	daemon_stop(&d);

@@ -117,7 +117,7 @@ Test(escape_pressure, the_least_valuable_go_when_the_host_is_short_of_memory)
 	stop_pressing(presser);
 	/* One that was used later has not gone before one that was used earlier. */
 	there = look(&d, &idle);
-	fprintf(stderr, "of %u kept contexts there are still, by bits, %x\n", KEPT, there);
+	fprintf(stderr, "of %d kept contexts there are still, by bits, %x\n", KEPT, there);
 	cr_expect_lt(idle, KEPT);
 	if (there && !(there & 1U << (KEPT - 1)))
 		cr_assert_fail("the last one went before others: %x", there);
