@@ -45,7 +45,8 @@
 #define NOBODY	255
 
 mtype:reply = { REPLY_MADE, REPLY_REFUSED, REPLY_COUNTED, REPLY_KEPT, REPLY_GONE, REPLY_ALONE,
-		REPLY_PING, REPLY_PRESSED, REPLY_CONFIG, REPLY_TALLY };
+		REPLY_PING, REPLY_PRESSED, REPLY_CONFIG, REPLY_TALLY,
+		REPLY_LEFT };
 
 /* ---- what each has --------------------------------------------------------------------------- */
 
@@ -96,7 +97,7 @@ hidden byte room;
 
 chan commands = [6] of { byte, byte, byte };	     /* kind, number, owner */
 /* Those of the contexts, and these. */
-#define REPLIES_ROOM (8 + PRESSES + CONFIGS + TALLIES)
+#define REPLIES_ROOM (8 + PLACES + PRESSES + CONFIGS + TALLIES)
 chan replies = [REPLIES_ROOM] of { mtype:reply, byte, byte }; /* kind, number, place */
 
 byte front_deaths, warden_deaths, client_deaths, presses, configs, tallies;
@@ -205,6 +206,8 @@ inline hear_reply(y_kind, y_number, y_place)
 	user = held_user[y_number];
 	if
 	:: y_kind == REPLY_ALONE -> told_alone = true
+	/* The figures of what another front has left, which it needs for the records. */
+	:: y_kind == REPLY_LEFT -> assert(!told_alone)
 	:: y_kind == REPLY_PING -> tell(COMMAND_PONG, 0, 0)
 	:: y_kind == REPLY_CONFIG -> retry()
 	:: y_kind == REPLY_TALLY -> assert(tally_owed); tally_owed = false
@@ -448,6 +451,17 @@ inline make_context(c_number, c_owner, c_place)
 	fi
 }
 
+/* Of each that ran something when its front ended, also where it is gone by now. */
+inline tell_left()
+{
+	for (l_i : 0 .. PLACES - 1) {
+		if
+		:: front_deaths > 0 -> say(REPLY_LEFT, 0, l_i)
+		:: true
+		fi
+	}
+}
+
 inline hear_command(h_kind, h_number, h_owner)
 {
 	find_place(h_number, at);
@@ -459,7 +473,9 @@ inline hear_command(h_kind, h_number, h_owner)
 	assert(ALLOWED(h_kind, state));
 	asked = false;
 	if
-	:: h_kind == COMMAND_READY -> ready = true
+	:: h_kind == COMMAND_READY ->
+		ready = true;
+		tell_left()
 	:: h_kind == COMMAND_PONG
 	:: h_kind == COMMAND_TALLY -> say(REPLY_TALLY, 0, 0)
 	:: h_kind == COMMAND_MAKE -> make_context(h_number, h_owner, at)
