@@ -45,8 +45,8 @@ struct trial {
 	struct daemon daemon;
 	int log; /* what daemons have said */
 	uint64_t state;
-	unsigned n[8]; /* blows of each kind */
-	unsigned faults;
+	unsigned n[8];		  /* blows of each kind */
+	unsigned faults, unnamed; /* records */
 };
 
 /* Also of one that passes. */
@@ -58,6 +58,16 @@ static void complain(struct trial *t, const char *what, const char *of)
 {
 	if (++t->faults <= SHOWN)
 		cr_log_error("%s: %s", what, of);
+}
+
+static void complain_of(struct trial *t, const char *what, const char *name,
+			const struct load_result *r)
+{
+	char text[LOAD_NAME_LEN + 200];
+
+	(void)snprintf(text, sizeof(text), "%s, which %s: status %d, '%s', %s, %s", name,
+		       load_kind(r->kind), r->status, r->verdict, r->request_id, r->why);
+	complain(t, what, text);
 }
 
 static bool said_since(const struct trial *t, off_t from, const char *text)
@@ -276,6 +286,9 @@ static void look_at_record(struct trial *t, const struct load *l, const json_t *
 	struct load_result *r = name ? load_find(l, name) : NULL;
 	unsigned lane = 0, at = 0;
 
+	/* Of run_once(). */
+	if (!name && t->unnamed++ == 0)
+		return;
 	if (!r || !id || !verdict) {
 		complain(t, "a record of nobody's", name ? name : "without a name");
 		return;
@@ -310,7 +323,7 @@ static void compare(struct trial *t, const struct load *l)
 
 			load_name(lane, at, name);
 			if ((r->answer == LOAD_ANSWERED || r->begun) && found[lane][at] == 0)
-				complain(t, "it ran, and no record", name);
+				complain_of(t, "it ran, and no record", name, r);
 			if ((r->answer == LOAD_REFUSED || r->answer == LOAD_LISTED) &&
 			    found[lane][at])
 				complain(t, "not run, and a record", name);
@@ -450,8 +463,9 @@ Test(daemon_load, each_request_has_one_answer_and_nothing_is_left)
 	daemon_expect_nothing(&t.daemon);
 	after = leftover_state();
 	cr_expect_str_eq(after, before);
-	compare(&t, &load);
+	/* What ran when the last front ended may be in the ledger only with the next one. */
 	free(run_once(&t));
+	compare(&t, &load);
 	cr_expect_eq(t.faults, 0);
 	load_free(&load);
 	(void)close(t.log);
