@@ -40,12 +40,21 @@
 
 #define WIDTH 8
 
+/* Whose CPU time a call takes; it does not depend on how busy the machine is. */
+enum { LAUNCHER, FRONT, WARDENS, CALLER, PARTIES };
+static const char *const party_names[] = { "launcher", "front", "wardens", "caller" };
+
+/* Contexts whose making is looked at, where there are few and where there are all. */
+#define LOOKED_AT 20
+
 /* What the child without rights has measured; all in ns but the rate. */
 struct measured {
 	struct cloche_err err;
 	int64_t bare, bare_p99, bwrap, bwrap_p99, cloche, cloche_p99;
 	int64_t idle_bare, idle_bwrap, idle_cloche, idle_cloche_p99;
 	int64_t call, call_p99;
+	int64_t cpu[PARTIES];		   /* of one such call, CPU time */
+	int64_t next_of_few, next_of_many; /* a call that has a context made, with few and all */
 	double rate;
 	double idle_bytes; /* of one idle context */
 	uint64_t wakeups;  /* of daemon, front and wardens, while nobody asked */
@@ -248,13 +257,53 @@ int daemon_spec(struct daemon *d, char *argv[2], struct spec *ret, struct cloche
 	return spec_check(ret, &host, err);
 }
 
+/* proc_pid_schedstat(5): on a CPU, waiting for one, turns. */
+static uint64_t schedstat(pid_t pid, unsigned field)
+{
+	unsigned long long v[3] = { 0 };
+	char path[64];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+	f = fopen(path, "re");
+	if (!f || fscanf(f, "%llu %llu %llu", &v[0], &v[1], &v[2]) != 3)
+		v[field] = 0;
+	if (f)
+		(void)fclose(f);
+	return v[field];
+}
+
+/* Of each party; the launcher's first child is the front, its others are the wardens. */
+static void schedstats(pid_t launcher, unsigned field, uint64_t ret[static PARTIES],
+		       unsigned *ret_children)
+{
+	char path[64];
+	FILE *f;
+	int child;
+
+	memset(ret, 0, PARTIES * sizeof(*ret));
+	*ret_children = 0;
+	ret[LAUNCHER] = schedstat(launcher, field);
+	ret[CALLER] = schedstat(getpid(), field);
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)launcher,
+		       (int)launcher);
+	f = fopen(path, "re");
+	while (f && fscanf(f, "%d", &child) == 1)
+		ret[(*ret_children)++ ? WARDENS : FRONT] += schedstat(child, field);
+	if (f)
+		(void)fclose(f);
+}
+
 static int calls_alone(const struct bench *bench, struct daemon *d, const struct spec *spec,
 		       struct measured *m)
 {
 	cleanup_sample struct sample s = { 0 };
-	unsigned n = bench->quick ? 200 : 1000;
+	const struct timespec settle = { .tv_nsec = 100 * NSEC_PER_MSEC };
+	unsigned n = bench->quick ? 200 : 1000, children;
+	uint64_t before[PARTIES], after[PARTIES];
 	int r = 0;
 
+	schedstats(d->pid, 0, before, &children);
 	for (unsigned i = 0; r == 0 && i < n; i++) {
 		int64_t start = clock_now_ns();
 
@@ -262,6 +311,11 @@ static int calls_alone(const struct bench *bench, struct daemon *d, const struct
 		if (r == 0)
 			r = sample_add(&s, clock_now_ns() - start, &m->err);
 	}
+	/* The proof of the last one, which comes after the answer. */
+	(void)nanosleep(&settle, NULL);
+	schedstats(d->pid, 0, after, &children);
+	for (int i = 0; i < PARTIES; i++)
+		m->cpu[i] = ((int64_t)after[i] - (int64_t)before[i]) / n;
 	m->call = sample_median(&s);
 	m->call_p99 = sample_quantile(&s, 990);
 	return r;
@@ -330,12 +384,14 @@ static int64_t memory_available(void)
 static int idle_measure(const struct bench *bench, struct daemon *d, const struct spec *spec,
 			struct measured *m)
 {
+	cleanup_sample struct sample few = { 0 }, many = { 0 };
 	unsigned n = bench->quick ? 100 : 1000;
 	int64_t before = 0;
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < n + 20; i++) {
 		struct spec other = *spec;
+		int64_t start;
 
 		/* Small, so that their limits do not come to more than the host has. */
 		other.memory_bytes = 8 << 20;
@@ -346,46 +402,26 @@ static int idle_measure(const struct bench *bench, struct daemon *d, const struc
 		/* The first ones pay for what is made once. */
 		if (i == 20)
 			before = memory_available();
+		start = clock_now_ns();
 		r = daemon_call(d, &other, bench->stage.null_fd, &m->err);
+		if (r == 0 && i < LOOKED_AT)
+			r = sample_add(&few, clock_now_ns() - start, &m->err);
+		else if (r == 0 && i >= n + 20 - LOOKED_AT)
+			r = sample_add(&many, clock_now_ns() - start, &m->err);
 	}
+	m->next_of_few = sample_median(&few);
+	m->next_of_many = sample_median(&many);
 	m->idle_bytes = (double)(before - memory_available()) / n;
 	return r;
 }
 
-/* How often a process has come to a CPU (proc_pid_schedstat(5)). */
-static uint64_t turns_of(pid_t pid)
-{
-	unsigned long long on, waited, n = 0;
-	char path[64];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
-	f = fopen(path, "re");
-	if (!f || fscanf(f, "%llu %llu %llu", &on, &waited, &n) != 3)
-		n = 0;
-	if (f)
-		(void)fclose(f);
-	return n;
-}
-
-/* Of the launcher and its children: the front and the wardens. */
+/* How often launcher, front and wardens have come to a CPU. */
 static uint64_t turns_of_all(pid_t pid, unsigned *ret_children)
 {
-	uint64_t all = turns_of(pid);
-	char path[64];
-	FILE *f;
-	int child;
+	uint64_t turns[PARTIES];
 
-	*ret_children = 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
-	f = fopen(path, "re");
-	while (f && fscanf(f, "%d", &child) == 1) {
-		all += turns_of(child);
-		++*ret_children;
-	}
-	if (f)
-		(void)fclose(f);
-	return all;
+	schedstats(pid, 2, turns, ret_children);
+	return turns[LAUNCHER] + turns[FRONT] + turns[WARDENS];
 }
 
 static void wakeups_measure(const struct bench *bench, const struct daemon *d, struct measured *m)
@@ -435,6 +471,14 @@ static void row(struct bench *bench, json_t *rows, const char *what, int64_t p50
 		json_pack("{s:I, s:I}", "p50_ns", (json_int_t)p50, "p99_ns", (json_int_t)p99));
 }
 
+static void cpu_row(json_t *rows, const char *party, int64_t ns)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "call_cpu_%s_ns", party);
+	json_object_set_new(rows, name, json_integer(ns));
+}
+
 static void tell(struct bench *bench, const struct measured *m)
 {
 	json_t *rows = json_object();
@@ -452,10 +496,20 @@ static void tell(struct bench *bench, const struct measured *m)
 	    m->idle_bwrap);
 	row(bench, rows, "one call of a client that stays", m->call, m->call_p99, m->bare,
 	    m->bwrap);
+	for (int i = 0; i < PARTIES; i++)
+		printf("  ... of that CPU time of the %-15s%9.3f\n", party_names[i],
+		       (double)m->cpu[i] / 1e6);
+	printf("  %-42s%9.3f\n", "a call that has its context made, of few",
+	       (double)m->next_of_few / 1e6);
+	printf("  %-42s%9.3f\n", "... with all that are held", (double)m->next_of_many / 1e6);
 	printf("  %-42s%9.0f a second\n", "eight such clients", m->rate);
 	printf("  %-42s%9.0f KiB\n", "memory of an idle context", m->idle_bytes / 1024);
 	printf("  %-42s%9llu\n", "wake-ups while nobody asked", (unsigned long long)m->wakeups);
 	printf("  %-42s%9u\n", "contexts held meanwhile", m->held);
+	for (int i = 0; i < PARTIES; i++)
+		cpu_row(rows, party_names[i], m->cpu[i]);
+	json_object_set_new(rows, "next_of_few_ns", json_integer(m->next_of_few));
+	json_object_set_new(rows, "next_of_many_ns", json_integer(m->next_of_many));
 	json_object_set_new(rows, "calls_a_second", json_real(m->rate));
 	json_object_set_new(rows, "idle_context_bytes", json_real(m->idle_bytes));
 	json_object_set_new(rows, "idle_wakeups", json_integer((json_int_t)m->wakeups));

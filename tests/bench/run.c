@@ -23,14 +23,10 @@ int run_start(struct command *command, const struct stage *stage, pid_t *ret,
 {
 	static char ledger[sizeof(stage->dir) + 32], images[sizeof(stage->dir) + 32];
 	static char control[sizeof(stage->dir) + 32];
-	/* The control socket is the daemon's that daemon.c starts; root, who would go there if he
-	 * named it, makes contexts himself. */
-	char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-			      "LANG=C.UTF-8",
-			      ledger,
-			      images,
-			      geteuid() == 0 ? NULL : control,
-			      NULL };
+	/* The control socket is the daemon's that daemon.c starts, which has a ledger of its own;
+	 * root, who would go there if he named it, makes contexts himself. */
+	char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", images,
+			      geteuid() == 0 ? ledger : control, NULL };
 	static unsigned serial;
 	posix_spawn_file_actions_t files;
 	int r;
