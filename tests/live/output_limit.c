@@ -174,11 +174,11 @@ Test(output_limit, takes_nothing_but_pipes)
 /* As without one; by a pipe that is another than the caller's. */
 Test(output_limit, streams_open_by_name)
 {
+	static const char script[] = "echo a >/dev/stdout && echo b >/proc/self/fd/1 && "
+				     "echo c >/dev/stderr && ! (: </dev/stdout) 2>/dev/null";
 	cleanup_run struct run run = { 0 };
 
-	CLOCHE(&run, "run", "-q", "--output-limit", "1K", "--", "sh", "-c",
-	       "echo a >/dev/stdout && echo b >/proc/self/fd/1 && echo c >/dev/stderr && "
-	       "! (: </dev/stdout) 2>/dev/null");
+	CLOCHE(&run, "run", "-q", "--output-limit", "1K", "--", "sh", "-c", script);
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	cr_expect_str_eq(run.out, "a\nb\n");
 	cr_expect_str_eq(run.err, "c\n");
