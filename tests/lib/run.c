@@ -41,10 +41,32 @@ static int input_open(const struct run *run)
 }
 
 /* In a process group of its own, so that a timeout ends its children too. */
+/* An environment of the test's own, and where the daemon is, if all goes through one. */
+static char *const *own_environment(const struct run *run, const char *room[static 64],
+				    char control[static 700])
+{
+	size_t n = 0;
+
+	if (!run->envp)
+		return environ;
+	if (!getenv("CLOCHE_CONTROL"))
+		return (char *const *)run->envp;
+	for (; run->envp[n]; n++) {
+		cr_assert_lt(n, 62);
+		room[n] = run->envp[n];
+	}
+	(void)snprintf(control, 700, "CLOCHE_CONTROL=%s", getenv("CLOCHE_CONTROL"));
+	room[n++] = control;
+	room[n] = NULL;
+	return (char *const *)room;
+}
+
 static pid_t program_spawn(const struct run *run, const char *const argv[], int in, int out,
 			   int err)
 {
-	char *const *envp = run->envp ? (char *const *)run->envp : environ;
+	const char *room[64];
+	char control[700];
+	char *const *envp = own_environment(run, room, control);
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	pid_t pid = -1;
