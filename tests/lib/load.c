@@ -76,7 +76,7 @@ static const struct kind kinds[] = {
 	{ "is not there", { PATIENT, "--", "no-such-program" }, ENDS(127, "launch_error") },
 	{ "is cancelled",
 	  { PATIENT, "--", "sh", "-c", SLEEPS },
-	  ENDS(130, "cancelled"),
+	  ENDS(-1, "cancelled"), /* 130, or as the daemon has it that was told to end */
 	  .signal = SIGINT },
 	{ "is left", { PATIENT, "--", "sh", "-c", SLEEPS }, ENDS(137, ""), .signal = SIGKILL },
 	{ "looks", { NULL }, ENDS(0, ""), .verb = "ps" },
