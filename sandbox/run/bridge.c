@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/tick.h"
 #include "launch/streams.h"
 
 #include <errno.h>
@@ -78,10 +79,15 @@ static void hang_up(struct bridge *b)
 
 static int fill(struct bridge *b, struct cloche_err *err)
 {
+	ssize_t n;
+	int code;
+
 	/* Without room for control messages: what else is sent is thrown away by the kernel. */
-	ssize_t n = b->from_socket ? recv(b->from, b->buf, sizeof(b->buf), MSG_DONTWAIT)
-				   : read(b->from, b->buf, sizeof(b->buf));
-	int code = errno;
+	tick_begin();
+	n = b->from_socket ? recv(b->from, b->buf, sizeof(b->buf), MSG_DONTWAIT)
+			   : read(b->from, b->buf, sizeof(b->buf));
+	code = errno;
+	tick_end();
 
 	if (n < 0 && is_later(code))
 		return 0;
@@ -117,8 +123,12 @@ static int empty(struct bridge *b, struct cloche_err *err)
 	const char *data = b->buf + b->at;
 	int code;
 
-	ssize_t n = put(b, data, want);
+	ssize_t n;
 
+	tick_begin();
+	n = put(b, data, want);
+	code = errno;
+	tick_end();
 	if (n >= 0) {
 		if (n > 0)
 			b->mid_line = data[n - 1] != '\n';
@@ -126,7 +136,6 @@ static int empty(struct bridge *b, struct cloche_err *err)
 		b->len -= (size_t)n;
 		return 0;
 	}
-	code = errno;
 	if (is_later(code))
 		return 0;
 	hang_up(b);

@@ -204,7 +204,8 @@ void stdio_end(struct stdio *s)
 /* By what is before the place where the next byte goes. */
 static bool file_mid_line(int fd, const struct stream *k)
 {
-	cleanup_fd int again = k->reads ? -1 : open_again(fd, O_RDONLY);
+	/* One who holds a lease of it (fcntl(2)) is not waited for. */
+	cleanup_fd int again = k->reads ? -1 : open_again(fd, O_RDONLY | O_NONBLOCK);
 	off_t at = lseek(fd, 0, SEEK_CUR);
 	struct stat st;
 	char last;

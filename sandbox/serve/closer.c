@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/tick.h"
 #include "host/local.h"
 #include "serve/packet.h"
 
@@ -92,10 +93,41 @@ int closer_open(struct local *local, struct closer **ret, struct cloche_err *err
 	return 0;
 }
 
+/* How many wait, and of them of that user. */
+static unsigned waiting_in(const struct lane *l, uint32_t uid, unsigned *ret_own)
+{
+	unsigned n = 0;
+
+	for (unsigned at = 0; at < QUEUE_MAX; at++) {
+		if (__atomic_load_n(&l->queue[at].fd, __ATOMIC_ACQUIRE) < 0)
+			continue;
+		n++;
+		*ret_own += l->queue[at].uid == uid;
+	}
+	return n;
+}
+
+/* Where his wait already, that he has no more than one; else where nobody's do. */
+static struct lane *choose(struct closer *c, uint32_t uid)
+{
+	struct lane *empty = NULL;
+
+	for (unsigned i = 0; i < THREADS; i++) {
+		unsigned own = 0;
+		bool waits = waiting_in(&c->lanes[i], uid, &own) > 0;
+
+		if (own > 0)
+			return &c->lanes[i];
+		if (!waits && !empty)
+			empty = &c->lanes[i];
+	}
+	return empty ? empty : &c->lanes[uid % THREADS];
+}
+
 /* Whose place is none that is free stays open until the front ends. */
 static void hand_over(struct closer *c, uint32_t uid, int fd)
 {
-	struct lane *l = &c->lanes[uid % THREADS];
+	struct lane *l = choose(c, uid);
 
 	for (uint16_t at = 0; at < QUEUE_MAX; at++) {
 		if (__atomic_load_n(&l->queue[at].fd, __ATOMIC_ACQUIRE) >= 0)
@@ -127,7 +159,8 @@ void closer_take(struct closer *c, uint32_t uid, int *fd)
 {
 	if (*fd >= 0 && c && !closes_at_once(c, *fd))
 		hand_over(c, uid, TAKE_FD(*fd));
-	fd_close(fd);
+	/* Between the look and this, somebody may have put something in. */
+	tick_close(fd);
 }
 
 void closer_take_all(struct closer *c, uint32_t uid, struct packet_fds *fds)
@@ -138,11 +171,9 @@ void closer_take_all(struct closer *c, uint32_t uid, struct packet_fds *fds)
 
 unsigned closer_owes(const struct closer *c, uint32_t uid)
 {
-	const struct lane *l = c ? &c->lanes[uid % THREADS] : NULL;
-	unsigned n = 0;
+	unsigned own = 0;
 
-	for (unsigned i = 0; l && i < QUEUE_MAX; i++)
-		n += __atomic_load_n(&l->queue[i].fd, __ATOMIC_ACQUIRE) >= 0 &&
-		     l->queue[i].uid == uid;
-	return n;
+	for (unsigned i = 0; c && i < THREADS; i++)
+		(void)waiting_in(&c->lanes[i], uid, &own);
+	return own;
 }

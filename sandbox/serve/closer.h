@@ -12,7 +12,7 @@ struct packet_fds;
  * Closes what clients have sent. close(2) may wait for whom the client likes: for a file system
  * that it answers for itself (FUSE is asked to flush), or, of a socket with SO_LINGER, for a peer
  * that never reads. So what is not known to be closed at once is closed by a thread: one of a few,
- * each for some users, so that whoever holds one up does not hold up all. What waits behind it
+ * one for a user at a time, so that whoever holds one up does not hold up all. What waits behind it
  * stays open meanwhile; who has much that waits is not served (front.c).
  */
 struct closer;

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/process.h"
+#include "base/tick.h"
 #include "host/host.h"
 #include "host/slot.h"
 #include "launch/attributes.h"
@@ -201,6 +202,7 @@ static int open_signals(struct daemon *d, struct cloche_err *err)
 	d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (d->signals < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return cloche_err_sys(err, errno, "watch for signals");
+	tick_allow();
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/tick.h"
 #include "serve/client.h"
 #include "serve/closer.h"
 #include "serve/command.h"
@@ -413,6 +414,8 @@ static int open_closer(struct front *f, struct cloche_err *err)
 
 	if (r == 0 && setrlimit(RLIMIT_NPROC, &none) < 0)
 		r = cloche_err_sys(err, errno, "give up to make processes");
+	/* Those threads are to hear none of it. */
+	tick_allow();
 	return r;
 }
 

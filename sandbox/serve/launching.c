@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/tick.h"
 #include "host/pressure.h"
 #include "serve/config.h"
 #include "serve/handover.h"
@@ -95,7 +96,7 @@ struct launching *launching_close(struct launching *l)
 {
 	if (!l)
 		return NULL;
-	fd_close(&l->front);
+	tick_close(&l->front);
 	for (unsigned i = 0; i < l->n_places; i++)
 		metering_close(&l->places[i].metering);
 	blanks_close(&l->blanks);
@@ -453,7 +454,7 @@ void launching_front(struct launching *l, int socket)
 
 void launching_drop(struct launching *l)
 {
-	fd_close(&l->front);
+	tick_close(&l->front);
 	l->ready = false;
 	building_drop(l);
 	for (unsigned i = 0; i < l->n_places; i++)

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/tick.h"
 #include "serve/counts.h"
 #include "serve/front.h"
 #include "serve/lister.h"
@@ -114,7 +115,10 @@ static void run(struct metrics *m)
 
 	for (int i = 0; i == 0 || (now < before && i < CONNECTIONS_MAX); i++) {
 		before = now;
+		/* It throws away what else is sent. */
+		tick_begin();
 		(void)MHD_run(m->http);
+		tick_end();
 		now = connections(m);
 	}
 }

@@ -2,6 +2,8 @@
 /* Whole messages and their descriptors: see packet.h. */
 #include "serve/packet.h"
 
+#include "base/tick.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,8 +44,12 @@ int packet_send_with(int socket, const void *bytes, size_t len, const void *more
 
 void packet_close_fds(struct packet_fds *fds)
 {
+	if (fds->n == 0)
+		return;
+	tick_begin();
 	while (fds->n > 0)
 		(void)close(fds->fd[--fds->n]);
+	tick_end();
 }
 
 /* False: they were too many. */
@@ -65,7 +71,7 @@ static bool take_fds(struct msghdr *h, struct packet_fds *ret)
 	return n <= PACKET_FDS;
 }
 
-int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds)
+static int receive(int socket, void *bytes, size_t room, struct packet_fds *fds)
 {
 	union control control;
 	struct iovec iov = { .iov_base = bytes, .iov_len = room };
@@ -85,4 +91,15 @@ int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds)
 	if ((fds && !take_fds(&h, fds)) || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		return -EBADMSG;
 	return (int)n;
+}
+
+/* What there is no room for, the kernel closes here. */
+int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds)
+{
+	int r;
+
+	tick_begin();
+	r = receive(socket, bytes, room, fds);
+	tick_end();
+	return r;
 }

@@ -114,6 +114,28 @@ static void expect_served(const struct daemon *d, const char *uid, int status, c
 	cr_expect(strstr(run.out, says) || strstr(run.err, says), "%s%s", run.out, run.err);
 }
 
+/* Who asks and goes away at once, as often as one may not owe, has done nothing that is not his
+ * right. */
+static void ask_and_go(const struct daemon *d, uid_t uid)
+{
+	pid_t front = daemon_front(d), pid;
+
+	cr_assert_eq(kill(front, SIGSTOP), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (setgid(uid) < 0 || setuid(uid) < 0)
+			_exit(99);
+		for (int i = 0; i < HANDED; i++) {
+			cleanup_fd int socket = knock(d);
+
+			cr_assert_eq(packet_send(socket, "nonsense", 8, NULL), 0);
+		}
+		_exit(0);
+	}
+	cr_expect_eq(process_status(pid), 0);
+	cr_assert_eq(kill(front, SIGCONT), 0);
+}
+
 /* While the front looks elsewhere, so that all are its own when it looks. */
 static void be_hostile(const struct daemon *d, const struct sockaddr_in *at, uid_t uid)
 {
@@ -147,6 +169,9 @@ Test(closing, who_hands_over_what_cannot_be_closed_holds_up_nobody_else)
 	be_hostile(&d, &at, 1001);
 	for (int i = 0; i < 3; i++)
 		expect_served(&d, DAEMON_USER, 0, "served");
+	/* Nor who has a number that is like his. */
+	ask_and_go(&d, 1009);
+	expect_served(&d, "1009", 0, "served");
 	expect_served(&d, "1001", 125, "that user 1001 has handed to the daemon cannot be closed");
 	cr_expect_eq(daemon_front(&d), front, "the front hung");
 	/* Nobody is there to read any more: all are closed, and he is a client as others are. */

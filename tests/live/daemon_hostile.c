@@ -6,10 +6,16 @@
 #include <criterion/criterion.h>
 #include <glob.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -136,6 +142,131 @@ Test(daemon_hostile, what_is_said_to_be_binds)
 	expect_answer(&d, 1, pair[0], ANSWER_OUTCOME);
 	AS_USER(&d, &run, "--", "true");
 	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect_eq(daemon_front(&d), front, "the front was replaced");
+	daemon_stop(&d);
+}
+
+/* ---- descriptors that wait ------------------------------------------------------------------- */
+
+/* The loopback of a network of the test's own. */
+static void have_loopback(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	cleanup_fd int fd = -1;
+
+	cr_assert_eq(unshare(CLONE_NEWNET), 0, "%m");
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(ioctl(fd, SIOCSIFFLAGS, &lo), 0, "%m");
+}
+
+/* A socket whose last close(2) takes an hour, as long as *ret_peer is there and reads nothing. */
+static int lingering(int *ret_peer)
+{
+	const struct linger hour = { .l_onoff = 1, .l_linger = 3600 };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(at);
+	static char much[65536];
+	cleanup_fd int listens = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	cr_assert(bind(listens, (struct sockaddr *)&at, len) == 0 && listen(listens, 1) == 0 &&
+		  getsockname(listens, (struct sockaddr *)&at, &len) == 0 &&
+		  connect(fd, (struct sockaddr *)&at, len) == 0);
+	*ret_peer = accept4(listens, NULL, NULL, SOCK_CLOEXEC);
+	cr_assert_geq(*ret_peer, 0);
+	while (send(fd, much, sizeof(much), MSG_DONTWAIT) > 0)
+		;
+	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &hour, sizeof(hour)), 0);
+	return fd;
+}
+
+/* A byte, and such a descriptor that nobody else has then. */
+static int put_lingering(int socket)
+{
+	char space[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = { .iov_base = (char[]){ "x" }, .iov_len = 1 };
+	struct msghdr h = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = space,
+			    .msg_controllen = sizeof(space) };
+	int peer, fd = lingering(&peer);
+
+	*CMSG_FIRSTHDR(&h) = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+					       .cmsg_level = SOL_SOCKET,
+					       .cmsg_type = SCM_RIGHTS };
+	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&h)), &fd, sizeof(fd));
+	cr_assert_eq(sendmsg(socket, &h, MSG_NOSIGNAL), 1, "%m");
+	(void)close(fd);
+	return peer;
+}
+
+static pid_t spawn_with(const struct daemon *d, const char *const args[], int fd, int as)
+{
+	const char *argv[DAEMON_ARGS_MAX];
+	char control[700];
+	pid_t pid;
+
+	daemon_user_argv(d, args, argv, control);
+	pid = fork();
+	if (pid == 0) {
+		(void)dup2(fd, as);
+		(void)execvp(argv[0], (char **)(uintptr_t)argv);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* What comes by a stream that is copied, beside its bytes, is thrown away by whoever copies. */
+Test(daemon_hostile, what_comes_with_a_stream_and_lingers_holds_up_nobody)
+{
+	const char *const args[] = {
+		"-q", "-m", "32M", "--", "sh", "-c", "test $(wc -c) = 1", NULL
+	};
+	struct daemon d;
+	int pair[2], peer;
+	pid_t front, pid;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	front = daemon_front(&d);
+	have_loopback();
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	pid = spawn_with(&d, args, pair[0], STDIN_FILENO);
+	(void)close(pair[0]);
+	peer = put_lingering(pair[1]);
+	(void)close(pair[1]);
+	cr_expect_eq(process_status(pid), 0);
+	cr_expect_eq(daemon_front(&d), front, "the front was replaced");
+	(void)close(peer);
+	daemon_stop(&d);
+}
+
+/* Whoever opens the file anew waits for who holds its lease: lease-break-time. */
+Test(daemon_hostile, a_file_under_lease_holds_up_nobody)
+{
+	const char *const args[] = { "-q", "-m", "32M", "--", "sh", "-c", "echo said >&2", NULL };
+	char path[700], said[16] = "";
+	struct daemon d;
+	pid_t front, pid;
+	int fd;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	front = daemon_front(&d);
+	(void)snprintf(path, sizeof(path), "%s/err", d.dir);
+	(void)signal(SIGIO, SIG_IGN);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	cr_assert(fd >= 0 && write(fd, "x", 1) == 1 && fchmod(fd, 0666) == 0);
+	cr_assert_eq(fcntl(fd, F_SETLEASE, F_WRLCK), 0, "%m");
+	pid = spawn_with(&d, args, fd, STDERR_FILENO);
+	cr_expect_eq(process_status(pid), 0);
+	cr_expect_eq(fcntl(fd, F_SETLEASE, F_UNLCK), 0);
+	(void)close(fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	cr_expect_eq(read(fd, said, sizeof(said) - 1), 6);
+	cr_expect_str_eq(said, "xsaid\n");
+	(void)close(fd);
 	cr_expect_eq(daemon_front(&d), front, "the front was replaced");
 	daemon_stop(&d);
 }
