@@ -35,6 +35,12 @@ static inline uid_t slot_uid(unsigned n)
 	return SLOT_UID_BASE + n;
 }
 
+/* Also the two behind the last. */
+static inline int slot_is_uid(uid_t uid)
+{
+	return uid - SLOT_UID_BASE <= SLOT_UID_FRONT - SLOT_UID_BASE;
+}
+
 /*
  * Takes a free slot. For every slot that a dead owner left dirty, clean(n, arg) is called under
  * its lock and must remove what is left of it; a slot that cannot be cleaned stays dirty and is

@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/tick.h"
+#include "host/slot.h"
 #include "serve/client.h"
 #include "serve/closer.h"
 #include "serve/command.h"
@@ -162,6 +163,12 @@ static int check_allowed(const struct front *f, int socket, const struct ucred *
 	gid_t none;
 	socklen_t len = 0;
 
+	/* To each of its functions the socket may be bound, and none is a user with limits anew. */
+	if (slot_is_uid(who->uid))
+		return cloche_err_set(err, EACCES,
+				      "user %u is none, but a context's own number: functions may "
+				      "not use the daemon",
+				      who->uid);
 	if (!f->config->restricted)
 		return 0;
 	/* Too small for any but none. */

@@ -91,7 +91,13 @@ static void say(const struct row *row, uint32_t owner, int code, struct cloche_e
 	say_figure(most, sizeof(most), row->limit, row->most);
 	if (row->owners)
 		(void)snprintf(who, sizeof(who), "user %u", owner);
-	if (row->has)
+	/* What of it others have is theirs to know. */
+	if (row->has && !row->owners)
+		(void)cloche_err_set(err, code,
+				     "%s: of the %s that all may have in the daemon's contexts "
+				     "(limit '%s') the %s asked for are not free; try again",
+				     whats[row->limit], most, limit_name(row->limit), wants);
+	else if (row->has)
 		(void)cloche_err_set(err, code,
 				     "%s: %s in use of the %s that %s may have in the daemon's "
 				     "contexts (limit '%s'), and %s asked for; try again",

@@ -146,6 +146,26 @@ Test(daemon_hostile, what_is_said_to_be_binds)
 	daemon_stop(&d);
 }
 
+/* Where the socket is shown to a function, and where mounts are not idmapped, it could connect. */
+Test(daemon_hostile, functions_are_no_users)
+{
+	static const char *const uids[] = { "1900000000", "1900004095", "1900004096",
+					    "1900004097" };
+	static const char *const args[] = { "-q", "-m", "32M", "--", "true", NULL };
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	for (size_t i = 0; i < sizeof(uids) / sizeof(uids[0]); i++) {
+		cleanup_run struct run run = { 0 };
+
+		daemon_run_as(&d, uids[i], &run, args);
+		cr_expect_eq(run.status, 125, "%s: %d", uids[i], run.status);
+		expect_has(run.err, "functions may not use the daemon");
+	}
+	daemon_stop(&d);
+}
+
 /* ---- descriptors that wait ------------------------------------------------------------------- */
 
 /* The loopback of a network of the test's own. */

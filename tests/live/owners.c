@@ -207,8 +207,8 @@ static const struct {
 	{ "per_owner: {vcpus: 0.5}\n",
 	  "vCPUs: 1.00 asked for, and user 1000 may have 0.50",
 	  { "-m", "64M", "--cpu", "1" } },
-	{ "memory: 100M\n", "memory: 64M in use of the 100M that all may have", { "-m", "64M" } },
-	{ "contexts: 1\n", "contexts: 1 in use of the 1 that all may have", { "-m", "64M" } },
+	{ "memory: 100M\n", "memory: of the 100M that all may have", { "-m", "64M" } },
+	{ "contexts: 1\n", "contexts: of the 1 that all may have", { "-m", "64M" } },
 };
 
 Test(owners, what_is_full_is_refused_by_name_at_once)
