@@ -124,8 +124,8 @@ static struct lane *choose(struct closer *c, uint32_t uid)
 	return empty ? empty : &c->lanes[uid % THREADS];
 }
 
-/* Whose place is none that is free stays open until the front ends. */
-static void hand_over(struct closer *c, uint32_t uid, int fd)
+/* False: all places are taken. */
+static bool hand_over(struct closer *c, uint32_t uid, int fd)
 {
 	struct lane *l = choose(c, uid);
 
@@ -136,8 +136,9 @@ static void hand_over(struct closer *c, uint32_t uid, int fd)
 		__atomic_store_n(&l->queue[at].fd, fd, __ATOMIC_RELEASE);
 		/* There is room in a pipe for all of them. */
 		(void)!write(l->in, &at, sizeof(at));
-		return;
+		return true;
 	}
+	return false;
 }
 
 /* Of what there is on mounts of ours only sockets may linger, and of these not those of AF_UNIX;
@@ -157,8 +158,12 @@ static bool closes_at_once(const struct closer *c, int fd)
 
 void closer_take(struct closer *c, uint32_t uid, int *fd)
 {
-	if (*fd >= 0 && c && !closes_at_once(c, *fd))
-		hand_over(c, uid, TAKE_FD(*fd));
+	if (*fd >= 0 && c && !closes_at_once(c, *fd)) {
+		/* Who connects more often than can be closed had all descriptors else; but of a
+		 * file system that does not answer, what has no place stays open. */
+		if (hand_over(c, uid, *fd) || !local_is(c->local, *fd))
+			*fd = -1;
+	}
 	/* Between the look and this, somebody may have put something in. */
 	tick_close(fd);
 }
