@@ -37,8 +37,11 @@ void metering_off(struct metering *m, const char *why)
 
 int metering_open(struct metering *m, enum metering_mode mode, int parent, struct cloche_err *err)
 {
+	struct cloche_err own = { 0 };
 	int r;
 
+	if (!err)
+		err = &own; /* the reason is wanted, who asks or not */
 	*m = (struct metering){ .mode = mode, .meter = METER_INIT, .tracing = -1 };
 	r = meter_open(&m->meter, METER_NAME, err);
 	if (r == 0) {

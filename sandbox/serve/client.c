@@ -256,6 +256,7 @@ static void run(struct visit *v)
 
 	if (v->request.metered && !v->held->clocked)
 		(void)cloche_err_set(&err, ENODATA,
+				     CLOCHE_FIELD
 				     "meter: the daemon has no BPF meter, which was required "
 				     "('cloche doctor' tells what it lacks)");
 	if (err.code || make_will(v, &err) < 0) {

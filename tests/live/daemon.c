@@ -4,12 +4,19 @@
  * way, it answers once, writes one record and leaves nothing. Each test has a daemon of its own.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -438,4 +445,41 @@ Test(daemon, what_cannot_serve_says_why)
 	cr_expect(run.status == 125 || run.status == 1, "%d", run.status);
 	expect_has(run.err, run.status == 125 ? "libexec/cloched" : "needs root");
 	tmpdir_free(&d.dir);
+}
+
+/* Of bpf(2) what pins and finds what is pinned, as where there is no bpffs. */
+static void refuse_pins(void)
+{
+	struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, BPF_OBJ_PIN, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, BPF_OBJ_GET, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	};
+	struct sock_fprog filter = { .len = sizeof(insns) / sizeof(insns[0]), .filter = insns };
+
+	cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0, "%m");
+}
+
+/* It serves all the same; what the meter alone can tell is null, and who insists is refused. */
+Test(daemon, serves_on_a_host_without_a_meter)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+
+	daemon_prepare(&d);
+	refuse_pins();
+	daemon_start(&d);
+	AS_USER(&d, &run, "-q", "-m", "32M", "--cpu", "shared", "-t", "60s", "--report", "-", "--",
+		"true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	expect_has(run.err, "\"busy_ns\":null");
+	run_free(&run);
+	AS_USER(&d, &run, "-q", "-m", "32M", "-t", "60s", "--meter", "required", "--", "true");
+	cr_expect_eq(run.status, 125);
+	expect_has(run.err, "--meter: the daemon has no BPF meter");
+	daemon_stop(&d);
 }
