@@ -315,7 +315,7 @@ Test(front_hostile, all_together_have_a_limit_of_memory)
 	front_rig_say(&r, &c);
 	reply = front_rig_hear(&r, &fds);
 	cr_expect_eq(reply.kind, REPLY_REFUSED);
-	cr_expect(strstr(reply.err.text, "64M in use of the 100M"), "%s", reply.err.text);
+	cr_expect(strstr(reply.err.text, "of the 100M that all may have"), "%s", reply.err.text);
 	front_rig_say(&r, &(struct command){ .kind = COMMAND_END, .context = first });
 	cr_expect_eq(front_rig_hear(&r, &fds).kind, REPLY_GONE);
 	(void)front_rig_make(&r, &fds);
