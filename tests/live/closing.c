@@ -180,7 +180,8 @@ Test(closing, who_hands_over_what_cannot_be_closed_holds_up_nobody_else)
 		cleanup_run struct run run = { 0 };
 
 		daemon_run_as(&d, "1001", &run,
-			      (const char *const[]){ "-q", "-m", "32M", "--", "true", NULL });
+			      (const char *const[]){ "-q", "-m", "32M", "--cpu", "shared", "-t",
+						     "60s", "--", "true", NULL });
 		if (run.status == 0)
 			break;
 		cr_assert_eq(run.status, 125, "%s", run.err);

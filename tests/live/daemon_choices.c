@@ -36,12 +36,16 @@ static void make_dir(const struct daemon *d, const char *name, uid_t owner, char
 /* Of a user's run; json_decref. */
 static json_t *report_of(const struct daemon *d, struct run *run, const char *const args[])
 {
-	const char *all[DAEMON_ARGS_MAX] = { "-q", "--report", "-", "-m", "32M", "-t", "60s" };
+	const char *all[DAEMON_ARGS_MAX] = { "-q",    "--report", "-",	"-m", "32M",
+					     "--cpu", "shared",	  "-t", "60s" };
 	json_t *report;
+	size_t at = 0;
 	char *line;
 
+	while (all[at])
+		at++;
 	for (size_t n = 0; args[n]; n++)
-		all[7 + n] = args[n];
+		all[at + n] = args[n];
 	daemon_run_as_user(d, run, all);
 	line = run->err ? strchr(run->err, '{') : NULL;
 	report = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
@@ -190,8 +194,8 @@ Test(daemon_choices, a_ledger_of_ones_own_has_it_too)
 	daemon_prepare(&d);
 	daemon_start(&d);
 	make_dir(&d, "mine", 1000, ledger);
-	AS_USER(&d, &run, "-q", "-m", "32M", "--ledger", ledger, "--ledger-sync", "--", "sh", "-c",
-		"exit 7");
+	AS_USER(&d, &run, "-q", "-m", "32M", "--cpu", "shared", "-t", "60s", "--ledger", ledger,
+		"--ledger-sync", "--", "sh", "-c", "exit 7");
 	cr_expect_eq(run.status, 7, "%s", run.err);
 	cr_expect_str_eq(run.err, "");
 	mine = record_of(ledger);
@@ -207,7 +211,8 @@ Test(daemon_choices, a_ledger_of_ones_own_has_it_too)
 	cr_expect_eq(bill.status, 0, "%s", bill.err);
 	/* No record is one of the user's own. */
 	run_free(&run);
-	AS_USER(&d, &run, "-q", "-m", "32M", "--no-ledger", "--", "true");
+	AS_USER(&d, &run, "-q", "-m", "32M", "--cpu", "shared", "-t", "60s", "--no-ledger", "--",
+		"true");
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	daemon_expect_records(&d, " ok ", 1);
 	daemon_stop(&d);
@@ -223,7 +228,8 @@ Test(daemon_choices, a_ledger_that_cannot_be)
 	daemon_prepare(&d);
 	daemon_start(&d);
 	make_dir(&d, "roots", 0, ledger);
-	AS_USER(&d, &run, "-m", "32M", "--ledger", ledger, "--", "echo", "ran");
+	AS_USER(&d, &run, "-m", "32M", "--cpu", "shared", "-t", "60s", "--ledger", ledger, "--",
+		"echo", "ran");
 	cr_expect_eq(run.status, 125, "%d", run.status);
 	expect_has(run.err, "refused, nothing was run");
 	expect_has(run.err, "ermission denied");
@@ -231,18 +237,20 @@ Test(daemon_choices, a_ledger_that_cannot_be)
 	make_dir(&d, "stuck", 1000, ledger);
 	(void)snprintf(fifo, sizeof(fifo), "%s/head", ledger);
 	cr_assert(mkfifo(fifo, 0600) == 0 && chown(fifo, 1000, 1000) == 0);
-	AS_USER(&d, &held, "-m", "32M", "--ledger", ledger, "--", "echo", "ran");
+	AS_USER(&d, &held, "-m", "32M", "--cpu", "shared", "-t", "60s", "--ledger", ledger, "--",
+		"echo", "ran");
 	cr_expect_eq(held.status, 125, "%d", held.status);
 	cr_expect(!held.timed_out);
-	AS_USER(&d, &none, "-m", "32M", "--ledger-sync", "--", "echo", "ran");
+	AS_USER(&d, &none, "-m", "32M", "--cpu", "shared", "-t", "60s", "--ledger-sync", "--",
+		"echo", "ran");
 	cr_expect_eq(none.status, 125, "%d", none.status);
 	expect_has(none.err, "--ledger-sync");
 	expect_has(none.err, "--ledger");
 	cr_expect_eq(count_lines(none.err), 1, "%s", none.err);
 	expect_no_record(&d);
 	(void)snprintf(ledger, sizeof(ledger), "%s/roots", d.dir);
-	AS_USER(&d, &on, "-q", "-m", "32M", "--ledger", ledger, "--ledger-full", "continue", "--",
-		"echo", "ran");
+	AS_USER(&d, &on, "-q", "-m", "32M", "--cpu", "shared", "-t", "60s", "--ledger", ledger,
+		"--ledger-full", "continue", "--", "echo", "ran");
 	cr_expect_eq(on.status, 0, "%s", on.err);
 	cr_expect_str_eq(on.out, "ran\n");
 	expect_has(on.err, "no safe record");

@@ -151,7 +151,8 @@ Test(daemon_hostile, functions_are_no_users)
 {
 	static const char *const uids[] = { "1900000000", "1900004095", "1900004096",
 					    "1900004097" };
-	static const char *const args[] = { "-q", "-m", "32M", "--", "true", NULL };
+	static const char *const args[] = { "-q", "-m",	 "32M", "--cpu", "shared",
+					    "-t", "60s", "--",	"true",	 NULL };
 	struct daemon d;
 
 	daemon_prepare(&d);
@@ -240,9 +241,18 @@ static pid_t spawn_with(const struct daemon *d, const char *const args[], int fd
 /* What comes by a stream that is copied, beside its bytes, is thrown away by whoever copies. */
 Test(daemon_hostile, what_comes_with_a_stream_and_lingers_holds_up_nobody)
 {
-	const char *const args[] = {
-		"-q", "-m", "32M", "--", "sh", "-c", "test $(wc -c) = 1", NULL
-	};
+	const char *const args[] = { "-q",
+				     "-m",
+				     "32M",
+				     "--cpu",
+				     "shared",
+				     "-t",
+				     "60s",
+				     "--",
+				     "sh",
+				     "-c",
+				     "test $(wc -c) = 1",
+				     NULL };
 	struct daemon d;
 	int pair[2], peer;
 	pid_t front, pid;
@@ -265,7 +275,8 @@ Test(daemon_hostile, what_comes_with_a_stream_and_lingers_holds_up_nobody)
 /* Whoever opens the file anew waits for who holds its lease: lease-break-time. */
 Test(daemon_hostile, a_file_under_lease_holds_up_nobody)
 {
-	const char *const args[] = { "-q", "-m", "32M", "--", "sh", "-c", "echo said >&2", NULL };
+	const char *const args[] = { "-q",  "-m", "32M", "--cpu", "shared",	   "-t",
+				     "60s", "--", "sh",	 "-c",	  "echo said >&2", NULL };
 	char path[700], said[16] = "";
 	struct daemon d;
 	pid_t front, pid;
@@ -295,12 +306,18 @@ Test(daemon_hostile, a_file_under_lease_holds_up_nobody)
  */
 Test(daemon_hostile, a_client_that_does_not_read_holds_up_nobody)
 {
-	static const char *const args[] = {
-		"-q", "-m",   "64M",
-		"-t", "300s", "--",
-		"sh", "-c",   "echo begun; head -c 1000000 /dev/zero >&2",
-		NULL
-	};
+	static const char *const args[] = { "-q",
+					    "-m",
+					    "64M",
+					    "--cpu",
+					    "shared",
+					    "-t",
+					    "300s",
+					    "--",
+					    "sh",
+					    "-c",
+					    "echo begun; head -c 1000000 /dev/zero >&2",
+					    NULL };
 	cleanup_run struct run run = { 0 };
 	char buf[4096];
 	size_t all = 0, n;

@@ -378,8 +378,9 @@ Test(daemon_repeat, one_that_dies_in_between_is_replaced)
  */
 Test(daemon_repeat, a_client_that_is_held_up_goes_on, .timeout = 120)
 {
-	static const char *const args[] = { "-m", "32M", "-t", "60s",	   "--repeat", "2",
-					    "--", "sh",	 "-c", "echo ran", NULL };
+	static const char *const args[] = { "-m",  "32M",      "--cpu", "shared", "-t",
+					    "60s", "--repeat", "2",	"--",	  "sh",
+					    "-c",  "echo ran", NULL };
 	char block[4096] = { 0 }, line[64];
 	const char *argv[DAEMON_ARGS_MAX];
 	char control[700];

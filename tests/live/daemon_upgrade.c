@@ -102,7 +102,7 @@ static void expect_configured(const struct daemon *d)
 {
 	cleanup_run struct run run = { 0 };
 
-	AS_USER(d, &run, "-q", "-m", "64M", "--", "true");
+	AS_USER(d, &run, "-q", "-m", "64M", "--cpu", "shared", "-t", "60s", "--", "true");
 	cr_expect_eq(run.status, 125, "%s", run.err);
 	cr_expect(strstr(run.err, "48") != NULL, "%s", run.err);
 }
