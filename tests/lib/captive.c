@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define SYSCALL_BYTES 2
 #define RED_ZONE      4096
@@ -21,12 +22,14 @@ void captive_take(struct captive *ret, pid_t pid)
 	for (;;) {
 		cr_assert_eq(ptrace(PTRACE_INTERRUPT, ret->pid, 0, 0), 0, "%m");
 		cr_assert_eq(waitpid(ret->pid, &status, __WALL), ret->pid);
-		cr_assert(WIFSTOPPED(status));
+		cr_assert(WIFSTOPPED(status), "it has ended: %x", (unsigned)status);
 		cr_assert_eq(ptrace(PTRACE_GETREGS, ret->pid, 0, &ret->as_it_was), 0, "%m");
 		/* In a call: the instruction before is what it called by. */
 		if ((long long)ret->as_it_was.orig_rax >= 0)
 			return;
+		/* It computes; not to be stopped again before it comes any further. */
 		cr_assert_eq(ptrace(PTRACE_CONT, ret->pid, 0, 0), 0, "%m");
+		(void)usleep(10000);
 	}
 }
 
@@ -104,7 +107,7 @@ long captive_next(const struct captive *c)
 	struct user_regs_struct r;
 
 	do {
-		cr_assert(WIFSTOPPED(go_to_stop(c)));
+		cr_assert(WIFSTOPPED(go_to_stop(c)), "it has ended");
 		cr_assert_eq(ptrace(PTRACE_GETREGS, c->pid, 0, &r), 0, "%m");
 		/* At the beginning of a call that is what it returns so far. */
 	} while ((long)r.rax != -ENOSYS || (long)r.orig_rax < 0);

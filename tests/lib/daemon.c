@@ -229,6 +229,8 @@ struct client client_start(const struct daemon *d, const char *const args[])
 	cr_assert(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0);
 	c.pid = fork();
 	if (c.pid == 0) {
+		/* A shell that runs us behind it has it ignored, and a client leaves that so. */
+		(void)signal(SIGINT, SIG_DFL);
 		(void)dup2(out[1], STDOUT_FILENO);
 		(void)dup2(err[1], STDERR_FILENO);
 		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
