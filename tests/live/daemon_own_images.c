@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,17 +31,32 @@
 #define OTHER "1001"
 #define SMALL "-m", "32M", "--cpu", "shared", "-t", "60s"
 
+/* What a daemon that is killed leaves is there until the next one starts, and tests beside would
+ * find it: it is so in a test that runs alone. Until the end of the test's process. */
+static void take_turn(int how)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	cr_assert(fd >= 0 && flock(fd, how) == 0, "%m");
+}
+
 /* A daemon of the test's own, with a line of configuration; what is in the test's folder everybody
  * may read. */
-static struct store begin(struct daemon *d, const char *line)
+static struct store begin_beside(int turn, struct daemon *d, const char *line)
 {
 	struct store s = store_make();
 
+	take_turn(turn);
 	cr_assert_eq(chmod(s.dir, 0755), 0);
 	daemon_prepare(d);
 	daemon_configure(d, line);
 	daemon_start(d);
 	return s;
+}
+
+static struct store begin(struct daemon *d, const char *line)
+{
+	return begin_beside(LOCK_SH, d, line);
 }
 
 /* `cloche VERB ARGS…` by a user to whom nothing says where images are. */
@@ -458,7 +474,7 @@ Test(daemon_own_images, of_a_daemon_that_is_killed_nothing_is_left)
 {
 	cleanup_run struct run run = { 0 };
 	struct daemon d;
-	cleanup_store struct store s = begin(&d, "");
+	cleanup_store struct store s = begin_beside(LOCK_EX, &d, "");
 	int input;
 	pid_t pid;
 
