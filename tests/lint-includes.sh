@@ -19,8 +19,9 @@ trace:   base bpf host policy meter
 ledger:  base
 run:     base bpf host policy image launch meter trace ledger
 pool:    base
-serve:   base host policy image launch meter trace ledger run pool
-cli:     base bpf host policy image launch meter trace ledger run pool serve
+function: base
+serve:   base host policy image launch meter trace ledger run pool function
+cli:     base bpf host policy image launch meter trace ledger run pool function serve
 '
 
 check() {
