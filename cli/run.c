@@ -2,9 +2,11 @@
 /* `cloche run`: a command line in, an exit status and a report out. */
 #include "cli/run.h"
 
+#include "cli/cancel.h"
 #include "cli/cli.h"
 #include "cli/ledger_args.h"
 #include "cli/own_line.h"
+#include "cli/report_out.h"
 #include "cli/run_options.h"
 #include "cli/run_own.h"
 #include "cli/show.h"
@@ -21,7 +23,6 @@
 #include "ledger/prices.h"
 #include "run/drive.h"
 #include "run/outcome.h"
-#include "run/report.h"
 #include "run/session.h"
 #include "serve/remote.h"
 #include "serve/request.h"
@@ -32,7 +33,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,7 +42,7 @@ struct run {
 	struct remote remote;
 	struct run_own own; /* with remote */
 	int cancel_fd;	    /* a signalfd: the caller wants an end */
-	int report_fd;
+	struct report_out said;
 	unsigned traces; /* files, numbered */
 	bool said_unkept, said_unrecorded;
 	bool stop; /* nothing is to be run any more */
@@ -52,82 +52,7 @@ struct run {
 
 static void complain(const struct run *run, const char *text)
 {
-	own_line();
-	fprintf(stderr, "cloche %s: %s\n", run->opt->verb, text);
-}
-
-static void report_lost(const char *doing, const char *path)
-{
-	int code = errno;
-	char shown[QUOTE_LEN];
-
-	own_line();
-	fprintf(stderr, "cloche run: %s %s: %s; the report goes to standard error\n", doing,
-		quote(shown, path), file_output_why(code));
-}
-
-/* Opened before anything runs, so that a wrong path is known early; yet it never costs the run. */
-static void open_report(struct run *run)
-{
-	const char *path = run->opt->report;
-
-	run->report_fd = -1;
-	if (!path)
-		return;
-	if (strcmp(path, "-") != 0) {
-		run->report_fd = rights_call(run->opt->spec.caller, file_make_output, path);
-		if (run->report_fd < 0) {
-			errno = -run->report_fd;
-			report_lost("open", path);
-		}
-	}
-}
-
-static void write_report(struct run *run, const char *line)
-{
-	size_t len = strlen(line);
-
-	if (run->report_fd >= 0) {
-		int r = file_write_all(run->report_fd, line, len);
-
-		if (r == 0)
-			return;
-		errno = -r;
-		report_lost("write", run->opt->report);
-	}
-	own_line();
-	(void)file_write_all(STDERR_FILENO, line, len);
-}
-
-/* In one piece, and however full the pipe is. */
-static void say_report_line(const struct outcome *out)
-{
-	cleanup_free char *line = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&line, &len);
-
-	if (!f)
-		return;
-	report_line(out, f);
-	own_line();
-	if (fclose(f) == 0)
-		(void)file_write_all(STDERR_FILENO, line, len);
-}
-
-static void say_report(struct run *run, const struct outcome *out)
-{
-	if (out->verdict == VERDICT_LAUNCH_ERROR)
-		complain(run, out->err.text);
-	else if (!run->opt->quiet && out->ran)
-		say_report_line(out);
-	if (run->opt->report) {
-		cleanup_free char *line = report_json(out);
-
-		if (line)
-			write_report(run, line);
-		else
-			complain(run, "no memory for the report");
-	}
+	report_out_complain(&run->said, text);
 }
 
 /* Also to who asked for quiet: what was answered for before is not there any more; and what is
@@ -202,42 +127,6 @@ static void say_unwritten(const struct run *run, const struct outcome *out)
 
 /* ---- signals and streams -------------------------------------------------------------------- */
 
-/* nohup(1) and a shell's background: these three stay ignored. */
-static bool is_ignored(int sig)
-{
-	struct sigaction old;
-
-	return (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT) &&
-	       sigaction(sig, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
-}
-
-/* Whatever would end this program ends the invocation instead: there is a report to give, and a
- * record to write. */
-static int open_cancel(int *ret, struct cloche_err *err)
-{
-	static const int ends[] = { SIGINT,  SIGTERM, SIGHUP,	SIGQUIT, SIGUSR1,
-				    SIGUSR2, SIGALRM, SIGPROF,	SIGPOLL, SIGVTALRM,
-				    SIGXCPU, SIGPWR,  SIGSTKFLT };
-	sigset_t set;
-
-	(void)signal(SIGPIPE, SIG_IGN);
-	/* What was inherited: with SIGCHLD ignored no end of a child could be waited for, and a
-	 * limit of file sizes would kill in the midst of things. */
-	(void)signal(SIGCHLD, SIG_DFL);
-	(void)signal(SIGXFSZ, SIG_IGN);
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		if (!is_ignored(ends[i]))
-			(void)sigaddset(&set, ends[i]);
-	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
-		(void)sigaddset(&set, sig);
-	/* Blocked, they would be lost without it. */
-	*ret = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (*ret < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return cloche_err_sys(err, errno, "watch for signals");
-	return 0;
-}
-
 /* What is no stream is not written to either: an eventfd would hold us up for ever, and a disk be
  * damaged. */
 static void try_be_silent(void)
@@ -260,18 +149,10 @@ static void try_outlive(void)
 
 /* ---- invocations ----------------------------------------------------------------------------- */
 
-static int cancel_status(const struct run *run)
-{
-	struct signalfd_siginfo info;
-
-	return read(run->cancel_fd, &info, sizeof(info)) == sizeof(info) ? 128 + (int)info.ssi_signo
-									 : 128 + SIGTERM;
-}
-
 static int status_of(const struct run *run, const struct outcome *out)
 {
 	if (out->verdict == VERDICT_CANCELLED)
-		return cancel_status(run);
+		return cancel_status(run->cancel_fd);
 	/* What was written and got lost is no success of anybody. */
 	if (out->verdict == VERDICT_OK && out->stream_err.code)
 		return EXIT_LAUNCH;
@@ -379,7 +260,7 @@ static int open_remote(struct run *run)
 {
 	const char *control = run->opt->control;
 	struct cloche_err err = { 0 };
-	int r = open_cancel(&run->cancel_fd, &err);
+	int r = cancel_open(&run->cancel_fd, &err);
 
 	if (r == 0)
 		r = remote_open(control, &run->remote, &err);
@@ -426,7 +307,7 @@ static int open_session(struct run *run)
 
 	prompt_try_begin(true);
 	try_outlive();
-	r = open_cancel(&run->cancel_fd, &err);
+	r = cancel_open(&run->cancel_fd, &err);
 	if (r == 0)
 		r = session_open(&options, &run->session, &err);
 	try_be_silent();
@@ -448,9 +329,10 @@ static void close_session(struct run *run)
 
 int run_once(const struct run_options *opt, int64_t started_ns, struct outcome *out)
 {
-	struct run run = {
-		.opt = opt, .remote = { .socket = -1 }, .cancel_fd = -1, .report_fd = -1
-	};
+	struct run run = { .opt = opt,
+			   .remote = { .socket = -1 },
+			   .cancel_fd = -1,
+			   .said = { .verb = opt->verb, .fd = -1 } };
 	int status = EXIT_LAUNCH;
 
 	*out = (struct outcome){ .verdict = VERDICT_LAUNCH_ERROR };
@@ -467,13 +349,13 @@ static int run_all(struct run *run, int64_t started_ns)
 
 	if ((run->opt->control ? open_remote(run) : open_session(run)) < 0)
 		return EXIT_LAUNCH;
-	open_report(run);
+	report_out_open(&run->said);
 	for (unsigned i = 0; i < run->opt->repeat; i++) {
 		bool more = i + 1 < run->opt->repeat;
 		struct session_notes notes;
 		int s = run_one(run, i == 0 ? started_ns : clock_now_ns(), more, &out);
 
-		say_report(run, &out);
+		report_out_say(&run->said, &out);
 		if (out.stream_err.code)
 			complain(run, out.stream_err.text);
 		status = status ? status : s;
@@ -510,12 +392,17 @@ int cmd_run(int argc, char **argv)
 	 * What is too few for all of them is found out when one cannot be opened. */
 	if (opt.spec.n_binds > 64)
 		file_try_allow_many();
-	run = (struct run){
-		.opt = &opt, .remote = { .socket = -1 }, .cancel_fd = -1, .report_fd = -1
-	};
+	run = (struct run){ .opt = &opt,
+			    .remote = { .socket = -1 },
+			    .cancel_fd = -1,
+			    .said = { .verb = opt.verb,
+				      .path = opt.report,
+				      .as = opt.spec.caller,
+				      .quiet = opt.quiet,
+				      .fd = -1 } };
 	r = run_all(&run, started_ns);
 	close_session(&run);
-	fd_close(&run.report_fd);
+	report_out_close(&run.said);
 	run_options_free(&opt);
 	return r;
 }
