@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,6 +218,16 @@ void daemon_run_as(const struct daemon *d, const char *uid, struct run *run,
 
 	other.user = uid;
 	daemon_run_as_user(&other, run, args);
+}
+
+int daemon_knock(const struct daemon *d)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.107s", d->control);
+	cr_assert(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0, "%m");
+	return fd;
 }
 
 struct client client_start(const struct daemon *d, const char *const args[])

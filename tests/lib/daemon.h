@@ -10,7 +10,7 @@ struct run;
 
 /*
  * A daemon of the test's own, with socket, state and ledger in a folder of its own, and clients of
- *it that have no rights. What is not as it should be fails the test.
+ * it that have no rights. What is not as it should be fails the test.
  *
  *	daemon_prepare → daemon_start → … → daemon_stop
  */
@@ -71,6 +71,9 @@ void daemon_configure(const struct daemon *d, const char *line);
 /* The whole command line of that; control is room for a part of it. */
 void daemon_user_argv(const struct daemon *d, const char *const args[],
 		      const char *argv[static DAEMON_ARGS_MAX], char control[static 700]);
+
+/* A connection to its control socket, by whoever this process is. */
+int daemon_knock(const struct daemon *d);
 
 /* A client on its way. */
 struct client;

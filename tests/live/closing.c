@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -54,16 +53,6 @@ static int lingering(const struct sockaddr_in *at)
 	return fd;
 }
 
-static int knock(const struct daemon *d)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.107s", d->control);
-	cr_assert_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0, "%m");
-	return fd;
-}
-
 /* packet_send() has room for no more than are taken. */
 static int send_all(int socket, const struct packet_fds *fds)
 {
@@ -85,7 +74,7 @@ static int send_all(int socket, const struct packet_fds *fds)
 static void hand(const struct daemon *d, const struct sockaddr_in *at, bool in_a_socket)
 {
 	struct packet_fds fds = { .fd = { lingering(at) }, .n = 1 };
-	int socket = knock(d), pair[2];
+	int socket = daemon_knock(d), pair[2];
 
 	if (in_a_socket) {
 		cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
@@ -142,7 +131,7 @@ static void ask_and_go(const struct daemon *d, uid_t uid)
 		if (setgid(uid) < 0 || setuid(uid) < 0)
 			_exit(99);
 		for (int i = 0; i < HANDED; i++) {
-			cleanup_fd int socket = knock(d);
+			cleanup_fd int socket = daemon_knock(d);
 
 			cr_assert_eq(packet_send(socket, "nonsense", 8, NULL), 0);
 		}

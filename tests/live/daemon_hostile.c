@@ -16,7 +16,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -30,16 +29,6 @@
 
 /* ---- hostile clients ------------------------------------------------------------------------- */
 
-static int knock(const struct daemon *d)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.107s", d->control);
-	cr_assert_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0, "%m");
-	return fd;
-}
-
 /* A message of so many bytes, with so many descriptors. Each is answered, or it is hung up. */
 static void expect_refused(const struct daemon *d, size_t len, unsigned fds)
 {
@@ -51,7 +40,7 @@ static void expect_refused(const struct daemon *d, size_t len, unsigned fds)
 			    .msg_control = fds ? space : NULL,
 			    .msg_controllen = fds ? CMSG_SPACE(fds * sizeof(int)) : 0 };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
-	int fd = knock(d);
+	int fd = daemon_knock(d);
 
 	if (c)
 		*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(fds * sizeof(int)),
@@ -80,7 +69,7 @@ Test(daemon_hostile, clients_that_say_nonsense_harm_nobody)
 		for (size_t k = 0; k < sizeof(fds) / sizeof(fds[0]); k++)
 			expect_refused(&d, lens[i], fds[k]);
 	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
-		silent[i] = knock(&d);
+		silent[i] = daemon_knock(&d);
 	AS_USER(&d, &run, "--", "true");
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
@@ -101,7 +90,7 @@ static void expect_answer(const struct daemon *d, uint32_t binds, int fd, enum a
 	struct cloche_err err = { 0 };
 	struct request r;
 	struct spec spec;
-	int socket = knock(d), order = -1;
+	int socket = daemon_knock(d), order = -1;
 
 	spec_defaults(&spec);
 	spec.argv = argv;

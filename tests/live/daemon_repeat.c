@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -24,16 +23,6 @@
 #include "tests/lib/daemon.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
-
-static int knock(const struct daemon *d)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.107s", d->control);
-	cr_assert_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0, "%m");
-	return fd;
-}
 
 struct asked {
 	uint32_t hold;
@@ -138,10 +127,10 @@ Test(daemon_repeat, nobody_else_has_it_meanwhile)
 
 	daemon_prepare(&d);
 	daemon_start(&d);
-	a = knock(&d);
+	a = daemon_knock(&d);
 	mine = ask(a, &first);
 	cr_expect_eq(mine.invocation, 1);
-	b = knock(&d);
+	b = daemon_knock(&d);
 	/* Of the same owner and kind; and it does not wait for what it may not have. */
 	others = ask(b, &last);
 	cr_expect_str_neq(others.id, mine.id);
@@ -152,7 +141,7 @@ Test(daemon_repeat, nobody_else_has_it_meanwhile)
 	/* Then it is as any other that is kept. */
 	await_listed(&d, "\"ready\"", 2);
 	(void)close(b);
-	b = knock(&d);
+	b = daemon_knock(&d);
 	after = ask(b, &last);
 	cr_expect(after.warm);
 	(void)close(b);
@@ -169,11 +158,11 @@ Test(daemon_repeat, begins_with_a_new_one)
 
 	daemon_prepare(&d);
 	daemon_start(&d);
-	a = knock(&d);
+	a = daemon_knock(&d);
 	(void)ask(a, &last);
 	(void)close(a);
 	await_listed(&d, "\"ready\"", 1);
-	a = knock(&d);
+	a = daemon_knock(&d);
 	t = ask(a, &first);
 	cr_expect(!t.warm);
 	cr_expect_eq(t.invocation, 1);
@@ -191,11 +180,11 @@ Test(daemon_repeat, a_dirty_one_is_replaced_by_a_new_one)
 	daemon_prepare(&d);
 	daemon_start(&d);
 	/* One that is idle, and is not taken for it. */
-	a = knock(&d);
+	a = daemon_knock(&d);
 	(void)ask(a, &last);
 	(void)close(a);
 	await_listed(&d, "\"ready\"", 1);
-	a = knock(&d);
+	a = daemon_knock(&d);
 	t[0] = ask(a, &dirty);
 	t[1] = ask(a, &dirty);
 	t[2] = ask(a, &last);
@@ -219,7 +208,7 @@ Test(daemon_repeat, another_kind_has_another_one)
 
 	daemon_prepare(&d);
 	daemon_start(&d);
-	a = knock(&d);
+	a = daemon_knock(&d);
 	mine = ask(a, &first);
 	t = ask(a, &other);
 	cr_expect_str_neq(t.id, mine.id);
@@ -240,7 +229,7 @@ static int knock_as_user(const struct daemon *d)
 	int socket;
 
 	become(1000);
-	socket = knock(d);
+	socket = daemon_knock(d);
 	become(0);
 	return socket;
 }
@@ -298,7 +287,7 @@ Test(daemon_repeat, nonsense_between_two)
 	daemon_start(&d);
 	front = daemon_front(&d);
 	request_version(cancel.version);
-	a = knock(&d);
+	a = daemon_knock(&d);
 	mine = ask(a, &first);
 	/* A wish to cancel may cross with the answer. */
 	cr_assert_eq(packet_send(a, &cancel, sizeof(cancel), NULL), 0);
@@ -310,7 +299,7 @@ Test(daemon_repeat, nonsense_between_two)
 	cr_expect_eq(refused->kind, ANSWER_REFUSED);
 	(void)close(a);
 	/* Two at once: the second is not what may come now, and the first has its end. */
-	a = knock(&d);
+	a = daemon_knock(&d);
 	(void)ask(a, &first);
 	send_run(a, &(struct asked){ 1, MEM, NULL, "exec sleep 300" });
 	send_run(a, &first);
@@ -363,7 +352,7 @@ Test(daemon_repeat, one_that_dies_in_between_is_replaced)
 
 	daemon_prepare(&d);
 	daemon_start(&d);
-	a = knock(&d);
+	a = daemon_knock(&d);
 	mine = ask(a, &first);
 	kill_wardens(&d);
 	t = ask(a, &last);

@@ -376,20 +376,10 @@ Test(owner_ledger, a_ledger_that_lost_records)
 
 /* ---- who means ill --------------------------------------------------------------------------- */
 
-static int knock(const struct daemon *d)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.107s", d->control);
-	cr_assert_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0, "%m");
-	return fd;
-}
-
 static int demand(const struct daemon *d, size_t len)
 {
 	struct request r = { .kind = REQUEST_RECORDS };
-	int fd = knock(d);
+	int fd = daemon_knock(d);
 
 	request_version(r.version);
 	cr_assert_eq(send(fd, &r, len, MSG_NOSIGNAL), (ssize_t)len);
@@ -674,12 +664,12 @@ Test(owner_ledger, requests_that_are_none)
 		(void)close(fd);
 	}
 	request_version(r.version);
-	fd = knock(&d);
+	fd = daemon_knock(&d);
 	cr_assert_eq(packet_send(fd, &r, sizeof(r), NULL), 0);
 	cr_expect_eq(kind_of_answer(fd), ANSWER_REFUSED, "a policy that is not there");
 	(void)close(fd);
 	r.bare_n = 0;
-	fds.fd[0] = fd = knock(&d);
+	fds.fd[0] = fd = daemon_knock(&d);
 	cr_assert_eq(packet_send(fd, &r, sizeof(r), &fds), 0);
 	cr_expect_eq(kind_of_answer(fd), ANSWER_REFUSED, "a descriptor");
 	(void)close(fd);
