@@ -30,6 +30,7 @@ struct client {
 	struct client *next; /* the front's list */
 	uid_t uid;
 	gid_t gid;
+	bool silent;	       /* it has asked nothing yet */
 	bool waiting;	       /* for a context of its kind, or for room for one */
 	bool full;	       /* ... of which there was none */
 	bool queued;	       /* ... and it may wait for somebody's end */
@@ -63,6 +64,9 @@ void client_read(struct client *c);
 
 /* Of its context: what was measured or counted. */
 void client_hear(struct client *c, const struct reply *reply);
+
+/* silent: it ends, for others are there who ask. */
+void client_give_way(struct client *c);
 
 /* No new work: who has not asked yet is sent away. */
 void client_hurry(struct client *c);

@@ -43,7 +43,10 @@
 #define QUICK_MAX   10
 #define DYING_TRIES 100
 #define FRONT_BYTES (16 << 20)
-#define DYING_MS    10
+/* Who waits at the control socket to be let in, one behind the other: who floods it has others wait
+ * for so many of his, and no more. The kernel has the rest wait each for himself. */
+#define LINE	 32
+#define DYING_MS 10
 /* Above the grace: for the front to answer and to write what there is to write. */
 #define PATIENCE_NS (10 * NSEC_PER_SEC)
 
@@ -149,7 +152,7 @@ static int open_control(struct daemon *d, struct cloche_err *err)
 	if (d->control < 0 || bind(d->control, (const struct sockaddr *)&at, sizeof(at)) < 0)
 		return cloche_err_sys(err, errno, "make the control socket '%s'", path);
 	d->bound = true;
-	if (chmod(path, d->config->control_mode) < 0 || listen(d->control, 128) < 0)
+	if (chmod(path, d->config->control_mode) < 0 || listen(d->control, LINE) < 0)
 		return cloche_err_sys(err, errno, "make the control socket '%s'", path);
 	return 0;
 }

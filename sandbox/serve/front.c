@@ -7,11 +7,11 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/tick.h"
-#include "host/slot.h"
 #include "serve/client.h"
 #include "serve/closer.h"
 #include "serve/command.h"
 #include "serve/config.h"
+#include "serve/door.h"
 #include "serve/handover.h"
 #include "serve/image_visit.h"
 #include "serve/metrics.h"
@@ -32,14 +32,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Connections, from all and from one user. */
-#define CLIENTS_MAX    512
-#define CLIENTS_OF_ONE 128
-/* What one user has sent and cannot be closed yet. */
-#define OWED_BY_ONE 16
-/* The kernel's NGROUPS_MAX. */
-#define GROUPS_MAX 65536
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
@@ -89,15 +81,6 @@ void front_forget(struct front *f, struct client *c)
 	front_look_whether_done(f);
 }
 
-static unsigned clients_of(const struct front *f, uid_t uid)
-{
-	unsigned n = image_visits_of(f, uid);
-
-	for (const struct client *c = f->clients; c; c = c->next)
-		n += c->uid == uid;
-	return n;
-}
-
 unsigned front_waiting(const struct front *f, const struct pool_kind *kind, const struct client *c)
 {
 	unsigned n = 0;
@@ -144,86 +127,6 @@ unsigned front_queued(const struct front *f, uid_t uid)
 	return n;
 }
 
-static void send_away(struct front *f, int socket, uint32_t uid, const struct cloche_err *why)
-{
-	struct answer a = { .kind = ANSWER_REFUSED };
-
-	request_version(a.version);
-	a.refused = *why;
-	(void)packet_send(socket, &a, sizeof(a), NULL);
-	/* He may have said something already. */
-	closer_take(f->closer, uid, &socket);
-}
-
-/* By what the kernel says of who connected, when he did. */
-static int check_allowed(const struct front *f, int socket, const struct ucred *who,
-			 struct cloche_err *err)
-{
-	cleanup_free gid_t *groups = NULL;
-	gid_t none;
-	socklen_t len = 0;
-
-	/* To each of its functions the socket may be bound, and none is a user with limits anew. */
-	if (slot_is_uid(who->uid))
-		return cloche_err_set(err, EACCES,
-				      "user %u is none, but a context's own number: functions may "
-				      "not use the daemon",
-				      who->uid);
-	if (!f->config->restricted)
-		return 0;
-	/* Too small for any but none. */
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, &none, &len) < 0 && errno != ERANGE)
-		return cloche_err_sys(err, errno, "ask for a client's groups");
-	if (len / sizeof(gid_t) > GROUPS_MAX)
-		return cloche_err_set(err, EACCES, "user %u has too many groups", who->uid);
-	groups = calloc(len / sizeof(gid_t) + 1, sizeof(gid_t));
-	if (!groups)
-		return cloche_err_sys(err, ENOMEM, "ask for a client's groups");
-	if (len && getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-		return cloche_err_sys(err, errno, "ask for a client's groups");
-	groups[len / sizeof(gid_t)] = who->gid;
-	if (config_allows(f->config, who->uid, groups, len / sizeof(gid_t) + 1))
-		return 0;
-	return cloche_err_set(err, EACCES,
-			      "user %u may not use the daemon ('allow' in its configuration)",
-			      who->uid);
-}
-
-static int on_knock(sd_event_source *s, int fd, uint32_t revents, void *arg)
-{
-	struct front *f = arg;
-	int socket = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct ucred who = { .uid = (uid_t)-1 };
-	struct cloche_err why = { 0 };
-	socklen_t len = sizeof(who);
-	struct client *c;
-
-	if (socket < 0)
-		return 0;
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
-	    f->n_clients >= CLIENTS_MAX || clients_of(f, who.uid) >= CLIENTS_OF_ONE)
-		(void)cloche_err_set(&why, EBUSY, "the daemon has too many clients; try again");
-	else if (closer_owes(f->closer, who.uid) >= OWED_BY_ONE)
-		(void)cloche_err_set(
-			&why, EBUSY,
-			"files that user %u has handed to the daemon cannot be closed: "
-			"what they are on does not answer",
-			who.uid);
-	if (why.code) {
-		send_away(f, socket, who.uid, &why);
-		return 0;
-	}
-	f->old |= view_is_old(&f->view);
-	(void)check_allowed(f, socket, &who, &why);
-	c = client_open(f, socket, &who, &why);
-	if (c) {
-		*f->clients_end = c;
-		f->clients_end = &c->next;
-		f->n_clients++;
-	}
-	return 0;
-}
-
 /* ---- the launcher ---------------------------------------------------------------------------- */
 
 static int on_grace_over(sd_event_source *s, uint64_t usec, void *arg)
@@ -243,7 +146,7 @@ static void stop(struct front *f, uint64_t grace_ns)
 	struct client *next;
 
 	f->stopping = true;
-	f->knocks = sd_event_source_disable_unref(f->knocks);
+	door_close(f);
 	for (struct client *c = f->clients; c; c = next) {
 		next = c->next;
 		client_hurry(c);
@@ -380,9 +283,7 @@ static int open_loop(struct front *f, struct cloche_err *err)
 
 	if (r >= 0)
 		r = sd_event_add_io(f->event, &f->heard, f->launcher, EPOLLIN, on_heard, f);
-	if (r >= 0)
-		r = sd_event_add_io(f->event, &f->knocks, f->control, EPOLLIN, on_knock, f);
-	return r < 0 ? cloche_err_sys(err, -r, "begin an event loop") : 0;
+	return r < 0 ? cloche_err_sys(err, -r, "begin an event loop") : door_open(f, err);
 }
 
 static void close_front(struct front *f)
@@ -391,7 +292,7 @@ static void close_front(struct front *f)
 	f->metrics = metrics_close(f->metrics);
 	wills_close(&f->wills);
 	(void)sd_event_source_disable_unref(f->heard);
-	(void)sd_event_source_disable_unref(f->knocks);
+	door_close(f);
 	(void)sd_event_source_disable_unref(f->grace);
 	(void)sd_event_source_disable_unref(f->expiry);
 	(void)sd_event_unref(f->event);

@@ -72,6 +72,7 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	int r = 0;
 
 	v->requested_ns = clock_now_ns();
+	v->client.silent = false;
 	v->patience = sd_event_source_disable_unref(v->patience);
 	memcpy(&v->request, v->front->inbox,
 	       (size_t)len < sizeof(v->request) ? (size_t)len : sizeof(v->request));
@@ -172,6 +173,14 @@ static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
+void client_give_way(struct client *c)
+{
+	const struct cloche_err why = { .code = EBUSY,
+					.text = "nothing was asked, and others ask; try again" };
+
+	visit_send_away((struct visit *)c, &why);
+}
+
 static int on_impatience(sd_event_source *s, uint64_t usec, void *arg)
 {
 	visit_leave(arg);
@@ -191,7 +200,7 @@ struct client *client_open(struct front *f, int socket, const struct ucred *who,
 	int r = -ENOMEM;
 
 	if (v) {
-		*v = (struct visit){ .client = { .uid = who->uid, .gid = who->gid },
+		*v = (struct visit){ .client = { .uid = who->uid, .gid = who->gid, .silent = true },
 				     .front = f,
 				     .barred = *barred,
 				     .socket = socket,
