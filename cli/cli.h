@@ -18,6 +18,8 @@ int cmd_completion(int argc, char **argv);
 int cmd_cost(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_image(int argc, char **argv);
+int cmd_invoke(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_report(int argc, char **argv);

@@ -47,8 +47,8 @@ struct verb {
 extern const struct verb *const verbs[];
 
 extern const struct verb verb_audit, verb_bill, verb_completion, verb_cost, verb_doctor, verb_image,
-	verb_policy, verb_policy_learn, verb_ps, verb_report, verb_run, verb_serve, verb_top,
-	verb_trace, verb_tune;
+	verb_invoke, verb_logs, verb_policy, verb_policy_learn, verb_ps, verb_report, verb_run,
+	verb_serve, verb_top, verb_trace, verb_tune;
 
 #define VERB_OPTIONS_MAX 64
 

@@ -73,9 +73,8 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
 }
 
-/* The descriptors are the caller's. */
-static int hear_all(const struct remote *r, struct answer *ret, struct packet_fds *fds,
-		    struct cloche_err *err)
+int remote_hear(const struct remote *r, struct answer *ret, struct packet_fds *fds,
+		struct cloche_err *err)
 {
 	char version[sizeof(ret->version)];
 	int n = packet_recv(r->socket, ret, sizeof(*ret), fds);
@@ -97,7 +96,7 @@ static int hear_all(const struct remote *r, struct answer *ret, struct packet_fd
 static int hear(const struct remote *r, struct answer *ret, struct cloche_err *err)
 {
 	struct packet_fds fds = { .n = 0 };
-	int code = hear_all(r, ret, &fds, err);
+	int code = remote_hear(r, ret, &fds, err);
 
 	packet_close_fds(&fds);
 	return code;
@@ -213,7 +212,7 @@ static int ask_what(const struct remote *r, enum request_kind kind, struct answe
 	while (code < 0 && errno == EINTR);
 	if (code <= 0)
 		return cloche_err_set(err, ETIMEDOUT, "the daemon does not answer");
-	return hear_all(r, answer, fds, err);
+	return remote_hear(r, answer, fds, err);
 }
 
 int remote_list(const char *control, struct listing **ret, struct cloche_err *err)
@@ -276,7 +275,7 @@ static int wait_for(const struct remote *r, enum answer_kind kind, struct packet
 		return cloche_err_sys(err, ENOMEM, "ask the daemon");
 	while (poll(&there, 1, -1) < 0 && errno == EINTR)
 		;
-	code = hear_all(r, answer, fds, err);
+	code = remote_hear(r, answer, fds, err);
 	if (code == 0 && answer->kind != kind)
 		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
 	return code;

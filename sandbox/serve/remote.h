@@ -27,6 +27,13 @@ struct remote {
 int remote_open(const char *control, struct remote *ret, struct cloche_err *err);
 void remote_close(struct remote *r);
 
+/* For what else asks the daemon (remote_ledger.h, remote_invoke.h): one answer that can be read;
+ * -EAGAIN: none can. The descriptors are the caller's, also on failure. A refusal is *err. */
+struct answer;
+struct packet_fds;
+int remote_hear(const struct remote *r, struct answer *ret, struct packet_fds *fds,
+		struct cloche_err *err);
+
 struct remote_options {
 	const struct spec *spec;	  /* checked */
 	const struct cloche_err *refused; /* its code: it cannot be asked for; NULL */

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +130,7 @@ int request_check(const struct request *r, struct cloche_err *err)
 				      "start it anew");
 	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED || r->order_len > ORDER_MAX ||
 	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->hold > 1 || r->metered > 1 ||
-	    r->bare_n > BPF_MAXINSNS || r->image_form >= IMAGE_FORMS ||
+	    r->tail > 1 || r->bare_n > BPF_MAXINSNS || r->image_form >= IMAGE_FORMS ||
 	    !is_text(r->image_ref, sizeof(r->image_ref)) ||
 	    !is_text(r->image_name, sizeof(r->image_name)) ||
 	    !is_text(r->image.sha256, sizeof(r->image.sha256)) ||
@@ -142,34 +143,46 @@ int request_check(const struct request *r, struct cloche_err *err)
 
 /* What is in memory can be held up by nobody. It is the client's and may change: what is read is
  * what counts. */
-static int read_order(int fd, size_t len, struct order_block *ret)
+static int read_memory(int fd, size_t len, char **ret)
 {
-	struct order_block b = { .bytes = malloc(len ? len : 1), .len = len };
+	cleanup_free char *bytes = malloc(len + 1);
 	size_t done = 0;
 	ssize_t n = 1;
 
-	if (!b.bytes)
+	if (!bytes)
 		return -ENOMEM;
 	if (fcntl(fd, F_GET_SEALS) < 0)
 		n = 0;
 	while (done < len && n > 0) {
-		n = pread(fd, b.bytes + done, len - done, (off_t)done);
+		n = pread(fd, bytes + done, len - done, (off_t)done);
 		done += n > 0 ? (size_t)n : 0;
 	}
-	if (done < len) {
-		order_free(&b);
+	if (done < len)
 		return -EBADMSG;
-	}
-	*ret = b;
+	bytes[len] = '\0';
+	*ret = TAKE_PTR(bytes);
 	return 0;
+}
+
+int request_read_event(const struct request *r, int fd, char **ret, struct cloche_err *err)
+{
+	int code =
+		r->event_len > REQUEST_EVENT_MAX ? -EMSGSIZE : read_memory(fd, r->event_len, ret);
+
+	if (code == -EMSGSIZE)
+		return cloche_err_set(err, EMSGSIZE,
+				      "an event of %" PRIu64 " bytes; at most %u (6 MiB and 100 "
+				      "bytes) can be given to a function",
+				      r->event_len, REQUEST_EVENT_MAX);
+	return code < 0 ? cloche_err_sys(err, -code, "read the event") : 0;
 }
 
 int request_read(const struct request *r, const struct policy_bare *bare, int order,
 		 struct order_block *ret_block, struct order *ret_order, struct spec *ret,
 		 struct cloche_err *err)
 {
-	struct order_block block;
-	int code = read_order(order, r->order_len, &block);
+	struct order_block block = { .len = r->order_len };
+	int code = read_memory(order, r->order_len, &block.bytes);
 
 	if (code == 0) {
 		code = order_read(block.bytes, block.len, ret_order);

@@ -33,6 +33,13 @@
  *	client  RECORDS
  *	daemon           RECORDS… (serve/records.h), the last of which says so │ REFUSED
  *
+ *	client  INVOKE, with the event in a memfd                                         [ CANCEL ]
+ *	daemon                                             [ STARTING ] OUTCOME, with the response
+ *								    in a memfd │ REFUSED
+ *
+ *	client  LOGS
+ *	daemon        LOGS, with the files of a function's log that are there │ REFUSED
+ *
  *	client  STORES
  *	daemon          STORES, with the directories of the images that it may use │ REFUSED
  *
@@ -54,6 +61,8 @@ enum request_kind {
 	REQUEST_CANCEL,
 	REQUEST_LIST,
 	REQUEST_RECORDS,
+	REQUEST_INVOKE,
+	REQUEST_LOGS,
 	REQUEST_STORES, /* this one and what follows is about images */
 	REQUEST_BUILD,
 	REQUEST_REMOVE,
@@ -76,7 +85,10 @@ struct request {
 	uint32_t bare_n, bare_flags; /* of a policy of the client's: so many instructions follow */
 	char policy[64];
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */
-	char image_name[72];		 /* that is the root; "": none is */
+	uint32_t function_version;	 /* INVOKE: 0: the newest */
+	uint32_t tail;			 /* 0 or 1: the end of what it logs is wanted */
+	uint64_t event_len;
+	char image_name[72]; /* that is the root; "": none is */
 	struct spec_image image;
 	uint32_t image_form; /* BUILD: enum image_form */
 	char image_ref[256]; /* BUILD: "": there is one only */
@@ -87,16 +99,25 @@ enum answer_kind {
 	ANSWER_REFUSED,
 	ANSWER_LIST,
 	ANSWER_RECORDS,
+	ANSWER_STARTING, /* no context is ready: one is made for it */
+	ANSWER_LOGS,
 	ANSWER_STORES,
 	ANSWER_SEND,
 	ANSWER_DONE,
 	ANSWER_KINDS
 };
 
+/* Of an event and of a response: AWS Lambda's, and 100 bytes (its documentation, "Quotas"). */
+#define REQUEST_EVENT_MAX ((6U << 20) + 100)
+#define REQUEST_TAIL_MAX  4096
+
 struct answer {
 	char version[16];
 	uint32_t kind;
 	uint32_t stores;	    /* which come with it, in bits (serve/stores.h) */
+	uint32_t logs;		    /* the same: 1: the old file, 2: the present one */
+	uint64_t response_len;	    /* of what comes with it; behind it: */
+	uint32_t tail_len;	    /* the end of the log */
 	bool mid_line;		    /* standard error ends within a line, as far as is known */
 	struct ledger_repair found; /* in the daemon's ledger */
 	struct cloche_err refused;
@@ -105,6 +126,10 @@ struct answer {
 
 /* What a version's messages are known by. */
 void request_version(char ret[static 16]);
+
+/* The event of an INVOKE: *ret is the caller's to free, with a NUL behind it. -EBADMSG: it is not
+ * there, or not in memory. */
+int request_read_event(const struct request *r, int fd, char **ret, struct cloche_err *err);
 
 #define REQUEST_MAX (sizeof(struct request) + BPF_MAXINSNS * sizeof(struct sock_filter))
 

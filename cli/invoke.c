@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* `cloche invoke`: an event in, a response out, by the daemon. */
+#include "cli/cancel.h"
+#include "cli/cli.h"
+#include "cli/ledger_args.h"
+#include "cli/own_line.h"
+#include "cli/report_out.h"
+#include "cli/run_caller.h"
+#include "cli/show.h"
+#include "cli/verb.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/parse.h"
+#include "base/quote.h"
+#include "launch/rights.h"
+#include "run/outcome.h"
+#include "serve/remote_invoke.h"
+#include "serve/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OPT_REPORT = 256, OPT_TAIL, OPT_VERSION };
+
+static const struct verb_option options[] = {
+	{ .text = "What" },
+	{ .arg = "FUNCTION", .text = "a deployed function's name ('cloche functions' lists them)" },
+	{ .arg = "PAYLOAD",
+	  .text = "the event: text, @FILE, or - for standard input (default: {})" },
+	{ "version", OPT_VERSION, "N", NULL, "that version of it (default: the newest)" },
+
+	{ .text = "What is said" },
+	{ "log-tail", OPT_TAIL, NULL, NULL, "the last 4 KB of what it logged, on standard error" },
+	{ "report", OPT_REPORT, "FILE", "- @file", "JSON report; '-' is standard error" },
+	{ "quiet", 'q', NULL, NULL, "no REPORT line" },
+	{ "help", 'h', NULL, NULL, "this text" },
+	{ 0 },
+};
+
+const struct verb verb_invoke = {
+	.name = "invoke",
+	.run = cmd_invoke,
+	.text = "invokes a deployed function: an event in, a response out",
+	.usage = "Usage: cloche invoke [OPTIONS] FUNCTION [PAYLOAD]\n\n"
+		 "Hands one event to a deployed function and writes its response to standard\n"
+		 "output, as it is. What it logs goes to 'cloche logs'.\n",
+	.options = options,
+	.tail = "Exit status: as of 'cloche run'; 1 when the function answered with an error,\n"
+		"which is then its response; 125 when it could not be invoked.\n"
+		"\n"
+		"Examples:\n"
+		"  cloche invoke thumbnail '{\"width\": 128}'\n"
+		"  cloche invoke thumbnail @event.json >out.json\n"
+		"  jq -n '{a: 1}' | cloche invoke --log-tail thumbnail -\n",
+};
+
+struct invoke {
+	const char *name, *payload, *control;
+	uint32_t version;
+	bool tail;
+	struct run_caller caller;
+	struct report_out said;
+	char *event;
+	size_t len;
+	int cancel_fd;
+};
+
+/* ---- the event ------------------------------------------------------------------------------- */
+
+static int load(struct invoke *v, int fd, const char *what, struct cloche_err *err)
+{
+	int r = file_load_fd(fd, what, REQUEST_EVENT_MAX, &v->event, &v->len, err);
+
+	return r == -EFBIG ? cloche_err_set(err, EFBIG,
+					    "the payload '%.200s' is too long; at most 6 MiB and "
+					    "100 bytes can be given to a function",
+					    what)
+			   : r;
+}
+
+static int read_event(struct invoke *v, struct cloche_err *err)
+{
+	const char *text = v->payload ? v->payload : "{}";
+	cleanup_fd int fd = -1;
+
+	if (strcmp(text, "-") == 0)
+		return load(v, STDIN_FILENO, "standard input", err);
+	if (*text != '@') {
+		v->event = strdup(text);
+		v->len = strlen(text);
+		return v->event ? 0 : cloche_err_sys(err, ENOMEM, "payload");
+	}
+	fd = rights_call(run_caller_rights(&v->caller), file_open_input, text + 1);
+	if (fd < 0)
+		return cloche_err_sys(err, -fd, "payload '%.200s'", text);
+	return load(v, fd, text + 1, err);
+}
+
+/* ---- what is said ---------------------------------------------------------------------------- */
+
+static void say_cold(void *arg)
+{
+	const struct invoke *v = arg;
+
+	if (show_on_terminal(stderr))
+		show_line("cloche invoke: '%s' starts in a new context; waiting for its init phase",
+			  v->name);
+}
+
+/* What is written and lost is no success of anybody. */
+static int write_response(struct invoke *v, const struct remote_response *response)
+{
+	int r = file_write_all(STDOUT_FILENO, response->bytes, response->len);
+
+	if (r < 0 && r != -EPIPE)
+		report_out_complain(&v->said, strerror(-r));
+	own_line_after(response->len && response->bytes[response->len - 1] != '\n' &&
+		       show_on_terminal(stdout) && show_on_terminal(stderr));
+	return r;
+}
+
+/* Its last line is the REPORT line. */
+static void say_tail(const struct remote_response *response)
+{
+	own_line();
+	(void)file_write_all(STDERR_FILENO, response->bytes + response->len, response->tail_len);
+}
+
+static int status_of(const struct invoke *v, const struct outcome *out, int written)
+{
+	if (out->verdict == VERDICT_CANCELLED)
+		return cancel_status(v->cancel_fd);
+	if (out->verdict == VERDICT_OK && written < 0)
+		return EXIT_LAUNCH;
+	return outcome_exit_status(out);
+}
+
+static int settle(struct invoke *v, struct outcome *out, const struct ledger_repair *found,
+		  const struct remote_response *response)
+{
+	int written = write_response(v, response);
+
+	args_lost("invoke", "of the daemon", found);
+	if (out->unrecorded) {
+		own_line();
+		fprintf(stderr, "cloche invoke: no safe record of this invocation: %s\n",
+			out->unrecorded_why);
+	}
+	if (v->tail && response->tail_len) {
+		say_tail(response);
+		v->said.quiet = true;
+	}
+	report_out_say(&v->said, out);
+	return status_of(v, out, written);
+}
+
+static int invoke(struct invoke *v)
+{
+	const struct remote_event event = { .function = v->name,
+					    .version = v->version,
+					    .bytes = v->event,
+					    .len = v->len,
+					    .tail = v->tail,
+					    .cancel_fd = v->cancel_fd,
+					    .wait_ns = NSEC_PER_SEC,
+					    .cold = say_cold,
+					    .arg = v };
+	cleanup_free struct outcome *out = calloc(1, sizeof(*out));
+	struct remote_response response = { NULL, 0, 0 };
+	struct ledger_repair found = { 0 };
+	struct cloche_err err = { 0 };
+	int r;
+
+	if (!out)
+		return EXIT_LAUNCH;
+	r = remote_invoke(v->control, &event, out, &found, &response, &err);
+	if (r < 0) {
+		report_out_complain(&v->said, err.text);
+		return EXIT_LAUNCH;
+	}
+	report_out_open(&v->said);
+	r = settle(v, out, &found, &response);
+	report_out_close(&v->said);
+	free(response.bytes);
+	return r;
+}
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+static int set(struct invoke *v, int c, struct cloche_err *err)
+{
+	uint64_t n = 0;
+	int r = 0;
+
+	switch (c) {
+	case OPT_VERSION:
+		r = parse_count(optarg, 1, UINT32_MAX, &n, err);
+		v->version = (uint32_t)n;
+		return r < 0 ? cloche_err_wrap(err, "--version %.32s", optarg) : 0;
+	case OPT_REPORT:
+		v->said.path = optarg;
+		return 0;
+	case OPT_TAIL:
+		v->tail = true;
+		return 0;
+	default:
+		v->said.quiet = true;
+		return 0;
+	}
+}
+
+static int parse(struct invoke *v, int argc, char **argv)
+{
+	struct cloche_err err = { 0 };
+	struct verb_getopt known;
+	int c;
+
+	verb_getopt_init(&known, &verb_invoke, ":");
+	opterr = 0;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, known.shorts, known.longs, NULL)) >= 0) {
+		if (c == 'h')
+			return verb_help(&verb_invoke) ? EXIT_LAUNCH : -1;
+		if (c == '?' || c == ':')
+			return args_refused("invoke", argv, c);
+		if (set(v, c, &err) < 0)
+			return args_usage("invoke", "%s", err.text);
+	}
+	if (optind == argc)
+		return args_usage("invoke", "which function is missing");
+	if (argc - optind > 2)
+		return args_usage("invoke",
+				  "unexpected argument '%.64s': a payload is one word, "
+				  "in quotes",
+				  argv[optind + 2]);
+	v->name = argv[optind];
+	v->payload = argv[optind + 1];
+	return 0;
+}
+
+int cmd_invoke(int argc, char **argv)
+{
+	const char *control = getenv("CLOCHE_CONTROL");
+	struct invoke v = { .control = control ? control : CONTROL_PATH,
+			    .cancel_fd = -1,
+			    .said = { .verb = "invoke", .fd = -1 } };
+	struct cloche_err err = { 0 };
+	int status = parse(&v, argc, argv);
+
+	if (status)
+		return status < 0 ? 0 : status;
+	if (run_caller_read(&v.caller, &err) < 0 || read_event(&v, &err) < 0)
+		return args_usage("invoke", "%s", err.text);
+	v.said.as = run_caller_rights(&v.caller);
+	if (cancel_open(&v.cancel_fd, &err) < 0) {
+		report_out_complain(&v.said, err.text);
+		status = EXIT_LAUNCH;
+	} else {
+		status = invoke(&v);
+	}
+	fd_close(&v.cancel_fd);
+	free(v.event);
+	return status;
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* `cloche logs`: what a function's contexts wrote, with the lines of its invocations. */
+#include "cli/cli.h"
+#include "cli/ledger_args.h"
+#include "cli/show.h"
+#include "cli/verb.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "function/function_log.h"
+#include "serve/remote_invoke.h"
+#include "serve/request.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+enum { OPT_SINCE = 256, OPT_REQUEST };
+
+static const struct verb_option options[] = {
+	{ .text = "What" },
+	{ .arg = "FUNCTION", .text = "a deployed function's name ('cloche functions' lists them)" },
+	{ "since", OPT_SINCE, "TIME", NULL,
+	  "what came since then: 2026-01-02[T03:04[:05]], @SECONDS, or so long ago: 10m, 2h, 7d" },
+	{ "request", OPT_REQUEST, "ID", NULL,
+	  "of one invocation; the first four characters of its request id or more will do" },
+
+	{ .text = "How" },
+	{ "follow", 'f', NULL, NULL, "goes on with what comes, until Ctrl-C" },
+	{ "timestamps", 't', NULL, NULL, "when each line came, in UTC, before it" },
+	{ "help", 'h', NULL, NULL, "this text" },
+	{ 0 },
+};
+
+const struct verb verb_logs = {
+	.name = "logs",
+	.run = cmd_logs,
+	.text = "what a function wrote, with START, END and REPORT lines",
+	.usage = "Usage: cloche logs [OPTIONS] FUNCTION\n\n"
+		 "What a deployed function wrote to standard output and standard error, and the\n"
+		 "lines of its invocations, the oldest first. Old lines go when there are more\n"
+		 "than 8 MiB of them.\n",
+	.options = options,
+	.tail = "Exit status: 0, 2 usage, 125 when there is no such function or no daemon.\n"
+		"\n"
+		"Examples:\n"
+		"  cloche logs thumbnail\n"
+		"  cloche logs -f --since 10m thumbnail\n"
+		"  cloche logs --request 5dc2 thumbnail\n",
+};
+
+struct logs {
+	const char *name, *request;
+	int64_t since_ns;
+	bool follow, stamps;
+	bool rotated; /* the file that was read is not the present one any more */
+	char *line;
+	size_t len, size;
+};
+
+/* ---- one line -------------------------------------------------------------------------------- */
+
+static bool is_wanted(const struct logs *l, const struct function_log_entry *e)
+{
+	return e->real_ns >= l->since_ns &&
+	       (!l->request || strncmp(e->request_id, l->request, strlen(l->request)) == 0);
+}
+
+static void show(struct logs *l)
+{
+	struct function_log_entry e;
+	enum function_log_kind kind = function_log_parse(l->line, l->len, &e);
+	char when[CLOCK_ISO_LEN];
+
+	l->rotated |= kind == FUNCTION_LOG_ROTATED;
+	if (kind != FUNCTION_LOG_ENTRY || !is_wanted(l, &e))
+		return;
+	if (l->stamps) {
+		clock_format_iso(e.real_ns, when);
+		printf("%s ", when);
+	}
+	(void)fwrite(e.message, 1, e.len, stdout);
+	(void)putchar('\n');
+}
+
+static int keep(struct logs *l, const char *bytes, size_t n)
+{
+	if (l->len + n > l->size) {
+		size_t size = 2 * (l->len + n);
+		char *line = realloc(l->line, size);
+
+		if (!line)
+			return -ENOMEM;
+		l->line = line;
+		l->size = size;
+	}
+	memcpy(l->line + l->len, bytes, n);
+	l->len += n;
+	return 0;
+}
+
+static int take(struct logs *l, const char *bytes, size_t n)
+{
+	const char *end;
+	int r = 0;
+
+	while (r == 0 && n && (end = memchr(bytes, '\n', n))) {
+		size_t len = (size_t)(end - bytes);
+
+		r = keep(l, bytes, len);
+		if (r == 0)
+			show(l);
+		l->len = 0;
+		bytes += len + 1;
+		n -= len + 1;
+	}
+	return r == 0 ? keep(l, bytes, n) : r;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/* To its present end. */
+static int read_file(struct logs *l, int fd, off_t *at)
+{
+	char buf[64 << 10];
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0 && (n = pread(fd, buf, sizeof(buf), *at)) > 0) {
+		*at += n;
+		r = take(l, buf, (size_t)n);
+	}
+	if (fflush(stdout) != 0)
+		return -errno;
+	return r;
+}
+
+/* Until it is told that the file goes on elsewhere. Whoever reads standard output and leaves is an
+ * end, too. */
+static int follow_file(struct logs *l, int fd, off_t at)
+{
+	cleanup_fd int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	struct pollfd fds[] = { { .fd = watch, .events = POLLIN }, { .fd = STDOUT_FILENO } };
+	char path[64], events[4096];
+	int r = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY) < 0)
+		return -errno;
+	while (r == 0) {
+		r = read_file(l, fd, &at);
+		if (r < 0 || l->rotated)
+			break;
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return -errno;
+		if (fds[1].revents & (POLLERR | POLLHUP))
+			return -EPIPE;
+		while (read(watch, events, sizeof(events)) > 0)
+			;
+	}
+	return r;
+}
+
+static int show_files(struct logs *l, int files[static REMOTE_LOGS], bool first)
+{
+	int r = 0;
+
+	l->rotated = false;
+	for (int i = first ? 0 : REMOTE_LOG_NOW; r == 0 && i < REMOTE_LOGS; i++) {
+		off_t at = 0;
+
+		l->rotated = false;
+		l->len = 0;
+		if (files[i] < 0)
+			continue;
+		if (l->follow && i == REMOTE_LOG_NOW)
+			r = follow_file(l, files[i], at);
+		else
+			r = read_file(l, files[i], &at);
+	}
+	return r;
+}
+
+static int show_logs(struct logs *l, struct cloche_err *err)
+{
+	const char *control = getenv("CLOCHE_CONTROL");
+	bool first = true;
+	int r = 0;
+
+	do {
+		int files[REMOTE_LOGS];
+
+		r = remote_logs(control ? control : CONTROL_PATH, l->name, files, err);
+		if (r < 0)
+			return r;
+		r = show_files(l, files, first);
+		for (int i = 0; i < REMOTE_LOGS; i++)
+			fd_close(&files[i]);
+		first = false;
+	} while (r == 0 && l->follow);
+	return r < 0 && r != -EPIPE ? cloche_err_sys(err, -r, "show it") : 0;
+}
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+static int set(struct logs *l, int c, struct cloche_err *err)
+{
+	switch (c) {
+	case OPT_SINCE:
+		return args_instant(optarg, clock_real_ns(), &l->since_ns, err);
+	case OPT_REQUEST:
+		if (strlen(optarg) < 4)
+			return cloche_err_set(err, EINVAL,
+					      "--request '%s': at least four characters of an id",
+					      optarg);
+		l->request = optarg;
+		return 0;
+	case 'f':
+		l->follow = true;
+		return 0;
+	default:
+		l->stamps = true;
+		return 0;
+	}
+}
+
+static int parse(struct logs *l, int argc, char **argv)
+{
+	struct cloche_err err = { 0 };
+	struct verb_getopt known;
+	int c;
+
+	verb_getopt_init(&known, &verb_logs, ":");
+	opterr = 0;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, known.shorts, known.longs, NULL)) >= 0) {
+		if (c == 'h')
+			return verb_help(&verb_logs) ? EXIT_LAUNCH : -1;
+		if (c == '?' || c == ':')
+			return args_refused("logs", argv, c);
+		if (set(l, c, &err) < 0)
+			return args_usage("logs", "%s", err.text);
+	}
+	if (optind == argc)
+		return args_usage("logs", "which function is missing");
+	if (argc - optind > 1)
+		return args_usage("logs", "unexpected argument '%.64s'", argv[optind + 1]);
+	l->name = argv[optind];
+	return 0;
+}
+
+int cmd_logs(int argc, char **argv)
+{
+	struct logs l = { .since_ns = 0 };
+	struct cloche_err err = { 0 };
+	int status = parse(&l, argc, argv);
+
+	if (status)
+		return status < 0 ? 0 : status;
+	/* On a terminal nothing that a function wrote is an escape sequence; elsewhere it is as it
+	 * was written. */
+	if (!show_on_terminal(stdout))
+		show_as(SHOW_RAW);
+	status = 0;
+	if (show_logs(&l, &err) < 0) {
+		show_line("cloche logs: %s", err.text);
+		status = EXIT_LAUNCH;
+	}
+	free(l.line);
+	return status;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* Invokes deployed functions, and reads their logs: see remote_invoke.h. */
+#include "serve/remote_invoke.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "serve/listing.h"
+#include "serve/packet.h"
+#include "serve/remote.h"
+#include "serve/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A daemon that lives answers at once what it need not run anything for. */
+#define PATIENCE_MS 10000
+
+static int open_daemon(const char *control, struct remote *ret, struct cloche_err *err)
+{
+	int code = remote_open(control, ret, err);
+
+	if (code == -ENOENT || code == -ECONNREFUSED || code == -EACCES)
+		return cloche_err_set(err, -code,
+				      "deployed functions are the daemon's, and none can be "
+				      "reached at '%.200s'; have 'cloche serve' started",
+				      control);
+	return code;
+}
+
+static int name_function(struct request *request, const char *function, struct cloche_err *err)
+{
+	request_version(request->version);
+	if ((size_t)snprintf(request->function, sizeof(request->function), "%s", function) >=
+	    sizeof(request->function))
+		return cloche_err_set(err, ENAMETOOLONG, "there is no function '%.64s…'", function);
+	return 0;
+}
+
+/* ---- an invocation --------------------------------------------------------------------------- */
+
+static int send_event(const struct remote *r, const struct remote_event *e, struct cloche_err *err)
+{
+	struct request request = { .kind = REQUEST_INVOKE,
+				   .function_version = e->version,
+				   .tail = e->tail,
+				   .event_len = e->len };
+	struct packet_fds fds = { .n = 1 };
+	int code = name_function(&request, e->function, err);
+
+	if (code < 0)
+		return code;
+	fds.fd[0] = listing_hand(e->bytes, e->len);
+	if (fds.fd[0] < 0)
+		return cloche_err_sys(err, -fds.fd[0], "hand the event over (memfd)");
+	code = packet_send(r->socket, &request, sizeof(request), &fds);
+	packet_close_fds(&fds);
+	/* It may have said why it does not listen: that is heard next. */
+	if (code == -EPIPE || code == -ECONNRESET)
+		return 0;
+	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
+}
+
+/* What waits for an answer, beside the answer itself. */
+struct patience {
+	const struct remote_event *event;
+	bool cancelled, cold, told;
+	int64_t due_ns; /* of telling that it is cold */
+};
+
+static int left_ms(const struct patience *p)
+{
+	int64_t left;
+
+	if (!p->cold || p->told || !p->event->cold)
+		return -1;
+	left = (p->due_ns - clock_now_ns()) / NSEC_PER_MSEC + 1;
+	return left > 0 ? (int)left : 0;
+}
+
+static void lose_patience(struct patience *p)
+{
+	if (!p->cold || p->told || !p->event->cold || clock_now_ns() < p->due_ns)
+		return;
+	p->told = true;
+	p->event->cold(p->event->arg);
+}
+
+static int wait_for_answer(const struct remote *r, const struct remote_event *e, struct answer *ret,
+			   struct packet_fds *ret_fds, struct cloche_err *err)
+{
+	struct patience p = { .event = e, .due_ns = clock_now_ns() + e->wait_ns };
+	struct pollfd fds[] = { { .fd = r->socket, .events = POLLIN },
+				{ .fd = e->cancel_fd, .events = POLLIN } };
+	struct request cancel = { .kind = REQUEST_CANCEL };
+	int code = -EAGAIN;
+
+	request_version(cancel.version);
+	while (code == -EAGAIN) {
+		int n = poll(fds, 2, left_ms(&p));
+
+		lose_patience(&p);
+		if (n <= 0)
+			continue;
+		if (fds[1].fd >= 0 && fds[1].revents) {
+			fds[1].fd = -1;
+			(void)packet_send(r->socket, &cancel, sizeof(cancel), NULL);
+		}
+		if (!fds[0].revents)
+			continue;
+		code = remote_hear(r, ret, ret_fds, err);
+		if (code == 0 && ret->kind == ANSWER_STARTING) {
+			packet_close_fds(ret_fds);
+			p.cold = true;
+			code = -EAGAIN;
+		}
+	}
+	return code;
+}
+
+static int take_response(const struct answer *a, const struct packet_fds *fds,
+			 struct remote_response *ret, struct cloche_err *err)
+{
+	size_t len = a->response_len + a->tail_len, done = 0;
+	cleanup_free char *bytes = NULL;
+	ssize_t n = 1;
+
+	if (a->response_len > REQUEST_EVENT_MAX || a->tail_len > REQUEST_TAIL_MAX ||
+	    (len && fds->n != 1))
+		return cloche_err_set(err, EPROTO, "the daemon answered something else");
+	bytes = malloc(len + 1);
+	if (!bytes)
+		return cloche_err_sys(err, ENOMEM, "take the response");
+	while (done < len && n > 0) {
+		n = pread(fds->fd[0], bytes + done, len - done, (off_t)done);
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (done < len)
+		return cloche_err_set(err, EPROTO, "the response is not whole");
+	bytes[len] = '\0';
+	*ret = (struct remote_response){ TAKE_PTR(bytes), a->response_len, a->tail_len };
+	return 0;
+}
+
+int remote_invoke(const char *control, const struct remote_event *event, struct outcome *out,
+		  struct ledger_repair *found, struct remote_response *ret, struct cloche_err *err)
+{
+	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
+	struct remote remote = { .socket = -1 };
+	struct packet_fds fds = { .n = 0 };
+	int code;
+
+	if (!answer)
+		return cloche_err_sys(err, ENOMEM, "ask the daemon");
+	code = open_daemon(control, &remote, err);
+	if (code == 0)
+		code = send_event(&remote, event, err);
+	if (code == 0)
+		code = wait_for_answer(&remote, event, answer, &fds, err);
+	if (code == 0 && answer->kind != ANSWER_OUTCOME)
+		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
+	if (code == 0)
+		code = take_response(answer, &fds, ret, err);
+	if (code == 0) {
+		*out = answer->outcome;
+		*found = answer->found;
+	}
+	packet_close_fds(&fds);
+	remote_close(&remote);
+	return code;
+}
+
+/* ---- logs ------------------------------------------------------------------------------------ */
+
+int remote_logs(const char *control, const char *function, int ret[static REMOTE_LOGS],
+		struct cloche_err *err)
+{
+	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
+	struct request request = { .kind = REQUEST_LOGS };
+	struct remote remote = { .socket = -1 };
+	struct pollfd there = { .events = POLLIN };
+	struct packet_fds fds = { .n = 0 };
+	unsigned n = 0;
+	int code;
+
+	if (!answer)
+		return cloche_err_sys(err, ENOMEM, "ask the daemon");
+	code = open_daemon(control, &remote, err);
+	if (code == 0)
+		code = name_function(&request, function, err);
+	if (code == 0 && packet_send(remote.socket, &request, sizeof(request), NULL) < 0)
+		code = cloche_err_set(err, EPIPE, "the daemon has ended before it was asked");
+	there.fd = remote.socket;
+	while (code == 0 && (code = poll(&there, 1, PATIENCE_MS)) < 0 && errno == EINTR)
+		code = 0;
+	if (code == 0 && !there.revents)
+		code = cloche_err_set(err, ETIMEDOUT, "the daemon does not answer");
+	if (code >= 0)
+		code = remote_hear(&remote, answer, &fds, err);
+	for (unsigned i = 0; i < REMOTE_LOGS; i++) {
+		bool came = code == 0 && answer->logs & 1U << i && n < fds.n;
+
+		ret[i] = came ? fds.fd[n++] : -1;
+	}
+	if (code == 0 && (answer->kind != ANSWER_LOGS || n != fds.n))
+		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
+	fds.n = code == 0 ? 0 : fds.n;
+	packet_close_fds(&fds);
+	remote_close(&remote);
+	return code;
+}

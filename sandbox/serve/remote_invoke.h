@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_REMOTE_INVOKE_H
+#define CLOCHE_SERVE_REMOTE_INVOKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cloche_err;
+struct ledger_repair;
+struct outcome;
+
+/* What is asked of the daemon about deployed functions while they are invoked: the client's side.
+ */
+
+struct remote_event {
+	const char *function;
+	uint32_t version; /* 0: the newest */
+	const char *bytes;
+	size_t len;
+	bool tail;	 /* the end of what it logs is wanted */
+	int cancel_fd;	 /* readable: it is not wanted any more */
+	int64_t wait_ns; /* when it is cold and has not answered for so long, cold() is called once
+			  */
+	void (*cold)(void *arg);
+	void *arg;
+};
+
+struct remote_response {
+	char *bytes; /* len of them, then tail_len of the log; a NUL; the caller's to free */
+	size_t len;
+	size_t tail_len;
+};
+
+/* Once, on a connection of its own. What becomes of it is in *out, also where the daemon could not
+ * be asked; 0: it ran, or *out says why not. -errno: *err says it. */
+int remote_invoke(const char *control, const struct remote_event *event, struct outcome *out,
+		  struct ledger_repair *found, struct remote_response *ret, struct cloche_err *err);
+
+/* A function's log: open files for reading, the older one first, -1 where there is none. */
+enum { REMOTE_LOG_OLD, REMOTE_LOG_NOW, REMOTE_LOGS };
+int remote_logs(const char *control, const char *function, int ret[static REMOTE_LOGS],
+		struct cloche_err *err);
+
+#endif
