@@ -144,7 +144,7 @@ static void finish(struct visit *v)
 	struct front *f = v->front;
 
 	out->context.replaced = v->replaced ? v->replaced : v->held->replaced;
-	out->context.reused = is_own(v) || (f->config->idle_expiry_ns > 0 && !v->make.binds);
+	out->context.reused = is_own(v) || (f->config->idle_expiry_ns > 0 && !v->kind.make.binds);
 	v->replaced = RESIDUE_NONE;
 	description_of_context(&v->held->ctx, v->held->id, v->held->invocations, out);
 	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced),
@@ -289,7 +289,7 @@ static enum pool_answer ask_pool(struct visit *v, struct pool_context **ret)
 	struct front *f = v->front;
 	enum pool_answer what;
 
-	if (v->make.binds || is_own(v))
+	if (v->kind.make.binds || is_own(v))
 		return POOL_MAKE;
 	do
 		what = pool_ask(&f->pool, &v->client.kind,
@@ -315,7 +315,7 @@ static void seek(struct visit *v, bool *may_make)
 	} else {
 		*may_make = false;
 		v->state = VISIT_MAKING;
-		v->held = held_make(f, &v->make, v->bare ? v->bare->insns : NULL, &v->client);
+		v->held = held_make(f, &v->kind, v->bare ? v->bare->insns : NULL, &v->client);
 		if (!v->held)
 			visit_refuse(v,
 				     &(struct cloche_err){ .code = ENOMEM, .text = "no memory" });
@@ -528,18 +528,18 @@ void visit_begin(struct visit *v)
 
 	description_of_request(&v->spec, v->request.function, v->client.uid, v->owner,
 			       &v->answer.outcome);
-	if (check(v, &v->make, &err) < 0) {
+	if (check(v, &v->kind.make, &err) < 0) {
 		visit_refuse(v, &err);
 		return;
 	}
 	for (int i = 0; i < 3; i++)
-		v->make.terminals |= stream_is_foreign_terminal(v->stdio.inside[i]);
-	v->make.owner = v->client.uid;
-	v->make.owner_gid = v->client.gid;
-	v->make.binds = v->request.binds;
-	v->client.kind = (struct pool_kind){ v->make.owner, &v->make, sizeof(v->make) };
+		v->kind.make.terminals |= stream_is_foreign_terminal(v->stdio.inside[i]);
+	v->kind.make.owner = v->client.uid;
+	v->kind.make.owner_gid = v->client.gid;
+	v->kind.make.binds = v->request.binds;
+	v->client.kind = (struct pool_kind){ v->kind.make.owner, &v->kind, sizeof(v->kind) };
 	v->state = VISIT_SEEKING;
-	if (v->held && memcmp(&v->held->make, &v->make, sizeof(v->make)) != 0) {
+	if (v->held && memcmp(&v->held->kind, &v->kind, sizeof(v->kind)) != 0) {
 		held_spare(v->front, v->held);
 		v->held = NULL;
 	}

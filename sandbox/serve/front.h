@@ -49,7 +49,7 @@ struct front {
 	uint64_t last_number; /* of a context, of this front and those before it */
 	struct pool pool;     /* of struct held */
 	struct {
-		struct command_make make;
+		struct held_kind kind;
 		enum residue why;
 	} replaced[HELD_REPLACED];
 	unsigned replaced_at;

@@ -50,15 +50,15 @@ static void remember(struct front *f, const struct held *h, enum residue why)
 {
 	unsigned at = f->replaced_at++ % HELD_REPLACED;
 
-	f->replaced[at].make = h->make;
+	f->replaced[at].kind = h->kind;
 	f->replaced[at].why = why;
 }
 
-static enum residue recall(struct front *f, const struct command_make *make)
+static enum residue recall(struct front *f, const struct held_kind *kind)
 {
 	for (unsigned i = 0; i < HELD_REPLACED; i++)
 		if (f->replaced[i].why != RESIDUE_NONE &&
-		    memcmp(&f->replaced[i].make, make, sizeof(*make)) == 0) {
+		    memcmp(&f->replaced[i].kind, kind, sizeof(*kind)) == 0) {
 			enum residue why = f->replaced[i].why;
 
 			f->replaced[i].why = RESIDUE_NONE;
@@ -113,7 +113,7 @@ void held_expire(struct front *f)
 /* Its binds are those of one invocation. */
 static bool is_once(const struct held *h)
 {
-	return h->make.binds > 0;
+	return h->kind.make.binds > 0;
 }
 
 static void become_idle(struct front *f, struct held *h)
@@ -130,21 +130,22 @@ static void become_idle(struct front *f, struct held *h)
 
 /* ---- what clients want ----------------------------------------------------------------------- */
 
-struct held *held_make(struct front *f, const struct command_make *make,
+struct held *held_make(struct front *f, const struct held_kind *kind,
 		       const struct sock_filter *insns, struct client *user)
 {
-	struct command c = { .kind = COMMAND_MAKE, .make = *make };
+	struct command c = { .kind = COMMAND_MAKE, .make = kind->make };
 	struct held *h = calloc(1, sizeof(*h));
 
 	if (!h)
 		return NULL;
-	h->make = *make;
+	h->kind = *kind;
 	h->user = user;
 	h->made_ns = clock_now_ns();
 	h->number = c.context = front_number(f);
-	pool_join(&f->pool, &h->pool, &(struct pool_kind){ make->owner, &h->make, sizeof(h->make) },
+	pool_join(&f->pool, &h->pool,
+		  &(struct pool_kind){ kind->make.owner, &h->kind, sizeof(h->kind) },
 		  clock_now_ns());
-	h->replaced = recall(f, make);
+	h->replaced = recall(f, kind);
 	front_tell_make(f, &c, insns);
 	return h;
 }

@@ -25,9 +25,14 @@ struct reply;
  *	held_make → MADE ─> (the invocation) → held_keep → KEPT ─> idle → held_take → …
  *	held_end, or no clean end → GONE: it is free
  */
+struct held_kind {
+	struct command_make make;
+	uint64_t function; /* the version of a deployed one that it is for, and no other; 0: any */
+};
+
 struct held {
 	struct pool_context pool;
-	struct command_make make; /* the pool's kind */
+	struct held_kind kind; /* the pool's */
 	uint64_t number;
 	struct client *user; /* NULL: nobody's now */
 	char id[UUID_LEN];
@@ -43,9 +48,9 @@ struct held {
 /* What those were of which the next one of their kind is told. */
 #define HELD_REPLACED 32
 
-/* Asks for one; insns: make->bare_n, of the policy. NULL: no memory. */
+/* Asks for one; insns: kind->make.bare_n, of the policy. NULL: no memory. */
 struct sock_filter;
-struct held *held_make(struct front *f, const struct command_make *make,
+struct held *held_make(struct front *f, const struct held_kind *kind,
 		       const struct sock_filter *insns, struct client *user);
 
 /* One that is idle is the user's. False: it had died. */

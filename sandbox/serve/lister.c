@@ -85,7 +85,7 @@ static void list_one(const struct front *f, const struct held *h, struct listed 
 {
 	const struct tally_row *counted = counted_of(f->lister.tally, h->number);
 
-	*ret = (struct listed){ .uid = h->make.owner,
+	*ret = (struct listed){ .uid = h->kind.make.owner,
 				.state = state_of(h),
 				.age_ns = clock_now_ns() - h->made_ns,
 				.invocations = h->invocations,
@@ -131,7 +131,7 @@ struct listing *lister_list(const struct front *f, uid_t uid)
 	for (const struct pool_context *c = f->pool.first; c && l->n < n; c = c->next) {
 		const struct held *h = (const struct held *)c;
 
-		if (uid == 0 || h->make.owner == uid)
+		if (uid == 0 || h->kind.make.owner == uid)
 			list_one(f, h, &l->rows[l->n++]);
 	}
 	return l;

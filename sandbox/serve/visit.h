@@ -11,6 +11,7 @@
 #include "run/stdio.h"
 #include "serve/client.h"
 #include "serve/command.h"
+#include "serve/held.h"
 #include "serve/request.h"
 #include "serve/watch.h"
 
@@ -19,7 +20,7 @@
 #include <systemd/sd-event.h>
 
 struct front;
-struct held;
+
 struct policy_bare;
 struct reading;
 
@@ -63,10 +64,10 @@ struct visit {
 	bool late;		  /* it was queued for too long */
 	struct cloche_err full;	  /* what it is queued for */
 
-	struct command_make make; /* its kind of context */
-	struct held *held;	  /* NULL: it has none */
-	bool own;		  /* one that was made for this connection, and no other */
-	enum residue replaced;	  /* why the one before was given up, of its own */
+	struct held_kind kind; /* of its context */
+	struct held *held;     /* NULL: it has none */
+	bool own;	       /* one that was made for this connection, and no other */
+	enum residue replaced; /* why the one before was given up, of its own */
 	struct powers_remote powers;
 	struct invocation inv;
 	int will; /* -1: there is none */
