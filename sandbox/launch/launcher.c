@@ -145,6 +145,8 @@ static int start_warden(struct context *ctx, struct cloche_err *err)
 	ctx->plan.control = -1;
 	if (r == 0)
 		ctx->warden = warden;
+	/* Theirs alone: the wardens of a thousand others would each have a mapping of it. */
+	(void)madvise(ctx->plan.shared, sizeof(*ctx->plan.shared), MADV_DONTFORK);
 	return r;
 }
 
