@@ -70,7 +70,7 @@ $(B)/cloche: $(CLI_OBJ) $(B)/libcloche.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(CLI_OBJ) $(B)/libcloche.a $(LIBS) 2>$@.log || \
 		{ cat $@.log >&2; exit 1; }
 
-# Dynamic: no static libsystemd or libmicrohttpd is to be had, and it is started once.
+# The front. Dynamic: no static libsystemd or libmicrohttpd is to be had, and it is started once.
 $(B)/cloched: $(DAEMON_OBJ) $(B)/libcloche.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS) -o $@ $(DAEMON_OBJ) $(B)/libcloche.a $(LIBS) -lsystemd -lmicrohttpd

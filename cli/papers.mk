@@ -59,5 +59,5 @@ lint: lint-service
 lint-service: all
 	$(call say,UNIT,cloched.service)
 	@mkdir -p $(B)/lint
-	$(Q)sed 's|@PREFIX@/libexec|$(abspath $(B))|' cli/cloched.service.in >$(B)/lint/cloched.service
+	$(Q)sed 's|@PREFIX@/bin|$(abspath $(B))|' cli/cloched.service.in >$(B)/lint/cloched.service
 	$(Q)! command -v systemd-analyze >/dev/null || systemd-analyze verify --man=no $(B)/lint/cloched.service

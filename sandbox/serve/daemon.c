@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <pwd.h>
 #include <sched.h>
@@ -275,22 +276,26 @@ static void try_be_able(void)
 /* In the child. */
 static _Noreturn void become_front(const struct daemon *d, int socket)
 {
-	int fds[] = { socket, d->control, d->home, handover_config(d->config), d->metrics };
+	enum { PROGRAM = 5, ALL };
+	int fds[ALL] = { socket,     d->control,   d->home, handover_config(d->config),
+			 d->metrics, d->opt->front };
 	char uid[12], gid[12];
-	char *argv[] = { (char *)"cloched", (char *)(uintptr_t)d->opt->front_arg, uid, gid, NULL };
+	char *argv[DAEMON_ARGS + 1] = {
+		(char *)"cloched", [DAEMON_ARG_VERSION] = (char *)CLOCHE_VERSION,
+		[DAEMON_ARG_UID] = uid, [DAEMON_ARG_GID] = gid
+	};
 
 	(void)snprintf(uid, sizeof(uid), "%u", d->uid);
 	(void)snprintf(gid, sizeof(gid), "%u", d->gid);
 	(void)unsetenv("NOTIFY_SOCKET");
 	/* First out of the way of each other. */
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < ALL; i++)
 		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < PROGRAM; i++)
 		if (dup2(fds[i], DAEMON_FD_LAUNCHER + i) < 0)
 			_exit(EXIT_FAILURE);
-	if (syscall(SYS_close_range, DAEMON_FD_METRICS + 1, ~0U, 0) < 0)
-		_exit(EXIT_FAILURE);
-	(void)execv(d->opt->front, argv);
+	if (syscall(SYS_close_range, DAEMON_FD_METRICS + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+		(void)fexecve(fds[PROGRAM], argv, environ);
 	_exit(EXIT_FAILURE);
 }
 

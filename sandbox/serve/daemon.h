@@ -11,6 +11,8 @@ struct config;
  * The life of the daemon. Theory of operation: this process, root, is the launcher
  * (serve/launching.h); it holds the lock of the state directory and the control socket, which it
  * never reads from, and starts the front (serve/front.h) as a new program with five descriptors.
+ * That program is another one than this: what serves clients takes libraries that root's part does
+ * without, and of a launcher that is static, and so small, wardens are born faster and smaller.
  * A front that ends or breaks the rules is replaced, and the contexts that it had end. The
  * launcher's own death is everybody's: front and wardens are told by the kernel, and what is left
  * on the host the next start takes away.
@@ -23,10 +25,12 @@ enum {
 	DAEMON_FD_METRICS
 };
 
+/* What the front is told as its arguments, behind its name. */
+enum { DAEMON_ARG_VERSION = 1, DAEMON_ARG_UID, DAEMON_ARG_GID, DAEMON_ARGS };
+
 struct daemon_options {
 	const struct config *config;
-	const char *front; /* what is executed, with uid, gid and idle_expiry in ns as arguments: */
-	const char *front_arg;	       /* ... behind this one */
+	int front;		       /* the front's program, to be executed: O_PATH */
 	void (*say)(const char *text); /* a line of the log */
 	void (*serves)(void);	       /* it is ready; once */
 	void (*stops)(void);	       /* it comes to its end; once, and not where it failed */

@@ -67,14 +67,14 @@ static void prepare(struct daemon *d, char built[static PATH])
 }
 
 /* Whether the process executes the file that has the name now. */
-static bool is_of_now(const struct daemon *d, pid_t pid)
+static bool is_of_now(const struct daemon *d, const char *name, pid_t pid)
 {
 	char exe[64], path[PATH];
 	struct stat now, runs;
 
 	(void)snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
 	cr_assert_eq(stat(exe, &runs), 0);
-	cr_assert_eq(stat(beside(d, "cloched", path), &now), 0);
+	cr_assert_eq(stat(beside(d, name, path), &now), 0);
 	return now.st_ino == runs.st_ino && now.st_dev == runs.st_dev;
 }
 
@@ -119,20 +119,20 @@ Test(daemon_upgrade, a_restart_is_the_new_ones_with_all_that_was_there)
 	expect_served(&d, "before");
 	install_both(&d, built);
 	/* What runs has its own program, also for a front that it starts anew. */
-	cr_expect(!is_of_now(&d, d.pid));
+	cr_expect(!is_of_now(&d, "cloche", d.pid));
 	expect_served(&d, "meanwhile");
 	old = daemon_front(&d);
 	cr_assert_eq(kill(old, SIGKILL), 0);
 	expect_line(d.said, "the front is ended");
 	expect_served(&d, "by another front");
-	cr_expect(!is_of_now(&d, daemon_front(&d)));
+	cr_expect(!is_of_now(&d, "cloched", daemon_front(&d)));
 	expect_configured(&d);
 	daemon_expect_records(&d, " ok ", 3);
 	stop(&d);
 
 	daemon_start(&d);
-	cr_expect(is_of_now(&d, d.pid));
-	cr_expect(is_of_now(&d, daemon_front(&d)));
+	cr_expect(is_of_now(&d, "cloche", d.pid));
+	cr_expect(is_of_now(&d, "cloched", daemon_front(&d)));
 	daemon_expect_records(&d, " ok ", 3);
 	expect_served(&d, "after");
 	expect_configured(&d);
