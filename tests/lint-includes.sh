@@ -19,7 +19,7 @@ trace:   base bpf host policy meter
 ledger:  base
 run:     base bpf host policy image launch meter trace ledger
 pool:    base
-function: base
+function: base image launch policy
 serve:   base host policy image launch meter trace ledger run pool function
 cli:     base bpf host policy image launch meter trace ledger run pool function serve
 '

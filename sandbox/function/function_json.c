@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* Functions on their way and on the disk: see function_json.h. */
+#include "function/function_json.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void json_cleanup(json_t **o)
+{
+	json_decref(*o);
+}
+#define cleanup_json __attribute__((cleanup(json_cleanup)))
+
+/* ---- to -------------------------------------------------------------------------------------- */
+
+static json_t *texts_to(char *const *texts)
+{
+	json_t *list = json_array();
+
+	for (; texts && *texts; texts++)
+		(void)json_array_append_new(list, json_string(*texts));
+	return list;
+}
+
+static json_t *env_to(char *const *env)
+{
+	json_t *o = json_object();
+
+	for (; env && *env; env++) {
+		size_t len = strcspn(*env, "=");
+		char *name = strndup(*env, len);
+
+		if (name && (*env)[len])
+			(void)json_object_set_new(o, name, json_string(*env + len + 1));
+		free(name);
+	}
+	return o;
+}
+
+static json_t *layers_to(const struct function_config *c)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < c->n_layers; i++)
+		(void)json_array_append_new(list, json_string(c->layers[i].sha256));
+	return list;
+}
+
+json_t *function_to_json(const struct function_config *c)
+{
+	return json_pack(
+		"{s:s, s:s, s:o, s:s, s:o, s:s, s:I, s:I, s:o, s:s, s:{s:i, s:i, s:I}, s:I, s:s, "
+		"s:s}",
+		"name", c->name, "runtime", c->runtime, "handler", texts_to(c->handler), "code",
+		c->code.sha256, "layers", layers_to(c), "image", c->image, "memory_mb",
+		(json_int_t)c->memory_mb, "timeout_ns", (json_int_t)c->timeout_ns, "environment",
+		env_to(c->env), "reuse", function_reuse_text(c->reuse), "concurrency", "reserved",
+		(int)c->concurrency.reserved, "provisioned", (int)c->concurrency.provisioned,
+		"wait_ns", (json_int_t)c->concurrency.wait_ns, "tmp_bytes",
+		(json_int_t)c->tmp_bytes, "policy", c->policy, "network",
+		function_net_text(c->net));
+}
+
+bool function_is_same(const struct function_config *a, const struct function_config *b)
+{
+	cleanup_json json_t *x = function_to_json(a), *y = function_to_json(b);
+
+	return x && y && json_equal(x, y);
+}
+
+/* ---- from ------------------------------------------------------------------------------------ */
+
+static int wrong(const char *what, struct cloche_err *err)
+{
+	return cloche_err_set(err, EBADMSG, "a function with a '%s' that is none", what);
+}
+
+static int text_from(const char *from, char *to, size_t size, const char *what,
+		     struct cloche_err *err)
+{
+	if (strlen(from) >= size)
+		return wrong(what, err);
+	memcpy(to, from, strlen(from) + 1);
+	return 0;
+}
+
+/* "" or 64 digits. */
+static int hash_from(const char *from, char to[static HASH_HEX_LEN], const char *what,
+		     struct cloche_err *err)
+{
+	size_t len = strlen(from);
+
+	if (len && (len != HASH_HEX_LEN - 1 || strspn(from, "0123456789abcdef") != len))
+		return wrong(what, err);
+	memcpy(to, from, len + 1);
+	return 0;
+}
+
+static int handler_from(const json_t *list, struct function_config *ret, struct cloche_err *err)
+{
+	size_t n = json_array_size(list);
+
+	if (!json_is_array(list) || n > FUNCTION_WORDS_MAX)
+		return wrong("handler", err);
+	if (n == 0)
+		return 0;
+	ret->handler = calloc(n + 1, sizeof(*ret->handler));
+	for (size_t i = 0; ret->handler && i < n; i++) {
+		const char *word = json_string_value(json_array_get(list, i));
+
+		if (!word || strlen(word) > FUNCTION_WORD_MAX)
+			return wrong("handler", err);
+		ret->handler[i] = strdup(word);
+		if (!ret->handler[i])
+			return cloche_err_sys(err, ENOMEM, "read a function");
+	}
+	return ret->handler ? 0 : cloche_err_sys(err, ENOMEM, "read a function");
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int env_from(json_t *o, struct function_config *ret, struct cloche_err *err)
+{
+	size_t n = json_object_size(o), i = 0;
+	const char *name;
+	json_t *value;
+
+	if (!json_is_object(o) || n > FUNCTION_ENV_N)
+		return wrong("environment", err);
+	if (n == 0)
+		return 0;
+	ret->env = calloc(n + 1, sizeof(*ret->env));
+	if (!ret->env)
+		return cloche_err_sys(err, ENOMEM, "read a function");
+	json_object_foreach (o, name, value) {
+		if (!json_is_string(value) || strchr(name, '='))
+			return wrong("environment", err);
+		if (asprintf(&ret->env[i], "%s=%s", name, json_string_value(value)) < 0) {
+			ret->env[i] = NULL;
+			return cloche_err_sys(err, ENOMEM, "read a function");
+		}
+		i++;
+	}
+	qsort(ret->env, n, sizeof(*ret->env), by_name);
+	return 0;
+}
+
+static int layers_from(const json_t *list, struct function_config *ret, struct cloche_err *err)
+{
+	int r = 0;
+
+	if (!json_is_array(list) || json_array_size(list) > FUNCTION_LAYERS_MAX)
+		return wrong("layers", err);
+	for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
+		const char *hash = json_string_value(json_array_get(list, i));
+
+		r = hash && *hash ? hash_from(hash, ret->layers[i].sha256, "layers", err)
+				  : wrong("layers", err);
+		ret->n_layers = i + 1;
+	}
+	return r;
+}
+
+/* As json_unpack has them. */
+struct raw {
+	const char *name, *runtime, *code, *image, *reuse, *policy, *network;
+	json_t *handler, *layers, *env;
+	json_int_t memory_mb, timeout_ns, reserved, provisioned, wait_ns, tmp_bytes;
+};
+
+static int numbers_from(const struct raw *raw, struct function_config *ret, struct cloche_err *err)
+{
+	if (raw->memory_mb < 0 || raw->timeout_ns < 0 || raw->tmp_bytes < 0 || raw->wait_ns < 0)
+		return wrong("number", err);
+	if (raw->reserved < 0 || raw->reserved > UINT32_MAX || raw->provisioned < 0 ||
+	    raw->provisioned > UINT32_MAX)
+		return wrong("concurrency", err);
+	ret->memory_mb = (uint64_t)raw->memory_mb;
+	ret->timeout_ns = raw->timeout_ns;
+	ret->tmp_bytes = (uint64_t)raw->tmp_bytes;
+	ret->concurrency.wait_ns = raw->wait_ns;
+	ret->concurrency.reserved = (uint32_t)raw->reserved;
+	ret->concurrency.provisioned = (uint32_t)raw->provisioned;
+	return 0;
+}
+
+static int words_from(const struct raw *raw, struct function_config *ret, struct cloche_err *err)
+{
+	int r = text_from(raw->name, ret->name, sizeof(ret->name), "name", err);
+
+	if (r == 0)
+		r = text_from(raw->runtime, ret->runtime, sizeof(ret->runtime), "runtime", err);
+	if (r == 0)
+		r = text_from(raw->image, ret->image, sizeof(ret->image), "image", err);
+	if (r == 0)
+		r = text_from(raw->policy, ret->policy, sizeof(ret->policy), "policy", err);
+	if (r < 0)
+		return r;
+	ret->family = FAMILY_IMAGE;
+	if (raw->runtime[0] && !function_family_of(raw->runtime, &ret->family))
+		return wrong("runtime", err);
+	if (!function_reuse_of(raw->reuse, &ret->reuse))
+		return wrong("reuse", err);
+	return function_net_of(raw->network, &ret->net) ? 0 : wrong("network", err);
+}
+
+static int take(const struct raw *raw, struct function_config *ret, struct cloche_err *err)
+{
+	int r = words_from(raw, ret, err);
+
+	if (r == 0)
+		r = numbers_from(raw, ret, err);
+	if (r == 0)
+		r = hash_from(raw->code, ret->code.sha256, "code", err);
+	if (r == 0)
+		r = handler_from(raw->handler, ret, err);
+	if (r == 0)
+		r = layers_from(raw->layers, ret, err);
+	return r == 0 ? env_from(raw->env, ret, err) : r;
+}
+
+int function_from_json(const json_t *o, struct function_config *ret, struct cloche_err *err)
+{
+	struct function_config c = { 0 };
+	struct raw raw = { 0 };
+	int r = json_unpack((json_t *)(uintptr_t)o,
+			    "{s:s, s:s, s:o, s:s, s:o, s:s, s:I, s:I, s:o, s:s, s:{s:I, s:I, s:I "
+			    "!}, s:I, s:s, s:s !}",
+			    "name", &raw.name, "runtime", &raw.runtime, "handler", &raw.handler,
+			    "code", &raw.code, "layers", &raw.layers, "image", &raw.image,
+			    "memory_mb", &raw.memory_mb, "timeout_ns", &raw.timeout_ns,
+			    "environment", &raw.env, "reuse", &raw.reuse, "concurrency", "reserved",
+			    &raw.reserved, "provisioned", &raw.provisioned, "wait_ns", &raw.wait_ns,
+			    "tmp_bytes", &raw.tmp_bytes, "policy", &raw.policy, "network",
+			    &raw.network);
+
+	if (r < 0)
+		return cloche_err_set(err, EBADMSG, "a function that is none");
+	r = take(&raw, &c, err);
+	if (r < 0) {
+		function_config_free(&c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+json_t *function_parse(const char *text, size_t len, struct cloche_err *err)
+{
+	json_error_t why;
+	json_t *o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+
+	if (!o)
+		(void)cloche_err_set(err, EBADMSG, "line %d: %.100s", why.line, why.text);
+	return o;
+}

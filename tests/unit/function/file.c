@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* A cloche.yaml: what it says counts, what it does not say is as Lambda has it, and what is wrong
+ * is named with its line, its key and what was expected. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "function/function_file.h"
+#include "function/function_json.h"
+#include "tests/lib/tmpdir.h"
+
+static const struct spec_host host = { .memory_bytes = 2ULL << 30, .cpus = 2 };
+
+static int read_text(const char *text, struct function_file *f, struct cloche_err *err)
+{
+	return function_file_read(text, strlen(text), "a/cloche.yaml", &host, f, err);
+}
+
+static const char whole[] = "# all there is\n"
+			    "functions:\n"
+			    "  thumbnail:\n"
+			    "    runtime: python3.11\n"
+			    "    code: ./thumbnail\n"
+			    "    handler: app.handler\n"
+			    "    layers: [deps, /abs/more.zip]\n"
+			    "    memory: 1G\n"
+			    "    timeout: 1.5s\n"
+			    "    environment: {STAGE: dev, A: 1, EMPTY: '', Z_: 'a=b'}\n"
+			    "    reuse: fork\n"
+			    "    concurrency: {reserved: 4, provisioned: 1, wait: 0s}\n"
+			    "    tmp: 600M\n"
+			    "    policy: default\n"
+			    "    network: loopback\n"
+			    "  sort-it_2:\n"
+			    "    runtime: exec\n"
+			    "    handler: [sort, -n]\n"
+			    "  other:\n"
+			    "    image: own-image\n";
+
+Test(function_file, what_is_said_counts)
+{
+	struct cloche_err err = { 0 };
+	struct function_file f;
+	struct function_config *c;
+
+	cr_assert_eq(read_text(whole, &f, &err), 0, "%s", err.text);
+	cr_assert_eq(f.n, 3);
+	c = &f.functions[0];
+	cr_expect_str_eq(c->name, "thumbnail");
+	cr_expect_eq(c->family, FAMILY_PYTHON3);
+	cr_expect_str_eq(c->runtime, "python3.11");
+	cr_expect_str_eq(c->handler[0], "app.handler");
+	cr_expect_null(c->handler[1]);
+	cr_expect_str_eq(c->code.path, "a/./thumbnail");
+	cr_expect_eq(c->n_layers, 2);
+	cr_expect_str_eq(c->layers[0].path, "a/deps");
+	cr_expect_str_eq(c->layers[1].path, "/abs/more.zip");
+	cr_expect_eq(c->memory_mb, 1024);
+	cr_expect_eq(c->timeout_ns, 1500000000);
+	cr_expect_str_eq(c->env[0], "A=1");
+	cr_expect_str_eq(c->env[1], "EMPTY=");
+	cr_expect_str_eq(c->env[2], "STAGE=dev");
+	cr_expect_str_eq(c->env[3], "Z_=a=b");
+	cr_expect_null(c->env[4]);
+	cr_expect_eq(c->reuse, REUSE_FORK);
+	cr_expect_eq(c->concurrency.reserved, 4);
+	cr_expect_eq(c->concurrency.provisioned, 1);
+	cr_expect_eq(c->concurrency.wait_ns, 0);
+	cr_expect_eq(c->tmp_bytes, 600ULL << 20);
+	cr_expect_eq(c->net, NET_LOOPBACK);
+	function_file_free(&f);
+}
+
+Test(function_file, what_is_not_said_is_as_lambda_has_it)
+{
+	struct cloche_err err = { 0 };
+	struct function_file f;
+	struct function_config *c;
+
+	cr_assert_eq(read_text(whole, &f, &err), 0, "%s", err.text);
+	c = &f.functions[1];
+	cr_expect_eq(c->family, FAMILY_EXEC);
+	cr_expect_str_eq(c->handler[0], "sort");
+	cr_expect_str_eq(c->handler[1], "-n");
+	cr_expect_eq(c->memory_mb, 128);
+	cr_expect_eq(c->timeout_ns, 3000000000);
+	cr_expect_eq(c->reuse, REUSE_CONTEXT);
+	cr_expect_eq(c->concurrency.wait_ns, 1000000000);
+	cr_expect_str_eq(c->policy, "default");
+	cr_expect_eq(c->net, NET_NONE);
+	cr_expect_null(c->env);
+	c = &f.functions[2];
+	cr_expect_eq(c->family, FAMILY_IMAGE);
+	cr_expect_str_eq(c->image, "own-image");
+	cr_expect_eq(c->reuse, REUSE_PROCESS);
+	cr_expect_null(c->handler);
+	function_file_free(&f);
+}
+
+/* On its way and on the disk it stays what it is, but for the client's paths. */
+Test(function_file, comes_back_from_json)
+{
+	struct cloche_err err = { 0 };
+	struct function_file f;
+
+	cr_assert_eq(read_text(whole, &f, &err), 0, "%s", err.text);
+	for (size_t i = 0; i < f.functions[0].n_layers; i++)
+		hash_sha256_hex("layer", i, f.functions[0].layers[i].sha256);
+	for (size_t i = 0; i < f.n; i++) {
+		json_t *o = function_to_json(&f.functions[i]);
+		struct function_config back = { 0 };
+
+		cr_assert_eq(function_from_json(o, &back, &err), 0, "%s", err.text);
+		cr_expect(function_is_same(&f.functions[i], &back));
+		cr_expect_null(back.code.path);
+		back.memory_mb++;
+		cr_expect_not(function_is_same(&f.functions[i], &back));
+		function_config_free(&back);
+		(void)json_object_set_new(o, "more", json_true());
+		cr_expect_eq(function_from_json(o, &back, &err), -EBADMSG);
+		json_decref(o);
+	}
+	function_file_free(&f);
+}
+
+#define F  "functions:\n  f:\n    runtime: python3\n    code: .\n    handler: a.b\n"
+#define AT "a/cloche.yaml:"
+
+static const struct {
+	const char *text, *says;
+} bad[] = {
+	{ "", AT "1: functions: expected" },
+	{ "# nothing\n", AT "1: functions: expected" },
+	{ "[1]\n", AT "1: functions: expected" },
+	{ "functions:\n", AT "1: functions: expected" },
+	{ "functions: {}\n", AT "1: functions: expected from 1" },
+	{ "version: 1\n" F, AT "1: version: expected 'functions' alone" },
+	{ F "  f:\n    runtime: exec\n", AT "6: functions/f: expected each key once" },
+	{ F "    handler: a.c\n", AT "6: functions/f/handler: expected each key once" },
+	{ F "    mem: 1\n", AT "6: functions/f/mem: expected one of runtime, code" },
+	{ F "    memory: [1]\n", AT "6: functions/f/memory: expected a text" },
+	{ F "    memory: 1K\n", AT "6: functions/f/memory: expected a size" },
+	{ F "    memory: 3G\n", AT "6: functions/f/memory: expected a size" },
+	{ F "    memory:\n", AT "6: functions/f/memory: expected a size" },
+	{ F "    timeout: 901s\n", AT "6: functions/f/timeout: expected a duration" },
+	{ F "    timeout: soon\n", AT "6: functions/f/timeout: expected a duration" },
+	{ F "    tmp: 11G\n", AT "6: functions/f/tmp: expected a size" },
+	{ F "    layers: a\n", AT "6: functions/f/layers: expected a list" },
+	{ F "    layers: [a, b, c, d, e, f]\n", AT "6: functions/f/layers: expected no more" },
+	{ F "    layers: [{}]\n", AT "6: " },
+	{ F "    reuse: always\n", AT "6: functions/f/reuse: expected none" },
+	{ F "    network: egress\n", AT "6: functions/f/network: expected none" },
+	{ F "    policy: mine\n", AT "6: functions/f/policy: there is no 'mine'" },
+	{ F "    environment: [A]\n", AT "6: functions/f/environment: expected keys" },
+	{ F "    environment:\n      A: [b]\n",
+	  AT "7: functions/f/environment: expected values that are texts" },
+	{ F "    environment:\n      A: b\n      A: c\n",
+	  AT "8: functions/f/environment: expected each key once" },
+	{ F "    environment:\n      1A: b\n", AT "6: functions/f/environment: '1A' is no name" },
+	{ F "    environment:\n      A: b\n      AWS_LAMBDA_RUNTIME_API: c\n",
+	  AT "8: functions/f/environment/AWS_LAMBDA_RUNTIME_API: it is reserved" },
+	{ F "    concurrency: {reserved: x}\n",
+	  AT "6: functions/f/concurrency/reserved: expected a number" },
+	{ F "    concurrency:\n      reserved: 1\n      provisioned: 2\n",
+	  AT "8: functions/f/concurrency/provisioned: expected a number from 0 to 1" },
+	{ F "    concurrency: {wait: 61s}\n", AT "6: functions/f/concurrency/wait: expected" },
+	{ F "    concurrency: {most: 61}\n", AT "6: " },
+	{ F "    image: x\n", AT "6: functions/f/image: expected no 'runtime'" },
+	{ F "    reuse: &a none\n    network: *a\n", AT "7: " },
+	{ F "---\n" F, AT "7: expected one document" },
+	{ F "    memory: {\n", AT "7: expected YAML" },
+	{ "functions:\n  a b:\n    runtime: exec\n", AT "2: functions/a b: expected a name" },
+	{ "functions:\n  f: 1\n", AT "2: functions/f: expected keys" },
+	{ "functions:\n  f:\n    code: .\n", AT "2: functions/f/runtime: expected this key" },
+	{ "functions:\n  f:\n    runtime: python4\n", AT "3: functions/f/runtime: expected" },
+	{ "functions:\n  f:\n    runtime: python3.\n", AT "3: functions/f/runtime: expected" },
+	{ "functions:\n  f:\n    runtime: python3\n    handler: a.b\n",
+	  AT "2: functions/f/code: expected a directory" },
+	{ "functions:\n  f:\n    runtime: python3\n    code: .\n    handler: ab\n",
+	  AT "5: functions/f/handler: expected MODULE.FUNCTION" },
+	{ "functions:\n  f:\n    runtime: python3\n    code: .\n    handler: [a.b, c]\n",
+	  AT "5: functions/f/handler: expected one text" },
+	{ "functions:\n  f:\n    runtime: exec\n",
+	  AT "2: functions/f/handler: expected the command" },
+	{ "functions:\n  f:\n    runtime: exec\n    handler: [sort]\n    reuse: process\n",
+	  AT "5: functions/f/reuse: a command of 'exec'" },
+	{ "functions:\n  f:\n    runtime: nodejs20.x\n    code: .\n    handler: a.b\n    reuse: "
+	  "fork\n",
+	  AT "6: functions/f/reuse: what runs 'nodejs' cannot be forked" },
+};
+
+Test(function_file, what_is_wrong_is_named)
+{
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct cloche_err err = { 0 };
+		struct function_file f = { 0 };
+
+		cr_expect_eq(read_text(bad[i].text, &f, &err), -EINVAL, "%s", bad[i].text);
+		cr_expect_eq(strncmp(err.text, bad[i].says, strlen(bad[i].says)), 0,
+			     "%s\nsays: %s\nnot: %s", bad[i].text, err.text, bad[i].says);
+		cr_expect(f.n == 0 && !f.functions);
+	}
+}
+
+Test(function_file, aliases_of_runtimes)
+{
+	static const struct {
+		const char *name;
+		int family; /* -1: none */
+	} rows[] = {
+		{ "python3", FAMILY_PYTHON3 },
+		{ "python3.12", FAMILY_PYTHON3 },
+		{ "nodejs", FAMILY_NODEJS },
+		{ "nodejs22.x", FAMILY_NODEJS },
+		{ "provided", FAMILY_PROVIDED },
+		{ "provided.al2", FAMILY_PROVIDED },
+		{ "provided.al2023", FAMILY_PROVIDED },
+		{ "native", FAMILY_NATIVE },
+		{ "exec", FAMILY_EXEC },
+		{ "exec1", -1 },
+		{ "python2.7", -1 },
+		{ "python", -1 },
+		{ "nodejs/x", -1 },
+		{ "image", -1 },
+		{ "", -1 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		enum function_family family = FAMILIES;
+		bool is = function_family_of(rows[i].name, &family);
+
+		cr_expect_eq(is, rows[i].family >= 0, "%s", rows[i].name);
+		cr_expect(!is || (int)family == rows[i].family, "%s", rows[i].name);
+	}
+}
+
+Test(function_file, from_a_file)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	struct cloche_err err = { 0 };
+	struct function_file file;
+	char path[512], code[560];
+	FILE *f = fopen(tmpdir_path(path, dir, "cloche.yaml"), "we");
+
+	cr_assert(f && fputs(F, f) >= 0 && fclose(f) == 0);
+	cr_assert_eq(function_file_load(path, &host, &file, &err), 0, "%s", err.text);
+	(void)snprintf(code, sizeof(code), "%s/.", dir);
+	cr_expect_str_eq(file.functions[0].code.path, code);
+	function_file_free(&file);
+	cr_expect_eq(function_file_load("/nowhere/cloche.yaml", &host, &file, &err), -ENOENT);
+}
+
+Test(function_file, names_with_versions)
+{
+	struct cloche_err err = { 0 };
+	char name[FUNCTION_NAME_LEN];
+	uint32_t version = 7;
+
+	cr_expect_eq(function_ref_parse("ab-c", name, &version, &err), 0);
+	cr_expect(strcmp(name, "ab-c") == 0 && version == 0);
+	cr_expect_eq(function_ref_parse("ab-c@12", name, &version, &err), 0);
+	cr_expect(strcmp(name, "ab-c") == 0 && version == 12);
+	cr_expect_lt(function_ref_parse("ab@0", name, &version, &err), 0);
+	cr_expect_lt(function_ref_parse("ab@", name, &version, &err), 0);
+	cr_expect_lt(function_ref_parse("ab@x", name, &version, &err), 0);
+	cr_expect_lt(function_ref_parse("@1", name, &version, &err), 0);
+	cr_expect_lt(function_ref_parse("a/b", name, &version, &err), 0);
+}
