@@ -108,6 +108,8 @@ static int load_config(const char *path, struct config *ret, struct cloche_err *
 	const char *control = getenv("CLOCHE_CONTROL");
 
 	config_defaults(ret);
+	if (subordinates_read(SUBORDINATES_PATH, &ret->subordinates, err) < 0)
+		return -err->code;
 	if (control && *control) {
 		if (*control != '/' || strlen(control) >= sizeof(ret->control))
 			return cloche_err_set(err, EINVAL,

@@ -499,3 +499,16 @@ bool config_allows(const struct config *config, uint32_t uid, const gid_t *group
 				return true;
 	return false;
 }
+
+bool config_subordinate(const struct config *config, uint32_t uid)
+{
+	if (uid == 0 || !subordinates_have(&config->subordinates, uid))
+		return false;
+	for (size_t i = 0; i < config->n_owners; i++)
+		if (config->owners[i].uid == uid)
+			return false;
+	for (size_t i = 0; i < config->n_allow_users; i++)
+		if (config->allow_users[i] == uid)
+			return false;
+	return true;
+}

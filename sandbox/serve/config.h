@@ -2,6 +2,8 @@
 #ifndef CLOCHE_SERVE_CONFIG_H
 #define CLOCHE_SERVE_CONFIG_H
 
+#include "serve/subordinates.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -76,6 +78,7 @@ struct config {
 	bool restricted; /* only these, and root, may connect: */
 	uint32_t allow_users[CONFIG_ALLOW_MAX], allow_groups[CONFIG_ALLOW_MAX];
 	size_t n_allow_users, n_allow_groups;
+	struct subordinates subordinates; /* of the host, not of the file */
 	int64_t wait_ns, idle_expiry_ns, grace_ns, silence_ns;
 };
 
@@ -92,5 +95,8 @@ const struct owner_limits *config_owner(const struct config *config, uint32_t ui
 
 /* Whether somebody of this user and these groups may connect. */
 bool config_allows(const struct config *config, uint32_t uid, const gid_t *groups, size_t n_groups);
+
+/* Whether a number is lent to a user, and the file does not say of it that it is one itself. */
+bool config_subordinate(const struct config *config, uint32_t uid);
 
 #endif

@@ -273,12 +273,23 @@ static void try_be_able(void)
 
 /* ---- the front ------------------------------------------------------------------------------- */
 
+/* In the child. Users that came since it was read have numbers lent, too. */
+static int config_now(const struct daemon *d)
+{
+	cleanup_free struct config *config = malloc(sizeof(*config));
+
+	if (!config)
+		return -ENOMEM;
+	*config = *d->config;
+	(void)subordinates_read(SUBORDINATES_PATH, &config->subordinates, NULL);
+	return handover_config(config);
+}
+
 /* In the child. */
 static _Noreturn void become_front(const struct daemon *d, int socket)
 {
 	enum { PROGRAM = 5, ALL };
-	int fds[ALL] = { socket,     d->control,   d->home, handover_config(d->config),
-			 d->metrics, d->opt->front };
+	int fds[ALL] = { socket, d->control, d->home, config_now(d), d->metrics, d->opt->front };
 	char uid[12], gid[12];
 	char *argv[DAEMON_ARGS + 1] = {
 		(char *)"cloched", [DAEMON_ARG_VERSION] = (char *)CLOCHE_VERSION,

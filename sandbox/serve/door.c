@@ -136,6 +136,11 @@ static void let_in(struct front *f, int socket)
 
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
 		(void)cloche_err_sys(&why, errno, "ask who connects");
+	else if (config_subordinate(f->config, who.uid))
+		(void)cloche_err_set(&why, EACCES,
+				     "user %u is a number that a user has for his containers "
+				     "(/etc/subuid): that user may use the daemon, and it may not",
+				     who.uid);
 	else
 		check_room(f, who.uid, &why);
 	if (why.code) {
