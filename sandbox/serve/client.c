@@ -226,6 +226,33 @@ static bool remote_empty(struct powers *p)
 	return ask_once((struct powers_remote *)p);
 }
 
+/* The ledger is everybody's, and its disk. */
+static int check_allowance(const struct visit *v, struct cloche_err *err)
+{
+	struct front *f = v->front;
+	unsigned most = config_owner(f->config, v->client.uid)->records;
+	int64_t due_ns =
+		most ? allowances_due(&f->allowances, v->client.uid, most, clock_now_ns()) : 0;
+
+	if (due_ns == 0)
+		return 0;
+	f->counts.refused[LIMIT_OWNER_RECORDS]++;
+	return cloche_err_set(err, EDQUOT,
+			      "records: in the daemon's ledger user %u has used the %u that his "
+			      "invocations may have in a day (limit '%s'); the next in %.1f s",
+			      v->client.uid, most, limit_name(LIMIT_OWNER_RECORDS),
+			      (double)due_ns / NSEC_PER_SEC);
+}
+
+/* From here on there will be a record, whatever comes. */
+static void use_allowance(struct visit *v)
+{
+	unsigned most = config_owner(v->front->config, v->client.uid)->records;
+
+	if (most)
+		allowances_use(&v->front->allowances, v->client.uid, most, clock_now_ns());
+}
+
 /* Where nobody comes to say more of it. */
 static int make_will(struct visit *v, struct cloche_err *err)
 {
@@ -259,10 +286,12 @@ static void run(struct visit *v)
 				     CLOCHE_FIELD
 				     "meter: the daemon has no BPF meter, which was required "
 				     "('cloche doctor' tells what it lacks)");
-	if (err.code || make_will(v, &err) < 0) {
+	/* Of those that came at once others may have been before it. */
+	if (err.code || check_allowance(v, &err) < 0 || make_will(v, &err) < 0) {
 		visit_refuse(v, &err);
 		return;
 	}
+	use_allowance(v);
 	v->powers = (struct powers_remote){ .powers = { .begin = remote_begin,
 							.kill = remote_kill,
 							.counted = remote_counted,
@@ -513,6 +542,8 @@ static int check(struct visit *v, struct command_make *ret, struct cloche_err *e
 		r = command_from_spec(&v->spec, ret, err);
 	if (r == 0 && f->stopping)
 		r = cloche_err_set(err, EBUSY, "the daemon is being stopped");
+	if (r == 0)
+		r = check_allowance(v, err);
 	if (r == 0) {
 		r = booking_ready(&f->booking, &v->answer.found, err);
 		if (r < 0)

@@ -27,6 +27,7 @@
 #define CONTEXTS_MAX   1000
 #define PIDS_MAX       4194304 /* the kernel's */
 #define IMAGES_MAX     (1ULL << 40)
+#define RECORDS_MAX    1000000000 /* each is a KiB at most */
 #define VCPU_MIN       100
 #define WAIT_MAX_NS    (60LL * 1000000000)
 #define GRACE_MAX_NS   (900LL * 1000000000)
@@ -38,7 +39,7 @@
 
 struct yaml_limits {
 	char *user, *memory, *vcpus, *images;
-	uint32_t *contexts, *pids, *waiting;
+	uint32_t *contexts, *pids, *waiting, *records;
 };
 
 struct yaml_allow {
@@ -58,10 +59,11 @@ struct yaml_config {
 #define OPTIONAL	    (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 #define TEXT(s, field, max) CYAML_FIELD_STRING_PTR(#field, OPTIONAL, struct s, field, 1, max)
 #define NUMBER(s, field)    CYAML_FIELD_UINT_PTR(#field, OPTIONAL, struct s, field)
-#define LIMITS                                                            \
-	TEXT(yaml_limits, memory, 40), TEXT(yaml_limits, vcpus, 40),      \
-		NUMBER(yaml_limits, contexts), NUMBER(yaml_limits, pids), \
-		NUMBER(yaml_limits, waiting), TEXT(yaml_limits, images, 40), CYAML_FIELD_END
+#define LIMITS                                                              \
+	TEXT(yaml_limits, memory, 40), TEXT(yaml_limits, vcpus, 40),        \
+		NUMBER(yaml_limits, contexts), NUMBER(yaml_limits, pids),   \
+		NUMBER(yaml_limits, waiting), NUMBER(yaml_limits, records), \
+		TEXT(yaml_limits, images, 40), CYAML_FIELD_END
 
 static const cyaml_schema_field_t per_owner_fields[] = { LIMITS };
 
@@ -347,6 +349,9 @@ static int read_limits(const struct reading *r, const char *where, const struct 
 		code = read_number(r, at(key, where, "waiting"), y->waiting, 0, CONTEXTS_MAX,
 				   &l->waiting);
 	if (code == 0)
+		code = read_number(r, at(key, where, "records"), y->records, 0, RECORDS_MAX,
+				   &l->records);
+	if (code == 0)
 		code = read_images(r, at(key, where, "images"), y->images, &l->images_bytes);
 	if (code < 0)
 		return code;
@@ -457,7 +462,7 @@ void config_defaults(struct config *ret)
 		.contexts = 64,
 		/* The rest is the host's own: to it nothing shall come from here. */
 		.memory_bytes = host.memory_bytes / 4 * 3,
-		.per_owner = { .contexts = 32, .images_bytes = 1ULL << 30 },
+		.per_owner = { .contexts = 32, .images_bytes = 1ULL << 30, .records = 2000000 },
 		.wait_ns = 1000000000LL,
 		.idle_expiry_ns = 60LL * 1000000000,
 		.grace_ns = 5000000000LL,

@@ -31,6 +31,8 @@ struct cloche_err;
  *	  vcpus: 1              else what all may
  *	  pids: 512             that the limits may come to; else any number
  *	  images: 1G            that his own images may take of the disk; 0: he has none
+ *	  records: 2000000      that his invocations may add to the ledger in a day;
+ *	                        0: any number
  *	  waiting: 0            requests that wait for a place, not refused at once
  *	owners:                 of these users what is said, the rest as above
  *	  - {user: alice, memory: 4G}
@@ -53,7 +55,7 @@ struct cloche_err;
 /* 0: no limit, but for contexts, waiting and images. */
 struct owner_limits {
 	uint64_t memory_bytes, vcpu_milli, pids, images_bytes;
-	uint32_t contexts, waiting;
+	uint32_t contexts, waiting, records;
 };
 
 struct owner_config {

@@ -8,6 +8,7 @@
 #include "pool/pool.h"
 #include "run/booking.h"
 #include "run/owner.h"
+#include "serve/allowances.h"
 #include "serve/counts.h"
 #include "serve/held.h"
 #include "serve/lister.h"
@@ -61,6 +62,7 @@ struct front {
 	struct prices prices;
 	struct booking booking;
 	struct wills wills;
+	struct allowances allowances;
 	struct local local;
 	struct closer *closer;
 	struct owner_names names;      /* while it is not old */

@@ -24,6 +24,7 @@ static const char *const names[LIMITS] = {
 	[LIMIT_OWNER_PIDS] = "per_owner.pids",
 	[LIMIT_OWNER_WAITING] = "per_owner.waiting",
 	[LIMIT_OWNER_IMAGES] = "per_owner.images",
+	[LIMIT_OWNER_RECORDS] = "per_owner.records",
 };
 
 const char *limit_name(enum limit limit)

@@ -401,3 +401,41 @@ Test(owners, the_configuration_is_read_anew_whole_or_not_at_all)
 	end(&a);
 	daemon_stop(&d);
 }
+
+/* ---- records --------------------------------------------------------------------------------- */
+
+static void expect_run(const struct daemon *d, const char *uid, int status)
+{
+	cleanup_run struct run run = { 0 };
+
+	daemon_run_as(d, uid, &run, (const char *const[]){ "-q", LITTLE, "--", "true", NULL });
+	cr_expect_eq(run.status, status, "%s: %d %s", uid, run.status, run.err);
+	if (status == 125)
+		expect_has(run.err, "records: in the daemon's ledger user " DAEMON_USER
+				    " has used the 3 that his invocations may have in a day "
+				    "(limit 'per_owner.records'); the next in ");
+}
+
+/* The ledger's disk is everybody's. */
+Test(owners, so_many_records_in_a_day)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d;
+
+	start(&d, "per_owner: {records: 3}\nowners:\n  - {user: " OTHER ", records: 0}\n");
+	for (int i = 0; i < 2; i++)
+		expect_run(&d, DAEMON_USER, 0);
+	/* Also on one connection: the third is the last. */
+	AS_USER(&d, &run, "-q", LITTLE, "--repeat", "3", "--", "true");
+	cr_expect_eq(run.status, 125, "%d %s", run.status, run.err);
+	expect_run(&d, DAEMON_USER, 125);
+	for (int i = 0; i < 5; i++)
+		expect_run(&d, OTHER, 0);
+	daemon_expect_records(&d, "  ok  ", 3 + 5);
+	/* Another limit counts from then on. */
+	daemon_reconfigure(&d, "per_owner: {records: 100}\n");
+	cr_assert_eq(kill(d.pid, SIGHUP), 0);
+	expect_line(d.said, "the configuration is read anew");
+	expect_run(&d, DAEMON_USER, 0);
+	daemon_stop(&d);
+}

@@ -33,6 +33,7 @@ Test(config, what_is_said_counts_and_the_rest_stays)
 	cr_expect_eq(c.grace_ns, 250000000);
 	cr_expect_eq(c.per_owner.contexts, defaults.per_owner.contexts);
 	cr_expect_eq(c.per_owner.images_bytes, 1ULL << 30);
+	cr_expect_eq(c.per_owner.records, 2000000);
 	cr_expect_str_eq(c.control, defaults.control);
 	cr_assert_eq(load("control: /a/b\nstate: /c\nper_owner: {contexts: 2}\n", &c, &err), 0,
 		     "%s", err.text);
@@ -150,6 +151,8 @@ static const struct {
 	{ "control_mode: 01777\n", "control_mode" },
 	{ "per_owner: {pids: 0}\n", "per_owner/pids" },
 	{ "per_owner: {images: much}\n", "line 1: per_owner/images: expected a size" },
+	{ "per_owner: {records: 1000000001}\n",
+	  "line 1: per_owner/records: expected a number from 0 to 1000000000" },
 	{ "per_owner:\n  images: 1025G\n", "line 2: per_owner/images: expected a size" },
 	{ "grace: soon\n", "grace" },
 	{ "grace: 901s\n", "grace" },
