@@ -38,7 +38,7 @@ LIBS    := -larchive -lzstd -lseccomp -lcgroup -lnl-route-3 -lnl-3 -ljansson -lb
 LIB_SRC  := $(sort $(wildcard sandbox/*/*.c))
 DAEMON_SRC := cli/cloched.c cli/show.c
 CLI_SRC  := $(sort $(filter-out cli/cloched.c,$(wildcard cli/*.c)))
-GEN_SRC  := $(B)/gen/policies_builtin.c $(B)/gen/recipes_builtin.c
+GEN_SRC  := $(B)/gen/policies_builtin.c $(B)/gen/recipes_builtin.c $(B)/gen/bootstraps_builtin.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:%.c=%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/%.o)
@@ -102,6 +102,13 @@ $(B)/gen/recipes_builtin.c: vm-images/embed.sh vm-images/rootfs.sh $(RECIPES)
 	@mkdir -p $(@D)
 	$(Q)sh vm-images/embed.sh vm-images/rootfs.sh $(RECIPES) > $@.tmp && mv $@.tmp $@
 
+# So are the programs that run functions of a language.
+BOOTSTRAPS := $(sort $(wildcard vm-images/bootstraps/*))
+$(B)/gen/bootstraps_builtin.c: vm-images/embed_bootstraps.sh $(BOOTSTRAPS)
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	$(Q)sh vm-images/embed_bootstraps.sh $(BOOTSTRAPS) > $@.tmp && mv $@.tmp $@
+
 # ---- BPF -----------------------------------------------------------------------------------
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(B)/bpf/vmlinux.h
@@ -128,8 +135,9 @@ $(UNIT) $(LIVE) $(GUEST): $(B)/%: %.c $(TLIB_OBJ) $(B)/libcloche.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests $(TEST_LDFLAGS) -o $@ $< $(TLIB_OBJ) $(B)/libcloche.a $(LIBS) -lcriterion
 
-# What looks into serve/ needs the event loop.
+# What looks into serve/ needs the event loop, what speaks HTTP its library.
 $(B)/tests/unit/serve/held: LIBS += -lsystemd -lmicrohttpd
+$(B)/tests/unit/runtime/runtime_http $(B)/tests/unit/runtime/bootstraps: LIBS += -lmicrohttpd
 
 $(B)/helpers/hoard: $(wildcard tests/helpers/hoard/*)
 $(B)/helpers/%: tests/helpers/%.c

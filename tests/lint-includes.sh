@@ -19,9 +19,10 @@ trace:   base bpf host policy meter
 ledger:  base
 run:     base bpf host policy image launch meter trace ledger
 pool:    base
+runtime: base
 function: base image launch policy
-serve:   base host policy image launch meter trace ledger run pool function
-cli:     base bpf host policy image launch meter trace ledger run pool function serve
+serve:   base host policy image launch meter trace ledger run pool runtime function
+cli:     base bpf host policy image launch meter trace ledger run pool runtime function serve
 '
 
 check() {
@@ -110,6 +111,8 @@ self_test() {
 		sandbox/run/a.c serve/b.h bad
 		sandbox/serve/a.c pool/b.h ok
 		sandbox/pool/a.c launch/b.h bad
+		sandbox/runtime/a.c launch/b.h bad
+		sandbox/serve/a.c runtime/b.h ok
 		sandbox/other/a.c base/b.h bad
 		sandbox/run/a.c tests/lib/b.h bad
 		cli/a.c run/b.h ok

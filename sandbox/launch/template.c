@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "host/host.h"
+#include "launch/bootstraps.h"
 #include "launch/etc.h"
 
 #include <dirent.h>
@@ -28,7 +29,7 @@
 
 #define NS_DIR	     HOST_RUN_DIR "/ns"
 #define BUILD	     "/run/cloche/ns" /* covered by the skeleton's tmpfs, in the builder's namespace */
-#define TEMPLATE_REV 7
+#define TEMPLATE_REV 8
 
 static const struct {
 	const char *name, *text;
@@ -50,7 +51,7 @@ static bool is_absent(int code)
 
 static int template_key(uint64_t *ret, struct cloche_err *err)
 {
-	uint64_t h = hash_fnv_u64(HASH_FNV_START, TEMPLATE_REV);
+	uint64_t h = hash_fnv_u64(hash_fnv_u64(HASH_FNV_START, TEMPLATE_REV), bootstraps_hash);
 	struct stat st;
 	int r = etc_key(&h, err);
 
@@ -62,13 +63,18 @@ static int template_key(uint64_t *ret, struct cloche_err *err)
 	return 0;
 }
 
-static int make_file(const char *path, const char *data, size_t len)
+static int make_file_mode(const char *path, const void *data, size_t len, mode_t mode)
 {
-	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
 	if (fd < 0)
 		return -errno;
 	return write(fd, data, len) == (ssize_t)len ? 0 : -EIO;
+}
+
+static int make_file(const char *path, const char *data, size_t len)
+{
+	return make_file_mode(path, data, len, 0644);
 }
 
 static int bind_ro(const char *from, const char *to, struct cloche_err *err)
@@ -97,6 +103,18 @@ static int build_etc(struct cloche_err *err)
 	if (symlink("/proc/self/mounts", BUILD "/etc/mtab") < 0)
 		return cloche_err_sys(err, errno, "link /etc/mtab");
 	return etc_build(BUILD, err);
+}
+
+static int build_runtime(struct cloche_err *err)
+{
+	char to[96];
+
+	for (const struct bootstrap *b = bootstraps; b->name; b++) {
+		(void)snprintf(to, sizeof(to), BUILD BOOTSTRAPS_DIR "/%s", b->name);
+		if (make_file_mode(to, b->bytes, b->len, 0755) < 0)
+			return cloche_err_sys(err, EIO, "write '%s'", to);
+	}
+	return 0;
 }
 
 static int build_dev(struct cloche_err *err)
@@ -231,10 +249,11 @@ static int build_sys(struct cloche_err *err)
 
 static int build(struct cloche_err *err)
 {
-	static const char *const dirs[] = { "etc",     "dev",	   "proc", "sys",     "tmp",
-					    "mnt",     "opt",	   "run",  "home",    "root",
-					    "media",   "srv",	   "var",  "var/tmp", "var/task",
-					    "var/lib", "var/cache" };
+	static const char *const dirs[] = { "etc",	 "dev",	       "proc",	   "sys",
+					    "tmp",	 "mnt",	       "opt",	   "run",
+					    "home",	 "root",       "media",	   "srv",
+					    "var",	 "var/tmp",    "var/task", "var/lib",
+					    "var/cache", "var/runtime" };
 	char path[64];
 	int r;
 
@@ -250,6 +269,8 @@ static int build(struct cloche_err *err)
 	r = build_top(err);
 	if (r == 0)
 		r = build_etc(err);
+	if (r == 0)
+		r = build_runtime(err);
 	if (r == 0)
 		r = build_dev(err);
 	if (r == 0)
@@ -299,6 +320,7 @@ static int build_and_pin(const char *pin, struct cloche_err *err)
 		return cloche_err_sys(err, errno, "fork the builder of the root template");
 	if (pid == 0) {
 		(void)close(down[1]);
+		(void)umask(022);
 		(void)build(&result);
 		if (write(up[1], &result, sizeof(result)) < 0)
 			_exit(1);
