@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/quote.h"
+#include "cli/audit_own.h"
 #include "cli/audit_verify.h"
 #include "cli/ledger_args.h"
 #include "cli/ledger_from.h"
@@ -34,12 +35,14 @@ static const struct verb *const words[] = {
 			"noted, or may be: where the file 'head', which knows the end, is or was "
 			"missing, damaged or older than it. A record torn by a crash at the very "
 			"end is named, cut off by the next append, and no failure. That all of it "
-			"was put back to an older copy shows only with --against." },
+			"was put back to an older copy shows only with --against. Of the daemon's "
+			"ledger, without root: your own records" },
 	&(const struct verb){
 		.name = "head",
 		.takes = "key json ledger",
 		.text = "where it ends now, as one line to be kept out of reach of whoever can "
-			"write the ledger; signed when there is a key" },
+			"write the ledger; signed when there is a key. Of the daemon's, without "
+			"root: where your own records end" },
 	&(const struct verb){ .name = "show",
 			      .takes = "request json ledger",
 			      .text = "the records: root's all, everybody else's own" },
@@ -102,14 +105,31 @@ struct audit_args {
 	struct ledger_from from;
 };
 
+/* The daemon's ledger, by somebody who sees his own records of it. */
+static bool is_owners(const struct audit_args *a)
+{
+	return !a->from.dir && args_owner() >= 0;
+}
+
 static int verify(struct audit_args *a)
 {
+	if (is_owners(a) && a->key)
+		return args_usage("audit", "--key: seals and signed lines are of the chain of all, "
+					   "which only root can prove");
+	if (is_owners(a))
+		return audit_own_verify(&(struct audit_own){
+			.from = &a->from, .against = a->against, .json = a->json });
 	return audit_verify(&(struct audit_proof){
 		.ledger = a->ledger, .key = a->key, .against = a->against, .json = a->json });
 }
 
 static int head(struct audit_args *a)
 {
+	if (is_owners(a) && a->key)
+		return args_usage("audit", "--key: it signs lines of the chain of all, which only "
+					   "root can prove");
+	if (is_owners(a))
+		return audit_own_head(&(struct audit_own){ .from = &a->from, .json = a->json });
 	return audit_head(
 		&(struct audit_proof){ .ledger = a->ledger, .key = a->key, .json = a->json });
 }
@@ -241,7 +261,8 @@ static int audit_index(struct audit_args *a)
 enum subject {
 	THE_FILE,    /* it takes one, and no ledger */
 	ANY_RECORDS, /* of a ledger, the daemon's too */
-	THE_CHAIN,   /* the ledger itself */
+	THE_CHAIN,   /* the ledger itself; */
+	OR_OWN,	     /* or, of the daemon's, an owner's records */
 };
 
 static const struct {
@@ -249,17 +270,18 @@ static const struct {
 	int (*run)(struct audit_args *a);
 	enum subject subject;
 } commands[] = {
-	{ "verify", verify, THE_CHAIN },     { "head", head, THE_CHAIN },
+	{ "verify", verify, OR_OWN },	     { "head", head, OR_OWN },
 	{ "show", audit_show, ANY_RECORDS }, { "seal", audit_seal, THE_CHAIN },
 	{ "key", audit_key, THE_FILE },	     { "index", audit_index, THE_CHAIN },
 };
 
-static int run_on_ledger(struct audit_args *a, int (*run)(struct audit_args *a), bool chain)
+static int run_on_ledger(struct audit_args *a, int (*run)(struct audit_args *a),
+			 enum subject subject)
 {
 	struct cloche_err err = { 0 };
 	int r = ledger_from_open(a->ledger, &a->from, &err);
 
-	if (r == 0 && chain)
+	if (r == 0 && (subject == THE_CHAIN || (subject == OR_OWN && !is_owners(a))))
 		r = ledger_from_directory(&a->from, &err);
 	a->ledger = a->from.dir;
 	r = r < 0 ? args_failed("audit", &err) : run(a);
@@ -285,7 +307,7 @@ static int command_run(struct audit_args *a, int argc, char **argv)
 		a->file = argv[optind + 1];
 		if (file)
 			return commands[i].run(a);
-		return run_on_ledger(a, commands[i].run, commands[i].subject == THE_CHAIN);
+		return run_on_ledger(a, commands[i].run, commands[i].subject);
 	}
 	return args_usage("audit", "'%.80s' is none of verify, head, show, seal, key, index",
 			  argv[optind]);

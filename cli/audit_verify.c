@@ -8,12 +8,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/file.h"
 #include "base/quote.h"
+#include "cli/audit_against.h"
 #include "cli/ledger_args.h"
-#include "cli/run_caller.h"
 #include "cli/show.h"
-#include "host/confined.h"
 #include "ledger/ledger_anchor.h"
 #include "ledger/ledger_key.h"
 #include "ledger/ledger_verify.h"
@@ -26,8 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define AGAINST_MAX (64U << 20)
 
 /* One line to be extended. */
 struct line {
@@ -59,42 +55,17 @@ static int out_of_memory(void)
 
 /* ---- the lines to be extended ---- */
 
-/* Lines and their numbers, as they are read: by a confined process, unless there is only the one of
- * our own command line. */
-struct lines_text {
-	char *text; /* owned */
-	size_t len;
-};
-
-static int lines_parse(void *arg, void *buf, size_t size, size_t *ret_len, struct cloche_err *err)
+static int line_parse(const char *line, size_t number, void *ret, struct cloche_err *err)
 {
-	const struct lines_text *t = arg;
-	char *rest = t->text, *line;
-	struct line *lines = buf;
-	size_t number = 0, n = 0;
+	struct line *l = ret;
 
-	if (strlen(t->text) != t->len)
-		return cloche_err_set(err, EINVAL, "not lines of 'cloche audit head'");
-	while ((line = strsep(&rest, "\n"))) {
-		number++;
-		if (!*line)
-			continue;
-		if ((n + 1) * sizeof(*lines) > size)
-			return -EMSGSIZE;
-		lines[n] = (struct line){ .number = number };
-		if (ledger_anchor_parse(line, &lines[n++].anchor, err) < 0)
-			return cloche_err_wrap(err, "line %zu", number);
-	}
-	*ret_len = n * sizeof(*lines);
-	return n ? 0 : cloche_err_set(err, EINVAL, "no line of 'cloche audit head' in it");
+	*l = (struct line){ .number = number };
+	return ledger_anchor_parse(line, &l->anchor, err);
 }
 
-/* What comes of it are numbers, none of which is a place in memory or a length. */
-static int lines_take(struct proof *p, size_t len, struct cloche_err *err)
+/* What comes of a file are numbers, none of which is a place in memory or a length. */
+static void lines_take(struct proof *p)
 {
-	p->n = len / sizeof(*p->lines);
-	if (!p->n || len % sizeof(*p->lines))
-		return cloche_err_set(err, EBADMSG, "what was read of it are no lines");
 	for (size_t i = 0; i < p->n; i++) {
 		struct line *l = &p->lines[i];
 		unsigned char is_signed;
@@ -105,37 +76,6 @@ static int lines_take(struct proof *p, size_t len, struct cloche_err *err)
 		l->anchor.differs = NULL;
 		l->why[0] = '\0';
 	}
-	return 0;
-}
-
-static int lines_read(struct proof *p, struct lines_text *t, struct cloche_err *err)
-{
-	const struct confined confined = { .what = "the lines",
-					   .fd = -1,
-					   .job = lines_parse,
-					   .arg = t,
-					   .mem_bytes = 256ULL << 20,
-					   .cpu_s = 60,
-					   .wall_s = 600 };
-	size_t max = 1, len = 0;
-	int r;
-
-	for (size_t i = 0; i < t->len; i++)
-		max += t->text[i] == '\n';
-	p->lines = calloc(max, sizeof(*p->lines));
-	if (!p->lines)
-		return cloche_err_sys(err, ENOMEM, "read lines");
-	r = confined_run(&confined, p->lines, max * sizeof(*p->lines), &len, err);
-	return r == 0 ? lines_take(p, len, err) : r;
-}
-
-static int line_of_argument(struct proof *p, struct cloche_err *err)
-{
-	p->lines = calloc(1, sizeof(*p->lines));
-	if (!p->lines)
-		return cloche_err_sys(err, ENOMEM, "read lines");
-	p->n = 1;
-	return ledger_anchor_parse(p->arg->against, &p->lines->anchor, err);
 }
 
 static int by_record(const void *a, const void *b)
@@ -149,29 +89,18 @@ static int by_record(const void *a, const void *b)
 
 static int lines_load(struct proof *p, struct cloche_err *err)
 {
-	const char *path = p->arg->against;
-	struct lines_text t = { 0 };
-	struct run_caller caller;
-	cleanup_fd int fd = -1;
-	int r;
+	const struct against form = { .word = LEDGER_ANCHOR_WORD,
+				      .size = sizeof(struct line),
+				      .parse = line_parse };
+	void *lines = NULL;
+	int r = against_load(p->arg->against, &form, &lines, &p->n, err);
 
-	if (strncmp(path, LEDGER_ANCHOR_WORD, strlen(LEDGER_ANCHOR_WORD)) == 0)
-		return line_of_argument(p, err);
-	r = run_caller_read(&caller, err);
 	if (r < 0)
 		return r;
-	fd = rights_call(run_caller_rights(&caller), file_open_input, path);
-	if (fd == -ENOENT)
-		return cloche_err_set(err, ENOENT,
-				      "neither a line of 'cloche audit head' nor a file");
-	r = fd < 0 ? cloche_err_sys(err, -fd, "open it")
-		   : file_load_fd(fd, path, AGAINST_MAX, &t.text, &t.len, err);
-	if (r == 0)
-		r = lines_read(p, &t, err);
-	free(t.text);
-	if (r == 0)
-		qsort(p->lines, p->n, sizeof(*p->lines), by_record);
-	return r;
+	p->lines = lines;
+	lines_take(p);
+	qsort(p->lines, p->n, sizeof(*p->lines), by_record);
+	return 0;
 }
 
 /* A key that sealed this chain, or that is to. */

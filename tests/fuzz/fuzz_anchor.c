@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Any text as a line of `cloche audit head`: what is accepted has that one form. */
+/* Any text as a line of `cloche audit head`, root's or an owner's: what is accepted has that one
+ * form. */
 #include "ledger/ledger_anchor.h"
+#include "ledger/ledger_own.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,6 +11,22 @@
 #include "base/err.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void fuzz_own(const char *line)
+{
+	char again[LEDGER_OWN_LEN];
+	struct ledger_own own;
+	struct cloche_err err = { 0 };
+
+	if (ledger_own_parse(line, &own, &err) < 0) {
+		if (!err.code || strchr(err.text, '\n'))
+			abort();
+		return;
+	}
+	ledger_own_format(&own, again);
+	if (strcmp(again, line) != 0)
+		abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -31,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (strcmp(again, line) != 0)
 			abort();
 	}
+	fuzz_own(line);
 	free(line);
 	return 0;
 }
