@@ -112,7 +112,8 @@ static FILE *open_trace(struct run *run)
 	return f;
 }
 
-static void say_unwritten(const struct run *run, const struct outcome *out)
+static void say_unwritten(const struct run *run, const struct session_notes *notes,
+			  const struct outcome *out)
 {
 	const struct metered *m = &out->metered;
 	char shown[QUOTE_LEN];
@@ -120,9 +121,10 @@ static void say_unwritten(const struct run *run, const struct outcome *out)
 	own_line();
 	fprintf(stderr, "cloche %s: the trace could not be written to %s: %s\n", run->opt->verb,
 		quote(shown, run->opt->trace),
-		!m->known	? m->why
-		: m->trace_code ? strerror(m->trace_code)
-				: "nothing was recorded");
+		!m->known	       ? m->why
+		: notes->untraced.code ? notes->untraced.text
+		: m->trace_code	       ? strerror(m->trace_code)
+				       : "nothing was recorded");
 }
 
 /* ---- signals and streams -------------------------------------------------------------------- */
@@ -203,7 +205,7 @@ static void invoke_here(struct run *run, int64_t requested_ns, struct outcome *o
 	own_line_after(inv && opt->err_fd < 0 && session_mid_line(run->session));
 	say_notes(run, &notes);
 	if (traced && out->ran && !notes.trace_filed)
-		say_unwritten(run, out);
+		say_unwritten(run, &notes, out);
 }
 
 /* As above, of a ledger of the client's own. */
@@ -229,18 +231,26 @@ static void invoke_there(struct run *run, bool more, struct outcome *out)
 		.streams = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
 		.metered = opt->meter == METERING_REQUIRED,
 		.hold = more,
+		.trace_wanted = opt->trace != NULL,
+		.keep_trace = opt->keep_trace && opt->meter != METERING_OFF,
 		.cancel_fd = run->cancel_fd,
 	};
 	struct session_notes notes;
 	struct ledger_repair found;
+	bool traced;
 
 	if (is_own_refused(run, &refused))
 		options.refused = &refused;
+	else if (opt->meter != METERING_OFF)
+		options.trace = open_trace(run);
+	traced = options.trace || opt->meter == METERING_OFF;
 	remote_run(&run->remote, &options, out, &notes);
 	run_own_settle(&run->own, out, &found);
 	show_as_options(&out->err);
 	own_line_after(run->remote.mid_line);
 	say_notes(run, &notes);
+	if (opt->trace && traced && out->ran && !notes.trace_filed)
+		say_unwritten(run, &notes, out);
 	args_lost(opt->verb, opt->ledger, &found);
 }
 
@@ -272,9 +282,6 @@ static int open_remote(struct run *run)
 				     control);
 	if (r == 0)
 		r = run_own_begin(&run->own, run->opt, &err);
-	if (r == 0 && run->opt->root_only)
-		r = cloche_err_set(&err, ENOTSUP, "--%s: not through the daemon yet; run as root",
-				   run->opt->root_only);
 	try_be_silent();
 	if (r < 0)
 		complain(run, err.text);

@@ -484,23 +484,10 @@ static bool set_word(struct run_options *o, int opt, const char *arg)
 	}
 }
 
-/* What the daemon does not do for others yet, or does in its own way. */
-static bool is_root_only(int opt)
-{
-	static const int those[] = { OPT_TRACE, OPT_KEEP_TRACE };
-
-	for (size_t i = 0; i < sizeof(those) / sizeof(those[0]); i++)
-		if (opt == those[i])
-			return true;
-	return false;
-}
-
 int run_options_set(struct run_options *o, int opt, const char *arg, struct cloche_err *err)
 {
 	int r = 0;
 
-	if (!o->root_only && is_root_only(opt))
-		o->root_only = option_name(opt);
 	if (set_word(o, opt, arg))
 		return 0;
 	switch (opt) {

@@ -35,7 +35,6 @@ struct run_options {
 	int out_fd, err_fd;	   /* the command's standard output and error; -1: ours */
 	struct observer *observer; /* to watch the contexts' system calls; NULL: none */
 	const char *control;	   /* where the daemon is that runs it; NULL: no daemon does */
-	const char *root_only; /* an option that does not go through the daemon yet; NULL: none */
 	char **env;
 	size_t n_env, env_size;
 	struct bind_spec *binds;

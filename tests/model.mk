@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 # The daemon's parties as a model, and each order of what can happen to them: tests/model/daemon.pml.
 
-MODEL     := tests/model/daemon.pml
+MODEL     := tests/model/daemon.pml tests/model/launcher.pml
 # One place or two, one owner or two; with two places one death of the front is all that there is time for.
 # What is about no context may come at any moment: for that fewer die, and there is one of each kind.
 MODEL_FEWER := -DPLACES=1,-DONE_OWNER,-DFRONT_DEATHS=1,-DCLIENT_DEATHS=0,-DWARDEN_DEATHS=0
 MODEL_RUNS := -DPLACES=1 -DPLACES=1,-DONE_OWNER -DPLACES=2,-DFRONT_DEATHS=1 \
-              $(MODEL_FEWER),-DPRESSES=1 $(MODEL_FEWER),-DCONFIGS=1 $(MODEL_FEWER),-DTALLIES=1
+              $(MODEL_FEWER),-DPRESSES=1 $(MODEL_FEWER),-DCONFIGS=1 $(MODEL_FEWER),-DTALLIES=1 \
+              -DPLACES=1,-DONE_OWNER,-DFRONT_DEATHS=1,-DTRACES=2
 MODEL_CC  := $(CC) -O2 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=2048
 
 $(B)/model/tables: tests/model/tables.c $(B)/libcloche.a
@@ -19,14 +20,14 @@ $(B)/model/tables: tests/model/tables.c $(B)/libcloche.a
 # are killed.
 .PHONY: check-model lint-model
 lint-model: $(B)/model/tables
-	$(Q)$< >$(B)/model/tables.pml && cp $(MODEL) $(B)/model/daemon.pml
+	$(Q)$< >$(B)/model/tables.pml && cp $(MODEL) $(B)/model
 	$(Q)for word in $$(sed -n 's/^#define \([A-Z_]*\) .*/\1/p' $(B)/model/tables.pml) \
 		$$(sed -n 's/^\t\(REPLY_[A-Z]*\),.*/\1/p' sandbox/serve/command.h); do \
 		case $$word in \
 			REPLY_STOP | WARDEN_LEAVE | *_STORES | COMMAND_BUILD | COMMAND_REMOVE | COMMAND_LEAVE | \
 				BUILDING | REPLY_BUILDING | REPLY_DONE) continue ;; \
 		esac; \
-		grep -qw $$word $(MODEL) || { echo "$(MODEL) does not know $$word of serve/command.h or launch/warden.h" >&2; exit 1; }; \
+		grep -qw $$word $(MODEL) || { echo "$(firstword $(MODEL)) does not know $$word of serve/command.h or launch/warden.h" >&2; exit 1; }; \
 	done
 
 check-model: lint-model ## the daemon's protocol, in every order of messages and deaths (spin, minutes)

@@ -50,6 +50,8 @@ struct child {
 	int out;
 	FILE *to; /* the same, for what is said beyond the answer; NULL: nothing is */
 	pid_t parent;
+	rlim_t file_bytes; /* of one file */
+	bool keeps_shared; /* what it shares is what it reads */
 };
 
 /* ---- the child: giving up ------------------------------------------------------------------- */
@@ -168,7 +170,7 @@ static int bound_all(const struct child *c, struct cloche_err *err)
 	} bounds[] = {
 		{ RLIMIT_CPU, c->confined->cpu_s },
 		{ RLIMIT_NOFILE, FILES_MAX },
-		{ RLIMIT_FSIZE, FSIZE_MAX },
+		{ RLIMIT_FSIZE, c->file_bytes },
 		{ RLIMIT_NPROC, 0 },
 		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_MEMLOCK, 0 },
@@ -236,6 +238,7 @@ static int filter(const struct child *c, struct cloche_err *err)
 		MAY(read),
 		MAY(pread64),
 		MAY(write),
+		MAY(poll),
 		MAY(lseek),
 		MAY(fstat),
 		MAY(close),
@@ -276,7 +279,7 @@ static int prepare(const struct child *c, struct cloche_err *err)
 	return 0;
 }
 
-static const struct {
+static const struct step {
 	int (*step)(const struct child *c, struct cloche_err *err);
 	const char *why_here;
 } steps[] = {
@@ -293,6 +296,27 @@ static const struct {
 	{ filter, "last: none of the above passes it" },
 };
 
+static int give_up(const struct child *c, struct cloche_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
+		r = c->keeps_shared && steps[i].step == unmap_shared ? 0 : steps[i].step(c, err);
+	return r < 0 ? cloche_err_wrap(err, "confine what reads it") : 0;
+}
+
+int confined_enter(const struct confined *confined, pid_t parent, uint64_t file_bytes,
+		   struct cloche_err *err)
+{
+	const struct child c = { .confined = confined,
+				 .out = -1,
+				 .parent = parent,
+				 .file_bytes = file_bytes,
+				 .keeps_shared = true };
+
+	return give_up(&c, err);
+}
+
 /* ---- the child: answering ------------------------------------------------------------------- */
 
 /* What it has to say beyond its answer, if anything; the status that it ends with. */
@@ -307,13 +331,8 @@ static void __attribute__((noreturn)) child_main(const struct child *c, void *bu
 {
 	struct answer answer = { 0 };
 	size_t len = 0;
-	int r = 0;
+	int r = give_up(c, &answer.err);
 
-	for (size_t i = 0; r == 0 && i < sizeof(steps) / sizeof(steps[0]); i++) {
-		r = steps[i].step(c, &answer.err);
-		if (r < 0)
-			(void)cloche_err_wrap(&answer.err, "confine what reads it");
-	}
 	if (r == 0) {
 		r = c->confined->job(c->confined->arg, buf, size, &len, &answer.err);
 		if (r < 0 && !answer.err.code)
@@ -427,7 +446,7 @@ static int start(const struct confined *confined, void *buf, size_t size, bool c
 	/* No signal at its end, which might be ignored and would take the pidfd's meaning away. */
 	struct clone_args args = { .flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
 				   .pidfd = (uintptr_t)&pidfd };
-	struct child child = { .confined = confined, .parent = getpid() };
+	struct child child = { .confined = confined, .parent = getpid(), .file_bytes = FSIZE_MAX };
 	pid_t pid;
 
 	if (pipe2(pair, O_CLOEXEC) < 0)

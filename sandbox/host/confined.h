@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 struct cloche_err;
 
@@ -21,8 +22,8 @@ struct cloche_err;
  * choice
  *  - bounds of address space, CPU time, files and their size; no process, no core
  *  - for root: a user number that nothing on the host has, no groups, no capability in any set
- *  - no new privileges, undumpable, and a filter (seccomp(2)) that lets it compute, allocate, read
- *    and write what is open, make memory files, and end. All else answers EPERM.
+ *  - no new privileges, undumpable, and a filter (seccomp(2)) that lets it compute, allocate, read,
+ *    write and wait for what is open, make memory files, and end. All else answers EPERM.
  *
  * Without root it is the same but for the number and the groups, which then are the caller's.
  *
@@ -68,6 +69,15 @@ int confined_run(const struct confined *confined, void *buf, size_t size, size_t
  */
 int confined_copy(const struct confined *confined, FILE *(*open)(void *arg, struct cloche_err *err),
 		  void *arg, struct cloche_err *err);
+
+/*
+ * All of these steps but one in this process, for good: a child of parent, which it dies with. What
+ * it shares stays, and is to be no more than what it reads; of confined counts what names
+ * descriptors (which are not closed to be opened again) and bounds, but for wall_s. file_bytes: so
+ * long may one file become.
+ */
+int confined_enter(const struct confined *confined, pid_t parent, uint64_t file_bytes,
+		   struct cloche_err *err);
 
 /* That one step, for another child that is to have nothing of its parent's. */
 int confined_unmap_shared(struct cloche_err *err);

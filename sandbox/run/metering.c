@@ -103,7 +103,7 @@ void metering_disarm(struct metering *m)
 }
 
 /* By our policy, or with the errors of a filter that this whole host's session is under. */
-static bool may_deny(const struct meter_event_denied *d, const void *arg)
+bool metering_may_deny(const struct meter_event_denied *d, const void *arg)
 {
 	struct seccomp_data call = { .nr = (int)d->ev.arg, .arch = d->arch };
 	uint32_t error = (uint32_t)(0 - d->ev.value), answer;
@@ -143,7 +143,7 @@ static int start_recorder(struct metering *m, const struct metering_trace *to,
 	/* Nobody who watches may harm what is watched. */
 	if (r < 0)
 		return to->file || to->kept ? r : 0;
-	trace_recorder_check(m->recorder, may_deny, m->policy);
+	trace_recorder_check(m->recorder, metering_may_deny, m->policy);
 	m->filed = to->file != NULL;
 	m->function = to->function;
 	if (to->kept)
@@ -173,6 +173,14 @@ int metering_begin(struct metering *m, const struct metering_trace *to, const ch
 		m->recorder = NULL;
 	}
 	return error_or_reason(m, r, err);
+}
+
+int metering_trace(struct metering *m, struct cloche_err *err)
+{
+	if (!m->begun)
+		return cloche_err_set(err, ENODATA, "%s",
+				      m->why[0] ? m->why : "the BPF meter did not begin");
+	return meter_begin(&m->slot, true, true, err);
 }
 
 /* A few at a time: the function can make them faster than they are written. */

@@ -73,6 +73,14 @@ struct metering_trace {
 int metering_begin(struct metering *m, const struct metering_trace *to, const char *request_id,
 		   struct cloche_err *err);
 
+/* What has begun, and of which nothing has run yet, is traced, by somebody else who has the ring of
+ * its slot. */
+int metering_trace(struct metering *m, struct cloche_err *err);
+
+/* As trace_recorder_check() has it; policy: of the context. */
+struct meter_event_denied;
+bool metering_may_deny(const struct meter_event_denied *call, const void *policy);
+
 /* Writes some of the events that are there; to be called every few milliseconds, and at once when
  * this says that there are more. Takes a millisecond at most. */
 bool metering_drain(struct metering *m);

@@ -48,7 +48,8 @@ static void end_kept(struct tracing *t, struct outcome *out)
 							: out->metered.why);
 	if (!t->kept.f)
 		return;
-	if (trace_store_keep(t->store, &t->kept, out->request_id, &t->unkept) == 0)
+	if (trace_store_keep(t->store, &t->kept, out->request_id, &trace_store_limits,
+			     &t->unkept) == 0)
 		out->metered.traced = true;
 }
 

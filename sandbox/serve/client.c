@@ -54,8 +54,10 @@ static void drop(struct visit *v)
 
 void visit_leave(struct visit *v)
 {
-	if (v->held && v->state == VISIT_RUNNING)
+	if (v->held && (v->state == VISIT_RUNNING || v->state == VISIT_CONCLUDING))
 		held_keep(v->front, v->held);
+	else if (v->held && v->state == VISIT_TRACING)
+		held_end(v->front, v->held);
 	else if (v->held)
 		held_spare(v->front, v->held);
 	v->reading = reading_close(v->reading);
@@ -88,7 +90,7 @@ static void stay(struct visit *v)
 	v->own = true;
 	drop(v);
 	v->answer = (struct answer){ 0 };
-	v->cancelled = v->late = false;
+	v->cancelled = v->late = v->traced = false;
 	v->client.waiting = v->client.full = v->client.queued = false;
 	v->will = -1;
 	v->state = VISIT_HEARING;
@@ -137,6 +139,75 @@ static bool is_own(const struct visit *v)
 	return v->request.hold || v->own;
 }
 
+static void answer_run(struct visit *v)
+{
+	struct front *f = v->front;
+
+	if (v->request.hold && !v->left && !f->stopping && !f->old) {
+		say(v, ANSWER_OUTCOME);
+		stay(v);
+	} else {
+		answer(v, ANSWER_OUTCOME);
+	}
+}
+
+/* ---- its trace ------------------------------------------------------------------------------- */
+
+static void begin(struct visit *v);
+
+static bool wants_trace(const struct visit *v)
+{
+	return v->request.trace || v->request.keep_trace;
+}
+
+static void ask_trace(struct visit *v)
+{
+	struct command c = { .kind = COMMAND_TRACE,
+			     .context = v->held->number,
+			     .trace = { .file = v->request.trace, .keep = v->request.keep_trace } };
+
+	memcpy(c.trace.request_id, v->answer.outcome.request_id, sizeof(c.trace.request_id));
+	(void)snprintf(c.trace.function, sizeof(c.trace.function), "%.*s",
+		       (int)sizeof(c.trace.function) - 1, v->request.function);
+	v->state = VISIT_TRACING;
+	front_tell(v->front, &c);
+}
+
+/* An invocation is worth more than its trace: why there is none is told with the rest. */
+static void on_traced(struct visit *v, const struct reply *reply, const struct packet_fds *fds)
+{
+	v->traced = reply->err.code == 0;
+	v->answer.trace.why = reply->err;
+	if (v->traced && v->request.trace) {
+		v->answer.kind = ANSWER_TRACE;
+		request_version(v->answer.version);
+		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), fds);
+	}
+	begin(v);
+}
+
+/* Of what never ran there is nothing to see. */
+static void conclude(struct visit *v)
+{
+	v->state = VISIT_CONCLUDING;
+	front_tell(v->front,
+		   &(struct command){ .kind = COMMAND_CONCLUDE,
+				      .context = v->held->number,
+				      .trace = { .verdict = v->answer.outcome.verdict } });
+}
+
+static void on_concluded(struct visit *v, const struct reply *reply)
+{
+	v->traced = false;
+	v->answer.trace.bytes = reply->residue;
+	v->answer.trace.unkept = reply->err;
+	if (reply->residue == 0)
+		v->answer.trace.why = reply->err;
+	answer_run(v);
+}
+
+/* ---- the outcome ----------------------------------------------------------------------------- */
+
 /* The record comes first: what was answered for is never lost. */
 static void finish(struct visit *v)
 {
@@ -148,7 +219,7 @@ static void finish(struct visit *v)
 	v->replaced = RESIDUE_NONE;
 	description_of_context(&v->held->ctx, v->held->id, v->held->invocations, out);
 	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced),
-		       "not through the daemon yet");
+		       "not asked for, see --trace and --keep-trace");
 	booking_charge(&f->prices, out);
 	out->code_wanted = true;
 	executed_hash(AT_FDCWD, &v->held->ctx, &v->inv.executed, HASHED_MOST, out->code_sha256);
@@ -156,12 +227,10 @@ static void finish(struct visit *v)
 	wills_strike(&f->wills, v->will);
 	counts_outcome(&f->counts, out);
 	v->answer.mid_line = stdio_mid_line(&v->stdio);
-	if (v->request.hold && !v->left && !f->stopping && !f->old) {
-		say(v, ANSWER_OUTCOME);
-		stay(v);
-	} else {
-		answer(v, ANSWER_OUTCOME);
-	}
+	if (v->traced && out->ran)
+		conclude(v);
+	else
+		answer_run(v);
 }
 
 /* ---- the invocation -------------------------------------------------------------------------- */
@@ -259,7 +328,7 @@ static int make_will(struct visit *v, struct cloche_err *err)
 	struct outcome *out = &v->answer.outcome;
 	struct front *f = v->front;
 	struct ledger_record record;
-	int r = uuid_v4(out->request_id, err);
+	int r = out->request_id[0] ? 0 : uuid_v4(out->request_id, err);
 
 	if (r < 0)
 		return r;
@@ -272,7 +341,7 @@ static int make_will(struct visit *v, struct cloche_err *err)
 	return v->will < 0 ? cloche_err_set(err, EBUSY, "too many run already") : 0;
 }
 
-static void run(struct visit *v)
+static void begin(struct visit *v)
 {
 	struct invocation_options o = { .spec = &v->spec,
 					.stdio = &v->stdio,
@@ -281,13 +350,8 @@ static void run(struct visit *v)
 	struct context *ctx = &v->held->ctx;
 	struct cloche_err err = { 0 };
 
-	if (v->request.metered && !v->held->clocked)
-		(void)cloche_err_set(&err, ENODATA,
-				     CLOCHE_FIELD
-				     "meter: the daemon has no BPF meter, which was required "
-				     "('cloche doctor' tells what it lacks)");
 	/* Of those that came at once others may have been before it. */
-	if (err.code || check_allowance(v, &err) < 0 || make_will(v, &err) < 0) {
+	if (check_allowance(v, &err) < 0 || make_will(v, &err) < 0) {
 		visit_refuse(v, &err);
 		return;
 	}
@@ -308,6 +372,26 @@ static void run(struct visit *v)
 	if (v->cancelled)
 		invocation_cancel(&v->inv);
 	go_on(v);
+}
+
+/* What it takes is there. */
+static void run(struct visit *v)
+{
+	struct cloche_err err = { 0 };
+
+	if (v->request.metered && !v->held->clocked)
+		(void)cloche_err_set(&err, ENODATA,
+				     CLOCHE_FIELD
+				     "meter: the daemon has no BPF meter, which was required "
+				     "('cloche doctor' tells what it lacks)");
+	else if (wants_trace(v))
+		(void)uuid_v4(v->answer.outcome.request_id, &err);
+	if (err.code)
+		visit_refuse(v, &err);
+	else if (wants_trace(v))
+		ask_trace(v);
+	else
+		begin(v);
 }
 
 /* ---- the context ----------------------------------------------------------------------------- */
@@ -445,15 +529,19 @@ void client_refused(struct client *c, enum limit limit, const struct cloche_err 
 	visit_refuse(v, &said);
 }
 
-void client_hear(struct client *c, const struct reply *reply)
+void client_hear(struct client *c, const struct reply *reply, const struct packet_fds *fds)
 {
 	struct visit *v = visit_of(c);
 
-	if (v->state != VISIT_RUNNING)
-		return;
-	if (reply->kind == REPLY_COUNTED)
-		invocation_counted(&v->inv, &reply->counted);
-	go_on(v);
+	if (v->state == VISIT_TRACING && reply->kind == REPLY_TRACED) {
+		on_traced(v, reply, fds);
+	} else if (v->state == VISIT_CONCLUDING && reply->kind == REPLY_CONCLUDED) {
+		on_concluded(v, reply);
+	} else if (v->state == VISIT_RUNNING) {
+		if (reply->kind == REPLY_COUNTED)
+			invocation_counted(&v->inv, &reply->counted);
+		go_on(v);
+	}
 }
 
 void client_cancel(struct client *c)

@@ -23,6 +23,9 @@ struct ucred;
  *	HEARING ─ request ─> (SEEKING ─> MAKING) ─ a context ─> RUNNING ─ the record ─> answered
  *	    └── refused ──────────────────┴──────────────────────────────────────────────^
  *
+ * Between a context and RUNNING, and before the answer, an invocation that is to be traced waits
+ *for the launcher (serve/tracer.h).
+ *
  * Whoever says with a request that another one follows (request.hold) is HEARING again when it is
  * answered, and has its context for that one, if it is found clean.
  */
@@ -62,8 +65,9 @@ void client_list(struct client *c);
 /* reading: it has all, or takes no more. */
 void client_read(struct client *c);
 
-/* Of its context: what was measured or counted. */
-void client_hear(struct client *c, const struct reply *reply);
+/* Of its context: what was measured, counted or traced. */
+struct packet_fds;
+void client_hear(struct client *c, const struct reply *reply, const struct packet_fds *fds);
 
 /* silent: it ends, for others are there who ask. */
 void client_give_way(struct client *c);

@@ -8,6 +8,7 @@
 #include "launch/spec.h"
 #include "policy/policy_builtin.h"
 #include "policy/policy_join.h"
+#include "trace/trace_store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@
 static const struct {
 	const char *name;
 	unsigned states;
-	bool makes, images, general; /* has these fields; general: it has no number */
+	bool makes, images, traces, general; /* has these fields; general: it has no number */
 } table[COMMAND_KINDS] = {
 	[COMMAND_READY] = { "ready", IN(COMMAND_UNREADY), .general = true },
 	[COMMAND_PONG] = { "pong", IN(COMMAND_ABSENT), .general = true },
@@ -34,8 +35,10 @@ static const struct {
 	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), .makes = true },
 	[COMMAND_KILL] = { "kill", OF_ONE },
 	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED) },
+	[COMMAND_TRACE] = { "trace", IN(COMMAND_HANDED), .traces = true },
+	[COMMAND_CONCLUDE] = { "conclude", IN(COMMAND_COUNTED), .traces = true },
 	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED) },
-	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_PROVING) },
+	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_TRACING) | IN(COMMAND_PROVING) },
 };
 
 const char *command_name(enum command_kind kind)
@@ -69,6 +72,24 @@ static bool images_are(const struct command *c)
 	return named ? image_name_check(i->name, NULL) == 0 : is_empty(i->name, sizeof(i->name));
 }
 
+/* Whose texts end: nobody here looks into them but for their form. */
+static bool trace_is(const struct command *c)
+{
+	const struct command_trace *t = &c->trace;
+	bool begins = c->kind == COMMAND_TRACE;
+
+	if (c->kind == COMMAND_CONCLUDE)
+		return t->verdict <= VERDICT_CANCELLED && !t->file && !t->keep &&
+		       is_empty(t->request_id, sizeof(t->request_id)) &&
+		       is_empty(t->function, sizeof(t->function));
+	if (!begins)
+		return true;
+	return t->file <= 1 && t->keep <= 1 && (t->file || t->keep) && !t->verdict &&
+	       strnlen(t->request_id, sizeof(t->request_id)) == sizeof(t->request_id) - 1 &&
+	       trace_store_is_id(t->request_id) &&
+	       strnlen(t->function, sizeof(t->function)) < sizeof(t->function);
+}
+
 int command_read(const void *bytes, size_t len, unsigned fds, struct command *ret,
 		 struct cloche_err *err)
 {
@@ -84,7 +105,9 @@ int command_read(const void *bytes, size_t len, unsigned fds, struct command *re
 		return cloche_err_set(err, EBADMSG, "a message of kind %u", c.kind);
 	if (c.reserved || (c.context == 0) != table[c.kind].general ||
 	    (!is_empty(&c.make, sizeof(c.make)) && !table[c.kind].makes) ||
-	    (!is_empty(&c.images, sizeof(c.images)) && !table[c.kind].images) || !images_are(&c))
+	    (!is_empty(&c.images, sizeof(c.images)) && !table[c.kind].images) ||
+	    (!is_empty(&c.trace, sizeof(c.trace)) && !table[c.kind].traces) || !images_are(&c) ||
+	    !trace_is(&c))
 		return cloche_err_set(err, EBADMSG, "'%s' with a field that it does not have",
 				      table[c.kind].name);
 	if (c.make.bare_n > BPF_MAXINSNS || len != sizeof(c) + COMMAND_BARE_LEN(c.make.bare_n))

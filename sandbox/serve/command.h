@@ -8,6 +8,7 @@
 #include "launch/handed.h"
 #include "run/powers.h"
 #include "serve/stores.h"
+#include "serve/tracer.h"
 
 #include <linux/bpf_common.h>
 #include <linux/filter.h>
@@ -28,6 +29,10 @@ struct spec;
  *   launcher               MADE               COUNTED            KEPT          GONE
  *   context          absent │ handed ─> counting │ counted │ proving │ handed │ ending
  *
+ * An invocation that is to be traced has two more: TRACE → TRACED before it is begun (handed │
+ * tracing │ handed), with the end of a pipe by which its lines come, and CONCLUDE → CONCLUDED with
+ * its verdict when it is counted (counted │ concluding │ counted): see serve/tracer.h.
+ *
  * Beside these PING → PONG, where the front has said nothing for a while and owes something, and
  * ALONE, when the contexts of the front before this one have ended, behind LEFT for each of them
  * that ran something.
@@ -38,18 +43,20 @@ struct spec;
  * MAKE on; GONE comes instead of KEPT when it is not clean, and says what was found.
  */
 enum command_kind {
-	COMMAND_READY,	/* it serves; once, before all others */
-	COMMAND_PONG,	/* it is alive: the answer to PING */
-	COMMAND_MAKE,	/* a context: MADE or REFUSED */
-	COMMAND_KILL,	/* end its processes */
-	COMMAND_COUNT,	/* what the kernel has counted when no process of it is left: COUNTED */
-	COMMAND_KEEP,	/* for another invocation, if nothing of this one is left: KEPT or GONE */
-	COMMAND_END,	/* it is not wanted any more: GONE */
-	COMMAND_TALLY,	/* what all contexts have used: TALLY */
-	COMMAND_STORES, /* the images that an owner may read: STORES */
-	COMMAND_BUILD,	/* an image of an owner's, from what comes by a pipe: BUILDING, DONE */
-	COMMAND_REMOVE, /* one: DONE */
-	COMMAND_LEAVE,	/* nobody waits for a BUILD any more, which may be done already */
+	COMMAND_READY,	  /* it serves; once, before all others */
+	COMMAND_PONG,	  /* it is alive: the answer to PING */
+	COMMAND_MAKE,	  /* a context: MADE or REFUSED */
+	COMMAND_KILL,	  /* end its processes */
+	COMMAND_COUNT,	  /* what the kernel has counted when no process of it is left: COUNTED */
+	COMMAND_KEEP,	  /* for another invocation, if nothing of this one is left: KEPT or GONE */
+	COMMAND_END,	  /* it is not wanted any more: GONE */
+	COMMAND_TALLY,	  /* what all contexts have used: TALLY */
+	COMMAND_STORES,	  /* the images that an owner may read: STORES */
+	COMMAND_BUILD,	  /* an image of an owner's, from what comes by a pipe: BUILDING, DONE */
+	COMMAND_REMOVE,	  /* one: DONE */
+	COMMAND_LEAVE,	  /* nobody waits for a BUILD any more, which may be done already */
+	COMMAND_TRACE,	  /* the invocation that is begun next: TRACED */
+	COMMAND_CONCLUDE, /* what became of the one that is traced: CONCLUDED */
 	COMMAND_KINDS
 };
 
@@ -62,7 +69,9 @@ enum command_state {
 	COMMAND_COUNTED,
 	COMMAND_PROVING, /* KEPT or GONE is owed */
 	COMMAND_ENDING,
-	COMMAND_BUILDING, /* no context: DONE is owed */
+	COMMAND_BUILDING,   /* no context: DONE is owed */
+	COMMAND_TRACING,    /* TRACED is owed */
+	COMMAND_CONCLUDING, /* CONCLUDED is owed, and then it is COUNTED */
 	COMMAND_STATES
 };
 
@@ -101,6 +110,14 @@ struct command_images {
 	char ref[256]; /* BUILD: which of several; "": there is one only */
 };
 
+/* What is wanted of a trace, and written in it: text that is nobody's to believe. */
+struct command_trace {
+	uint32_t file, keep; /* TRACE: 0 or 1, not both 0 */
+	uint32_t verdict;    /* CONCLUDE: enum verdict */
+	char request_id[UUID_LEN];
+	char function[TRACER_NAME_LEN]; /* "": it has no name */
+};
+
 struct command {
 	uint32_t kind;
 	uint32_t reserved; /* 0 */
@@ -108,6 +125,7 @@ struct command {
 			      the answer's */
 	struct command_make make;
 	struct command_images images;
+	struct command_trace trace;
 };
 
 enum reply_kind {
@@ -116,15 +134,18 @@ enum reply_kind {
 	REPLY_COUNTED,
 	REPLY_KEPT, /* clean and renewed; clocked: as MADE */
 	REPLY_GONE,
-	REPLY_PRESSED,	/* the host is short of memory: what is idle is to become less */
-	REPLY_TALLY,	/* of listing.h, in a descriptor */
-	REPLY_CONFIG,	/* what counts from now on, in a descriptor: see handover.h */
-	REPLY_STORES,	/* stores.h, what there is of it, in descriptors; or why not */
-	REPLY_BUILDING, /* it may begin: the end of a pipe */
-	REPLY_DONE,	/* ... or could not be done: err, and limit as REFUSED has it */
-	REPLY_LEFT,	/* counted of what another front did not hear the end of; behind READY */
-	REPLY_ALONE,	/* nothing of another front is left; once, behind READY */
-	REPLY_PING,	/* PONG is asked for */
+	REPLY_PRESSED,	 /* the host is short of memory: what is idle is to become less */
+	REPLY_TALLY,	 /* of listing.h, in a descriptor */
+	REPLY_CONFIG,	 /* what counts from now on, in a descriptor: see handover.h */
+	REPLY_STORES,	 /* stores.h, what there is of it, in descriptors; or why not */
+	REPLY_BUILDING,	 /* it may begin: the end of a pipe */
+	REPLY_DONE,	 /* ... or could not be done: err, and limit as REFUSED has it */
+	REPLY_LEFT,	 /* counted of what another front did not hear the end of; behind READY */
+	REPLY_TRACED,	 /* it is, and the pipe where one was asked for; or err: it is not */
+	REPLY_CONCLUDED, /* all of it is written; residue: bytes that come by the pipe; or err: it
+			    is not kept */
+	REPLY_ALONE,	 /* nothing of another front is left; once, behind READY */
+	REPLY_PING,	 /* PONG is asked for */
 	REPLY_STOP, /* no new work, and what runs has a time of grace; context: in nanoseconds */
 };
 
@@ -132,11 +153,12 @@ struct reply {
 	uint32_t kind;
 	uint32_t clocked; /* MADE, KEPT: see powers.h */
 	uint64_t context;
-	uint64_t residue; /* GONE: enum residue, why it was not kept */
+	uint64_t residue; /* GONE: enum residue, why it was not kept; CONCLUDED */
 	uint64_t limit;	  /* REFUSED: enum limit; STORES: which, in bits */
 	union {
 		struct handed made;
-		struct cloche_err err; /* REFUSED; GONE: what could not be taken away; STORES */
+		struct cloche_err err; /* REFUSED; GONE: what could not be taken away; STORES;
+					  TRACED; CONCLUDED */
 		struct counted counted;
 	};
 };

@@ -10,6 +10,7 @@
 #include "base/yaml_line.h"
 #include "launch/spec.h"
 #include "serve/request.h"
+#include "serve/tracers.h"
 
 #include <cyaml/cyaml.h>
 #include <errno.h>
@@ -38,8 +39,8 @@
 /* ---- what libcyaml makes of it --------------------------------------------------------------- */
 
 struct yaml_limits {
-	char *user, *memory, *vcpus, *images;
-	uint32_t *contexts, *pids, *waiting, *records;
+	char *user, *memory, *vcpus, *images, *kept_traces;
+	uint32_t *contexts, *pids, *waiting, *records, *traces;
 };
 
 struct yaml_allow {
@@ -63,7 +64,8 @@ struct yaml_config {
 	TEXT(yaml_limits, memory, 40), TEXT(yaml_limits, vcpus, 40),        \
 		NUMBER(yaml_limits, contexts), NUMBER(yaml_limits, pids),   \
 		NUMBER(yaml_limits, waiting), NUMBER(yaml_limits, records), \
-		TEXT(yaml_limits, images, 40), CYAML_FIELD_END
+		NUMBER(yaml_limits, traces), TEXT(yaml_limits, images, 40), \
+		TEXT(yaml_limits, kept_traces, 40), CYAML_FIELD_END
 
 static const cyaml_schema_field_t per_owner_fields[] = { LIMITS };
 
@@ -352,7 +354,13 @@ static int read_limits(const struct reading *r, const char *where, const struct 
 		code = read_number(r, at(key, where, "records"), y->records, 0, RECORDS_MAX,
 				   &l->records);
 	if (code == 0)
+		code = read_number(r, at(key, where, "traces"), y->traces, 0, TRACERS_MAX,
+				   &l->traces);
+	if (code == 0)
 		code = read_images(r, at(key, where, "images"), y->images, &l->images_bytes);
+	if (code == 0)
+		code = read_images(r, at(key, where, "kept_traces"), y->kept_traces,
+				   &l->kept_bytes);
 	if (code < 0)
 		return code;
 	if (y->memory && l->memory_bytes > c->memory_bytes)
@@ -462,7 +470,11 @@ void config_defaults(struct config *ret)
 		.contexts = 64,
 		/* The rest is the host's own: to it nothing shall come from here. */
 		.memory_bytes = host.memory_bytes / 4 * 3,
-		.per_owner = { .contexts = 32, .images_bytes = 1ULL << 30, .records = 2000000 },
+		.per_owner = { .contexts = 32,
+			       .images_bytes = 1ULL << 30,
+			       .records = 2000000,
+			       .traces = 2,
+			       .kept_bytes = 64ULL << 20 },
 		.wait_ns = 1000000000LL,
 		.idle_expiry_ns = 60LL * 1000000000,
 		.grace_ns = 5000000000LL,

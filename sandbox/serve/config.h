@@ -33,6 +33,8 @@ struct cloche_err;
  *	  images: 1G            that his own images may take of the disk; 0: he has none
  *	  records: 2000000      that his invocations may add to the ledger in a day;
  *	                        0: any number
+ *	  traces: 2             of his invocations that are traced; 0: none is
+ *	  kept_traces: 64M      that those kept may take of the disk; 0: none is
  *	  waiting: 0            requests that wait for a place, not refused at once
  *	owners:                 of these users what is said, the rest as above
  *	  - {user: alice, memory: 4G}
@@ -52,10 +54,10 @@ struct cloche_err;
 #define CONFIG_OWNERS_MAX 256
 #define CONFIG_ALLOW_MAX  256
 
-/* 0: no limit, but for contexts, waiting and images. */
+/* 0: no limit, but for contexts, waiting, images and traces. */
 struct owner_limits {
-	uint64_t memory_bytes, vcpu_milli, pids, images_bytes;
-	uint32_t contexts, waiting, records;
+	uint64_t memory_bytes, vcpu_milli, pids, images_bytes, kept_bytes;
+	uint32_t contexts, waiting, records, traces;
 };
 
 struct owner_config {

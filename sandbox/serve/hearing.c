@@ -136,7 +136,7 @@ static void on_more(struct visit *v, int len, const struct request *more, struct
 		v->left = true;
 		v->heard = sd_event_source_disable_unref(v->heard);
 	}
-	if (v->left && v->state != VISIT_RUNNING)
+	if (v->left && v->state != VISIT_RUNNING && v->state != VISIT_CONCLUDING)
 		visit_leave(v);
 	else
 		client_cancel(&v->client);

@@ -345,7 +345,7 @@ void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fd
 	default:
 		h->counted |= reply->kind == REPLY_COUNTED;
 		if (h->user)
-			client_hear(h->user, reply);
+			client_hear(h->user, reply, fds);
 		return;
 	}
 	/* Of what is idle room can be made. */

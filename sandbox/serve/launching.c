@@ -45,6 +45,7 @@ static void free_all(struct launching *l)
 	free(l->numbers);
 	free(l->attended);
 	l->building = building_close(l->building);
+	l->tracers = tracers_close(l->tracers);
 	free(l);
 }
 
@@ -65,8 +66,9 @@ int launching_open(const struct launching_options *options, struct launching **r
 	l->numbers = calloc(l->n_places, sizeof(*l->numbers));
 	l->attended = calloc(l->n_places, sizeof(struct place *));
 	l->building = building_open();
+	l->tracers = tracers_open();
 	stores_open_shown(&l->stores);
-	r = l->places && l->numbers && l->attended && l->building
+	r = l->places && l->numbers && l->attended && l->building && l->tracers
 		    ? launcher_open(&l->launcher, err)
 		    : cloche_err_sys(err, ENOMEM, "begin");
 	if (r == 0)
@@ -194,6 +196,7 @@ void place_end(struct launching *l, struct place *p, bool silent)
 {
 	if (p->state == COMMAND_ABSENT)
 		return;
+	tracers_leave(p);
 	/* Who would have asked for it is gone, and what counts it goes. */
 	if (silent && !p->silent && (p->state == COMMAND_HANDED || p->state == COMMAND_COUNTING))
 		(void)p->powers.powers.counted(&p->powers.powers, &p->last);
@@ -208,15 +211,18 @@ void place_end(struct launching *l, struct place *p, bool silent)
 	}
 	place_turn(l, p, COMMAND_ENDING);
 	/* What was found not to be clean has begun by itself. */
-	p->deferred = l->ending >= ENDING_MAX && p->keeper.machine.state < CONTEXT_ENDING;
+	p->deferred = (l->ending >= ENDING_MAX || tracers_hold(p)) &&
+		      p->keeper.machine.state < CONTEXT_ENDING;
 	if (!p->deferred)
 		begin_end(l, p);
+	else if (tracers_hold(p))
+		(void)p->powers.powers.kill(&p->powers.powers);
 }
 
 static void begin_deferred(struct launching *l)
 {
 	for (unsigned i = l->n_attended; i-- > 0 && l->ending < ENDING_MAX;)
-		if (l->attended[i]->deferred)
+		if (l->attended[i]->deferred && !tracers_hold(l->attended[i]))
 			begin_end(l, l->attended[i]);
 }
 
@@ -274,18 +280,25 @@ static int on_kill(struct launching *l, struct place *p, const struct command *c
 	return 0;
 }
 
+void launching_counted(struct launching *l, struct place *p)
+{
+	place_turn(l, p, COMMAND_COUNTED);
+	if (p->last.usage.cpu_ns != UINT64_MAX)
+		p->cpu_ns += p->last.usage.cpu_ns;
+	launching_say(
+		l,
+		&(struct reply){ .kind = REPLY_COUNTED, .context = p->number, .counted = p->last },
+		NULL);
+}
+
 static void try_count(struct launching *l, struct place *p)
 {
-	struct reply reply = { .kind = REPLY_COUNTED, .context = p->number };
-
-	if (p->state != COMMAND_COUNTING || !p->powers.powers.empty(&p->powers.powers))
+	if (p->state != COMMAND_COUNTING || tracers_counting(p) ||
+	    !p->powers.powers.empty(&p->powers.powers))
 		return;
-	place_turn(l, p, COMMAND_COUNTED);
-	(void)p->powers.powers.counted(&p->powers.powers, &reply.counted);
-	p->last = reply.counted;
-	if (reply.counted.usage.cpu_ns != UINT64_MAX)
-		p->cpu_ns += reply.counted.usage.cpu_ns;
-	launching_say(l, &reply, NULL);
+	(void)p->powers.powers.counted(&p->powers.powers, &p->last);
+	if (!tracers_count(p))
+		launching_counted(l, p);
 }
 
 static int on_count(struct launching *l, struct place *p, const struct command *c,
@@ -317,6 +330,7 @@ static int on_keep(struct launching *l, struct place *p, const struct command *c
 {
 	bool killed = shared_ended_by(p->keeper.ctx.plan.shared) == ENDED_BY_LAUNCHER;
 
+	tracers_leave(p);
 	place_turn(l, p, COMMAND_PROVING);
 	keeper_used(&p->keeper, killed ? RESIDUE_KILLED : RESIDUE_NONE);
 	look_whether_proved(l, p);
@@ -395,10 +409,13 @@ static int on_leave(struct launching *l, struct place *p, const struct command *
 
 static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
 					    const struct command *c, struct cloche_err *err) = {
-	[COMMAND_READY] = on_ready,	[COMMAND_PONG] = on_pong,   [COMMAND_TALLY] = on_tally,
-	[COMMAND_MAKE] = place_on_make, [COMMAND_KILL] = on_kill,   [COMMAND_COUNT] = on_count,
-	[COMMAND_KEEP] = on_keep,	[COMMAND_END] = on_end,	    [COMMAND_STORES] = on_stores,
-	[COMMAND_LEAVE] = on_leave,	[COMMAND_BUILD] = on_build, [COMMAND_REMOVE] = on_remove,
+	[COMMAND_READY] = on_ready,	    [COMMAND_PONG] = on_pong,
+	[COMMAND_TALLY] = on_tally,	    [COMMAND_MAKE] = place_on_make,
+	[COMMAND_KILL] = on_kill,	    [COMMAND_COUNT] = on_count,
+	[COMMAND_KEEP] = on_keep,	    [COMMAND_END] = on_end,
+	[COMMAND_STORES] = on_stores,	    [COMMAND_LEAVE] = on_leave,
+	[COMMAND_BUILD] = on_build,	    [COMMAND_REMOVE] = on_remove,
+	[COMMAND_TRACE] = tracers_on_trace, [COMMAND_CONCLUDE] = tracers_on_conclude,
 };
 
 /* A silent one's number is nobody's. */
@@ -533,8 +550,10 @@ int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 	}
 	fds[1 + l->n_attended] = (struct pollfd){ .fd = l->pressure, .events = POLLPRI };
 	l->pressure_at = 1 + l->n_attended;
-	*ret_n = 2 + l->n_attended + BUILDS_MAX;
+	*ret_n = 2 + l->n_attended + BUILDS_MAX + TRACERS_MAX;
 	due_ns = building_wait(l, &fds[2 + l->n_attended]);
+	until_ns = due_ns < until_ns ? due_ns : until_ns;
+	due_ns = tracers_wait(l, &fds[2 + l->n_attended + BUILDS_MAX]);
 	until_ns = due_ns < until_ns ? due_ns : until_ns;
 	return until_ns;
 }
@@ -563,6 +582,7 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 	else if (l->pressure_at && fds[l->pressure_at].revents)
 		launching_press(l);
 	l->pressure_at = 0;
+	tracers_step(l);
 	begin_deferred(l);
 	building_step(l);
 	blanks_step(&l->blanks, busy);
@@ -618,5 +638,5 @@ bool launching_idle(const struct launching *l)
 	for (unsigned i = 0; i < l->n_places; i++)
 		if (l->places[i].state != COMMAND_ABSENT)
 			return false;
-	return building_idle(l);
+	return building_idle(l) && tracers_idle(l);
 }

@@ -25,6 +25,8 @@ struct group;
 struct mounting;
 struct owners;
 struct packet_fds;
+struct tracers;
+struct tracing;
 
 /* What the launcher (serve/launching.h) is made of, for its own files: its loop and most handlers
  * are in launching.c, the beginning of a context in place.c. */
@@ -45,6 +47,7 @@ struct place {
 	char policy[64]; /* of spec, as the next two */
 	char image[IMAGE_NAME_MAX + 1], image_at[IMAGE_PATH_LEN];
 	struct mounting *mounting; /* MOUNTING: what is made then */
+	struct tracing *tracer;	   /* of the present invocation; NULL: none, any more */
 	struct keeper keeper;
 	struct metering metering;
 	struct powers_local powers;
@@ -63,6 +66,7 @@ struct launching {
 	unsigned ending; /* begun, and not gone yet */
 	struct blanks blanks;
 	struct building *building;
+	struct tracers *tracers;
 	struct stores stores;
 	int pressure;	      /* host/pressure.h; -1 */
 	unsigned pressure_at; /* which of launching_wait's; 0: none */
@@ -90,6 +94,9 @@ void place_end(struct launching *l, struct place *p, bool silent);
 void launching_say(struct launching *l, const struct reply *reply, const struct packet_fds *fds);
 void launching_refuse(struct launching *l, uint64_t number, enum limit limit,
 		      const struct cloche_err *why);
+
+/* COUNTING is over: p->last is what there is to say. */
+void launching_counted(struct launching *l, struct place *p);
 
 /* The handler of MAKE. A context whose image is not mounted yet is MOUNTING until that is done, and
  * then made or refused: place_mounting_step() looks whether it is. */

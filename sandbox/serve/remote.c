@@ -12,6 +12,7 @@
 #include "run/owner.h"
 #include "serve/listing.h"
 #include "serve/packet.h"
+#include "serve/remote_trace.h"
 #include "serve/request.h"
 #include "serve/stores.h"
 
@@ -64,6 +65,8 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 		return code;
 	request.hold = o->hold;
 	request.metered = o->metered;
+	request.trace = o->trace != NULL;
+	request.keep_trace = o->keep_trace;
 	memcpy(fds.fd, o->streams, sizeof(o->streams));
 	fds.fd[REQUEST_FD_ORDER] = order;
 	code = packet_send_with(r->socket, &request, sizeof(request), insns,
@@ -93,29 +96,40 @@ int remote_hear(const struct remote *r, struct answer *ret, struct packet_fds *f
 	return err->code ? -err->code : -EPROTO;
 }
 
-static int hear(const struct remote *r, struct answer *ret, struct cloche_err *err)
+/* -EAGAIN: it was not the answer yet. */
+static int hear(const struct remote *r, struct remote_trace *trace, struct answer *ret,
+		struct cloche_err *err)
 {
 	struct packet_fds fds = { .n = 0 };
 	int code = remote_hear(r, ret, &fds, err);
 
+	if (code == 0 && ret->kind == ANSWER_TRACE) {
+		if (fds.n == 1 && trace->pipe < 0)
+			trace->pipe = fds.fd[--fds.n];
+		code = -EAGAIN;
+	}
 	packet_close_fds(&fds);
 	return code;
 }
 
 /* One wish to cancel is enough. *ret_unread: the daemon went away and had not even read what it was
  * asked. */
-static int wait_for_answer(const struct remote *r, int cancel_fd, struct answer *ret,
-			   bool *ret_unread, struct cloche_err *err)
+static int wait_for_answer(const struct remote *r, int cancel_fd, struct remote_trace *trace,
+			   struct answer *ret, bool *ret_unread, struct cloche_err *err)
 {
 	struct pollfd fds[] = { { .fd = r->socket, .events = POLLIN },
-				{ .fd = cancel_fd, .events = POLLIN } };
+				{ .fd = cancel_fd, .events = POLLIN },
+				{ .fd = -1 } };
 	struct request cancel = { .kind = REQUEST_CANCEL };
 	int code = -EAGAIN;
 
 	request_version(cancel.version);
 	while (code == -EAGAIN) {
-		if (poll(fds, 2, -1) < 0)
+		remote_trace_wait(trace, &fds[2]);
+		if (poll(fds, 3, -1) < 0)
 			continue;
+		if (fds[2].fd >= 0 && fds[2].revents)
+			remote_trace_step(trace);
 		/* The other end was closed with something in it (unix_release_sock): the request,
 		 * or else the wish to cancel it. */
 		*ret_unread = fds[0].revents & POLLERR && fds[1].fd == cancel_fd;
@@ -124,29 +138,30 @@ static int wait_for_answer(const struct remote *r, int cancel_fd, struct answer 
 			(void)packet_send(r->socket, &cancel, sizeof(cancel), NULL);
 		}
 		if (fds[0].revents)
-			code = hear(r, ret, err);
+			code = hear(r, trace, ret, err);
 	}
 	return code;
 }
 
-static int ask(struct remote *r, const struct remote_options *o, struct answer *ret,
-	       bool *ret_unread, struct cloche_err *err)
+static int ask(struct remote *r, const struct remote_options *o, struct remote_trace *trace,
+	       struct answer *ret, bool *ret_unread, struct cloche_err *err)
 {
 	struct cloche_err refused = { 0 };
 	int code = send_request(r, o, err);
 
 	/* It may have said why it does not listen. */
-	if (code == -EPIPE && hear(r, ret, &refused) < 0 && refused.code && refused.code != EPIPE) {
+	if (code == -EPIPE && hear(r, trace, ret, &refused) < 0 && refused.code &&
+	    refused.code != EPIPE) {
 		*err = refused;
 		return -refused.code;
 	}
 	*ret_unread = code == -EPIPE;
-	return code < 0 ? code : wait_for_answer(r, o->cancel_fd, ret, ret_unread, err);
+	return code < 0 ? code : wait_for_answer(r, o->cancel_fd, trace, ret, ret_unread, err);
 }
 
 /* Behind an answer the daemon waits for seconds, and a client may be stopped for longer. */
-static int ask_again(struct remote *r, const struct remote_options *o, struct answer *ret,
-		     bool *ret_unread, struct cloche_err *err)
+static int ask_again(struct remote *r, const struct remote_options *o, struct remote_trace *trace,
+		     struct answer *ret, bool *ret_unread, struct cloche_err *err)
 {
 	struct remote other;
 	int code = remote_open(r->control, &other, err);
@@ -155,13 +170,16 @@ static int ask_again(struct remote *r, const struct remote_options *o, struct an
 		return code;
 	remote_close(r);
 	*r = other;
-	return ask(r, o, ret, ret_unread, err);
+	return ask(r, o, trace, ret, ret_unread, err);
 }
 
 void remote_run(struct remote *r, const struct remote_options *o, struct outcome *out,
 		struct session_notes *notes)
 {
 	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
+	struct remote_trace trace = {
+		.file = o->trace, .wanted = o->trace_wanted, .kept = o->keep_trace, .pipe = -1
+	};
 	struct stream_state streams[3];
 	char owner[OWNER_NAME_LEN];
 	struct cloche_err err = { 0 };
@@ -176,18 +194,20 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 		err = *o->refused;
 		code = -err.code;
 	} else {
-		code = ask(r, o, answer, &unread, &err);
+		code = ask(r, o, &trace, answer, &unread, &err);
 	}
 	if (code < 0 && unread && r->kept)
-		code = ask_again(r, o, answer, &unread, &err);
+		code = ask_again(r, o, &trace, answer, &unread, &err);
 	r->kept = code == 0 && o->hold;
 	stream_state_restore(streams);
 	if (code == 0 && answer) {
 		*out = answer->outcome;
 		notes->found = answer->found;
 		r->mid_line = answer->outcome.ran && answer->mid_line;
+		remote_trace_end(&trace, answer, out, notes);
 		return;
 	}
+	remote_trace_end(&trace, NULL, out, notes);
 	owner_name(o->owner, owner);
 	description_of_request(o->spec, o->function, o->owner, owner, out);
 	(void)uuid_v4(out->request_id, NULL);

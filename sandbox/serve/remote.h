@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct cloche_err;
 struct listing;
@@ -40,9 +41,12 @@ struct remote_options {
 	const char *function;		  /* NULL: it has no name */
 	uint32_t owner; /* who asks, for an outcome that never came to the daemon */
 	int streams[3];
-	bool metered;  /* without the meter nothing is run */
-	bool hold;     /* another one follows, in the same context if that is clean */
-	int cancel_fd; /* readable: it is not wanted any more */
+	bool metered;	   /* without the meter nothing is run */
+	bool hold;	   /* another one follows, in the same context if that is clean */
+	int cancel_fd;	   /* readable: it is not wanted any more */
+	FILE *trace;	   /* what it did goes there; taken over; NULL: nowhere */
+	bool trace_wanted; /* also where that could not be opened */
+	bool keep_trace;   /* in the daemon's store, under this user's name */
 };
 
 /* Once. What becomes of it is in *out, also where the daemon could not be asked. The streams' state

@@ -22,6 +22,9 @@
  *		is the client's own it has compiled (policy/policy_join.h)
  *	daemon                                                                     OUTCOME │ REFUSED
  *
+ * Where the RUN asked for a trace, there comes, before its invocation begins, TRACE with a pipe by
+ * which its lines come: to be read meanwhile, and behind the OUTCOME to its end.
+ *
  * When the RUN said hold, the connection stays when its invocation has ended, and the next RUN on
  * it, whole like the first, has the same context, if its kind is the same and it was found clean;
  * else one that nobody had before. Binds that the context has already are then left unread. Who
@@ -82,6 +85,7 @@ struct request {
 	uint32_t net;
 	uint32_t hold;		     /* 0 or 1: another one follows */
 	uint32_t metered;	     /* 0 or 1: without the meter nothing is run */
+	uint32_t trace, keep_trace;  /* 0 or 1: what it did, by a pipe; in the daemon's store */
 	uint32_t bare_n, bare_flags; /* of a policy of the client's: so many instructions follow */
 	char policy[64];
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */
@@ -104,6 +108,7 @@ enum answer_kind {
 	ANSWER_STORES,
 	ANSWER_SEND,
 	ANSWER_DONE,
+	ANSWER_TRACE,
 	ANSWER_KINDS
 };
 
@@ -121,6 +126,11 @@ struct answer {
 	bool mid_line;		    /* standard error ends within a line, as far as is known */
 	struct ledger_repair found; /* in the daemon's ledger */
 	struct cloche_err refused;
+	struct {
+		uint64_t bytes;		  /* so many come by the pipe; 0: there is no trace */
+		struct cloche_err why;	  /* code: there is none, neither there nor kept */
+		struct cloche_err unkept; /* code: it is not kept */
+	} trace;
 	struct outcome outcome;
 };
 

@@ -8,6 +8,7 @@
 #include "image/image.h"
 #include "image/image_make.h"
 #include "serve/config.h"
+#include "trace/trace_store.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* One trace may have such a part of all that an owner may have kept. */
+#define TRACES_PARTS 4
 
 static void dir_cleanup(DIR **dir)
 {
@@ -33,30 +37,51 @@ void stores_path(const struct config *config, uint32_t owner, char ret[static ST
 		       owner);
 }
 
-/* Nobody but root passes the two above it. */
+/* Nobody but root passes the two above one of an owner's. */
+static int make_in(const struct config *config, uint32_t owner, const char *leaf, mode_t mode,
+		   char ret[static STORES_PATH_LEN], struct cloche_err *err)
+{
+	int r = 0, n = 0;
+
+	for (int depth = 0; r == 0 && depth < 3; depth++) {
+		n = snprintf(ret, STORES_PATH_LEN, "%s/" STORES_OWNERS, config->state);
+		if (depth > 0)
+			n += snprintf(ret + n, STORES_PATH_LEN - (size_t)n, "/%u", owner);
+		if (depth > 1)
+			(void)snprintf(ret + n, STORES_PATH_LEN - (size_t)n, "/%s", leaf);
+		r = mkdir(ret, depth > 1 ? mode : 0700) < 0 && errno != EEXIST ? -errno : 0;
+	}
+	return r < 0 ? cloche_err_sys(err, -r, "make the store of user %u", owner) : 0;
+}
+
 int stores_make(const struct config *config, uint32_t owner, char ret[static STORES_PATH_LEN],
 		struct cloche_err *err)
 {
-	static const mode_t modes[] = { 0700, 0700, 0755 };
-	char *ends[3], kept;
+	return make_in(config, owner, "images", 0755, ret, err);
+}
 
-	stores_path(config, owner, ret);
-	ends[2] = ret + strlen(ret);
-	ends[1] = strrchr(ret, '/');
-	*ends[1] = '\0';
-	ends[0] = strrchr(ret, '/');
-	*ends[1] = '/';
-	for (int i = 0; i < 3; i++) {
-		int r;
+void stores_traces_path(const struct config *config, uint32_t owner,
+			char ret[static STORES_PATH_LEN])
+{
+	(void)snprintf(ret, STORES_PATH_LEN, "%s/" STORES_OWNERS "/%u/traces", config->state,
+		       owner);
+}
 
-		kept = *ends[i];
-		*ends[i] = '\0';
-		r = mkdir(ret, modes[i]);
-		*ends[i] = kept;
-		if (r < 0 && errno != EEXIST)
-			return cloche_err_sys(err, errno, "make the store of user %u", owner);
-	}
-	return 0;
+int stores_make_traces(const struct config *config, uint32_t owner,
+		       char ret[static STORES_PATH_LEN], struct trace_store_limits *ret_limits,
+		       struct cloche_err *err)
+{
+	uint64_t most = config_owner(config, owner)->kept_bytes;
+
+	if (most == 0)
+		return cloche_err_set(err, EDQUOT,
+				      "traces: user %u may have none kept (limit "
+				      "'per_owner.kept_traces')",
+				      owner);
+	*ret_limits = (struct trace_store_limits){ .files = TRACE_STORE_FILES,
+						   .bytes = most,
+						   .one_bytes = most / TRACES_PARTS };
+	return make_in(config, owner, "traces", 0700, ret, err);
 }
 
 /* Whatever lies in it counts. */

@@ -29,6 +29,15 @@ void stores_path(const struct config *config, uint32_t owner, char ret[static ST
 int stores_make(const struct config *config, uint32_t owner, char ret[static STORES_PATH_LEN],
 		struct cloche_err *err);
 
+/* The same for traces that are kept: STATE/owners/UID/traces, root's alone; and how many may be.
+ * -EDQUOT: none. */
+struct trace_store_limits;
+void stores_traces_path(const struct config *config, uint32_t owner,
+			char ret[static STORES_PATH_LEN]);
+int stores_make_traces(const struct config *config, uint32_t owner,
+		       char ret[static STORES_PATH_LEN], struct trace_store_limits *ret_limits,
+		       struct cloche_err *err);
+
 /* What the images of it take of the disk, and how many they are. */
 int stores_used(const struct config *config, uint32_t owner, uint64_t *ret_bytes, unsigned *ret_n,
 		struct cloche_err *err);

@@ -35,7 +35,15 @@ struct powers_remote {
 	bool asked; /* for what was counted */
 };
 
-enum visit_state { VISIT_HEARING, VISIT_ASKING, VISIT_SEEKING, VISIT_MAKING, VISIT_RUNNING };
+enum visit_state {
+	VISIT_HEARING,
+	VISIT_ASKING,
+	VISIT_SEEKING,
+	VISIT_MAKING,
+	VISIT_TRACING, /* it has a context, and somebody is to trace it */
+	VISIT_RUNNING,
+	VISIT_CONCLUDING, /* its record is written, and its trace is not yet */
+};
 
 struct visit {
 	struct client client;
@@ -63,6 +71,8 @@ struct visit {
 	struct cloche_err barred; /* code: it gets nothing */
 	bool late;		  /* it was queued for too long */
 	struct cloche_err full;	  /* what it is queued for */
+
+	bool traced; /* the launcher's matter, until it is concluded */
 
 	struct held_kind kind; /* of its context */
 	struct held *held;     /* NULL: it has none */

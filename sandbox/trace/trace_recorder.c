@@ -79,29 +79,40 @@ static int on_event(const struct meter_event *ev, size_t size, void *arg)
 	return 0;
 }
 
-int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint32_t slot, FILE *f,
-			const char *request_id, size_t ring_bytes, struct cloche_err *err)
+int trace_recorder_of(struct trace_recorder **ret, struct meter_events *events, FILE *f,
+		      const char *request_id, struct cloche_err *err)
 {
 	struct trace_recorder *r = calloc(1, sizeof(*r));
-	int e;
 
 	if (!r) {
 		if (f)
 			(void)fclose(f);
-		return cloche_err_sys(err, ENOMEM, "trace slot %u", slot);
+		meter_events_free(events);
+		return cloche_err_sys(err, ENOMEM, "record a trace");
 	}
+	r->events = events;
 	r->file = (struct sink){ .f = f, .max_bytes = TRACE_FILE_BYTES };
-	e = meter_events_open(&r->events, m, slot, ring_bytes ? ring_bytes : METER_RING_BYTES, err);
-	if (e) {
-		(void)trace_recorder_close(r, NULL, NULL, NULL);
-		return e;
-	}
 	clock_format_iso(clock_real_ns(), r->started_at);
 	(void)snprintf(r->request_id, sizeof(r->request_id), "%s", request_id);
 	if (f)
 		trace_json_head(f, r->request_id, r->started_at);
 	*ret = r;
 	return 0;
+}
+
+int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint32_t slot, FILE *f,
+			const char *request_id, size_t ring_bytes, struct cloche_err *err)
+{
+	struct meter_events *events;
+	int e = meter_events_open(&events, m, slot, ring_bytes ? ring_bytes : METER_RING_BYTES,
+				  err);
+
+	if (e) {
+		if (f)
+			(void)fclose(f);
+		return e;
+	}
+	return trace_recorder_of(ret, events, f, request_id, err);
 }
 
 void trace_recorder_keep(struct trace_recorder *r, FILE *f, uint64_t max_bytes)
@@ -155,6 +166,15 @@ static void sink_end(const struct sink *s, const struct trace_recorder *r,
 	how.cut = s->cut;
 	if (s->f)
 		trace_json_end(s->f, u, &how);
+}
+
+int trace_recorder_let_go(struct trace_recorder *r, uint64_t *ret_events, struct cloche_err *err)
+{
+	int e = trace_recorder_drain(r, 0, err);
+
+	r->events = meter_events_free(r->events);
+	*ret_events = r->written;
+	return e;
 }
 
 int trace_recorder_close(struct trace_recorder *r, const struct meter_usage *u,

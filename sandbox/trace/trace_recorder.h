@@ -10,6 +10,7 @@
 struct cloche_err;
 struct meter;
 struct meter_event_denied;
+struct meter_events;
 struct meter_usage;
 struct trace_live;
 struct trace_recorder;
@@ -30,6 +31,11 @@ struct trace_recorder;
  * only denials are counted. ring_bytes: 0 for METER_RING_BYTES of events.h. */
 int trace_recorder_open(struct trace_recorder **ret, const struct meter *m, uint32_t slot, FILE *f,
 			const char *request_id, size_t ring_bytes, struct cloche_err *err);
+
+/* The same with a ring that is open already, taken over in any case, by who need not have opened
+ * it. */
+int trace_recorder_of(struct trace_recorder **ret, struct meter_events *events, FILE *f,
+		      const char *request_id, struct cloche_err *err);
 
 /* Further places, borrowed, to be named before the first drain: a file that gets no more than
  * max_bytes and then counts the rest as lost, and watchers. Whether the file was written well is
@@ -52,6 +58,9 @@ void trace_recorder_tell(struct trace_recorder *r, const char *function, const c
 int trace_recorder_fd(const struct trace_recorder *r);
 /* max: as meter_events_read has it. */
 int trace_recorder_drain(struct trace_recorder *r, unsigned max, struct cloche_err *err);
+
+/* Drains for the last time: from then on the ring may be somebody else's. *ret_events: as below. */
+int trace_recorder_let_go(struct trace_recorder *r, uint64_t *ret_events, struct cloche_err *err);
 
 /* Drains, writes the end and closes the file. u: NULL when the invocation has no figures, then the
  * file has no end. *ret_events (may be NULL): how many were written. Frees r in any case. */

@@ -22,7 +22,8 @@
 /* Between the making of a temporary file and the lock on it nobody may take it for a leftover. */
 #define NEW_GRACE_NS (60 * NSEC_PER_SEC)
 
-const struct trace_store_limits trace_store_limits = { TRACE_STORE_FILES, TRACE_STORE_BYTES };
+const struct trace_store_limits trace_store_limits = { TRACE_STORE_FILES, TRACE_STORE_BYTES,
+						       TRACE_STORE_ONE_BYTES };
 
 int trace_store_open(const char *dir, bool make, struct cloche_err *err)
 {
@@ -73,7 +74,8 @@ void trace_store_drop(int dir, struct trace_store_file *file)
 	file->f = NULL;
 }
 
-int trace_store_keep(int dir, struct trace_store_file *file, const char *id, struct cloche_err *err)
+int trace_store_keep(int dir, struct trace_store_file *file, const char *id,
+		     const struct trace_store_limits *limits, struct cloche_err *err)
 {
 	char name[TRACE_STORE_ID_LEN + sizeof(SUFFIX)];
 	int r = 0;
@@ -91,7 +93,7 @@ int trace_store_keep(int dir, struct trace_store_file *file, const char *id, str
 	}
 	(void)fclose(file->f);
 	file->f = NULL;
-	trace_store_prune(dir, &trace_store_limits);
+	trace_store_prune(dir, limits);
 	return 0;
 }
 

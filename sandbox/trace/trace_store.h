@@ -25,6 +25,7 @@ struct cloche_err;
 struct trace_store_limits {
 	size_t files;
 	uint64_t bytes;
+	uint64_t one_bytes; /* of one trace, for who writes it */
 };
 extern const struct trace_store_limits trace_store_limits;
 
@@ -39,9 +40,10 @@ struct trace_store_file {
 
 int trace_store_begin(int dir, struct trace_store_file *ret, struct cloche_err *err);
 
-/* Gives it its id when all was written; else it is gone. f is closed in any case. */
+/* Gives it its id when all was written; else it is gone. f is closed in any case. What is over the
+ * limits then goes. */
 int trace_store_keep(int dir, struct trace_store_file *file, const char *id,
-		     struct cloche_err *err);
+		     const struct trace_store_limits *limits, struct cloche_err *err);
 void trace_store_drop(int dir, struct trace_store_file *file);
 
 /* Removes what is over the limits, the oldest first but never the newest, and what crashed writers

@@ -148,27 +148,6 @@ Test(daemon, denied_calls_are_named)
 	daemon_stop(&d);
 }
 
-Test(daemon, what_is_not_there_yet_is_refused_by_its_name)
-{
-	static const char *const options[][2] = {
-		{ "--trace", "/tmp/x" },
-	};
-	struct daemon d;
-
-	daemon_prepare(&d);
-	daemon_start(&d);
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		cleanup_run struct run run = { 0 };
-
-		AS_USER(&d, &run, options[i][0], options[i][1], "--", "echo", "ran");
-		cr_expect_eq(run.status, 125, "%s: %d", options[i][0], run.status);
-		expect_has(run.err, options[i][0]);
-		expect_has(run.err, "not through the daemon yet; run as root");
-		cr_expect_str_eq(run.out, "");
-	}
-	daemon_stop(&d);
-}
-
 Test(daemon, without_one_both_mends_are_said)
 {
 	cleanup_run struct run run = { 0 };

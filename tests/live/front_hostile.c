@@ -40,7 +40,11 @@
 
 /* ---- what is out of the table ---------------------------------------------------------------- */
 
-enum when { BEFORE_READY, WITHOUT_CONTEXT, WITH_CONTEXT, COUNTED, PROVING, ENDED, WHENS };
+enum when { BEFORE_READY, WITHOUT_CONTEXT, WITH_CONTEXT, COUNTED, TRACING, PROVING, ENDED, WHENS };
+
+static const struct command_trace wanted_trace = { .file = 1,
+						   .request_id =
+							   "123e4567-e89b-42d3-a456-426614174000" };
 
 /* To a state in which the next message counts; the number of a context, where there is one. */
 static uint64_t bring_to(struct rig *r, enum when when)
@@ -61,6 +65,10 @@ static uint64_t bring_to(struct rig *r, enum when when)
 		packet_close_fds(&fds);
 		cr_assert_eq(front_rig_hear(r, &fds).kind, REPLY_COUNTED);
 	}
+	if (when == TRACING)
+		front_rig_say(r, &(struct command){ .kind = COMMAND_TRACE,
+						    .context = number,
+						    .trace = wanted_trace });
 	if (when == PROVING)
 		front_rig_say(r, &(struct command){ .kind = COMMAND_KEEP, .context = number });
 	if (when == ENDED)
@@ -82,12 +90,16 @@ static const bool fine[WHENS][COMMAND_KINDS] = {
 			   [COMMAND_TALLY] = true,
 			   [COMMAND_KILL] = true,
 			   [COMMAND_COUNT] = true,
+			   [COMMAND_TRACE] = true,
 			   [COMMAND_END] = true },
 	[COUNTED] = { [COMMAND_PONG] = true,
 		      [COMMAND_TALLY] = true,
 		      [COMMAND_KILL] = true,
 		      [COMMAND_KEEP] = true,
+		      [COMMAND_CONCLUDE] = true,
 		      [COMMAND_END] = true },
+	/* One that is traced already is not to be once more. */
+	[TRACING] = { [COMMAND_PONG] = true, [COMMAND_TALLY] = true, [COMMAND_END] = true },
 	/* Both are heard in one turn. */
 	[PROVING] = { [COMMAND_PONG] = true, [COMMAND_TALLY] = true, [COMMAND_END] = true },
 	/* The number may be free by then: what begins with one is not looked at. */
@@ -114,6 +126,8 @@ Test(front_hostile, every_message_in_every_state)
 				c = front_rig_ask_for(&r, 1000);
 			if (kind == COMMAND_BUILD || kind == COMMAND_REMOVE)
 				(void)snprintf(c.images.name, sizeof(c.images.name), "mine");
+			if (kind == COMMAND_TRACE)
+				c.trace = wanted_trace;
 			c.context = kind == COMMAND_READY || kind == COMMAND_PONG ||
 						    kind == COMMAND_TALLY
 					    ? 0

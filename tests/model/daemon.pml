@@ -37,6 +37,10 @@
 #ifndef TALLIES
 #define TALLIES 0
 #endif
+/* So many invocations may be traced. */
+#ifndef TRACES
+#define TRACES 0
+#endif
 #define CLIENTS 2
 #ifndef PLACES
 #define PLACES 2
@@ -46,7 +50,7 @@
 
 mtype:reply = { REPLY_MADE, REPLY_REFUSED, REPLY_COUNTED, REPLY_KEPT, REPLY_GONE, REPLY_ALONE,
 		REPLY_PING, REPLY_PRESSED, REPLY_CONFIG, REPLY_TALLY,
-		REPLY_LEFT };
+		REPLY_LEFT, REPLY_TRACED, REPLY_CONCLUDED };
 
 /* ---- what each has --------------------------------------------------------------------------- */
 
@@ -79,11 +83,11 @@ byte warden[PLACES]; /* its state, WARDEN_NONE or WARDEN_GONE */
 byte runs_for[PLACES];
 
 /* The front's memory, lost with it. */
-mtype:visit = { V_NONE, V_SEEKS, V_WAITS, V_MAKES, V_HAS, V_WILLED, V_RUNS, V_COUNTS, V_COUNTED,
-		V_BOOKED, V_STRUCK };
+mtype:visit = { V_NONE, V_SEEKS, V_WAITS, V_MAKES, V_HAS, V_ASKS, V_TRACED, V_WILLED, V_RUNS,
+		V_COUNTS, V_COUNTED, V_BOOKED, V_STRUCK, V_CONCLUDES, V_CONCLUDED };
 mtype:visit visit[CLIENTS];
 byte has[CLIENTS]; /* number of its context */
-bool killed[CLIENTS];
+bool killed[CLIENTS], traced[CLIENTS];
 mtype:held = { H_NONE, H_MAKING, H_BUSY, H_IDLE, H_VERIFIES, H_ENDS };
 mtype:held held[NUMBERS];
 byte held_place[NUMBERS], held_owner[NUMBERS], held_user[NUMBERS];
@@ -97,10 +101,10 @@ hidden byte room;
 
 chan commands = [6] of { byte, byte, byte };	     /* kind, number, owner */
 /* Those of the contexts, and these. */
-#define REPLIES_ROOM (8 + PLACES + PRESSES + CONFIGS + TALLIES)
+#define REPLIES_ROOM (8 + PLACES + PRESSES + CONFIGS + TALLIES + TRACES)
 chan replies = [REPLIES_ROOM] of { mtype:reply, byte, byte }; /* kind, number, place */
 
-byte front_deaths, warden_deaths, client_deaths, presses, configs, tallies;
+byte front_deaths, warden_deaths, client_deaths, presses, configs, tallies, traces;
 
 /* ---- the front ------------------------------------------------------------------------------- */
 
@@ -128,6 +132,7 @@ inline forget_all()
 		fi;
 		visit[f_i] = V_NONE;
 		killed[f_i] = false;
+		traced[f_i] = false;
 		has[f_i] = 0
 	}
 	for (f_i : 0 .. NUMBERS - 1) {
@@ -237,6 +242,12 @@ inline hear_reply(y_kind, y_number, y_place)
 		:: user != NOBODY && visit[user] == V_COUNTS -> visit[user] = V_COUNTED
 		:: else
 		fi
+	:: y_kind == REPLY_TRACED ->
+		if
+		:: user != NOBODY && visit[user] == V_ASKS -> visit[user] = V_TRACED
+		:: else
+		fi
+	:: y_kind == REPLY_CONCLUDED -> assert(visit[user] == V_CONCLUDES); visit[user] = V_CONCLUDED
 	:: y_kind == REPLY_KEPT ->
 		if
 		:: held[y_number] == H_VERIFIES -> held[y_number] = H_IDLE; retry()
@@ -307,8 +318,33 @@ proctype front()
 		fi;
 		found = 0
 	   }
-	:: atomic { UP && visit[0] == V_HAS -> will[0] = true; begun[0] = true; visit[0] = V_WILLED }
-	:: atomic { UP && visit[1] == V_HAS -> will[1] = true; begun[1] = true; visit[1] = V_WILLED }
+	:: atomic {
+		UP && (visit[0] == V_HAS || visit[1] == V_HAS) && traces < TRACES -> traces++;
+		c = (visit[0] == V_HAS -> 0 : 1);
+		traced[c] = true;
+		visit[c] = V_ASKS;
+		tell(COMMAND_TRACE, has[c], 0)
+	   }
+	/* Nobody waits for it any more, and nothing was begun; yet somebody is to trace it. */
+	:: atomic {
+		UP && ((visit[0] == V_ASKS && client[0] == DEAD) ||
+		       (visit[1] == V_ASKS && client[1] == DEAD)) ->
+		c = ((visit[0] == V_ASKS && client[0] == DEAD) -> 0 : 1);
+		held_user[has[c]] = NOBODY;
+		held[has[c]] = H_ENDS;
+		tell(COMMAND_END, has[c], 0);
+		visit[c] = V_NONE;
+		traced[c] = false;
+		has[c] = 0
+	   }
+	:: atomic {
+		UP && (visit[0] == V_HAS || visit[0] == V_TRACED) ->
+		will[0] = true; begun[0] = true; visit[0] = V_WILLED
+	   }
+	:: atomic {
+		UP && (visit[1] == V_HAS || visit[1] == V_TRACED) ->
+		will[1] = true; begun[1] = true; visit[1] = V_WILLED
+	   }
 	:: atomic {
 		UP && (visit[0] == V_WILLED || visit[1] == V_WILLED) ->
 		if
@@ -357,8 +393,16 @@ proctype front()
 		visit[c] = V_STRUCK
 	   }
 	:: atomic {
-		UP && (visit[0] == V_STRUCK || visit[1] == V_STRUCK) ->
-		c = (visit[0] == V_STRUCK -> 0 : 1);
+		UP && ((visit[0] == V_STRUCK && traced[0]) || (visit[1] == V_STRUCK && traced[1])) ->
+		c = ((visit[0] == V_STRUCK && traced[0]) -> 0 : 1);
+		traced[c] = false;
+		visit[c] = V_CONCLUDES;
+		tell(COMMAND_CONCLUDE, has[c], 0)
+	   }
+	:: atomic {
+		UP && ((visit[0] == V_STRUCK && !traced[0]) || visit[0] == V_CONCLUDED ||
+		       (visit[1] == V_STRUCK && !traced[1]) || visit[1] == V_CONCLUDED) ->
+		c = ((visit[0] == V_STRUCK && !traced[0]) || visit[0] == V_CONCLUDED -> 0 : 1);
 		assert(records[c] == 1);
 		if
 		:: client[c] == SERVED -> client[c] = ANSWERED; answers[c]++
@@ -388,227 +432,7 @@ proctype front()
 	od
 }
 
-/* ---- the launcher ---------------------------------------------------------------------------- */
-
-inline say(s_kind, s_number, s_place)
-{
-	if
-	:: front_there -> assert(nfull(replies)); replies!s_kind, s_number, s_place
-	:: else
-	fi
-}
-
-/* Of a number: its place; PLACES: there is none. A silent one's is nobody's. */
-inline find_place(a_number, found_at)
-{
-	found_at = PLACES;
-	for (l_i : 0 .. PLACES - 1) {
-		if
-		:: place[l_i].state != ABSENT && !place[l_i].silent && place[l_i].number == a_number ->
-			assert(found_at == PLACES);
-			found_at = l_i
-		:: else
-		fi
-	}
-}
-
-inline renew(n_place)
-{
-	tell_warden(n_place, WARDEN_RENEW, false);
-	warden[n_place] = RENEWED
-}
-
-inline hand_over(o_place)
-{
-	place[o_place].state = HANDED;
-	if
-	:: warden[o_place] = SETTING_UP
-	:: warden[o_place] = BLANK; tell_warden(o_place, WARDEN_DRESS, false)
-	fi;
-	warden[o_place] = READY;
-	renew(o_place);
-	say(REPLY_MADE, place[o_place].number, o_place)
-}
-
-inline make_context(c_number, c_owner, c_place)
-{
-	c_place = 0;
-	do
-	:: c_place < PLACES && place[c_place].state != ABSENT -> c_place++
-	:: else -> break
-	od;
-	if
-	:: c_place == PLACES -> say(REPLY_REFUSED, c_number, 0)
-	:: else ->
-		assert(warden[c_place] == WARDEN_NONE && runs_for[c_place] == NOBODY);
-		place[c_place].number = c_number;
-		place[c_place].owner = c_owner;
-		place[c_place].silent = false;
-		if
-		:: hand_over(c_place)
-		:: place[c_place].state = MOUNTING /* its image is not there yet */
-		fi
-	fi
-}
-
-/* Of each that ran something when its front ended, also where it is gone by now. */
-inline tell_left()
-{
-	for (l_i : 0 .. PLACES - 1) {
-		if
-		:: front_deaths > 0 -> say(REPLY_LEFT, 0, l_i)
-		:: true
-		fi
-	}
-}
-
-inline hear_command(h_kind, h_number, h_owner)
-{
-	find_place(h_number, at);
-	if
-	:: !ready -> state = UNREADY
-	:: ready && at == PLACES -> state = ABSENT
-	:: else -> state = place[at].state
-	fi;
-	assert(ALLOWED(h_kind, state));
-	asked = false;
-	if
-	:: h_kind == COMMAND_READY ->
-		ready = true;
-		tell_left()
-	:: h_kind == COMMAND_PONG
-	:: h_kind == COMMAND_TALLY -> say(REPLY_TALLY, 0, 0)
-	:: h_kind == COMMAND_MAKE -> make_context(h_number, h_owner, at)
-	:: h_kind == COMMAND_KILL ->
-		if
-		:: warden[at] == RUNNING -> warden[at] = USED
-		:: else
-		fi
-	:: h_kind == COMMAND_COUNT -> place[at].state = COUNTING
-	:: h_kind == COMMAND_KEEP -> place[at].state = PROVING
-	:: h_kind == COMMAND_END -> place[at].state = ENDING
-	fi
-}
-
-#define A_SILENT_ONE                                          \
-	((place[0].state != ABSENT && place[0].silent) ||     \
-	 (place[PLACES - 1].state != ABSENT && place[PLACES - 1].silent))
-
-proctype launcher()
-{
-	byte kind, number, owner, p;
-
-	do
-	:: atomic {
-		front_there && nempty(commands) ->
-		commands?kind, number, owner;
-		hear_command(kind, number, owner)
-	   }
-	:: atomic {
-		place[0].state == COUNTING && warden[0] != RUNNING ->
-		place[0].state = COUNTED;
-		say(REPLY_COUNTED, place[0].number, 0)
-	   }
-	:: atomic {
-		place[PLACES - 1].state == COUNTING && warden[PLACES - 1] != RUNNING ->
-		place[PLACES - 1].state = COUNTED;
-		say(REPLY_COUNTED, place[PLACES - 1].number, 0)
-	   }
-	:: atomic {
-		place[0].state == MOUNTING || place[PLACES - 1].state == MOUNTING ->
-		p = (place[0].state == MOUNTING -> 0 : PLACES - 1);
-		if
-		:: !place[p].silent -> hand_over(p)
-		:: !place[p].silent -> /* it cannot be mounted */
-			place[p].state = ABSENT;
-			say(REPLY_REFUSED, place[p].number, 0);
-			place[p].number = 0
-		:: place[p].silent ->
-			place[p].state = ABSENT;
-			place[p].silent = false;
-			place[p].number = 0
-		fi
-	   }
-	:: atomic {
-		place[0].state == PROVING || place[PLACES - 1].state == PROVING ->
-		p = (place[0].state == PROVING -> 0 : PLACES - 1);
-		if
-		:: warden[p] == USED ->
-			tell_warden(p, WARDEN_PROVE, false);
-			if
-			:: warden[p] = READY;
-				renew(p);
-				runs_for[p] = NOBODY;
-				place[p].state = HANDED;
-				say(REPLY_KEPT, place[p].number, 0)
-			:: warden[p] = DIRTY; place[p].state = ENDING
-			fi
-		:: else -> assert(warden[p] == WARDEN_GONE); place[p].state = ENDING
-		fi
-	   }
-	:: atomic {
-		place[0].state == ENDING || place[PLACES - 1].state == ENDING ->
-		p = (place[0].state == ENDING -> 0 : PLACES - 1);
-		warden[p] = WARDEN_NONE;
-		runs_for[p] = NOBODY;
-		place[p].state = ABSENT;
-		if
-		:: !place[p].silent -> say(REPLY_GONE, place[p].number, 0)
-		:: else
-		fi;
-		place[p].silent = false;
-		place[p].number = 0
-	   }
-	:: atomic {
-		ready && !alone && !A_SILENT_ONE ->
-		alone = true;
-		say(REPLY_ALONE, 0, 0)
-	   }
-	:: atomic { front_there && ready && presses < PRESSES -> presses++; say(REPLY_PRESSED, 0, 0) }
-	:: atomic { front_there && ready && configs < CONFIGS -> configs++; say(REPLY_CONFIG, 0, 0) }
-	/* Where it says nothing: only that it hangs lets the time pass that this takes. That nothing
-	 * is owed is no reason not to ask: it may have accepted a client that nobody knows of. */
-	:: atomic {
-		front_there && hangs && !asked && ready -> asked = true;
-		say(REPLY_PING, 0, 0)
-	   }
-	:: atomic { front_there && hangs && (asked || !ready) -> alive = false }
-	/* It is gone: so is all that it had, and another one begins. */
-	:: atomic {
-		front_there && !alive ->
-		front_there = false;
-		ready = false;
-		alone = false;
-		asked = false;
-		hangs = false;
-		do
-		:: nempty(commands) -> commands?_, _, _
-		:: empty(commands) -> break
-		od;
-		do
-		:: nempty(replies) -> replies?_, _, _
-		:: empty(replies) -> break
-		od;
-		for (p : 0 .. PLACES - 1) {
-			if
-			:: place[p].state == MOUNTING -> place[p].silent = true
-			:: place[p].state != ABSENT && place[p].state != MOUNTING ->
-				place[p].silent = true;
-				place[p].state = ENDING
-			:: else
-			fi
-		}
-	   }
-	:: atomic {
-		!front_there ->
-		forget_all();
-		left[0] = will[0];
-		left[1] = will[1];
-		front_there = true;
-		alive = true
-	   }
-	od
-}
+#include "launcher.pml"
 
 /* ---- what happens to them -------------------------------------------------------------------- */
 

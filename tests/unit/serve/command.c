@@ -10,22 +10,28 @@
 #include "launch/spec.h"
 #include "serve/command.h"
 
-/* Written down once more, so that a change of the other is seen: rows are kinds, columns states. */
+/* Written down once more, so that a change of the other is seen: rows are kinds. */
 static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
-	/*		    unready absent mounting handed counting counted proving ending building
-	 */
-	[COMMAND_READY] = { true, false, false, false, false, false, false, false, false },
-	[COMMAND_PONG] = { false, true, false, false, false, false, false, false, false },
-	[COMMAND_MAKE] = { false, true, false, false, false, false, false, false, false },
-	[COMMAND_KILL] = { false, false, false, true, true, true, false, false, false },
-	[COMMAND_COUNT] = { false, false, false, true, false, false, false, false, false },
-	[COMMAND_KEEP] = { false, false, false, false, false, true, false, false, false },
-	[COMMAND_END] = { false, false, false, true, true, true, true, false, false },
-	[COMMAND_TALLY] = { false, true, false, false, false, false, false, false, false },
-	[COMMAND_STORES] = { false, true, false, false, false, false, false, false, false },
-	[COMMAND_BUILD] = { false, true, false, false, false, false, false, false, false },
-	[COMMAND_LEAVE] = { false, true, false, false, false, false, false, false, true },
-	[COMMAND_REMOVE] = { false, true, false, false, false, false, false, false, false },
+	[COMMAND_READY] = { [COMMAND_UNREADY] = true },
+	[COMMAND_PONG] = { [COMMAND_ABSENT] = true },
+	[COMMAND_MAKE] = { [COMMAND_ABSENT] = true },
+	[COMMAND_KILL] = { [COMMAND_HANDED] = true,
+			   [COMMAND_COUNTING] = true,
+			   [COMMAND_COUNTED] = true },
+	[COMMAND_COUNT] = { [COMMAND_HANDED] = true },
+	[COMMAND_KEEP] = { [COMMAND_COUNTED] = true },
+	[COMMAND_END] = { [COMMAND_HANDED] = true,
+			  [COMMAND_COUNTING] = true,
+			  [COMMAND_COUNTED] = true,
+			  [COMMAND_PROVING] = true,
+			  [COMMAND_TRACING] = true },
+	[COMMAND_TALLY] = { [COMMAND_ABSENT] = true },
+	[COMMAND_STORES] = { [COMMAND_ABSENT] = true },
+	[COMMAND_BUILD] = { [COMMAND_ABSENT] = true },
+	[COMMAND_LEAVE] = { [COMMAND_ABSENT] = true, [COMMAND_BUILDING] = true },
+	[COMMAND_REMOVE] = { [COMMAND_ABSENT] = true },
+	[COMMAND_TRACE] = { [COMMAND_HANDED] = true },
+	[COMMAND_CONCLUDE] = { [COMMAND_COUNTED] = true },
 };
 
 Test(command, every_kind_in_every_state)
@@ -61,6 +67,11 @@ static struct command good(enum command_kind kind)
 	spec_defaults(&spec);
 	if (kind == COMMAND_BUILD || kind == COMMAND_REMOVE)
 		(void)snprintf(c.images.name, sizeof(c.images.name), "mine");
+	if (kind == COMMAND_TRACE) {
+		c.trace.file = 1;
+		(void)snprintf(c.trace.request_id, sizeof(c.trace.request_id),
+			       "123e4567-e89b-42d3-a456-426614174000");
+	}
 	if (kind == COMMAND_MAKE)
 		cr_assert_eq(command_from_spec(&spec, &c.make, &err), 0, "%s", err.text);
 	return c;
@@ -281,4 +292,46 @@ Test(command, a_spec_comes_back_as_it_was)
 		  back.pids == 13 && back.nofile == 14 && back.tmp_bytes == 15 &&
 		  back.shm_bytes == 16);
 	cr_expect_str_eq(back.policy, spec.policy);
+}
+
+/* Of a trace: nothing but an id, text that ends, and what there is. */
+Test(command, what_a_trace_is_asked_for)
+{
+	struct command c = good(COMMAND_TRACE);
+
+	c.trace.keep = 1;
+	cr_expect_eq(judge(&c, sizeof(c), 0), 0);
+	c.trace.keep = 2;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+	c.trace.keep = c.trace.file = 0;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "for nobody");
+	c = good(COMMAND_TRACE);
+	c.trace.verdict = 1;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "before it is run");
+	c = good(COMMAND_TRACE);
+	memset(c.trace.function, 'f', sizeof(c.trace.function));
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "a text without an end");
+	c = good(COMMAND_TRACE);
+	memset(c.trace.request_id, 'a', sizeof(c.trace.request_id));
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "an id without an end");
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const ids[] = { "", "123e4567",
+						   "../../../../../../../../etc/passwd123" };
+
+		c = good(COMMAND_TRACE);
+		memset(c.trace.request_id, 0, sizeof(c.trace.request_id));
+		(void)snprintf(c.trace.request_id, sizeof(c.trace.request_id), "%s", ids[i]);
+		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "%s", ids[i]);
+	}
+	c = good(COMMAND_CONCLUDE);
+	c.trace.verdict = VERDICT_CANCELLED;
+	cr_expect_eq(judge(&c, sizeof(c), 0), 0);
+	c.trace.verdict = VERDICT_CANCELLED + 1;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+	c = good(COMMAND_CONCLUDE);
+	c.trace.keep = 1;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+	c = good(COMMAND_END);
+	c.trace.verdict = 1;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
 }

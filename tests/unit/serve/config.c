@@ -34,6 +34,8 @@ Test(config, what_is_said_counts_and_the_rest_stays)
 	cr_expect_eq(c.per_owner.contexts, defaults.per_owner.contexts);
 	cr_expect_eq(c.per_owner.images_bytes, 1ULL << 30);
 	cr_expect_eq(c.per_owner.records, 2000000);
+	cr_expect_eq(c.per_owner.traces, 2);
+	cr_expect_eq(c.per_owner.kept_bytes, 64ULL << 20);
 	cr_expect_str_eq(c.control, defaults.control);
 	cr_assert_eq(load("control: /a/b\nstate: /c\nper_owner: {contexts: 2}\n", &c, &err), 0,
 		     "%s", err.text);
@@ -153,6 +155,8 @@ static const struct {
 	{ "per_owner: {images: much}\n", "line 1: per_owner/images: expected a size" },
 	{ "per_owner: {records: 1000000001}\n",
 	  "line 1: per_owner/records: expected a number from 0 to 1000000000" },
+	{ "per_owner: {traces: 17}\n", "line 1: per_owner/traces: expected a number from 0 to 16" },
+	{ "per_owner:\n  kept_traces: many\n", "line 2: per_owner/kept_traces: expected a size" },
 	{ "per_owner:\n  images: 1025G\n", "line 2: per_owner/images: expected a size" },
 	{ "grace: soon\n", "grace" },
 	{ "grace: 901s\n", "grace" },

@@ -49,7 +49,8 @@ static void keep(int dir, const char *id, const char *text)
 
 	cr_assert_eq(trace_store_begin(dir, &file, &err), 0, "%s", err.text);
 	(void)fputs(text, file.f);
-	cr_assert_eq(trace_store_keep(dir, &file, id, &err), 0, "%s", err.text);
+	cr_assert_eq(trace_store_keep(dir, &file, id, &trace_store_limits, &err), 0, "%s",
+		     err.text);
 	cr_assert_null(file.f);
 }
 
@@ -75,7 +76,7 @@ Test(trace_store, kept_under_its_id_and_not_before)
 	(void)fflush(file.f);
 	cr_assert_eq(trace_store_list(dir, &list, &n, &err), 0);
 	cr_assert_eq(n, 0);
-	cr_assert_eq(trace_store_keep(dir, &file, "abcd-1", &err), 0);
+	cr_assert_eq(trace_store_keep(dir, &file, "abcd-1", &trace_store_limits, &err), 0);
 	free(list);
 	cr_assert_eq(trace_store_list(dir, &list, &n, &err), 0);
 	cr_assert_eq(n, 1);
@@ -104,7 +105,7 @@ Test(trace_store, dropped_leaves_nothing)
 
 Test(trace_store, bounded_by_number_the_oldest_go)
 {
-	static const struct trace_store_limits three = { 3, 1 << 20 };
+	static const struct trace_store_limits three = { 3, 1 << 20, 0 };
 	cleanup_tmpdir char *tmp = tmpdir_make();
 	cleanup_fd int dir = store(tmp);
 
@@ -125,7 +126,7 @@ Test(trace_store, bounded_by_number_the_oldest_go)
 
 Test(trace_store, bounded_by_bytes_but_never_the_newest)
 {
-	static const struct trace_store_limits kib = { 100, 1024 };
+	static const struct trace_store_limits kib = { 100, 1024, 0 };
 	cleanup_tmpdir char *tmp = tmpdir_make();
 	cleanup_fd int dir = store(tmp);
 
@@ -164,7 +165,7 @@ Test(trace_store, keeping_prunes)
 
 Test(trace_store, leftovers_go_but_not_what_is_being_written)
 {
-	static const struct trace_store_limits none = { 10, 1 << 20 };
+	static const struct trace_store_limits none = { 10, 1 << 20, 0 };
 	cleanup_tmpdir char *tmp = tmpdir_make();
 	cleanup_fd int dir = store(tmp);
 	cleanup_fd int held = -1;

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/* Traces of users without rights, through the daemon: each of his own invocations, and of nothing
+ * else; and those who ask for too much, take nothing, or die. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "host/slot.h"
+#include "tests/lib/daemon.h"
+#include "tests/lib/env.h"
+#include "tests/lib/run.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
+
+#define OTHER_USER "1002"
+/* Runs until it is told to end; each of its events has the word. */
+#define BUSY(word) \
+	"echo begun; while :; do : >/tmp/" word "; read -t 0.01 x </dev/zero; sleep 0.01; done"
+
+static const char *path_in(const struct daemon *d, const char *name)
+{
+	static char paths[4][700];
+	static unsigned next;
+	char *path = paths[next++ % 4];
+
+	(void)snprintf(path, sizeof(paths[0]), "%s/%s", d->dir, name);
+	return path;
+}
+
+static struct daemon begin(const char *lines)
+{
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_reconfigure(&d, lines);
+	daemon_start(&d);
+	/* The clients make files there. */
+	cr_assert_eq(chmod(d.dir, 01777), 0);
+	return d;
+}
+
+static char *text_of(const char *path)
+{
+	struct cloche_err err;
+	char *text = NULL;
+	size_t len;
+
+	cr_assert_eq(file_load(AT_FDCWD, path, 64 << 20, &text, &len, &err), 0, "%s", err.text);
+	return text;
+}
+
+static struct trace read_trace(const char *path)
+{
+	cleanup_file FILE *f = fopen(path, "re");
+	struct cloche_err err = { 0 };
+	struct trace t = { 0 };
+
+	cr_assert(f, "%s: %m", path);
+	cr_assert_eq(trace_json_read(f, path, &t, &err), 0, "%s", err.text);
+	return t;
+}
+
+static void has(const char *path, const char *word, bool it_has)
+{
+	cleanup_free char *text = text_of(path);
+
+	cr_expect_eq(strstr(text, word) != NULL, it_has, "'%s' in %s: %s", word, path, text);
+}
+
+/* ---- what there is --------------------------------------------------------------------------- */
+
+Test(daemon_trace, is_the_users_own_file)
+{
+	cleanup_run struct run run = { 0 };
+	cleanup_trace struct trace t = { 0 };
+	struct daemon d = begin("");
+	const char *path = path_in(&d, "t"), *report = path_in(&d, "r");
+	char figures[80];
+	struct stat st;
+
+	AS_USER(&d, &run, "-q", "--name", "busy", "--trace", path, "--report", report, "--", "sh",
+		"-c", "echo said; unshare -U true 2>/dev/null; exit 7");
+	cr_expect_eq(run.status, 7, "%s", run.err);
+	cr_expect_str_eq(run.out, "said\n");
+	cr_expect_str_empty(run.err);
+	cr_assert(stat(path, &st) == 0 && st.st_uid == (uid_t)atoi(DAEMON_USER));
+	t = read_trace(path);
+	cr_expect(t.ended && t.complete && t.lost == 0 && t.n == t.n_written);
+	cr_expect_str_eq(t.function, "busy");
+	cr_expect_str_eq(t.verdict, "error");
+	has(path, "\"syscall\":\"unshare\"", true);
+	(void)snprintf(figures, sizeof(figures),
+		       "\"trace\":{\"events\":%zu,\"lost\":0,\"complete\":true}", t.n);
+	has(report, figures, true);
+	has(report, t.request_id, true);
+	daemon_stop(&d);
+}
+
+/* Also in a context that others, traced or not, have had before. */
+Test(daemon_trace, has_its_own_invocation_alone)
+{
+	struct daemon d = begin("");
+	const char *t = path_in(&d, "t"), *report = path_in(&d, "r"), *many = path_in(&d, "m");
+	cleanup_run struct run run = { 0 };
+	char name[16], word[16], one[720];
+
+	for (int i = 0; i < 6; i++) {
+		cleanup_run struct run untraced = { 0 }, traced = { 0 };
+
+		(void)snprintf(name, sizeof(name), "word%d", i);
+		AS_USER(&d, &untraced, "-q", "--", "sh", "-c", ": untraced");
+		AS_USER(&d, &traced, "-q", "--trace", t, "--report", report, "--", "sh", "-c", ":",
+			name);
+		cr_assert_eq(traced.status, 0, "%s", traced.err);
+		has(t, name, true);
+		has(t, "untraced", false);
+		(void)snprintf(word, sizeof(word), "word%d", i - 1);
+		has(t, word, false);
+		has(t, "\"event\":\"exec\"", true);
+		has(report, "\"complete\":true", true);
+		has(report, "\"start\":\"warm\"", true);
+	}
+	AS_USER(&d, &run, "-q", "--repeat", "3", "--trace", many, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	for (int i = 1; i <= 3; i++) {
+		cleanup_trace struct trace each = { 0 };
+
+		(void)snprintf(one, sizeof(one), "%s.%d", many, i);
+		each = read_trace(one);
+		cr_expect(each.complete && each.n >= 2);
+	}
+	daemon_stop(&d);
+}
+
+/* Both at once, and each of what one does shows by a name. */
+Test(daemon_trace, of_two_owners_has_each_ones_own)
+{
+	struct daemon d = begin(""), other = d;
+	const char *mine = path_in(&d, "mine"), *theirs = path_in(&d, "theirs");
+	struct client a, b;
+
+	other.user = OTHER_USER;
+	a = client_begin_args(&d, (const char *const[]){ "-q", "--trace", mine, "--", "sh", "-c",
+							 BUSY("mine"), NULL });
+	b = client_begin_args(&other, (const char *const[]){ "-q", "--trace", theirs, "--", "sh",
+							     "-c", BUSY("theirs"), NULL });
+	cr_expect_eq(kill(a.pid, SIGINT), 0);
+	cr_expect_eq(process_status(a.pid), 130);
+	cr_expect_eq(kill(b.pid, SIGINT), 0);
+	cr_expect_eq(process_status(b.pid), 130);
+	has(mine, "mine", true);
+	has(mine, "theirs", false);
+	has(theirs, "theirs", true);
+	has(theirs, "mine", false);
+	has(mine, "\"verdict\":\"cancelled\"", true);
+	client_expect_over(&a);
+	client_expect_over(&b);
+	daemon_stop(&d);
+}
+
+/* ---- who has too many ------------------------------------------------------------------------ */
+
+/* The invocation is worth more than its trace; and what one has is nobody else's matter. */
+Test(daemon_trace, over_the_limit_is_none_and_it_says_so)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d = begin("per_owner: {traces: 1}\nowners: [{user: " OTHER_USER
+				", traces: 1}, {user: 1003, traces: 0}]\n");
+	const char *report = path_in(&d, "r"), *theirs = path_in(&d, "theirs"),
+		   *own = path_in(&d, "own"), *none = path_in(&d, "none");
+	struct client a;
+
+	a = client_begin_args(&d,
+			      (const char *const[]){ "-q", "--trace", path_in(&d, "a"), "-t", "60s",
+						     "--", "sh", "-c", BUSY("x"), NULL });
+	AS_USER(&d, &run, "-q", "--trace", own, "--report", report, "--", "echo", "ran");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect_str_eq(run.out, "ran\n");
+	expect_has(run.err, "the trace could not be written to");
+	expect_has(run.err, "(limit 'per_owner.traces')");
+	has(report, "\"trace\":null", true);
+	has(report, "it could not be recorded or written", true);
+	run_free(&run);
+	daemon_run_as(&d, OTHER_USER, &run,
+		      (const char *const[]){ "-q", "--trace", theirs, "--", "true", NULL });
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect_str_empty(run.err);
+	run_free(&run);
+	daemon_run_as(&d, "1003", &run,
+		      (const char *const[]){ "-q", "--trace", none, "--", "true", NULL });
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	expect_has(run.err, "0 in use of the 0 that user 1003 may have at a time");
+	run_free(&run);
+	cr_expect_eq(kill(a.pid, SIGINT), 0);
+	cr_expect_eq(process_status(a.pid), 130);
+	client_expect_over(&a);
+	AS_USER(&d, &run, "-q", "--trace", own, "--", "true");
+	cr_expect_eq(run.status, 0);
+	daemon_stop(&d);
+}
+
+/* ---- who takes nothing, and who dies --------------------------------------------------------- */
+
+/* One with the text in its name or status that is a descendant of the launcher's; 0: none. */
+static pid_t scribe_of(const struct daemon *d)
+{
+	char path[64], line[200];
+	pid_t found = 0;
+	DIR *proc = opendir("/proc");
+
+	cr_assert(proc);
+	for (const struct dirent *e; (e = readdir(proc));) {
+		int pid = atoi(e->d_name), parent = 0, uid = 0;
+		FILE *f;
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+		f = pid ? fopen(path, "re") : NULL;
+		while (f && fgets(line, sizeof(line), f)) {
+			(void)sscanf(line, "PPid: %d", &parent);
+			(void)sscanf(line, "Uid: %d", &uid);
+		}
+		if (f)
+			(void)fclose(f);
+		(void)snprintf(path, sizeof(path), "/proc/%d/stat", parent);
+		f = uid == SLOT_UID_NONE ? fopen(path, "re") : NULL;
+		if (f && fscanf(f, "%*d %*s %*c %d", &parent) == 1 && parent == d->pid)
+			found = pid;
+		if (f)
+			(void)fclose(f);
+	}
+	(void)closedir(proc);
+	return found;
+}
+
+static void status_has(pid_t pid, const char *line)
+{
+	cleanup_free char *text = NULL;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	text = text_of(path);
+	cr_expect(strstr(text, line), "%s: %s", line, text);
+}
+
+static size_t count_files(pid_t pid, const char *what)
+{
+	char path[64], name[100], to[300];
+	size_t n = 0;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	cr_assert(dir, "%s: %m", path);
+	for (const struct dirent *e; (e = readdir(dir));) {
+		ssize_t len;
+
+		(void)snprintf(name, sizeof(name), "%s/%.20s", path, e->d_name);
+		len = readlink(name, to, sizeof(to) - 1);
+		to[len > 0 ? len : 0] = '\0';
+		n += strstr(to, what) != NULL;
+	}
+	(void)closedir(dir);
+	return n;
+}
+
+/* Who reads what a function named has nothing else; and of the rings the front has none. */
+Test(daemon_trace, who_reads_it_has_no_rights)
+{
+	struct daemon d = begin("");
+	struct client a;
+	pid_t scribe;
+
+	a = client_begin_args(&d,
+			      (const char *const[]){ "-q", "--trace", path_in(&d, "t"), "-t", "60s",
+						     "--", "sh", "-c", BUSY("x"), NULL });
+	scribe = scribe_of(&d);
+	cr_assert_neq(scribe, 0, "nobody reads");
+	status_has(scribe, "CapPrm:\t0000000000000000");
+	status_has(scribe, "CapEff:\t0000000000000000");
+	status_has(scribe, "CapBnd:\t0000000000000000");
+	status_has(scribe, "NoNewPrivs:\t1");
+	status_has(scribe, "Seccomp:\t2");
+	/* A socket, a pipe. */
+	cr_expect_eq(count_files(scribe, ":"), 2);
+	cr_expect_eq(count_files(daemon_front(&d), "bpf"), 0);
+	cr_expect_eq(kill(a.pid, SIGINT), 0);
+	cr_expect_eq(process_status(a.pid), 130);
+	client_expect_over(&a);
+	daemon_stop(&d);
+}
+
+static void wait_until_none(const struct daemon *d)
+{
+	for (int i = 0; i < 3000 && scribe_of(d); i++)
+		(void)usleep(10000);
+	cr_expect_eq(scribe_of(d), 0, "a trace that nobody reads goes on");
+}
+
+/* Its client is killed, or only its trace's reader is: both end. */
+Test(daemon_trace, ends_with_its_client)
+{
+	cleanup_run struct run run = { 0 };
+	struct daemon d = begin("per_owner: {traces: 1}\n");
+	const char *t = path_in(&d, "t");
+
+	for (int i = 0; i < 3; i++) {
+		struct client a = client_begin_args(
+			&d, (const char *const[]){ "-q", "--trace", t, "-t", "60s", "-e", d.mark,
+						   "--", "sh", "-c", BUSY("x"), NULL });
+
+		cr_expect_eq(kill(a.pid, SIGKILL), 0);
+		cr_expect_eq(process_status(a.pid), 137);
+		client_expect_over(&a);
+		wait_until_none(&d);
+	}
+	AS_USER(&d, &run, "-q", "--trace", t, "--", "true");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	has(t, "\"complete\":true", true);
+	daemon_stop(&d);
+}
+
+/* One that is stopped reads nothing: its function makes events for as long as it has, what finds no
+ * room is counted, and nobody else is held up. */
+Test(daemon_trace, that_nobody_reads_holds_up_nobody, .timeout = 90)
+{
+	struct daemon d = begin("");
+	const char *t = path_in(&d, "t"), *report = path_in(&d, "r"), *theirs = path_in(&d, "o");
+	cleanup_trace struct trace cut = { 0 };
+	cleanup_run struct run run = { 0 };
+	struct client a;
+
+	a = client_begin_args(
+		&d, (const char *const[]){ "-q", "--trace", t, "--report", report, "--cpu", "2",
+					   "-t", "4s", "-b", helpers_bind(), "--", "sh", "-c",
+					   "echo begun; exec /opt/inside events 2", NULL });
+	cr_expect_eq(kill(a.pid, SIGSTOP), 0);
+	daemon_run_as(&d, OTHER_USER, &run,
+		      (const char *const[]){ "-q", "--trace", theirs, "--", "true", NULL });
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	has(theirs, "\"event\":\"end\"", true);
+	/* Its deadline comes all the same, and who wrote the trace waits no longer than for so
+	 * long. */
+	wait_until_none(&d);
+	cr_expect_eq(kill(a.pid, SIGCONT), 0);
+	cr_expect_eq(process_status(a.pid), 124);
+	client_expect_over(&a);
+	cut = read_trace(t);
+	if (cut.ended)
+		cr_expect(cut.lost > 0 && !cut.complete);
+	has(report, cut.ended ? "\"complete\":false" : "\"trace\":null", true);
+	daemon_stop(&d);
+}
+
+/* Whatever of the daemon is killed, the next invocation is traced. */
+Test(daemon_trace, after_any_of_the_daemon_was_killed)
+{
+	struct daemon d = begin("per_owner: {traces: 1}\n");
+	const char *t = path_in(&d, "t");
+
+	for (int i = 0; i < 3; i++) {
+		cleanup_run struct run run = { 0 };
+		struct client a = client_begin_args(
+			&d, (const char *const[]){ "-q", "--trace", t, "-t", "60s", "-e", d.mark,
+						   "--", "sh", "-c", BUSY("x"), NULL });
+		pid_t scribe = scribe_of(&d);
+
+		cr_assert_neq(scribe, 0);
+		if (i == 0) {
+			cr_expect_eq(kill(daemon_front(&d), SIGKILL), 0);
+			client_expect_lost(&a);
+		} else if (i == 1) {
+			daemon_kill(&d);
+			client_expect_lost(&a);
+			daemon_start(&d);
+		} else {
+			cr_expect_eq(kill(scribe, SIGKILL), 0);
+			cr_expect_eq(kill(a.pid, SIGINT), 0);
+			cr_expect_eq(process_status(a.pid), 130);
+			expect_line(a.err, "the trace could not be written to");
+			client_expect_over(&a);
+		}
+		wait_until_none(&d);
+		AS_USER(&d, &run, "-q", "--trace", t, "--", "true");
+		cr_expect_eq(run.status, 0, "%s", run.err);
+		cr_expect_str_empty(run.err);
+		has(t, "\"complete\":true", true);
+	}
+	daemon_stop(&d);
+}
