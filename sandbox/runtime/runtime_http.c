@@ -14,7 +14,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define NEWS_MAX 8
@@ -430,7 +429,7 @@ static bool cut_off_halves(struct runtime_http *h)
 {
 	struct pollfd p[RUNTIME_CONNECTIONS_MAX];
 	bool any = false;
-	int left;
+	char next;
 
 	for (unsigned i = 0; i < RUNTIME_CONNECTIONS_MAX; i++)
 		p[i] = (struct pollfd){ .fd = h->callers[i].connection &&
@@ -442,9 +441,9 @@ static bool cut_off_halves(struct runtime_http *h)
 	if (runtime_http_due_ms(h) == 0 || poll(p, RUNTIME_CONNECTIONS_MAX, 0) <= 0)
 		return false;
 	for (unsigned i = 0; i < RUNTIME_CONNECTIONS_MAX; i++) {
-		if (!(p[i].revents & POLLRDHUP) || ioctl(p[i].fd, FIONREAD, &left) < 0 || left > 0)
-			continue;
-		any |= shutdown(p[i].fd, SHUT_RDWR) == 0;
+		if ((p[i].revents & POLLRDHUP) &&
+		    recv(p[i].fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+			any |= shutdown(p[i].fd, SHUT_RDWR) == 0;
 	}
 	return any;
 }
