@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #define PARENT	 "cloche"
+#define QUOTA	 "quota"
 #define PATH_LEN 256
 
 const char *const controller_names[CONTROLLER_N] = { "cpu", "memory", "pids", "cpuacct", "cpuset" };
@@ -298,7 +299,28 @@ static int attach_filter(const struct hierarchy *h, struct cloche_err *err)
 	return r;
 }
 
-int hierarchy_open(int run_fd, struct hierarchy *ret, struct cloche_err *err)
+/*
+ * A cgroup beside the contexts' own, with a quota, in which never anybody is. While no cgroup of a
+ * host has a quota the kernel does without looking for one, and with the first and the last it
+ * rewrites its own code for that (cfs_bandwidth_used, a static key), for which all CPUs are
+ * interrupted: each invocation would have it done twice, as its quota is set when it starts and
+ * lifted when it has ended. Where it cannot be made all is as before.
+ */
+static void try_keep_quotas(const struct hierarchy *h)
+{
+	int v1 = h->ctl[CONTROLLER_CPU], parent = v1 >= 0 ? v1 : h->v2;
+	cleanup_fd int dir = -1;
+
+	if (mkdirat(parent, QUOTA, 0755) < 0)
+		return; /* it is there */
+	dir = openat(parent, QUOTA, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (v1 >= 0)
+		(void)file_write_text(dir, "cpu.cfs_quota_us", "1000", NULL);
+	else
+		(void)file_write_text(dir, "cpu.max", "1000 100000", NULL);
+}
+
+static int open_hierarchy(int run_fd, struct hierarchy *ret, struct cloche_err *err)
 {
 	cleanup_fd int lock = -1;
 	int r;
@@ -323,5 +345,14 @@ int hierarchy_open(int run_fd, struct hierarchy *ret, struct cloche_err *err)
 				   "attached");
 	if (r < 0)
 		hierarchy_close(ret);
+	return r;
+}
+
+int hierarchy_open(int run_fd, struct hierarchy *ret, struct cloche_err *err)
+{
+	int r = open_hierarchy(run_fd, ret, err);
+
+	if (r == 0)
+		try_keep_quotas(ret);
 	return r;
 }

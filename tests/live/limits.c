@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,6 +171,34 @@ Test(run_limits, quota_throttles)
 	expect_end(&run, 0, "ok");
 	cr_expect_geq(report_int(&run, "cpu.throttled_periods"), 1);
 	cr_expect_lt(report_int(&run, "cpu.on_cpu_ns"), report_int(&run, "time.wall_ns") / 2);
+}
+
+/* Of one path that there is. */
+static FILE *open_one(const char *pattern)
+{
+	glob_t found = { 0 };
+	FILE *f = glob(pattern, 0, NULL, &found) == 0 ? fopen(found.gl_pathv[0], "re") : NULL;
+
+	globfree(&found);
+	return f;
+}
+
+/* With the host's first and last quota the kernel rewrites its code: there is always one more. */
+Test(run_limits, no_quota_is_the_hosts_last)
+{
+	cleanup_run struct run run = { 0 };
+	long long quota = -1;
+	FILE *f;
+
+	RUN_INSIDE(&run, "--", "true");
+	expect_end(&run, 0, "ok");
+	f = open_one("/sys/fs/cgroup/cpu*/cloche/quota/cpu.cfs_quota_us");
+	if (!f)
+		f = open_one("/sys/fs/cgroup/cloche/quota/cpu.max");
+	cr_assert(f, "there is no such cgroup");
+	cr_expect_eq(fscanf(f, "%lld", &quota), 1);
+	cr_expect_gt(quota, 0);
+	(void)fclose(f);
 }
 
 Test(run_limits, full_tmp_is_enospc)
