@@ -96,8 +96,9 @@ struct rooted {
 	int pts;  /* -1: this kernel has none */
 	int proc; /* may be written to, as the one that the function sees may not; nowhere mounted
 		   */
+	int seen; /* of a proof's, to go with /tmp; -1: nothing */
 };
-#define ROOTED_NONE ((struct rooted){ -1, -1, -1, -1, -1, -1, -1 })
+#define ROOTED_NONE ((struct rooted){ -1, -1, -1, -1, -1, -1, -1, -1 })
 
 /* The child's part, in pid 1 of the new context, as root: enters and completes the root, which is
  * its working directory then; the cgroups are shown later. No allocation. On failure *err names the

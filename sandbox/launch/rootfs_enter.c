@@ -540,6 +540,8 @@ int rootfs_retire(struct rootfs *fs, uint32_t kept, struct rooted *at)
 		r = gather(&at->shm, heap);
 	if (r == 0 && at->pts >= 0)
 		r = gather(&at->pts, heap);
+	if (r == 0 && at->seen >= 0)
+		r = gather(&at->seen, heap);
 	if (r == 0)
 		r = unmount(&at->tmp);
 	return fchdir(at->root) < 0 && r == 0 ? -errno : r;
