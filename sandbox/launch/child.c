@@ -52,14 +52,6 @@ static int own_cgroup_namespace(const struct plan *p, struct cloche_err *err)
 					    : 0;
 }
 
-/* It protects nothing: the quota is what holds. */
-static int try_set_affinity(const struct plan *p, struct cloche_err *err)
-{
-	if (sched_setaffinity(0, sizeof(p->affinity), &p->affinity) < 0)
-		p->shared->lacks |= LACK_AFFINITY;
-	return 0;
-}
-
 static int become_user(const struct plan *p, struct cloche_err *err)
 {
 	/* Capabilities survive the change of uid until the user namespace takes them away: hosts
@@ -282,8 +274,6 @@ static const struct {
 	int (*run)(const struct plan *p, struct cloche_err *err);
 	const char *why_here;
 } steps[] = {
-	{ "affinity", try_set_affinity,
-	  "runtimes count CPUs by it; to move waits for no turn yet" },
 	{ "attributes", attributes_set, "a real-time process cannot join a cpu cgroup of v1" },
 	{ "cgroup", join_cgroups, "all that follows is under the limits" },
 	{ "cgroup namespace", own_cgroup_namespace, "its root is the cgroup just joined" },

@@ -374,11 +374,33 @@ int function_open(struct function *ret, const struct plan *plan, struct cloche_e
 	return 0;
 }
 
+/*
+ * Runtimes count CPUs by it; it protects nothing, the quota is what holds. The function process has
+ * it from us: it would be born elsewhere, and to move a process that runs takes a thread of the
+ * kernel's there. We are mostly where the function before was.
+ */
+static void try_go_to_its_cpus(const struct plan *p)
+{
+	if (sched_setaffinity(0, sizeof(p->affinity), &p->affinity) < 0)
+		p->shared->lacks |= LACK_AFFINITY;
+}
+
+static void try_leave_its_cpus(const struct plan *p)
+{
+	cpu_set_t all;
+
+	CPU_OR(&all, &p->affinity, &p->others);
+	(void)sched_setaffinity(0, sizeof(all), &all);
+}
+
 static int birth(struct function *f, struct cloche_err *err)
 {
 	struct shared *shared = f->plan->shared;
-	pid_t pid = spawn(f->plan->cgroup.v2, &f->pidfd, child_main, f->plan);
+	pid_t pid;
 
+	try_go_to_its_cpus(f->plan);
+	pid = spawn(f->plan->cgroup.v2, &f->pidfd, child_main, f->plan);
+	try_leave_its_cpus(f->plan);
 	if (pid < 0) {
 		(void)cloche_err_sys(err, -pid, "clone3 into the cgroup (CLONE_INTO_CGROUP)");
 		return cloche_err_stage(err, "clone");
