@@ -206,12 +206,6 @@ static int image_build(const struct args *a)
 			       &err);
 		return made(a->names[0], r, sig, &err);
 	}
-	if (image_user_is()) {
-		(void)cloche_err_set(&err, EPERM,
-				     "building from packages needs root; what is in a directory "
-				     "does not: --dir");
-		return failed(&err);
-	}
 	if (a->recipe) {
 		cleanup_fd int fd = named_open("recipe", a->recipe, &err);
 
@@ -228,6 +222,10 @@ static int image_build(const struct args *a)
 			fprintf(stderr, " %s", s->name);
 		fputs("; --recipe FILE takes another\n", stderr);
 		return 1;
+	}
+	if (image_user_is()) {
+		r = image_user_build_packages(recipe, a->names[0], progress, &err);
+		return made(a->names[0], r, 0, &err);
 	}
 	r = image_make(a->names[0], a->recipe ? "recipe" : a->names[0], -1, recipe_fill, recipe,
 		       progress, &sig, &err);

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "image/image_layer.h"
+#include "image/image_unprivileged.h"
 #include "serve/remote.h"
 #include "serve/request.h"
 
@@ -215,19 +216,44 @@ int image_user_import(const char *file, const char *ref, const char *name, struc
 	return r < 0 ? cloche_err_wrap(err, "import %s", quote(shown, file)) : 0;
 }
 
-int image_user_build(const char *dir, const char *name, struct cloche_err *err)
+static int send_tree(const char *dir, const char *name, struct cloche_err *err)
 {
 	const struct remote_image what = { .name = name, .form = IMAGE_OF_TREE };
 	struct sending s = { .remote = { .socket = -1 }, .pipe = -1 };
-	char shown[QUOTE_LEN];
 	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = remote_image_begin(control(), &what, &s.remote, &s.pipe, err);
+	return r < 0 ? r : finish(&s, send_directory(&s, dir, true, err), err);
+}
+
+int image_user_build(const char *dir, const char *name, struct cloche_err *err)
+{
+	char shown[QUOTE_LEN];
+	int r = send_tree(dir, name, err);
+
+	return r < 0 ? cloche_err_wrap(err, "--dir %s", quote(shown, dir)) : 0;
+}
+
+/* What takes minutes is not begun for a daemon that is not there. */
+int image_user_build_packages(const char *recipe, const char *name, image_progress *progress,
+			      struct cloche_err *err)
+{
+	struct image_unprivileged built;
+	int stores[STORES], r = remote_stores(control(), stores, err);
+
 	if (r < 0)
 		return r;
-	r = finish(&s, send_directory(&s, dir, true, err), err);
-	return r < 0 ? cloche_err_wrap(err, "--dir %s", quote(shown, dir)) : 0;
+	for (int i = 0; i < STORES; i++)
+		fd_close(&stores[i]);
+	r = image_unprivileged_fill(recipe, progress, &built, err);
+	if (r < 0)
+		return r;
+	if (progress)
+		progress("sending");
+	r = send_tree(built.tree, name, err);
+	image_unprivileged_end(&built);
+	return r;
 }
 
 int image_user_remove(const char *name, struct cloche_err *err)

@@ -3,6 +3,7 @@
 #define CLOCHE_CLI_IMAGE_USER_H
 
 #include "image/image.h"
+#include "image/image_make.h"
 #include "serve/stores.h"
 
 #include <stdbool.h>
@@ -30,6 +31,10 @@ int image_stores_find(const struct image_stores *stores, const char *name, struc
 /* With the user's own rights what is read. file "-": standard input. */
 int image_user_import(const char *file, const char *ref, const char *name, struct cloche_err *err);
 int image_user_build(const char *dir, const char *name, struct cloche_err *err);
+
+/* The packages of a recipe's text are unpacked with the user's rights, too. */
+int image_user_build_packages(const char *recipe, const char *name, image_progress *progress,
+			      struct cloche_err *err);
 int image_user_remove(const char *name, struct cloche_err *err);
 
 #endif

@@ -11,12 +11,12 @@
 #include "image/image_etc.h"
 #include "image/image_pack.h"
 #include "image/image_times.h"
+#include "image/image_worker.h"
 #include "image/image.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/sched.h>
@@ -57,21 +57,6 @@ struct maker {
 
 /* ---- the folder ------------------------------------------------------------------------------ */
 
-/* Changes the directory on its way and back: the paths may be longer than any call takes. */
-static void tree_remove(const char *path)
-{
-	char *const paths[] = { (char *)path, NULL };
-	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_XDEV, NULL);
-	FTSENT *e;
-
-	if (!fts)
-		return;
-	while ((e = fts_read(fts)))
-		if (e->fts_info != FTS_D)
-			(void)remove(e->fts_accpath);
-	(void)fts_close(fts);
-}
-
 /* Folders of makers that are dead: nobody holds their lock. */
 static void leftovers_remove(int store, const char *store_path)
 {
@@ -93,7 +78,7 @@ static void leftovers_remove(int store, const char *store_path)
 			continue;
 		lock = openat(store, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
-			tree_remove(path);
+			image_worker_remove(path);
 	}
 	(void)closedir(d);
 }
@@ -176,39 +161,6 @@ static int worker_watch(const struct maker *m, struct cloche_err *err)
 	return poll(&parent, 1, 0) == 0 ? 0 : cloche_err_set(err, ESRCH, "the parent is gone");
 }
 
-/* What is built must not depend on who builds it, where and when: the tools see nothing of the
- * caller's environment but the way to the archive. (Python alone has a dozen variables that change
- * what it compiles.) */
-static int worker_environment(const struct maker *m, struct cloche_err *err)
-{
-	static const char *const kept[] = { "http_proxy", "https_proxy", "ftp_proxy",	"all_proxy",
-					    "no_proxy",	  "HTTP_PROXY",	 "HTTPS_PROXY", "FTP_PROXY",
-					    "ALL_PROXY",  "NO_PROXY",	 "APT_CONFIG" };
-	const size_t n = sizeof(kept) / sizeof(kept[0]);
-	char *values[sizeof(kept) / sizeof(kept[0])] = { 0 };
-	int r = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const char *value = getenv(kept[i]);
-
-		values[i] = value ? strdup(value) : NULL;
-		r |= value && !values[i];
-	}
-	r |= clearenv();
-	for (size_t i = 0; i < n; i++) {
-		if (values[i])
-			r |= setenv(kept[i], values[i], 1);
-		free(values[i]);
-	}
-	r |= setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
-	r |= setenv("SOURCE_DATE_EPOCH", "0", 1);
-	r |= setenv("LC_ALL", "C.UTF-8", 1);
-	r |= setenv("TZ", "UTC", 1);
-	r |= setenv("TMPDIR", m->dir, 1);
-	r |= setenv("HOME", m->dir, 1);
-	return r ? cloche_err_sys(err, ENOMEM, "set the environment of the build") : 0;
-}
-
 static int bound(int resource, rlim_t value)
 {
 	return setrlimit((__rlimit_resource_t)resource, &(struct rlimit){ value, value });
@@ -254,7 +206,7 @@ static int worker_world(struct maker *m, struct cloche_err *err)
 	}
 	if (chdir(m->dir) < 0)
 		return cloche_err_sys(err, errno, "enter '%.200s'", m->dir);
-	r = worker_environment(m, err);
+	r = image_worker_environment(m->dir, err);
 	return r == 0 ? worker_watch(m, err) : r;
 }
 
@@ -600,7 +552,7 @@ int image_make_as(const struct image_making *how, int *ret_signal, struct cloche
 	if (r == 0)
 		r = name_give(&m, err);
 	if (m.dir[0])
-		tree_remove(m.dir);
+		image_worker_remove(m.dir);
 	fd_close(&m.file);
 	fd_close(&m.lock);
 	fd_close(&m.store);

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -208,16 +209,39 @@ static int packages_unpack(struct image_job *job, char *const *names, size_t n,
 	return r == 0 ? image_tool(argv, "dash", err) : r;
 }
 
+int recipe_names(const char *recipe, struct recipe_names *ret, struct cloche_err *err)
+{
+	int r;
+
+	*ret = (struct recipe_names){ .text = malloc(NAMES_MAX) };
+	r = ret->text ? names_read(recipe, ret->text, &ret->of, &ret->n, err)
+		      : cloche_err_sys(err, ENOMEM, "recipe");
+	if (r < 0)
+		recipe_names_free(ret);
+	return r;
+}
+
+void recipe_names_free(struct recipe_names *names)
+{
+	free(names->of);
+	free(names->text);
+	*names = (struct recipe_names){ 0 };
+}
+
+int recipe_unpack(struct image_job *job, const struct recipe_names *names, struct cloche_err *err)
+{
+	return packages_unpack(job, names->of, names->n, err);
+}
+
 int recipe_fill(struct image_job *job, struct cloche_err *err)
 {
-	cleanup_free char *buf = malloc(NAMES_MAX);
-	cleanup_free char **names = NULL;
-	size_t n = 0;
-	int r = buf ? names_read(job->arg, buf, &names, &n, err)
-		    : cloche_err_sys(err, ENOMEM, "recipe");
+	struct recipe_names names;
+	int r = recipe_names(job->arg, &names, err);
 
-	if (r == 0)
-		r = packages_unpack(job, names, n, err);
+	if (r < 0)
+		return r;
+	r = recipe_unpack(job, &names, err);
+	recipe_names_free(&names);
 	return r < 0 ? r : packages_tell(job, err);
 }
 

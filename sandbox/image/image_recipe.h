@@ -24,6 +24,18 @@ const char *recipe_find(const char *name);
  */
 int recipe_parse(const char *recipe, void *buf, size_t size, size_t *len, struct cloche_err *err);
 
+/* The same, read by a confined process. */
+struct recipe_names {
+	char **of, *text; /* owned */
+	size_t n;
+};
+
+int recipe_names(const char *recipe, struct recipe_names *ret, struct cloche_err *err);
+void recipe_names_free(struct recipe_names *names);
+
+/* Of the job its dir, which is the current directory, and the tree in it count. */
+int recipe_unpack(struct image_job *job, const struct recipe_names *names, struct cloche_err *err);
+
 /* Fillers for image_make(): arg is the text of a recipe; the absolute path of a directory. */
 int recipe_fill(struct image_job *job, struct cloche_err *err);
 int directory_fill(struct image_job *job, struct cloche_err *err);
