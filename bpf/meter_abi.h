@@ -21,6 +21,7 @@
 /* ctl.flags */
 #define METER_TRACE	    1U /* events go to the slot's ring buffer */
 #define METER_BEGIN_AT_EXEC 2U /* the first exec of this epoch is the beginning */
+#define METER_GOES_ON	    4U /* the process of the epoch before stays the main one */
 
 /*
  * The sums. wall = busy + quota + contention + idle since arming, exactly.

@@ -245,6 +245,35 @@ static __always_inline void slot_begin_memory(struct meter_slot *s)
 	s->charged_pages = -1;
 }
 
+/* At the first event of it, which is at_ns. */
+static __always_inline void slot_begin_epoch(struct meter_slot *s, const struct meter_ctl *c,
+					     __u32 epoch, __u64 at)
+{
+	__u64 edge = *(volatile const __u64 *)&c->epoch_ns;
+
+	if (edge < s->last_ns)
+		edge = s->last_ns;
+	slot_book_until(s, edge < at ? edge : at);
+	s->epoch = epoch;
+	s->processes_peak = s->processes;
+	s->rss_peak_pages = s->rss_pages;
+	slot_begin_memory(s);
+	s->killed_arch = 0;
+	s->main_fate = 0;
+	s->notif = 0;
+	if (!(*(volatile const __u32 *)&c->flags & METER_GOES_ON) || s->base_epoch + 1 != epoch)
+		return;
+	/* What is not to become less than it was at the beginning, and what is asked for between
+	 * two ends (meter_used); main_tgid stays. */
+	s->base_epoch = epoch;
+	s->base_ns = edge;
+	s->base.idle_ns = s->now.idle_ns;
+	s->base.quota_ns = s->now.quota_ns;
+	s->base.contention_ns = s->now.contention_ns;
+	s->base.on_cpu_ns = s->now.on_cpu_ns;
+	s->base.stolen_ns = s->now.stolen_ns;
+}
+
 /* Books the time since the last change and returns the date of this event. */
 static __always_inline __u64 slot_settle(struct meter_slot *s, const struct meter_ctl *c, __u64 at)
 {
@@ -255,16 +284,9 @@ static __always_inline __u64 slot_settle(struct meter_slot *s, const struct mete
 		at = floor;
 	if (at < s->last_ns)
 		at = s->last_ns;
+	if (s->epoch != epoch)
+		slot_begin_epoch(s, c, epoch, at);
 	slot_book_until(s, at);
-	if (s->epoch != epoch) {
-		s->epoch = epoch;
-		s->processes_peak = s->processes;
-		s->rss_peak_pages = s->rss_pages;
-		slot_begin_memory(s);
-		s->killed_arch = 0;
-		s->main_fate = 0;
-		s->notif = 0;
-	}
 	return at;
 }
 

@@ -60,6 +60,8 @@ static void close_leaves(struct cgroup *cg, uint32_t which)
 {
 	if (which & (quota_on_v1(cg) ? 1U << CONTROLLER_CPU : CGROUP_V2))
 		fd_close(&cg->quota);
+	if (is_of(cg, CONTROLLER_MEMORY, which))
+		fd_close(&cg->peak);
 	if (which & CGROUP_V2) {
 		fd_close(&cg->v2);
 		fd_close(&cg->events);
@@ -371,7 +373,8 @@ int cgroup_freeze(const struct cgroup *cg, bool freeze)
 	return file_write_text(cg->v2, "cgroup.freeze", freeze ? "1" : "0", NULL);
 }
 
-int cgroup_populated(const struct cgroup *cg)
+/* What cgroup.events says; to read it is to take notice of the last event. */
+static int event_says(const struct cgroup *cg, const char *what)
 {
 	char text[128];
 	ssize_t n = pread(cg->events, text, sizeof(text) - 1, 0);
@@ -379,7 +382,17 @@ int cgroup_populated(const struct cgroup *cg)
 	if (n < 0)
 		return -errno;
 	text[n] = '\0';
-	return strstr(text, "populated 1") != NULL;
+	return strstr(text, what) != NULL;
+}
+
+int cgroup_populated(const struct cgroup *cg)
+{
+	return event_says(cg, "populated 1");
+}
+
+int cgroup_frozen(const struct cgroup *cg)
+{
+	return event_says(cg, "frozen 1");
 }
 
 /* The number behind "key " in a flat keyed file; UINT64_MAX when it is not there. */
@@ -457,19 +470,45 @@ void cgroup_read_cpu(const struct cgroup *cg, struct cgroup_usage *ret)
 	ret->system_ns = scaled(keyed(text, "system_usec"), 1000);
 }
 
+static const char *peak_file(bool v1)
+{
+	return v1 ? "memory.max_usage_in_bytes" : "memory.peak";
+}
+
+static uint64_t reread_number(int fd)
+{
+	char text[32];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (n <= 0)
+		return UINT64_MAX;
+	text[n] = '\0';
+	return strtoull(text, NULL, 10);
+}
+
+/* On cgroup2 it is that of who has written to this open file. */
+bool cgroup_new_peak(struct cgroup *cg)
+{
+	if (cg->peak < 0)
+		cg->peak = openat(dir_of(cg, CONTROLLER_MEMORY),
+				  peak_file(on_v1(cg, CONTROLLER_MEMORY)), O_RDWR | O_CLOEXEC);
+	if (cg->peak >= 0 && pwrite(cg->peak, "0", 1, 0) == 1)
+		return true;
+	fd_close(&cg->peak);
+	return false;
+}
+
 void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret)
 {
 	int memory = dir_of(cg, CONTROLLER_MEMORY);
+	bool v1 = on_v1(cg, CONTROLLER_MEMORY);
 
 	cgroup_read_cpu(cg, ret);
 	cgroup_read_throttled(cg, ret);
-	if (on_v1(cg, CONTROLLER_MEMORY)) {
-		ret->memory_peak = read_number(memory, "memory.max_usage_in_bytes");
-		ret->oom_kills = read_keyed(memory, "memory.oom_control", "oom_kill");
-	} else {
-		ret->memory_peak = read_number(memory, "memory.peak");
-		ret->oom_kills = read_keyed(memory, "memory.events", "oom_kill");
-	}
+	ret->memory_peak =
+		cg->peak >= 0 ? reread_number(cg->peak) : read_number(memory, peak_file(v1));
+	ret->oom_kills =
+		read_keyed(memory, v1 ? "memory.oom_control" : "memory.events", "oom_kill");
 	ret->pids_denied = read_keyed(dir_of(cg, CONTROLLER_PIDS), "pids.events", "max");
 	ret->pids_peak = read_number(dir_of(cg, CONTROLLER_PIDS), "pids.peak");
 }

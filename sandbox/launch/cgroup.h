@@ -24,12 +24,13 @@ struct cgroup {
 	int used;		 /* cpu.stat of cgroup2, which has the CPU time on every kernel */
 	int kill;		 /* cgroup.kill; -1: the kernel has none */
 	int quota;		 /* cpu.max, on v1 cpu.cfs_quota_us; -1: the kernel has none */
+	int peak; /* of the memory, as cgroup_new_peak() left it; -1: since the leaf was made */
 };
 
 #define CGROUP_NONE                                                                       \
 	{                                                                                 \
 		.v2 = -1, .ctl = { -1, -1, -1, -1, -1 }, .tasks = { -1, -1, -1, -1, -1 }, \
-		.events = -1, .used = -1, .kill = -1, .quota = -1                         \
+		.events = -1, .used = -1, .kill = -1, .quota = -1, .peak = -1             \
 	}
 
 /* A cpuset of v1 limits nothing here and counts nothing: all contexts are in this one, below the
@@ -101,6 +102,10 @@ int cgroup_populated(const struct cgroup *cg);
 
 void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret);
 
+/* From here on the peak of the memory is counted anew. False: this kernel cannot (on cgroup2
+ * before 6.12); it goes on. */
+bool cgroup_new_peak(struct cgroup *cg);
+
 /* The three of it that are times on a CPU. */
 void cgroup_read_cpu(const struct cgroup *cg, struct cgroup_usage *ret);
 
@@ -121,6 +126,9 @@ int cgroup_remove(const struct hierarchy *hierarchy, struct cgroup *cg, uint32_t
 
 /* Stops or lets run what is in the leaf on cgroup2; without processes it is as good as done. */
 int cgroup_freeze(const struct cgroup *cg, bool freeze);
+
+/* Whether all that is in the leaf on cgroup2 is frozen: 1, 0, or a negative errno. */
+int cgroup_frozen(const struct cgroup *cg);
 
 /* Closes the fds and leaves the leaves. */
 void cgroup_close(struct cgroup *cg);

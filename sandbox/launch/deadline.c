@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "launch/function.h"
-#include "launch/order.h"
 #include "launch/plan.h"
 
 #include <errno.h>
@@ -74,7 +73,7 @@ static int64_t begin_of(struct function *f)
 static void on_deadline(struct function *f)
 {
 	f->start_ns = begin_of(f);
-	f->deadline_ns = f->start_ns + f->plan->order->timeout_ns;
+	f->deadline_ns = f->start_ns + f->timeout_ns;
 	if (clock_now_ns() < f->deadline_ns) {
 		if (deadline_set(f) < 0)
 			_exit(EXIT_FAILURE);

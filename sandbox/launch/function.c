@@ -23,6 +23,7 @@
 #include "launch/order.h"
 #include "launch/plan.h"
 #include "launch/spawn.h"
+#include "launch/spec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -158,6 +159,7 @@ static bool is_over(struct function *f)
 	if (cgroup_populated(&f->plan->cgroup) > 0)
 		return false;
 	f->end.dead_ns = clock_now_ns();
+	pause_forget(f);
 	listener_close(&f->listener);
 	reap_rest(f);
 	fd_close(&f->pidfd);
@@ -216,11 +218,14 @@ void function_be_prompt(struct function *f)
 
 void function_kill(struct function *f, enum ended_by why)
 {
-	(void)shared_claim(f->plan->shared, why);
+	if (shared_claim(f->plan->shared, why) && f->pause.state == PAUSE_FREEZING &&
+	    f->pause.hurried && why == ENDED_BY_DEADLINE)
+		f->end.flags |= WARDEN_UNFROZEN;
 	/* Also when the launcher was first: it may have been stopped since. */
 	deadline_kill(f);
 	f->killed = true;
 	f->watched[FUNCTION_DEADLINE].fd = f->watched[FUNCTION_CPU_TIME].fd = -1;
+	f->watched[FUNCTION_EMPTY].fd = -1;
 	function_watch_piles(f, false);
 }
 
@@ -303,6 +308,14 @@ static void on_output(struct function *f)
 		function_watch_piles(f, true);
 }
 
+static void on_frozen(struct function *f)
+{
+	struct cloche_err *err = &f->plan->shared->err;
+
+	if (pause_look(f, err) < 0)
+		_exit(EXIT_FAILURE);
+}
+
 /* Whether it is waited for, and there. */
 static bool is_there(const struct function *f, int what)
 {
@@ -342,6 +355,8 @@ bool function_step(struct function *f)
 		on_output(f);
 	if (f->more || is_there(f, FUNCTION_ORPHANS))
 		on_orphans(f);
+	if (is_there(f, FUNCTION_EMPTY) && !f->killed)
+		on_frozen(f);
 	return f->pid == 0 && end_rest(f);
 }
 
@@ -354,6 +369,8 @@ int function_open(struct function *ret, const struct plan *plan, struct cloche_e
 			      .timer = -1,
 			      .cpu_timer = -1,
 			      .pidfd = -1,
+			      .pause = PAUSE_START,
+			      .api = -1,
 			      .listener = LISTENER_NONE,
 			      .output = OUTPUT_NONE };
 	sigset_t set;
@@ -420,12 +437,13 @@ static int birth(struct function *f, struct cloche_err *err)
 static int set_limits(struct function *f, struct cloche_err *err)
 {
 	const struct plan *p = f->plan;
-	int r = cgroup_set_quota(&p->cgroup, &p->cpu, err);
+	int r = p->spec->kept ? 0 : cgroup_set_quota(&p->cgroup, &p->cpu, err);
 
 	/* The call of execve: we may be here before the new image is in place (the kernel ends a
 	 * vfork early in the exec), and so before the first instruction. */
 	f->start_ns = p->shared->exec_ns;
-	f->deadline_ns = f->start_ns + p->order->timeout_ns;
+	f->timeout_ns = p->order->timeout_ns;
+	f->deadline_ns = f->start_ns + f->timeout_ns;
 	if (r == 0) {
 		r = deadline_set(f);
 		if (r == 0)
@@ -436,9 +454,10 @@ static int set_limits(struct function *f, struct cloche_err *err)
 	return r < 0 ? cloche_err_stage(err, "limits") : 0;
 }
 
-/* With the file that it executes, where that is known. */
-static void tell_started(const struct plan *p, const struct command_file *file)
+/* With the file that it executes, where that is known; and the socket of its API. */
+static void tell_started(struct function *f, const struct command_file *file)
 {
+	const struct plan *p = f->plan;
 	struct warden_msg m = { .type = WARDEN_STARTED,
 				.at_ns = p->shared->exec_ns,
 				.cpu_ns = p->shared->exec_cpu_ns };
@@ -447,6 +466,10 @@ static void tell_started(const struct plan *p, const struct command_file *file)
 	if (command_is_executed(p, file)) {
 		m.fds |= WARDEN_FD_EXECUTED;
 		fds.fd[fds.n++] = file->fd;
+	}
+	if (f->api >= 0) {
+		m.fds |= WARDEN_FD_API;
+		fds.fd[fds.n++] = f->api;
 	}
 	/* Whoever drove it is gone; with the warden goes the context. */
 	if (message_send(p->driver, &m, NULL, &fds) < 0)
@@ -471,6 +494,8 @@ static void begin_anew(struct function *f)
 	f->pid = 0;
 	f->waits = 0;
 	f->near = f->scarce = f->more = f->dying = f->killed = false;
+	f->pause = PAUSE_START;
+	shared->resumed_ns = shared->paused_ns = 0;
 	denials_clear(&shared->denials);
 	shared->err.code = 0;
 	shared->listener = -1;
@@ -500,7 +525,8 @@ bool function_start(struct function *f, bool clocked)
 			deadline_kill(f);
 	}
 	if (r == 0)
-		tell_started(p, &file);
+		tell_started(f, &file);
+	fd_close(&f->api);
 	command_forget(&file);
 	if (r == 0)
 		return true;

@@ -4,6 +4,7 @@
 
 #include "launch/listener.h"
 #include "launch/output.h"
+#include "launch/pause.h"
 #include "launch/plan.h"
 #include "launch/warden.h"
 
@@ -27,7 +28,7 @@ enum {
 	FUNCTION_ORPHANS,  /* a signalfd: somebody has died */
 	FUNCTION_DEADLINE, /* a timerfd */
 	FUNCTION_CPU_TIME, /* a timerfd, where that is limited */
-	FUNCTION_EMPTY,	   /* cgroup.events, once all are to be dead */
+	FUNCTION_EMPTY,	   /* cgroup.events, once all are to be dead, or frozen */
 	FUNCTION_ASKED,	   /* its policy's listener */
 	FUNCTION_MADE,	   /* what the listener's maker says */
 	FUNCTION_OUTPUT,   /* OUTPUT_FDS of them, where that is limited */
@@ -40,7 +41,7 @@ struct function {
 	int orphans, timer, cpu_timer; /* open for as long as the warden is there */
 	pid_t pid;		       /* 0: reaped */
 	int pidfd;
-	int64_t start_ns, deadline_ns;
+	int64_t start_ns, deadline_ns, timeout_ns;
 	unsigned waits;		/* deadlines that came before it had begun */
 	uint64_t cpu_before_ns; /* of the cgroup, when it began; where CPU time is limited */
 	bool clocked;		/* plan->clock knows of it */
@@ -49,6 +50,8 @@ struct function {
 	bool more;		/* orphans that are dead already */
 	bool killed;		/* by us */
 	bool dying;		/* all of them, by now */
+	struct pause pause;
+	int api; /* told with its start, and closed then; -1 */
 	struct listener listener;
 	struct output output;  /* opened before start, drained and closed after the end */
 	struct warden_msg end; /* what there is to tell when it is over */

@@ -69,7 +69,8 @@ int context_adopt(struct context *ret, const struct handed *of, const int fds[st
 				 .warden = PROCESS_NONE,
 				 .control = fds[HANDED_DRIVER],
 				 .driver = -1,
-				 .executed = -1 };
+				 .executed = -1,
+				 .api = -1 };
 	(void)snprintf(ret->plan.policy.name, sizeof(ret->plan.policy.name), "%s", of->policy);
 	(void)snprintf(ret->plan.policy.sha256, sizeof(ret->plan.policy.sha256), "%s",
 		       of->policy_sha256);
@@ -89,6 +90,7 @@ void context_let_go(struct context *ctx)
 {
 	fd_close(&ctx->control);
 	fd_close(&ctx->executed);
+	fd_close(&ctx->api);
 }
 
 void context_disown(struct context *ctx)

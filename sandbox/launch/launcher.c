@@ -233,6 +233,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 			       .control = -1,
 			       .driver = -1,
 			       .executed = -1,
+			       .api = -1,
 			       .made_ns = clock_now_ns() };
 	int r;
 
@@ -388,6 +389,12 @@ int context_send(const struct context *ctx, enum warden_message type, struct clo
 	return tell(ctx, &(struct warden_msg){ .type = type }, NULL, NULL, err);
 }
 
+int context_resume(const struct context *ctx, int64_t timeout_ns, struct cloche_err *err)
+{
+	return tell(ctx, &(struct warden_msg){ .type = WARDEN_RESUME, .timeout_ns = timeout_ns },
+		    NULL, NULL, err);
+}
+
 int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err *err)
 {
 	struct message_fds fds;
@@ -398,6 +405,9 @@ int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err 
 		fd_close(&ctx->executed);
 		if (ret->fds & WARDEN_FD_EXECUTED && n < fds.n)
 			ctx->executed = fds.fd[n++];
+		fd_close(&ctx->api);
+		if (ret->fds & WARDEN_FD_API && n < fds.n)
+			ctx->api = fds.fd[n++];
 	}
 	ctx->used |= r == 0 && (ret->type == WARDEN_ENDED || ret->type == WARDEN_FAILED);
 	/* What nobody asked for. */
@@ -438,6 +448,7 @@ void context_end(struct context *ctx)
 	fd_close(&ctx->control);
 	fd_close(&ctx->driver);
 	fd_close(&ctx->executed);
+	fd_close(&ctx->api);
 	process_kill(&ctx->warden);
 }
 
@@ -510,6 +521,7 @@ int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_
 		cgroup_close(&ctx->plan.cgroup);
 		fd_close(&ctx->control);
 		fd_close(&ctx->executed);
+		fd_close(&ctx->api);
 		free_context(ctx, false);
 		return 0;
 	}

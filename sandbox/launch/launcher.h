@@ -33,10 +33,11 @@ struct context {
 	struct slot slot;
 	struct plan plan;
 	struct process warden;
-	int control;	 /* our end; -1: the warden was not made */
-	int driver;	 /* handed: the end of who will drive the next invocation; -1: given away */
-	int executed;	 /* the file that it executes, O_PATH; -1: unknown */
-	bool used;	 /* the warden has told the end of what ran */
+	int control;  /* our end; -1: the warden was not made */
+	int driver;   /* handed: the end of who will drive the next invocation; -1: given away */
+	int executed; /* the file that it executes, O_PATH; -1: unknown */
+	int api;   /* the socket of api_socket.h, from STARTED on; -1: none, or somebody has it */
+	bool used; /* the warden has told the end of what ran */
 	uint32_t kept;	 /* cgroups that stay from here to context_renew(); cgroup.h */
 	uint32_t old;	 /* cgroups that are not of this invocation alone */
 	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
@@ -108,6 +109,9 @@ int context_give(const struct context *ctx, int socket, struct cloche_err *err);
 struct bounds_refused context_refused(const struct context *ctx);
 
 int context_send(const struct context *ctx, enum warden_message type, struct cloche_err *err);
+
+/* To a process that is kept and frozen: it goes on, and has so long (WARDEN_RESUME). */
+int context_resume(const struct context *ctx, int64_t timeout_ns, struct cloche_err *err);
 
 /* The next message of the warden; ctx->executed is set by WARDEN_STARTED. -EPIPE when it is gone,
  * with the error that it left, if any. */

@@ -29,6 +29,9 @@ struct order {
 	uint64_t output_bytes;
 };
 
+/* As long may the init of a process that is kept take, which runs without a CPU quota. */
+#define ORDER_INIT_MAX_NS (10LL * 1000000000)
+
 /* Far above what execve(2) takes. */
 #define ORDER_MAX (16U << 20)
 

@@ -135,6 +135,29 @@ void output_drain(struct output *o, bool *ret_more)
 			hang_up(&o->pipes[i]);
 }
 
+bool output_pass(struct output *o, bool *ret_more)
+{
+	bool was = o->cut;
+	uint64_t before;
+
+	*ret_more = false;
+	if (!o->limited)
+		return false;
+	do {
+		before = o->room;
+		(void)output_move(o);
+	} while (o->room < before);
+	for (int i = 0; i < OUTPUT_PIPES; i++)
+		*ret_more |= held(o, &o->pipes[i]) > 0;
+	return o->cut && !was;
+}
+
+void output_renew(struct output *o, uint64_t limit)
+{
+	o->room = limit;
+	o->cut = false;
+}
+
 void output_close(struct output *o)
 {
 	for (int i = 0; i < OUTPUT_PIPES; i++)

@@ -47,6 +47,11 @@ bool output_move(struct output *o);
  * driver's pipe takes it. Once, cut is final. */
 void output_drain(struct output *o, bool *ret_more);
 
+/* Nobody writes for a while, and what there is and fits is passed on; *ret_more: not all of it.
+ * True: as of output_move. Then so much may pass anew. */
+bool output_pass(struct output *o, bool *ret_more);
+void output_renew(struct output *o, uint64_t limit);
+
 void output_close(struct output *o);
 
 #endif

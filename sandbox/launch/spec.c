@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "launch/order.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -208,6 +209,11 @@ int spec_check(struct spec *s, const struct spec_host *host, struct cloche_err *
 		s->nofile = nofile_of(s);
 	if (s->nofile < 3 || s->nofile > 1048576)
 		return cloche_err_set(err, ERANGE, CLOCHE_FIELD "nofile: from 3 to 1048576");
+	if (s->kept && s->timeout_ns > ORDER_INIT_MAX_NS)
+		return refuse_time("timeout", s->timeout_ns, "10s, of an init", err);
+	if (s->api && s->net != NET_LOOPBACK)
+		return cloche_err_set(err, EINVAL,
+				      CLOCHE_FIELD "net: the Runtime API needs a loopback");
 	r = check_path("workdir", s->workdir, err);
 	if (r < 0)
 		return r;

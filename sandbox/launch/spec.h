@@ -56,8 +56,14 @@ struct spec {
 	const char *rootfs;	     /* NULL: the host's /usr */
 	const char *image_at; /* rootfs is an image that is mounted there; NULL: it is found */
 	const struct spec_image *image; /* ..., which was found; NULL: it was not looked for */
-	const char *workdir;		/* absolute path inside */
+	const char *code_at;		/* of the host's: is /var/task; NULL: nothing is */
+	const char *const *layers_at;	/* so, too, n_layers: are /opt, the last on top */
+	size_t n_layers;
+	const char *workdir; /* absolute path inside */
 	enum net_mode net;
+	bool kept; /* its process stays, frozen, from one event to the next; its first part, init,
+		      has no CPU quota and at most ORDER_INIT_MAX_NS */
+	bool api;  /* somebody listens for it at the loopback: api_socket.h; needs NET_LOOPBACK */
 	const char *policy;		/* name or path */
 	const struct policy_bare *bare; /* what its owner has compiled of it; NULL: it is found */
 	size_t bare_size;
@@ -67,6 +73,7 @@ struct spec {
 #define SPEC_TIMEOUT_MIN (1000000LL)
 #define SPEC_TIMEOUT_MAX (900LL * 1000000000)
 #define SPEC_BINDS_MAX	 1024
+#define SPEC_LAYERS_MAX	 5
 #define SPEC_NOFILE_MIN	 64
 #define SPEC_NOFILE_MAX	 1024
 #define SPEC_ENV_MAX	 (1ULL << 20)

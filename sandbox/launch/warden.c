@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "host/prompt.h"
+#include "launch/api_socket.h"
 #include "launch/attributes.h"
 #include "launch/dress.h"
 #include "launch/function.h"
@@ -393,11 +394,27 @@ static void give_names(struct warden *w)
 					    (int[]){ 0, own ? -1 : 1, own ? -1 : 2 }, &w->names);
 }
 
+/* What it cannot be given is told when it is to go. */
+static void give_api(struct warden *w)
+{
+	struct cloche_err err = { 0 };
+
+	if (!w->plan->spec->api || w->why_not.code)
+		return;
+	w->function.api = api_socket_open(&err);
+	if (w->function.api < 0) {
+		w->why_not = err;
+		(void)cloche_err_stage(&w->why_not, "network");
+	}
+}
+
 static bool go(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
 	struct cloche_err err = { 0 };
 
 	if (!take_order(w, m, fds))
+		return false;
+	if (w->plan->spec->kept && w->order.timeout_ns > ORDER_INIT_MAX_NS)
 		return false;
 	for (int i = 0; i < WARDEN_STREAMS; i++)
 		if (dup2(fds->fd[i], i) < 0)
@@ -409,6 +426,7 @@ static bool go(struct warden *w, const struct warden_msg *m, struct message_fds 
 		(void)cloche_err_stage(&w->why_not, "streams");
 	}
 	give_names(w);
+	give_api(w);
 	w->state = WARDEN_RUNNING;
 	if (w->why_not.code) {
 		w->plan->shared->err = w->why_not;
@@ -419,6 +437,80 @@ static bool go(struct warden *w, const struct warden_msg *m, struct message_fds 
 	}
 	return true;
 }
+
+/* ---- pauses --------------------------------------------------------------------------------- */
+
+/* Who reads them looks whether it is frozen first. */
+static void note(struct warden *w, int64_t resumed_ns, int64_t paused_ns)
+{
+	struct shared *shared = w->plan->shared;
+
+	shared->resumed_ns = resumed_ns;
+	__atomic_store_n(&shared->paused_ns, paused_ns, __ATOMIC_SEQ_CST);
+}
+
+static void tell_paused(struct warden *w)
+{
+	struct function *f = &w->function;
+	struct warden_msg m = { .type = WARDEN_PAUSED, .at_ns = f->pause.at_ns };
+	bool more = false;
+
+	if (output_pass(&f->output, &more))
+		function_kill(f, ENDED_BY_OUTPUT);
+	function_check_output(f);
+	if (f->killed)
+		return; /* its end is told */
+	m.flags = more ? WARDEN_MORE : 0;
+	note(w, w->plan->shared->resumed_ns, m.at_ns);
+	w->state = WARDEN_FROZEN;
+	say(w->plan->driver, &m);
+}
+
+static void look_whether_paused(struct warden *w)
+{
+	const struct function *f = &w->function;
+
+	if (w->state == WARDEN_PAUSING && f->pause.state == PAUSE_FROZEN && !f->killed)
+		tell_paused(w);
+}
+
+/* One that is ending is not frozen any more, and its end is what is told. */
+static bool pause_it(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
+{
+	struct function *f = &w->function;
+
+	if (!w->plan->spec->kept)
+		return false;
+	if (w->state != WARDEN_RUNNING || f->killed || f->dying)
+		return true;
+	w->state = WARDEN_PAUSING;
+	if (pause_begin(f, &w->plan->shared->err) < 0)
+		_exit(EXIT_FAILURE);
+	look_whether_paused(w);
+	return true;
+}
+
+static bool resume(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
+{
+	struct function *f = &w->function;
+	struct warden_msg answer = { .type = WARDEN_RESUMED };
+
+	if (m->timeout_ns <= 0 || m->timeout_ns > SPEC_TIMEOUT_MAX)
+		return false;
+	if (w->state != WARDEN_FROZEN || f->killed || f->dying)
+		return true;
+	denials_clear(&w->plan->shared->denials);
+	output_renew(&f->output, w->order.output_bytes);
+	if (pause_end(f, m->timeout_ns, &w->plan->shared->err) < 0)
+		_exit(EXIT_FAILURE);
+	answer.at_ns = f->pause.at_ns;
+	note(w, answer.at_ns, 0);
+	w->state = WARDEN_RUNNING;
+	say(w->plan->driver, &answer);
+	return true;
+}
+
+/* ---- between two invocations ---------------------------------------------------------------- */
 
 /* By what is known of the end. */
 static enum residue left_by(const struct function *f)
@@ -460,6 +552,8 @@ static bool leave(struct warden *w, const struct warden_msg *m, struct message_f
 }
 
 #define IN(state) (1U << (state))
+/* The end may come before what a driver says to one that it believes to be there. */
+#define ENDED (IN(WARDEN_USED) | IN(WARDEN_DIRTY))
 
 /* What may come when, from whom, and whether it brings descriptors. A handler that does not take
  * what it gets says so. Of a context that is not handed the launcher is the driver, too. */
@@ -474,7 +568,9 @@ static const struct {
 	[WARDEN_RENEW] = { "renew", IN(WARDEN_READY), false, true, renew },
 	[WARDEN_GO] = { "go", IN(WARDEN_RENEWED), true, true, go },
 	[WARDEN_PROVE] = { "prove", IN(WARDEN_USED), false, false, prove },
-	[WARDEN_LEAVE] = { "leave", IN(WARDEN_USED) | IN(WARDEN_DIRTY), false, false, leave },
+	[WARDEN_LEAVE] = { "leave", ENDED, false, false, leave },
+	[WARDEN_PAUSE] = { "pause", IN(WARDEN_RUNNING) | ENDED, true, false, pause_it },
+	[WARDEN_RESUME] = { "resume", IN(WARDEN_FROZEN) | ENDED, true, false, resume },
 };
 
 bool warden_allowed(enum warden_message type, enum warden_state state, bool by_driver)
@@ -531,6 +627,12 @@ static void hear(struct warden *w, int socket)
 		end_for(w, &m);
 }
 
+static bool has_function(const struct warden *w)
+{
+	return w->state == WARDEN_RUNNING || w->state == WARDEN_PAUSING ||
+	       w->state == WARDEN_FROZEN;
+}
+
 /*
  * Waits for what may come: while a function runs its events first, then whatever is said, which can
  * only be wrong, or that somebody is gone. Where there is nothing else the launcher's socket is
@@ -544,7 +646,7 @@ static void attend(struct warden *w)
 		[DRIVER] = { .fd = w->plan->handed ? w->plan->driver : -1, .events = POLLIN },
 	};
 	struct function *f = &w->function;
-	bool runs = w->state == WARDEN_RUNNING;
+	bool runs = has_function(w);
 	nfds_t n = FUNCTION;
 
 	if (!runs && !w->more && fds[DRIVER].fd < 0) {
@@ -573,6 +675,7 @@ static void attend(struct warden *w)
 		hear(w, w->plan->driver);
 	else if (w->more)
 		pass_on(w);
+	look_whether_paused(w);
 }
 
 _Noreturn void warden_main(struct plan *plan)

@@ -23,6 +23,15 @@ struct plan;
  *
  *   a blank   setting up | blank ─ DRESS ─> ready | …
  *
+ * Of a context whose process is kept (spec.kept), between STARTED and ENDED:
+ *
+ *   driver             PAUSE                 RESUME
+ *   warden    STARTED         …  PAUSED             RESUMED  …
+ *   state     running | pausing  | frozen            | running …
+ *
+ * ENDED comes at any time, and once: what the driver says to one that has just ended is passed
+ * over. While it is paused it is frozen, and no time counts.
+ *
  * The driver is the launcher, on the same socket; or, of a context that is handed (handed.h),
  * somebody without rights, on a socket that is another for each invocation, comes with RENEW and is
  * closed behind ENDED, or PASSED. What is said early waits in the socket. A message that is not
@@ -43,6 +52,10 @@ enum warden_message {
 	WARDEN_PROVED, /* warden → launcher: residue (proof.h) */
 	WARDEN_BINDS,  /* driver → warden, before the first GO, where the plan has given ones: the
 			  socket of given.h */
+	WARDEN_PAUSE,  /* driver → warden: freeze it; no limit of time counts from PAUSED on */
+	WARDEN_PAUSED, /* warden → driver: nothing of it runs; at_ns; WARDEN_MORE, without PASSED */
+	WARDEN_RESUME,	/* driver → warden: go on; timeout_ns, and all limits, count from here */
+	WARDEN_RESUMED, /* warden → driver: at_ns, right before the first of it could run */
 	WARDEN_MESSAGES
 };
 
@@ -52,6 +65,8 @@ enum warden_state {
 	WARDEN_READY,	   /* clean, without cgroups */
 	WARDEN_RENEWED,	   /* with those of an invocation */
 	WARDEN_RUNNING,	   /* a function process */
+	WARDEN_PAUSING,	   /* ..., which is being frozen */
+	WARDEN_FROZEN,	   /* ..., which is frozen */
 	WARDEN_USED,	   /* it has ended; nothing is proved yet */
 	WARDEN_DIRTY,	   /* what it has found makes it useless */
 	WARDEN_STATES
@@ -59,6 +74,7 @@ enum warden_state {
 
 /* What comes with WARDEN_STARTED. */
 #define WARDEN_FD_EXECUTED (1U << 0) /* the file that it executes, O_PATH */
+#define WARDEN_FD_API	   (1U << 1) /* behind it: the socket of api_socket.h, if spec.api */
 
 /* With WARDEN_GO the three standard streams, and the order where it is too long for a message. */
 #define WARDEN_STREAMS	  3
@@ -67,9 +83,10 @@ enum warden_state {
 #define WARDEN_FD_CLOCKED (1U << 1) /* no descriptor: plan->clock knows when it begins */
 
 /* WARDEN_ENDED. */
-#define WARDEN_LEFT (1U << 0) /* it left processes, which were killed */
-#define WARDEN_CUT  (1U << 1) /* it wrote more than its output limit */
-#define WARDEN_MORE (1U << 2) /* not all that may pass is in the driver's pipes: PASSED follows */
+#define WARDEN_LEFT	(1U << 0) /* it left processes, which were killed */
+#define WARDEN_CUT	(1U << 1) /* it wrote more than its output limit */
+#define WARDEN_MORE	(1U << 2) /* not all that may pass is in the driver's pipes: PASSED follows */
+#define WARDEN_UNFROZEN (1U << 3) /* it was to be frozen, and was not within pause.h's time */
 
 struct warden_msg {
 	uint32_t type;
@@ -84,6 +101,7 @@ struct warden_msg {
 	int64_t dead_ns;     /* WARDEN_ENDED: when no process was left; 0: they die with the warden,
 				where the kernel has no cgroup.kill */
 	int64_t deadline_ns; /* WARDEN_ENDED: as far as it was known */
+	int64_t timeout_ns;  /* WARDEN_RESUME */
 	struct rusage usage; /* WARDEN_ENDED: of all its processes */
 };
 

@@ -91,6 +91,16 @@ int meter_begin(struct meter_context *c, bool at_exec, bool trace, struct cloche
  * now on is not in *ret. May be called again for a later end of the same invocation. */
 int meter_end(struct meter_context *c, struct meter_usage *ret, struct cloche_err *err);
 
+/*
+ * Between two invocations of processes that stay, when none of them can run: the end of the one and
+ * the beginning of the next at the same instant, so that no time is in neither. What ended the
+ * first, or was the beginning of it, is still the main process's.
+ */
+int meter_next(struct meter_context *c, struct meter_usage *ret, struct cloche_err *err);
+
+/* Whether none of them is on a CPU or waits for one. */
+bool meter_at_rest(const struct meter_context *c);
+
 /* By the map of slots alone (struct meter), for another process than who armed the slot: 1, and
  * when an exec in it was the beginning of an invocation last; 0: none was since it was armed;
  * -errno, -ENODATA where it is not armed. */

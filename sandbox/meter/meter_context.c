@@ -133,6 +133,31 @@ int meter_end(struct meter_context *c, struct meter_usage *ret, struct cloche_er
 	return 0;
 }
 
+int meter_next(struct meter_context *c, struct meter_usage *ret, struct cloche_err *err)
+{
+	struct meter_slot s, begin;
+	uint64_t now = 0;
+	int r = edge(c, false, &s, &now, err);
+
+	if (r)
+		return r;
+	memcpy(&begin, c->begin, sizeof(begin));
+	usage_between(&begin, c->begin_ns, &s, now, c->epoch, c->flags & METER_BEGIN_AT_EXEC,
+		      (uint64_t)sysconf(_SC_PAGESIZE), ret);
+	memcpy(c->begin, &s, sizeof(s));
+	c->begin_ns = c->epoch_ns = now;
+	c->epoch++;
+	c->flags = METER_GOES_ON | (c->flags & METER_TRACE);
+	return ctl_write(c, now, err);
+}
+
+bool meter_at_rest(const struct meter_context *c)
+{
+	struct meter_slot s;
+
+	return slot_read(c->meter, c->slot, &s, NULL) < 0 || (!s.running && !s.queued);
+}
+
 static int armed_slot(int slots, uint32_t slot, struct meter_slot *ret)
 {
 	if (bpf_map_lookup_elem_flags(slots, &slot, ret, BPF_F_LOCK) < 0)

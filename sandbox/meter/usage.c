@@ -116,3 +116,12 @@ void usage_between(const struct meter_slot *begin, uint64_t begin_ns, const stru
 	usage_add_killed(ret, end, end->epoch == epoch);
 	usage_add_peaks(ret, end, end->epoch == epoch, page_bytes);
 }
+
+void usage_take_out(struct meter_usage *u, uint64_t frozen_ns)
+{
+	uint64_t out = frozen_ns < u->idle_ns ? frozen_ns : u->idle_ns;
+
+	u->idle_ns -= out;
+	u->wall_ns -= out;
+	u->end_ns = u->begin_ns + u->wall_ns;
+}

@@ -63,6 +63,10 @@ struct meter_usage {
  * slot's own last event when that is later. */
 uint64_t usage_settle(struct meter_slot *s, uint64_t at_ns);
 
+/* Takes out time in which nobody could run, and so was asleep: none of the invocation's. Of what
+ * was not asleep nothing goes. */
+void usage_take_out(struct meter_usage *u, uint64_t frozen_ns);
+
 /*
  * begin: settled at begin_ns. end: settled at end_ns. epoch: of the invocation. at_exec: it was to
  * begin at an exec; end then holds the snapshot of that moment.

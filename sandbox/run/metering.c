@@ -192,8 +192,49 @@ bool metering_drain(struct metering *m)
 	return m->recorder && trace_recorder_drain(m->recorder, DRAIN_MAX, NULL) > 0;
 }
 
-void metering_end(struct metering *m, struct metered *ret)
+/* From the last beginning to when they went on they were frozen, and from when they were again.
+ * begin_ns: of the first. */
+static void take_out_frozen(struct meter_usage *u, uint64_t begin_ns, int64_t resumed_ns,
+			    int64_t paused_ns)
 {
+	uint64_t before = resumed_ns > 0 && (uint64_t)resumed_ns > begin_ns
+				  ? (uint64_t)resumed_ns - begin_ns
+				  : 0;
+	uint64_t after = paused_ns > 0 && (uint64_t)paused_ns < u->end_ns
+				 ? u->end_ns - (uint64_t)paused_ns
+				 : 0;
+
+	if (before)
+		u->begin_ns = (uint64_t)resumed_ns;
+	usage_take_out(u, before + after);
+}
+
+bool metering_at_rest(const struct metering *m)
+{
+	return !m->begun || meter_at_rest(&m->slot);
+}
+
+void metering_part(struct metering *m, int64_t resumed_ns, int64_t paused_ns, struct metered *ret)
+{
+	uint64_t begin_ns = m->slot.begin_ns;
+	const char *why = m->why;
+	struct cloche_err err;
+
+	*ret = (struct metered){ 0 };
+	if (m->begun && meter_next(&m->slot, &ret->usage, &err) == 0) {
+		why = ret->usage.began ? NULL : "the BPF meter saw it execute nothing";
+		take_out_frozen(&ret->usage, begin_ns, resumed_ns, paused_ns);
+	} else if (m->begun) {
+		why = "the BPF meter lost this invocation";
+		m->begun = false;
+	}
+	ret->known = !why;
+	(void)snprintf(ret->why, sizeof(ret->why), "%s", why ? why : "");
+}
+
+void metering_end(struct metering *m, int64_t resumed_ns, struct metered *ret)
+{
+	uint64_t begin_ns = m->slot.begin_ns;
 	const char *why = m->why;
 	struct cloche_err err;
 
@@ -204,6 +245,8 @@ void metering_end(struct metering *m, struct metered *ret)
 		why = "the BPF meter lost this invocation";
 	ret->known = !why;
 	(void)snprintf(ret->why, sizeof(ret->why), "%s", why ? why : "");
+	if (!why)
+		take_out_frozen(&ret->usage, begin_ns, resumed_ns, 0);
 	m->begun = false;
 	m->settled = !why && ret->usage.ended;
 }

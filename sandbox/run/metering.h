@@ -85,8 +85,16 @@ bool metering_may_deny(const struct meter_event_denied *call, const void *policy
  * this says that there are more. Takes a millisecond at most. */
 bool metering_drain(struct metering *m);
 
+/* When its processes are frozen, since paused_ns: what they have used since then or, where they
+ * went on at resumed_ns (0: they began) after they had been frozen, since that. What comes is the
+ * next invocation's. */
+void metering_part(struct metering *m, int64_t resumed_ns, int64_t paused_ns, struct metered *ret);
+
+/* Whether they are all asleep: the last to freeze is so a moment after it is told. */
+bool metering_at_rest(const struct metering *m);
+
 /* When all its processes are dead; then, when the verdict is known, the end of its trace. */
-void metering_end(struct metering *m, struct metered *ret);
+void metering_end(struct metering *m, int64_t resumed_ns, struct metered *ret);
 void metering_finish(struct metering *m, const char *verdict, struct metered *ret);
 
 #endif

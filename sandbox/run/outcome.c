@@ -12,6 +12,13 @@ const struct meter_usage *outcome_metered(const struct outcome *out)
 	return out->ran && out->metered.known ? &out->metered.usage : NULL;
 }
 
+const char *outcome_reuse(const struct outcome *out)
+{
+	if (out->context.kept)
+		return "process";
+	return out->context.reused ? "context" : "none";
+}
+
 bool outcome_memory_peak(const struct outcome *out, uint64_t *ret)
 {
 	const struct meter_usage *m = outcome_metered(out);
@@ -27,6 +34,7 @@ int outcome_exit_status(const struct outcome *out)
 	switch (out->verdict) {
 	case VERDICT_TIMEOUT:
 	case VERDICT_CPU_TIMEOUT:
+	case VERDICT_INIT_TIMEOUT:
 		return 124;
 	case VERDICT_LAUNCH_ERROR:
 		if (strcmp(out->err.stage, "exec") != 0)
@@ -40,8 +48,12 @@ int outcome_exit_status(const struct outcome *out)
 		return 128 + SIGXFSZ;
 	case VERDICT_CANCELLED:
 		return 128 + SIGINT;
+	case VERDICT_OK:
+		return 0;
 	default:
-		return WIFSIGNALED(out->status) ? 128 + WTERMSIG(out->status)
-						: WEXITSTATUS(out->status);
+		if (WIFSIGNALED(out->status))
+			return 128 + WTERMSIG(out->status);
+		/* It went on, or ended as if all were well. */
+		return WEXITSTATUS(out->status) ? WEXITSTATUS(out->status) : 1;
 	}
 }

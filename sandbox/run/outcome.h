@@ -50,6 +50,7 @@ struct outcome {
 		bool made; /* false: none could be, and the rest says nothing */
 		char id[UUID_LEN];
 		bool warm, reused; /* it was there before; it is one that is kept */
+		bool kept;	   /* with its process, of which this is one part */
 		uint32_t invocation;
 		enum residue replaced; /* why the one before was given up; RESIDUE_NONE: it was not
 					*/
@@ -80,6 +81,7 @@ struct outcome {
 	/* What it took. */
 	int64_t started_real_ns; /* CLOCK_REALTIME */
 	int64_t launch_ns;	 /* request to exec: ours, never billed */
+	int64_t init_ns;	 /* of the process that was started for it, where that is kept */
 	int64_t wall_ns;	 /* exec to the end: by the meter that of its last process, else
 				  * that of the function's own or of all after a kill */
 	int64_t overshoot_ns;	 /* deadline to the last process's end; -1: no deadline was hit */
@@ -105,6 +107,9 @@ struct outcome {
 
 /* The most memory that it used at a time, in bytes; false: not known. */
 bool outcome_memory_peak(const struct outcome *out, uint64_t *ret);
+
+/* What of it is there for the next one. */
+const char *outcome_reuse(const struct outcome *out);
 
 /* What the meter saw of it; NULL: nothing. */
 const struct meter_usage *outcome_metered(const struct outcome *out);

@@ -36,6 +36,10 @@ struct powers {
 	bool (*kill)(struct powers *p);
 	/* False: it comes later. */
 	bool (*counted)(struct powers *p, struct counted *ret);
+	/* Of a process that is kept and frozen, what was counted since it went on, and what comes
+	 * is the next part's. False: it comes later (kept_counted), and this may be asked for again
+	 * meanwhile, as counted() may when it has died. NULL: nothing here is kept. */
+	bool (*part)(struct powers *p, struct counted *ret);
 	/* Whether no process of it is left. */
 	bool (*empty)(struct powers *p);
 };
@@ -43,12 +47,19 @@ struct powers {
 /* In this process, for a context that it made. */
 struct powers_local {
 	struct powers powers;
-	const struct context *ctx;  /* borrowed, as the other */
+	struct context *ctx;	    /* borrowed, as the other */
 	struct metering *metering;  /* armed for it */
 	struct cgroup_usage before; /* what the cgroups had counted; 0 in new ones */
+	struct bounds_refused refused_before;
+	int64_t parted_ns; /* when the last part was counted, CLOCK_MONOTONIC; 0: none was */
+	bool fresh_peak;   /* of the memory: it began anew then */
+	unsigned tries;	   /* to count a part, while it is not at rest */
 };
 
-void powers_local_init(struct powers_local *ret, const struct context *ctx,
-		       struct metering *metering);
+/* Whether something that is not counted yet runs, or ran: a first part, or one that went on since
+ * the last was counted. */
+bool powers_local_owed(const struct powers_local *p);
+
+void powers_local_init(struct powers_local *ret, struct context *ctx, struct metering *metering);
 
 #endif

@@ -24,7 +24,7 @@ static void add_figures(const struct outcome *out, struct ledger_record *ret)
 	const struct meter_usage *m = outcome_metered(out);
 	uint64_t peak;
 
-	ret->init_ns = 0; /* a command has no init phase */
+	ret->init_ns = out->init_ns; /* a command has no init phase */
 	ret->wall_ns = out->wall_ns;
 	ret->on_cpu_ns = figure(out->on_cpu_ns);
 	ret->user_ns = figure(out->usage.user_ns);
@@ -60,7 +60,7 @@ void record_make(const struct outcome *out, struct ledger_record *ret)
 	ret->owner_uid = out->owner.uid;
 	FIELD(ret->owner_name, out->owner.name);
 	FIELD(ret->verdict, verdict_text(out->verdict));
-	FIELD(ret->reuse, out->context.reused ? "context" : "none");
+	FIELD(ret->reuse, outcome_reuse(out));
 	ret->cold = !out->context.warm;
 	ret->started_ns = out->started_real_ns;
 	ret->launch_ns = out->launch_ns;

@@ -119,6 +119,10 @@ static json_t *message(const struct outcome *out)
 			return json_sprintf("it held more than %d TCP connections",
 					    (int)bounds_connections(out->limits.memory_bytes));
 		return killed_for(out);
+	case VERDICT_INIT_ERROR:
+		return json_string("it ended, or failed, before its first event");
+	case VERDICT_INIT_TIMEOUT:
+		return json_string("it did not ask for its first event in time");
 	case VERDICT_CANCELLED:
 		return json_string("the caller asked for the end");
 	case VERDICT_SIGNAL:
@@ -228,8 +232,9 @@ static void add_time(json_t *j, const struct outcome *out)
 	json_object_set_new(
 		j, "time",
 		json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "launch_ns",
-			  (json_int_t)out->launch_ns, "init_ns", number(out->ran ? 0 : NONE),
-			  "wall_ns", number(out->ran ? (uint64_t)out->wall_ns : NONE), "busy_ns",
+			  (json_int_t)out->launch_ns, "init_ns",
+			  number(out->ran ? (uint64_t)out->init_ns : NONE), "wall_ns",
+			  number(out->ran ? (uint64_t)out->wall_ns : NONE), "busy_ns",
 			  number(m ? m->busy_ns : NONE), "waiting_ns",
 			  number(m ? m->waiting_ns : NONE), "idle_ns",
 			  number(m ? m->idle_ns : NONE), "timeout_overshoot_ns",
@@ -396,16 +401,18 @@ static void degrade_lacks(json_t *list, const struct outcome *out)
 }
 
 /* What the warden tells; most of it the meter knows as well. */
-static void degrade_untold(json_t *list, const struct meter_usage *m)
+static void degrade_untold(json_t *list, const struct outcome *out, const struct meter_usage *m)
 {
+	const char *why = out->context.kept
+				  ? "it is known of a process as a whole, when that has ended"
+				  : "it was ended together with pid 1 of its context, as kernels "
+				    "without cgroup.kill need it";
 	static const char *const names[] = { "cpu.clocks.rusage_ns", "cpu.switches_voluntary",
 					     "cpu.switches_forced", "memory.faults_minor",
 					     "memory.faults_major" };
 
 	for (size_t i = 0; i < (m ? 1 : sizeof(names) / sizeof(names[0])); i++)
-		degrade(list, names[i],
-			"it was ended together with pid 1 of its context, as kernels without "
-			"cgroup.kill need it");
+		degrade(list, names[i], why);
 }
 
 /* Nothing was run: there is nothing to report of it. */
@@ -501,7 +508,7 @@ static json_t *degraded(const struct outcome *out)
 			"cannot be told by its times, or cannot be read");
 	degrade_lacks(list, out);
 	if (!out->told)
-		degrade_untold(list, m);
+		degrade_untold(list, out, m);
 	else if (unwaited(out))
 		degrade(list, "cpu.clocks.rusage_ns",
 			"processes that nobody had waited for were killed");
@@ -532,14 +539,13 @@ char *report_json(const struct outcome *out)
 	json_object_set_new(j, "request_id", json_string(out->request_id));
 	json_object_set_new(j, "function", text_or_null(out->function));
 	json_object_set_new(j, "owner", owner(out));
-	json_object_set_new(j, "context",
-			    json_pack("{s:s, s:s, s:s, s:i, s:o}", "id", out->context.id, "start",
-				      out->context.warm ? "warm" : "cold", "reuse",
-				      out->context.reused ? "context" : "none", "invocation",
-				      (int)out->context.invocation, "replaced",
-				      out->context.replaced
-					      ? json_string(residue_text(out->context.replaced))
-					      : json_null()));
+	json_object_set_new(
+		j, "context",
+		json_pack("{s:s, s:s, s:s, s:i, s:o}", "id", out->context.id, "start",
+			  out->context.warm ? "warm" : "cold", "reuse", outcome_reuse(out),
+			  "invocation", (int)out->context.invocation, "replaced",
+			  out->context.replaced ? json_string(residue_text(out->context.replaced))
+						: json_null()));
 	json_object_set_new(j, "started_at", json_string(iso));
 	add_ending(j, out);
 	add_figures(j, out);
@@ -574,6 +580,7 @@ static const char *error_type(enum verdict v)
 		return "Cloche.Cancelled";
 	case VERDICT_SIGNAL:
 	case VERDICT_ERROR:
+	case VERDICT_INIT_ERROR:
 		return "Runtime.ExitError";
 	default:
 		return NULL;
@@ -593,7 +600,7 @@ void report_line(const struct outcome *out, FILE *to)
 		out->limits.memory_bytes >> 20);
 	if (outcome_memory_peak(out, &peak))
 		fprintf(to, "Max Memory Used: %" PRIu64 " MB\t", (peak + (1 << 20) - 1) >> 20);
-	if (out->verdict == VERDICT_TIMEOUT)
+	if (out->verdict == VERDICT_TIMEOUT || out->verdict == VERDICT_INIT_TIMEOUT)
 		fputs("Status: timeout\t", to);
 	else if (type)
 		fprintf(to, "Status: error\tError Type: %s\t", type);

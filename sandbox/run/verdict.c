@@ -17,6 +17,8 @@ const char *verdict_text(enum verdict verdict)
 		[VERDICT_PIDS] = "pids",
 		[VERDICT_OUTPUT_LIMIT] = "output_limit",
 		[VERDICT_DENIED] = "denied",
+		[VERDICT_INIT_ERROR] = "init_error",
+		[VERDICT_INIT_TIMEOUT] = "init_timeout",
 		[VERDICT_LAUNCH_ERROR] = "launch_error",
 		[VERDICT_CANCELLED] = "cancelled",
 	};

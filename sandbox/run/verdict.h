@@ -16,6 +16,8 @@ enum verdict {
 	VERDICT_PIDS,
 	VERDICT_OUTPUT_LIMIT,
 	VERDICT_DENIED,
+	VERDICT_INIT_ERROR, /* of a process that is kept: what it does before its first event ... */
+	VERDICT_INIT_TIMEOUT, /* ... failed, or took too long */
 	VERDICT_LAUNCH_ERROR,
 	VERDICT_CANCELLED,
 };

@@ -5,6 +5,7 @@
 
 #include "base/utf8.h"
 #include "launch/given.h"
+#include "launch/order.h"
 #include "launch/spec.h"
 #include "policy/policy_builtin.h"
 #include "policy/policy_join.h"
@@ -136,6 +137,26 @@ static bool image_is(const struct command_image *i)
 	       strnlen(i->sha256, sizeof(i->sha256)) == HASH_HEX_LEN - 1;
 }
 
+/* Each is there or not, and nothing is behind one that is not. */
+static bool codes_are(const struct command_make *m)
+{
+	bool over = false;
+
+	for (int i = 0; i < COMMAND_CODES; i++) {
+		const char *hex = m->code[i].sha256;
+		size_t len = strnlen(hex, sizeof(m->code[i].sha256));
+
+		if (len &&
+		    (over || len != HASH_HEX_LEN - 1 || strspn(hex, "0123456789abcdef") != len))
+			return false;
+		/* Without code there may be layers. */
+		over |= len == 0 && i > 0;
+		if (!is_empty(hex + len, sizeof(m->code[i].sha256) - len))
+			return false;
+	}
+	return true;
+}
+
 /* As it is shown and written down. */
 static bool name_is_text(const char name[static 64])
 {
@@ -169,6 +190,8 @@ int command_from_spec(const struct spec *spec, struct command_make *ret, struct 
 				      .read_locks = spec->read_locks,
 				      .cpu_mode = spec->cpu_mode,
 				      .net = spec->net,
+				      .kept = spec->kept,
+				      .api = spec->api,
 				      .policy = policy };
 	if (spec->image) {
 		/* As the launcher has it, for which it would be a breach. */
@@ -195,8 +218,9 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 	const char *policy = policy_at(make->policy);
 
 	if (make->cpu_mode > CPU_FIXED || make->terminals > 1 || make->read_locks > 1 ||
-	    make->binds > GIVEN_MAX || make->net > NET_LOOPBACK || !policy ||
-	    !name_is_text(make->bare_name) || !image_is(&make->image))
+	    make->binds > GIVEN_MAX || make->net > NET_LOOPBACK || !policy || make->api > 1 ||
+	    make->kept > 1 || !codes_are(make) || !name_is_text(make->bare_name) ||
+	    !image_is(&make->image))
 		return cloche_err_set(err, EBADMSG, "'make' with a choice that there is not");
 	spec_defaults(ret);
 	ret->memory_bytes = make->memory_bytes;
@@ -208,6 +232,10 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 	ret->tmp_bytes = make->tmp_bytes;
 	ret->shm_bytes = make->shm_bytes;
 	ret->read_locks = make->read_locks;
+	ret->kept = make->kept;
+	ret->api = make->api;
+	if (ret->kept)
+		ret->timeout_ns = ORDER_INIT_MAX_NS; /* each order has its own */
 	ret->policy = make->bare_n ? make->bare_name : policy;
 	ret->rootfs = make->image.name[0] ? make->image.name : NULL;
 	return 0;

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "image/image.h"
 #include "launch/handed.h"
+#include "launch/spec.h"
 #include "run/powers.h"
 #include "serve/stores.h"
 #include "serve/tracer.h"
@@ -33,6 +34,9 @@ struct spec;
  * tracing │ handed), with the end of a pipe by which its lines come, and CONCLUDE → CONCLUDED with
  * its verdict when it is counted (counted │ concluding │ counted): see serve/tracer.h.
  *
+ * Where its process is kept from one event to the next, and frozen, COUNT is answered with PARTED:
+ * of the part that is over; and the front has it, for the next part.
+ *
  * Beside these PING → PONG, where the front has said nothing for a while and owes something, and
  * ALONE, when the contexts of the front before this one have ended, behind LEFT for each of them
  * that ran something.
@@ -47,7 +51,8 @@ enum command_kind {
 	COMMAND_PONG,	  /* it is alive: the answer to PING */
 	COMMAND_MAKE,	  /* a context: MADE or REFUSED */
 	COMMAND_KILL,	  /* end its processes */
-	COMMAND_COUNT,	  /* what the kernel has counted when no process of it is left: COUNTED */
+	COMMAND_COUNT,	  /* what the kernel has counted when no process of it is left: COUNTED;
+			     or when it is frozen: PARTED */
 	COMMAND_KEEP,	  /* for another invocation, if nothing of this one is left: KEPT or GONE */
 	COMMAND_END,	  /* it is not wanted any more: GONE */
 	COMMAND_TALLY,	  /* what all contexts have used: TALLY */
@@ -85,6 +90,8 @@ _Static_assert(sizeof(((struct command_image *)0)->name) > IMAGE_NAME_MAX &&
 		       sizeof(((struct command_image *)0)->sha256) >= HASH_HEX_LEN,
 	       "they have room");
 
+#define COMMAND_CODES (1 + SPEC_LAYERS_MAX)
+
 /* What of a spec is the context's, in numbers. A policy is one that is built in, or one of the
  * owner's, of which so many instructions follow the message (policy/policy_join.h). */
 struct command_make {
@@ -100,6 +107,12 @@ struct command_make {
 	unsigned char bare_hash[HASH_LEN];
 	uint32_t binds; /* the warden is to be given so many of the owner's (launch/given.h) */
 	struct command_image image;
+	uint32_t kept, api; /* 0 or 1: as of a spec */
+	/* Of the owner's code, by the hashes that name it: what is mounted at /var/task, then the
+	 * layers at /opt, the last on top; behind the last "". */
+	struct command_code {
+		char sha256[72];
+	} code[COMMAND_CODES];
 };
 
 /* What it is about that is no context. */
@@ -132,7 +145,8 @@ enum reply_kind {
 	REPLY_MADE,
 	REPLY_REFUSED,
 	REPLY_COUNTED,
-	REPLY_KEPT, /* clean and renewed; clocked: as MADE */
+	REPLY_PARTED, /* the same of a part, and it may go on */
+	REPLY_KEPT,   /* clean and renewed; clocked: as MADE */
 	REPLY_GONE,
 	REPLY_PRESSED,	 /* the host is short of memory: what is idle is to become less */
 	REPLY_TALLY,	 /* of listing.h, in a descriptor */
@@ -157,9 +171,9 @@ struct reply {
 	uint64_t limit;	  /* REFUSED: enum limit; STORES: which, in bits */
 	union {
 		struct handed made;
-		struct cloche_err err; /* REFUSED; GONE: what could not be taken away; STORES;
-					  TRACED; CONCLUDED */
-		struct counted counted;
+		struct cloche_err err;	/* REFUSED; GONE: what could not be taken away; STORES;
+					   TRACED; CONCLUDED */
+		struct counted counted; /* COUNTED, PARTED, LEFT */
 	};
 };
 

@@ -198,7 +198,8 @@ void place_end(struct launching *l, struct place *p, bool silent)
 		return;
 	tracers_leave(p);
 	/* Who would have asked for it is gone, and what counts it goes. */
-	if (silent && !p->silent && (p->state == COMMAND_HANDED || p->state == COMMAND_COUNTING))
+	if (silent && !p->silent && (p->state == COMMAND_HANDED || p->state == COMMAND_COUNTING) &&
+	    powers_local_owed(&p->powers))
 		(void)p->powers.powers.counted(&p->powers.powers, &p->last);
 	p->silent |= silent;
 	if (p->silent)
@@ -280,22 +281,44 @@ static int on_kill(struct launching *l, struct place *p, const struct command *c
 	return 0;
 }
 
+/* reply: COUNTED, or PARTED. */
+static void tell_counted(struct launching *l, const struct place *p, enum reply_kind reply)
+{
+	launching_say(l, &(struct reply){ .kind = reply, .context = p->number, .counted = p->last },
+		      NULL);
+}
+
+static void add_up(struct place *p)
+{
+	if (p->last.usage.cpu_ns != UINT64_MAX)
+		p->cpu_ns += p->last.usage.cpu_ns;
+}
+
 void launching_counted(struct launching *l, struct place *p)
 {
 	place_turn(l, p, COMMAND_COUNTED);
-	if (p->last.usage.cpu_ns != UINT64_MAX)
-		p->cpu_ns += p->last.usage.cpu_ns;
-	launching_say(
-		l,
-		&(struct reply){ .kind = REPLY_COUNTED, .context = p->number, .counted = p->last },
-		NULL);
+	add_up(p);
+	tell_counted(l, p, REPLY_COUNTED);
+}
+
+/* Of a process that is kept, and frozen. */
+static void try_part(struct launching *l, struct place *p)
+{
+	if (!p->spec.kept || !p->powers.powers.part(&p->powers.powers, &p->last))
+		return;
+	place_turn(l, p, COMMAND_HANDED);
+	add_up(p);
+	tell_counted(l, p, REPLY_PARTED);
 }
 
 static void try_count(struct launching *l, struct place *p)
 {
-	if (p->state != COMMAND_COUNTING || tracers_counting(p) ||
-	    !p->powers.powers.empty(&p->powers.powers))
+	if (p->state != COMMAND_COUNTING || tracers_counting(p))
 		return;
+	if (!p->powers.powers.empty(&p->powers.powers)) {
+		try_part(l, p);
+		return;
+	}
 	(void)p->powers.powers.counted(&p->powers.powers, &p->last);
 	if (!tracers_count(p))
 		launching_counted(l, p);

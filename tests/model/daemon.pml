@@ -48,7 +48,7 @@
 #define NUMBERS 7 /* that one front can give */
 #define NOBODY	255
 
-mtype:reply = { REPLY_MADE, REPLY_REFUSED, REPLY_COUNTED, REPLY_KEPT, REPLY_GONE, REPLY_ALONE,
+mtype:reply = { REPLY_MADE, REPLY_REFUSED, REPLY_COUNTED, REPLY_PARTED, REPLY_KEPT, REPLY_GONE, REPLY_ALONE,
 		REPLY_PING, REPLY_PRESSED, REPLY_CONFIG, REPLY_TALLY,
 		REPLY_LEFT, REPLY_TRACED, REPLY_CONCLUDED };
 
@@ -84,13 +84,14 @@ byte runs_for[PLACES];
 
 /* The front's memory, lost with it. */
 mtype:visit = { V_NONE, V_SEEKS, V_WAITS, V_MAKES, V_HAS, V_ASKS, V_TRACED, V_WILLED, V_RUNS,
-		V_COUNTS, V_COUNTED, V_BOOKED, V_STRUCK, V_CONCLUDES, V_CONCLUDED };
+		V_PAUSES, V_COUNTS, V_COUNTED, V_BOOKED, V_STRUCK, V_CONCLUDES, V_CONCLUDED };
 mtype:visit visit[CLIENTS];
 byte has[CLIENTS]; /* number of its context */
 bool killed[CLIENTS], traced[CLIENTS];
 mtype:held = { H_NONE, H_MAKING, H_BUSY, H_IDLE, H_VERIFIES, H_ENDS };
 mtype:held held[NUMBERS];
 byte held_place[NUMBERS], held_owner[NUMBERS], held_user[NUMBERS];
+bool held_kept[NUMBERS]; /* with its process, frozen */
 byte numbers;
 bool left[CLIENTS], told_alone, said_ready, alive, hangs;
 bool tally_owed; /* somebody asks what there is */
@@ -139,6 +140,7 @@ inline forget_all()
 		held[f_i] = H_NONE;
 		held_place[f_i] = 0;
 		held_owner[f_i] = 0;
+		held_kept[f_i] = false;
 		held_user[f_i] = NOBODY
 	}
 	numbers = 0;
@@ -237,7 +239,8 @@ inline hear_reply(y_kind, y_number, y_place)
 			:: else
 			fi
 		fi
-	:: y_kind == REPLY_COUNTED ->
+	:: y_kind == REPLY_COUNTED || y_kind == REPLY_PARTED ->
+		held_kept[y_number] = (y_kind == REPLY_PARTED);
 		if
 		:: user != NOBODY && visit[user] == V_COUNTS -> visit[user] = V_COUNTED
 		:: else
@@ -253,9 +256,21 @@ inline hear_reply(y_kind, y_number, y_place)
 		:: held[y_number] == H_VERIFIES -> held[y_number] = H_IDLE; retry()
 		:: else
 		fi
-	:: y_kind == REPLY_GONE -> held[y_number] = H_NONE; held_user[y_number] = NOBODY; retry()
+	:: y_kind == REPLY_GONE -> held[y_number] = H_NONE; held_kept[y_number] = false; held_user[y_number] = NOBODY; retry()
 	fi
 }
+
+/* Its warden is gone, or has said that what was kept has ended. */
+#define IS_LOST(n)                                \
+	(warden[held_place[n]] == WARDEN_GONE ||  \
+	 (held_kept[n] && warden[held_place[n]] == USED))
+
+#define CAN_PAUSE(c)                                       \
+	(!traced[c] && (warden[held_place[has[c]]] == RUNNING || \
+			warden[held_place[has[c]]] == USED))
+
+/* There are processes, frozen or not. */
+#define RUNS(w) ((w) == RUNNING || (w) == PAUSING || (w) == FROZEN)
 
 proctype front()
 {
@@ -294,10 +309,10 @@ proctype front()
 		fi;
 		find_idle(c, found);
 		if
-		:: found && (warden[held_place[found]] == WARDEN_GONE) ->
+		:: found && IS_LOST(found) ->
 			held[found] = H_ENDS;
 			tell(COMMAND_END, found, 0)
-		:: found && (warden[held_place[found]] != WARDEN_GONE) ->
+		:: found && !IS_LOST(found) ->
 			held[found] = H_BUSY;
 			held_user[found] = c;
 			has[c] = found;
@@ -353,7 +368,17 @@ proctype front()
 		fi;
 		p = held_place[has[c]];
 		if
-		:: warden[p] == RENEWED ->
+		/* It may have ended since it was looked at, which is its end. */
+		:: held_kept[has[c]] && warden[p] != WARDEN_GONE ->
+			assert(place[p].owner == OWNER(c));
+			assert(runs_for[p] == NOBODY);
+			tell_warden(p, WARDEN_RESUME, true);
+			if
+			:: warden[p] == FROZEN -> warden[p] = RUNNING
+			:: else -> assert(warden[p] == USED)
+			fi;
+			runs_for[p] = c
+		:: !held_kept[has[c]] && warden[p] == RENEWED ->
 			assert(place[p].owner == OWNER(c));
 			assert(runs_for[p] == NOBODY);
 			tell_warden(p, WARDEN_GO, true);
@@ -370,6 +395,25 @@ proctype front()
 		c = ((visit[0] == V_RUNS && client[0] == DEAD && !killed[0]) -> 0 : 1);
 		killed[c] = true;
 		tell(COMMAND_KILL, has[c], 0)
+	   }
+	/* It has answered, and its process stays for the next one. */
+	:: atomic {
+		UP && ((visit[0] == V_RUNS && CAN_PAUSE(0)) || (visit[1] == V_RUNS && CAN_PAUSE(1))) ->
+		c = ((visit[0] == V_RUNS && CAN_PAUSE(0)) -> 0 : 1);
+		p = held_place[has[c]];
+		tell_warden(p, WARDEN_PAUSE, true);
+		if
+		:: warden[p] == RUNNING -> warden[p] = PAUSING
+		:: else
+		fi;
+		visit[c] = V_PAUSES
+	   }
+	:: atomic {
+		UP && ((visit[0] == V_PAUSES && warden[held_place[has[0]]] != PAUSING) ||
+		       (visit[1] == V_PAUSES && warden[held_place[has[1]]] != PAUSING)) ->
+		c = ((visit[0] == V_PAUSES && warden[held_place[has[0]]] != PAUSING) -> 0 : 1);
+		visit[c] = V_COUNTS;
+		tell(COMMAND_COUNT, has[c], 0)
 	   }
 	/* Its end comes from the warden, or is that of the warden. */
 	:: atomic {
@@ -412,7 +456,8 @@ proctype front()
 		visit[c] = V_NONE;
 		killed[c] = false;
 		if
-		:: held[has[c]] = H_VERIFIES; tell(COMMAND_KEEP, has[c], 0)
+		:: !held_kept[has[c]] -> held[has[c]] = H_VERIFIES; tell(COMMAND_KEEP, has[c], 0)
+		:: held_kept[has[c]] -> held[has[c]] = H_IDLE; retry()
 		:: held[has[c]] = H_ENDS; tell(COMMAND_END, has[c], 0)
 		fi;
 		has[c] = 0
@@ -442,6 +487,21 @@ proctype functions()
 	do
 	:: atomic { warden[0] == RUNNING -> warden[0] = USED }
 	:: atomic { warden[PLACES - 1] == RUNNING -> warden[PLACES - 1] = USED }
+	/* It is frozen, or was not in time. */
+	:: atomic {
+		warden[0] == PAUSING ->
+		if
+		:: warden[0] = FROZEN
+		:: warden[0] = USED
+		fi
+	   }
+	:: atomic {
+		warden[PLACES - 1] == PAUSING ->
+		if
+		:: warden[PLACES - 1] = FROZEN
+		:: warden[PLACES - 1] = USED
+		fi
+	   }
 	od
 }
 
@@ -455,9 +515,15 @@ proctype deaths()
 	   }
 	:: atomic {
 		warden_deaths < WARDEN_DEATHS && (warden[0] == RENEWED || warden[0] == RUNNING ||
-						  warden[0] == USED) ->
+						  warden[0] == USED || warden[0] == PAUSING ||
+						  warden[0] == FROZEN) ->
 		warden_deaths++;
 		warden[0] = WARDEN_GONE
+	   }
+	/* Of what is frozen somebody kills the processes alone. */
+	:: atomic {
+		warden_deaths < WARDEN_DEATHS && warden[0] == FROZEN -> warden_deaths++;
+		warden[0] = USED
 	   }
 	:: atomic {
 		client_deaths < CLIENT_DEATHS && client[0] == SERVED -> client_deaths++;

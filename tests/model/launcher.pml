@@ -94,7 +94,7 @@ inline hear_command(h_kind, h_number, h_owner)
 	:: h_kind == COMMAND_MAKE -> make_context(h_number, h_owner, at)
 	:: h_kind == COMMAND_KILL ->
 		if
-		:: warden[at] == RUNNING -> warden[at] = USED
+		:: RUNS(warden[at]) -> warden[at] = USED
 		:: else
 		fi
 	:: h_kind == COMMAND_COUNT -> place[at].state = COUNTING
@@ -124,14 +124,23 @@ proctype launcher()
 		hear_command(kind, number, owner)
 	   }
 	:: atomic {
-		place[0].state == COUNTING && warden[0] != RUNNING ->
+		place[0].state == COUNTING && !RUNS(warden[0]) ->
 		place[0].state = COUNTED;
 		say(REPLY_COUNTED, place[0].number, 0)
 	   }
 	:: atomic {
-		place[PLACES - 1].state == COUNTING && warden[PLACES - 1] != RUNNING ->
+		place[PLACES - 1].state == COUNTING && !RUNS(warden[PLACES - 1]) ->
 		place[PLACES - 1].state = COUNTED;
 		say(REPLY_COUNTED, place[PLACES - 1].number, 0)
+	   }
+	/* What it has used so far, and it may go on. */
+	:: atomic {
+		(place[0].state == COUNTING && warden[0] == FROZEN) ||
+		(place[PLACES - 1].state == COUNTING && warden[PLACES - 1] == FROZEN) ->
+		p = ((place[0].state == COUNTING && warden[0] == FROZEN) -> 0 : PLACES - 1);
+		place[p].state = HANDED;
+		runs_for[p] = NOBODY;
+		say(REPLY_PARTED, place[p].number, p)
 	   }
 	/* Who traces is there, or cannot be; and has said all, or is dead. */
 	:: atomic {

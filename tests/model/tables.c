@@ -22,9 +22,11 @@ _Static_assert(sizeof(states) / sizeof(states[0]) == COMMAND_STATES, "each has i
 /* As far as the launcher and a driver have to do with them; what is not here the model may not
  * have. */
 static const char *const warden_states[] = {
-	[WARDEN_SETTING_UP] = "SETTING_UP", [WARDEN_BLANK] = "BLANK",	  [WARDEN_READY] = "READY",
-	[WARDEN_RENEWED] = "RENEWED",	    [WARDEN_RUNNING] = "RUNNING", [WARDEN_USED] = "USED",
-	[WARDEN_DIRTY] = "DIRTY",
+	[WARDEN_SETTING_UP] = "SETTING_UP", [WARDEN_BLANK] = "BLANK",
+	[WARDEN_READY] = "READY",	    [WARDEN_RENEWED] = "RENEWED",
+	[WARDEN_RUNNING] = "RUNNING",	    [WARDEN_USED] = "USED",
+	[WARDEN_DIRTY] = "DIRTY",	    [WARDEN_PAUSING] = "PAUSING",
+	[WARDEN_FROZEN] = "FROZEN",
 };
 _Static_assert(sizeof(warden_states) / sizeof(warden_states[0]) == WARDEN_STATES,
 	       "each has its name");

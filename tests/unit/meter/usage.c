@@ -349,3 +349,19 @@ Test(usage, whom_the_oom_killer_ended)
 		cr_expect(!u.main_oom && !u.main_policy, "row %zu", i);
 	}
 }
+
+/* What was frozen is out of the wall time and the idle time; what was not asleep stays. */
+Test(usage, frozen_time_is_nobodys)
+{
+	struct meter_usage u = {
+		.begin_ns = 1000, .end_ns = 1500, .wall_ns = 500, .busy_ns = 100, .idle_ns = 400
+	};
+
+	usage_take_out(&u, 300);
+	cr_expect_eq(u.wall_ns, 200);
+	cr_expect_eq(u.idle_ns, 100);
+	cr_expect_eq(u.end_ns, 1200);
+	usage_take_out(&u, 300);
+	cr_expect_eq(u.wall_ns, u.busy_ns);
+	cr_expect_eq(u.idle_ns, 0);
+}

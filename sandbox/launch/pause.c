@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* Freezes and thaws a function process: see pause.h. */
+#include "launch/pause.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "host/prompt.h"
+#include "launch/cpu_time.h"
+#include "launch/deadline.h"
+#include "launch/function.h"
+#include "launch/order.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+static int freezer_write(struct function *f, const char *what, struct cloche_err *err)
+{
+	struct pause *p = &f->pause;
+
+	if (p->freezer < 0)
+		p->freezer = openat(f->plan->cgroup.v2, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+	return p->freezer < 0 || pwrite(p->freezer, what, 1, 0) != 1
+		       ? cloche_err_sys(err, errno, "write '%s' to cgroup.freeze", what)
+		       : 0;
+}
+
+static int stop_timer(int timer)
+{
+	return timerfd_settime(timer, 0, &(struct itimerspec){ .it_value = { 0 } }, NULL) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Until it is frozen its time counts, and is no more than this. */
+static int hurry(struct function *f)
+{
+	int64_t most_ns = clock_now_ns() - f->start_ns + PAUSE_MAX_NS;
+
+	f->pause.hurried = most_ns < f->timeout_ns;
+	if (f->pause.hurried)
+		f->timeout_ns = most_ns;
+	f->deadline_ns = f->start_ns + f->timeout_ns;
+	return deadline_set(f);
+}
+
+/* Nothing runs: that its output is read, or its reader gone, is all that can come. */
+static int come_to_rest(struct function *f, struct cloche_err *err)
+{
+	int r = stop_timer(f->timer);
+
+	if (r == 0)
+		r = stop_timer(f->cpu_timer);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "stop the time limits (timerfd)");
+	prompt_end();
+	f->prompt = f->near = f->scarce = false;
+	f->pause.state = PAUSE_FROZEN;
+	f->pause.at_ns = clock_now_ns();
+	f->watched[FUNCTION_EMPTY].fd = -1;
+	function_watch_piles(f, true);
+	/* Once: to write it again would refill it, and what was used of it would be forgotten. */
+	r = f->pause.quota ? 0 : cgroup_set_quota(&f->plan->cgroup, &f->plan->cpu, err);
+	f->pause.quota = true;
+	return r;
+}
+
+int pause_look(struct function *f, struct cloche_err *err)
+{
+	int r = cgroup_frozen(&f->plan->cgroup);
+
+	if (r < 0)
+		return cloche_err_sys(err, -r, "read cgroup.events");
+	return r ? come_to_rest(f, err) : 0;
+}
+
+int pause_begin(struct function *f, struct cloche_err *err)
+{
+	int r = freezer_write(f, "1", err);
+
+	if (r < 0)
+		return r;
+	f->pause.state = PAUSE_FREEZING;
+	f->watched[FUNCTION_EMPTY].fd = f->plan->cgroup.events;
+	r = hurry(f);
+	return r < 0 ? cloche_err_sys(err, -r, "set the time limit") : pause_look(f, err);
+}
+
+int pause_end(struct function *f, int64_t timeout_ns, struct cloche_err *err)
+{
+	int r;
+
+	f->pause.state = PAUSE_NONE;
+	f->pause.at_ns = f->start_ns = clock_now_ns();
+	f->timeout_ns = timeout_ns;
+	f->deadline_ns = f->start_ns + timeout_ns;
+	/* When it goes on is known by nobody better. */
+	f->clocked = false;
+	if (f->plan->order->cpu_time_ns)
+		f->cpu_before_ns =
+			cgroup_cpu_ns(&f->plan->cgroup) - (uint64_t)f->plan->shared->exec_cpu_ns;
+	r = deadline_set(f);
+	if (r == 0)
+		r = cpu_time_set(f);
+	return r < 0 ? cloche_err_sys(err, -r, "set the time limit") : freezer_write(f, "0", err);
+}
+
+void pause_forget(struct function *f)
+{
+	if (f->pause.state != PAUSE_NONE)
+		(void)freezer_write(f, "0", NULL);
+	fd_close(&f->pause.freezer);
+	f->pause.state = PAUSE_NONE;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_LAUNCH_PAUSE_H
+#define CLOCHE_LAUNCH_PAUSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cloche_err;
+struct function;
+
+/*
+ * The pauses of a function process that is kept from one event to the next, in the warden: it and
+ * all that it made are frozen, by cgroup2's freezer, which a kill reaches (that of v1 keeps even
+ * SIGKILL waiting), so that nothing runs that nobody pays for. CLOCK_MONOTONIC goes on meanwhile,
+ * and timers that have ended go off when it does.
+ *
+ * A function cannot keep itself from being frozen; what waits in the kernel, uninterruptibly, may
+ * take its time, and so it has PAUSE_MAX_NS, or what is left until its deadline, and is killed
+ * then. Nothing here waits: that it is frozen shows in cgroup.events.
+ */
+#define PAUSE_MAX_NS (1000000000LL)
+
+enum pause_state {
+	PAUSE_NONE, /* it runs */
+	PAUSE_FREEZING,
+	PAUSE_FROZEN,
+};
+
+struct pause {
+	enum pause_state state;
+	int freezer;   /* cgroup.freeze, from the first pause to the end; -1 */
+	bool hurried;  /* FREEZING: PAUSE_MAX_NS is over before its deadline */
+	bool quota;    /* its first part, which has none, is over */
+	int64_t at_ns; /* since when it is FROZEN, or went on; CLOCK_MONOTONIC */
+};
+
+#define PAUSE_START ((struct pause){ .freezer = -1 })
+
+/* It is to be frozen. -errno. */
+int pause_begin(struct function *f, struct cloche_err *err);
+
+/* FREEZING, and cgroup.events says something: FROZEN from here on, if it is; its limits of time do
+ * not count any more. -errno. */
+int pause_look(struct function *f, struct cloche_err *err);
+
+/* FROZEN: it goes on, and has so long from now. -errno. */
+int pause_end(struct function *f, int64_t timeout_ns, struct cloche_err *err);
+
+/* Nothing of it is left: who is born in its cgroup next is not frozen. */
+void pause_forget(struct function *f);
+
+#endif
