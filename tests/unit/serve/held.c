@@ -70,8 +70,8 @@ static int socket_of_one(struct rig *r)
 /* One that is made and that nobody wants any more: idle. */
 static struct held *idle_one(struct rig *r, uint32_t owner)
 {
-	struct command_make make = { .owner = owner, .memory_bytes = 1 };
-	struct held *h = held_make(&r->front, &make, NULL, NULL);
+	const struct held_kind kind = { .make = { .owner = owner, .memory_bytes = 1 } };
+	struct held *h = held_make(&r->front, &kind, NULL, NULL);
 	struct packet_fds fds = { .n = HANDED_FDS };
 	struct reply reply = { .kind = REPLY_MADE };
 
