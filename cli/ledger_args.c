@@ -235,9 +235,16 @@ const char *args_ledger(void)
 	return args_ledger_named() ? getenv("CLOCHE_LEDGER") : LEDGER_DIR;
 }
 
-const char *args_traces(void)
+const char *args_traces_named(void)
 {
 	const char *dir = getenv("CLOCHE_TRACES");
 
-	return dir && *dir ? dir : TRACE_STORE_DIR;
+	return dir && *dir ? dir : NULL;
+}
+
+const char *args_traces(void)
+{
+	const char *dir = args_traces_named();
+
+	return dir ? dir : TRACE_STORE_DIR;
 }

@@ -47,5 +47,7 @@ bool args_ledger_named(void);
 
 /* The folder of kept traces: $CLOCHE_TRACES, else TRACE_STORE_DIR. */
 const char *args_traces(void);
+/* The former; NULL: it names none. */
+const char *args_traces_named(void);
 
 #endif

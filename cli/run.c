@@ -24,6 +24,7 @@
 #include "run/drive.h"
 #include "run/outcome.h"
 #include "run/session.h"
+#include "run/tracing.h"
 #include "serve/remote.h"
 #include "serve/request.h"
 
@@ -43,7 +44,8 @@ struct run {
 	struct run_own own; /* with remote */
 	int cancel_fd;	    /* a signalfd: the caller wants an end */
 	struct report_out said;
-	unsigned traces; /* files, numbered */
+	struct tracing tracing; /* through the daemon: in a folder of the caller's own */
+	unsigned traces;	/* files, numbered */
 	bool said_unkept, said_unrecorded;
 	bool stop; /* nothing is to be run any more */
 };
@@ -219,6 +221,37 @@ static bool is_own_refused(struct run *run, struct cloche_err *ret)
 	return r < 0 && refuse(ret, &err) < 0;
 }
 
+/* Beside the file: where the caller has named a folder, else with the daemon. */
+static void begin_traces(struct run *run, struct remote_options *options)
+{
+	const struct run_options *opt = run->opt;
+	struct metering_trace to;
+
+	if (opt->meter == METERING_OFF)
+		return;
+	options->trace = open_trace(run);
+	options->keep_trace = opt->keep_trace && !run->tracing.dir;
+	if (!run->tracing.dir)
+		return;
+	tracing_begin(&run->tracing, -1, options->trace, options->trace_wanted, opt->name, &to);
+	options->kept = to.kept;
+}
+
+static void end_traces(struct run *run, struct outcome *out, struct session_notes *notes)
+{
+	static const struct cloche_err cut = { .code = EPIPE, .text = "not all of it came" };
+
+	if (run->opt->meter == METERING_OFF && run->opt->keep_trace && out->ran)
+		(void)cloche_err_set(&notes->unkept, ENODATA, "--meter off");
+	if (!run->tracing.dir || run->opt->meter == METERING_OFF)
+		return;
+	if (!notes->trace_whole)
+		tracing_lose(&run->tracing, notes->untraced.code ? &notes->untraced : &cut);
+	tracing_end(&run->tracing, out);
+	if (out->ran)
+		notes->unkept = run->tracing.unkept;
+}
+
 static void invoke_there(struct run *run, bool more, struct outcome *out)
 {
 	const struct run_options *opt = run->opt;
@@ -232,7 +265,6 @@ static void invoke_there(struct run *run, bool more, struct outcome *out)
 		.metered = opt->meter == METERING_REQUIRED,
 		.hold = more,
 		.trace_wanted = opt->trace != NULL,
-		.keep_trace = opt->keep_trace && opt->meter != METERING_OFF,
 		.cancel_fd = run->cancel_fd,
 	};
 	struct session_notes notes;
@@ -241,10 +273,11 @@ static void invoke_there(struct run *run, bool more, struct outcome *out)
 
 	if (is_own_refused(run, &refused))
 		options.refused = &refused;
-	else if (opt->meter != METERING_OFF)
-		options.trace = open_trace(run);
+	else
+		begin_traces(run, &options);
 	traced = options.trace || opt->meter == METERING_OFF;
 	remote_run(&run->remote, &options, out, &notes);
+	end_traces(run, out, &notes);
 	run_own_settle(&run->own, out, &found);
 	show_as_options(&out->err);
 	own_line_after(run->remote.mid_line);
@@ -282,6 +315,7 @@ static int open_remote(struct run *run)
 				     control);
 	if (r == 0)
 		r = run_own_begin(&run->own, run->opt, &err);
+	run->tracing.dir = run->opt->keep_trace ? args_traces_named() : NULL;
 	try_be_silent();
 	if (r < 0)
 		complain(run, err.text);
@@ -328,6 +362,7 @@ static void close_session(struct run *run)
 	struct session_notes notes;
 
 	remote_close(&run->remote);
+	tracing_close(&run->tracing);
 	run_own_end(&run->own);
 	run->session = session_close(run->session, &notes);
 	say_notes(run, &notes);
@@ -339,6 +374,7 @@ int run_once(const struct run_options *opt, int64_t started_ns, struct outcome *
 	struct run run = { .opt = opt,
 			   .remote = { .socket = -1 },
 			   .cancel_fd = -1,
+			   .tracing = { .store = -1 },
 			   .said = { .verb = opt->verb, .fd = -1 } };
 	int status = EXIT_LAUNCH;
 
@@ -402,6 +438,7 @@ int cmd_run(int argc, char **argv)
 	run = (struct run){ .opt = &opt,
 			    .remote = { .socket = -1 },
 			    .cancel_fd = -1,
+			    .tracing = { .store = -1 },
 			    .said = { .verb = opt.verb,
 				      .path = opt.report,
 				      .as = opt.spec.caller,

@@ -101,7 +101,8 @@ static const struct verb_option options[] = {
 	{ "trace", OPT_TRACE, "FILE", "@file",
 	  "what it did and when, for 'cloche trace'; with --repeat FILE.1, FILE.2 and so on" },
 	{ "keep-trace", OPT_KEEP_TRACE, NULL, NULL,
-	  "keep it for 'cloche trace REQUEST_ID', in $CLOCHE_TRACES or " TRACE_STORE_DIR },
+	  "keep it for 'cloche trace REQUEST_ID', in $CLOCHE_TRACES or " TRACE_STORE_DIR
+	  "; through the daemon: in $CLOCHE_TRACES, or with the daemon" },
 	{ "meter", OPT_METER, "MODE", "auto required off",
 	  "auto (default): the BPF meter where it can be had; required: nothing is run without "
 	  "it; off" },

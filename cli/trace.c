@@ -13,6 +13,7 @@
 #include "cli/reading.h"
 #include "cli/run_caller.h"
 #include "cli/show.h"
+#include "cli/trace_from.h"
 #include "cli/trace_watch.h"
 #include "cli/verb.h"
 #include "trace/trace.h"
@@ -39,7 +40,8 @@ static const struct verb_option options[] = {
 	{ .arg = "FILE", .text = "a trace that 'cloche run --trace' wrote; '-': standard input" },
 	{ "list", OPT_LIST, NULL, NULL, "what is kept, a line each, the oldest first" },
 	{ "dir", OPT_DIR, "DIR", "@dir",
-	  "the folder of kept traces (default: $CLOCHE_TRACES, else " TRACE_STORE_DIR ")" },
+	  "the folder of kept traces (default: $CLOCHE_TRACES, else " TRACE_STORE_DIR
+	  "; who is not root: those that the daemon keeps for him)" },
 	{ "for", OPT_FOR, "DURATION", NULL,
 	  "live: no longer than that, else until Ctrl-C; root's" },
 
@@ -88,45 +90,18 @@ struct trace_args {
 	bool cpu, list;
 };
 
-/* Who is not root is told what is missing, where nobody named a folder. */
-static int open_store(const struct trace_args *a, const char *dir, struct cloche_err *err)
-{
-	int fd = trace_store_open(dir, false, err);
-
-	if (fd == -EACCES && !a->dir && geteuid() != 0)
-		return cloche_err_set(
-			err, EACCES,
-			"the traces kept in '%.160s' are root's, and the daemon keeps "
-			"none; --dir or $CLOCHE_TRACES names a folder of yours",
-			dir);
-	return fd;
-}
-
 /* ---- one trace ---------------------------------------------------------------------------- */
 
 static FILE *open_kept(const struct trace_args *a, char *name, size_t size, struct cloche_err *err)
 {
-	const char *dir = a->dir ? a->dir : args_traces();
-	cleanup_fd int fd = open_store(a, dir, err);
-	char id[TRACE_STORE_ID_LEN];
-	int r = fd;
+	struct trace_from from;
+	FILE *f;
 
-	if (fd >= 0)
-		r = trace_store_find(fd, a->source, id, err);
-	if (r == -ENOENT)
-		(void)cloche_err_set(err, ENOENT,
-				     "no file '%.40s', and no trace of that request in '%.160s'; "
-				     "'cloche run --keep-trace' keeps them",
-				     a->source, dir);
-	if (r == -EINVAL)
-		(void)cloche_err_set(err, EINVAL,
-				     "no file '%.40s', and too little of a request's id: at least "
-				     "%d characters of it",
-				     a->source, TRACE_STORE_PREFIX);
-	if (r < 0)
+	if (trace_from_open(a->dir, &from, err) < 0)
 		return NULL;
-	(void)snprintf(name, size, "%s/%s", dir, id);
-	return trace_store_read(fd, id, err);
+	f = trace_from_find(&from, a->source, name, size, err);
+	trace_from_close(&from);
+	return f;
 }
 
 static FILE *open_source(const struct trace_args *a, char *name, size_t size,
@@ -180,23 +155,29 @@ static int trace_show(void *arg, FILE *to)
 
 /* ---- the list ----------------------------------------------------------------------------- */
 
-static void list_text(FILE *out, const char *id, const struct trace *t)
+/* owner: NULL: it is not said. */
+static void list_text(FILE *out, const char *id, const uint32_t *owner, const struct trace *t)
 {
-	char wall[32] = "-", events[24] = "-";
+	char wall[32] = "-", events[24] = "-", whose[16] = "";
 
+	if (owner)
+		(void)snprintf(whose, sizeof(whose), " %10u", *owner);
 	if (t->ended) {
 		(void)snprintf(wall, sizeof(wall), "%.3f ms",
 			       (double)(t->end_ns - t->begin_ns) / 1e6);
 		(void)snprintf(events, sizeof(events), "%" PRIu64, t->n_written);
 	}
-	(void)fprintf(out, "%-20.19s  %-36s  %-20s %-12s %15s %9s\n",
+	(void)fprintf(out, "%-20.19s  %-36s  %-20s %-12s %15s %9s%s\n",
 		      *t->started_at ? t->started_at : "-", id, *t->function ? t->function : "-",
-		      *t->verdict ? t->verdict : "-", wall, events);
+		      *t->verdict ? t->verdict : "-", wall, events, whose);
 }
 
-static void list_json(FILE *out, const char *id, const struct trace *t)
+static void list_json(FILE *out, const char *id, const uint32_t *owner, const struct trace *t)
 {
-	(void)fprintf(out, "{\"request_id\":\"%s\",\"started_at\":", id);
+	(void)fprintf(out, "{\"request_id\":\"%s\",", id);
+	if (owner)
+		(void)fprintf(out, "\"owner_uid\":%u,", *owner);
+	(void)fputs("\"started_at\":", out);
 	trace_json_string(out, t->started_at);
 	(void)fputs(",\"function\":", out);
 	if (*t->function)
@@ -217,49 +198,54 @@ static void list_json(FILE *out, const char *id, const struct trace *t)
 		(void)fputs(",\"wall_ns\":null,\"events\":null,\"lost\":null}\n", out);
 }
 
-static int list_one(const struct trace_args *a, int dir, const char *id, FILE *out,
-		    struct cloche_err *err)
+/* What is being listed, and where to. */
+struct list {
+	const struct trace_args *args;
+	FILE *out;
+	bool owners, begun; /* each with its owner */
+};
+
+static void list_head(struct list *l)
+{
+	if (!l->begun && l->args->format != JSON)
+		(void)fprintf(l->out, "%-20s  %-36s  %-20s %-12s %15s %9s%s\n", "WHEN (UTC)",
+			      "REQUEST ID", "FUNCTION", "VERDICT", "WALL", "EVENTS",
+			      l->owners ? "      OWNER" : "");
+	l->begun = true;
+}
+
+/* What is wrong with one does not hide the others. */
+static int list_one(void *arg, uint32_t owner, const char *id, FILE *f)
 {
 	cleanup_trace struct trace t = { 0 };
-	cleanup_file FILE *f = trace_store_read(dir, id, err);
-	int r;
+	struct cloche_err err = { 0 };
+	struct list *l = arg;
 
-	/* Between the listing and now it may have become one too many. */
-	if (!f)
-		return err->code == ENOENT ? 0 : -err->code;
-	r = trace_json_summary(f, id, &t, err);
-	if (r < 0)
-		return r;
-	if (a->format == JSON)
-		list_json(out, id, &t);
+	list_head(l);
+	if (trace_json_summary(f, id, &t, &err) < 0)
+		(void)args_failed("trace", &err);
+	else if (l->args->format == JSON)
+		list_json(l->out, id, l->owners ? &owner : NULL, &t);
 	else
-		list_text(out, id, &t);
+		list_text(l->out, id, l->owners ? &owner : NULL, &t);
 	return 0;
 }
 
 static int list(const struct trace_args *a, FILE *out, struct cloche_err *err)
 {
-	const char *dir = a->dir ? a->dir : args_traces();
-	cleanup_fd int fd = open_store(a, dir, err);
-	cleanup_free struct trace_store_entry *entries = NULL;
+	struct list l = { .args = a, .out = out };
+	struct trace_from from;
 	size_t n = 0;
-	int r = fd;
+	int r = trace_from_open(a->dir, &from, err);
 
-	if (fd >= 0)
-		r = trace_store_list(fd, &entries, &n, err);
-	if (r < 0 && (r != -ENOENT || a->dir))
+	if (r < 0)
 		return r;
-	if (!n && a->format != JSON)
+	l.owners = !from.dir && from.all;
+	r = trace_from_list(&from, list_one, &l, &n, err);
+	trace_from_close(&from);
+	if (r == 0 && !n && a->format != JSON)
 		(void)fprintf(out, "none is kept; 'cloche run --keep-trace' keeps them\n");
-	else if (a->format != JSON)
-		(void)fprintf(out, "%-20s  %-36s  %-20s %-12s %15s %9s\n", "WHEN (UTC)",
-			      "REQUEST ID", "FUNCTION", "VERDICT", "WALL", "EVENTS");
-	for (size_t i = 0; i < n; i++) {
-		/* What is wrong with one does not hide the others. */
-		if (list_one(a, fd, entries[i].id, out, err) < 0)
-			(void)args_failed("trace", err);
-	}
-	return 0;
+	return r;
 }
 
 /* ---- the verb ----------------------------------------------------------------------------- */

@@ -29,6 +29,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bpf/meter_abi.h"
 
@@ -412,13 +413,16 @@ static int open_watch(struct watch *w, int run_fd, struct cloche_err *err)
 
 int trace_watch(const struct trace_watch_options *opt, struct cloche_err *err)
 {
-	cleanup_fd int run_fd = host_run_dir(err);
+	cleanup_fd int run_fd = geteuid() == 0 ? host_run_dir(err) : -1;
 	struct watch *w = run_fd < 0 ? NULL : calloc(1, sizeof(*w));
 	int r;
 
+	if (geteuid() != 0)
+		return cloche_err_set(err, EPERM,
+				      "watching live is for root; what your own do is to be had "
+				      "by 'cloche run --trace' and '--keep-trace'");
 	if (!w)
-		return run_fd < 0 ? cloche_err_wrap(err, "watching is for root")
-				  : cloche_err_sys(err, ENOMEM, "watch");
+		return run_fd < 0 ? -err->code : cloche_err_sys(err, ENOMEM, "watch");
 	w->opt = opt;
 	w->listener = (struct trace_listener){ .fd = -1, .dir = -1 };
 	w->meter = (struct meter)METER_INIT;

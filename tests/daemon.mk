@@ -2,7 +2,7 @@
 # The live tests through a daemon, by a user without rights.
 
 DAEMON_LIVE = $(patsubst %,$(B)/tests/live/%,run outcomes limits report stream_names terminals deadline bind loopback \
-	repeat ledger_run memory runtimes bad_input) \
+	repeat ledger_run memory runtimes bad_input trace_kept) \
 	$(patsubst %,$(B)/tests/escape/%,attributes foreign paths policy_walls reuse)
 
 .PHONY: check-daemon

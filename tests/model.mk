@@ -16,7 +16,7 @@ $(B)/model/tables: tests/model/tables.c $(B)/libcloche.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_LDFLAGS) -o $@ $< $(B)/libcloche.a $(LIBS)
 
 # A kind of message or state that the model has no name of makes it no model of ours; but for those that
-# are about no context and change none: to stop, images. A daemon's wardens are not told to leave, they
+# are about no context and change none: to stop, images, kept traces. A daemon's wardens are not told to leave, they
 # are killed.
 .PHONY: check-model lint-model
 lint-model: $(B)/model/tables
@@ -24,7 +24,7 @@ lint-model: $(B)/model/tables
 	$(Q)for word in $$(sed -n 's/^#define \([A-Z_]*\) .*/\1/p' $(B)/model/tables.pml) \
 		$$(sed -n 's/^\t\(REPLY_[A-Z]*\),.*/\1/p' sandbox/serve/command.h); do \
 		case $$word in \
-			REPLY_STOP | WARDEN_LEAVE | *_STORES | COMMAND_BUILD | COMMAND_REMOVE | COMMAND_LEAVE | \
+			REPLY_STOP | WARDEN_LEAVE | *_STORES | COMMAND_SHOW | REPLY_SHOWN | COMMAND_BUILD | COMMAND_REMOVE | COMMAND_LEAVE | \
 				BUILDING | REPLY_BUILDING | REPLY_DONE) continue ;; \
 		esac; \
 		grep -qw $$word $(MODEL) || { echo "$(firstword $(MODEL)) does not know $$word of serve/command.h or launch/warden.h" >&2; exit 1; }; \

@@ -50,6 +50,7 @@ struct session_notes {
 	struct ledger_repair found; /* in the ledger, since the last notes */
 	struct cloche_err unkept;   /* why the trace is not in the folder; code 0: it is */
 	bool trace_filed;	    /* it is in the caller's file, whole */
+	bool trace_whole;	    /* of the daemon's: all of it came */
 	struct cloche_err untraced; /* why there is none at all; code 0: not known, or there is */
 	struct cloche_err left;	    /* what could not be taken away; code 0: nothing */
 };

@@ -53,6 +53,14 @@ static void end_kept(struct tracing *t, struct outcome *out)
 		out->metered.traced = true;
 }
 
+void tracing_lose(struct tracing *t, const struct cloche_err *why)
+{
+	if (!t->kept.f)
+		return;
+	trace_store_drop(t->store, &t->kept);
+	t->unkept = *why;
+}
+
 void tracing_end(struct tracing *t, struct outcome *out)
 {
 	t->filed = out->metered.traced;

@@ -33,6 +33,9 @@ struct tracing {
 void tracing_begin(struct tracing *t, int run_fd, FILE *file, bool wanted, const char *function,
 		   struct metering_trace *ret);
 
+/* What came of it is not all that there was: none is kept. */
+void tracing_lose(struct tracing *t, const struct cloche_err *why);
+
 /* Before the report, which tells whether there is a trace. */
 void tracing_end(struct tracing *t, struct outcome *out);
 

@@ -30,6 +30,7 @@ static const struct {
 	[COMMAND_TALLY] = { "tally", IN(COMMAND_ABSENT), .general = true },
 	[COMMAND_STORES] = { "stores", IN(COMMAND_ABSENT), .images = true },
 	[COMMAND_BUILD] = { "build", IN(COMMAND_ABSENT), .images = true },
+	[COMMAND_SHOW] = { "show", IN(COMMAND_ABSENT), .images = true, .traces = true },
 	[COMMAND_REMOVE] = { "remove", IN(COMMAND_ABSENT), .images = true },
 	/* The two messages may pass each other. */
 	[COMMAND_LEAVE] = { "leave", IN(COMMAND_ABSENT) | IN(COMMAND_BUILDING) },
@@ -78,7 +79,14 @@ static bool trace_is(const struct command *c)
 {
 	const struct command_trace *t = &c->trace;
 	bool begins = c->kind == COMMAND_TRACE;
+	size_t len = strnlen(t->request_id, sizeof(t->request_id));
 
+	if (c->kind == COMMAND_SHOW)
+		return !t->file && !t->keep && !t->verdict &&
+		       is_empty(t->function, sizeof(t->function)) &&
+		       (is_empty(t->request_id, sizeof(t->request_id)) ||
+			(len < sizeof(t->request_id) && len >= TRACE_STORE_PREFIX &&
+			 trace_store_is_id(t->request_id)));
 	if (c->kind == COMMAND_CONCLUDE)
 		return t->verdict <= VERDICT_CANCELLED && !t->file && !t->keep &&
 		       is_empty(t->request_id, sizeof(t->request_id)) &&
@@ -86,8 +94,7 @@ static bool trace_is(const struct command *c)
 	if (!begins)
 		return true;
 	return t->file <= 1 && t->keep <= 1 && (t->file || t->keep) && !t->verdict &&
-	       strnlen(t->request_id, sizeof(t->request_id)) == sizeof(t->request_id) - 1 &&
-	       trace_store_is_id(t->request_id) &&
+	       len == sizeof(t->request_id) - 1 && trace_store_is_id(t->request_id) &&
 	       strnlen(t->function, sizeof(t->function)) < sizeof(t->function);
 }
 

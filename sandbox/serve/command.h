@@ -61,6 +61,7 @@ enum command_kind {
 	COMMAND_REMOVE,	  /* one: DONE */
 	COMMAND_LEAVE,	  /* nobody waits for a BUILD any more, which may be done already */
 	COMMAND_TRACE,	  /* the invocation that is begun next: TRACED */
+	COMMAND_SHOW,	  /* traces that are kept of an owner, or of all: SHOWN */
 	COMMAND_CONCLUDE, /* what became of the one that is traced: CONCLUDED */
 	COMMAND_KINDS
 };
@@ -117,25 +118,25 @@ struct command_make {
 
 /* What it is about that is no context. */
 struct command_images {
-	uint32_t owner;
-	uint32_t form; /* BUILD: enum image_form */
-	char name[72]; /* BUILD, REMOVE: of the image */
-	char ref[256]; /* BUILD: which of several; "": there is one only */
+	uint32_t owner; /* SHOW: 0: all */
+	uint32_t form;	/* BUILD: enum image_form */
+	char name[72];	/* BUILD, REMOVE: of the image */
+	char ref[256];	/* BUILD: which of several; "": there is one only */
 };
 
 /* What is wanted of a trace, and written in it: text that is nobody's to believe. */
 struct command_trace {
-	uint32_t file, keep; /* TRACE: 0 or 1, not both 0 */
-	uint32_t verdict;    /* CONCLUDE: enum verdict */
-	char request_id[UUID_LEN];
+	uint32_t file, keep;		/* TRACE: 0 or 1, not both 0 */
+	uint32_t verdict;		/* CONCLUDE: enum verdict */
+	char request_id[UUID_LEN];	/* SHOW: its beginning; "": a list of them */
 	char function[TRACER_NAME_LEN]; /* "": it has no name */
 };
 
 struct command {
 	uint32_t kind;
 	uint32_t reserved; /* 0 */
-	uint64_t context;  /* its number, from 1 on; READY, PONG, TALLY: 0; STORES, BUILD, REMOVE:
-			      the answer's */
+	uint64_t context;  /* its number, from 1 on; READY, PONG, TALLY: 0; STORES, BUILD, REMOVE,
+			      SHOW: the answer's */
 	struct command_make make;
 	struct command_images images;
 	struct command_trace trace;
@@ -158,6 +159,7 @@ enum reply_kind {
 	REPLY_TRACED,	 /* it is, and the pipe where one was asked for; or err: it is not */
 	REPLY_CONCLUDED, /* all of it is written; residue: bytes that come by the pipe; or err: it
 			    is not kept */
+	REPLY_SHOWN,	 /* what is kept, by a pipe (showing.h); or why not */
 	REPLY_ALONE,	 /* nothing of another front is left; once, behind READY */
 	REPLY_PING,	 /* PONG is asked for */
 	REPLY_STOP, /* no new work, and what runs has a time of grace; context: in nanoseconds */

@@ -199,7 +199,7 @@ static void dispatch(struct front *f, const struct reply *reply, struct packet_f
 	else if (reply->kind == REPLY_TALLY)
 		lister_hear(f, fds);
 	else if (reply->kind == REPLY_STORES || reply->kind == REPLY_BUILDING ||
-		 reply->kind == REPLY_DONE)
+		 reply->kind == REPLY_DONE || reply->kind == REPLY_SHOWN)
 		image_visit_hear(f, reply, fds);
 	else if (reply->kind == REPLY_LEFT)
 		wills_count(&f->wills, reply->context, &reply->counted);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What clients ask about images, on its way to the launcher and back: see image_visit.h. */
+/* What clients ask about images and kept traces, on its way to the launcher and back: see
+ * image_visit.h. */
 #include "serve/image_visit.h"
 
 #include "base/err.h"
@@ -16,6 +17,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 struct image_visit {
@@ -80,10 +82,13 @@ static void command_of(const struct request *r, uid_t uid, struct command *ret)
 		[REQUEST_STORES] = COMMAND_STORES,
 		[REQUEST_BUILD] = COMMAND_BUILD,
 		[REQUEST_REMOVE] = COMMAND_REMOVE,
+		[REQUEST_TRACES] = COMMAND_SHOW,
 	};
 
 	*ret = (struct command){ .kind = kinds[r->kind], .images = { .owner = uid } };
-	if (r->kind == REQUEST_STORES)
+	if (r->kind == REQUEST_TRACES)
+		memcpy(ret->trace.request_id, r->trace_id, sizeof(ret->trace.request_id));
+	if (r->kind == REQUEST_STORES || r->kind == REQUEST_TRACES)
 		return;
 	(void)snprintf(ret->images.name, sizeof(ret->images.name), "%s", r->image_name);
 	if (r->kind == REQUEST_REMOVE)
@@ -153,6 +158,8 @@ void image_visit_hear(struct front *f, const struct reply *reply, struct packet_
 		if (reply->limit != LIMIT_NONE && reply->limit < LIMITS)
 			f->counts.refused[reply->limit]++;
 		refuse(v, &reply->err);
+	} else if (reply->kind == REPLY_SHOWN) {
+		answer(v, ANSWER_TRACES, fds);
 	} else if (reply->kind == REPLY_STORES) {
 		v->answer.stores = (uint32_t)reply->limit;
 		answer(v, ANSWER_STORES, fds);

@@ -11,9 +11,9 @@ struct reply;
 struct request;
 
 /*
- * Clients who ask something about images, of which the launcher does all: what they ask is passed
- * on, what it says is their answer. One is there until it is answered or gone; what is being done
- * for it then ends.
+ * Clients who ask something about images, or for traces that are kept, of which the launcher does
+ * all: what they ask is passed on, what it says is their answer. One is there until it is answered
+ * or gone; what is being done for it then ends.
  */
 struct image_visit;
 

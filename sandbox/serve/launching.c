@@ -46,6 +46,7 @@ static void free_all(struct launching *l)
 	free(l->attended);
 	l->building = building_close(l->building);
 	l->tracers = tracers_close(l->tracers);
+	l->showings = showings_close(l->showings);
 	free(l);
 }
 
@@ -67,8 +68,9 @@ int launching_open(const struct launching_options *options, struct launching **r
 	l->attended = calloc(l->n_places, sizeof(struct place *));
 	l->building = building_open();
 	l->tracers = tracers_open();
+	l->showings = showings_open();
 	stores_open_shown(&l->stores);
-	r = l->places && l->numbers && l->attended && l->building && l->tracers
+	r = l->places && l->numbers && l->attended && l->building && l->tracers && l->showings
 		    ? launcher_open(&l->launcher, err)
 		    : cloche_err_sys(err, ENOMEM, "begin");
 	if (r == 0)
@@ -430,6 +432,12 @@ static int on_leave(struct launching *l, struct place *p, const struct command *
 	return 0;
 }
 
+static int on_show(struct launching *l, struct place *p, const struct command *c,
+		   struct cloche_err *err)
+{
+	return showings_on_show(l, c, err);
+}
+
 static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
 					    const struct command *c, struct cloche_err *err) = {
 	[COMMAND_READY] = on_ready,	    [COMMAND_PONG] = on_pong,
@@ -439,6 +447,7 @@ static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p
 	[COMMAND_STORES] = on_stores,	    [COMMAND_LEAVE] = on_leave,
 	[COMMAND_BUILD] = on_build,	    [COMMAND_REMOVE] = on_remove,
 	[COMMAND_TRACE] = tracers_on_trace, [COMMAND_CONCLUDE] = tracers_on_conclude,
+	[COMMAND_SHOW] = on_show,
 };
 
 /* A silent one's number is nobody's. */
@@ -573,10 +582,12 @@ int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 	}
 	fds[1 + l->n_attended] = (struct pollfd){ .fd = l->pressure, .events = POLLPRI };
 	l->pressure_at = 1 + l->n_attended;
-	*ret_n = 2 + l->n_attended + BUILDS_MAX + TRACERS_MAX;
+	*ret_n = 2 + l->n_attended + BUILDS_MAX + TRACERS_MAX + SHOWINGS_MAX;
 	due_ns = building_wait(l, &fds[2 + l->n_attended]);
 	until_ns = due_ns < until_ns ? due_ns : until_ns;
 	due_ns = tracers_wait(l, &fds[2 + l->n_attended + BUILDS_MAX]);
+	until_ns = due_ns < until_ns ? due_ns : until_ns;
+	due_ns = showings_wait(l, &fds[2 + l->n_attended + BUILDS_MAX + TRACERS_MAX]);
 	until_ns = due_ns < until_ns ? due_ns : until_ns;
 	return until_ns;
 }
@@ -608,6 +619,7 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 	tracers_step(l);
 	begin_deferred(l);
 	building_step(l);
+	showings_step(l);
 	blanks_step(&l->blanks, busy);
 	for (int i = 0; i < HEARD_MAX && fds[0].fd >= 0 && fds[0].revents && (i == 0 || r > 0); i++)
 		r = hear(l, err);
@@ -661,5 +673,5 @@ bool launching_idle(const struct launching *l)
 	for (unsigned i = 0; i < l->n_places; i++)
 		if (l->places[i].state != COMMAND_ABSENT)
 			return false;
-	return building_idle(l) && tracers_idle(l);
+	return building_idle(l) && tracers_idle(l) && showings_idle(l);
 }

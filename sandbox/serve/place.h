@@ -25,6 +25,7 @@ struct group;
 struct mounting;
 struct owners;
 struct packet_fds;
+struct showings;
 struct tracers;
 struct tracing;
 
@@ -67,6 +68,7 @@ struct launching {
 	struct blanks blanks;
 	struct building *building;
 	struct tracers *tracers;
+	struct showings *showings;
 	struct stores stores;
 	int pressure;	      /* host/pressure.h; -1 */
 	unsigned pressure_at; /* which of launching_wait's; 0: none */

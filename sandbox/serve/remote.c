@@ -65,7 +65,7 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 		return code;
 	request.hold = o->hold;
 	request.metered = o->metered;
-	request.trace = o->trace != NULL;
+	request.trace = o->trace || o->kept;
 	request.keep_trace = o->keep_trace;
 	memcpy(fds.fd, o->streams, sizeof(o->streams));
 	fds.fd[REQUEST_FD_ORDER] = order;
@@ -177,9 +177,11 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 		struct session_notes *notes)
 {
 	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
-	struct remote_trace trace = {
-		.file = o->trace, .wanted = o->trace_wanted, .kept = o->keep_trace, .pipe = -1
-	};
+	struct remote_trace trace = { .file = o->trace,
+				      .wanted = o->trace_wanted,
+				      .copy = o->kept,
+				      .kept = o->keep_trace,
+				      .pipe = -1 };
 	struct stream_state streams[3];
 	char owner[OWNER_NAME_LEN];
 	struct cloche_err err = { 0 };
@@ -216,15 +218,14 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 	r->mid_line = !unread && err.code == EPIPE;
 }
 
-static int ask_what(const struct remote *r, enum request_kind kind, struct answer *answer,
-		    struct packet_fds *fds, struct cloche_err *err)
+int remote_ask(const struct remote *r, struct request *request, struct answer *answer,
+	       struct packet_fds *fds, struct cloche_err *err)
 {
 	struct pollfd there = { .fd = r->socket, .events = POLLIN };
-	struct request request = { .kind = kind };
 	int code;
 
-	request_version(request.version);
-	code = packet_send(r->socket, &request, sizeof(request), NULL);
+	request_version(request->version);
+	code = packet_send(r->socket, request, sizeof(*request), NULL);
 	if (code < 0)
 		return cloche_err_sys(err, -code, "ask the daemon");
 	do
@@ -233,6 +234,14 @@ static int ask_what(const struct remote *r, enum request_kind kind, struct answe
 	if (code <= 0)
 		return cloche_err_set(err, ETIMEDOUT, "the daemon does not answer");
 	return remote_hear(r, answer, fds, err);
+}
+
+static int ask_what(const struct remote *r, enum request_kind kind, struct answer *answer,
+		    struct packet_fds *fds, struct cloche_err *err)
+{
+	struct request request = { .kind = kind };
+
+	return remote_ask(r, &request, answer, fds, err);
 }
 
 int remote_list(const char *control, struct listing **ret, struct cloche_err *err)

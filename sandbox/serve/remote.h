@@ -35,6 +35,11 @@ struct packet_fds;
 int remote_hear(const struct remote *r, struct answer *ret, struct packet_fds *fds,
 		struct cloche_err *err);
 
+/* Asks what is answered at once. */
+struct request;
+int remote_ask(const struct remote *r, struct request *request, struct answer *ret,
+	       struct packet_fds *fds, struct cloche_err *err);
+
 struct remote_options {
 	const struct spec *spec;	  /* checked */
 	const struct cloche_err *refused; /* its code: it cannot be asked for; NULL */
@@ -45,7 +50,8 @@ struct remote_options {
 	bool hold;	   /* another one follows, in the same context if that is clean */
 	int cancel_fd;	   /* readable: it is not wanted any more */
 	FILE *trace;	   /* what it did goes there; taken over; NULL: nowhere */
-	bool trace_wanted; /* also where that could not be opened */
+	FILE *kept;	   /* and there; borrowed; NULL: nowhere */
+	bool trace_wanted; /* also where one could not be opened */
 	bool keep_trace;   /* in the daemon's store, under this user's name */
 };
 

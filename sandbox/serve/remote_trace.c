@@ -32,21 +32,28 @@ void remote_trace_step(struct remote_trace *t)
 	t->bytes += (uint64_t)n;
 	if (t->file)
 		(void)fwrite(bytes, 1, (size_t)n, t->file);
+	if (t->copy)
+		(void)fwrite(bytes, 1, (size_t)n, t->copy);
 }
 
-/* 0, or for what errno it is not whole. */
-static int close_file(struct remote_trace *t, const struct answer *answer)
+/* 0, or for what errno it is not as it came. */
+static int close_file(struct remote_trace *t)
 {
-	bool failed = ferror(t->file);
-	int code = failed ? EIO : 0;
+	int code = ferror(t->file) ? EIO : 0;
 
 	errno = 0;
 	if (fclose(t->file) != 0)
 		code = errno ? errno : EIO;
 	t->file = NULL;
-	if (code == 0 && t->code)
-		code = t->code;
-	return code == 0 && answer && t->bytes != answer->trace.bytes ? EPIPE : code;
+	return code;
+}
+
+/* 0, or for what errno less came than there is. */
+static int look_whether_whole(const struct remote_trace *t, const struct answer *answer)
+{
+	if (t->code)
+		return t->code;
+	return answer && t->bytes != answer->trace.bytes ? EPIPE : 0;
 }
 
 static void tell(const struct remote_trace *t, const struct answer *answer, bool filed, int code,
@@ -55,6 +62,7 @@ static void tell(const struct remote_trace *t, const struct answer *answer, bool
 	bool is = answer && out->metered.traced && answer->trace.bytes + t->kept > 0;
 
 	notes->trace_filed = filed && is && code == 0 && answer->trace.bytes > 0;
+	notes->trace_whole = is && answer->trace.bytes > 0 && look_whether_whole(t, answer) == 0;
 	notes->untraced = answer ? answer->trace.why : (struct cloche_err){ 0 };
 	if (t->kept && answer && out->ran)
 		notes->unkept = answer->trace.why.code ? answer->trace.why : answer->trace.unkept;
@@ -73,6 +81,8 @@ void remote_trace_end(struct remote_trace *t, const struct answer *answer, struc
 	while (t->pipe >= 0)
 		remote_trace_step(t);
 	if (filed)
-		code = close_file(t, answer);
+		code = close_file(t);
+	if (code == 0)
+		code = look_whether_whole(t, answer);
 	tell(t, answer, filed, code, out, notes);
 }

@@ -19,6 +19,7 @@ struct session_notes;
  */
 struct remote_trace {
 	FILE *file;
+	FILE *copy;  /* the same, borrowed; NULL: none */
 	bool wanted; /* also where it could not be opened */
 	bool kept;   /* wanted: one in the daemon's store */
 	int pipe;    /* -1: none yet, or it is empty for good */

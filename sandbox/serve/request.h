@@ -52,6 +52,9 @@
  *	client  REMOVE
  *	daemon          DONE │ REFUSED
  *
+ *	client  TRACES
+ *	daemon          TRACES, with a pipe (serve/showing.h) │ REFUSED
+ *
  * Who the client is the daemon has from the kernel. A client that goes away has its invocation
  * cancelled. Both sides are of one version: the numbers of another may mean something else.
  */
@@ -66,9 +69,10 @@ enum request_kind {
 	REQUEST_RECORDS,
 	REQUEST_INVOKE,
 	REQUEST_LOGS,
-	REQUEST_STORES, /* this one and what follows is about images */
+	REQUEST_STORES, /* this one and what follows is the launcher's to answer */
 	REQUEST_BUILD,
 	REQUEST_REMOVE,
+	REQUEST_TRACES,
 	REQUEST_KINDS
 };
 enum { REQUEST_STREAMS = 3, REQUEST_FD_ORDER = 3, REQUEST_FDS, REQUEST_FD_BINDS = REQUEST_FDS };
@@ -94,8 +98,9 @@ struct request {
 	uint64_t event_len;
 	char image_name[72]; /* that is the root; "": none is */
 	struct spec_image image;
-	uint32_t image_form; /* BUILD: enum image_form */
-	char image_ref[256]; /* BUILD: "": there is one only */
+	uint32_t image_form;	 /* BUILD: enum image_form */
+	char image_ref[256];	 /* BUILD: "": there is one only */
+	char trace_id[UUID_LEN]; /* TRACES: the beginning of one's; "": a list of them */
 };
 
 enum answer_kind {
@@ -109,6 +114,7 @@ enum answer_kind {
 	ANSWER_SEND,
 	ANSWER_DONE,
 	ANSWER_TRACE,
+	ANSWER_TRACES,
 	ANSWER_KINDS
 };
 

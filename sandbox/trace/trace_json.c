@@ -522,12 +522,11 @@ int trace_json_read(FILE *f, const char *name, struct trace *ret, struct cloche_
 }
 
 /* The longest end is far shorter than this. */
-#define TAIL_BYTES 4096
 
 int trace_json_summary(FILE *f, const char *name, struct trace *ret, struct cloche_err *err)
 {
 	struct trace_input r = { .name = name, .line = 1, .t = ret, .err = err };
-	char head[512], tail[TAIL_BYTES + 1], *last;
+	char head[TRACE_JSON_HEAD], tail[TRACE_JSON_TAIL + 1], *last;
 	size_t len;
 	int e;
 
@@ -537,9 +536,9 @@ int trace_json_summary(FILE *f, const char *name, struct trace *ret, struct cloc
 	e = read_line(&r, head, strlen(head));
 	if (e)
 		return e;
-	if (fseeko(f, -TAIL_BYTES, SEEK_END) < 0 && fseeko(f, 0, SEEK_SET) < 0)
+	if (fseeko(f, -TRACE_JSON_TAIL, SEEK_END) < 0 && fseeko(f, 0, SEEK_SET) < 0)
 		return cloche_err_sys(err, errno, "read '%s'", name);
-	len = fread(tail, 1, TAIL_BYTES, f);
+	len = fread(tail, 1, TRACE_JSON_TAIL, f);
 	tail[len] = 0;
 	if (!len || tail[len - 1] != '\n')
 		return 0;

@@ -69,7 +69,10 @@ void trace_json_string(FILE *f, const char *clean);
  */
 int trace_json_read(FILE *f, const char *name, struct trace *ret, struct cloche_err *err);
 
-/* Only what its head and its end say, of a file that can seek; *ret has no events. */
+/* Only what its head and its end say, of a file that can seek; *ret has no events. It reads no more
+ * than its first line and so much of its end. */
+#define TRACE_JSON_HEAD 512
+#define TRACE_JSON_TAIL 4096
 int trace_json_summary(FILE *f, const char *name, struct trace *ret, struct cloche_err *err);
 
 /* One event's object (jansson's json_t). -EPROTO: it is none; -ENOMEM. */

@@ -16,6 +16,8 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "host/slot.h"
+#include "serve/remote.h"
+#include "serve/remote_kept.h"
 #include "tests/lib/daemon.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
@@ -165,6 +167,177 @@ Test(daemon_trace, of_two_owners_has_each_ones_own)
 	has(mine, "\"verdict\":\"cancelled\"", true);
 	client_expect_over(&a);
 	client_expect_over(&b);
+	daemon_stop(&d);
+}
+
+/* ---- what is kept ---------------------------------------------------------------------------- */
+
+static void expect_lacks(const char *text, const char *what)
+{
+	cr_expect(!strstr(text, what), "'%s' in %s", what, text);
+}
+
+/* `cloche trace ARGS…` by the user; "0": by root. */
+static void ask(const struct daemon *d, const char *uid, struct run *run, const char *const args[])
+{
+	struct daemon other = *d;
+
+	run_free(run);
+	other.user = uid;
+	other.verb = "trace";
+	daemon_run_as_user(&other, run, args);
+}
+#define ASK(d, uid, run, ...) ask((d), (uid), (run), (const char *const[]){ __VA_ARGS__, NULL })
+
+/* The id of the only one that there is. */
+static void only_id(const struct daemon *d, const char *uid, char ret[static 40])
+{
+	cleanup_run struct run run = { 0 };
+
+	ASK(d, uid, &run, "--list", "--format", "json");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	cr_assert_eq(sscanf(run.out, "{\"request_id\":\"%36[0-9a-f-]\"", ret), 1, "%s", run.out);
+	cr_assert_eq(strchr(run.out, '\n'), strrchr(run.out, '\n'), "%s", run.out);
+}
+
+Test(daemon_trace, kept_ones_are_their_owners)
+{
+	struct daemon d = begin("");
+	cleanup_run struct run run = { 0 };
+	char mine[40], theirs[40], prefix[9];
+
+	ASK(&d, DAEMON_USER, &run, "--list");
+	cr_expect(run.status == 0 && strstr(run.out, "none is kept"), "%s%s", run.out, run.err);
+	run_free(&run);
+	AS_USER(&d, &run, "-q", "--keep-trace", "--name", "busy", "--", "sh", "-c", ": mine");
+	cr_expect_eq(run.status, 0);
+	cr_expect_str_empty(run.err);
+	run_free(&run);
+	daemon_run_as(&d, OTHER_USER, &run,
+		      (const char *const[]){ "-q", "--keep-trace", "--trace", path_in(&d, "t"),
+					     "--", "sh", "-c", ": theirs", NULL });
+	cr_expect_eq(run.status, 0);
+	cr_expect_str_empty(run.err);
+	has(path_in(&d, "t"), ": theirs", true);
+	only_id(&d, DAEMON_USER, mine);
+	only_id(&d, OTHER_USER, theirs);
+	(void)snprintf(prefix, sizeof(prefix), "%.8s", mine);
+	ASK(&d, DAEMON_USER, &run, prefix);
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, mine);
+	expect_has(run.out, ": mine");
+	ASK(&d, DAEMON_USER, &run, "--list");
+	expect_has(run.out, " busy ");
+	expect_has(run.out, " ok ");
+	/* As if there were none of that id. */
+	ASK(&d, OTHER_USER, &run, mine);
+	cr_expect_eq(run.status, 1);
+	cr_expect_str_empty(run.out);
+	expect_has(run.err, "no trace of that request that the daemon keeps for you");
+	ASK(&d, OTHER_USER, &run, prefix);
+	cr_expect_eq(run.status, 1);
+	ASK(&d, "0", &run, "--list");
+	expect_has(run.out, "OWNER");
+	expect_has(run.out, mine);
+	expect_has(run.out, theirs);
+	expect_has(run.out, " " OTHER_USER "\n");
+	ASK(&d, "0", &run, theirs);
+	expect_has(run.out, ": theirs");
+	expect_lacks(run.out, ": mine");
+	daemon_stop(&d);
+}
+
+static uint64_t bytes_of(const struct daemon *d, const char *uid)
+{
+	char path[800];
+	uint64_t bytes = 0;
+	struct stat st;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "%s/state/owners/%s/traces", d->dir, uid);
+	cr_assert(stat(path, &st) == 0 && (st.st_mode & 0777) == 0700 && st.st_uid == 0);
+	dir = opendir(path);
+	for (const struct dirent *e; (e = readdir(dir));)
+		if (fstatat(dirfd(dir), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
+			bytes += (uint64_t)st.st_size;
+	(void)closedir(dir);
+	return bytes;
+}
+
+/* Who keeps many has the oldest removed, and nobody else's. */
+Test(daemon_trace, kept_ones_have_a_bound, .timeout = 90)
+{
+	struct daemon d = begin("per_owner: {kept_traces: 1M}\nowners: [{user: 1003, kept_traces: "
+				"0}]\n");
+	cleanup_run struct run run = { 0 };
+	char first[40], theirs[40];
+
+	daemon_run_as(&d, OTHER_USER, &run,
+		      (const char *const[]){ "-q", "--keep-trace", "--", "true", NULL });
+	only_id(&d, OTHER_USER, theirs);
+	for (int i = 0; i < 8; i++) {
+		cleanup_run struct run one = { 0 };
+
+		AS_USER(&d, &one, "-q", "--cpu", "2", "-t", "250ms", "--keep-trace", "--report",
+			path_in(&d, "r"), "-b", helpers_bind(), "--", "/opt/inside", "events", "2");
+		cr_expect_eq(one.status, 124, "%s", one.err);
+		cr_expect_str_empty(one.err);
+		if (i == 0)
+			only_id(&d, DAEMON_USER, first);
+		/* With what the recorder writes before it looks again. */
+		cr_expect_leq(bytes_of(&d, DAEMON_USER), (1 << 20) + (1 << 18));
+	}
+	ASK(&d, DAEMON_USER, &run, "--list");
+	expect_lacks(run.out, first);
+	ASK(&d, DAEMON_USER, &run, first);
+	cr_expect_eq(run.status, 1);
+	ASK(&d, OTHER_USER, &run, theirs);
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	run_free(&run);
+	daemon_run_as(&d, "1003", &run,
+		      (const char *const[]){ "-q", "--keep-trace", "--", "echo", "ran", NULL });
+	cr_expect_eq(run.status, 0);
+	cr_expect_str_eq(run.out, "ran\n");
+	expect_has(run.err, "no trace is kept: ");
+	expect_has(run.err, "(limit 'per_owner.kept_traces')");
+	daemon_stop(&d);
+}
+
+/* Who asks and takes nothing has a bound, and others are shown theirs meanwhile. */
+Test(daemon_trace, kept_ones_that_nobody_takes_hold_up_nobody, .timeout = 90)
+{
+	struct daemon d = begin("");
+	cleanup_run struct run run = { 0 };
+	struct cloche_err err = { 0 };
+	int pipes[3] = { -1, -1, -1 }, r = -EBUSY;
+
+	AS_USER(&d, &run, "-q", "--repeat", "40", "--keep-trace", "--", "sh", "-c",
+		"unshare -U true 2>/dev/null; :");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	for (int i = 0; i < 3; i++) {
+		struct remote remote;
+
+		cr_assert_eq(remote_open(d.control, &remote, &err), 0, "%s", err.text);
+		cr_expect_eq(remote_kept_open(&remote, NULL, &pipes[i], &err), i < 2 ? 0 : -EBUSY,
+			     "%s", err.text);
+		remote_close(&remote);
+	}
+	expect_has(err.text, "user 0 is shown traces 2 times already");
+	ASK(&d, DAEMON_USER, &run, "--list");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out, " ok ");
+	for (int i = 0; i < 2; i++)
+		(void)close(pipes[i]);
+	for (int i = 0; i < 1000 && r == -EBUSY; i++) {
+		struct remote remote;
+
+		cr_assert_eq(remote_open(d.control, &remote, &err), 0, "%s", err.text);
+		r = remote_kept_open(&remote, NULL, &pipes[0], &err);
+		remote_close(&remote);
+		(void)usleep(10000);
+	}
+	cr_expect_eq(r, 0, "%s", err.text);
+	(void)close(pipes[0]);
 	daemon_stop(&d);
 }
 

@@ -82,6 +82,7 @@ static const bool fine[WHENS][COMMAND_KINDS] = {
 	[WITHOUT_CONTEXT] = { [COMMAND_PONG] = true,
 			      [COMMAND_TALLY] = true,
 			      [COMMAND_STORES] = true,
+			      [COMMAND_SHOW] = true,
 			      [COMMAND_REMOVE] = true,
 			      [COMMAND_LEAVE] = true,
 			      [COMMAND_BUILD] = true,
@@ -108,8 +109,8 @@ static const bool fine[WHENS][COMMAND_KINDS] = {
 
 static bool begins_with_a_number(unsigned kind)
 {
-	return kind == COMMAND_MAKE || kind == COMMAND_STORES || kind == COMMAND_BUILD ||
-	       kind == COMMAND_REMOVE || kind == COMMAND_LEAVE;
+	return kind == COMMAND_MAKE || kind == COMMAND_SHOW || kind == COMMAND_STORES ||
+	       kind == COMMAND_BUILD || kind == COMMAND_REMOVE || kind == COMMAND_LEAVE;
 }
 
 Test(front_hostile, every_message_in_every_state)

@@ -280,7 +280,7 @@ Test(owner_ledger, kept_traces_of_others)
 	cr_assert(mkdir(path, 0700) == 0 && setenv("CLOCHE_TRACES", path, 1) == 0);
 	ASK(&d, DAEMON_USER, &run, "trace", "--list");
 	cr_expect_eq(run.status, 1);
-	expect_has(run.err, "/traces' are root's, and the daemon keeps none");
+	expect_has(run.err, "/traces': permission denied");
 	cr_expect_str_eq(run.out, "");
 	run_free(&run);
 	/* His own folder is his. */

@@ -30,6 +30,7 @@ static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
 	[COMMAND_BUILD] = { [COMMAND_ABSENT] = true },
 	[COMMAND_LEAVE] = { [COMMAND_ABSENT] = true, [COMMAND_BUILDING] = true },
 	[COMMAND_REMOVE] = { [COMMAND_ABSENT] = true },
+	[COMMAND_SHOW] = { [COMMAND_ABSENT] = true },
 	[COMMAND_TRACE] = { [COMMAND_HANDED] = true },
 	[COMMAND_CONCLUDE] = { [COMMAND_COUNTED] = true },
 };
@@ -149,11 +150,11 @@ Test(command, no_kind_has_a_field_of_another)
 		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_MAKE ? 0 : -EBADMSG);
 		c = good((enum command_kind)kind);
 		c.images.owner = 1;
-		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_STORES ||
-								      kind == COMMAND_BUILD ||
-								      kind == COMMAND_REMOVE
-							      ? 0
-							      : -EBADMSG);
+		cr_expect_eq(judge(&c, sizeof(c), 0),
+			     kind == COMMAND_STORES || kind == COMMAND_SHOW ||
+					     kind == COMMAND_BUILD || kind == COMMAND_REMOVE
+				     ? 0
+				     : -EBADMSG);
 		c.images.form = 1;
 		cr_expect_eq(judge(&c, sizeof(c), 0), kind == COMMAND_BUILD ? 0 : -EBADMSG);
 	}
@@ -333,5 +334,33 @@ Test(command, what_a_trace_is_asked_for)
 	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
 	c = good(COMMAND_END);
 	c.trace.verdict = 1;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+}
+
+/* A list, or the beginning of an id, and no path. */
+Test(command, what_is_to_be_shown)
+{
+	static const struct {
+		const char *id;
+		int r;
+	} ids[] = { { "", 0 },
+		    { "1234", 0 },
+		    { "123e4567-e89b-42d3-a456-426614174000", 0 },
+		    { "123", -EBADMSG },
+		    { "../x", -EBADMSG },
+		    { "-123", -EBADMSG } };
+	struct command c;
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		c = good(COMMAND_SHOW);
+		c.images.owner = 1000;
+		(void)snprintf(c.trace.request_id, sizeof(c.trace.request_id), "%s", ids[i].id);
+		cr_expect_eq(judge(&c, sizeof(c), 0), ids[i].r, "%s", ids[i].id);
+	}
+	c = good(COMMAND_SHOW);
+	memset(c.trace.request_id, 'a', sizeof(c.trace.request_id));
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "an id without an end");
+	c = good(COMMAND_SHOW);
+	c.trace.file = 1;
 	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
 }
