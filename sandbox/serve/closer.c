@@ -2,6 +2,7 @@
 /* Threads that do nothing but close: see closer.h. */
 #include "serve/closer.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/tick.h"
@@ -20,11 +21,15 @@
 #define THREADS	    8
 #define QUEUE_MAX   1024
 #define STACK_BYTES (64 << 10)
+/* A socket that has lain unread, or may linger and does not, is closed in less, on a host however
+ * busy. */
+#define PATIENCE_NS NSEC_PER_SEC
 
 /* Written by the loop where fd is -1, by the thread where it is not. */
 struct waiting {
 	int fd;
 	uint32_t uid;
+	int64_t owed_ns; /* from when on it counts against him */
 };
 
 struct lane {
@@ -93,8 +98,8 @@ int closer_open(struct local *local, struct closer **ret, struct cloche_err *err
 	return 0;
 }
 
-/* How many wait, and of them of that user. */
-static unsigned waiting_in(const struct lane *l, uint32_t uid, unsigned *ret_own)
+/* How many wait, and of them of that user, that count by then. */
+static unsigned waiting_in(const struct lane *l, uint32_t uid, int64_t by_ns, unsigned *ret_own)
 {
 	unsigned n = 0;
 
@@ -102,7 +107,7 @@ static unsigned waiting_in(const struct lane *l, uint32_t uid, unsigned *ret_own
 		if (__atomic_load_n(&l->queue[at].fd, __ATOMIC_ACQUIRE) < 0)
 			continue;
 		n++;
-		*ret_own += l->queue[at].uid == uid;
+		*ret_own += l->queue[at].uid == uid && l->queue[at].owed_ns <= by_ns;
 	}
 	return n;
 }
@@ -114,7 +119,7 @@ static struct lane *choose(struct closer *c, uint32_t uid)
 
 	for (unsigned i = 0; i < THREADS; i++) {
 		unsigned own = 0;
-		bool waits = waiting_in(&c->lanes[i], uid, &own) > 0;
+		bool waits = waiting_in(&c->lanes[i], uid, INT64_MAX, &own) > 0;
 
 		if (own > 0)
 			return &c->lanes[i];
@@ -125,14 +130,16 @@ static struct lane *choose(struct closer *c, uint32_t uid)
 }
 
 /* False: all places are taken. */
-static bool hand_over(struct closer *c, uint32_t uid, int fd)
+static bool hand_over(struct closer *c, uint32_t uid, int fd, bool local)
 {
 	struct lane *l = choose(c, uid);
+	int64_t now_ns = clock_now_ns();
 
 	for (uint16_t at = 0; at < QUEUE_MAX; at++) {
 		if (__atomic_load_n(&l->queue[at].fd, __ATOMIC_ACQUIRE) >= 0)
 			continue;
 		l->queue[at].uid = uid;
+		l->queue[at].owed_ns = local ? now_ns + PATIENCE_NS : now_ns;
 		__atomic_store_n(&l->queue[at].fd, fd, __ATOMIC_RELEASE);
 		/* There is room in a pipe for all of them. */
 		(void)!write(l->in, &at, sizeof(at));
@@ -159,9 +166,11 @@ static bool closes_at_once(const struct closer *c, int fd)
 void closer_take(struct closer *c, uint32_t uid, int *fd)
 {
 	if (*fd >= 0 && c && !closes_at_once(c, *fd)) {
+		bool local = local_is(c->local, *fd);
+
 		/* Who connects more often than can be closed had all descriptors else; but of a
 		 * file system that does not answer, what has no place stays open. */
-		if (hand_over(c, uid, *fd) || !local_is(c->local, *fd))
+		if (hand_over(c, uid, *fd, local) || !local)
 			*fd = -1;
 	}
 	/* Between the look and this, somebody may have put something in. */
@@ -174,11 +183,11 @@ void closer_take_all(struct closer *c, uint32_t uid, struct packet_fds *fds)
 		closer_take(c, uid, &fds->fd[--fds->n]);
 }
 
-unsigned closer_owes(const struct closer *c, uint32_t uid)
+unsigned closer_owes(const struct closer *c, uint32_t uid, int64_t now_ns)
 {
 	unsigned own = 0;
 
 	for (unsigned i = 0; c && i < THREADS; i++)
-		(void)waiting_in(&c->lanes[i], uid, &own);
+		(void)waiting_in(&c->lanes[i], uid, now_ns, &own);
 	return own;
 }

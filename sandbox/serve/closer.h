@@ -25,7 +25,9 @@ int closer_open(struct local *local, struct closer **ret, struct cloche_err *err
 void closer_take(struct closer *closer, uint32_t uid, int *fd);
 void closer_take_all(struct closer *closer, uint32_t uid, struct packet_fds *fds);
 
-/* What of that user's is not closed yet. */
-unsigned closer_owes(const struct closer *closer, uint32_t uid);
+/* What of that user's is not closed yet and should be: a socket after a second, for each that lay
+ * unread, or could linger, goes through here; a file of a file system that is not the kernel's own
+ * at once. */
+unsigned closer_owes(const struct closer *closer, uint32_t uid, int64_t now_ns);
 
 #endif

@@ -2,6 +2,7 @@
 /* The listening socket's part of the front: see door.h. */
 #include "serve/door.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "host/slot.h"
@@ -117,7 +118,7 @@ static void check_room(struct front *f, uid_t uid, struct cloche_err *why)
 				     uid, crowd.silent);
 	else if (crowd.all >= CLIENTS_OF_ONE || (f->n_clients >= CLIENTS_MAX && !crowd.first))
 		(void)cloche_err_set(why, EBUSY, "the daemon has too many clients; try again");
-	else if (closer_owes(f->closer, uid) >= OWED_BY_ONE)
+	else if (closer_owes(f->closer, uid, clock_now_ns()) >= OWED_BY_ONE)
 		(void)cloche_err_set(
 			why, EBUSY,
 			"files that user %u has handed to the daemon cannot be closed: "
