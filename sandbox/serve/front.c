@@ -168,6 +168,20 @@ static void change(struct front *f, const struct packet_fds *fds)
 	front_retry(f, true);
 }
 
+/* Nobody shall look in vain for what was answered for by nobody. */
+static void say_unread(const struct front *f)
+{
+	char text[200];
+
+	if (!f->wills.unread)
+		return;
+	(void)snprintf(text, sizeof(text),
+		       "%u that ran when a daemon of another version ended: in no ledger, as "
+		       "this one cannot read what that left ('wills', 'wills.other')",
+		       f->wills.unread);
+	f->say(text);
+}
+
 /* What other fronts have begun and not ended has ended now. */
 static void on_alone(struct front *f)
 {
@@ -186,6 +200,7 @@ static void on_alone(struct front *f)
 			       err.text);
 		f->say(text);
 	}
+	say_unread(f);
 }
 
 static void dispatch(struct front *f, const struct reply *reply, struct packet_fds *fds)

@@ -4,7 +4,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdint.h>
 
 struct booking;
 struct cloche_err;
@@ -23,12 +22,15 @@ struct will;
  * launcher, where that lives, has counted what it used until then (REPLY_LEFT). It is not charged.
  *
  * The file is the front's own and nobody else reads it. What is not whole in it is not believed.
+ * Its form does not change with the program, and a will is the record as the ledger has it: so that
+ * another version writes it, too, or knows how many it cannot read.
  */
 #define WILLS_NAME "wills"
 #define WILLS_MAX  512 /* invocations at a time */
 
 struct wills {
 	struct will *all;	 /* mapped */
+	unsigned unread;	 /* so many were left by another version, and stay */
 	bool left[WILLS_MAX];	 /* by another front */
 	bool written[WILLS_MAX]; /* ... and found in the ledger */
 	struct {

@@ -256,3 +256,24 @@ Test(daemon_upgrade, a_ledger_of_an_older_version_is_gone_on_with)
 	daemon_expect_records(&d, " ok ", 2);
 	daemon_stop(&d);
 }
+
+/* Of what ran when it was killed that one has left records, in a form that this one cannot read: an
+ * administrator hears of it. */
+Test(daemon_upgrade, what_ran_under_another_version_is_not_gone_without_a_word)
+{
+	static const uint64_t valid = 0x32736c6c69770000ULL + 1000;
+	char built[PATH], path[PATH];
+	struct daemon d;
+	FILE *f;
+
+	prepare(&d, built);
+	daemon_start(&d);
+	daemon_kill(&d);
+	(void)snprintf(path, sizeof(path), "%s/state/daemon/wills", d.dir);
+	f = fopen(path, "we");
+	cr_assert(f && fwrite(&valid, sizeof(valid), 1, f) == 1 && fclose(f) == 0);
+	daemon_start(&d);
+	expect_line(d.said, "1 that ran when a daemon of another version ended: in no ledger");
+	expect_served(&d, "all the same");
+	daemon_stop(&d);
+}
