@@ -64,6 +64,8 @@ enum runtime_news {
 	RUNTIME_CUT,	    /* a response that broke off: Runtime.TruncatedResponse */
 	RUNTIME_MODE,	    /* Runtime.InvalidResponseModeHeader */
 	RUNTIME_INSISTED,   /* it goes on with what is refused, or sends without end: end it */
+	RUNTIME_STREAMS,    /* a streamed response has begun, of which the parts are told */
+	RUNTIME_PART,	    /* there is something of it */
 };
 
 /* Longer ones are nobody's: a request id is a UUID. */

@@ -24,6 +24,7 @@ enum phase {
 	CALLER_IDLE,	  /* between two requests, or in the head of one */
 	CALLER_READING,	  /* the head is there */
 	CALLER_WAITING,	  /* for an event, suspended */
+	CALLER_HELD,	  /* until its parts are taken, suspended */
 	CALLER_ANSWERING, /* the answer is under way */
 };
 
@@ -53,7 +54,11 @@ struct runtime_http {
 	char *body;
 	size_t len, size;
 	char *content_type, *error_type, *trailer_type, *trailer_body;
-	bool streamed;
+	size_t total; /* of the body, with what was taken */
+	bool streamed, by_parts, event_by_parts;
+	bool taken;   /* what is in body now */
+	bool resumed; /* a connection that was suspended: the library's descriptor does not say so
+		       */
 };
 
 /* ---- news and the answer --------------------------------------------------------------------- */
@@ -87,8 +92,8 @@ static void forget_answer(struct runtime_http *h)
 	forget_text(&h->error_type);
 	forget_text(&h->trailer_type);
 	forget_text(&h->trailer_body);
-	h->len = h->size = 0;
-	h->streamed = false;
+	h->len = h->size = h->total = 0;
+	h->streamed = h->by_parts = h->taken = false;
 	h->wasted = h->calls = 0;
 }
 
@@ -96,13 +101,37 @@ void runtime_http_answer(const struct runtime_http *h, struct runtime_answer *re
 {
 	*ret = (struct runtime_answer){
 		.bytes = h->body ? h->body : "",
-		.len = h->len,
+		.len = h->taken ? 0 : h->len,
 		.content_type = h->content_type ? h->content_type : "",
 		.error_type = h->error_type ? h->error_type : "",
 		.streamed = h->streamed,
 		.trailer_type = h->trailer_type ? h->trailer_type : "",
 		.trailer_body = h->trailer_body ? h->trailer_body : "",
 	};
+}
+
+static void resume(struct runtime_http *h, struct caller *q)
+{
+	q->phase = CALLER_READING;
+	MHD_resume_connection(q->connection);
+	h->resumed = true;
+}
+
+static void let_go_on(struct runtime_http *h)
+{
+	for (unsigned i = 0; i < RUNTIME_CONNECTIONS_MAX; i++)
+		if (h->callers[i].phase == CALLER_HELD)
+			resume(h, &h->callers[i]);
+}
+
+size_t runtime_http_take(struct runtime_http *h, const void **ret)
+{
+	*ret = h->body;
+	if (!h->by_parts || h->taken)
+		return 0;
+	h->taken = true;
+	let_go_on(h);
+	return h->len;
 }
 
 /* Whoever insists is not listened to any more. */
@@ -140,11 +169,10 @@ static bool has_left(const struct caller *q)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
-static void stop_waiting(struct caller *q, enum runtime_reply reply)
+static void stop_waiting(struct runtime_http *h, struct caller *q, enum runtime_reply reply)
 {
-	q->phase = CALLER_READING;
 	q->reply = reply;
-	MHD_resume_connection(q->connection);
+	resume(h, q);
 }
 
 /* A connection that is suspended is not looked at: those whose other end is gone take no place from
@@ -153,7 +181,7 @@ static void drop_gone(struct runtime_http *h)
 {
 	for (unsigned i = 0; i < RUNTIME_CONNECTIONS_MAX; i++)
 		if (h->callers[i].phase == CALLER_WAITING && has_left(&h->callers[i]))
-			stop_waiting(&h->callers[i], RUNTIME_OUT_OF_TURN);
+			stop_waiting(h, &h->callers[i], RUNTIME_OUT_OF_TURN);
 }
 
 static enum MHD_Result reply(struct runtime_http *h, struct caller *q)
@@ -205,6 +233,9 @@ static enum MHD_Result on_head(struct runtime_http *h, struct caller *q, const c
 	h->content_type = keep(header(q, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE));
 	h->error_type = keep(header(q, MHD_HEADER_KIND, "Lambda-Runtime-Function-Error-Type"));
 	h->streamed = mode && *mode && call == RUNTIME_CALL_RESPONSE;
+	h->by_parts = h->streamed && h->event_by_parts;
+	if (h->by_parts)
+		tell(h, RUNTIME_STREAMS);
 	return MHD_YES;
 }
 
@@ -235,19 +266,46 @@ static void end_reading(struct runtime_http *h, struct caller *q, enum runtime_r
 	tell(h, news);
 }
 
-static enum MHD_Result on_body(struct runtime_http *h, struct caller *q, const char *bytes,
-			       size_t len)
+static void forget_taken(struct runtime_http *h)
 {
-	if (q->is_answer && (len > RUNTIME_PAYLOAD_MAX - h->len || !make_room(h, len))) {
+	if (h->taken)
+		h->len = 0;
+	h->taken = false;
+}
+
+static enum MHD_Result keep_body(struct runtime_http *h, struct caller *q, const char *bytes,
+				 size_t len)
+{
+	const size_t max = h->by_parts ? RUNTIME_STREAM_MAX : RUNTIME_PAYLOAD_MAX;
+
+	forget_taken(h);
+	if (len > max - h->total || !make_room(h, len)) {
 		end_reading(h, q, RUNTIME_TOO_LARGE);
 		h->len = 0;
-	}
-	if (q->is_answer) {
-		memcpy(h->body + h->len, bytes, len);
-		h->len += len;
 		return MHD_YES;
 	}
-	h->wasted += len;
+	if (h->by_parts && !h->len)
+		tell(h, RUNTIME_PART);
+	memcpy(h->body + h->len, bytes, len);
+	h->len += len;
+	h->total += len;
+	return MHD_YES;
+}
+
+static enum MHD_Result on_body(struct runtime_http *h, struct caller *q, const char *bytes,
+			       size_t *len)
+{
+	size_t n = *len;
+
+	if (q->is_answer && h->by_parts && !h->taken && h->len >= RUNTIME_WINDOW) {
+		q->phase = CALLER_HELD;
+		MHD_suspend_connection(q->connection);
+		return MHD_YES;
+	}
+	*len = 0;
+	if (q->is_answer)
+		return keep_body(h, q, bytes, n);
+	h->wasted += n;
 	return h->wasted > RUNTIME_WASTE_MAX ? give_up(h) : MHD_YES;
 }
 
@@ -278,12 +336,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 		*seen = q = caller_of(h, c);
 		return q ? on_head(h, q, url, method) : MHD_NO;
 	}
-	if (*upload_len) {
-		size_t len = *upload_len;
-
-		*upload_len = 0;
-		return on_body(h, q, upload, len);
-	}
+	if (*upload_len)
+		return on_body(h, q, upload, upload_len);
 	if (q->is_answer) {
 		read_trailers(h, q);
 		end_reading(h, q, RUNTIME_ACCEPTED);
@@ -364,7 +418,7 @@ static void wake_one(struct runtime_http *h)
 		}
 	}
 	if (best)
-		stop_waiting(best, RUNTIME_EVENT);
+		stop_waiting(h, best, RUNTIME_EVENT);
 }
 
 int runtime_http_give(struct runtime_http *h, const struct runtime_event *event,
@@ -386,6 +440,7 @@ int runtime_http_give(struct runtime_http *h, const struct runtime_event *event,
 		MHD_destroy_response(h->event);
 	h->event = r;
 	forget_answer(h);
+	h->event_by_parts = event->by_parts;
 	wake_one(h);
 	runtime_http_run(h);
 	return 0;
@@ -407,6 +462,8 @@ int runtime_http_due_ms(const struct runtime_http *h)
 {
 	MHD_UNSIGNED_LONG_LONG ms = 0;
 
+	if (h->resumed)
+		return 0;
 	if (MHD_get_timeout(h->http, &ms) != MHD_YES)
 		return -1;
 	return ms > INT32_MAX ? INT32_MAX : (int)ms;
@@ -457,6 +514,7 @@ void runtime_http_run(struct runtime_http *h)
 
 	for (int i = 0; again && i < RUNTIME_CONNECTIONS_MAX; i++) {
 		before = connections(h);
+		h->resumed = false;
 		(void)MHD_run(h->http);
 		again = cut_off_halves(h) || connections(h) < before;
 	}
@@ -507,7 +565,8 @@ struct runtime_http *runtime_http_close(struct runtime_http *h)
 	/* None may be suspended then. */
 	for (unsigned i = 0; i < RUNTIME_CONNECTIONS_MAX; i++)
 		if (h->callers[i].phase == CALLER_WAITING)
-			stop_waiting(&h->callers[i], RUNTIME_OUT_OF_TURN);
+			stop_waiting(h, &h->callers[i], RUNTIME_OUT_OF_TURN);
+	let_go_on(h);
 	if (h->http)
 		MHD_stop_daemon(h->http);
 	if (h->event)

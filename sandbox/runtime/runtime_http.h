@@ -26,6 +26,11 @@ struct cloche_err;
 #define RUNTIME_WASTE_MAX	(64U << 20)
 #define RUNTIME_CALLS_MAX	1000
 
+/* A response that is told by parts may be longer, since no more is read while so much is not taken.
+ */
+#define RUNTIME_STREAM_MAX (20U << 20)
+#define RUNTIME_WINDOW	   (1U << 20)
+
 struct runtime_http;
 
 /* Answers on a socket that listens and is its own from now on, whatever it returns. */
@@ -48,6 +53,7 @@ struct runtime_event {
 	const char *function_arn, *trace_id, *client_context, *cognito_identity;
 	const void *payload;
 	size_t len;
+	bool by_parts; /* a streamed response is told as it comes, not gathered */
 };
 
 /* Copies it. -EBUSY: the runtime has not asked for one. Forgets the answer to the last one. */
@@ -72,5 +78,12 @@ struct runtime_answer {
 	const char *trailer_type, *trailer_body;
 };
 void runtime_http_answer(const struct runtime_http *h, struct runtime_answer *ret);
+
+/*
+ * Of an event by_parts whose response is streamed: RUNTIME_STREAMS (content_type is known), then
+ * RUNTIME_PART each time that there is something again, then how it ended. What has come since the
+ * last take: *ret, valid until the next run or give. What is not taken is in the answer at the end.
+ */
+size_t runtime_http_take(struct runtime_http *h, const void **ret);
 
 #endif

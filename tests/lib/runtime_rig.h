@@ -76,6 +76,19 @@ RIG_UNUSED static void rig_turn(struct runtime_rig *r, int fd)
 	runtime_http_run(r->http);
 }
 
+/* False: there is nothing to run for. fd >= 0: waits until there is, or more can be sent by it. */
+RIG_UNUSED static bool rig_could_turn(struct runtime_rig *r, int fd)
+{
+	struct pollfd p[] = { { .fd = runtime_http_fd(r->http), .events = POLLIN },
+			      { .fd = fd, .events = POLLOUT } };
+	int due = runtime_http_due_ms(r->http);
+
+	if (poll(p, 2, fd < 0 || due == 0 ? 0 : RIG_PATIENCE_MS) <= 0 && due != 0)
+		return false;
+	runtime_http_run(r->http);
+	return true;
+}
+
 RIG_UNUSED static enum runtime_news rig_news(struct runtime_rig *r)
 {
 	enum runtime_news news;

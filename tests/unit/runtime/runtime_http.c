@@ -152,10 +152,13 @@ Test(runtime_http, half_a_message)
 	rig_close(&r);
 }
 
-static void send_chunks(struct runtime_rig *r, int fd, size_t total)
+static size_t at; /* in a chunk: the next to send */
+
+/* Until so much is sent, or the connection is closed; unless all: or nobody reads for now. */
+static size_t send_chunks(struct runtime_rig *r, int fd, size_t total, bool all)
 {
 	static char chunk[16 + (64 << 10) + 2];
-	size_t at = 0, len, sent = 0;
+	size_t len, sent = 0;
 
 	len = (size_t)snprintf(chunk, 16, "%x\r\n", 64 << 10);
 	memset(chunk + len, 'x', 64 << 10);
@@ -166,14 +169,15 @@ static void send_chunks(struct runtime_rig *r, int fd, size_t total)
 		ssize_t n = send(fd, chunk + at, len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno != EAGAIN)
-			return;
-		if (n < 0) {
-			rig_turn(r, -1);
+			break;
+		if (n < 0 && !rig_could_turn(r, all ? fd : -1))
+			break;
+		if (n < 0)
 			continue;
-		}
 		sent += (size_t)n;
 		at = (at + (size_t)n) % len;
 	}
+	return sent;
 }
 
 #define CHUNKED "Transfer-Encoding: chunked\r\n"
@@ -186,7 +190,7 @@ Test(runtime_http, larger_than_it_may_be)
 	rig_open(&r);
 	fd = running(&r);
 	rig_send(fd, POST(OF("response"), CHUNKED, ""));
-	send_chunks(&r, fd, ((64 << 10) + 7) * 100);
+	send_chunks(&r, fd, ((64 << 10) + 7) * 100, true);
 	cr_assert_eq(rig_news(&r), RUNTIME_OVERSIZED);
 	cr_assert_eq(ASK(&r, fd, "0\r\n\r\n"), 413);
 	cr_assert_not_null(strstr(body(), "RequestEntityTooLarge"));
@@ -205,7 +209,7 @@ Test(runtime_http, without_end)
 	rig_open(&r);
 	fd = running(&r);
 	rig_send(fd, POST(OF("response"), CHUNKED, ""));
-	send_chunks(&r, fd, 10UL << 30);
+	send_chunks(&r, fd, 10UL << 30, true);
 	cr_assert_eq(rig_news(&r), RUNTIME_OVERSIZED);
 	cr_assert_eq(rig_news(&r), RUNTIME_INSISTED);
 	fd = rig_connect(&r);
@@ -247,6 +251,68 @@ Test(runtime_http, a_crowd)
 	fd = running(&r);
 	cr_assert_eq(ASK(&r, fd, POST(OF("response"), LENGTH(2), "{}")), 202);
 	rig_close(&r);
+}
+
+Test(runtime_http, a_thousand)
+{
+	enum { ALL = 1000, AT_ONCE = 50 };
+	struct runtime_rig r;
+	int fds[AT_ONCE], fd;
+
+	rig_open(&r);
+	for (int i = 0; i < ALL; i++) {
+		if (i >= AT_ONCE)
+			(void)close(fds[i % AT_ONCE]);
+		fds[i % AT_ONCE] = rig_connect(&r);
+		rig_send(fds[i % AT_ONCE], i % 3 ? "P" : NEXT);
+		runtime_http_run(r.http);
+	}
+	for (int i = 0; i < AT_ONCE; i++)
+		(void)close(fds[i]);
+	fd = rig_connect(&r);
+	rig_send(fd, NEXT);
+	cr_assert_eq(rig_news(&r), RUNTIME_ASKED);
+	while (runtime_http_give(r.http, &(struct runtime_event){ .request_id = ID, .payload = "" },
+				 NULL) < 0)
+		rig_turn(&r, -1);
+	cr_assert_eq(rig_answer(&r, fd, text, sizeof(text)), 200);
+	rig_close(&r);
+}
+
+/* Heads that never end keep a function's own calls out, and nobody else's; one that goes is room.
+ */
+Test(runtime_http, slow_ones)
+{
+	static char head[RUNTIME_HEAD_MAX + 1];
+	struct runtime_rig r, other;
+	int fds[RUNTIME_CONNECTIONS_MAX], fd;
+
+	rig_open(&r);
+	rig_open(&other);
+	for (int i = 0; i < RUNTIME_CONNECTIONS_MAX; i++) {
+		fds[i] = rig_connect(&r);
+		rig_send(fds[i], "GET /2018-06-01/run");
+	}
+	for (int n = 0; n < 20; n++)
+		for (int i = 0; i < RUNTIME_CONNECTIONS_MAX; i++) {
+			rig_send(fds[i], "x");
+			runtime_http_run(r.http);
+		}
+	fd = rig_connect(&r);
+	rig_send(fd, NEXT);
+	for (int i = 0; i < 20; i++)
+		runtime_http_run(r.http);
+	cr_assert_eq(runtime_http_news(r.http), RUNTIME_NO_NEWS, "it waits behind them");
+	cr_assert_eq(runtime_http_due_ms(r.http), -1, "which costs nothing");
+	(void)running(&other);
+	/* A head that is too long is refused. */
+	memset(head, 'x', RUNTIME_HEAD_MAX);
+	rig_send(fds[0], head);
+	cr_assert_geq(rig_answer(&r, fds[0], text, sizeof(text)), 400);
+	(void)close(fds[0]);
+	cr_assert_eq(rig_news(&r), RUNTIME_ASKED);
+	rig_close(&r);
+	rig_close(&other);
 }
 
 /* Who waits and is gone takes no event with it. */
@@ -332,6 +398,103 @@ Test(runtime_http, streamed)
 	cr_assert_eq(answered(&r).len, 5);
 	cr_assert_str_eq(answered(&r).trailer_type, "RangeError");
 	cr_assert_str_eq(answered(&r).trailer_body, "e30=");
+	rig_close(&r);
+}
+
+#define STREAMING "Lambda-Runtime-Function-Response-Mode: streaming\r\n" CHUNKED
+
+static int running_by_parts(struct runtime_rig *r)
+{
+	const struct runtime_event e = { .request_id = ID, .payload = "", .by_parts = true };
+	int fd = rig_connect(r);
+
+	rig_send(fd, NEXT);
+	cr_assert_eq(rig_news(r), RUNTIME_ASKED);
+	cr_assert_eq(runtime_http_give(r->http, &e, NULL), 0);
+	cr_assert_eq(rig_answer(r, fd, text, sizeof(text)), 200);
+	return fd;
+}
+
+Test(runtime_http, by_parts)
+{
+	struct runtime_rig r;
+	const void *bytes;
+	int fd;
+
+	rig_open(&r);
+	fd = running_by_parts(&r);
+	rig_send(fd, POST(OF("response"), "Content-Type: text/x\r\n" STREAMING, "3\r\nabc\r\n"));
+	cr_assert_eq(rig_news(&r), RUNTIME_STREAMS);
+	cr_assert_str_eq(answered(&r).content_type, "text/x");
+	cr_assert_eq(rig_news(&r), RUNTIME_PART);
+	cr_assert_eq(runtime_http_take(r.http, &bytes), 3);
+	cr_assert_eq(memcmp(bytes, "abc", 3), 0);
+	cr_assert_eq(runtime_http_take(r.http, &bytes), 0);
+	rig_send(fd, "2\r\nde\r\n");
+	cr_assert_eq(rig_news(&r), RUNTIME_PART);
+	cr_assert_eq(ASK(&r, fd, "1\r\nf\r\n0\r\n\r\n"), 202);
+	cr_assert_eq(rig_news(&r), RUNTIME_RESPONDED);
+	cr_assert_eq(answered(&r).len, 3, "what was not taken");
+	cr_assert_eq(memcmp(answered(&r).bytes, "def", 3), 0);
+	rig_close(&r);
+}
+
+/* Who takes nothing is sent no more than a window; who does is sent all, up to the limit. */
+Test(runtime_http, parts_that_are_not_taken)
+{
+	struct runtime_rig r;
+	const void *bytes;
+	size_t taken = 0;
+	int fd;
+
+	rig_open(&r);
+	fd = running_by_parts(&r);
+	rig_send(fd, POST(OF("response"), STREAMING, ""));
+	cr_assert_lt(send_chunks(&r, fd, 1UL << 30, false), 30UL << 20);
+	cr_assert_eq(rig_news(&r), RUNTIME_STREAMS);
+	cr_assert_eq(rig_news(&r), RUNTIME_PART);
+	cr_assert_eq(runtime_http_news(r.http), RUNTIME_NO_NEWS);
+	cr_assert_lt(answered(&r).len, 2 * RUNTIME_WINDOW);
+	for (;;) {
+		size_t n = runtime_http_take(r.http, &bytes);
+		enum runtime_news news;
+
+		taken += n;
+		(void)send_chunks(&r, fd, 1 << 20, false);
+		news = runtime_http_news(r.http);
+		if (news == RUNTIME_OVERSIZED)
+			break;
+		cr_assert(news == RUNTIME_PART || news == RUNTIME_NO_NEWS);
+	}
+	cr_assert_gt(taken, RUNTIME_STREAM_MAX / 2);
+	cr_assert_leq(taken, RUNTIME_STREAM_MAX);
+	rig_close(&r);
+}
+
+Test(runtime_http, parts_that_break_off)
+{
+	enum runtime_news news;
+	struct runtime_rig r;
+	const void *bytes;
+	int fd;
+
+	rig_open(&r);
+	fd = running_by_parts(&r);
+	rig_send(fd, POST(OF("response"), STREAMING, ""));
+	(void)send_chunks(&r, fd, 1UL << 30, false);
+	(void)close(fd);
+	cr_assert_eq(rig_news(&r), RUNTIME_STREAMS);
+	cr_assert_eq(rig_news(&r), RUNTIME_PART);
+	do {
+		(void)runtime_http_take(r.http, &bytes);
+		news = rig_news(&r);
+	} while (news == RUNTIME_PART);
+	cr_assert_eq(news, RUNTIME_CUT);
+	/* One that is held when it is closed. */
+	at = 0;
+	fd = running_by_parts(&r);
+	rig_send(fd, POST(OF("response"), STREAMING, ""));
+	(void)send_chunks(&r, fd, 1UL << 30, false);
 	rig_close(&r);
 }
 
