@@ -225,7 +225,10 @@ Test(nodejs, streamed)
 
 	start_node(&h, "app.handler", "app.js",
 		   "exports.handler = awslambda.streamifyResponse(async (e, out, c) => {\n"
-		   "  if (e === 'lost') setImmediate(() => { throw new Error('lost'); });\n"
+		   "  if (e === 'lost') setImmediate(() => {\n"
+		   "    setImmediate(() => out.write('after the end'));\n"
+		   "    throw new Error('lost');\n"
+		   "  });\n"
 		   "  if (e === 'early') throw new TypeError('at once');\n"
 		   "  if (e === 'http') out = awslambda.HttpResponseStream.from(out, { statusCode: "
 		   "201 });\n"
