@@ -30,7 +30,7 @@ else
 LINKFORM := -static-pie
 endif
 ALL_LDFLAGS = $(LINKFORM) -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
-LIBS    := -larchive -lzstd -lseccomp -lcgroup -lnl-route-3 -lnl-3 -ljansson -lbpf -lelf -lz -lsodium -lsqlite3 \
+LIBS    := -larchive -lzstd -llzma -lbz2 -lnettle -lseccomp -lcgroup -lnl-route-3 -lnl-3 -ljansson -lbpf -lelf -lz -lsodium -lsqlite3 \
            -lcyaml -lyaml -lm -lpthread
 
 # ---- what is built -------------------------------------------------------------------------

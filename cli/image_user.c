@@ -256,6 +256,17 @@ int image_user_build_packages(const char *recipe, const char *name, image_progre
 	return r;
 }
 
+int image_user_send_code(int fd, const char *sha256, uint64_t bytes, struct cloche_err *err)
+{
+	const struct remote_image what = { .name = sha256, .form = IMAGE_OF_CODE, .bytes = bytes };
+	struct sending s = { .remote = { .socket = -1 }, .pipe = -1 };
+	int r;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = remote_image_begin(control(), &what, &s.remote, &s.pipe, err);
+	return r < 0 ? r : finish(&s, copy(&s, fd, err), err);
+}
+
 int image_user_remove(const char *name, struct cloche_err *err)
 {
 	return remote_image_remove(control(), name, err);

@@ -35,6 +35,11 @@ int image_user_build(const char *dir, const char *name, struct cloche_err *err);
 /* The packages of a recipe's text are unpacked with the user's rights, too. */
 int image_user_build_packages(const char *recipe, const char *name, image_progress *progress,
 			      struct cloche_err *err);
+
+/* The code of a function: what can be read of fd has that hash, and comes to so many bytes in
+ * memory, packed and unpacked. */
+int image_user_send_code(int fd, const char *sha256, uint64_t bytes, struct cloche_err *err);
+
 int image_user_remove(const char *name, struct cloche_err *err);
 
 #endif

@@ -12,10 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct verb *const verbs[] = { &verb_run,	   &verb_invoke, &verb_logs, &verb_image,
-				     &verb_policy, &verb_doctor, &verb_bill, &verb_cost,
-				     &verb_trace,  &verb_report, &verb_tune, &verb_audit,
-				     &verb_serve,  &verb_ps,	 &verb_top,  &verb_completion,
+const struct verb *const verbs[] = { &verb_run,	   &verb_deploy, &verb_invoke, &verb_functions,
+				     &verb_show,   &verb_remove, &verb_logs,   &verb_image,
+				     &verb_policy, &verb_doctor, &verb_bill,   &verb_cost,
+				     &verb_trace,  &verb_report, &verb_tune,   &verb_audit,
+				     &verb_serve,  &verb_ps,	 &verb_top,    &verb_completion,
 				     NULL };
 
 static int help(void)

@@ -46,9 +46,10 @@ struct verb {
 /* All of them, in the order of `cloche --help`; ends with NULL. */
 extern const struct verb *const verbs[];
 
-extern const struct verb verb_audit, verb_bill, verb_completion, verb_cost, verb_doctor, verb_image,
-	verb_invoke, verb_logs, verb_policy, verb_policy_learn, verb_ps, verb_report, verb_run,
-	verb_serve, verb_top, verb_trace, verb_tune;
+extern const struct verb verb_audit, verb_bill, verb_completion, verb_cost, verb_deploy,
+	verb_doctor, verb_functions, verb_image, verb_invoke, verb_logs, verb_policy,
+	verb_policy_learn, verb_ps, verb_remove, verb_report, verb_run, verb_serve, verb_show,
+	verb_top, verb_trace, verb_tune;
 
 #define VERB_OPTIONS_MAX 64
 

@@ -14,7 +14,7 @@ packages() {
 	build) echo gcc libc6-dev make clang bpftool python3 libseccomp-dev libcgroup-dev \
 		libbpf-dev libelf-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libjansson-dev \
 		libsodium-dev libsqlite3-dev libcyaml-dev libyaml-dev libcap-dev \
-		libarchive-dev libzstd-dev libsystemd-dev libmicrohttpd-dev ;;
+		libarchive-dev libzstd-dev liblzma-dev libbz2-dev nettle-dev libsystemd-dev libmicrohttpd-dev ;;
 	test) echo libcriterion-dev libclang-rt-dev strace spin \
 		mmdebstrap erofs-utils git openssl iputils-ping bsdutils expect tmux \
 		curl perl nodejs php-cli php-mbstring ;;

@@ -11,6 +11,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <string.h>
 #include <sodium/crypto_hash_sha256.h>
 #include <sodium/utils.h>
 
@@ -31,6 +32,11 @@ void hash_sha256_hex(const void *data, size_t len, char ret[static HASH_HEX_LEN]
 }
 
 #define CHUNK (256U << 10)
+
+bool hash_is_hex(const char *text)
+{
+	return strspn(text, "0123456789abcdef") == HASH_HEX_LEN - 1 && !text[HASH_HEX_LEN - 1];
+}
 
 int hash_sha256_fd(int fd, uint64_t from, uint64_t len, char ret[static HASH_HEX_LEN],
 		   struct cloche_err *err)

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_BASE_HASH_H
 #define CLOCHE_BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,9 @@ void hash_sha256(const void *data, size_t len, unsigned char ret[static HASH_LEN
 
 /* The same as 64 lower-case hexadecimal digits, as sha256sum(1) prints it. */
 void hash_sha256_hex(const void *data, size_t len, char ret[static HASH_HEX_LEN]);
+
+/* Whether a text is such digits, all of them and nothing else. */
+bool hash_is_hex(const char *text);
 
 /* The same of len bytes of a file from an offset on, read with pread(2). -EIO when it is shorter.
  */

@@ -10,6 +10,7 @@ struct function_store {
 	int dir;
 	struct function **functions; /* owned; by owner and name */
 	size_t n;
+	uint64_t last_id;
 	void (*say)(const char *line);
 };
 

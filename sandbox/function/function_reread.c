@@ -60,7 +60,7 @@ static void read_version(const struct reading *r, int dir, struct function *f, u
 	if (disk_read_version(dir, f->owner, f->name, number, &f->versions[f->n], &why) < 0)
 		say(r, f->name, file, why.text);
 	else
-		f->n++;
+		f->versions[f->n++]->id = ++r->store->last_id;
 }
 
 /* What counted may be what is lost: the latest then. */

@@ -234,7 +234,7 @@ static void make_room(struct function *f)
 	f->n--;
 }
 
-static int write_new(const struct function_store *s, struct function *f, struct function_put *put,
+static int write_new(struct function_store *s, struct function *f, struct function_put *put,
 		     int64_t now_ns, struct cloche_err *err)
 {
 	struct function_version *v = calloc(1, sizeof(*v));
@@ -245,9 +245,11 @@ static int write_new(const struct function_store *s, struct function *f, struct 
 		free(v);
 		return dir < 0 ? dir : cloche_err_sys(err, ENOMEM, "keep a function");
 	}
-	*v = (struct function_version){
-		.refs = 1, .owner = f->owner, .number = f->last + 1, .deployed_ns = now_ns
-	};
+	*v = (struct function_version){ .refs = 1,
+					.owner = f->owner,
+					.number = f->last + 1,
+					.id = ++s->last_id,
+					.deployed_ns = now_ns };
 	v->config = *put->config;
 	r = disk_write_version(dir, v, err);
 	if (r < 0) {
@@ -263,7 +265,7 @@ static int write_new(const struct function_store *s, struct function *f, struct 
 	return 0;
 }
 
-static int put_one(const struct function_store *s, uint32_t owner, struct function_put *put,
+static int put_one(struct function_store *s, uint32_t owner, struct function_put *put,
 		   struct putting *p, int64_t now_ns, struct cloche_err *err)
 {
 	struct function *is = find(s, owner, put->config->name), *f;

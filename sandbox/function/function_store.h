@@ -33,6 +33,7 @@ struct function_version {
 	unsigned refs;
 	uint32_t owner;
 	uint32_t number;
+	uint64_t id;	     /* no other version has it, of this or any function, in this process */
 	int64_t deployed_ns; /* CLOCK_REALTIME */
 	struct function_config config;
 };

@@ -32,7 +32,8 @@
  * in between is what a layer's digest is of.
  */
 struct layer {
-	struct archive *raw, *tar;
+	struct archive *raw, *tar; /* of a zip there is the second alone */
+	uint64_t left, most;	   /* bytes that files may still have, and all */
 	crypto_hash_sha256_state state;
 	char buf[CHUNK];
 	char end[sizeof(ARCHIVE_END) - 1]; /* the last bytes that came */
@@ -95,6 +96,7 @@ static int layer_open(int fd, struct layer **ret, struct cloche_err *err)
 		return cloche_err_sys(err, ENOMEM, "archive");
 	r->raw = archive_read_new();
 	r->tar = archive_read_new();
+	r->left = r->most = UINT64_MAX;
 	if (!r->raw || !r->tar)
 		return cloche_err_sys(err, ENOMEM, "archive");
 	(void)crypto_hash_sha256_init(&r->state);
@@ -169,7 +171,11 @@ static int file_write(struct layer *r, struct archive_entry *e, int dir, const c
 				      "it is %" PRId64 " bytes, and the disk of the image store "
 				      "has %" PRIu64 " free",
 				      size, (uint64_t)fs.f_bavail * fs.f_frsize);
-	while ((n = archive_read_data(r->tar, buf, CHUNK)) > 0)
+	while ((n = archive_read_data(r->tar, buf, CHUNK)) > 0) {
+		if ((uint64_t)n > r->left)
+			return cloche_err_set(err, EFBIG, "unpacked it is more than %" PRIu64 "M",
+					      r->most >> 20);
+		r->left -= (uint64_t)n;
 		for (la_ssize_t done = 0; done < n;) {
 			ssize_t w = write(fd, buf + done, (size_t)(n - done));
 
@@ -177,6 +183,7 @@ static int file_write(struct layer *r, struct archive_entry *e, int dir, const c
 				return cloche_err_sys(err, errno, "write");
 			done += w < 0 ? 0 : w;
 		}
+	}
 	if (n < 0)
 		return broken(r->tar, err);
 	if (futimens(fd, times) < 0)
@@ -419,6 +426,33 @@ int archive_unpack(int tree, int fd, struct cloche_err *err)
 	int s = layer_open(fd, &r, err);
 
 	return r ? unpack_all(r, tree, false, err) : s;
+}
+
+/* Its names and rights are at its end. */
+static int zip_open(int fd, struct layer **ret, struct cloche_err *err)
+{
+	cleanup_layer struct layer *r = calloc(1, sizeof(*r));
+
+	if (r)
+		r->tar = archive_read_new();
+	if (!r || !r->tar)
+		return cloche_err_sys(err, ENOMEM, "archive");
+	if (archive_read_support_format_zip_seekable(r->tar) != ARCHIVE_OK ||
+	    archive_read_open_fd(r->tar, fd, CHUNK) != ARCHIVE_OK)
+		return broken(r->tar, err);
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+int archive_unpack_code(int tree, int fd, bool zip, uint64_t most, struct cloche_err *err)
+{
+	cleanup_layer struct layer *r = NULL;
+	int s = zip ? zip_open(fd, &r, err) : layer_open(fd, &r, err);
+
+	if (!r)
+		return s;
+	r->left = r->most = most;
+	return unpack_all(r, tree, false, err);
 }
 
 int archive_unpack_whole(int tree, int fd, struct cloche_err *err)

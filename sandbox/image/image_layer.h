@@ -4,6 +4,9 @@
 
 #include "base/hash.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct cloche_err;
 
 /*
@@ -26,5 +29,9 @@ int archive_unpack(int tree, int fd, struct cloche_err *err);
  * without. */
 #define ARCHIVE_END "cloche: that was the whole tree\n"
 int archive_unpack_whole(int tree, int fd, struct cloche_err *err);
+
+/* The code of a function, which can be read in any order: a zip or a plain archive, of which the
+ * files come to no more than most bytes (-EFBIG). */
+int archive_unpack_code(int tree, int fd, bool zip, uint64_t most, struct cloche_err *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include "image/image_cell.h"
 #include "image/image_etc.h"
 #include "image/image_pack.h"
+#include "image/image_spool.h"
 #include "image/image_times.h"
 #include "image/image_worker.h"
 #include "image/image.h"
@@ -45,7 +46,9 @@ struct maker {
 	image_filler *fill;
 	const void *arg;
 	image_progress *progress;
-	const char *path; /* of the store */
+	const char *path;   /* of the store */
+	const char *sha256; /* of the archive; NULL: it is read as it comes */
+	bool part;
 	const struct image_bounds *bounds;
 	int file;	/* bounds: what is packed */
 	int64_t latest; /* what the times of its files are bounded by */
@@ -221,15 +224,16 @@ static int tree_fill(const struct maker *m, int tree_fd, struct filled *ret, str
 	struct image_job job = { .dir = m->dir,
 				 .tree = "tree",
 				 .tree_fd = tree_fd,
+				 .archive = m->archive,
 				 .arg = m->arg,
 				 .progress = m->progress,
 				 .meta = json_pack("{s:s, s:s}", "kind", m->kind, "arch",
 						   IMAGE_ARCH) };
 	int r = job.meta ? m->fill(&job, err) : cloche_err_sys(err, ENOMEM, "image");
 
-	if (r == 0)
+	if (r == 0 && !m->part)
 		r = image_points_make(tree_fd, err);
-	if (r == 0)
+	if (r == 0 && !m->part)
 		r = image_etc_complete(tree_fd, err);
 	if (r == 0)
 		r = image_times_set("tree", job.times_kept, m->latest, &ret->newest, err);
@@ -376,6 +380,10 @@ static int worker_make(struct maker *m, struct cloche_err *err)
 	cleanup_fd int tree_fd = -1;
 	int r = worker_world(m, err);
 
+	if (r == 0 && m->sha256) {
+		m->archive = image_spool(m->archive, m->sha256, err);
+		r = m->archive < 0 ? m->archive : 0;
+	}
 	if (r < 0)
 		return r;
 	tree_fd = open("tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -521,6 +529,8 @@ int image_make_as(const struct image_making *how, int *ret_signal, struct cloche
 			   .arg = how->arg,
 			   .progress = how->progress,
 			   .path = how->store ? how->store : image_store_path(),
+			   .sha256 = how->sha256,
+			   .part = how->part,
 			   .bounds = how->bounds,
 			   .file = -1,
 			   .store = -1,

@@ -30,6 +30,7 @@ struct image_job {
 	const char *dir;  /* the maker's folder; the worker's current directory too */
 	const char *tree; /* the root of what is packed, empty at first: a folder in it */
 	int tree_fd;
+	int archive; /* as image_make() has it */
 	/* From the filler: files keep their modification times, else all are of 1970. */
 	bool times_kept;
 	json_t *meta; /* gets "kind" and "arch" before; the filler adds what else is known */
@@ -62,7 +63,9 @@ struct image_making {
 	image_filler *fill;
 	const void *arg;
 	image_progress *progress;
-	const char *store;		   /* a directory; NULL: image_store_path() */
+	const char *store;  /* a directory; NULL: image_store_path() */
+	const char *sha256; /* of the archive, which is spooled (image_spool.h); NULL: it is not */
+	bool part;	    /* it is no root: nothing that a root needs is put into it */
 	const struct image_bounds *bounds; /* NULL: there are none */
 };
 

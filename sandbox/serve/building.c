@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "host/slot.h"
 #include "image/image.h"
+#include "image/image_code.h"
 #include "image/image_make.h"
 #include "image/image_oci.h"
 #include "image/image_recipe.h"
@@ -39,6 +40,7 @@
 #define DEADLINE_NS   (900 * NSEC_PER_SEC)
 #define REMOVED_NS    (10 * NSEC_PER_MSEC)
 #define IMAGES_OF_ONE 256
+#define CODES_OF_ONE  4096
 #define CGROUP_JOINED (1 + CONTROLLER_N)
 
 /* What the child is told. */
@@ -48,8 +50,31 @@ struct task {
 	int archive;
 	int join[CGROUP_JOINED];
 	unsigned n_join;
-	uint64_t tree_bytes, file_bytes;
+	uint64_t tree_bytes, file_bytes, unpacked_bytes;
 };
+
+static bool is_code(const struct command_images *images)
+{
+	return images->form == IMAGE_OF_CODE;
+}
+
+/* What such things are called, and which quota they have. */
+static const char *whats(const struct command_images *images)
+{
+	return is_code(images) ? "code" : "images";
+}
+
+static enum limit limit_for(const struct command_images *images)
+{
+	return is_code(images) ? LIMIT_OWNER_CODE : LIMIT_OWNER_IMAGES;
+}
+
+static uint64_t quota_of(const struct launching *l, const struct command_images *images)
+{
+	const struct owner_limits *o = config_owner(l->config, images->owner);
+
+	return is_code(images) ? o->code_bytes : o->images_bytes;
+}
 
 struct build {
 	uint64_t number; /* the front's; 0: it is free, or nobody asks any more */
@@ -104,13 +129,17 @@ static int build_job(const void *arg, void *ret, struct cloche_err *err)
 					     .file_bytes = t->file_bytes,
 					     .enter = join_cgroups,
 					     .arg = t };
-	bool tree = t->images.form == IMAGE_OF_TREE;
+	static const char *const kinds[IMAGE_FORMS] = { "oci", "directory", "code" };
+	static image_filler *const fillers[IMAGE_FORMS] = { oci_fill, stream_fill, code_fill };
+	const void *const args[IMAGE_FORMS] = { &source, &t->archive, &t->unpacked_bytes };
 	const struct image_making how = { .name = t->images.name,
-					  .kind = tree ? "directory" : "oci",
+					  .kind = kinds[t->images.form],
 					  .archive = t->archive,
-					  .fill = tree ? stream_fill : oci_fill,
-					  .arg = tree ? (const void *)&t->archive : &source,
+					  .fill = fillers[t->images.form],
+					  .arg = args[t->images.form],
 					  .store = t->path,
+					  .sha256 = is_code(&t->images) ? t->images.name : NULL,
+					  .part = is_code(&t->images),
 					  .bounds = &bounds };
 	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int sig = 0;
@@ -150,9 +179,9 @@ static void say_done(struct launching *l, uint64_t number, enum limit limit,
 }
 
 /* What is over a quota says so by its code, and nothing else does. */
-static enum limit limit_of(const struct cloche_err *why)
+static enum limit limit_of(const struct command_images *images, const struct cloche_err *why)
 {
-	return why->code == EDQUOT ? LIMIT_OWNER_IMAGES : LIMIT_NONE;
+	return why->code == EDQUOT ? limit_for(images) : LIMIT_NONE;
 }
 
 static void hand_over(struct launching *l, uint64_t number, int pipe)
@@ -172,40 +201,49 @@ static void name_size(char ret[static 24], uint64_t bytes)
 
 /* ---- the limits ------------------------------------------------------------------------------ */
 
-static int check_quota(const struct launching *l, uint32_t owner, uint64_t *ret_left,
-		       struct cloche_err *err)
+static int check_quota(const struct launching *l, const struct command_images *images,
+		       uint64_t *ret_left, struct cloche_err *err)
 {
-	uint64_t most = config_owner(l->config, owner)->images_bytes, has = 0;
+	uint64_t most = quota_of(l, images), has = 0;
+	const char *what = whats(images), *limit = limit_name(limit_for(images));
+	uint32_t owner = images->owner;
 	char has_text[24], most_text[24];
 	unsigned n = 0;
 	int r;
 
 	if (most == 0)
 		return cloche_err_set(err, EDQUOT,
-				      "images: user %u may have none of his own (limit '%s')",
-				      owner, limit_name(LIMIT_OWNER_IMAGES));
-	r = stores_used(l->config, owner, &has, &n, err);
+				      "%s: user %u may have none of his own (limit '%s')", what,
+				      owner, limit);
+	r = stores_used(l->config, owner, is_code(images), &has, &n, err);
 	if (r < 0)
 		return r;
 	name_size(has_text, has);
 	name_size(most_text, most);
-	if (n >= IMAGES_OF_ONE)
-		return cloche_err_set(err, EDQUOT, "images: user %u has %u of his own, the most",
+	if (n >= (is_code(images) ? CODES_OF_ONE : IMAGES_OF_ONE))
+		return cloche_err_set(err, EDQUOT, "%s: user %u has %u of his own, the most", what,
 				      owner, n);
 	if (has + 4 * IMAGE_BLOCK > most)
 		return cloche_err_set(err, EDQUOT,
-				      "images: %s in use of the %s that user %u may have (limit "
-				      "'%s'): remove one",
-				      has_text, most_text, owner, limit_name(LIMIT_OWNER_IMAGES));
+				      "%s: %s in use of the %s that user %u may have (limit "
+				      "'%s'): remove %s",
+				      what, has_text, most_text, owner, limit,
+				      is_code(images) ? "a function" : "one");
 	*ret_left = most - has;
 	return 0;
 }
 
-/* An archive and what is in it lie in memory side by side. */
-static uint64_t memory_for(const struct launching *l, uint32_t owner, uint64_t left)
+/* An archive and what is in it lie in memory side by side. Who says what that comes to may be
+ * wrong, to his own loss; the tree may be 3/4 of it. */
+static uint64_t memory_for(const struct launching *l, const struct command_images *images,
+			   uint64_t left)
 {
-	uint64_t own = config_owner(l->config, owner)->memory_bytes;
+	uint64_t own = config_owner(l->config, images->owner)->memory_bytes;
 	uint64_t most = l->config->memory_bytes / MEMORY_PART, want = 2 * left + MEMORY_OWN;
+	uint64_t said = images->bytes < left ? images->bytes : left;
+
+	if (images->bytes)
+		want = 2 * said + MEMORY_OWN;
 
 	want = own && own < want ? own : want;
 	return most < want ? most : want;
@@ -215,27 +253,33 @@ static uint64_t memory_for(const struct launching *l, uint32_t owner, uint64_t l
 static void explain(const struct launching *l, const struct build *b,
 		    const struct cgroup_usage *used, struct cloche_err *err)
 {
-	uint64_t most = config_owner(l->config, b->owner)->images_bytes;
+	const struct command_images *images = &b->task.images;
+	uint64_t most = quota_of(l, images);
+	const char *what = whats(images), *limit = limit_name(limit_for(images));
 	char left[24], most_text[24], memory[24];
 	bool killed = used->oom_kills != UINT64_MAX && used->oom_kills > 0;
 
 	if (b->late)
-		(void)cloche_err_set(err, ETIMEDOUT, "the image was not made within %d minutes",
+		(void)cloche_err_set(err, ETIMEDOUT, "the %s not made within %d minutes",
+				     is_code(images) ? "code was" : "image was",
 				     (int)(DEADLINE_NS / NSEC_PER_SEC / 60));
 	name_size(left, b->left_bytes);
 	name_size(most_text, most);
 	name_size(memory, b->use.memory_bytes);
-	if (err->code == EFBIG)
+	/* By what unpacks it. */
+	if (err->code == EFBIG && is_code(images) && strstr(err->text, "unpacked it is more"))
+		(void)cloche_err_wrap(err, "limit 'per_owner.code_unpacked'");
+	else if (err->code == EFBIG)
 		(void)cloche_err_set(err, EDQUOT,
-				     "images: it takes more than the %s that are left of the %s "
+				     "%s: it takes more than the %s that are left of the %s "
 				     "that user %u may have (limit '%s')",
-				     left, most_text, b->owner, limit_name(LIMIT_OWNER_IMAGES));
+				     what, left, most_text, b->owner, limit);
 	else if (err->code == ENOSPC || killed)
 		(void)cloche_err_set(err, EDQUOT,
-				     "images: unpacked it takes more than the %s of memory that "
+				     "%s: unpacked it takes more than the %s of memory that "
 				     "there are for it (limits '%s', '%s', '%s')",
-				     memory, limit_name(LIMIT_OWNER_IMAGES),
-				     limit_name(LIMIT_OWNER_MEMORY), limit_name(LIMIT_MEMORY));
+				     what, memory, limit, limit_name(LIMIT_OWNER_MEMORY),
+				     limit_name(LIMIT_MEMORY));
 }
 
 /* ---- to begin -------------------------------------------------------------------------------- */
@@ -316,9 +360,10 @@ static int start(struct launching *l, struct build *b, int *ret_pipe, struct clo
 
 	t->tree_bytes = b->use.memory_bytes - b->use.memory_bytes / 4;
 	t->file_bytes = b->left_bytes;
+	t->unpacked_bytes = config_owner(l->config, b->owner)->unpacked_bytes;
 	r = make_cgroup(l, b, err);
 	if (r == 0)
-		r = stores_make(l->config, b->owner, t->path, err);
+		r = stores_make(l->config, b->owner, is_code(&t->images), t->path, err);
 	if (r < 0)
 		return r;
 	if (pipe2(pair, O_CLOEXEC) < 0)
@@ -362,16 +407,16 @@ int building_on_build(struct launching *l, const struct command *c, struct cloch
 	struct build *b = find_free(l->building, owner, false, &why);
 	cleanup_fd int pipe = -1;
 	uint64_t left = 0;
-	int r = b ? check_quota(l, owner, &left, &why) : -EBUSY;
+	int r = b ? check_quota(l, &c->images, &left, &why) : -EBUSY;
 
 	if (r < 0 || !b) {
-		say_done(l, c->context, limit_of(&why), &why);
+		say_done(l, c->context, limit_of(&c->images, &why), &why);
 		return 0;
 	}
 	init(b, c, false);
 	b->left_bytes = left;
 	b->use = (struct limit_use){ .contexts = 1,
-				     .memory_bytes = memory_for(l, owner, left),
+				     .memory_bytes = memory_for(l, &c->images, left),
 				     .pids = PIDS };
 	if (b->use.memory_bytes < MEMORY_LEAST)
 		b->use.memory_bytes = MEMORY_LEAST;
@@ -403,7 +448,7 @@ int building_on_remove(struct launching *l, const struct command *c, struct cloc
 
 	if (b) {
 		init(b, c, true);
-		stores_path(l->config, b->owner, b->task.path);
+		stores_path(l->config, b->owner, is_code(&c->images), b->task.path);
 		r = chore_begin(&b->chore, remove_job, &b->task, NULL, 0, &why);
 		b->used = r == 0;
 	}
@@ -504,7 +549,7 @@ static void step_one(struct launching *l, struct build *b)
 		if (r < 0 && !b->removes)
 			explain(l, b, &used, &why);
 		if (b->number)
-			say_done(l, b->number, limit_of(&why), &why);
+			say_done(l, b->number, limit_of(&b->task.images, &why), &why);
 		b->number = 0;
 	}
 	(void)try_free(l, b);

@@ -69,7 +69,10 @@ static bool images_are(const struct command *c)
 	if (strnlen(i->name, sizeof(i->name)) == sizeof(i->name) ||
 	    strnlen(i->ref, sizeof(i->ref)) == sizeof(i->ref) || i->form >= IMAGE_FORMS)
 		return false;
-	if (c->kind != COMMAND_BUILD && (i->form || !is_empty(i->ref, sizeof(i->ref))))
+	if (c->kind != COMMAND_BUILD && ((i->form && i->form != IMAGE_OF_CODE) || i->bytes ||
+					 !is_empty(i->ref, sizeof(i->ref))))
+		return false;
+	if (i->form == IMAGE_OF_CODE && named && !hash_is_hex(i->name))
 		return false;
 	return named ? image_name_check(i->name, NULL) == 0 : is_empty(i->name, sizeof(i->name));
 }

@@ -119,9 +119,11 @@ struct command_make {
 /* What it is about that is no context. */
 struct command_images {
 	uint32_t owner; /* SHOW: 0: all */
-	uint32_t form;	/* BUILD: enum image_form */
-	char name[72];	/* BUILD, REMOVE: of the image */
-	char ref[256];	/* BUILD: which of several; "": there is one only */
+	uint32_t form;	/* BUILD: enum image_form; REMOVE, STORES: IMAGE_OF_CODE, or 0 */
+	uint64_t
+		bytes; /* BUILD: that it comes to in memory, as its maker has it; 0: nobody knows */
+	char name[72]; /* BUILD, REMOVE: of the image; of code its hash */
+	char ref[256]; /* BUILD: which of several; "": there is one only */
 };
 
 /* What is wanted of a trace, and written in it: text that is nobody's to believe. */

@@ -29,6 +29,7 @@
 #define PIDS_MAX       4194304 /* the kernel's */
 #define IMAGES_MAX     (1ULL << 40)
 #define RECORDS_MAX    1000000000 /* each is a KiB at most */
+#define FUNCTIONS_MAX  10000
 #define VCPU_MIN       100
 #define WAIT_MAX_NS    (60LL * 1000000000)
 #define GRACE_MAX_NS   (900LL * 1000000000)
@@ -39,8 +40,8 @@
 /* ---- what libcyaml makes of it --------------------------------------------------------------- */
 
 struct yaml_limits {
-	char *user, *memory, *vcpus, *images, *kept_traces;
-	uint32_t *contexts, *pids, *waiting, *records, *traces;
+	char *user, *memory, *vcpus, *images, *kept_traces, *code, *code_unpacked;
+	uint32_t *contexts, *pids, *waiting, *records, *traces, *functions;
 };
 
 struct yaml_allow {
@@ -60,12 +61,13 @@ struct yaml_config {
 #define OPTIONAL	    (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 #define TEXT(s, field, max) CYAML_FIELD_STRING_PTR(#field, OPTIONAL, struct s, field, 1, max)
 #define NUMBER(s, field)    CYAML_FIELD_UINT_PTR(#field, OPTIONAL, struct s, field)
-#define LIMITS                                                              \
-	TEXT(yaml_limits, memory, 40), TEXT(yaml_limits, vcpus, 40),        \
-		NUMBER(yaml_limits, contexts), NUMBER(yaml_limits, pids),   \
-		NUMBER(yaml_limits, waiting), NUMBER(yaml_limits, records), \
-		NUMBER(yaml_limits, traces), TEXT(yaml_limits, images, 40), \
-		TEXT(yaml_limits, kept_traces, 40), CYAML_FIELD_END
+#define LIMITS                                                                      \
+	TEXT(yaml_limits, memory, 40), TEXT(yaml_limits, vcpus, 40),                \
+		NUMBER(yaml_limits, contexts), NUMBER(yaml_limits, pids),           \
+		NUMBER(yaml_limits, waiting), NUMBER(yaml_limits, records),         \
+		NUMBER(yaml_limits, traces), TEXT(yaml_limits, images, 40),         \
+		TEXT(yaml_limits, kept_traces, 40), NUMBER(yaml_limits, functions), \
+		TEXT(yaml_limits, code, 40), TEXT(yaml_limits, code_unpacked, 40), CYAML_FIELD_END
 
 static const cyaml_schema_field_t per_owner_fields[] = { LIMITS };
 
@@ -361,6 +363,14 @@ static int read_limits(const struct reading *r, const char *where, const struct 
 	if (code == 0)
 		code = read_images(r, at(key, where, "kept_traces"), y->kept_traces,
 				   &l->kept_bytes);
+	if (code == 0)
+		code = read_number(r, at(key, where, "functions"), y->functions, 0, FUNCTIONS_MAX,
+				   &l->functions);
+	if (code == 0)
+		code = read_images(r, at(key, where, "code"), y->code, &l->code_bytes);
+	if (code == 0)
+		code = read_images(r, at(key, where, "code_unpacked"), y->code_unpacked,
+				   &l->unpacked_bytes);
 	if (code < 0)
 		return code;
 	if (y->memory && l->memory_bytes > c->memory_bytes)
@@ -474,7 +484,10 @@ void config_defaults(struct config *ret)
 			       .images_bytes = 1ULL << 30,
 			       .records = 2000000,
 			       .traces = 2,
-			       .kept_bytes = 64ULL << 20 },
+			       .kept_bytes = 64ULL << 20,
+			       .functions = 100,
+			       .code_bytes = 1ULL << 30,
+			       .unpacked_bytes = 250ULL << 20 },
 		.wait_ns = 1000000000LL,
 		.idle_expiry_ns = 60LL * 1000000000,
 		.grace_ns = 5000000000LL,

@@ -35,6 +35,9 @@ struct cloche_err;
  *	                        0: any number
  *	  traces: 2             of his invocations that are traced; 0: none is
  *	  kept_traces: 64M      that those kept may take of the disk; 0: none is
+ *	  functions: 100        that he may have deployed; 0: none
+ *	  code: 1G              that their code may take of the disk
+ *	  code_unpacked: 250M   that the code of one, or a layer, may come to
  *	  waiting: 0            requests that wait for a place, not refused at once
  *	owners:                 of these users what is said, the rest as above
  *	  - {user: alice, memory: 4G}
@@ -54,10 +57,11 @@ struct cloche_err;
 #define CONFIG_OWNERS_MAX 256
 #define CONFIG_ALLOW_MAX  256
 
-/* 0: no limit, but for contexts, waiting, images and traces. */
+/* 0: no limit, but for contexts, waiting, images, traces, functions and code. */
 struct owner_limits {
-	uint64_t memory_bytes, vcpu_milli, pids, images_bytes, kept_bytes;
-	uint32_t contexts, waiting, records, traces;
+	uint64_t memory_bytes, vcpu_milli, pids, images_bytes, kept_bytes, code_bytes,
+		unpacked_bytes;
+	uint32_t contexts, waiting, records, traces, functions;
 };
 
 struct owner_config {

@@ -10,6 +10,7 @@
 #include "serve/closer.h"
 #include "serve/config.h"
 #include "serve/front.h"
+#include "serve/function_visit.h"
 #include "serve/image_visit.h"
 #include "serve/packet.h"
 #include "serve/request.h"
@@ -37,7 +38,7 @@ struct crowd {
 
 static void look(const struct front *f, uid_t uid, struct crowd *ret)
 {
-	*ret = (struct crowd){ .all = image_visits_of(f, uid) };
+	*ret = (struct crowd){ .all = image_visits_of(f, uid) + function_visits_of(f, uid) };
 	for (struct client *c = f->clients; c; c = c->next) {
 		if (c->silent && !ret->first)
 			ret->first = c;

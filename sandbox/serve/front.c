@@ -7,11 +7,13 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/tick.h"
+#include "function/function_store.h"
 #include "serve/client.h"
 #include "serve/closer.h"
 #include "serve/command.h"
 #include "serve/config.h"
 #include "serve/door.h"
+#include "serve/function_visit.h"
 #include "serve/handover.h"
 #include "serve/image_visit.h"
 #include "serve/metrics.h"
@@ -22,12 +24,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <jansson.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -64,7 +68,7 @@ void front_owner_name(struct front *f, uid_t uid, char ret[static OWNER_NAME_LEN
 
 void front_look_whether_done(struct front *f)
 {
-	if ((f->stopping || f->old) && !f->clients && !f->image_visits)
+	if ((f->stopping || f->old) && !f->clients && !f->image_visits && !f->function_visits)
 		(void)sd_event_exit(f->event, 0);
 }
 
@@ -152,6 +156,7 @@ static void stop(struct front *f, uint64_t grace_ns)
 		client_hurry(c);
 	}
 	image_visits_end(f);
+	function_visits_end(f);
 	if (sd_event_add_time_relative(f->event, &f->grace, CLOCK_MONOTONIC,
 				       grace_ns / NSEC_PER_USEC, 1, on_grace_over, f) < 0)
 		(void)on_grace_over(NULL, 0, f);
@@ -215,7 +220,7 @@ static void dispatch(struct front *f, const struct reply *reply, struct packet_f
 		lister_hear(f, fds);
 	else if (reply->kind == REPLY_STORES || reply->kind == REPLY_BUILDING ||
 		 reply->kind == REPLY_DONE || reply->kind == REPLY_SHOWN)
-		image_visit_hear(f, reply, fds);
+		(void)(function_visit_hear(f, reply, fds) || image_visit_hear(f, reply, fds));
 	else if (reply->kind == REPLY_LEFT)
 		wills_count(&f->wills, reply->context, &reply->counted);
 	else if (reply->kind == REPLY_ALONE)
@@ -305,6 +310,7 @@ static void close_front(struct front *f)
 {
 	booking_close(&f->booking);
 	f->metrics = metrics_close(f->metrics);
+	f->functions = function_store_close(f->functions);
 	wills_close(&f->wills);
 	(void)sd_event_source_disable_unref(f->heard);
 	door_close(f);
@@ -342,6 +348,17 @@ static int open_closer(struct front *f, struct cloche_err *err)
 	return r;
 }
 
+/* What clients send as JSON has keys of theirs: no order of them shall be known beforehand. */
+static int open_functions(struct front *f, struct cloche_err *err)
+{
+	size_t seed = 0;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		return cloche_err_sys(err, errno, "take random bytes");
+	json_object_seed(seed | 1);
+	return function_store_open(AT_FDCWD, "functions", f->say, &f->functions, err);
+}
+
 int front_run(const struct front_options *o, struct cloche_err *err)
 {
 	struct front f = { .launcher = o->launcher,
@@ -361,6 +378,8 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 	f.last_number = (uint64_t)f.since_ns;
 	if (r == 0)
 		r = take_config(&f, o->config, err);
+	if (r == 0)
+		r = open_functions(&f, err);
 	if (r == 0)
 		r = prices_find("lambda", &f.prices, err);
 	if (r == 0)

@@ -23,6 +23,8 @@
 
 struct client;
 struct closer;
+struct function_store;
+struct function_visit;
 struct image_visit;
 struct cloche_err;
 struct config;
@@ -47,6 +49,8 @@ struct front {
 	struct client *clients, **clients_end; /* in the order in which they came */
 	unsigned n_clients;
 	struct image_visit *image_visits;
+	struct function_store *functions;
+	struct function_visit *function_visits;
 	uint64_t last_number; /* of a context, of this front and those before it */
 	struct pool pool;     /* of struct held */
 	struct {

@@ -8,6 +8,7 @@
 #include "policy/policy_join.h"
 #include "serve/closer.h"
 #include "serve/front.h"
+#include "serve/function_visit.h"
 #include "serve/image_visit.h"
 #include "serve/packet.h"
 #include "serve/reading.h"
@@ -66,6 +67,40 @@ static bool needs_streams(const struct request *r)
 	return r->kind < REQUEST_LIST;
 }
 
+/* Takes what came with it: streams and an order, or the text of functions. */
+static int take_fds(struct visit *v, struct packet_fds *fds, struct cloche_err *err)
+{
+	if (v->request.kind == REQUEST_DEPLOY && fds->n == 1) {
+		v->order_fd = fds->fd[0];
+		fds->n = 0;
+	} else if (fds->n >= REQUEST_FDS && fds->n <= REQUEST_FD_BINDS + 1) {
+		memcpy(v->streams, fds->fd, sizeof(v->streams));
+		v->order_fd = fds->fd[REQUEST_FD_ORDER];
+		v->binds = fds->n > REQUEST_FD_BINDS ? fds->fd[REQUEST_FD_BINDS] : -1;
+		fds->n = 0;
+	} else if (needs_streams(&v->request) || fds->n) {
+		return cloche_err_set(err, EBADMSG, "the daemon was asked without streams");
+	}
+	return 0;
+}
+
+/* Who asks about functions or images is somebody else's client. False: he does not. */
+static bool pass_on(struct visit *v)
+{
+	bool images = v->request.kind >= REQUEST_STORES;
+
+	if (!images && (v->request.kind < REQUEST_DEPLOY || v->request.kind > REQUEST_FORGET))
+		return false;
+	v->heard = sd_event_source_disable_unref(v->heard);
+	if (!images)
+		function_visit_begin(v->front, TAKE_FD(v->socket), TAKE_FD(v->order_fd),
+				     v->client.uid, &v->request);
+	else
+		image_visit_begin(v->front, TAKE_FD(v->socket), v->client.uid, &v->request);
+	visit_leave(v);
+	return true;
+}
+
 static void on_request(struct visit *v, int len, struct packet_fds *fds)
 {
 	struct cloche_err err = { 0 };
@@ -76,14 +111,7 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	v->patience = sd_event_source_disable_unref(v->patience);
 	memcpy(&v->request, v->front->inbox,
 	       (size_t)len < sizeof(v->request) ? (size_t)len : sizeof(v->request));
-	if (fds->n >= REQUEST_FDS && fds->n <= REQUEST_FD_BINDS + 1) {
-		memcpy(v->streams, fds->fd, sizeof(v->streams));
-		v->order_fd = fds->fd[REQUEST_FD_ORDER];
-		v->binds = fds->n > REQUEST_FD_BINDS ? fds->fd[REQUEST_FD_BINDS] : -1;
-		fds->n = 0;
-	} else if (needs_streams(&v->request) || fds->n) {
-		r = cloche_err_set(&err, EBADMSG, "the daemon was asked without streams");
-	}
+	r = take_fds(v, fds, &err);
 	closer_take_all(v->front->closer, v->client.uid, fds);
 	if (r == 0 && (size_t)len >= sizeof(v->request.version))
 		r = request_check(&v->request, &err);
@@ -95,12 +123,8 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 		err = v->barred;
 		r = -err.code;
 	}
-	if (r == 0 && v->request.kind >= REQUEST_STORES) {
-		v->heard = sd_event_source_disable_unref(v->heard);
-		image_visit_begin(v->front, TAKE_FD(v->socket), v->client.uid, &v->request);
-		visit_leave(v);
+	if (r == 0 && pass_on(v))
 		return;
-	}
 	if (r == 0 && v->request.kind == REQUEST_LIST) {
 		list(v);
 		return;

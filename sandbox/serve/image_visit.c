@@ -88,6 +88,8 @@ static void command_of(const struct request *r, uid_t uid, struct command *ret)
 	*ret = (struct command){ .kind = kinds[r->kind], .images = { .owner = uid } };
 	if (r->kind == REQUEST_TRACES)
 		memcpy(ret->trace.request_id, r->trace_id, sizeof(ret->trace.request_id));
+	if (r->kind == REQUEST_STORES && r->image_form == IMAGE_OF_CODE)
+		ret->images.form = IMAGE_OF_CODE;
 	if (r->kind == REQUEST_STORES || r->kind == REQUEST_TRACES)
 		return;
 	(void)snprintf(ret->images.name, sizeof(ret->images.name), "%s", r->image_name);
@@ -95,6 +97,7 @@ static void command_of(const struct request *r, uid_t uid, struct command *ret)
 		return;
 	(void)snprintf(ret->images.ref, sizeof(ret->images.ref), "%s", r->image_ref);
 	ret->images.form = r->image_form;
+	ret->images.bytes = r->image_bytes;
 }
 
 void image_visit_begin(struct front *f, int socket, uid_t uid, const struct request *r)
@@ -126,6 +129,7 @@ void image_visit_begin(struct front *f, int socket, uid_t uid, const struct requ
 static bool may_wait(const struct image_visit *v, const struct reply *reply)
 {
 	return reply->limit != LIMIT_NONE && reply->limit != LIMIT_OWNER_IMAGES &&
+	       reply->limit != LIMIT_OWNER_CODE &&
 	       ((reply->err.code == EDQUOT && held_make_room(v->front, v->uid)) ||
 		(reply->err.code == EBUSY && held_make_room(v->front, POOL_ANY)));
 }
@@ -139,17 +143,17 @@ static void begin(struct image_visit *v, struct packet_fds *fds)
 		leave(v);
 }
 
-void image_visit_hear(struct front *f, const struct reply *reply, struct packet_fds *fds)
+bool image_visit_hear(struct front *f, const struct reply *reply, struct packet_fds *fds)
 {
 	struct image_visit *v = f->image_visits;
 
 	while (v && !(v->asked && v->asks.context == reply->context))
 		v = v->next;
 	if (!v)
-		return;
+		return false;
 	if (reply->kind == REPLY_BUILDING) {
 		begin(v, fds);
-		return;
+		return true;
 	}
 	v->asked = false;
 	if (reply->err.code && reply->kind == REPLY_DONE && may_wait(v, reply)) {
@@ -166,6 +170,7 @@ void image_visit_hear(struct front *f, const struct reply *reply, struct packet_
 	} else {
 		answer(v, ANSWER_DONE, NULL);
 	}
+	return true;
 }
 
 void image_visits_retry(struct front *f)

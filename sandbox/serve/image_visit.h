@@ -2,6 +2,7 @@
 #ifndef CLOCHE_SERVE_IMAGE_VISIT_H
 #define CLOCHE_SERVE_IMAGE_VISIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,8 +21,8 @@ struct image_visit;
 /* Takes the socket over; *r has been checked. */
 void image_visit_begin(struct front *f, int socket, uid_t uid, const struct request *r);
 
-/* What the launcher says of what was asked. */
-void image_visit_hear(struct front *f, const struct reply *reply, struct packet_fds *fds);
+/* What the launcher says of what was asked; false: nobody asked here. */
+bool image_visit_hear(struct front *f, const struct reply *reply, struct packet_fds *fds);
 
 /* There may be room for who waits for some. */
 void image_visits_retry(struct front *f);

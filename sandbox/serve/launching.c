@@ -402,7 +402,8 @@ static int on_stores(struct launching *l, struct place *p, const struct command 
 	struct packet_fds fds = { .n = 0 };
 	int stores[STORES];
 
-	if (stores_show(&l->stores, l->config, c->images.owner, stores, &reply.err) == 0)
+	if (stores_show(&l->stores, l->config, c->images.owner, c->images.form == IMAGE_OF_CODE,
+			stores, &reply.err) == 0)
 		for (int i = 0; i < STORES; i++)
 			if (stores[i] >= 0) {
 				reply.limit |= 1U << i;

@@ -25,6 +25,8 @@ static const char *const names[LIMITS] = {
 	[LIMIT_OWNER_WAITING] = "per_owner.waiting",
 	[LIMIT_OWNER_IMAGES] = "per_owner.images",
 	[LIMIT_OWNER_RECORDS] = "per_owner.records",
+	[LIMIT_OWNER_CODE] = "per_owner.code",
+	[LIMIT_OWNER_FUNCTIONS] = "per_owner.functions",
 };
 
 const char *limit_name(enum limit limit)

@@ -313,7 +313,9 @@ static int wait_for(const struct remote *r, enum answer_kind kind, struct packet
 static int ask_image(const char *control, enum request_kind kind, const struct remote_image *what,
 		     struct remote *ret, struct cloche_err *err)
 {
-	struct request request = { .kind = kind, .image_form = what->form };
+	struct request request = { .kind = kind,
+				   .image_form = what->form,
+				   .image_bytes = what->bytes };
 	int code = remote_open(control, ret, err);
 
 	if (code < 0)

@@ -75,6 +75,7 @@ struct remote_image {
 	const char *name;
 	uint32_t form;
 	const char *ref; /* NULL: none */
+	uint64_t bytes;	 /* that it comes to in memory; 0: not known */
 };
 int remote_image_begin(const char *control, const struct remote_image *what, struct remote *ret,
 		       int *ret_pipe, struct cloche_err *err);

@@ -4,6 +4,8 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/hash.h"
+#include "function/function.h"
 #include "image/image.h"
 #include "launch/given.h"
 #include "policy/policy.h"
@@ -140,7 +142,8 @@ int request_check(const struct request *r, struct cloche_err *err)
 		return cloche_err_set(err, EPROTO,
 				      "the daemon is of another version than this program: "
 				      "start it anew");
-	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED || r->order_len > ORDER_MAX ||
+	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED ||
+	    r->order_len > (r->kind == REQUEST_DEPLOY ? REQUEST_DEPLOY_MAX : ORDER_MAX) ||
 	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->hold > 1 || r->metered > 1 ||
 	    r->tail > 1 || r->trace > 1 || r->keep_trace > 1 || r->bare_n > BPF_MAXINSNS ||
 	    r->image_form >= IMAGE_FORMS || !is_text(r->image_ref, sizeof(r->image_ref)) ||
@@ -149,6 +152,12 @@ int request_check(const struct request *r, struct cloche_err *err)
 	    !is_text(r->image.sha256, sizeof(r->image.sha256)) ||
 	    !is_text(r->policy, sizeof(r->policy)) || !is_text(r->function, sizeof(r->function)))
 		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
+	if ((r->kind == REQUEST_ROLLBACK || r->kind == REQUEST_FORGET) &&
+	    function_name_check(r->function, err) < 0)
+		return -err->code;
+	if (r->kind == REQUEST_BUILD && r->image_form == IMAGE_OF_CODE &&
+	    !hash_is_hex(r->image_name))
+		return cloche_err_set(err, EBADMSG, "the daemon was sent code without its hash");
 	return r->kind == REQUEST_BUILD || r->kind == REQUEST_REMOVE || r->image_name[0]
 		       ? image_name_check(r->image_name, err)
 		       : 0;
@@ -156,7 +165,7 @@ int request_check(const struct request *r, struct cloche_err *err)
 
 /* What is in memory can be held up by nobody. It is the client's and may change: what is read is
  * what counts. */
-static int read_memory(int fd, size_t len, char **ret)
+int request_read_text(int fd, size_t len, char **ret)
 {
 	cleanup_free char *bytes = malloc(len + 1);
 	size_t done = 0;
@@ -179,8 +188,8 @@ static int read_memory(int fd, size_t len, char **ret)
 
 int request_read_event(const struct request *r, int fd, char **ret, struct cloche_err *err)
 {
-	int code =
-		r->event_len > REQUEST_EVENT_MAX ? -EMSGSIZE : read_memory(fd, r->event_len, ret);
+	int code = r->event_len > REQUEST_EVENT_MAX ? -EMSGSIZE
+						    : request_read_text(fd, r->event_len, ret);
 
 	if (code == -EMSGSIZE)
 		return cloche_err_set(err, EMSGSIZE,
@@ -195,7 +204,7 @@ int request_read(const struct request *r, const struct policy_bare *bare, int or
 		 struct cloche_err *err)
 {
 	struct order_block block = { .len = r->order_len };
-	int code = read_memory(order, r->order_len, &block.bytes);
+	int code = request_read_text(order, r->order_len, &block.bytes);
 
 	if (code == 0) {
 		code = order_read(block.bytes, block.len, ret_order);

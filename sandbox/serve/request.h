@@ -43,6 +43,12 @@
  *	client  LOGS
  *	daemon        LOGS, with the files of a function's log that are there │ REFUSED
  *
+ *	client  DEPLOY, with functions (serve/function_visit.h) in a memfd
+ *	daemon          FUNCTIONS, what became of each, in a memfd │ REFUSED
+ *
+ *	client  FUNCTIONS │ ROLLBACK            FORGET
+ *	daemon                       FUNCTIONS         DONE │ REFUSED
+ *
  *	client  STORES
  *	daemon          STORES, with the directories of the images that it may use │ REFUSED
  *
@@ -67,6 +73,10 @@ enum request_kind {
 	REQUEST_CANCEL,
 	REQUEST_LIST,
 	REQUEST_RECORDS,
+	REQUEST_DEPLOY, /* this one and what follows is about functions */
+	REQUEST_FUNCTIONS,
+	REQUEST_ROLLBACK,
+	REQUEST_FORGET,
 	REQUEST_INVOKE,
 	REQUEST_LOGS,
 	REQUEST_STORES, /* this one and what follows is the launcher's to answer */
@@ -93,12 +103,13 @@ struct request {
 	uint32_t bare_n, bare_flags; /* of a policy of the client's: so many instructions follow */
 	char policy[64];
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */
-	uint32_t function_version;	 /* INVOKE: 0: the newest */
-	uint32_t tail;			 /* 0 or 1: the end of what it logs is wanted */
+	uint32_t function_version; /* INVOKE: 0: that which counts; ROLLBACK: the one before */
+	uint32_t tail;		   /* 0 or 1: the end of what it logs is wanted */
 	uint64_t event_len;
 	char image_name[72]; /* that is the root; "": none is */
 	struct spec_image image;
-	uint32_t image_form;	 /* BUILD: enum image_form */
+	uint32_t image_form;	 /* BUILD: enum image_form; STORES: IMAGE_OF_CODE, or 0 */
+	uint64_t image_bytes;	 /* BUILD: that it comes to in memory; 0: not known */
 	char image_ref[256];	 /* BUILD: "": there is one only */
 	char trace_id[UUID_LEN]; /* TRACES: the beginning of one's; "": a list of them */
 };
@@ -115,6 +126,7 @@ enum answer_kind {
 	ANSWER_DONE,
 	ANSWER_TRACE,
 	ANSWER_TRACES,
+	ANSWER_FUNCTIONS,
 	ANSWER_KINDS
 };
 
@@ -147,12 +159,20 @@ void request_version(char ret[static 16]);
  * there, or not in memory. */
 int request_read_event(const struct request *r, int fd, char **ret, struct cloche_err *err);
 
+/* Functions of one DEPLOY, and the bytes of their JSON. */
+#define REQUEST_DEPLOY_N   256
+#define REQUEST_DEPLOY_MAX (1U << 20)
+
 #define REQUEST_MAX (sizeof(struct request) + BPF_MAXINSNS * sizeof(struct sock_filter))
 
 /* The client's side: *ret and *ret_order (a sealed memfd, the caller's) of a checked spec. A policy
  * that is a file is opened and compiled here; *ret_insns is the caller's to free. */
 int request_make(const struct spec *spec, const char *function, struct request *ret,
 		 struct sock_filter **ret_insns, int *ret_order, struct cloche_err *err);
+
+/* What a client has in memory, len bytes of it, which is the caller's to free, with a NUL behind
+ * it; -EBADMSG: it is not in memory, or not so much. */
+int request_read_text(int fd, size_t len, char **ret);
 
 /* The daemon's: what is wrong with one that came; 0: nothing. */
 int request_check(const struct request *r, struct cloche_err *err);

@@ -31,10 +31,11 @@ static void dir_cleanup(DIR **dir)
 
 _Static_assert(STORES_PATH_LEN > sizeof(((struct config *)0)->state) + 32, "it has room");
 
-void stores_path(const struct config *config, uint32_t owner, char ret[static STORES_PATH_LEN])
+void stores_path(const struct config *config, uint32_t owner, bool code,
+		 char ret[static STORES_PATH_LEN])
 {
-	(void)snprintf(ret, STORES_PATH_LEN, "%s/" STORES_OWNERS "/%u/images", config->state,
-		       owner);
+	(void)snprintf(ret, STORES_PATH_LEN, "%s/" STORES_OWNERS "/%u/%s", config->state, owner,
+		       code ? "code" : "images");
 }
 
 /* Nobody but root passes the two above one of an owner's. */
@@ -54,10 +55,10 @@ static int make_in(const struct config *config, uint32_t owner, const char *leaf
 	return r < 0 ? cloche_err_sys(err, -r, "make the store of user %u", owner) : 0;
 }
 
-int stores_make(const struct config *config, uint32_t owner, char ret[static STORES_PATH_LEN],
-		struct cloche_err *err)
+int stores_make(const struct config *config, uint32_t owner, bool code,
+		char ret[static STORES_PATH_LEN], struct cloche_err *err)
 {
-	return make_in(config, owner, "images", 0755, ret, err);
+	return make_in(config, owner, code ? "code" : "images", 0755, ret, err);
 }
 
 void stores_traces_path(const struct config *config, uint32_t owner,
@@ -85,8 +86,8 @@ int stores_make_traces(const struct config *config, uint32_t owner,
 }
 
 /* Whatever lies in it counts. */
-int stores_used(const struct config *config, uint32_t owner, uint64_t *ret_bytes, unsigned *ret_n,
-		struct cloche_err *err)
+int stores_used(const struct config *config, uint32_t owner, bool code, uint64_t *ret_bytes,
+		unsigned *ret_n, struct cloche_err *err)
 {
 	char path[STORES_PATH_LEN];
 	cleanup_dir DIR *dir = NULL;
@@ -95,7 +96,7 @@ int stores_used(const struct config *config, uint32_t owner, uint64_t *ret_bytes
 
 	*ret_bytes = 0;
 	*ret_n = 0;
-	stores_path(config, owner, path);
+	stores_path(config, owner, code, path);
 	dir = opendir(path);
 	if (!dir)
 		return errno == ENOENT
@@ -124,8 +125,10 @@ static void each_store(const struct config *config, void (*fn)(const char *path)
 	while (dir && file_next(dir, &e) > 0) {
 		if (e->d_name[0] == '.')
 			continue;
-		stores_path(config, (uint32_t)strtoul(e->d_name, NULL, 10), path);
-		fn(path);
+		for (int code = 0; code < 2; code++) {
+			stores_path(config, (uint32_t)strtoul(e->d_name, NULL, 10), code, path);
+			fn(path);
+		}
 	}
 }
 
@@ -153,7 +156,15 @@ int stores_open(const struct config *config, uint32_t owner, bool own, struct cl
 
 	if (!own)
 		return image_store_open(false, err);
-	stores_path(config, owner, path);
+	stores_path(config, owner, false, path);
+	return image_store_open_at(path, false, err);
+}
+
+int stores_open_code(const struct config *config, uint32_t owner, struct cloche_err *err)
+{
+	char path[STORES_PATH_LEN];
+
+	stores_path(config, owner, true, path);
 	return image_store_open_at(path, false, err);
 }
 
@@ -196,7 +207,15 @@ static int show(struct stores *s, int store, struct cloche_err *err)
 	return fd < 0 ? cloche_err_sys(err, errno, "show an image store") : fd;
 }
 
-int stores_show(struct stores *s, const struct config *config, uint32_t owner,
+static int open_for(const struct config *config, uint32_t owner, bool code, int which,
+		    struct cloche_err *err)
+{
+	if (!code)
+		return stores_open(config, owner, which == STORES_OWN, err);
+	return which == STORES_OWN ? stores_open_code(config, owner, err) : -ENOENT;
+}
+
+int stores_show(struct stores *s, const struct config *config, uint32_t owner, bool code,
 		int ret[static STORES], struct cloche_err *err)
 {
 	int r = 0;
@@ -204,7 +223,7 @@ int stores_show(struct stores *s, const struct config *config, uint32_t owner,
 	ret[STORES_SHARED] = ret[STORES_OWN] = -1;
 	for (int i = 0; r == 0 && i < STORES; i++) {
 		struct cloche_err why = { 0 };
-		cleanup_fd int store = stores_open(config, owner, i == STORES_OWN, &why);
+		cleanup_fd int store = open_for(config, owner, code, i, &why);
 
 		if (store == -ENOENT)
 			continue;

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* `cloche show`: one deployed function, and its versions. */
+#include "cli/cli.h"
+#include "cli/functions.h"
+#include "cli/show.h"
+#include "cli/verb.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/quote.h"
+#include "function/function.h"
+#include "serve/remote_function.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPT_JSON = 256 };
+
+static const struct verb_option options[] = {
+	{ .text = "What" },
+	{ .arg = "FUNCTION", .text = "its name, or NAME@N for that version of it" },
+
+	{ .text = "Options" },
+	{ "json", OPT_JSON, NULL, NULL, "one JSON object" },
+	{ "help", 'h', NULL, NULL, "this text" },
+	{ 0 },
+};
+
+const struct verb verb_show = {
+	.name = "show",
+	.run = cmd_show,
+	.text = "one deployed function: its configuration and versions",
+	.usage = "Usage: cloche show [--json] FUNCTION[@N]\n\n"
+		 "The configuration of a deployed function, as it counts or as version N has it,\n"
+		 "and which versions there are.\n",
+	.options = options,
+	.tail = "Exit status: 0, 1 when there is none of that name, 2 usage, 125 when no\n"
+		"daemon answers.\n"
+		"\n"
+		"Examples:\n"
+		"  cloche show thumbnail\n"
+		"  cloche show --json thumbnail | jq '.versions[].version'\n",
+};
+
+struct shown {
+	const json_t *function, *config;
+	uint32_t version;
+	json_int_t deployed_ns;
+};
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+static json_t *versions_json(const struct shown *s)
+{
+	const json_t *versions = json_object_get(s->function, "versions");
+	json_int_t current = functions_number(s->function, "current");
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < json_array_size(versions); i++) {
+		const json_t *v = json_array_get(versions, i);
+		json_int_t number = functions_number(v, "version");
+		json_t *o =
+			json_pack("{s:I, s:b}", "version", number, "current", number == current);
+
+		if (!o ||
+		    functions_add_json(o, json_object_get(v, "config"),
+				       functions_number(v, "deployed_ns")) < 0 ||
+		    json_array_append_new(list, o) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+/* All of a configuration, by the names of `functions --json` where it has them. */
+static int show_as_json(const struct shown *s)
+{
+	static const char *const rest[] = { "environment", "layers", "concurrency",
+					    "tmp_bytes",   "policy", "network" };
+	json_t *o = json_pack("{s:O?, s:O?, s:i, s:O?, s:O?}", "name",
+			      json_object_get(s->config, "name"), "owner",
+			      json_object_get(s->function, "owner"), "version", (int)s->version,
+			      "current", json_object_get(s->function, "current"), "contexts",
+			      json_object_get(s->function, "contexts"));
+	json_t *versions = versions_json(s);
+	int r = o && versions ? functions_add_json(o, s->config, s->deployed_ns) : -1;
+
+	for (size_t i = 0; r == 0 && i < sizeof(rest) / sizeof(rest[0]); i++)
+		r = json_object_set(o, rest[i], json_object_get(s->config, rest[i]));
+	if (r == 0)
+		r = json_object_set(o, "versions", versions);
+	if (r == 0)
+		r = show_json(o, JSON_COMPACT);
+	if (r == 0)
+		(void)putchar('\n');
+	json_decref(versions);
+	json_decref(o);
+	if (r < 0)
+		show_line("cloche show: no memory");
+	return r < 0 ? EXIT_LAUNCH : 0;
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static void line(const char *name, const char *text)
+{
+	(void)printf("%-12s  %s\n", name, text);
+}
+
+static void show_limits(const json_t *config)
+{
+	const json_t *concurrency = json_object_get(config, "concurrency");
+	json_int_t tmp = functions_number(config, "tmp_bytes");
+	json_int_t reserved = functions_number(concurrency, "reserved");
+	char text[160], most[24] = "what there is";
+
+	(void)snprintf(text, sizeof(text), "%" PRId64 "M",
+		       (int64_t)functions_number(config, "memory_mb"));
+	line("memory", text);
+	line("timeout", functions_duration(functions_number(config, "timeout_ns")).s);
+	(void)snprintf(text, sizeof(text), "%" PRId64 "M", (int64_t)(tmp >> 20));
+	line("tmp", tmp ? text : "by its memory");
+	line("reuse", functions_string(config, "reuse").s);
+	if (reserved)
+		(void)snprintf(most, sizeof(most), "%" PRId64, (int64_t)reserved);
+	(void)snprintf(text, sizeof(text), "reserved %s, provisioned %" PRId64 ", wait %s", most,
+		       (int64_t)functions_number(concurrency, "provisioned"),
+		       functions_duration(functions_number(concurrency, "wait_ns")).s);
+	line("concurrency", text);
+	line("policy", functions_string(config, "policy").s);
+	line("network", functions_string(config, "network").s);
+}
+
+static void show_environment(json_t *config)
+{
+	json_t *env = json_object_get(config, "environment"), *value;
+	const char *name, *head = "environment";
+
+	json_object_foreach (env, name, value) {
+		(void)printf("%-12s  %s=%s\n", head, name, json_string_value(value));
+		head = "";
+	}
+}
+
+static void show_versions(const struct shown *s)
+{
+	static const bool right[FUNCTIONS_COLUMNS] = { [1] = true };
+	const json_t *versions = json_object_get(s->function, "versions");
+	json_int_t current = functions_number(s->function, "current");
+	size_t n = json_array_size(versions);
+	cleanup_free struct functions_text(*rows)[FUNCTIONS_COLUMNS] = calloc(n + 1, sizeof(*rows));
+
+	if (!rows)
+		return;
+	rows[0][1] = (struct functions_text){ "VERSION" };
+	rows[0][2] = (struct functions_text){ "DEPLOYED" };
+	rows[0][3] = (struct functions_text){ "CODE" };
+	for (size_t i = 0; i < n; i++) {
+		const json_t *v = json_array_get(versions, i);
+		json_int_t number = functions_number(v, "version");
+
+		(void)snprintf(rows[i + 1][0].s, sizeof(rows[0][0].s), "%s",
+			       number == current ? "*" : "");
+		(void)snprintf(rows[i + 1][1].s, sizeof(rows[0][1].s), "%" PRId64, (int64_t)number);
+		rows[i + 1][2] = functions_when(functions_number(v, "deployed_ns"));
+		rows[i + 1][3] = functions_string(json_object_get(v, "config"), "code");
+		rows[i + 1][3].s[12] = '\0';
+	}
+	functions_table(rows, n + 1, 4, right);
+}
+
+static int show_as_text(const struct shown *s)
+{
+	json_t *config = (json_t *)(uintptr_t)s->config;
+	const json_t *layers = json_object_get(config, "layers");
+	char text[80];
+
+	line("name", functions_string(config, "name").s);
+	line("owner", functions_owner(json_object_get(s->function, "owner")).s);
+	(void)snprintf(text, sizeof(text), "%u%s", s->version,
+		       s->version == functions_number(s->function, "current") ? ""
+									      : " (not the one "
+										"that counts)");
+	line("version", text);
+	line("deployed", functions_when(s->deployed_ns).s);
+	line("runtime", functions_runtime(config).s);
+	line("handler", functions_handler(config).s);
+	line("code", functions_string(config, "code").s);
+	for (size_t i = 0; i < json_array_size(layers); i++)
+		line(i ? "" : "layers", json_string_value(json_array_get(layers, i)));
+	show_limits(config);
+	show_environment(config);
+	(void)putchar('\n');
+	show_versions(s);
+	return 0;
+}
+
+/* ---- the verb -------------------------------------------------------------------------------- */
+
+static int choose(struct shown *s, const char *name, uint32_t version, struct cloche_err *err)
+{
+	const json_t *versions = json_object_get(s->function, "versions");
+
+	s->version = version ? version : (uint32_t)functions_number(s->function, "current");
+	for (size_t i = 0; i < json_array_size(versions); i++) {
+		const json_t *v = json_array_get(versions, i);
+
+		if (functions_number(v, "version") != s->version)
+			continue;
+		s->config = json_object_get(v, "config");
+		s->deployed_ns = functions_number(v, "deployed_ns");
+		return 0;
+	}
+	return cloche_err_set(err, ENOENT, "function '%s' has no version %u", name, s->version);
+}
+
+static int show(const char *ref, bool json)
+{
+	struct cloche_err err = { 0 };
+	char name[FUNCTION_NAME_LEN];
+	struct shown s = { 0 };
+	json_t *o = NULL;
+	uint32_t version = 0;
+	int status;
+
+	if (function_ref_parse(ref, name, &version, &err) < 0) {
+		show_line("cloche show: %s; see 'cloche show --help'", err.text);
+		return EXIT_USAGE;
+	}
+	if (remote_functions(functions_control(), name, &o, &err) < 0)
+		return functions_fail("show", &err);
+	s.function = o;
+	if (choose(&s, name, version, &err) < 0)
+		status = functions_fail("show", &err);
+	else
+		status = json ? show_as_json(&s) : show_as_text(&s);
+	json_decref(o);
+	return status;
+}
+
+static int usage(const char *what, const char *word)
+{
+	show_line("cloche show: %s '%.64s'; see 'cloche show --help'", what, word);
+	return EXIT_USAGE;
+}
+
+int cmd_show(int argc, char **argv)
+{
+	struct verb_getopt known;
+	bool json = false;
+	int c;
+
+	verb_getopt_init(&known, &verb_show, ":");
+	opterr = 0;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, known.shorts, known.longs, NULL)) >= 0) {
+		if (c == OPT_JSON)
+			json = true;
+		else if (c == 'h')
+			return verb_help(&verb_show);
+		else
+			return usage("unknown option", argv[optind - 1]);
+	}
+	if (optind == argc) {
+		show_line("cloche show: expected a function's name; see 'cloche show --help'");
+		return EXIT_USAGE;
+	}
+	if (optind + 1 < argc)
+		return usage("unexpected argument", argv[optind + 1]);
+	return show(argv[optind], json);
+}
