@@ -19,15 +19,15 @@
 
 /* How Lambda names versions of each: what stands behind the family's own name. */
 static const struct {
-	const char *name, *versions; /* of version: these characters; NULL: it has none */
+	const char *name, *versions; /* of these characters, "": it has none */
 	const char *prefix;	     /* ..., behind this */
 } families[FAMILIES] = {
 	[FAMILY_PYTHON3] = { "python3", "0123456789", "." },
 	[FAMILY_NODEJS] = { "nodejs", "0123456789.x", "" },
 	[FAMILY_PROVIDED] = { "provided", "0123456789", ".al" },
-	[FAMILY_NATIVE] = { "native", NULL, NULL },
-	[FAMILY_EXEC] = { "exec", NULL, NULL },
-	[FAMILY_IMAGE] = { "image", NULL, NULL },
+	[FAMILY_NATIVE] = { "native", "", "" },
+	[FAMILY_EXEC] = { "exec", "", "" },
+	[FAMILY_IMAGE] = { "image", "", "" },
 };
 
 static const char *const reuses[REUSES] = { "none", "context", "fork", "process" };
@@ -67,9 +67,8 @@ bool function_family_of(const char *runtime, enum function_family *ret)
 		*ret = (enum function_family)i;
 		if (!*version)
 			return true;
-		prefix = families[i].prefix ? strlen(families[i].prefix) : 0;
-		return families[i].versions && strncmp(version, families[i].prefix, prefix) == 0 &&
-		       version[prefix] &&
+		prefix = strlen(families[i].prefix);
+		return strncmp(version, families[i].prefix, prefix) == 0 && version[prefix] &&
 		       strspn(version + prefix, families[i].versions) == strlen(version + prefix);
 	}
 	return false;

@@ -35,18 +35,16 @@ static void say(const struct reading *r, const char *name, const char *file, con
 	r->store->say(line);
 }
 
-static int open_names(int dir, DIR **ret)
+static DIR *open_names(int dir)
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	int saved = errno;
 
-	*ret = fd < 0 ? NULL : fdopendir(fd);
-	if (!*ret) {
-		int saved = errno;
-
+	if (!d)
 		fd_close(&fd);
-		return -saved;
-	}
-	return 0;
+	errno = saved;
+	return d;
 }
 
 /* ---- one function ---------------------------------------------------------------------------- */
@@ -98,9 +96,9 @@ static struct function *begin(const struct reading *r, const char *name)
 static void remove_rest(int dir, const struct disk_entry *e)
 {
 	struct dirent *file;
-	DIR *d;
+	DIR *d = open_names(dir);
 
-	if (open_names(dir, &d) < 0)
+	if (!d)
 		return;
 	while (file_next(d, &file) > 0) {
 		uint32_t number = disk_version_of(file->d_name);
@@ -162,9 +160,9 @@ static int read_found(const struct reading *r, const char *name)
 	struct function *f = NULL;
 	struct dirent *file;
 	size_t n = 0;
-	DIR *d;
+	DIR *d = dir < 0 ? NULL : open_names(dir);
 
-	if (dir < 0 || open_names(dir, &d) < 0)
+	if (!d)
 		return 0;
 	while (n < sizeof(numbers) / sizeof(numbers[0]) && file_next(d, &file) > 0)
 		if (disk_version_of(file->d_name))
@@ -183,9 +181,9 @@ static int read_all_found(const struct reading *r)
 {
 	struct dirent *e;
 	int code = 0;
-	DIR *d;
+	DIR *d = open_names(r->dir);
 
-	if (open_names(r->dir, &d) < 0)
+	if (!d)
 		return 0;
 	while (code == 0 && file_next(d, &e) > 0)
 		if (function_name_check(e->d_name, NULL) == 0)
@@ -211,9 +209,9 @@ static bool is_listed(const json_t *list, const char *name)
 static void remove_forgotten(const struct reading *r, const json_t *list)
 {
 	struct dirent *e;
-	DIR *d;
+	DIR *d = open_names(r->dir);
 
-	if (open_names(r->dir, &d) < 0)
+	if (!d)
 		return;
 	while (file_next(d, &e) > 0)
 		if (function_name_check(e->d_name, NULL) == 0 && !is_listed(list, e->d_name))
@@ -242,12 +240,11 @@ static int read_owner(struct reading *r)
 static int read_owners(struct function_store *s, struct cloche_err *err)
 {
 	struct dirent *e;
+	DIR *d = open_names(s->dir);
 	int code = 0;
-	DIR *d;
 
-	code = open_names(s->dir, &d);
-	if (code < 0)
-		return cloche_err_sys(err, -code, "read the functions' directory");
+	if (!d)
+		return cloche_err_sys(err, errno, "read the functions' directory");
 	while (code == 0 && file_next(d, &e) > 0) {
 		struct reading r = { .store = s, .dir = -1, .err = err };
 		uint64_t uid;

@@ -133,22 +133,33 @@ static int check_key(const struct reading *r, const yaml_node_t *map, const yaml
 {
 	const yaml_node_t *key = node(r, pair->key);
 
-	if (kind_of(key) != TEXT || strlen(text_of(key)) != key->data.scalar.length)
+	if (!key || kind_of(key) != TEXT || strlen(text_of(key)) != key->data.scalar.length)
 		return wrong(r, key, path, "keys that are texts");
 	return is_new(r, map, pair) ? 0 : wrong(r, key, path, "each key once");
 }
 
 /* ---- the schema ------------------------------------------------------------------------------ */
 
+static void free_names(char **names, size_t n)
+{
+	for (size_t i = 0; names && i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
 static char **names_of(const struct reading *r, const yaml_node_t *map, size_t *ret_n)
 {
-	size_t n = (size_t)(map->data.mapping.pairs.top - map->data.mapping.pairs.start);
+	size_t n = map ? (size_t)(map->data.mapping.pairs.top - map->data.mapping.pairs.start) : 0;
 	char **names = calloc(n + 1, sizeof(*names));
 
 	for (size_t i = 0; names && i < n; i++) {
 		names[i] = strdup(text_of(node(r, map->data.mapping.pairs.start[i].key)));
-		*ret_n = names[i] ? i + 1 : *ret_n;
+		if (!names[i]) {
+			free_names(names, i);
+			return NULL;
+		}
 	}
+	*ret_n = names ? n : 0;
 	return names;
 }
 
@@ -258,7 +269,7 @@ static int functions_shape(struct reading *r, const yaml_node_t *map)
 
 	s->names = names_of(r, map, &s->n);
 	s->envs = calloc(s->n + 1, sizeof(*s->envs));
-	s->fields = calloc(s->n + 1, sizeof(*s->fields));
+	s->fields = calloc(s->n + 1, sizeof(void *));
 	s->functions = calloc(s->n + 1, sizeof(*s->functions));
 	if (!s->names || !s->envs || !s->fields || !s->functions)
 		return cloche_err_sys(r->err, ENOMEM, "read it");
@@ -374,13 +385,6 @@ int shape_read(const char *text, size_t len, const char *name, struct shape *ret
 	}
 	yaml_parser_delete(&parser);
 	return code;
-}
-
-static void free_names(char **names, size_t n)
-{
-	for (size_t i = 0; names && i < n; i++)
-		free(names[i]);
-	free(names);
 }
 
 void shape_free(struct shape *s)

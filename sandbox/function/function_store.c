@@ -135,12 +135,12 @@ bool function_store_uses(const struct function_store *s, uint32_t owner, const c
 int function_store_add(struct function_store *s, struct function *f, struct cloche_err *err)
 {
 	size_t at = place_of(s, f->owner, f->name);
-	struct function **more = reallocarray(s->functions, s->n + 1, sizeof(*more));
+	struct function **more = reallocarray(s->functions, s->n + 1, sizeof(void *));
 
 	if (!more)
 		return cloche_err_sys(err, ENOMEM, "keep a function");
 	s->functions = more;
-	memmove(more + at + 1, more + at, (s->n - at) * sizeof(*more));
+	memmove(more + at + 1, more + at, (s->n - at) * sizeof(void *));
 	more[at] = f;
 	s->n++;
 	return 0;
@@ -150,7 +150,7 @@ static void drop(struct function_store *s, struct function *f)
 {
 	size_t at = place_of(s, f->owner, f->name);
 
-	memmove(s->functions + at, s->functions + at + 1, (s->n - at - 1) * sizeof(*s->functions));
+	memmove(s->functions + at, s->functions + at + 1, (s->n - at - 1) * sizeof(void *));
 	s->n--;
 	(void)function_free(f);
 }
@@ -229,8 +229,7 @@ static void make_room(struct function *f)
 	if (f->n < FUNCTION_VERSIONS_MAX)
 		return;
 	(void)function_version_unref(f->versions[gone]);
-	memmove(&f->versions[gone], &f->versions[gone + 1],
-		(f->n - gone - 1) * sizeof(f->versions[0]));
+	memmove(&f->versions[gone], &f->versions[gone + 1], (f->n - gone - 1) * sizeof(void *));
 	f->n--;
 }
 
@@ -342,10 +341,10 @@ static void undo(const struct function_store *s, struct putting *p)
 int function_store_put(struct function_store *s, uint32_t owner, struct function_put *puts,
 		       size_t n, int64_t now_ns, struct cloche_err *err)
 {
-	cleanup_free struct function **after = calloc(n + 1, sizeof(*after));
-	cleanup_free struct function **before = calloc(n + 1, sizeof(*before));
-	cleanup_free const struct function **all = calloc(s->n + n + 1, sizeof(*all));
-	struct function **room = reallocarray(s->functions, s->n + n + 1, sizeof(*room));
+	cleanup_free struct function **after = calloc(n + 1, sizeof(void *));
+	cleanup_free struct function **before = calloc(n + 1, sizeof(void *));
+	cleanup_free const struct function **all = calloc(s->n + n + 1, sizeof(void *));
+	struct function **room = reallocarray(s->functions, s->n + n + 1, sizeof(void *));
 	struct putting p = { .after = after, .before = before };
 	int r = 0;
 
@@ -387,7 +386,7 @@ static int no_function(const char *name, struct cloche_err *err)
 static int commit_one(const struct function_store *s, struct function *is, struct function *f,
 		      struct cloche_err *err)
 {
-	cleanup_free const struct function **all = calloc(s->n + 1, sizeof(*all));
+	cleanup_free const struct function **all = calloc(s->n + 1, sizeof(void *));
 	size_t n = 0;
 
 	if (!all)

@@ -174,23 +174,27 @@ static int take_one(struct function_visit *v, const json_t *o, struct cloche_err
 	return 0;
 }
 
+static int take_all(struct function_visit *v, const json_t *list, struct cloche_err *err)
+{
+	size_t n = json_array_size(list);
+	int r = 0;
+
+	if (n == 0 || n > REQUEST_DEPLOY_N)
+		return cloche_err_set(err, EBADMSG, "the daemon was sent no functions");
+	v->puts = calloc(n, sizeof(*v->puts));
+	if (!v->puts)
+		return cloche_err_sys(err, ENOMEM, "deploy");
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = take_one(v, json_array_get(list, i), err);
+	return r;
+}
+
 /* Strictly: whoever sent it has read a file of its own. */
 static int take_text(struct function_visit *v, const char *text, size_t len, struct cloche_err *err)
 {
 	json_t *list = function_parse(text, len, err);
-	size_t n = json_array_size(list);
-	int r = 0;
+	int r = list ? take_all(v, list, err) : -err->code;
 
-	if (!list)
-		return -err->code;
-	if (n == 0 || n > REQUEST_DEPLOY_N)
-		r = cloche_err_set(err, EBADMSG, "the daemon was sent no functions");
-	else
-		v->puts = calloc(n, sizeof(*v->puts));
-	if (r == 0 && !v->puts)
-		r = cloche_err_sys(err, ENOMEM, "deploy");
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = take_one(v, json_array_get(list, i), err);
 	json_decref(list);
 	return r;
 }
