@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +20,11 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "function/function_json.h"
+#include "serve/listing.h"
+#include "serve/packet.h"
 #include "serve/remote.h"
 #include "serve/remote_function.h"
+#include "serve/request.h"
 #include "serve/stores.h"
 #include "tests/lib/daemon.h"
 #include "tests/lib/env.h"
@@ -479,6 +483,60 @@ Test(daemon_functions, code_that_is_not_there_is_not_deployed)
 	(void)json_array_append_new(list, function_to_json(&c));
 	cr_expect_eq(remote_deploy(s.d.control, list, &done, &err), -EINVAL, "%s", err.text);
 	json_decref(list);
+	daemon_expect_serves(&s.d);
+	end(&s);
+}
+
+/* A DEPLOY of any bytes, with any descriptor. */
+static char *send_deploy(const struct scene *s, int fd, size_t len)
+{
+	static struct answer answer;
+	struct request request = { .kind = REQUEST_DEPLOY, .order_len = (uint32_t)len };
+	struct packet_fds fds = { .fd = { fd }, .n = fd >= 0 ? 1 : 0 };
+	struct remote r = { .socket = -1 };
+	struct cloche_err err = { 0 };
+
+	cr_assert_eq(remote_open(s->d.control, &r, &err), 0, "%s", err.text);
+	request_version(request.version);
+	cr_assert_eq(packet_send(r.socket, &request, sizeof(request), &fds), 0);
+	while (poll(&(struct pollfd){ .fd = r.socket, .events = POLLIN }, 1, -1) < 0)
+		;
+	cr_assert_eq(packet_recv(r.socket, &answer, sizeof(answer), &fds), sizeof(answer));
+	cr_expect_eq(answer.kind, ANSWER_REFUSED);
+	remote_close(&r);
+	return answer.refused.text;
+}
+
+static int hold(const char *text)
+{
+	int fd = listing_hand(text, strlen(text));
+
+	cr_assert_geq(fd, 0);
+	return fd;
+}
+
+Test(daemon_functions, what_is_no_function_is_refused)
+{
+	static const char *const texts[] = {
+		"", "{}", "[]", "[1]", "[{}]", "[[", "null", "[{\"name\":\"f\",\"name\":\"f\"}]"
+	};
+	struct scene s;
+	int ends[2], fd;
+
+	begin(&s, "");
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		fd = hold(texts[i]);
+		cr_expect_str_neq(send_deploy(&s, fd, strlen(texts[i])), "");
+		(void)close(fd);
+	}
+	fd = hold("[]");
+	/* More than there is; more than there may be; from what may be waited for; from nothing. */
+	expect_told(send_deploy(&s, fd, 3), "read the functions");
+	expect_told(send_deploy(&s, fd, 1 << 21), "what there is not");
+	(void)close(fd);
+	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+	expect_told(send_deploy(&s, ends[0], 2), "read the functions");
+	expect_told(send_deploy(&s, -1, 2), "read the functions");
 	daemon_expect_serves(&s.d);
 	end(&s);
 }

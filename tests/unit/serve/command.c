@@ -187,6 +187,30 @@ Test(command, an_image_is_named_by_no_path)
 	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "none is named");
 }
 
+/* Code is named by its hash, where there is a name, and nobody says what it comes to but its maker.
+ */
+Test(command, code_is_named_by_its_hash)
+{
+	struct command c = good(COMMAND_STORES);
+
+	c.images.form = IMAGE_OF_CODE;
+	cr_expect_eq(judge(&c, sizeof(c), 0), 0);
+	c.images.bytes = 1;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+	for (int remove = 0; remove < 2; remove++) {
+		c = good(remove ? COMMAND_REMOVE : COMMAND_BUILD);
+		c.images.form = IMAGE_OF_CODE;
+		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "a name of another kind");
+		hash_sha256_hex("", 0, c.images.name);
+		cr_expect_eq(judge(&c, sizeof(c), 0), 0);
+		c.images.bytes = 1;
+		cr_expect_eq(judge(&c, sizeof(c), 0), remove ? -EBADMSG : 0);
+		c.images.bytes = 0;
+		c.images.name[63] = '\0';
+		cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "too short");
+	}
+}
+
 /* Nor is the root of a context. */
 Test(command, a_context_is_in_an_image_or_none)
 {

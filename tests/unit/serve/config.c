@@ -33,6 +33,8 @@ Test(config, what_is_said_counts_and_the_rest_stays)
 	cr_expect_eq(c.grace_ns, 250000000);
 	cr_expect_eq(c.per_owner.contexts, defaults.per_owner.contexts);
 	cr_expect_eq(c.per_owner.images_bytes, 1ULL << 30);
+	cr_expect_eq(c.per_owner.functions, 100);
+	cr_expect_eq(c.per_owner.unpacked_bytes, 250ULL << 20);
 	cr_expect_eq(c.per_owner.records, 2000000);
 	cr_expect_eq(c.per_owner.traces, 2);
 	cr_expect_eq(c.per_owner.kept_bytes, 64ULL << 20);
@@ -70,7 +72,7 @@ Test(config, owners)
 	config_defaults(&c);
 	cr_assert_eq(load("per_owner: {memory: 100M, vcpus: 0.5, pids: 70, contexts: 4}\n"
 			  "owners:\n"
-			  "  - {user: 1000, memory: 200M, waiting: 3}\n"
+			  "  - {user: 1000, memory: 200M, waiting: 3, functions: 5, code: 7M}\n"
 			  "  - user: root\n"
 			  "    contexts: 1\n",
 			  &c, &err),
@@ -80,6 +82,9 @@ Test(config, owners)
 	cr_expect_eq(config_owner(&c, 1000)->memory_bytes, 200ULL << 20);
 	cr_expect_eq(config_owner(&c, 1000)->vcpu_milli, 500);
 	cr_expect_eq(config_owner(&c, 1000)->pids, 70);
+	cr_expect_eq(config_owner(&c, 1000)->functions, 5);
+	cr_expect_eq(config_owner(&c, 1000)->code_bytes, 7ULL << 20);
+	cr_expect_eq(config_owner(&c, 5)->code_bytes, 1ULL << 30);
 	cr_expect_eq(config_owner(&c, 1000)->contexts, 4);
 	cr_expect_eq(config_owner(&c, 1000)->waiting, 3);
 	cr_expect_eq(config_owner(&c, 0)->contexts, 1);
@@ -158,6 +163,11 @@ static const struct {
 	{ "per_owner: {traces: 17}\n", "line 1: per_owner/traces: expected a number from 0 to 16" },
 	{ "per_owner:\n  kept_traces: many\n", "line 2: per_owner/kept_traces: expected a size" },
 	{ "per_owner:\n  images: 1025G\n", "line 2: per_owner/images: expected a size" },
+	{ "per_owner: {functions: 10001}\n",
+	  "line 1: per_owner/functions: expected a number from 0 to 10000" },
+	{ "per_owner:\n  code: many\n", "line 2: per_owner/code: expected a size" },
+	{ "per_owner:\n  code_unpacked: 1025G\n",
+	  "line 2: per_owner/code_unpacked: expected a size" },
 	{ "grace: soon\n", "grace" },
 	{ "grace: 901s\n", "grace" },
 	{ "memory: much\n", "memory" },
