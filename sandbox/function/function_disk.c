@@ -24,12 +24,20 @@
 #define NEW	  ".new"
 #define FILE_NAME 32 /* "4294967295.json.new" */
 
+/* That it is there. */
+static int sync_above(int dir)
+{
+	cleanup_fd int above = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return above < 0 ? -1 : fsync(above);
+}
+
 int disk_dir(int at, const char *name, struct cloche_err *err)
 {
 	bool made = mkdirat(at, name, 0700) == 0;
 	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd < 0 || (made && fsync(at) < 0)) {
+	if (fd < 0 || (made && sync_above(fd) < 0)) {
 		int saved = errno;
 
 		fd_close(&fd);
@@ -112,6 +120,28 @@ uint32_t disk_version_of(const char *file)
 	return strcmp(file, again) == 0 ? n : 0;
 }
 
+static int write_all(int dir, const char *file, const json_t *o, struct cloche_err *err)
+{
+	cleanup_free char *text = json_dumps(o, JSON_INDENT(1));
+	cleanup_fd int fd =
+		openat(dir, file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r = !text ? -ENOMEM : fd < 0 ? -errno : file_write_all(fd, text, strlen(text));
+
+	return r < 0 ? cloche_err_sys(err, -r, "write '%s'", file) : 0;
+}
+
+int disk_sync_version(int dir, uint32_t number, struct cloche_err *err)
+{
+	char file[FILE_NAME];
+	cleanup_fd int fd = -1;
+
+	version_file(file, number);
+	fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0 || fsync(dir) < 0)
+		return cloche_err_sys(err, errno, "write '%s'", file);
+	return 0;
+}
+
 int disk_write_version(int dir, const struct function_version *v, struct cloche_err *err)
 {
 	json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o}", "form", FORM_ONE, "owner",
@@ -121,7 +151,7 @@ int disk_write_version(int dir, const struct function_version *v, struct cloche_
 	int r;
 
 	version_file(file, v->number);
-	r = o ? disk_write(dir, file, o, err) : cloche_err_sys(err, ENOMEM, "write '%s'", file);
+	r = o ? write_all(dir, file, o, err) : cloche_err_sys(err, ENOMEM, "write '%s'", file);
 	json_decref(o);
 	return r;
 }

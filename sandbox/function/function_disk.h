@@ -25,7 +25,10 @@ void disk_try_clear(int at, const char *name);
 /* "N.json" → N; 0: it is none. */
 uint32_t disk_version_of(const char *file);
 
+/* Such a file is none before the index names it, so it may be there in part meanwhile. Of many all
+ * are written before the first is synced: then the disk waits once, and not for each. */
 int disk_write_version(int dir, const struct function_version *v, struct cloche_err *err);
+int disk_sync_version(int dir, uint32_t number, struct cloche_err *err);
 void disk_try_remove_version(int dir, uint32_t number);
 
 /* The version as its file has it: -EBADMSG where that is another's, or none. */

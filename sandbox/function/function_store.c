@@ -264,6 +264,14 @@ static int write_new(struct function_store *s, struct function *f, struct functi
 	return 0;
 }
 
+static int sync_new(const struct function_store *s, const struct function *f,
+		    struct cloche_err *err)
+{
+	cleanup_fd int dir = function_store_dir(s, f->owner, f->name, err);
+
+	return dir < 0 ? dir : disk_sync_version(dir, f->last, err);
+}
+
 static int put_one(struct function_store *s, uint32_t owner, struct function_put *put,
 		   struct putting *p, int64_t now_ns, struct cloche_err *err)
 {
@@ -353,6 +361,8 @@ int function_store_put(struct function_store *s, uint32_t owner, struct function
 		return cloche_err_sys(err, ENOMEM, "keep functions");
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = put_one(s, owner, &puts[i], &p, now_ns, err);
+	for (size_t i = 0; r == 0 && i < p.n; i++)
+		r = sync_new(s, p.after[i], err);
 	if (r == 0 && p.n)
 		r = commit(s, owner, all, merge(s, owner, &p, all), err);
 	if (r == 0)
