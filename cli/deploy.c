@@ -17,11 +17,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { OPT_ROLLBACK = 256 };
+
+#define BUSY_TRIES 300
+#define BUSY_MS	   100
 
 static const struct verb_option options[] = {
 	{ .text = "What" },
@@ -113,17 +117,22 @@ static int pack_all(struct deploying *d, struct cloche_err *err)
 	return r;
 }
 
+/* One of an owner's is made at a time: another deploy of his is waited for. */
 static int send_piece(const struct piece *p, struct cloche_err *err)
 {
 	char shown[QUOTE_LEN];
-	int r = 0;
+	int r = -EBUSY;
 
-	if (lseek(p->packed.fd, 0, SEEK_SET) < 0)
-		r = cloche_err_sys(err, errno, "read it again");
-	/* Of each file some more is needed. */
-	if (r == 0)
+	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
+		*err = (struct cloche_err){ 0 };
+		if (i)
+			(void)poll(NULL, 0, BUSY_MS);
+		if (lseek(p->packed.fd, 0, SEEK_SET) < 0)
+			return cloche_err_sys(err, errno, "read it again");
+		/* Of each file some more is needed. */
 		r = image_user_send_code(p->packed.fd, p->packed.sha256,
 					 p->packed.bytes + p->packed.unpacked, err);
+	}
 	return r < 0 ? cloche_err_wrap(err, "code %s", quote(shown, p->path)) : 0;
 }
 

@@ -342,6 +342,39 @@ Test(daemon_functions, have_limits)
 	end(&s);
 }
 
+/* At once, by one user: each has its own code, and all come to their end. */
+Test(daemon_functions, are_deployed_side_by_side)
+{
+	struct client c[4];
+	char yaml[200], path[700], name[32];
+	struct scene s;
+
+	begin(&s, "");
+	s.d.verb = "deploy";
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof(name), "code%d", i);
+		make_dir(&s, name);
+		(void)snprintf(name, sizeof(name), "code%d/app.py", i);
+		put_file(&s, name, name);
+		(void)snprintf(yaml, sizeof(yaml),
+			       "functions:\n  f%d:\n    runtime: python3\n    code: code%d\n"
+			       "    handler: app.handler\n",
+			       i, i);
+		(void)snprintf(name, sizeof(name), "cloche%d.yaml", i);
+		put_file(&s, name, yaml);
+		(void)snprintf(path, sizeof(path), "%s/%s", s.project, name);
+		c[i] = client_start(&s.d, (const char *const[]){ path, NULL });
+	}
+	for (int i = 0; i < 4; i++) {
+		expect_line(c[i].out, "version 1 (new)");
+		cr_expect_eq(process_status(c[i].pid), 0);
+		(void)fclose(c[i].out);
+		(void)fclose(c[i].err);
+	}
+	cr_expect_eq(count_codes(&s, DAEMON_USER), 4);
+	end(&s);
+}
+
 Test(daemon_functions, without_a_daemon_it_is_said)
 {
 	struct scene s;
