@@ -11,11 +11,11 @@
 #include <errno.h>
 #include <string.h>
 
-static json_t *owner_of(const struct function *f)
+static json_t *owner_of(struct owner_names *names, const struct function *f)
 {
 	char name[OWNER_NAME_LEN];
 
-	owner_name(f->owner, name);
+	owner_name_again(names, f->owner, name);
 	return json_pack("{s:I, s:o}", "uid", (json_int_t)f->owner, "name",
 			 name[0] ? json_string(name) : json_null());
 }
@@ -55,6 +55,7 @@ static const struct function_version *current_of(const struct function *f)
 
 json_t *function_list(const struct front *front, uid_t uid)
 {
+	struct owner_names names = { .n = 0 };
 	json_t *list = json_array();
 	const struct function *f;
 	size_t at = 0;
@@ -68,10 +69,10 @@ json_t *function_list(const struct front *front, uid_t uid)
 		config = function_to_json(&v->config);
 		(void)json_object_del(config, "environment");
 		(void)json_array_append_new(
-			list,
-			json_pack("{s:o, s:I, s:I, s:o, s:o}", "owner", owner_of(f), "version",
-				  (json_int_t)v->number, "deployed_ns", (json_int_t)v->deployed_ns,
-				  "contexts", contexts_of(front, f), "config", config));
+			list, json_pack("{s:o, s:I, s:I, s:o, s:o}", "owner", owner_of(&names, f),
+					"version", (json_int_t)v->number, "deployed_ns",
+					(json_int_t)v->deployed_ns, "contexts",
+					contexts_of(front, f), "config", config));
 	}
 	return list;
 }
@@ -91,6 +92,7 @@ json_t *function_show(const struct front *front, uid_t uid, const char *name,
 		      struct cloche_err *err)
 {
 	const struct function *f = find(front, uid, name);
+	struct owner_names names = { .n = 0 };
 	json_t *versions;
 
 	if (!f) {
@@ -109,7 +111,7 @@ json_t *function_show(const struct front *front, uid_t uid, const char *name,
 					    "deployed_ns", (json_int_t)v->deployed_ns, "config",
 					    function_to_json(&v->config)));
 	}
-	return json_pack("{s:o, s:I, s:o, s:o}", "owner", owner_of(f), "current",
+	return json_pack("{s:o, s:I, s:o, s:o}", "owner", owner_of(&names, f), "current",
 			 (json_int_t)f->current, "contexts", contexts_of(front, f), "versions",
 			 versions);
 }
