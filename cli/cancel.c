@@ -3,6 +3,7 @@
 #include "cli/cancel.h"
 
 #include "base/err.h"
+#include "base/tick.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -32,6 +33,7 @@ int cancel_open(int *ret, struct cloche_err *err)
 	 * limit of file sizes would kill in the midst of things. */
 	(void)signal(SIGCHLD, SIG_DFL);
 	(void)signal(SIGXFSZ, SIG_IGN);
+	tick_allow();
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (!is_ignored(ends[i]))

@@ -261,7 +261,6 @@ static void invoke_there(struct run *run, bool more, struct outcome *out)
 		.refused = &opt->image_refused,
 		.function = opt->name,
 		.owner = getuid(),
-		.streams = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
 		.metered = opt->meter == METERING_REQUIRED,
 		.hold = more,
 		.trace_wanted = opt->trace != NULL,
@@ -316,6 +315,9 @@ static int open_remote(struct run *run)
 	if (r == 0)
 		r = run_own_begin(&run->own, run->opt, &err);
 	run->tracing.dir = run->opt->keep_trace ? args_traces_named() : NULL;
+	if (r == 0)
+		remote_take_streams(&run->remote, &run->opt->spec,
+				    (int[]){ STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO });
 	try_be_silent();
 	if (r < 0)
 		complain(run, err.text);

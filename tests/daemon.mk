@@ -3,7 +3,7 @@
 
 DAEMON_LIVE = $(patsubst %,$(B)/tests/live/%,run outcomes limits report stream_names terminals deadline bind loopback \
 	repeat ledger_run memory runtimes bad_input trace_kept) \
-	$(patsubst %,$(B)/tests/escape/%,attributes foreign paths policy_walls reuse)
+	$(patsubst %,$(B)/tests/escape/%,attributes foreign output paths policy_walls reuse streams)
 
 .PHONY: check-daemon
 check-daemon: tests ## run live tests as a user without rights, through a daemon

@@ -7,12 +7,18 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
 
-#define TICK_USEC 1000
+#define TICK_NSEC 1000000
+
+/* Nobody is told anything by it, and it ends no process that has no handler. */
+#define TICK_SIGNAL SIGURG
 
 static bool allowed;
 static unsigned depth;
+static timer_t timer;
+static pid_t has_timer; /* no child inherits it */
 
 static void on_tick(int signal)
 {
@@ -23,26 +29,32 @@ void tick_allow(void)
 {
 	/* No SA_RESTART: the wait is to end. */
 	struct sigaction act = { .sa_handler = on_tick };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = TICK_SIGNAL };
 	sigset_t set;
 
 	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGALRM);
-	allowed = sigaction(SIGALRM, &act, NULL) == 0 && sigprocmask(SIG_UNBLOCK, &set, NULL) == 0;
+	(void)sigaddset(&set, TICK_SIGNAL);
+	if (has_timer == getpid())
+		return;
+	has_timer = getpid();
+	allowed = sigaction(TICK_SIGNAL, &act, NULL) == 0 &&
+		  sigprocmask(SIG_UNBLOCK, &set, NULL) == 0 &&
+		  timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
 }
 
-static void set_timer(suseconds_t usec)
+static void set_timer(long nsec)
 {
-	const struct itimerval t = { .it_interval.tv_usec = usec, .it_value.tv_usec = usec };
+	const struct itimerspec t = { .it_interval.tv_nsec = nsec, .it_value.tv_nsec = nsec };
 	int before = errno;
 
-	(void)setitimer(ITIMER_REAL, &t, NULL);
+	(void)timer_settime(timer, 0, &t, NULL);
 	errno = before;
 }
 
 void tick_begin(void)
 {
 	if (allowed && depth++ == 0)
-		set_timer(TICK_USEC);
+		set_timer(TICK_NSEC);
 }
 
 void tick_end(void)

@@ -6,12 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Of the table of mounts, at a time. */
@@ -53,23 +55,45 @@ int local_init(struct local *ret, int mountinfo)
 
 struct known {
 	const char *type;
-	bool keeps; /* files of users */
+	uint32_t magic; /* statfs(2) */
+	bool keeps;	/* files of users */
 };
+
+/* Not in linux/magic.h. */
+#define XFS_MAGIC 0x58465342
+#define ZFS_MAGIC 0x2fc12fc1
+
+static const struct known types[] = {
+	{ "ext2", EXT2_SUPER_MAGIC, true },	 { "ext3", EXT3_SUPER_MAGIC, true },
+	{ "ext4", EXT4_SUPER_MAGIC, true },	 { "xfs", XFS_MAGIC, true },
+	{ "btrfs", BTRFS_SUPER_MAGIC, true },	 { "zfs", ZFS_MAGIC, true },
+	{ "f2fs", F2FS_SUPER_MAGIC, true },	 { "tmpfs", TMPFS_MAGIC, true },
+	{ "ramfs", RAMFS_MAGIC, true },		 { "overlay", OVERLAYFS_SUPER_MAGIC, true },
+	{ "vfat", MSDOS_SUPER_MAGIC, true },	 { "exfat", EXFAT_SUPER_MAGIC, true },
+	{ "erofs", EROFS_SUPER_MAGIC_V1, true }, { "squashfs", SQUASHFS_MAGIC, true },
+	{ "iso9660", ISOFS_SUPER_MAGIC, true },	 { "devpts", DEVPTS_SUPER_MAGIC, false },
+	{ "proc", PROC_SUPER_MAGIC, false },	 { "devtmpfs", TMPFS_MAGIC, false },
+};
+#define N_TYPES (sizeof(types) / sizeof(types[0]))
 
 static const struct known *find_type(const char *type)
 {
-	static const struct known types[] = {
-		{ "ext2", true },  { "ext3", true },	  { "ext4", true },    { "xfs", true },
-		{ "btrfs", true }, { "zfs", true },	  { "f2fs", true },    { "tmpfs", true },
-		{ "ramfs", true }, { "overlay", true },	  { "vfat", true },    { "exfat", true },
-		{ "erofs", true }, { "squashfs", true },  { "iso9660", true }, { "devpts", false },
-		{ "proc", false }, { "devtmpfs", false },
-	};
-
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+	for (size_t i = 0; i < N_TYPES; i++)
 		if (strcmp(type, types[i].type) == 0)
 			return &types[i];
 	return NULL;
+}
+
+bool local_may_be(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < N_TYPES; i++)
+		if (types[i].magic == (uint32_t)fs.f_type)
+			return true;
+	return false;
 }
 
 /* proc(5): the number comes first, the type behind " - ". */
@@ -146,6 +170,13 @@ bool local_is(struct local *local, int fd)
 		return false;
 	local->seen[local->n_seen++ % LOCAL_SEEN] = id;
 	return true;
+}
+
+bool local_is_memory(const struct local *local, int fd)
+{
+	uint64_t id = 0;
+
+	return mount_of(fd, &id) == 0 && local->mounts[2] == id;
 }
 
 bool local_keeps(int fd)

@@ -28,6 +28,13 @@ struct local {
 int local_init(struct local *ret, int mountinfo);
 bool local_is(struct local *local, int fd);
 
+/* A file of memfd_create(2). */
+bool local_is_memory(const struct local *local, int fd);
+
+/* By the kind of its file system alone, for who does not know whose its mount is: it may be a file
+ * of the kernel's own. The file system itself is asked. */
+bool local_may_be(int fd);
+
 /* Whether it is a file, or directory, on a mount of ours of the kernel's own that keeps files:
  * what may be bound for somebody else. Allocates nothing. */
 bool local_keeps(int fd);

@@ -12,7 +12,6 @@
 #include <limits.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 static bool is_kind(int fd, mode_t kind)
@@ -29,7 +28,6 @@ void bridge_init(struct bridge *b, int as, int pipe, int outside)
 	b->to = b->inward ? pipe : outside;
 	b->from_socket = is_kind(b->from, S_IFSOCK);
 	b->to_socket = is_kind(b->to, S_IFSOCK);
-	b->nowait = false; /* whoever wants it says so afterwards */
 	b->mid_line = false;
 	b->name = stream_names[as];
 	b->at = b->len = 0;
@@ -77,17 +75,23 @@ static void hang_up(struct bridge *b)
 	b->len = 0;
 }
 
-static int fill(struct bridge *b, struct cloche_err *err)
+/* Without room for control messages: what else is sent is thrown away by the kernel, then and
+ * there.
+ */
+static ssize_t take(struct bridge *b)
 {
 	ssize_t n;
-	int code;
 
-	/* Without room for control messages: what else is sent is thrown away by the kernel. */
 	tick_begin();
-	n = b->from_socket ? recv(b->from, b->buf, sizeof(b->buf), MSG_DONTWAIT)
-			   : read(b->from, b->buf, sizeof(b->buf));
-	code = errno;
+	n = recv(b->from, b->buf, sizeof(b->buf), MSG_DONTWAIT);
 	tick_end();
+	return n;
+}
+
+static int fill(struct bridge *b, struct cloche_err *err)
+{
+	ssize_t n = b->from_socket ? take(b) : read(b->from, b->buf, sizeof(b->buf));
+	int code = errno;
 
 	if (n < 0 && is_later(code))
 		return 0;
@@ -100,35 +104,14 @@ static int fill(struct bridge *b, struct cloche_err *err)
 	return 0;
 }
 
-/*
- * Between poll(2) and the write somebody else may fill the pipe. Whoever serves others asks the
- * kernel not to wait; before 6.4 it does not know that of pipes.
- */
-static ssize_t put(const struct bridge *b, const char *data, size_t len)
-{
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
-	ssize_t n;
-
-	if (b->to_socket)
-		return send(b->to, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (!b->nowait)
-		return write(b->to, data, len);
-	n = pwritev2(b->to, &iov, 1, -1, RWF_NOWAIT);
-	return n < 0 && (errno == EOPNOTSUPP || errno == EINVAL) ? write(b->to, data, len) : n;
-}
-
 static int empty(struct bridge *b, struct cloche_err *err)
 {
 	size_t want = b->len < b->chunk ? b->len : b->chunk;
 	const char *data = b->buf + b->at;
-	int code;
+	ssize_t n = b->to_socket ? send(b->to, data, want, MSG_DONTWAIT | MSG_NOSIGNAL)
+				 : write(b->to, data, want);
+	int code = errno;
 
-	ssize_t n;
-
-	tick_begin();
-	n = put(b, data, want);
-	code = errno;
-	tick_end();
 	if (n >= 0) {
 		if (n > 0)
 			b->mid_line = data[n - 1] != '\n';

@@ -21,7 +21,6 @@ struct bridge {
 	int from, to; /* borrowed; from is -1 when no more will come */
 	bool from_socket, to_socket;
 	bool inward;	  /* to the function: at the end its pipe is closed */
-	bool nowait;	  /* others who write there at the same time are not trusted: see put() */
 	bool mid_line;	  /* the last byte that was passed on was no newline */
 	const char *name; /* of the stream, for errors */
 	size_t chunk;

@@ -63,37 +63,21 @@ static bool read_counted(struct invocation *inv)
 	return true;
 }
 
-static void passed_on(struct invocation *inv, int r, const struct cloche_err *err)
-{
-	if (r < 0 && !inv->out->stream_err.code)
-		inv->out->stream_err = *err;
-}
-
 static void drain(struct invocation *inv)
 {
-	bool any = false;
+	bool left = stdio_drain(inv->stdio, &inv->out->stream_err);
 
-	for (int i = 1; i < 3; i++) {
-		struct bridge *b = inv->stdio->bridges[i];
-		struct cloche_err err = { 0 };
-		bool left = false;
-
-		if (b)
-			passed_on(inv, bridge_drain(b, &left, &err), &err);
-		any |= left;
-	}
-	tell(inv, any ? INVOCATION_MOVED : INVOCATION_DRAINED, 0);
+	tell(inv, left ? INVOCATION_MOVED : INVOCATION_DRAINED, 0);
 }
 
 static void lose(struct invocation *inv)
 {
-	for (int i = 1; i < 3; i++) {
-		struct bridge *b = inv->stdio->bridges[i];
-		struct cloche_err err = { 0 };
+	struct cloche_err *first = &inv->out->stream_err;
 
-		if (b && b->len)
-			passed_on(inv, bridge_lose(b, &err), &err);
-	}
+	stdio_lose(inv->stdio, first);
+	if (inv->machine.more && !first->code)
+		(void)cloche_err_set(first, ETIMEDOUT,
+				     "nobody reads the output: what its limit's pipe held is lost");
 }
 
 static void do_wanted(struct invocation *inv, unsigned wanted)
@@ -247,17 +231,6 @@ static void on_message(struct invocation *inv)
 	}
 }
 
-static void move_streams(struct invocation *inv, const struct pollfd fds[static 3])
-{
-	for (int i = 0; i < 3 && !invocation_done(inv); i++) {
-		struct bridge *b = inv->stdio->bridges[i];
-		struct cloche_err err = { 0 };
-
-		if (b && fds[i].fd >= 0 && fds[i].revents)
-			passed_on(inv, bridge_move(b, &err), &err);
-	}
-}
-
 static void look_whether_empty(struct invocation *inv)
 {
 	if (inv->machine.state == INVOCATION_DYING && inv->powers->empty(inv->powers))
@@ -277,8 +250,8 @@ void invocation_step(struct invocation *inv, const struct pollfd fds[static INVO
 	if (inv->machine.state == INVOCATION_DRAINING) {
 		if (fds[WATCH_STREAM + 1].revents || fds[WATCH_STREAM + 2].revents)
 			drain(inv);
-	} else if (inv->machine.state != INVOCATION_READING) {
-		move_streams(inv, fds + WATCH_STREAM);
+	} else if (inv->machine.state != INVOCATION_READING && !invocation_done(inv)) {
+		stdio_move(inv->stdio, fds + WATCH_STREAM, &inv->out->stream_err);
 	}
 }
 
@@ -298,10 +271,8 @@ int64_t invocation_wait(const struct invocation *inv, struct pollfd fds[static I
 		if (fds[WATCH_EMPTY].fd >= 0)
 			again_ns = clock_now_ns() + DYING_PERIOD_NS;
 	}
-	for (int i = alive ? 0 : 1; state != INVOCATION_READING && i < 3; i++)
-		if (inv->stdio->bridges[i] &&
-		    (alive || inv->machine.more || inv->stdio->bridges[i]->len))
-			fds[WATCH_STREAM + i] = bridge_wait(inv->stdio->bridges[i]);
+	if (state != INVOCATION_READING)
+		stdio_wait(inv->stdio, alive, alive || inv->machine.more, fds + WATCH_STREAM);
 	if (inv->traced && alive)
 		again_ns = inv->more ? 0 : clock_now_ns() + TRACE_PERIOD_NS;
 	return again_ns < until_ns ? again_ns : until_ns;

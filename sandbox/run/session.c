@@ -53,10 +53,11 @@ struct session {
 static int open_streams(struct session *s, struct cloche_err *err)
 {
 	const struct spec *spec = s->opt.spec;
-	int r = stdio_open(&s->stdio, s->opt.streams, spec->output_bytes,
-			   spec->fsize_bytes != UINT64_MAX, err);
+	struct stdio_options o = { .limit = spec->output_bytes,
+				   .files = spec->fsize_bytes != UINT64_MAX };
 
-	if (r < 0)
+	memcpy(o.given, s->opt.streams, sizeof(o.given));
+	if (stdio_open(&s->stdio, &o, err) < 0)
 		return cloche_err_stage(err, "streams");
 	return 0;
 }
@@ -72,7 +73,7 @@ int session_open(const struct session_options *options, struct session **ret,
 	*s = (struct session){
 		.opt = *options,
 		.launcher = { .run_fd = -1 },
-		.stdio = { .far = { -1, -1, -1 }, .again = -1, .names = STREAM_NAMES_NONE },
+		.stdio = STDIO_NONE,
 		.booking = { .dir = options->ledger,
 			     .sync = options->ledger_sync,
 			     .go_on = options->ledger_go_on,
@@ -110,7 +111,7 @@ static void keep_streams(struct session *s)
 	int fds[3];
 
 	for (int i = 0; i < 3; i++)
-		fds[i] = s->stdio.inside[i] >= 0 ? s->stdio.inside[i] : i;
+		fds[i] = stdio_inside(&s->stdio, i);
 	stream_state_keep(s->streams, fds);
 }
 
@@ -124,8 +125,7 @@ static int create(struct session *s, struct cloche_err *err)
 	int r;
 
 	for (int i = 0; i < 3; i++)
-		o.how.terminals |= stream_is_foreign_terminal(
-			s->stdio.inside[i] >= 0 ? s->stdio.inside[i] : i);
+		o.how.terminals |= stream_is_foreign_terminal(stdio_inside(&s->stdio, i));
 	r = uuid_v4(s->id, err);
 	if (r == 0)
 		r = keeper_make(&s->keeper, &o, err);

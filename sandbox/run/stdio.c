@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static int open_again(int fd, int flags)
@@ -27,7 +28,7 @@ static bool anybody_writes(const struct stream *k)
 
 static bool is_bridged(const struct stdio *s, int i)
 {
-	if (s->kinds[i].kind == STREAM_SOCKET)
+	if (s->kinds[i].kind == STREAM_SOCKET || s->copied & 1U << i)
 		return true;
 	if (i == 0)
 		return s->limit != UINT64_MAX && anybody_writes(&s->kinds[0]);
@@ -84,6 +85,12 @@ static int read_only_input(struct stdio *s, struct cloche_err *err)
 static int give(struct stdio *s, int i, struct cloche_err *err)
 {
 	s->inside[i] = s->given[i] == i ? -1 : s->given[i];
+	if (i > 0 && s->files && s->copied & 1U << i)
+		return cloche_err_set(err, EINVAL,
+				      CLOCHE_FIELD "fsize: %s is a file that has to be copied, for "
+						   "which no limit of file sizes would hold: make "
+						   "it a pipe, as in '| cat >FILE'",
+				      stream_names[i]);
 	/* To copy it would be to wait for what another reader may take. */
 	if (i == 0 && is_bridged(s, 0) && s->kinds[0].kind == STREAM_PIPE)
 		return cloche_err_set(err, EINVAL,
@@ -105,20 +112,17 @@ static int give(struct stdio *s, int i, struct cloche_err *err)
 	return is_bridged(s, i) ? build(s, i, err) : 0;
 }
 
-int stdio_open(struct stdio *ret, const int given[3], uint64_t limit, bool files,
-	       struct cloche_err *err)
+int stdio_open(struct stdio *ret, const struct stdio_options *o, struct cloche_err *err)
 {
-	struct stdio s = { .inside = { -1, -1, -1 },
-			   .far = { -1, -1, -1 },
-			   .again = -1,
-			   .names = STREAM_NAMES_NONE,
-			   .limit = limit ? limit : UINT64_MAX,
-			   .files = files };
+	struct stdio s = STDIO_NONE;
 	int r = 0;
 
+	s.limit = o->limit ? o->limit : UINT64_MAX;
+	s.files = o->files;
+	s.copied = o->copied;
 	for (int i = 0; r == 0 && i < 3; i++) {
-		s.given[i] = given[i];
-		r = stream_look(given[i], i, &s.kinds[i], err);
+		s.given[i] = o->given[i];
+		r = stream_look(o->given[i], i, &s.kinds[i], err);
 	}
 	for (int i = 0; r == 0 && i < 3; i++)
 		r = give(&s, i, err);
@@ -127,6 +131,18 @@ int stdio_open(struct stdio *ret, const int given[3], uint64_t limit, bool files
 	else
 		*ret = s;
 	return r;
+}
+
+void stdio_pass(struct stdio *ret, const int given[3])
+{
+	*ret = STDIO_NONE;
+	for (int i = 0; i < 3; i++)
+		ret->inside[i] = ret->given[i] = given[i];
+}
+
+int stdio_inside(const struct stdio *s, int i)
+{
+	return s->inside[i] >= 0 ? s->inside[i] : s->given[i];
 }
 
 /* What others may read and not write opens by itself, and for reading only. */
@@ -167,13 +183,26 @@ void stdio_try_give_names(struct stdio *s, int run_fd, uid_t id)
 	stream_names_take_back(&s->names);
 	try_name_input(s, run_fd, id);
 	for (int i = 0; i < 3; i++)
-		fds[i] = s->inside[i] >= 0 ? s->inside[i] : i;
+		fds[i] = stdio_inside(s, i);
 	stream_names_try_give(run_fd, id, fds, &s->names);
+}
+
+/* A script reads on where the function left off. */
+static void give_back(const struct stdio *s)
+{
+	const struct bridge *b = s->bridges[0];
+	int unread = 0;
+
+	if (!b || s->kinds[0].kind != STREAM_FILE || ioctl(s->inside[0], FIONREAD, &unread) < 0)
+		return;
+	if (b->len + (size_t)unread > 0)
+		(void)lseek(s->given[0], -(off_t)(b->len + (size_t)unread), SEEK_CUR);
 }
 
 void stdio_close(struct stdio *s)
 {
 	stream_names_take_back(&s->names);
+	give_back(s);
 	for (int i = 0; i < 3; i++) {
 		free(s->bridges[i]);
 		s->bridges[i] = NULL;
@@ -200,6 +229,61 @@ void stdio_end(struct stdio *s)
 	if (at >= 0)
 		(void)lseek(s->again, at, SEEK_SET);
 }
+
+/* ---- bridges --------------------------------------------------------------------------------- */
+
+void stdio_wait(const struct stdio *s, bool inward, bool all, struct pollfd ret[static 3])
+{
+	for (int i = 0; i < 3; i++) {
+		const struct bridge *b = s->bridges[i];
+
+		ret[i] = b && (i > 0 || inward) && (all || b->len) ? bridge_wait(b)
+								   : (struct pollfd){ .fd = -1 };
+	}
+}
+
+static void passed_on(int r, const struct cloche_err *err, struct cloche_err *first)
+{
+	if (r < 0 && !first->code)
+		*first = *err;
+}
+
+void stdio_move(struct stdio *s, const struct pollfd fds[static 3], struct cloche_err *first)
+{
+	for (int i = 0; i < 3; i++) {
+		struct cloche_err err = { 0 };
+
+		if (s->bridges[i] && fds[i].fd >= 0 && fds[i].revents)
+			passed_on(bridge_move(s->bridges[i], &err), &err, first);
+	}
+}
+
+bool stdio_drain(struct stdio *s, struct cloche_err *first)
+{
+	bool any = false;
+
+	for (int i = 1; i < 3; i++) {
+		struct cloche_err err = { 0 };
+		bool left = false;
+
+		if (s->bridges[i])
+			passed_on(bridge_drain(s->bridges[i], &left, &err), &err, first);
+		any |= left;
+	}
+	return any;
+}
+
+void stdio_lose(struct stdio *s, struct cloche_err *first)
+{
+	for (int i = 1; i < 3; i++) {
+		struct cloche_err err = { 0 };
+
+		if (s->bridges[i] && s->bridges[i]->len)
+			passed_on(bridge_lose(s->bridges[i], &err), &err, first);
+	}
+}
+
+/* ---- the last line --------------------------------------------------------------------------- */
 
 /* By what is before the place where the next byte goes. */
 static bool file_mid_line(int fd, const struct stream *k)

@@ -7,7 +7,6 @@
 #include "base/fd.h"
 #include "base/uuid.h"
 #include "launch/launcher.h"
-#include "launch/stream_names.h"
 #include "ledger/ledger_record.h"
 #include "policy/policy_join.h"
 #include "run/description.h"
@@ -19,6 +18,7 @@
 #include "serve/held.h"
 #include "serve/packet.h"
 #include "serve/reading.h"
+#include "serve/taken.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,9 +40,6 @@ static void drop(struct visit *v)
 {
 	watch_end(&v->watch);
 	v->patience = sd_event_source_disable_unref(v->patience);
-	if (v->streamed)
-		stdio_close(&v->stdio);
-	v->streamed = false;
 	for (int i = 0; i < REQUEST_STREAMS; i++)
 		closer_take(v->front->closer, v->client.uid, &v->streams[i]);
 	closer_take(v->front->closer, v->client.uid, &v->order_fd);
@@ -226,7 +223,6 @@ static void finish(struct visit *v)
 	booking_enter(&f->booking, out, &v->answer.found);
 	wills_strike(&f->wills, v->will);
 	counts_outcome(&f->counts, out);
-	v->answer.mid_line = stdio_mid_line(&v->stdio);
 	if (v->traced && out->ran)
 		conclude(v);
 	else
@@ -572,50 +568,15 @@ void client_hurry(struct client *c)
 
 /* ---- what is asked for ---------------------------------------------------------------------- */
 
-/* What may hold us up holds up all others. */
-static int check_streams(struct visit *v, struct cloche_err *err)
+static int take_streams(struct visit *v, struct cloche_err *err)
 {
-	for (int i = 0; i < REQUEST_STREAMS; i++)
-		if (!local_is(&v->front->local, v->streams[i]))
-			return cloche_err_set(err, EINVAL,
-					      "%s is on a file system that the daemon does not "
-					      "know (FUSE, a network, another mount namespace): "
-					      "make it a pipe, as in '| cat'",
-					      stream_names[i]);
-	return 0;
-}
+	struct taken taken;
+	int r = taken_look(&v->front->local, v->streams, v->spec.output_bytes != 0, &taken, err);
 
-static int check_bridges(struct visit *v, struct cloche_err *err)
-{
-	for (int i = 1; i < REQUEST_STREAMS; i++) {
-		struct bridge *b = v->stdio.bridges[i];
-		enum stream_kind kind = v->stdio.kinds[i].kind;
-
-		if (b && kind == STREAM_TERMINAL)
-			return cloche_err_set(err, ENOTSUP,
-					      "an output limit with %s on a terminal: not through "
-					      "the daemon yet; make it a pipe, as in '| cat'",
-					      stream_names[i]);
-		if (b)
-			b->nowait = kind == STREAM_PIPE;
-	}
-	return 0;
-}
-
-static int open_streams(struct visit *v, struct cloche_err *err)
-{
-	int r = check_streams(v, err);
-
-	if (r == 0) {
-		r = stdio_open(&v->stdio, v->streams, v->spec.output_bytes,
-			       v->spec.fsize_bytes != UINT64_MAX, err);
-		v->streamed = r == 0;
-	}
-	if (r == 0)
-		r = check_bridges(v, err);
-	if (r < 0)
-		(void)cloche_err_stage(err, "streams");
-	return r;
+	v->answer.unknown = taken.unknown;
+	v->kind.make.terminals = taken.terminals;
+	stdio_pass(&v->stdio, v->streams);
+	return r < 0 ? cloche_err_stage(err, "streams") : 0;
 }
 
 /* What the ledger has no room for is not run. */
@@ -637,7 +598,7 @@ static int check(struct visit *v, struct command_make *ret, struct cloche_err *e
 		if (r < 0)
 			(void)cloche_err_wrap(err, "refused, nothing was run");
 	}
-	return r == 0 ? open_streams(v, err) : r;
+	return r == 0 ? take_streams(v, err) : r;
 }
 
 void visit_begin(struct visit *v)
@@ -651,8 +612,6 @@ void visit_begin(struct visit *v)
 		visit_refuse(v, &err);
 		return;
 	}
-	for (int i = 0; i < 3; i++)
-		v->kind.make.terminals |= stream_is_foreign_terminal(v->stdio.inside[i]);
 	v->kind.make.owner = v->client.uid;
 	v->kind.make.owner_gid = v->client.gid;
 	v->kind.make.binds = v->request.binds;

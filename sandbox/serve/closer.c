@@ -5,35 +5,41 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/tick.h"
 #include "host/local.h"
 #include "serve/packet.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define THREADS	    8
-#define QUEUE_MAX   1024
+/* Of those who mean ill, so many can have one hang. */
+#define THREADS	    32
+#define QUEUE_MAX   65536
 #define STACK_BYTES (64 << 10)
 /* A socket that has lain unread, or may linger and does not, is closed in less, on a host however
  * busy. */
 #define PATIENCE_NS NSEC_PER_SEC
 
-/* Written by the loop where fd is -1, by the thread where it is not. */
+/* What an order needs (launch/order.h) is less; to free so much takes no time. */
+#define SMALL_BYTES (4ULL << 20)
+
 struct waiting {
 	int fd;
 	uint32_t uid;
 	int64_t owed_ns; /* from when on it counts against him */
 };
 
+/* So many of one user count at once: what is sent in a burst has a bound, too. */
+#define OWED_MAX 2048
+
+/* A ring: the loop puts in and counts put, the thread closes and counts closed. */
 struct lane {
-	int in, out; /* a pipe, of places in: */
+	int in, out; /* a pipe: who reads a byte looks what there is */
+	uint32_t put, closed;
 	struct waiting queue[QUEUE_MAX];
 	pthread_barrier_t *begun;
 };
@@ -46,14 +52,16 @@ struct closer {
 static void *close_all(void *arg)
 {
 	struct lane *l = arg;
-	uint16_t at;
+	char bytes[256];
+	uint32_t at = 0;
 
 	/* What a thread calls to begin with is not what the filter lets pass. */
 	(void)pthread_barrier_wait(l->begun);
-	while (read(l->out, &at, sizeof(at)) == sizeof(at)) {
-		(void)close(__atomic_load_n(&l->queue[at].fd, __ATOMIC_ACQUIRE));
-		__atomic_store_n(&l->queue[at].fd, -1, __ATOMIC_RELEASE);
-	}
+	while (read(l->out, bytes, sizeof(bytes)) > 0)
+		while (at != __atomic_load_n(&l->put, __ATOMIC_ACQUIRE)) {
+			(void)close(l->queue[at++ % QUEUE_MAX].fd);
+			__atomic_store_n(&l->closed, at, __ATOMIC_RELEASE);
+		}
 	return NULL;
 }
 
@@ -62,10 +70,8 @@ static int begin(struct lane *l, pthread_barrier_t *begun, const pthread_attr_t 
 	pthread_t thread;
 	int ends[2];
 
-	for (unsigned i = 0; i < QUEUE_MAX; i++)
-		l->queue[i].fd = -1;
 	l->begun = begun;
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
 	l->out = ends[0];
 	l->in = ends[1];
@@ -101,15 +107,14 @@ int closer_open(struct local *local, struct closer **ret, struct cloche_err *err
 /* How many wait, and of them of that user, that count by then. */
 static unsigned waiting_in(const struct lane *l, uint32_t uid, int64_t by_ns, unsigned *ret_own)
 {
-	unsigned n = 0;
+	uint32_t closed = __atomic_load_n(&l->closed, __ATOMIC_ACQUIRE);
 
-	for (unsigned at = 0; at < QUEUE_MAX; at++) {
-		if (__atomic_load_n(&l->queue[at].fd, __ATOMIC_ACQUIRE) < 0)
-			continue;
-		n++;
-		*ret_own += l->queue[at].uid == uid && l->queue[at].owed_ns <= by_ns;
+	for (uint32_t at = closed; at != l->put; at++) {
+		const struct waiting *w = &l->queue[at % QUEUE_MAX];
+
+		*ret_own += w->uid == uid && w->owed_ns <= by_ns;
 	}
-	return n;
+	return l->put - closed;
 }
 
 /* Where his wait already, that he has no more than one; else where nobody's do. */
@@ -129,52 +134,48 @@ static struct lane *choose(struct closer *c, uint32_t uid)
 	return empty ? empty : &c->lanes[uid % THREADS];
 }
 
-/* False: all places are taken. */
-static bool hand_over(struct closer *c, uint32_t uid, int fd, bool local)
+/* Where there is no place it stays open. */
+static void hand_over(struct closer *c, uint32_t uid, int fd, bool local)
 {
 	struct lane *l = choose(c, uid);
 	int64_t now_ns = clock_now_ns();
+	unsigned own = 0;
 
-	for (uint16_t at = 0; at < QUEUE_MAX; at++) {
-		if (__atomic_load_n(&l->queue[at].fd, __ATOMIC_ACQUIRE) >= 0)
-			continue;
-		l->queue[at].uid = uid;
-		l->queue[at].owed_ns = local ? now_ns + PATIENCE_NS : now_ns;
-		__atomic_store_n(&l->queue[at].fd, fd, __ATOMIC_RELEASE);
-		/* There is room in a pipe for all of them. */
-		(void)!write(l->in, &at, sizeof(at));
-		return true;
-	}
-	return false;
+	if (waiting_in(l, uid, INT64_MAX, &own) >= QUEUE_MAX)
+		return;
+	l->queue[l->put % QUEUE_MAX] = (struct waiting){
+		.fd = fd, .uid = uid, .owed_ns = local ? now_ns + PATIENCE_NS : now_ns
+	};
+	__atomic_store_n(&l->put, l->put + 1, __ATOMIC_RELEASE);
+	/* Where there is no room for it, others are still to be read. */
+	(void)!write(l->in, "", 1);
 }
 
-/* Of what there is on mounts of ours only sockets may linger, and of these not those of AF_UNIX;
- * but in one of these others may be, unread, which go with it. */
+/* A device of memory's, and a small file in memory: there is nobody whom it could have to wait for,
+ * and nothing to free. */
 static bool closes_at_once(const struct closer *c, int fd)
 {
-	struct pollfd unread = { .fd = fd, .events = POLLIN };
-	socklen_t len = sizeof(int);
-	int domain;
+	struct statx st = { .stx_mask = 0 };
 
-	if (!local_is(c->local, fd))
+	if (!local_is(c->local, fd) ||
+	    statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) < 0)
 		return false;
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
-		return errno == ENOTSOCK;
-	return domain == AF_UNIX && poll(&unread, 1, 0) == 0;
+	if (S_ISCHR(st.stx_mode))
+		return st.stx_rdev_major == 1;
+	return S_ISREG(st.stx_mode) && local_is_memory(c->local, fd) &&
+	       statx(fd, "", AT_EMPTY_PATH, STATX_BLOCKS, &st) == 0 &&
+	       st.stx_blocks <= SMALL_BYTES / 512;
 }
 
 void closer_take(struct closer *c, uint32_t uid, int *fd)
 {
-	if (*fd >= 0 && c && !closes_at_once(c, *fd)) {
-		bool local = local_is(c->local, *fd);
-
-		/* Who connects more often than can be closed had all descriptors else; but of a
-		 * file system that does not answer, what has no place stays open. */
-		if (hand_over(c, uid, *fd, local) || !local)
-			*fd = -1;
+	if (*fd < 0)
+		return;
+	if (c && !closes_at_once(c, *fd)) {
+		hand_over(c, uid, *fd, local_is(c->local, *fd));
+		*fd = -1;
 	}
-	/* Between the look and this, somebody may have put something in. */
-	tick_close(fd);
+	fd_close(fd);
 }
 
 void closer_take_all(struct closer *c, uint32_t uid, struct packet_fds *fds)
@@ -185,9 +186,11 @@ void closer_take_all(struct closer *c, uint32_t uid, struct packet_fds *fds)
 
 unsigned closer_owes(const struct closer *c, uint32_t uid, int64_t now_ns)
 {
-	unsigned own = 0;
+	unsigned own = 0, all = 0;
 
-	for (unsigned i = 0; c && i < THREADS; i++)
+	for (unsigned i = 0; c && i < THREADS; i++) {
 		(void)waiting_in(&c->lanes[i], uid, now_ns, &own);
-	return own;
+		(void)waiting_in(&c->lanes[i], uid, INT64_MAX, &all);
+	}
+	return all >= OWED_MAX ? all : own;
 }

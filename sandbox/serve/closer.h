@@ -10,10 +10,13 @@ struct packet_fds;
 
 /*
  * Closes what clients have sent. close(2) may wait for whom the client likes: for a file system
- * that it answers for itself (FUSE is asked to flush), or, of a socket with SO_LINGER, for a peer
- * that never reads. So what is not known to be closed at once is closed by a thread: one of a few,
- * one for a user at a time, so that whoever holds one up does not hold up all. What waits behind it
- * stays open meanwhile; who has much that waits is not served (front.c).
+ * that it answers for itself (FUSE is asked to flush); of a socket with SO_LINGER, for a peer that
+ * never reads; of a pipe, for the lock that the client holds while it writes to it from a page that
+ * such a file system has to bring; of a big file without a name, for all of it to be freed; and a
+ * socket in which descriptors lie unread closes these, too. No look beforehand helps where the
+ * client may change it afterwards. So what is not known to be closed at once is closed by a thread:
+ * one of a few, one for a user at a time, so that whoever holds one up does not hold up all. What
+ * waits behind it stays open meanwhile; who has much that waits is not served (door.c).
  */
 struct closer;
 

@@ -12,6 +12,7 @@
 #include "run/owner.h"
 #include "serve/listing.h"
 #include "serve/packet.h"
+#include "serve/remote_streams.h"
 #include "serve/remote_trace.h"
 #include "serve/request.h"
 #include "serve/stores.h"
@@ -46,6 +47,17 @@ int remote_open(const char *control, struct remote *ret, struct cloche_err *err)
 void remote_close(struct remote *r)
 {
 	fd_close(&r->socket);
+	if (r->streams)
+		remote_streams_close(r->streams);
+	free(r->streams);
+	r->streams = NULL;
+}
+
+void remote_take_streams(struct remote *r, const struct spec *spec, const int streams[3])
+{
+	r->streams = calloc(1, sizeof(*r->streams));
+	if (r->streams)
+		remote_streams_open(r->streams, spec, streams);
 }
 
 static int send_request(const struct remote *r, const struct remote_options *o,
@@ -67,7 +79,7 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	request.metered = o->metered;
 	request.trace = o->trace || o->kept;
 	request.keep_trace = o->keep_trace;
-	memcpy(fds.fd, o->streams, sizeof(o->streams));
+	remote_streams_fds(r->streams, fds.fd);
 	fds.fd[REQUEST_FD_ORDER] = order;
 	code = packet_send_with(r->socket, &request, sizeof(request), insns,
 				insns ? request.bare_n * sizeof(*insns) : 0, &fds);
@@ -112,110 +124,175 @@ static int hear(const struct remote *r, struct remote_trace *trace, struct answe
 	return code;
 }
 
-/* One wish to cancel is enough. *ret_unread: the daemon went away and had not even read what it was
- * asked. */
-static int wait_for_answer(const struct remote *r, int cancel_fd, struct remote_trace *trace,
-			   struct answer *ret, bool *ret_unread, struct cloche_err *err)
+/* What becomes of one asking, beside the answer. */
+struct asked {
+	bool unread;	/* the daemon went away and had not even read it */
+	bool cancelled; /* it was told that it is not wanted any more, which is once */
+	struct cloche_err stream_err; /* something could not be passed on */
+	struct remote_trace trace;
+};
+
+static void cancel(const struct remote *r, struct asked *a)
 {
-	struct pollfd fds[] = { { .fd = r->socket, .events = POLLIN },
-				{ .fd = cancel_fd, .events = POLLIN },
-				{ .fd = -1 } };
 	struct request cancel = { .kind = REQUEST_CANCEL };
-	int code = -EAGAIN;
 
 	request_version(cancel.version);
+	a->cancelled = true;
+	(void)packet_send(r->socket, &cancel, sizeof(cancel), NULL);
+}
+
+static int wait_for_answer(const struct remote *r, int cancel_fd, struct answer *ret,
+			   struct asked *a, struct cloche_err *err)
+{
+	struct pollfd fds[6] = { { .fd = r->socket, .events = POLLIN } };
+	int code = -EAGAIN;
+
 	while (code == -EAGAIN) {
-		remote_trace_wait(trace, &fds[2]);
-		if (poll(fds, 3, -1) < 0)
+		remote_trace_wait(&a->trace, &fds[5]);
+		fds[1] = (struct pollfd){ .fd = a->cancelled ? -1 : cancel_fd, .events = POLLIN };
+		stdio_wait(&r->streams->stdio, true, true, fds + 2);
+		if (poll(fds, 6, -1) < 0)
 			continue;
-		if (fds[2].fd >= 0 && fds[2].revents)
-			remote_trace_step(trace);
+		if (fds[5].fd >= 0 && fds[5].revents)
+			remote_trace_step(&a->trace);
 		/* The other end was closed with something in it (unix_release_sock): the request,
 		 * or else the wish to cancel it. */
-		*ret_unread = fds[0].revents & POLLERR && fds[1].fd == cancel_fd;
-		if (fds[1].fd >= 0 && fds[1].revents) {
-			fds[1].fd = -1;
-			(void)packet_send(r->socket, &cancel, sizeof(cancel), NULL);
-		}
+		a->unread = fds[0].revents & POLLERR && !a->cancelled;
+		if (fds[1].revents)
+			cancel(r, a);
+		stdio_move(&r->streams->stdio, fds + 2, &a->stream_err);
 		if (fds[0].revents)
-			code = hear(r, trace, ret, err);
+			code = hear(r, &a->trace, ret, err);
 	}
 	return code;
 }
 
-static int ask(struct remote *r, const struct remote_options *o, struct remote_trace *trace,
-	       struct answer *ret, bool *ret_unread, struct cloche_err *err)
+static int ask(struct remote *r, const struct remote_options *o, struct answer *ret,
+	       struct asked *a, struct cloche_err *err)
 {
 	struct cloche_err refused = { 0 };
 	int code = send_request(r, o, err);
 
 	/* It may have said why it does not listen. */
-	if (code == -EPIPE && hear(r, trace, ret, &refused) < 0 && refused.code &&
+	if (code == -EPIPE && hear(r, &a->trace, ret, &refused) < 0 && refused.code &&
 	    refused.code != EPIPE) {
 		*err = refused;
 		return -refused.code;
 	}
-	*ret_unread = code == -EPIPE;
-	return code < 0 ? code : wait_for_answer(r, o->cancel_fd, trace, ret, ret_unread, err);
+	a->unread = code == -EPIPE;
+	return code < 0 ? code : wait_for_answer(r, o->cancel_fd, ret, a, err);
 }
 
-/* Behind an answer the daemon waits for seconds, and a client may be stopped for longer. */
-static int ask_again(struct remote *r, const struct remote_options *o, struct remote_trace *trace,
-		     struct answer *ret, bool *ret_unread, struct cloche_err *err)
+static int ask_again(struct remote *r, const struct remote_options *o, struct answer *ret,
+		     struct asked *a, struct cloche_err *err)
 {
-	struct remote other;
+	struct remote other = { .socket = -1 };
 	int code = remote_open(r->control, &other, err);
 
 	if (code < 0)
 		return code;
-	remote_close(r);
-	*r = other;
-	return ask(r, o, trace, ret, ret_unread, err);
+	fd_close(&r->socket);
+	r->socket = other.socket;
+	r->kept = false;
+	return ask(r, o, ret, a, err);
+}
+
+/* Behind an answer the daemon waits for seconds, and a client may be stopped for longer. And it may
+ * know less of the mounts here than was thought. */
+static int ask_until_heard(struct remote *r, const struct remote_options *o, struct answer *ret,
+			   struct asked *a, struct cloche_err *err)
+{
+	int code;
+
+	stdio_begin(&r->streams->stdio);
+	code = ask(r, o, ret, a, err);
+	if (code < 0 && a->unread && r->kept)
+		code = ask_again(r, o, ret, a, err);
+	if (code < 0 || !ret->unknown || a->cancelled ||
+	    !remote_streams_copy(r->streams, ret->unknown))
+		return code;
+	if (r->streams->unfit.code) {
+		*err = r->streams->unfit;
+		return -err->code;
+	}
+	return ask_again(r, o, ret, a, err);
+}
+
+static enum remote_patience patience_with(enum verdict verdict, bool cancelled)
+{
+	switch (verdict) {
+	case VERDICT_CANCELLED:
+		return PATIENCE_NONE;
+	case VERDICT_TIMEOUT:
+	case VERDICT_CPU_TIMEOUT:
+	case VERDICT_DENIED:
+	case VERDICT_LAUNCH_ERROR:
+		return cancelled ? PATIENCE_NONE : PATIENCE_HURRIED;
+	default:
+		return cancelled ? PATIENCE_NONE : PATIENCE_FULL;
+	}
+}
+
+/* All that it wrote is in the pipes. */
+static void settle(struct remote *r, const struct remote_options *o, enum verdict verdict,
+		   struct asked *a)
+{
+	remote_streams_settle(r->streams, patience_with(verdict, a->cancelled),
+			      a->cancelled ? -1 : o->cancel_fd, &a->stream_err);
+	stdio_end(&r->streams->stdio);
+}
+
+static void take_answer(struct remote *r, const struct answer *answer, const struct asked *a,
+			struct outcome *out, struct session_notes *notes)
+{
+	*out = answer->outcome;
+	if (!out->stream_err.code)
+		out->stream_err = a->stream_err;
+	notes->found = answer->found;
+	r->mid_line = out->ran && stdio_mid_line(&r->streams->stdio);
 }
 
 void remote_run(struct remote *r, const struct remote_options *o, struct outcome *out,
 		struct session_notes *notes)
 {
 	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
-	struct remote_trace trace = { .file = o->trace,
-				      .wanted = o->trace_wanted,
-				      .copy = o->kept,
-				      .kept = o->keep_trace,
-				      .pipe = -1 };
 	struct stream_state streams[3];
 	char owner[OWNER_NAME_LEN];
 	struct cloche_err err = { 0 };
-	bool unread = false;
+	struct asked asked = { .trace = { .file = o->trace,
+					  .wanted = o->trace_wanted,
+					  .copy = o->kept,
+					  .kept = o->keep_trace,
+					  .pipe = -1 } };
 	int code;
 
 	*notes = (struct session_notes){ 0 };
-	stream_state_keep(streams, o->streams);
-	if (!answer) {
-		code = cloche_err_sys(&err, ENOMEM, "begin");
-	} else if (o->refused && o->refused->code) {
+	if (o->refused && o->refused->code)
 		err = *o->refused;
-		code = -err.code;
-	} else {
-		code = ask(r, o, &trace, answer, &unread, &err);
+	else if (!answer || !r->streams)
+		(void)cloche_err_sys(&err, ENOMEM, "begin");
+	else if (r->streams->unfit.code)
+		err = r->streams->unfit;
+	code = -err.code;
+	if (code == 0) {
+		stream_state_keep(streams, r->streams->given);
+		code = ask_until_heard(r, o, answer, &asked, &err);
+		settle(r, o, code == 0 ? answer->outcome.verdict : VERDICT_LAUNCH_ERROR, &asked);
+		stream_state_restore(streams);
 	}
-	if (code < 0 && unread && r->kept)
-		code = ask_again(r, o, &trace, answer, &unread, &err);
 	r->kept = code == 0 && o->hold;
-	stream_state_restore(streams);
-	if (code == 0 && answer) {
-		*out = answer->outcome;
-		notes->found = answer->found;
-		r->mid_line = answer->outcome.ran && answer->mid_line;
-		remote_trace_end(&trace, answer, out, notes);
+	if (code == 0) {
+		take_answer(r, answer, &asked, out, notes);
+		remote_trace_end(&asked.trace, answer, out, notes);
 		return;
 	}
-	remote_trace_end(&trace, NULL, out, notes);
+	remote_trace_end(&asked.trace, NULL, out, notes);
 	owner_name(o->owner, owner);
 	description_of_request(o->spec, o->function, o->owner, owner, out);
 	(void)uuid_v4(out->request_id, NULL);
 	out->err = err;
-	/* Nobody knows what it wrote, if it ran. */
-	r->mid_line = !unread && err.code == EPIPE;
+	/* Nobody knows whether it ran. */
+	r->mid_line = !asked.unread && err.code == EPIPE && stdio_mid_line(&r->streams->stdio);
 }
 
 int remote_ask(const struct remote *r, struct request *request, struct answer *answer,

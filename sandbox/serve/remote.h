@@ -11,6 +11,7 @@
 struct cloche_err;
 struct listing;
 struct outcome;
+struct remote_streams;
 struct spec;
 
 /*
@@ -18,10 +19,11 @@ struct spec;
  * another. It needs no right but to connect.
  */
 struct remote {
-	const char *control; /* its path, borrowed */
-	int socket;	     /* -1: none */
-	bool kept;	     /* the daemon keeps a context for the next one */
-	bool mid_line;	     /* as session_mid_line() */
+	const char *control;		/* its path, borrowed */
+	int socket;			/* -1: none */
+	bool kept;			/* the daemon keeps a context for the next one */
+	bool mid_line;			/* as session_mid_line() */
+	struct remote_streams *streams; /* those of what is run; NULL */
 };
 
 /* -ENOENT, -ECONNREFUSED: there is no daemon at that path; *err names it. */
@@ -44,8 +46,7 @@ struct remote_options {
 	const struct spec *spec;	  /* checked */
 	const struct cloche_err *refused; /* its code: it cannot be asked for; NULL */
 	const char *function;		  /* NULL: it has no name */
-	uint32_t owner; /* who asks, for an outcome that never came to the daemon */
-	int streams[3];
+	uint32_t owner;	   /* who asks, for an outcome that never came to the daemon */
 	bool metered;	   /* without the meter nothing is run */
 	bool hold;	   /* another one follows, in the same context if that is clean */
 	int cancel_fd;	   /* readable: it is not wanted any more */
@@ -55,8 +56,12 @@ struct remote_options {
 	bool keep_trace;   /* in the daemon's store, under this user's name */
 };
 
-/* Once. What becomes of it is in *out, also where the daemon could not be asked. The streams' state
- * is as before. */
+/* Before the first: its streams, for all. What may not be one is no failure here: each invocation
+ * is refused for it. */
+void remote_take_streams(struct remote *r, const struct spec *spec, const int streams[3]);
+
+/* Once; all with one spec. What becomes of it is in *out, also where the daemon could not be asked.
+ * All that it wrote has been passed on, and the streams' state is as before. */
 void remote_run(struct remote *r, const struct remote_options *options, struct outcome *out,
 		struct session_notes *notes);
 

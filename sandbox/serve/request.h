@@ -61,6 +61,9 @@
  *	client  TRACES
  *	daemon          TRACES, with a pipe (serve/showing.h) │ REFUSED
  *
+ * The streams are handed on to the function, and the daemon neither reads nor writes any
+ * (serve/taken.h): what is to be copied the client copies.
+ *
  * Who the client is the daemon has from the kernel. A client that goes away has its invocation
  * cancelled. Both sides are of one version: the numbers of another may mean something else.
  */
@@ -141,7 +144,8 @@ struct answer {
 	uint32_t logs;		    /* the same: 1: the old file, 2: the present one */
 	uint64_t response_len;	    /* of what comes with it; behind it: */
 	uint32_t tail_len;	    /* the end of the log */
-	bool mid_line;		    /* standard error ends within a line, as far as is known */
+	uint32_t unknown;	    /* REFUSED or OUTCOME: bits of the streams that are files on no
+				     * mount that the daemon knows: it is refused for them */
 	struct ledger_repair found; /* in the daemon's ledger */
 	struct cloche_err refused;
 	struct {

@@ -65,8 +65,7 @@ struct visit {
 	int order_fd;		  /* until it is read */
 	int binds;		  /* the socket that holds them, unread */
 	struct policy_bare *bare; /* the policy, where it is the client's own; NULL */
-	bool streamed;		  /* stdio is open */
-	struct stdio stdio;
+	struct stdio stdio;	  /* those streams */
 
 	struct cloche_err barred; /* code: it gets nothing */
 	bool late;		  /* it was queued for too long */

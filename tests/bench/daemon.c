@@ -228,9 +228,7 @@ static int processes_measure(const struct bench *bench, struct daemon *d, struct
 
 int daemon_call(const struct daemon *d, const struct spec *spec, int null, struct cloche_err *err)
 {
-	const struct remote_options o = {
-		.spec = spec, .owner = DAEMON_USER, .streams = { null, null, null }, .cancel_fd = -1
-	};
+	const struct remote_options o = { .spec = spec, .owner = DAEMON_USER, .cancel_fd = -1 };
 	struct session_notes notes;
 	struct outcome out;
 	struct remote remote;
@@ -238,6 +236,7 @@ int daemon_call(const struct daemon *d, const struct spec *spec, int null, struc
 
 	if (r < 0)
 		return r;
+	remote_take_streams(&remote, spec, (int[]){ null, null, null });
 	remote_run(&remote, &o, &out, &notes);
 	remote_close(&remote);
 	if (out.verdict == VERDICT_OK)

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Clients of the daemon who hand over what they hold up themselves: pipes, files and sockets whose
+ * locks are held for as long as they like. Neither the front nor anybody else waits for them, and
+ * what is no stream at all is refused. Needs root.
+ */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/spec.h"
+#include "serve/packet.h"
+#include "serve/request.h"
+#include "tests/lib/daemon.h"
+#include "tests/lib/run.h"
+#include "tests/lib/stdio.h"
+#include "tests/lib/stuck.h"
+
+/* ---- a client of its own --------------------------------------------------------------------- */
+
+static int knock(const struct daemon *d)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.107s", d->control);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0, "%m");
+	return fd;
+}
+
+/* Those streams, as they are; the connection. version: NULL: the daemon's own. */
+static int ask(const struct daemon *d, const int streams[3], uint64_t limit, const char *version)
+{
+	char *const argv[] = { (char *)"true", NULL };
+	struct packet_fds fds = { .n = REQUEST_FDS };
+	cleanup_free struct sock_filter *insns = NULL;
+	cleanup_fd int order = -1;
+	struct cloche_err err = { 0 };
+	struct request r;
+	struct spec spec;
+	int socket = knock(d);
+
+	spec_defaults(&spec);
+	spec.argv = argv;
+	spec.output_bytes = limit;
+	spec.memory_bytes = 32 << 20;
+	spec.cpu_mode = CPU_SHARED;
+	cr_assert_eq(request_make(&spec, NULL, &r, &insns, &order, &err), 0, "%s", err.text);
+	if (version)
+		(void)snprintf(r.version, sizeof(r.version), "%s", version);
+	memcpy(fds.fd, streams, 3 * sizeof(int));
+	fds.fd[REQUEST_FD_ORDER] = order;
+	cr_assert_eq(packet_send(socket, &r, sizeof(r), &fds), 0);
+	return socket;
+}
+
+static struct answer *hear(int socket)
+{
+	struct answer *a = calloc(1, sizeof(*a));
+
+	cr_assert_eq(recv(socket, a, sizeof(*a), 0), (ssize_t)sizeof(*a));
+	(void)close(socket);
+	return a;
+}
+
+static void expect_refused(const struct daemon *d, int fd, int as, uint64_t limit, const char *says)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int streams[3] = { null, null, null };
+	struct answer *a;
+
+	cr_assert_geq(fd, 0, "%s: %m", says);
+	streams[as] = fd;
+	a = hear(ask(d, streams, limit, NULL));
+	cr_expect_eq(a->kind, ANSWER_OUTCOME);
+	cr_expect_eq(a->outcome.verdict, VERDICT_LAUNCH_ERROR, "%s", says);
+	expect_has(a->outcome.err.text, says);
+	cr_expect_str_eq(a->outcome.err.stage, "streams");
+	free(a);
+}
+
+/* ---- what is none ---------------------------------------------------------------------------- */
+
+Test(escape_held_streams, what_the_front_does_not_hand_on)
+{
+	cleanup_fd int counter = eventfd(0, EFD_CLOEXEC), huge = -1, file = file_of("x");
+	cleanup_fd int place = open("/etc/passwd", O_PATH | O_CLOEXEC);
+	cleanup_fd int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	cleanup_fd int kmsg = open("/dev/kmsg", O_RDONLY | O_CLOEXEC);
+	cleanup_fd int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int sys = open("/sys/kernel/uevent_seqnum", O_RDONLY | O_CLOEXEC);
+	int pair[2];
+	struct daemon d;
+	pid_t front;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	front = daemon_front(&d);
+	pair_open(pair);
+	for (int as = 0; as < 3; as++) {
+		expect_refused(&d, pair[0], as, 0, "a socket");
+		expect_refused(&d, counter, as, 0, "no file, pipe");
+		expect_refused(&d, place, as, 0, "a place (O_PATH)");
+		expect_refused(&d, master, as, 0, "a device (5:2)");
+		expect_refused(&d, kmsg, as, 0, "a device (1:11)");
+		expect_refused(&d, dir, as, 0, "no file, pipe");
+		expect_refused(&d, sys, as, 0, "on a file system that the daemon does not know");
+	}
+	/* Nobody but the warden writes for the function, and into pipes only. */
+	for (int as = 1; as < 3; as++)
+		expect_refused(&d, file, as, 1000, "an output limit is for pipes only");
+	huge = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB);
+	if (huge >= 0)
+		expect_refused(&d, huge, 0, 0, "on a file system that the daemon does not know");
+	cr_expect_eq(daemon_front(&d), front, "the front was replaced");
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	daemon_stop(&d);
+}
+
+/* ---- what is held ---------------------------------------------------------------------------- */
+
+/* With who holds it, and nobody else but the daemon has its descriptor then. The first is refused,
+ * so that the front alone closes it; the other runs. */
+static void expect_no_harm(const struct daemon *d, int fd, int as, const char *what)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int streams[3] = { null, null, null };
+	pid_t front = daemon_front(d);
+	int first, other;
+
+	streams[as] = fd;
+	first = ask(d, streams, 0, "of another time");
+	other = ask(d, streams, 0, NULL);
+	(void)close(fd);
+	free(hear(first));
+	daemon_expect_serves(d);
+	daemon_expect_serves(d);
+	cr_expect_eq(daemon_front(d), front, "%s: the front was replaced", what);
+	(void)close(other);
+}
+
+static struct stuck hold_reader(int p[2])
+{
+	cr_assert_eq(pipe2(p, O_CLOEXEC), 0);
+	return stuck_begin(STUCK_WRITE, p[1], &p[0], 1);
+}
+
+static struct stuck hold_writer(int p[2])
+{
+	cr_assert_eq(pipe2(p, O_CLOEXEC), 0);
+	cr_assert_eq(write(p[1], "x", 1), 1);
+	return stuck_begin(STUCK_READ, p[0], &p[1], 1);
+}
+
+Test(escape_held_streams, a_pipe_that_is_read_or_written_for_ever)
+{
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	for (int as = 0; as < 3; as++) {
+		int p[2];
+		struct stuck s = as ? hold_writer(p) : hold_reader(p);
+
+		(void)close(p[as ? 0 : 1]);
+		expect_no_harm(&d, p[as ? 1 : 0], as, "a pipe");
+		stuck_end(&s);
+		daemon_expect_serves(&d);
+	}
+	daemon_stop(&d);
+}
+
+Test(escape_held_streams, a_file_that_is_written_for_ever)
+{
+	char path[700];
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	(void)snprintf(path, sizeof(path), "%s/file", d.dir);
+	for (int as = 0; as < 3; as++)
+		for (int how = STUCK_READ; how <= STUCK_PWRITE; how++) {
+			int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+			struct stuck s;
+
+			cr_assert(fd >= 0 && pwrite(fd, "x", 1, 0) == 1);
+			s = stuck_begin((enum stuck_how)how, fd, NULL, 0);
+			expect_no_harm(&d, fd, as, "a file");
+			stuck_end(&s);
+		}
+	daemon_stop(&d);
+}
+
+Test(escape_held_streams, a_socket_that_is_read_for_ever)
+{
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	for (int as = 0; as < 3; as++) {
+		struct stuck s;
+		int pair[2];
+
+		pair_open(pair);
+		cr_assert_eq(write(pair[1], "x", 1), 1);
+		s = stuck_begin(STUCK_READ, pair[0], NULL, 0);
+		expect_no_harm(&d, pair[0], as, "a socket");
+		stuck_end(&s);
+		(void)close(pair[1]);
+	}
+	daemon_stop(&d);
+}
