@@ -296,11 +296,11 @@ int context_renew(struct launcher *launcher, struct context *ctx, struct cloche_
 	return give_cgroups(launcher, ctx, which, err);
 }
 
-/* The policy's walls were chosen before. */
+/* The policy's walls were chosen before; of a handed one by who passes the streams on. */
 static int check_streams(const struct context *ctx, const int streams[WARDEN_STREAMS],
 			 struct cloche_err *err)
 {
-	for (int i = 0; !ctx->plan.terminals && i < WARDEN_STREAMS; i++)
+	for (int i = 0; !ctx->plan.handed && !ctx->plan.terminals && i < WARDEN_STREAMS; i++)
 		if (stream_is_foreign_terminal(streams[i]))
 			return cloche_err_set(
 				err, EINVAL,

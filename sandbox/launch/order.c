@@ -16,7 +16,7 @@ enum { ARGV, ENV, CANDIDATES, LISTS };
 
 struct head {
 	uint32_t n[LISTS];
-	uint32_t pad;
+	uint32_t own_terminals;
 	int64_t timeout_ns, cpu_time_ns;
 	uint64_t fsize_bytes, output_bytes;
 };
@@ -114,7 +114,8 @@ static uint32_t put_candidates(struct writer *w, const char *name, const char *c
 static void put_all(struct writer *w, const struct spec *spec, const char *const *env,
 		    struct head *ret)
 {
-	*ret = (struct head){ .timeout_ns = spec->timeout_ns,
+	*ret = (struct head){ .own_terminals = spec->own_terminals,
+			      .timeout_ns = spec->timeout_ns,
 			      .cpu_time_ns = spec->cpu_time_ns,
 			      .fsize_bytes = spec->fsize_bytes,
 			      .output_bytes =
@@ -201,7 +202,8 @@ int order_read(char *bytes, size_t len, struct order *ret)
 	o = (struct order){ .timeout_ns = h.timeout_ns,
 			    .cpu_time_ns = h.cpu_time_ns,
 			    .fsize_bytes = h.fsize_bytes,
-			    .output_bytes = h.output_bytes };
+			    .output_bytes = h.output_bytes,
+			    .own_terminals = h.own_terminals };
 	o.argv = read_list(table, h.n[ARGV], &at, end);
 	table += h.n[ARGV] + 1;
 	o.env = o.argv ? read_list(table, h.n[ENV], &at, end) : NULL;

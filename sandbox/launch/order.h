@@ -27,6 +27,7 @@ struct order {
 	int64_t cpu_time_ns;  /* 0: no limit */
 	uint64_t fsize_bytes; /* UINT64_MAX: none, as of the next */
 	uint64_t output_bytes;
+	uint32_t own_terminals; /* as in the spec */
 };
 
 /* As long may the init of a process that is kept take, which runs without a CPU quota. */

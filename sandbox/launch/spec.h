@@ -47,7 +47,10 @@ struct spec {
 	uint64_t tmp_bytes;    /* 0: half the memory, at most 512 MiB */
 	uint64_t shm_bytes;    /* of /dev/shm; 0: half the memory */
 	uint64_t output_bytes; /* 0: none */
-	char *const *env;      /* K=V, NULL-terminated, or NULL; PATH, HOME, LANG, TZ are added */
+	/* Bits of the streams that are terminals which the caller says are its controlling one;
+	 * where nobody else can know. */
+	uint32_t own_terminals;
+	char *const *env; /* K=V, NULL-terminated, or NULL; PATH, HOME, LANG, TZ are added */
 	const struct bind_spec *binds;
 	size_t n_binds;
 	bool read_locks;   /* POSIX read locks on what is there for reading only */

@@ -211,14 +211,26 @@ static unsigned bits_of(int fd)
 	return (mode != O_WRONLY ? READ : 0) | (mode != O_RDONLY ? WRITE : 0);
 }
 
-/* Two streams may be one thing. */
-static void note(struct stream_names *n, int fd, bool terminals)
+/* The side of a pseudo-terminal that programs have, or a console. */
+static bool is_his_terminal(const struct stat *st, uid_t uid)
 {
+	unsigned of = major(st->st_rdev);
+
+	return st->st_uid == uid && (of == 4 || (of >= 136 && of <= 143));
+}
+
+/* who: NULL: this process. Two streams may be one thing. */
+static void note(struct stream_names *n, const int fds[static 3], int as,
+		 const struct stream_caller *who)
+{
+	int fd = fds[as];
 	struct stream_given g = { .fd = fd, .bits = bits_of(fd) };
 
 	if (fstat(fd, &g.was) < 0)
 		return;
-	g.terminal = terminals && S_ISCHR(g.was.st_mode) && is_own_terminal(fd);
+	if (S_ISCHR(g.was.st_mode))
+		g.terminal = who ? who->terminals & 1U << as && is_his_terminal(&g.was, who->uid)
+				 : is_own_terminal(fd);
 	if (!g.terminal && !is_pipe(fd, &g.was))
 		return;
 	for (unsigned i = 0; i < n->n; i++)
@@ -251,20 +263,20 @@ void stream_names_try_give(int run_fd, uid_t id, const int fds[static 3], struct
 	struct stream_names n = { .table = -1, .gid = id, .own = getegid() };
 
 	for (int i = 0; i < 3; i++)
-		note(&n, fds[i], true);
+		note(&n, fds, i, NULL);
 	if (n.n > 0)
 		n.table = stream_names_table(run_fd);
 	give_all(&n);
 	*ret = n;
 }
 
-void stream_names_try_give_pipes(int table, uid_t id, gid_t own, const int fds[static 3],
-				 struct stream_names *ret)
+void stream_names_try_give_for(int table, uid_t id, const struct stream_caller *who,
+			       const int fds[static 3], struct stream_names *ret)
 {
-	struct stream_names n = { .table = -1, .gid = id, .own = own };
+	struct stream_names n = { .table = -1, .gid = id, .own = who->gid };
 
 	for (int i = 0; i < 3; i++)
-		note(&n, fds[i], false);
+		note(&n, fds, i, who);
 	if (n.n > 0)
 		n.table = fcntl(table, F_DUPFD_CLOEXEC, 3);
 	give_all(&n);

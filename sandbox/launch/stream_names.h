@@ -46,11 +46,17 @@ struct stream_names {
 /* To the function whose uid and gid on the host are id. fds: what it gets as its streams. */
 void stream_names_try_give(int run_fd, uid_t id, const int fds[static 3], struct stream_names *ret);
 
-/* The same for somebody else whose group is own, and with a table that is open: pipes alone, as its
- * terminal is not known to be one of this process. Allocates nothing. */
+/* The same for somebody else, and with a table that is open. Which terminal is his controlling one
+ * is his word, in bits of fds: believed of what is his own, for he could be lying to nobody else's
+ * harm. fds: -1: not that one. Allocates nothing. */
+struct stream_caller {
+	uid_t uid;
+	gid_t gid;
+	unsigned terminals;
+};
 int stream_names_table(int run_fd);
-void stream_names_try_give_pipes(int table, uid_t id, gid_t own, const int fds[static 3],
-				 struct stream_names *ret);
+void stream_names_try_give_for(int table, uid_t id, const struct stream_caller *who,
+			       const int fds[static 3], struct stream_names *ret);
 
 /* When no process of the function is left. */
 void stream_names_take_back(struct stream_names *names);

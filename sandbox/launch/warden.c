@@ -381,17 +381,19 @@ static bool take_order(struct warden *w, const struct warden_msg *m, const struc
 	return true;
 }
 
-/* A pipe of whoever's opens for the function as its descriptor of it is, and no further: nobody
- * gets more by it than by that. */
+/* A pipe of whoever's, or a terminal of its owner's, opens for the function as its descriptor of it
+ * is, and no further: nobody gets more by it than by that. */
 static void give_names(struct warden *w)
 {
 	const struct plan *p = w->plan;
-
+	const struct stream_caller who = { .uid = p->owner.uid,
+					   .gid = p->owner.gid,
+					   .terminals = w->order.own_terminals };
 	bool own = w->function.output.limited;
 
 	if (p->handed && p->names >= 0)
-		stream_names_try_give_pipes(p->names, p->uid, p->owner.gid,
-					    (int[]){ 0, own ? -1 : 1, own ? -1 : 2 }, &w->names);
+		stream_names_try_give_for(p->names, p->uid, &who,
+					  (int[]){ 0, own ? -1 : 1, own ? -1 : 2 }, &w->names);
 }
 
 /* What it cannot be given is told when it is to go. */

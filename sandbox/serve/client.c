@@ -574,7 +574,8 @@ static int take_streams(struct visit *v, struct cloche_err *err)
 	int r = taken_look(&v->front->local, v->streams, v->spec.output_bytes != 0, &taken, err);
 
 	v->answer.unknown = taken.unknown;
-	v->kind.make.terminals = taken.terminals;
+	/* Of a terminal that a client says is its own to control it could take what it likes. */
+	v->kind.make.terminals = (taken.terminals & ~v->spec.own_terminals) != 0;
 	stdio_pass(&v->stdio, v->streams);
 	return r < 0 ? cloche_err_stage(err, "streams") : 0;
 }

@@ -80,6 +80,7 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	request.trace = o->trace || o->kept;
 	request.keep_trace = o->keep_trace;
 	remote_streams_fds(r->streams, fds.fd);
+	request.own_terminals = remote_streams_own_terminals(r->streams);
 	fds.fd[REQUEST_FD_ORDER] = order;
 	code = packet_send_with(r->socket, &request, sizeof(request), insns,
 				insns ? request.bare_n * sizeof(*insns) : 0, &fds);

@@ -77,6 +77,19 @@ void remote_streams_fds(const struct remote_streams *s, int ret[static 3])
 		ret[i] = stdio_inside(&s->stdio, i);
 }
 
+unsigned remote_streams_own_terminals(const struct remote_streams *s)
+{
+	unsigned own = 0;
+	int fds[3];
+
+	remote_streams_fds(s, fds);
+	for (int i = 0; i < 3; i++)
+		if (s->stdio.kinds[i].kind == STREAM_TERMINAL && !s->stdio.bridges[i] &&
+		    !stream_is_foreign_terminal(fds[i]))
+			own |= 1U << i;
+	return own;
+}
+
 enum waited { WAITED_READER, WAITED_CANCEL, WAITED_LONG };
 
 static enum waited wait_for_readers(const struct remote_streams *s, int timeout_ms, int cancel_fd)

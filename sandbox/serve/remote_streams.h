@@ -31,8 +31,9 @@ void remote_streams_close(struct remote_streams *s);
  * Else all is anew, and the daemon is to be asked again. */
 bool remote_streams_copy(struct remote_streams *s, unsigned unknown);
 
-/* What is sent. */
+/* What is sent; and bits of those that are this process's controlling terminal. */
 void remote_streams_fds(const struct remote_streams *s, int ret[static 3]);
+unsigned remote_streams_own_terminals(const struct remote_streams *s);
 
 /* The function is dead: the rest of its output. A reader that takes nothing is waited for as run/
  * invocation_machine.h has it: until cancel_fd is readable; of what was killed, which is hurried,

@@ -145,8 +145,9 @@ int request_check(const struct request *r, struct cloche_err *err)
 	if (r->kind >= REQUEST_KINDS || r->cpu_mode > CPU_FIXED ||
 	    r->order_len > (r->kind == REQUEST_DEPLOY ? REQUEST_DEPLOY_MAX : ORDER_MAX) ||
 	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->hold > 1 || r->metered > 1 ||
-	    r->tail > 1 || r->trace > 1 || r->keep_trace > 1 || r->bare_n > BPF_MAXINSNS ||
-	    r->image_form >= IMAGE_FORMS || !is_text(r->image_ref, sizeof(r->image_ref)) ||
+	    r->own_terminals >= 1U << REQUEST_STREAMS || r->tail > 1 || r->trace > 1 ||
+	    r->keep_trace > 1 || r->bare_n > BPF_MAXINSNS || r->image_form >= IMAGE_FORMS ||
+	    !is_text(r->image_ref, sizeof(r->image_ref)) ||
 	    (r->kind == REQUEST_TRACES && !is_trace_id(r->trace_id)) ||
 	    !is_text(r->image_name, sizeof(r->image_name)) ||
 	    !is_text(r->image.sha256, sizeof(r->image.sha256)) ||
@@ -234,6 +235,7 @@ int request_read(const struct request *r, const struct policy_bare *bare, int or
 	ret->shm_bytes = r->shm_bytes;
 	ret->read_locks = r->read_locks;
 	ret->output_bytes = r->output_bytes;
+	ret->own_terminals = r->own_terminals;
 	ret->rootfs = r->image_name[0] ? r->image_name : NULL;
 	ret->image = r->image_name[0] ? &r->image : NULL;
 	*ret_block = block;

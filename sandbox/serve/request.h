@@ -103,6 +103,7 @@ struct request {
 	uint32_t hold;		     /* 0 or 1: another one follows */
 	uint32_t metered;	     /* 0 or 1: without the meter nothing is run */
 	uint32_t trace, keep_trace;  /* 0 or 1: what it did, by a pipe; in the daemon's store */
+	uint32_t own_terminals;	     /* bits of the streams that are its controlling terminal */
 	uint32_t bare_n, bare_flags; /* of a policy of the client's: so many instructions follow */
 	char policy[64];
 	char function[OUTCOME_NAME_LEN]; /* "": it has no name */

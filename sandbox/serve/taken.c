@@ -52,9 +52,10 @@ static int look_at_device(const struct statx *st, int as, struct taken *ret, str
 
 	if (is_harmless(st->stx_rdev_major, st->stx_rdev_minor))
 		return 0;
-	ret->terminals |= is_terminal(st->stx_rdev_major, st->stx_rdev_minor);
-	if (is_terminal(st->stx_rdev_major, st->stx_rdev_minor))
+	if (is_terminal(st->stx_rdev_major, st->stx_rdev_minor)) {
+		ret->terminals |= 1U << as;
 		return 0;
+	}
 	(void)snprintf(what, sizeof(what), "a device (%u:%u)", st->stx_rdev_major,
 		       st->stx_rdev_minor);
 	return refuse(as, what, err);

@@ -26,8 +26,8 @@ struct local;
  * With an output limit output is a pipe: the warden counts what comes out of another.
  */
 struct taken {
-	unsigned unknown; /* bits of files on mounts that nobody here knows */
-	bool terminals;	  /* one is a terminal */
+	/* In bits: files on mounts that nobody here knows; terminals. */
+	unsigned unknown, terminals;
 };
 
 /* *ret is set also when one is refused. */
