@@ -18,7 +18,6 @@
 #define DIR_NAME "code"
 #define SLOTS	 1024 /* files; a newer hash takes the place of an older one */
 #define QUIET_NS (2 * NSEC_PER_SEC)
-#define KEY_LEN	 256
 
 void executed_see(const struct context *ctx, struct executed *ret)
 {
@@ -35,19 +34,20 @@ static bool same(const struct stat *a, const struct stat *b)
 
 /* By what the content is known again; false: by nothing. */
 static bool key_of(const struct context *ctx, int fd, const struct stat *st,
-		   char ret[static KEY_LEN])
+		   char ret[static EXECUTED_KEY_LEN])
 {
 	const char *image = ctx->plan.rootfs.image;
 	struct stat root;
 
 	if (*image && stat(image, &root) == 0 && root.st_dev == st->st_dev) {
-		(void)snprintf(ret, KEY_LEN, "%s %" PRIu64, image, (uint64_t)st->st_ino);
+		(void)snprintf(ret, EXECUTED_KEY_LEN, "%s %" PRIu64, image, (uint64_t)st->st_ino);
 		return true;
 	}
 	if (file_times_of(fd) != FILE_TIMES_KERNEL ||
 	    timespec_ns(st->st_ctim) > clock_real_ns() - QUIET_NS)
 		return false;
-	(void)snprintf(ret, KEY_LEN, "%" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64,
+	(void)snprintf(ret, EXECUTED_KEY_LEN,
+		       "%" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64,
 		       (uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_size,
 		       timespec_ns(st->st_mtim), timespec_ns(st->st_ctim));
 	return true;
@@ -73,7 +73,7 @@ static void slot_name(const char *key, char *ret, size_t size)
 
 static bool recall(int run_fd, const char *key, char ret[static HASH_HEX_LEN])
 {
-	char name[32], have[KEY_LEN + 3 * HASH_HEX_LEN], want[sizeof(have)];
+	char name[32], have[EXECUTED_KEY_LEN + 3 * HASH_HEX_LEN], want[sizeof(have)];
 	size_t at = strlen(key) + 1;
 
 	slot_name(key, name, sizeof(name));
@@ -87,7 +87,7 @@ static bool recall(int run_fd, const char *key, char ret[static HASH_HEX_LEN])
 
 static void try_remember(int run_fd, const char *key, const char *hash)
 {
-	char name[32], text[KEY_LEN + 3 * HASH_HEX_LEN];
+	char name[32], text[EXECUTED_KEY_LEN + 3 * HASH_HEX_LEN];
 	cleanup_fd int fd = -1;
 
 	slot_name(key, name, sizeof(name));
@@ -98,30 +98,51 @@ static void try_remember(int run_fd, const char *key, const char *hash)
 		return;
 }
 
+bool executed_recall(int run_fd, const struct context *ctx, const struct executed *executed,
+		     uint64_t most, char ret[static HASH_HEX_LEN],
+		     struct executed_unread *ret_unread)
+{
+	struct executed_unread u = { .fd = ctx->executed };
+
+	*ret = '\0';
+	if (!executed->known || fstat(u.fd, &u.st) < 0 || !same(&executed->seen, &u.st) ||
+	    (uint64_t)u.st.st_size > most)
+		return true;
+	u.keyed = key_of(ctx, u.fd, &u.st, u.key);
+	if (u.keyed && recall(run_fd, u.key, ret))
+		return true;
+	*ret = '\0';
+	*ret_unread = u;
+	return false;
+}
+
+void executed_read(const struct executed_unread *u, char ret[static HASH_HEX_LEN])
+{
+	cleanup_fd int fd = -1;
+	char path[32];
+	struct stat now;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", u->fd);
+	/* One who holds a lease of it (fcntl(2)) is not waited for. */
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || hash_sha256_fd(fd, 0, (uint64_t)u->st.st_size, ret, NULL) < 0 ||
+	    fstat(fd, &now) < 0 || !same(&u->st, &now))
+		*ret = '\0';
+}
+
+void executed_remember(int run_fd, const struct executed_unread *u, const char *hash)
+{
+	if (u->keyed && *hash)
+		try_remember(run_fd, u->key, hash);
+}
+
 void executed_hash(int run_fd, const struct context *ctx, const struct executed *executed,
 		   uint64_t most, char ret[static HASH_HEX_LEN])
 {
-	char key[KEY_LEN], path[32];
-	cleanup_fd int fd = -1;
-	struct stat now;
-	bool keyed;
+	struct executed_unread unread;
 
-	*ret = '\0';
-	if (!executed->known || fstat(ctx->executed, &now) < 0 || !same(&executed->seen, &now) ||
-	    (uint64_t)now.st_size > most)
+	if (executed_recall(run_fd, ctx, executed, most, ret, &unread))
 		return;
-	keyed = key_of(ctx, ctx->executed, &now, key);
-	if (keyed && recall(run_fd, key, ret))
-		return;
-	*ret = '\0';
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", ctx->executed);
-	/* One who holds a lease of it (fcntl(2)) is not waited for. */
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || hash_sha256_fd(fd, 0, (uint64_t)now.st_size, ret, NULL) < 0 ||
-	    fstat(fd, &now) < 0 || !same(&executed->seen, &now)) {
-		*ret = '\0';
-		return;
-	}
-	if (keyed)
-		try_remember(run_fd, key, ret);
+	executed_read(&unread, ret);
+	executed_remember(run_fd, &unread, ret);
 }

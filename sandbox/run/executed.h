@@ -34,8 +34,26 @@ void executed_see(const struct context *ctx, struct executed *ret);
  * After the invocation. "" when it is not known: nothing was executed, the file changed while it
  * ran, it cannot be read or is larger than most.
  */
-#define EXECUTED_MOST (1ULL << 30)
+#define EXECUTED_MOST	 (1ULL << 30)
+#define EXECUTED_KEY_LEN 256
 void executed_hash(int run_fd, const struct context *ctx, const struct executed *executed,
 		   uint64_t most, char ret[static HASH_HEX_LEN]);
+
+/*
+ * The same in three steps, for who may not wait for a file: the hash from memory, or that there is
+ * none (true); else the file is to be read, by whom it does not matter, as *ret_unread says, whose
+ * descriptor is borrowed; and what came of it remembered.
+ */
+struct executed_unread {
+	int fd;
+	struct stat st;
+	bool keyed;
+	char key[EXECUTED_KEY_LEN];
+};
+bool executed_recall(int run_fd, const struct context *ctx, const struct executed *executed,
+		     uint64_t most, char ret[static HASH_HEX_LEN],
+		     struct executed_unread *ret_unread);
+void executed_read(const struct executed_unread *unread, char ret[static HASH_HEX_LEN]);
+void executed_remember(int run_fd, const struct executed_unread *unread, const char *hash);
 
 #endif

@@ -10,11 +10,11 @@
 #include "ledger/ledger_record.h"
 #include "policy/policy_join.h"
 #include "run/description.h"
-#include "run/executed.h"
 #include "run/record.h"
 #include "serve/closer.h"
 #include "serve/config.h"
 #include "serve/front.h"
+#include "serve/hashing.h"
 #include "serve/held.h"
 #include "serve/packet.h"
 #include "serve/reading.h"
@@ -24,9 +24,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* All others wait meanwhile. */
-#define HASHED_MOST (32ULL << 20)
 
 static struct visit *visit_of(struct client *c)
 {
@@ -40,6 +37,7 @@ static void drop(struct visit *v)
 {
 	watch_end(&v->watch);
 	v->patience = sd_event_source_disable_unref(v->patience);
+	hashing_leave(&v->hash);
 	for (int i = 0; i < REQUEST_STREAMS; i++)
 		closer_take(v->front->closer, v->client.uid, &v->streams[i]);
 	closer_take(v->front->closer, v->client.uid, &v->order_fd);
@@ -219,7 +217,6 @@ static void finish(struct visit *v)
 		       "not asked for, see --trace and --keep-trace");
 	booking_charge(&f->prices, out);
 	out->code_wanted = true;
-	executed_hash(AT_FDCWD, &v->held->ctx, &v->inv.executed, HASHED_MOST, out->code_sha256);
 	booking_enter(&f->booking, out, &v->answer.found);
 	wills_strike(&f->wills, v->will);
 	counts_outcome(&f->counts, out);
@@ -236,13 +233,22 @@ static void go_on(struct visit *v)
 	struct pollfd fds[WATCH_FDS];
 	int64_t until_ns;
 
+	if (v->hash)
+		return;
 	if (invocation_done(&v->inv)) {
-		finish(v);
+		watch_end(&v->watch);
+		if (hashing_begin(v))
+			finish(v);
 		return;
 	}
 	until_ns = invocation_wait(&v->inv, fds);
 	if (watch_set(&v->watch, fds, until_ns) < 0)
 		(void)sd_event_exit(v->front->event, -ENOMEM);
+}
+
+void visit_hashed(struct visit *v)
+{
+	finish(v);
 }
 
 void visit_step(void *arg, const struct pollfd fds[static WATCH_FDS])

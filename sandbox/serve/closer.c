@@ -28,8 +28,10 @@
 #define SMALL_BYTES (4ULL << 20)
 
 struct waiting {
-	int fd;
+	int fd; /* -1: nothing is to be closed, but this called: */
 	uint32_t uid;
+	void (*run)(void *arg);
+	void *arg;
 	int64_t owed_ns; /* from when on it counts against him */
 };
 
@@ -59,7 +61,12 @@ static void *close_all(void *arg)
 	(void)pthread_barrier_wait(l->begun);
 	while (read(l->out, bytes, sizeof(bytes)) > 0)
 		while (at != __atomic_load_n(&l->put, __ATOMIC_ACQUIRE)) {
-			(void)close(l->queue[at++ % QUEUE_MAX].fd);
+			const struct waiting *w = &l->queue[at++ % QUEUE_MAX];
+
+			if (w->fd < 0)
+				w->run(w->arg);
+			else
+				(void)close(w->fd);
 			__atomic_store_n(&l->closed, at, __ATOMIC_RELEASE);
 		}
 	return NULL;
@@ -134,21 +141,28 @@ static struct lane *choose(struct closer *c, uint32_t uid)
 	return empty ? empty : &c->lanes[uid % THREADS];
 }
 
-/* Where there is no place it stays open. */
-static void hand_over(struct closer *c, uint32_t uid, int fd, bool local)
+/* False: there is no place. */
+static bool hand_over(struct closer *c, const struct waiting *what)
 {
-	struct lane *l = choose(c, uid);
-	int64_t now_ns = clock_now_ns();
+	struct lane *l = choose(c, what->uid);
 	unsigned own = 0;
 
-	if (waiting_in(l, uid, INT64_MAX, &own) >= QUEUE_MAX)
-		return;
-	l->queue[l->put % QUEUE_MAX] = (struct waiting){
-		.fd = fd, .uid = uid, .owed_ns = local ? now_ns + PATIENCE_NS : now_ns
-	};
+	if (waiting_in(l, what->uid, INT64_MAX, &own) >= QUEUE_MAX)
+		return false;
+	l->queue[l->put % QUEUE_MAX] = *what;
 	__atomic_store_n(&l->put, l->put + 1, __ATOMIC_RELEASE);
 	/* Where there is no room for it, others are still to be read. */
 	(void)!write(l->in, "", 1);
+	return true;
+}
+
+bool closer_do(struct closer *c, uint32_t uid, void (*run)(void *arg), void *arg)
+{
+	const struct waiting what = {
+		.fd = -1, .uid = uid, .run = run, .arg = arg, .owed_ns = INT64_MAX
+	};
+
+	return hand_over(c, &what);
 }
 
 /* A device of memory's, and a small file in memory: there is nobody whom it could have to wait for,
@@ -172,7 +186,11 @@ void closer_take(struct closer *c, uint32_t uid, int *fd)
 	if (*fd < 0)
 		return;
 	if (c && !closes_at_once(c, *fd)) {
-		hand_over(c, uid, *fd, local_is(c->local, *fd));
+		struct waiting what = { .fd = *fd, .uid = uid, .owed_ns = clock_now_ns() };
+
+		what.owed_ns += local_is(c->local, *fd) ? PATIENCE_NS : 0;
+		/* Where there is no place it stays open. */
+		(void)hand_over(c, &what);
 		*fd = -1;
 	}
 	fd_close(fd);

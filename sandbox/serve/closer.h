@@ -2,6 +2,7 @@
 #ifndef CLOCHE_SERVE_CLOSER_H
 #define CLOCHE_SERVE_CLOSER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cloche_err;
@@ -27,6 +28,10 @@ int closer_open(struct local *local, struct closer **ret, struct cloche_err *err
 /* Of that user; *fd is -1 then. Without a closer: at once. */
 void closer_take(struct closer *closer, uint32_t uid, int *fd);
 void closer_take_all(struct closer *closer, uint32_t uid, struct packet_fds *fds);
+
+/* What else may wait for that user's: done by the thread that closes his, behind what waits there.
+ * False: there is no place. */
+bool closer_do(struct closer *closer, uint32_t uid, void (*run)(void *arg), void *arg);
 
 /* What of that user's is not closed yet and should be: a socket after a second, for each that lay
  * unread, or could linger, goes through here; a file of a file system that is not the kernel's own

@@ -15,6 +15,7 @@
 #include "serve/door.h"
 #include "serve/function_visit.h"
 #include "serve/handover.h"
+#include "serve/hashing.h"
 #include "serve/image_visit.h"
 #include "serve/metrics.h"
 #include "serve/own_filter.h"
@@ -390,6 +391,8 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 		r = cloche_err_sys(err, errno, "ask for the number of a mount (statx)");
 	if (r == 0)
 		r = open_closer(&f, err);
+	if (r == 0 && hashing_open(&f, &f.hashing) < 0)
+		r = cloche_err_sys(err, ENOMEM, "begin");
 	if (r == 0)
 		r = wills_open(&f.wills, err);
 	/* Last: all that came before needs more. */

@@ -25,6 +25,7 @@ struct client;
 struct closer;
 struct function_store;
 struct function_visit;
+struct hashing;
 struct image_visit;
 struct cloche_err;
 struct config;
@@ -69,6 +70,7 @@ struct front {
 	struct allowances allowances;
 	struct local local;
 	struct closer *closer;
+	struct hashing *hashing;
 	struct owner_names names;      /* while it is not old */
 	void (*say)(const char *text); /* a line of the log */
 	char inbox[REQUEST_MAX];       /* room for what a client asks */

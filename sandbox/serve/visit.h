@@ -20,6 +20,7 @@
 #include <systemd/sd-event.h>
 
 struct front;
+struct hash_job;
 
 struct policy_bare;
 struct reading;
@@ -79,7 +80,8 @@ struct visit {
 	enum residue replaced; /* why the one before was given up, of its own */
 	struct powers_remote powers;
 	struct invocation inv;
-	int will; /* -1: there is none */
+	int will;	       /* -1: there is none */
+	struct hash_job *hash; /* what it executed is being read; NULL */
 	struct watch watch;
 	struct reading *reading; /* NULL: none */
 	struct answer answer;
@@ -97,6 +99,9 @@ void visit_leave(struct visit *v);
 
 /* Its first request or, behind an answer, the next is heard; and none for too long is its end. */
 int visit_hear(struct visit *v);
+
+/* Its invocation is done, and what it executed is hashed, or will not be. */
+void visit_hashed(struct visit *v);
 
 /* For its watch. */
 void visit_step(void *arg, const struct pollfd fds[static WATCH_FDS]);

@@ -11,15 +11,18 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "launch/spec.h"
 #include "serve/packet.h"
 #include "serve/request.h"
 #include "tests/lib/daemon.h"
+#include "tests/lib/records.h"
 #include "tests/lib/run.h"
 #include "tests/lib/stdio.h"
 #include "tests/lib/stuck.h"
@@ -36,8 +39,15 @@ static int knock(const struct daemon *d)
 	return fd;
 }
 
-/* Those streams, as they are; the connection. version: NULL: the daemon's own. */
-static int ask(const struct daemon *d, const int streams[3], uint64_t limit, const char *version)
+struct asking {
+	char *const *argv;   /* NULL: true(1) */
+	const char *version; /* NULL: the daemon's own */
+	uint64_t limit;
+	uint32_t own_terminals;
+};
+
+/* Those streams, as they are; the connection. */
+static int ask(const struct daemon *d, const int streams[3], const struct asking *a)
 {
 	char *const argv[] = { (char *)"true", NULL };
 	struct packet_fds fds = { .n = REQUEST_FDS };
@@ -49,13 +59,14 @@ static int ask(const struct daemon *d, const int streams[3], uint64_t limit, con
 	int socket = knock(d);
 
 	spec_defaults(&spec);
-	spec.argv = argv;
-	spec.output_bytes = limit;
+	spec.argv = (char **)(uintptr_t)(a->argv ? a->argv : argv);
+	spec.output_bytes = a->limit;
 	spec.memory_bytes = 32 << 20;
 	spec.cpu_mode = CPU_SHARED;
 	cr_assert_eq(request_make(&spec, NULL, &r, &insns, &order, &err), 0, "%s", err.text);
-	if (version)
-		(void)snprintf(r.version, sizeof(r.version), "%s", version);
+	if (a->version)
+		(void)snprintf(r.version, sizeof(r.version), "%s", a->version);
+	r.own_terminals = a->own_terminals;
 	memcpy(fds.fd, streams, 3 * sizeof(int));
 	fds.fd[REQUEST_FD_ORDER] = order;
 	cr_assert_eq(packet_send(socket, &r, sizeof(r), &fds), 0);
@@ -79,7 +90,7 @@ static void expect_refused(const struct daemon *d, int fd, int as, uint64_t limi
 
 	cr_assert_geq(fd, 0, "%s: %m", says);
 	streams[as] = fd;
-	a = hear(ask(d, streams, limit, NULL));
+	a = hear(ask(d, streams, &(struct asking){ .limit = limit }));
 	cr_expect_eq(a->kind, ANSWER_OUTCOME);
 	cr_expect_eq(a->outcome.verdict, VERDICT_LAUNCH_ERROR, "%s", says);
 	expect_has(a->outcome.err.text, says);
@@ -126,6 +137,40 @@ Test(escape_held_streams, what_the_front_does_not_hand_on)
 	daemon_stop(&d);
 }
 
+/* ---- whose terminal it is -------------------------------------------------------------------- */
+
+/* Whether it opens by its name, as the client says that it is the one which controls it. */
+static void expect_named(const struct daemon *d, const struct terminal_pair *t, int status)
+{
+	char *const argv[] = { (char *)"sh", (char *)"-c", (char *)": </dev/stdin", NULL };
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const struct asking a = { .argv = argv, .own_terminals = 1 };
+	struct answer *said = hear(ask(d, (int[]){ t->slave, null, null }, &a));
+
+	cr_expect_eq(said->kind, ANSWER_OUTCOME);
+	cr_expect_eq(outcome_exit_status(&said->outcome), status, "%s", said->outcome.err.text);
+	free(said);
+}
+
+/* Only of one's own: nobody else's changes its group, and its mode, for a function. */
+Test(escape_held_streams, a_terminal_that_is_said_to_be_ones_own)
+{
+	struct terminal_pair t = terminal_open();
+	struct stat was, now;
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	cr_assert(fchmod(t.slave, 0600) == 0 && fstat(t.slave, &was) == 0);
+	expect_named(&d, &t, 0);
+	cr_assert(fstat(t.slave, &now) == 0);
+	cr_expect(now.st_mode == was.st_mode && now.st_gid == was.st_gid);
+	cr_assert_eq(fchown(t.slave, 1234, (gid_t)-1), 0);
+	expect_named(&d, &t, 2);
+	terminal_close(&t);
+	daemon_stop(&d);
+}
+
 /* ---- what is held ---------------------------------------------------------------------------- */
 
 /* With who holds it, and nobody else but the daemon has its descriptor then. The first is refused,
@@ -138,8 +183,8 @@ static void expect_no_harm(const struct daemon *d, int fd, int as, const char *w
 	int first, other;
 
 	streams[as] = fd;
-	first = ask(d, streams, 0, "of another time");
-	other = ask(d, streams, 0, NULL);
+	first = ask(d, streams, &(struct asking){ .version = "of another time" });
+	other = ask(d, streams, &(struct asking){ .argv = NULL });
 	(void)close(fd);
 	free(hear(first));
 	daemon_expect_serves(d);
@@ -217,5 +262,60 @@ Test(escape_held_streams, a_socket_that_is_read_for_ever)
 		stuck_end(&s);
 		(void)close(pair[1]);
 	}
+	daemon_stop(&d);
+}
+
+/* ---- what is executed ------------------------------------------------------------------------ */
+
+/* What a process' first thread, which is the front's loop, has read. */
+static unsigned long long bytes_read(pid_t pid)
+{
+	unsigned long long n = 0;
+	char path[64];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/io", pid, pid);
+	f = fopen(path, "re");
+	cr_assert(f && fscanf(f, "rchar: %llu", &n) == 1, "%s: %m", path);
+	(void)fclose(f);
+	return n;
+}
+
+static void hash_file(const char *path, char ret[static HASH_HEX_LEN])
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	cr_assert(fd >= 0 && fstat(fd, &st) == 0, "%s: %m", path);
+	cr_assert_eq(hash_sha256_fd(fd, 0, (uint64_t)st.st_size, ret, NULL), 0);
+}
+
+/* A file of the client's that is big, or on a disk that is slow, is read beside the loop. */
+Test(escape_held_streams, what_is_executed_holds_up_nobody)
+{
+	enum { BIG = 30 << 20 };
+	cleanup_run struct run run = { 0 };
+	char dir[700], path[720], bind[720], want[HASH_HEX_LEN];
+	unsigned long long before;
+	struct daemon d;
+	json_t *list;
+
+	daemon_prepare(&d);
+	(void)snprintf(dir, sizeof(dir), "%s/code", d.dir);
+	(void)snprintf(path, sizeof(path), "%s/big", dir);
+	(void)snprintf(bind, sizeof(bind), "%s:/opt/code", dir);
+	cr_assert_eq(mkdir(dir, 0755), 0);
+	RUN(&run, "cp", "/usr/bin/true", path);
+	run_free(&run);
+	cr_assert(chmod(path, 0755) == 0 && truncate(path, BIG) == 0);
+	hash_file(path, want);
+	daemon_start(&d);
+	before = bytes_read(daemon_front(&d));
+	AS_USER(&d, &run, "-q", "--bind", bind, "--", "/opt/code/big");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect_lt(bytes_read(daemon_front(&d)) - before, BIG);
+	list = records_read(d.ledger);
+	cr_expect_str_eq(record_text(json_array_get(list, 0), "code_sha256"), want);
+	json_decref(list);
 	daemon_stop(&d);
 }
