@@ -218,8 +218,8 @@ void function_be_prompt(struct function *f)
 
 void function_kill(struct function *f, enum ended_by why)
 {
-	if (shared_claim(f->plan->shared, why) && f->pause.state == PAUSE_FREEZING &&
-	    f->pause.hurried && why == ENDED_BY_DEADLINE)
+	if (shared_claim(f->plan->shared, why) && why == ENDED_BY_DEADLINE &&
+	    f->pause.state == PAUSE_FREEZING)
 		f->end.flags |= WARDEN_UNFROZEN;
 	/* Also when the launcher was first: it may have been stopped since. */
 	deadline_kill(f);
@@ -308,7 +308,7 @@ static void on_output(struct function *f)
 		function_watch_piles(f, true);
 }
 
-static void on_frozen(struct function *f)
+static void look_whether_frozen(struct function *f)
 {
 	struct cloche_err *err = &f->plan->shared->err;
 
@@ -331,9 +331,11 @@ static bool is_output_there(const struct function *f)
 	return any;
 }
 
-int function_patience(const struct function *f)
+int64_t function_patience(const struct function *f)
 {
-	return f->more ? 0 : -1;
+	if (f->more)
+		return 0;
+	return f->pause.state == PAUSE_FREEZING && !f->killed ? pause_patience(f) : FUNCTION_NO_END;
 }
 
 bool function_step(struct function *f)
@@ -355,8 +357,8 @@ bool function_step(struct function *f)
 		on_output(f);
 	if (f->more || is_there(f, FUNCTION_ORPHANS))
 		on_orphans(f);
-	if (is_there(f, FUNCTION_EMPTY) && !f->killed)
-		on_frozen(f);
+	if (f->pause.state == PAUSE_FREEZING && !f->killed)
+		look_whether_frozen(f);
 	return f->pid == 0 && end_rest(f);
 }
 

@@ -78,8 +78,9 @@ void function_check_output(const struct function *f);
 /* Kills all that runs, and says why where nobody was first. */
 void function_kill(struct function *f, enum ended_by why);
 
-/* What to wait for at most, in ms, as poll(2) has it. */
-int function_patience(const struct function *f);
+/* How long to wait at most, ns; FUNCTION_NO_END: until something happens. */
+#define FUNCTION_NO_END INT64_MAX
+int64_t function_patience(const struct function *f);
 
 /* After poll(2). True: it is over; end is complete. */
 bool function_step(struct function *f);

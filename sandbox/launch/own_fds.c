@@ -38,6 +38,8 @@ static void add_root(struct list *l, const struct rootfs *fs)
 {
 	add(l, fs->template);
 	add(l, fs->tree);
+	add(l, fs->code.task);
+	add(l, fs->code.layers);
 	for (size_t i = 0; i < fs->n_binds; i++)
 		add(l, fs->binds[i].tree);
 }

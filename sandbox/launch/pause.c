@@ -34,14 +34,11 @@ static int stop_timer(int timer)
 		       : 0;
 }
 
-/* Until it is frozen its time counts, and is no more than this. */
-static int hurry(struct function *f)
+static int set_bound(struct function *f)
 {
-	int64_t most_ns = clock_now_ns() - f->start_ns + PAUSE_MAX_NS;
-
-	f->pause.hurried = most_ns < f->timeout_ns;
-	if (f->pause.hurried)
-		f->timeout_ns = most_ns;
+	f->clocked = false; /* it counts from here */
+	f->start_ns = clock_now_ns();
+	f->timeout_ns = PAUSE_MAX_NS;
 	f->deadline_ns = f->start_ns + f->timeout_ns;
 	return deadline_set(f);
 }
@@ -67,10 +64,22 @@ static int come_to_rest(struct function *f, struct cloche_err *err)
 	return r;
 }
 
+/* Twice as long each time, to as long as the kernel's own word may take. */
+#define LOOK_NS	      20000
+#define LOOKS_LONGEST 9
+
+int64_t pause_patience(const struct function *f)
+{
+	unsigned n = f->pause.looks < LOOKS_LONGEST ? f->pause.looks : LOOKS_LONGEST;
+
+	return (int64_t)LOOK_NS << n;
+}
+
 int pause_look(struct function *f, struct cloche_err *err)
 {
 	int r = cgroup_frozen(&f->plan->cgroup);
 
+	f->pause.looks++;
 	if (r < 0)
 		return cloche_err_sys(err, -r, "read cgroup.events");
 	return r ? come_to_rest(f, err) : 0;
@@ -83,8 +92,9 @@ int pause_begin(struct function *f, struct cloche_err *err)
 	if (r < 0)
 		return r;
 	f->pause.state = PAUSE_FREEZING;
+	f->pause.looks = 0;
 	f->watched[FUNCTION_EMPTY].fd = f->plan->cgroup.events;
-	r = hurry(f);
+	r = set_bound(f);
 	return r < 0 ? cloche_err_sys(err, -r, "set the time limit") : pause_look(f, err);
 }
 

@@ -14,11 +14,16 @@ struct function;
  * SIGKILL waiting), so that nothing runs that nobody pays for. CLOCK_MONOTONIC goes on meanwhile,
  * and timers that have ended go off when it does.
  *
- * A function cannot keep itself from being frozen; what waits in the kernel, uninterruptibly, may
- * take its time, and so it has PAUSE_MAX_NS, or what is left until its deadline, and is killed
- * then. Nothing here waits: that it is frozen shows in cgroup.events.
+ * A function cannot keep itself from being frozen; but what waits in the kernel, uninterruptibly,
+ * or is held by its quota may take its time, and so it has PAUSE_MAX_NS, whatever is left until its
+ * deadline, which it has kept, and is killed then. Nothing here waits: that it is frozen shows in
+ * cgroup.events.
+ *
+ * But of events of a cgroup the kernel tells one in 10 ms at most (CGROUP_FILE_NOTIFY_MIN_INTV),
+ * and to go on is one, too: so it is looked at after microseconds, and again after ever longer
+ * times.
  */
-#define PAUSE_MAX_NS (1000000000LL)
+#define PAUSE_MAX_NS (5000000000LL)
 
 enum pause_state {
 	PAUSE_NONE, /* it runs */
@@ -28,10 +33,10 @@ enum pause_state {
 
 struct pause {
 	enum pause_state state;
-	int freezer;   /* cgroup.freeze, from the first pause to the end; -1 */
-	bool hurried;  /* FREEZING: PAUSE_MAX_NS is over before its deadline */
-	bool quota;    /* its first part, which has none, is over */
-	int64_t at_ns; /* since when it is FROZEN, or went on; CLOCK_MONOTONIC */
+	int freezer;	/* cgroup.freeze, from the first pause to the end; -1 */
+	bool quota;	/* its first part, which has none, is over */
+	unsigned looks; /* FREEZING: whether it is FROZEN by now */
+	int64_t at_ns;	/* since when it is FROZEN, or went on; CLOCK_MONOTONIC */
 };
 
 #define PAUSE_START ((struct pause){ .freezer = -1 })
@@ -39,9 +44,11 @@ struct pause {
 /* It is to be frozen. -errno. */
 int pause_begin(struct function *f, struct cloche_err *err);
 
-/* FREEZING, and cgroup.events says something: FROZEN from here on, if it is; its limits of time do
- * not count any more. -errno. */
+/* FREEZING: FROZEN from here on, if it is; its limits of time do not count any more. -errno. */
 int pause_look(struct function *f, struct cloche_err *err);
+
+/* FREEZING: how long to wait at most until the next look, ns. */
+int64_t pause_patience(const struct function *f);
 
 /* FROZEN: it goes on, and has so long from now. -errno. */
 int pause_end(struct function *f, int64_t timeout_ns, struct cloche_err *err);

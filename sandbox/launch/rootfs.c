@@ -25,7 +25,7 @@
 
 void rootfs_init(struct rootfs *fs)
 {
-	*fs = (struct rootfs){ .template = -1, .tree = -1 };
+	*fs = (struct rootfs){ .template = -1, .tree = -1, .code = CODE_NONE };
 	for (int i = 0; i < ROOTFS_CGROUPS; i++)
 		fs->cgroups[i] = -1;
 }
@@ -34,6 +34,7 @@ void rootfs_free(struct rootfs *fs)
 {
 	fd_close(&fs->template);
 	fd_close(&fs->tree);
+	code_close(&fs->code);
 	for (size_t i = 0; i < fs->n_binds; i++) {
 		fd_close(&fs->binds[i].tree);
 		free(fs->binds[i].dst);
@@ -302,7 +303,9 @@ int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs
 		if (r < 0)
 			return r;
 	}
-	r = prepare_binds(run_fd, spec, uid, ret, err);
+	r = code_prepare(run_fd, spec, uid, &ret->code, err);
+	if (r == 0)
+		r = prepare_binds(run_fd, spec, uid, ret, err);
 	if (r < 0)
 		return r;
 	rootfs_fit(ret, spec);

@@ -3,6 +3,7 @@
 #define CLOCHE_LAUNCH_ROOTFS_H
 
 #include "image/image.h"
+#include "launch/code.h"
 #include "launch/idmap.h"
 
 #include <stdbool.h>
@@ -50,6 +51,7 @@ struct rootfs {
 	int template; /* the pinned mount namespace */
 	int tree;     /* --rootfs: detached mount of it; -1: the template's own root */
 	char image[IMAGE_PATH_LEN]; /* where the image is mounted on the host; "": it is none */
+	struct code code;
 	struct rootfs_bind *binds;
 	size_t n_binds;
 	struct rootfs_map *maps;

@@ -355,6 +355,26 @@ static int mount_proc(struct rooted *at, struct cloche_err *err)
 		     : mask_proc(at->dev, proc, err);
 }
 
+/* ---- code ---- */
+
+static int mount_tree(int tree, int root, const char *path, struct cloche_err *err)
+{
+	cleanup_fd int at = tree < 0 ? -1 : inside_open(root, path, DIR_FLAGS | O_NOFOLLOW);
+	int r;
+
+	if (tree < 0)
+		return 0;
+	r = at < 0 ? at : place(tree, at);
+	return r < 0 ? cloche_err_sys(err, -r, "mount the function's '/%s' (move_mount)", path) : 0;
+}
+
+static int mount_code(const struct code *code, int root, struct cloche_err *err)
+{
+	int r = mount_tree(code->task, root, CODE_TASK, err);
+
+	return r == 0 ? mount_tree(code->layers, root, CODE_LAYERS, err) : r;
+}
+
 /* ---- binds ---- */
 
 static int no_place(int code, const char *dst, struct cloche_err *err)
@@ -461,6 +481,8 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 
 	*ret = ROOTED_NONE;
 	r = enter_stage(fs, own, ret, err);
+	if (r == 0)
+		r = mount_code(&fs->code, ret->root, err);
 	if (r == 0)
 		r = mount_binds(fs, ret, false, err);
 	if (r == 0)

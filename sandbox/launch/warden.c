@@ -8,6 +8,7 @@
  */
 #include "launch/warden.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "host/prompt.h"
 #include "launch/api_socket.h"
@@ -629,6 +630,13 @@ static void hear(struct warden *w, int socket)
 		end_for(w, &m);
 }
 
+static int wait_for(struct pollfd *fds, nfds_t n, int64_t patience_ns)
+{
+	const struct timespec most = ns_timespec(patience_ns);
+
+	return ppoll(fds, n, patience_ns == FUNCTION_NO_END ? NULL : &most, NULL);
+}
+
 static bool has_function(const struct warden *w)
 {
 	return w->state == WARDEN_RUNNING || w->state == WARDEN_PAUSING ||
@@ -662,7 +670,7 @@ static void attend(struct warden *w)
 		output_watch(&f->output, fds + FUNCTION);
 		n += OUTPUT_FDS;
 	}
-	if (poll(fds, n, runs ? function_patience(f) : -1) < 0) {
+	if (wait_for(fds, n, runs ? function_patience(f) : FUNCTION_NO_END) < 0) {
 		if (errno != EINTR)
 			_exit(EXIT_FAILURE);
 		return;

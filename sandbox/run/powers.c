@@ -88,7 +88,7 @@ static bool local_counted(struct powers *p, struct counted *ret)
 
 /* The last one that freezes is told to be frozen a moment before it leaves its CPU; one whose quota
  * ends in that moment, a period. */
-#define REST_TRIES 10
+#define REST_TRIES 100
 
 static bool local_part(struct powers *p, struct counted *ret)
 {

@@ -128,28 +128,88 @@ static int find_image(const struct config *config, const struct command_make *m,
 	return r;
 }
 
-/* Reads all of the image, and compares its hash. */
-static int mount_job(const void *arg, void *ret, struct cloche_err *err)
+/* The same of all that is code; by what names it no other can be meant. *ret_mounted: each is. */
+static int find_code(const struct config *config, const struct command_make *m,
+		     char ret_at[static COMMAND_CODES][IMAGE_PATH_LEN], bool *ret_mounted,
+		     struct cloche_err *err)
 {
-	const struct mounting *m = arg;
+	cleanup_fd int store = -1;
+
+	for (int i = 0; i < COMMAND_CODES; i++) {
+		struct image image = { .fd = -1 };
+
+		if (!m->code[i].sha256[0])
+			continue;
+		if (store < 0)
+			store = stores_open_code(config, m->owner, err);
+		if (store < 0 || image_open(store, m->code[i].sha256, &image, err) < 0)
+			return cloche_err_wrap(err, "the function's code");
+		image_mount_path(store, image.sha256, ret_at[i]);
+		*ret_mounted &= image_mounted_of(store, image.sha256);
+		image_close(&image);
+	}
+	return 0;
+}
+
+static int mount_image(const struct mounting *m, void *ret, struct cloche_err *err)
+{
 	cleanup_fd int store = stores_open(m->config, m->make.owner, m->make.image.own, err);
 
 	_Static_assert(IMAGE_PATH_LEN <= CHORE_ROOM, "a path has room");
-	return store < 0 ? store : image_mount_of(store, m->make.image.name, ret, err);
+	if (store < 0 || image_mount_of(store, m->make.image.name, ret, err) < 0)
+		return cloche_err_wrap(err, CLOCHE_FIELD "rootfs");
+	return 0;
+}
+
+/* Reads all of each, and compares its hash. */
+static int mount_job(const void *arg, void *ret, struct cloche_err *err)
+{
+	const struct mounting *m = arg;
+	cleanup_fd int store = -1;
+	char at[IMAGE_PATH_LEN];
+	int r = m->make.image.name[0] ? mount_image(m, ret, err) : 0;
+
+	for (int i = 0; r == 0 && i < COMMAND_CODES; i++) {
+		if (!m->make.code[i].sha256[0])
+			continue;
+		if (store < 0)
+			store = stores_open_code(m->config, m->make.owner, err);
+		r = store < 0 ? store : image_mount_of(store, m->make.code[i].sha256, at, err);
+		if (r < 0)
+			(void)cloche_err_wrap(err, "the function's code");
+	}
+	return r;
+}
+
+/* Where all of it is or will be. */
+static void show_trees(struct place *p, const struct command_make *m)
+{
+	struct spec *s = &p->spec;
+
+	s->rootfs = m->image.name[0] ? p->image : NULL;
+	s->image_at = p->image_at;
+	s->code_at = m->code[0].sha256[0] ? p->code_at[0] : NULL;
+	s->n_layers = 0;
+	for (int i = 1; i < COMMAND_CODES && m->code[i].sha256[0]; i++)
+		p->layers_at[s->n_layers++] = p->code_at[i];
+	s->layers_at = p->layers_at;
 }
 
 /* 1: not at once. */
-static int have_image(struct launching *l, struct place *p, const struct command_make *m,
+static int have_trees(struct launching *l, struct place *p, const struct command_make *m,
 		      const struct group *group, struct cloche_err *err)
 {
-	bool mounted = false;
-	int r = m->image.name[0] ? find_image(l->config, m, p->image_at, &mounted, err) : 0;
+	bool mounted = true;
+	int r;
 
-	if (r < 0)
+	p->image_at[0] = '\0';
+	if (m->image.name[0] && find_image(l->config, m, p->image_at, &mounted, err) < 0)
 		return cloche_err_wrap(err, CLOCHE_FIELD "rootfs");
-	p->spec.rootfs = m->image.name[0] ? p->image : NULL;
-	p->spec.image_at = p->image_at;
-	if (!m->image.name[0] || mounted)
+	r = find_code(l->config, m, p->code_at, &mounted, err);
+	if (r < 0)
+		return r;
+	show_trees(p, m);
+	if (mounted)
 		return 0;
 	p->mounting = malloc(sizeof(*p->mounting));
 	if (!p->mounting)
@@ -199,10 +259,9 @@ void place_mounting_step(struct launching *l, struct place *p)
 	}
 	if (r == 0 && strncmp(at, p->image_at, sizeof(at)) != 0)
 		r = cloche_err_set(&err, ESTALE,
-				   "image '%s' has just been replaced by another one; try again",
+				   CLOCHE_FIELD "rootfs: image '%s' has just been replaced by "
+						"another one; try again",
 				   p->image);
-	if (r < 0)
-		(void)cloche_err_wrap(&err, CLOCHE_FIELD "rootfs");
 	make_or_refuse(l, p, &m->make, m->group, r, &err);
 }
 
@@ -258,7 +317,7 @@ int place_on_make(struct launching *l, struct place *p, const struct command *c,
 		return 0;
 	}
 	enter(l, p, c, &spec, &use);
-	r = have_image(l, p, &c->make, group, &why);
+	r = have_trees(l, p, &c->make, group, &why);
 	if (r <= 0)
 		make_or_refuse(l, p, &c->make, group, r, &why);
 	return 0;

@@ -47,6 +47,8 @@ struct place {
 	struct spec spec;
 	char policy[64]; /* of spec, as the next two */
 	char image[IMAGE_NAME_MAX + 1], image_at[IMAGE_PATH_LEN];
+	char code_at[COMMAND_CODES][IMAGE_PATH_LEN];
+	const char *layers_at[SPEC_LAYERS_MAX];
 	struct mounting *mounting; /* MOUNTING: what is made then */
 	struct tracing *tracer;	   /* of the present invocation; NULL: none, any more */
 	struct keeper keeper;

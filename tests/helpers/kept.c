@@ -5,8 +5,10 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -85,7 +87,7 @@ static void touch_16(void)
 
 static void touch_all(void)
 {
-	touch(4096);
+	touch(256);
 }
 
 static void fork_one(void (*what)(void))
@@ -192,6 +194,35 @@ static void take_api(void)
 	say(taken ? 'T' : 'N');
 }
 
+/* Whose file it is that is on top; and whether it can be changed. */
+static void read_layers(void)
+{
+	int fd = open("/opt/which", O_RDONLY);
+	char c = '?';
+
+	if (read(fd, &c, 1) != 1)
+		c = '?';
+	(void)close(fd);
+	say(c);
+}
+
+static void write_code(void)
+{
+	char where[64];
+
+	if (open("/var/task/mine", O_WRONLY | O_CREAT, 0600) >= 0 ||
+	    open("/opt/mine", O_WRONLY | O_CREAT, 0600) >= 0 || errno != EROFS)
+		say('W');
+	else
+		say(getcwd(where, sizeof(where)) && strcmp(where, "/var/task") == 0 ? 'R' : '?');
+}
+
+static void make_denied_call(void)
+{
+	if (unshare(CLONE_NEWUSER) == 0)
+		_exit(5);
+}
+
 static void sleep_2(void)
 {
 	(void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
@@ -211,7 +242,8 @@ static bool do_one(char c)
 		{ 'v', vfork_in_child, false }, { 'w', fork_writer, false },
 		{ 'i', ignore_all, false },	{ 'a', set_timers, false },
 		{ 'l', spin, false },		{ 'c', ask_api, true },
-		{ 'p', take_api, true },
+		{ 'p', take_api, true },	{ 'r', read_layers, true },
+		{ 'k', write_code, true },	{ 'd', make_denied_call, false },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contexts of deployed functions at the launcher's socket, by a front that the test plays: what a
+ * kept process used is counted part by part, and once; code is mounted by its name alone. Needs
+ * root and HELPERS.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/order.h"
+#include "serve/command.h"
+#include "tests/lib/env.h"
+#include "tests/lib/front_rig.h"
+#include "tests/lib/images.h"
+
+static struct reply make(struct rig *r, const struct command *c, struct packet_fds *fds)
+{
+	front_rig_say(r, c);
+	return front_rig_hear(r, fds);
+}
+
+static uint64_t make_kept(struct rig *r, struct context *ret)
+{
+	struct command c = front_rig_ask_for(r, 1000);
+	struct packet_fds fds = { .n = 0 };
+	struct reply reply;
+
+	c.make.kept = 1;
+	reply = make(r, &c, &fds);
+	cr_assert_eq(reply.kind, REPLY_MADE, "%s", reply.err.text);
+	*ret = front_rig_adopt(&fds);
+	return c.context;
+}
+
+static void hear(struct context *ctx, enum warden_message type)
+{
+	struct cloche_err err = { 0 };
+	struct warden_msg m;
+
+	cr_assert_eq(context_recv(ctx, &m, &err), 0, "%s", err.text);
+	cr_assert_eq(m.type, type, "%u", m.type);
+}
+
+/* Its init may not take as long as front_rig_go()'s. */
+static void go(struct context *ctx, int64_t timeout_ns)
+{
+	char *const argv[] = { (char *)"sleep", (char *)"300", NULL };
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct cloche_err err = { 0 };
+	struct spec spec;
+
+	spec_defaults(&spec);
+	spec.argv = argv;
+	spec.timeout_ns = timeout_ns;
+	cr_assert_eq(context_go(ctx, &spec, (int[]){ null, null, null }, false, &err), 0, "%s",
+		     err.text);
+}
+
+static void pause_it(struct context *ctx)
+{
+	cr_assert_eq(context_send(ctx, WARDEN_PAUSE, NULL), 0);
+	hear(ctx, WARDEN_PAUSED);
+}
+
+static struct reply count(struct rig *r, uint64_t number)
+{
+	struct packet_fds none = { .n = 0 };
+
+	front_rig_say(r, &(struct command){ .kind = COMMAND_COUNT, .context = number });
+	return front_rig_hear(r, &none);
+}
+
+static void end(struct rig *r, struct context *ctx, uint64_t number)
+{
+	struct packet_fds none = { .n = 0 };
+
+	context_disown(ctx);
+	front_rig_say(r, &(struct command){ .kind = COMMAND_END, .context = number });
+	cr_expect_eq(front_rig_hear(r, &none).kind, REPLY_GONE);
+}
+
+Test(front_parts, each_part_is_counted_once)
+{
+	struct context ctx;
+	uint64_t number, first;
+	struct reply reply;
+	struct rig r;
+
+	front_rig_open(&r);
+	front_rig_begin(&r);
+	number = make_kept(&r, &ctx);
+	go(&ctx, ORDER_INIT_MAX_NS);
+	hear(&ctx, WARDEN_STARTED);
+	pause_it(&ctx);
+	reply = count(&r, number);
+	cr_assert_eq(reply.kind, REPLY_PARTED);
+	first = reply.counted.usage.cpu_ns;
+	cr_expect_gt(first, 0);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, NULL), 0);
+		hear(&ctx, WARDEN_RESUMED);
+		pause_it(&ctx);
+		reply = count(&r, number);
+		cr_assert_eq(reply.kind, REPLY_PARTED);
+		/* It sleeps; its init was an exec. */
+		cr_expect_lt(reply.counted.usage.cpu_ns, first);
+	}
+	/* Dead, it is counted for good. */
+	front_rig_say(&r, &(struct command){ .kind = COMMAND_KILL, .context = number });
+	cr_assert_eq(front_rig_turn(&r), 0);
+	hear(&ctx, WARDEN_ENDED);
+	cr_expect_eq(count(&r, number).kind, REPLY_COUNTED);
+	end(&r, &ctx, number);
+	front_rig_close(&r);
+}
+
+/* Whose front is gone when nothing of it was under way has nothing to tell the next one. */
+Test(front_parts, what_is_idle_is_nobodys_when_its_front_ends)
+{
+	for (int under_way = 0; under_way < 2; under_way++) {
+		struct packet_fds none = { .n = 0 };
+		struct context ctx;
+		struct reply reply;
+		uint64_t number, cpu_ns;
+		struct rig r;
+
+		front_rig_open(&r);
+		front_rig_begin(&r);
+		number = make_kept(&r, &ctx);
+		go(&ctx, ORDER_INIT_MAX_NS);
+		hear(&ctx, WARDEN_STARTED);
+		pause_it(&ctx);
+		reply = count(&r, number);
+		cr_assert_eq(reply.kind, REPLY_PARTED);
+		cpu_ns = reply.counted.usage.cpu_ns;
+		if (under_way) {
+			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, NULL), 0);
+			hear(&ctx, WARDEN_RESUMED);
+		}
+		context_disown(&ctx);
+		/* The next is there before what the last had is gone. */
+		fd_close(&r.front);
+		launching_drop(r.launching);
+		front_rig_connect(&r);
+		front_rig_say(&r, &(struct command){ .kind = COMMAND_READY });
+		while ((reply = front_rig_hear(&r, &none)).kind == REPLY_LEFT) {
+			cr_expect_eq(reply.context, number);
+			cr_expect(under_way ? reply.counted.usage.cpu_ns < cpu_ns
+					    : reply.counted.usage.cpu_ns == cpu_ns,
+				  "the part that it is asked for");
+		}
+		cr_expect_eq(reply.kind, REPLY_ALONE);
+		front_rig_close(&r);
+	}
+}
+
+/* An init without a quota is short, and nobody goes on who was not stopped. */
+Test(front_parts, a_front_that_breaks_the_rules_loses_its_context)
+{
+	struct cloche_err err = { 0 };
+	struct warden_msg m;
+	struct context ctx;
+	uint64_t number;
+	struct rig r;
+
+	front_rig_open(&r);
+	for (int i = 0; i < 4; i++) {
+		front_rig_begin(&r);
+		number = make_kept(&r, &ctx);
+		go(&ctx, i == 0 ? ORDER_INIT_MAX_NS + 1 : ORDER_INIT_MAX_NS);
+		if (i > 0)
+			hear(&ctx, WARDEN_STARTED);
+		if (i == 1)
+			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, NULL), 0);
+		if (i > 1)
+			pause_it(&ctx);
+		if (i == 2)
+			cr_assert_eq(context_send(&ctx, WARDEN_PAUSE, NULL), 0);
+		if (i == 3)
+			cr_assert_eq(context_resume(&ctx, SPEC_TIMEOUT_MAX + 1, NULL), 0);
+		cr_expect_lt(context_recv(&ctx, &m, &err), 0, "row %d: %u", i, m.type);
+		cr_expect_eq(err.code, EPROTO, "%s", err.text);
+		end(&r, &ctx, number);
+		front_rig_drop(&r);
+	}
+	front_rig_close(&r);
+}
+
+/* ---- code ---- */
+
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void put_code(const struct rig *r, const struct store *s)
+{
+	static const char *const dirs[] = { "owners", "owners/1000", "owners/1000/code" };
+	char to[256], from[256], sha[65];
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		(void)snprintf(to, sizeof(to), "%s/%s", r->dir, dirs[i]);
+		cr_assert_eq(mkdir(to, 0755), 0);
+	}
+	store_build(s, tree_make(s, "code"), "code", sha);
+	(void)snprintf(from, sizeof(from), "%s/code.erofs", s->path);
+	(void)snprintf(to, sizeof(to), "%s/owners/1000/code/" HEX ".erofs", r->dir);
+	cr_assert_eq(rename(from, to), 0, "%m");
+}
+
+Test(front_parts, code_is_mounted_by_its_name)
+{
+	cleanup_store struct store s = store_make();
+	struct packet_fds fds = { .n = 0 };
+	struct context ctx;
+	struct command c;
+	struct reply reply;
+	struct rig r;
+
+	front_rig_open(&r);
+	front_rig_begin(&r);
+	c = front_rig_ask_for(&r, 1000);
+	(void)snprintf(c.make.code[0].sha256, sizeof(c.make.code[0].sha256), HEX);
+	(void)snprintf(c.make.code[1].sha256, sizeof(c.make.code[1].sha256), HEX);
+	reply = make(&r, &c, &fds);
+	cr_expect_eq(reply.kind, REPLY_REFUSED, "there is none yet");
+	put_code(&r, &s);
+	/* Not mounted yet, and then it is. */
+	for (int i = 0; i < 2; i++) {
+		c.context = ++r.given;
+		reply = make(&r, &c, &fds);
+		cr_assert_eq(reply.kind, REPLY_MADE, "%s", reply.err.text);
+		ctx = front_rig_adopt(&fds);
+		cr_expect_eq(front_rig_exit_of(&ctx, "/var/task/noop && /opt/noop && "
+						     "! touch /var/task/x /opt/x"),
+			     0);
+		end(&r, &ctx, c.context);
+	}
+	/* Another's is not his. */
+	c.context = ++r.given;
+	c.make.owner = 1001;
+	cr_expect_eq(make(&r, &c, &fds).kind, REPLY_REFUSED);
+	front_rig_close(&r);
+}
