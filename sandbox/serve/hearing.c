@@ -190,6 +190,7 @@ static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
 				     "version of this program or none");
 		visit_send_away(v, &err);
 	} else if (len < 0) {
+		closer_take_all(v->front->closer, v->client.uid, &fds);
 		visit_leave(v);
 	} else {
 		on_request(v, len, &fds);
@@ -242,7 +243,7 @@ struct client *client_open(struct front *f, int socket, const struct ucred *who,
 		return &v->client;
 	if (v)
 		(void)sd_event_source_disable_unref(v->heard);
-	fd_close(&socket);
+	closer_take(f->closer, who->uid, &socket);
 	free(v);
 	return NULL;
 }

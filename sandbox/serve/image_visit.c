@@ -105,7 +105,7 @@ void image_visit_begin(struct front *f, int socket, uid_t uid, const struct requ
 	struct image_visit *v = calloc(1, sizeof(*v));
 
 	if (!v) {
-		(void)close(socket);
+		closer_take(f->closer, uid, &socket);
 		return;
 	}
 	*v = (struct image_visit){

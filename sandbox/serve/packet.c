@@ -86,11 +86,12 @@ static int receive(int socket, void *bytes, size_t room, struct packet_fds *fds)
 	do
 		n = recvmsg(socket, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return n < 0 && errno != ECONNRESET ? -errno : -EPIPE;
+	if (n < 0)
+		return errno != ECONNRESET ? -errno : -EPIPE;
+	/* Also of a message without a byte, which nobody can tell from the end. */
 	if ((fds && !take_fds(&h, fds)) || h.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		return -EBADMSG;
-	return (int)n;
+	return n == 0 ? -EPIPE : (int)n;
 }
 
 /* What there is no room for, the kernel closes here. */

@@ -23,10 +23,11 @@ int packet_send(int socket, const void *bytes, size_t len, const struct packet_f
 int packet_send_with(int socket, const void *bytes, size_t len, const void *more, size_t more_len,
 		     const struct packet_fds *fds);
 
-/* The length, or -errno: -EAGAIN where none is there, -EPIPE at the end, -EBADMSG for one that was
- * longer than there is room, or had more descriptors. The descriptors are the caller's,
- * close-on-exec, also then. fds NULL: it may have none, and one that it has is never this
- * process's: to close a file of a file system that somebody else answers for may take for ever. */
+/* The length, or -errno: -EAGAIN where none is there, -EPIPE at the end, or for one without a byte,
+ * -EBADMSG for one that was longer than there is room, or had more descriptors. The descriptors are
+ * the caller's, close-on-exec, also then. fds NULL: it may have none, and one that it has is never
+ * this process's: to close a file of a file system that somebody else answers for may take for
+ * ever. */
 int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds);
 
 void packet_close_fds(struct packet_fds *fds);

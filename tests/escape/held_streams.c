@@ -6,6 +6,8 @@
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -262,6 +264,69 @@ Test(escape_held_streams, a_socket_that_is_read_for_ever)
 		stuck_end(&s);
 		(void)close(pair[1]);
 	}
+	daemon_stop(&d);
+}
+
+/* It has the page of what it says copied before it holds anything of anybody's. */
+Test(escape_held_streams, a_message_that_does_not_come)
+{
+	struct daemon d;
+	struct stuck s;
+	int socket;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	socket = knock(&d);
+	s = stuck_begin(STUCK_WRITE, socket, NULL, 0);
+	daemon_expect_serves(&d);
+	stuck_end(&s);
+	daemon_expect_serves(&d);
+	(void)close(socket);
+	daemon_stop(&d);
+}
+
+/* ---- what comes with nothing ----------------------------------------------------------------- */
+
+static size_t open_in(pid_t pid)
+{
+	char pattern[64];
+	glob_t found = { 0 };
+	size_t n;
+
+	(void)snprintf(pattern, sizeof(pattern), "/proc/%d/fd/*", pid);
+	cr_assert_eq(glob(pattern, 0, NULL, &found), 0);
+	n = found.gl_pathc;
+	globfree(&found);
+	return n;
+}
+
+/* Descriptors with a message of no byte, which is as if it were the end, are closed like others. */
+Test(escape_held_streams, descriptors_with_no_byte_do_not_stay)
+{
+	enum { TIMES = 20 };
+	struct packet_fds fds = { .n = PACKET_FDS };
+	struct daemon d;
+	pid_t front;
+	size_t before;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	daemon_expect_serves(&d);
+	front = daemon_front(&d);
+	before = open_in(front);
+	for (unsigned i = 0; i < fds.n; i++)
+		fds.fd[i] = STDERR_FILENO;
+	for (int i = 0; i < TIMES; i++) {
+		int socket = knock(&d);
+
+		cr_assert_eq(packet_send(socket, "", 0, &fds), 0);
+		(void)close(socket);
+	}
+	daemon_expect_serves(&d);
+	/* By threads, in their own time. */
+	while (open_in(front) >= before + TIMES)
+		(void)poll(NULL, 0, 20);
+	cr_expect_eq(daemon_front(&d), front);
 	daemon_stop(&d);
 }
 
