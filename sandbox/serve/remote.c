@@ -131,6 +131,7 @@ struct asked {
 	bool cancelled; /* it was told that it is not wanted any more, which is once */
 	struct cloche_err stream_err; /* something could not be passed on */
 	struct remote_trace trace;
+	struct stream_state streams[3]; /* before it: of what the function gets */
 };
 
 static void cancel(const struct remote *r, struct asked *a)
@@ -166,6 +167,14 @@ static int wait_for_answer(const struct remote *r, int cancel_fd, struct answer 
 			code = hear(r, &a->trace, ret, err);
 	}
 	return code;
+}
+
+static void keep_streams(const struct remote *r, struct asked *a)
+{
+	int fds[3];
+
+	remote_streams_fds(r->streams, fds);
+	stream_state_keep(a->streams, fds);
 }
 
 static int ask(struct remote *r, const struct remote_options *o, struct answer *ret,
@@ -206,6 +215,7 @@ static int ask_until_heard(struct remote *r, const struct remote_options *o, str
 	int code;
 
 	stdio_begin(&r->streams->stdio);
+	keep_streams(r, a);
 	code = ask(r, o, ret, a, err);
 	if (code < 0 && a->unread && r->kept)
 		code = ask_again(r, o, ret, a, err);
@@ -216,6 +226,7 @@ static int ask_until_heard(struct remote *r, const struct remote_options *o, str
 		*err = r->streams->unfit;
 		return -err->code;
 	}
+	keep_streams(r, a);
 	return ask_again(r, o, ret, a, err);
 }
 
@@ -257,7 +268,6 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 		struct session_notes *notes)
 {
 	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
-	struct stream_state streams[3];
 	char owner[OWNER_NAME_LEN];
 	struct cloche_err err = { 0 };
 	struct asked asked = { .trace = { .file = o->trace,
@@ -276,10 +286,9 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 		err = r->streams->unfit;
 	code = -err.code;
 	if (code == 0) {
-		stream_state_keep(streams, r->streams->given);
 		code = ask_until_heard(r, o, answer, &asked, &err);
 		settle(r, o, code == 0 ? answer->outcome.verdict : VERDICT_LAUNCH_ERROR, &asked);
-		stream_state_restore(streams);
+		stream_state_restore(asked.streams);
 	}
 	r->kept = code == 0 && o->hold;
 	if (code == 0) {
