@@ -85,6 +85,7 @@ void booking_charge(const struct prices *prices, struct outcome *out)
 {
 	struct prices_use use = { .memory_bytes = out->limits.memory_bytes,
 				  .wall_ns = out->wall_ns,
+				  .init_ns = out->init_ns,
 				  .contention_ns = -1 };
 	const struct meter_usage *m = outcome_metered(out);
 

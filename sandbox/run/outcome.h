@@ -74,6 +74,8 @@ struct outcome {
 	int status;		      /* as wait4(2); meaningless unless it ran */
 	bool told;		      /* the warden told status and rusage; else SIGKILL, nothing */
 	bool killed;		      /* by a limit or the caller's wish */
+	bool answered;		      /* its runtime said what came of it, a failure, too ... */
+	char error_type[64];	      /* ... of this type; "": it was none, or has none */
 	bool left_processes;	      /* some outlived its own end and were killed */
 	struct cloche_err err;	      /* VERDICT_LAUNCH_ERROR */
 	struct cloche_err stream_err; /* something could not be passed on */

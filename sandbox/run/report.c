@@ -563,9 +563,12 @@ char *report_json(const struct outcome *out)
 	return line;
 }
 
-static const char *error_type(enum verdict v)
+/* Of what the function itself caught and answered Lambda says nothing more. */
+static const char *error_type(const struct outcome *out)
 {
-	switch (v) {
+	if (out->answered)
+		return out->verdict == VERDICT_INIT_ERROR ? out->error_type : NULL;
+	switch (out->verdict) {
 	case VERDICT_OOM:
 		return "Runtime.OutOfMemory";
 	case VERDICT_CPU_TIMEOUT:
@@ -589,7 +592,7 @@ static const char *error_type(enum verdict v)
 
 void report_line(const struct outcome *out, FILE *to)
 {
-	const char *type = error_type(out->verdict);
+	const char *type = error_type(out);
 	int64_t shown = out->verdict == VERDICT_TIMEOUT ? out->limits.timeout_ns : out->wall_ns;
 	uint64_t peak;
 
@@ -600,9 +603,11 @@ void report_line(const struct outcome *out, FILE *to)
 		out->limits.memory_bytes >> 20);
 	if (outcome_memory_peak(out, &peak))
 		fprintf(to, "Max Memory Used: %" PRIu64 " MB\t", (peak + (1 << 20) - 1) >> 20);
+	if (out->init_ns)
+		fprintf(to, "Init Duration: %.2f ms\t", (double)out->init_ns / 1e6);
 	if (out->verdict == VERDICT_TIMEOUT || out->verdict == VERDICT_INIT_TIMEOUT)
 		fputs("Status: timeout\t", to);
-	else if (type)
+	else if (type && *type)
 		fprintf(to, "Status: error\tError Type: %s\t", type);
 	fputc('\n', to);
 }

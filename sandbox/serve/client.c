@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/uuid.h"
+#include "function/function_store.h"
 #include "launch/launcher.h"
 #include "ledger/ledger_record.h"
 #include "policy/policy_join.h"
@@ -16,8 +17,10 @@
 #include "serve/front.h"
 #include "serve/hashing.h"
 #include "serve/held.h"
+#include "serve/invoking.h"
 #include "serve/packet.h"
 #include "serve/reading.h"
+#include "serve/resident.h"
 #include "serve/taken.h"
 
 #include <errno.h>
@@ -49,7 +52,9 @@ static void drop(struct visit *v)
 
 void visit_leave(struct visit *v)
 {
-	if (v->held && (v->state == VISIT_RUNNING || v->state == VISIT_CONCLUDING))
+	if (v->version)
+		invoking_leave(v);
+	else if (v->held && (v->state == VISIT_RUNNING || v->state == VISIT_CONCLUDING))
 		held_keep(v->front, v->held);
 	else if (v->held && v->state == VISIT_TRACING)
 		held_end(v->front, v->held);
@@ -64,17 +69,24 @@ void visit_leave(struct visit *v)
 }
 
 /* Whoever does not take it has it lost: it is in the ledger. */
-static void say(struct visit *v, enum answer_kind kind)
+static void say(struct visit *v, enum answer_kind kind, const struct packet_fds *fds)
 {
 	v->answer.kind = kind;
 	request_version(v->answer.version);
 	if (!v->left)
-		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), NULL);
+		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), fds);
 }
 
 static void answer(struct visit *v, enum answer_kind kind)
 {
-	say(v, kind);
+	say(v, kind, NULL);
+	visit_leave(v);
+}
+
+void visit_answer_with(struct visit *v, struct packet_fds *fds)
+{
+	say(v, ANSWER_OUTCOME, fds);
+	packet_close_fds(fds);
 	visit_leave(v);
 }
 
@@ -139,7 +151,7 @@ static void answer_run(struct visit *v)
 	struct front *f = v->front;
 
 	if (v->request.hold && !v->left && !f->stopping && !f->old) {
-		say(v, ANSWER_OUTCOME);
+		say(v, ANSWER_OUTCOME, NULL);
 		stay(v);
 	} else {
 		answer(v, ANSWER_OUTCOME);
@@ -204,7 +216,7 @@ static void on_concluded(struct visit *v, const struct reply *reply)
 /* ---- the outcome ----------------------------------------------------------------------------- */
 
 /* The record comes first: what was answered for is never lost. */
-static void finish(struct visit *v)
+void visit_book(struct visit *v)
 {
 	struct outcome *out = &v->answer.outcome;
 	struct front *f = v->front;
@@ -217,10 +229,18 @@ static void finish(struct visit *v)
 		       "not asked for, see --trace and --keep-trace");
 	booking_charge(&f->prices, out);
 	out->code_wanted = true;
+	if (v->version)
+		(void)snprintf(out->code_sha256, sizeof(out->code_sha256), "%s",
+			       v->version->config.code.sha256);
 	booking_enter(&f->booking, out, &v->answer.found);
 	wills_strike(&f->wills, v->will);
 	counts_outcome(&f->counts, out);
-	if (v->traced && out->ran)
+}
+
+static void finish(struct visit *v)
+{
+	visit_book(v);
+	if (v->traced && v->answer.outcome.ran)
 		conclude(v);
 	else
 		answer_run(v);
@@ -343,6 +363,18 @@ static int make_will(struct visit *v, struct cloche_err *err)
 	return v->will < 0 ? cloche_err_set(err, EBUSY, "too many run already") : 0;
 }
 
+int visit_commit(struct visit *v, struct cloche_err *err)
+{
+	/* Of those that came at once others may have been before it. */
+	int r = check_allowance(v, err);
+
+	if (r == 0)
+		r = make_will(v, err);
+	if (r == 0)
+		use_allowance(v);
+	return r;
+}
+
 static void begin(struct visit *v)
 {
 	struct invocation_options o = { .spec = &v->spec,
@@ -352,12 +384,10 @@ static void begin(struct visit *v)
 	struct context *ctx = &v->held->ctx;
 	struct cloche_err err = { 0 };
 
-	/* Of those that came at once others may have been before it. */
-	if (check_allowance(v, &err) < 0 || make_will(v, &err) < 0) {
+	if (visit_commit(v, &err) < 0) {
 		visit_refuse(v, &err);
 		return;
 	}
-	use_allowance(v);
 	v->powers = (struct powers_remote){ .powers = { .begin = remote_begin,
 							.kill = remote_kill,
 							.counted = remote_counted,
@@ -390,6 +420,8 @@ static void run(struct visit *v)
 		(void)uuid_v4(v->answer.outcome.request_id, &err);
 	if (err.code)
 		visit_refuse(v, &err);
+	else if (v->version)
+		invoking_run(v);
 	else if (wants_trace(v))
 		ask_trace(v);
 	else
@@ -414,7 +446,7 @@ static enum pool_answer ask_pool(struct visit *v, struct pool_context **ret)
 }
 
 /* One that is idle, else one that will be, else a new one. */
-static void seek(struct visit *v, bool *may_make)
+void visit_seek(struct visit *v, bool *may_make)
 {
 	struct front *f = v->front;
 	struct pool_context *found;
@@ -427,13 +459,15 @@ static void seek(struct visit *v, bool *may_make)
 		run(v);
 	} else if (what == POOL_WAIT || !*may_make) {
 		v->client.waiting = true;
-	} else {
+	} else if (!v->version || invoking_may_start(v)) {
 		*may_make = false;
 		v->state = VISIT_MAKING;
 		v->held = held_make(f, &v->kind, v->bare ? v->bare->insns : NULL, &v->client);
 		if (!v->held)
 			visit_refuse(v,
 				     &(struct cloche_err){ .code = ENOMEM, .text = "no memory" });
+		else if (v->version)
+			held_describe(v->held, v->version->config.name, v->spec.argv);
 	}
 }
 
@@ -447,7 +481,7 @@ static void resume(struct visit *v)
 		return;
 	}
 	v->held = NULL;
-	seek(v, &may_make);
+	visit_seek(v, &may_make);
 }
 
 void client_kept(struct client *c)
@@ -464,12 +498,12 @@ void client_lost(struct client *c, enum residue why)
 	v->held = NULL;
 	v->replaced = why;
 	if (v->state == VISIT_SEEKING)
-		seek(v, &may_make);
+		visit_seek(v, &may_make);
 }
 
 void client_retry(struct client *c, bool *may_make)
 {
-	seek(visit_of(c), may_make);
+	visit_seek(visit_of(c), may_make);
 }
 
 void client_have(struct client *c)
@@ -487,15 +521,22 @@ static int on_late(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
-/* For somebody's end; false: *why is what to say. */
-static bool try_queue(struct visit *v, struct cloche_err *why)
+/* A function says itself how long its events may wait, whatever may be said of commands. */
+static unsigned queued_most(const struct visit *v)
+{
+	unsigned most = config_owner(v->front->config, v->client.uid)->waiting;
+
+	return v->version && most < INVOKING_QUEUED ? INVOKING_QUEUED : most;
+}
+
+bool visit_try_queue(struct visit *v, int64_t wait_ns, struct cloche_err *why)
 {
 	struct front *f = v->front;
-	unsigned most = config_owner(f->config, v->client.uid)->waiting;
+	unsigned most = queued_most(v);
 	bool more = !v->client.queued;
 
 	if ((why->code != EDQUOT && why->code != EBUSY) || v->late || v->cancelled || f->stopping ||
-	    most == 0 || f->config->wait_ns == 0)
+	    most == 0 || wait_ns == 0)
 		return false;
 	v->full = *why;
 	if (more && front_queued(f, v->client.uid) >= most) {
@@ -506,9 +547,9 @@ static bool try_queue(struct visit *v, struct cloche_err *why)
 				     limit_name(LIMIT_OWNER_WAITING));
 		return false;
 	}
-	if (more && sd_event_add_time_relative(f->event, &v->patience, CLOCK_MONOTONIC,
-					       (uint64_t)f->config->wait_ns / NSEC_PER_USEC, 1,
-					       on_late, v) < 0)
+	if (more &&
+	    sd_event_add_time_relative(f->event, &v->patience, CLOCK_MONOTONIC,
+				       (uint64_t)wait_ns / NSEC_PER_USEC, 1, on_late, v) < 0)
 		return false;
 	v->client.queued = true;
 	return true;
@@ -523,7 +564,8 @@ void client_refused(struct client *c, enum limit limit, const struct cloche_err 
 	v->held = NULL;
 	v->state = VISIT_SEEKING;
 	c->full = (why->code == EDQUOT && held_make_room(v->front, c->uid)) ||
-		  (why->code == EBUSY && held_make_room(v->front, POOL_ANY)) || try_queue(v, &said);
+		  (why->code == EBUSY && held_make_room(v->front, POOL_ANY)) ||
+		  visit_try_queue(v, v->front->config->wait_ns, &said);
 	c->waiting = c->full;
 	if (c->waiting)
 		return;
@@ -551,7 +593,9 @@ void client_cancel(struct client *c)
 	struct visit *v = visit_of(c);
 
 	v->cancelled = true;
-	if (v->state == VISIT_RUNNING) {
+	if (v->state == VISIT_RUNNING && v->version) {
+		resident_cancel(v->held->resident);
+	} else if (v->state == VISIT_RUNNING) {
 		invocation_cancel(&v->inv);
 		go_on(v);
 	} else if (v->state == VISIT_ASKING) {
@@ -587,7 +631,7 @@ static int take_streams(struct visit *v, struct cloche_err *err)
 }
 
 /* What the ledger has no room for is not run. */
-static int check(struct visit *v, struct command_make *ret, struct cloche_err *err)
+int visit_check(struct visit *v, struct command_make *ret, struct cloche_err *err)
 {
 	struct front *f = v->front;
 	int r = spec_check(&v->spec, &f->host, err);
@@ -605,7 +649,7 @@ static int check(struct visit *v, struct command_make *ret, struct cloche_err *e
 		if (r < 0)
 			(void)cloche_err_wrap(err, "refused, nothing was run");
 	}
-	return r == 0 ? take_streams(v, err) : r;
+	return r == 0 && !v->version ? take_streams(v, err) : r;
 }
 
 void visit_begin(struct visit *v)
@@ -615,7 +659,7 @@ void visit_begin(struct visit *v)
 
 	description_of_request(&v->spec, v->request.function, v->client.uid, v->owner,
 			       &v->answer.outcome);
-	if (check(v, &v->kind.make, &err) < 0) {
+	if (visit_check(v, &v->kind.make, &err) < 0) {
 		visit_refuse(v, &err);
 		return;
 	}
@@ -629,7 +673,7 @@ void visit_begin(struct visit *v)
 		v->held = NULL;
 	}
 	if (!v->held)
-		seek(v, &may_make);
+		visit_seek(v, &may_make);
 	else if (held_is_kept(v->held))
 		resume(v);
 }

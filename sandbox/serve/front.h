@@ -12,6 +12,7 @@
 #include "serve/counts.h"
 #include "serve/held.h"
 #include "serve/lister.h"
+#include "serve/logged.h"
 #include "serve/request.h"
 #include "serve/view.h"
 #include "serve/wills.h"
@@ -67,6 +68,7 @@ struct front {
 	struct prices prices;
 	struct booking booking;
 	struct wills wills;
+	struct logged logged;
 	struct allowances allowances;
 	struct local local;
 	struct closer *closer;

@@ -10,6 +10,7 @@
 #include "serve/front.h"
 #include "serve/function_visit.h"
 #include "serve/image_visit.h"
+#include "serve/invoking.h"
 #include "serve/packet.h"
 #include "serve/reading.h"
 
@@ -67,10 +68,11 @@ static bool needs_streams(const struct request *r)
 	return r->kind < REQUEST_LIST;
 }
 
-/* Takes what came with it: streams and an order, or the text of functions. */
+/* Takes what came with it: streams and an order, or the text of functions, or an event. */
 static int take_fds(struct visit *v, struct packet_fds *fds, struct cloche_err *err)
 {
-	if (v->request.kind == REQUEST_DEPLOY && fds->n == 1) {
+	if ((v->request.kind == REQUEST_DEPLOY || v->request.kind == REQUEST_INVOKE) &&
+	    fds->n == 1) {
 		v->order_fd = fds->fd[0];
 		fds->n = 0;
 	} else if (fds->n >= REQUEST_FDS && fds->n <= REQUEST_FD_BINDS + 1) {
@@ -131,6 +133,14 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	}
 	if (r == 0 && v->request.kind == REQUEST_RECORDS) {
 		read_ledger(v);
+		return;
+	}
+	if (r == 0 && v->request.kind == REQUEST_LOGS) {
+		invoking_show_logs(v);
+		return;
+	}
+	if (r == 0 && v->request.kind == REQUEST_INVOKE) {
+		invoking_begin(v);
 		return;
 	}
 	if (r == 0 && v->request.kind != REQUEST_RUN)

@@ -10,6 +10,7 @@
 #include "serve/config.h"
 #include "serve/front.h"
 #include "serve/packet.h"
+#include "serve/resident.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -39,6 +40,7 @@ static struct held *find(const struct front *f, uint64_t number)
 static void forget(struct front *f, struct held *h)
 {
 	pool_leave(&f->pool, &h->pool);
+	h->resident = resident_close(h->resident);
 	if (h->adopted)
 		context_disown(&h->ctx);
 	free(h);
@@ -228,11 +230,19 @@ void held_end(struct front *f, struct held *h)
 	h->user = NULL;
 	if (h->pool.state == POOL_ENDING)
 		return;
+	h->resident = resident_close(h->resident);
 	if (h->adopted)
 		context_disown(&h->ctx);
 	h->adopted = false;
 	turn(f, h, POOL_ENDING);
 	tell(f, h, COMMAND_END);
+}
+
+void held_rest(struct front *f, struct held *h)
+{
+	h->user = NULL;
+	become_idle(f, h);
+	front_retry(f, true);
 }
 
 bool held_make_room(struct front *f, uint32_t owner)
@@ -344,7 +354,9 @@ void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fd
 		break;
 	default:
 		h->counted |= reply->kind == REPLY_COUNTED;
-		if (h->user)
+		if (h->resident)
+			resident_counted(h->resident, &reply->counted, reply->kind == REPLY_PARTED);
+		else if (h->user)
 			client_hear(h->user, reply, fds);
 		return;
 	}

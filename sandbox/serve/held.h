@@ -16,6 +16,7 @@ struct client;
 struct front;
 struct packet_fds;
 struct reply;
+struct resident;
 
 /*
  * One context, as the front holds it: what it was handed of it, whose it is, which client has it
@@ -43,6 +44,7 @@ struct held {
 	char function[OUTCOME_NAME_LEN], command[LISTING_COMMAND_LEN]; /* the last invocation's */
 	enum residue replaced;
 	struct context ctx;
+	struct resident *resident; /* the function process that stays in it; NULL: none does */
 };
 
 /* What those were of which the next one of their kind is told. */
@@ -66,6 +68,10 @@ void held_keep(struct front *f, struct held *h);
  * when that is. False: it is given up at once. */
 bool held_keep_for(struct front *f, struct held *h, struct client *user);
 bool held_is_kept(const struct held *h);
+
+/* Its invocation is over, and its process waits for the next one: whoever is of its kind may have
+ * it now. */
+void held_rest(struct front *f, struct held *h);
 
 /* The user does not want it after all, and has not used it. */
 void held_spare(struct front *f, struct held *h);

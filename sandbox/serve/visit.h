@@ -20,6 +20,7 @@
 #include <systemd/sd-event.h>
 
 struct front;
+struct function_version;
 struct hash_job;
 
 struct policy_bare;
@@ -84,11 +85,36 @@ struct visit {
 	struct hash_job *hash; /* what it executed is being read; NULL */
 	struct watch watch;
 	struct reading *reading; /* NULL: none */
+
+	/* Of who invokes a deployed function (invoking.h). */
+	struct function_version *version; /* NULL: nobody does */
+	char **env;			  /* owned */
+	char *command[2];
 	struct answer answer;
 };
 
 /* An open connection has asked: *v is whole but for what comes of it. */
 void visit_begin(struct visit *v);
+
+/* Of what was asked for: whether it may be, and *ret, what a context for it is. */
+int visit_check(struct visit *v, struct command_make *ret, struct cloche_err *err);
+
+/* A context of its kind: one that is idle, else one that will be, else a new one, if *may_make. */
+void visit_seek(struct visit *v, bool *may_make);
+
+/* It waits for somebody's end, for so long; false: it may not, and *why is what to say. */
+bool visit_try_queue(struct visit *v, int64_t wait_ns, struct cloche_err *why);
+
+/* Before it begins: it counts among its owner's, and has a record where nobody comes to say more.
+ */
+int visit_commit(struct visit *v, struct cloche_err *err);
+
+/* The charge and the record of what has ended. */
+void visit_book(struct visit *v);
+
+/* The answer, with descriptors, which are closed; and the end of the visit. */
+struct packet_fds;
+void visit_answer_with(struct visit *v, struct packet_fds *fds);
 
 /* Before there is anything to run: no record; before it is known what was asked for. */
 void visit_refuse(struct visit *v, const struct cloche_err *why);

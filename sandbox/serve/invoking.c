@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+/* Deployed functions, invoked: see invoking.h. */
+#include "serve/invoking.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "function/function.h"
+#include "function/function_store.h"
+#include "run/description.h"
+#include "run/log_lines.h"
+#include "runtime/runtime_env.h"
+#include "serve/config.h"
+#include "serve/front.h"
+#include "serve/held.h"
+#include "serve/logged.h"
+#include "serve/packet.h"
+#include "serve/resident.h"
+#include "serve/visit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+/* Where Lambda's clients believe to be, when nobody says anything else. */
+#define REGION "us-east-1"
+#define API    "127.0.0.1:9001"
+
+/* ---- which function -------------------------------------------------------------------------- */
+
+static int find_function(struct visit *v, struct cloche_err *err)
+{
+	const struct request *r = &v->request;
+	struct function_store *store = v->front->functions;
+	struct function_version *found =
+		function_store_get(store, v->client.uid, r->function, r->function_version);
+
+	if (found) {
+		v->version = function_version_ref(found);
+		return 0;
+	}
+	if (!function_store_find(store, v->client.uid, r->function))
+		return cloche_err_set(
+			err, ENOENT,
+			"there is no function '%.64s': 'cloche functions' lists those "
+			"that are deployed",
+			r->function);
+	return cloche_err_set(err, ENOENT,
+			      "there is no version %" PRIu32 " of the function '%.64s': 'cloche "
+			      "show %.64s' lists those that are kept",
+			      r->function_version, r->function, r->function);
+}
+
+static enum runtime_family family_of(const struct function_config *c)
+{
+	switch (c->family) {
+	case FAMILY_PYTHON3:
+		return RUNTIME_PYTHON3;
+	case FAMILY_NODEJS:
+		return RUNTIME_NODEJS;
+	default:
+		return RUNTIME_PROVIDED;
+	}
+}
+
+/* Of what its runtime is told, what is not the configuration's own. */
+static int make_env(struct visit *v, struct cloche_err *err)
+{
+	const struct function_config *c = &v->version->config;
+	char group[96], stream[96], as[64], number[16] = "$LATEST";
+	struct runtime_about about = { .family = family_of(c),
+				       .function = c->name,
+				       .version = number,
+				       .handler = c->handler ? c->handler[0] : NULL,
+				       .region = REGION,
+				       .log_group = group,
+				       .log_stream = stream,
+				       .execution_env = as,
+				       .api = API,
+				       .memory_mb = (uint32_t)c->memory_mb,
+				       .own = (const char *const *)c->env };
+	time_t now = time(NULL);
+	struct tm day;
+
+	if (v->request.function_version)
+		(void)snprintf(number, sizeof(number), "%" PRIu32, v->request.function_version);
+	(void)gmtime_r(&now, &day);
+	(void)snprintf(group, sizeof(group), "/aws/lambda/%s", c->name);
+	(void)snprintf(stream, sizeof(stream), "%04d/%02d/%02d/[%s]%016" PRIx64, day.tm_year + 1900,
+		       day.tm_mon + 1, day.tm_mday, number, v->version->id);
+	(void)snprintf(as, sizeof(as), "AWS_Lambda_%s", c->runtime);
+	return runtime_env_make(&about, &v->env, err);
+}
+
+/* Its init has ten seconds, and no longer than the host lets any function have. */
+static int make_spec(struct visit *v, struct cloche_err *err)
+{
+	const struct function_config *c = &v->version->config;
+	const char *const *candidates = runtime_candidates(family_of(c));
+
+	v->command[0] = (char *)(uintptr_t)candidates[0];
+	v->command[1] = NULL;
+	spec_defaults(&v->spec);
+	v->spec.argv = v->command;
+	v->spec.memory_bytes = c->memory_mb << 20;
+	v->spec.tmp_bytes = c->tmp_bytes ? c->tmp_bytes : v->spec.tmp_bytes;
+	v->spec.policy = c->policy;
+	v->spec.timeout_ns = ORDER_INIT_MAX_NS;
+	v->spec.workdir = "/var/task";
+	v->spec.net = NET_LOOPBACK;
+	v->spec.pids = 1024;
+	v->spec.kept = v->spec.api = true;
+	if (make_env(v, err) < 0)
+		return -err->code;
+	v->spec.env = v->env;
+	return 0;
+}
+
+static void name_code(const struct function_config *c, struct command_make *make)
+{
+	(void)snprintf(make->code[0].sha256, sizeof(make->code[0].sha256), "%s", c->code.sha256);
+	for (size_t i = 0; i < c->n_layers; i++)
+		(void)snprintf(make->code[i + 1].sha256, sizeof(make->code[i + 1].sha256), "%s",
+			       c->layers[i].sha256);
+}
+
+static int prepare(struct visit *v, struct cloche_err *err)
+{
+	int r = find_function(v, err);
+
+	if (r == 0 && v->request.event_len > REQUEST_EVENT_MAX)
+		r = request_read_event(&v->request, v->order_fd, NULL, err);
+	if (r == 0)
+		r = make_spec(v, err);
+	if (r < 0)
+		return r;
+	description_of_request(&v->spec, v->version->config.name, v->client.uid, v->owner,
+			       &v->answer.outcome);
+	v->answer.outcome.limits.timeout_ns = v->version->config.timeout_ns;
+	r = visit_check(v, &v->kind.make, err);
+	if (r < 0)
+		return r;
+	v->kind.make.owner = v->client.uid;
+	v->kind.make.owner_gid = v->client.gid;
+	v->kind.function = v->version->id;
+	name_code(&v->version->config, &v->kind.make);
+	v->client.kind = (struct pool_kind){ v->client.uid, &v->kind, sizeof(v->kind) };
+	return 0;
+}
+
+void invoking_begin(struct visit *v)
+{
+	struct cloche_err err = { 0 };
+	bool may_make = true;
+
+	spec_defaults(&v->spec);
+	description_of_request(&v->spec, v->request.function, v->client.uid, v->owner,
+			       &v->answer.outcome);
+	if (prepare(v, &err) < 0) {
+		visit_refuse(v, &err);
+		return;
+	}
+	v->state = VISIT_SEEKING;
+	visit_seek(v, &may_make);
+}
+
+/* ---- how many contexts ---------------------------------------------------------------------- */
+
+struct crowd {
+	unsigned contexts, starting; /* of the function, whatever their version */
+};
+
+/* Idle ones of a version that is not asked for any more are of no use; *c counts the others. */
+static void look_around(struct visit *v, struct crowd *c)
+{
+	struct front *f = v->front;
+	struct pool_context *next;
+
+	*c = (struct crowd){ 0 };
+	for (struct pool_context *at = f->pool.first; at; at = next) {
+		struct held *h = (struct held *)at;
+
+		next = at->next;
+		if (at->state == POOL_ENDING || h->kind.function == 0 ||
+		    h->kind.make.owner != v->client.uid ||
+		    strcmp(h->function, v->version->config.name) != 0)
+			continue;
+		if (at->state == POOL_IDLE && h->kind.function != v->version->id &&
+		    !v->request.function_version) {
+			held_end(f, h);
+			continue;
+		}
+		c->contexts++;
+		c->starting += !h->resident || !resident_is_settled(h->resident);
+	}
+}
+
+/*
+ * A start takes CPU time from those that are on their way, and what is on its way serves whoever
+ * waits: more at a time than there are CPUs would serve nobody sooner.
+ */
+static unsigned starts_most(const struct visit *v)
+{
+	return v->front->host.cpus > 2 ? v->front->host.cpus : 2;
+}
+
+bool invoking_may_start(struct visit *v)
+{
+	const struct function_config *c = &v->version->config;
+	struct cloche_err why = { 0 };
+	struct crowd crowd;
+
+	look_around(v, &crowd);
+	if (c->concurrency.reserved && crowd.contexts >= c->concurrency.reserved) {
+		(void)cloche_err_set(&why, EBUSY,
+				     "the function '%.64s' has %u contexts at a time, all of "
+				     "which are busy ('concurrency/reserved')",
+				     c->name, c->concurrency.reserved);
+		v->client.waiting = visit_try_queue(v, c->concurrency.wait_ns, &why);
+		if (!v->client.waiting)
+			visit_refuse(v, &why);
+		return false;
+	}
+	v->client.waiting = crowd.starting >= starts_most(v);
+	return !v->client.waiting;
+}
+
+/* ---- its answer ------------------------------------------------------------------------------ */
+
+/* What comes with it: the response, and the end of the log behind it. -1: nothing does. */
+static int hand_response(struct visit *v, const char *bytes, size_t len, const char *tail,
+			 size_t tail_len)
+{
+	cleanup_fd int fd = -1;
+
+	if (!v->request.tail)
+		tail_len = 0;
+	if (len + tail_len == 0)
+		return -1;
+	fd = memfd_create("response", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || file_write_all(fd, bytes, len) < 0 || file_write_all(fd, tail, tail_len) < 0)
+		return -1;
+	v->answer.response_len = len;
+	v->answer.tail_len = (uint32_t)tail_len;
+	return TAKE_FD(fd);
+}
+
+/* The record comes first, then the log's last line, then the answer. */
+static void finish(struct visit *v)
+{
+	struct outcome *out = &v->answer.outcome;
+	struct resident *r = v->held->resident;
+	struct resident_answer given;
+	cleanup_free char *failure = NULL;
+	struct packet_fds fds = { .n = 0 };
+
+	visit_book(v);
+	resident_report(r, out);
+	resident_answered(r, &given);
+	if (!given.bytes && out->verdict != VERDICT_OK) {
+		failure = failure_object(out);
+		given.bytes = failure;
+		given.len = failure ? strlen(failure) : 0;
+	}
+	fds.fd[0] = hand_response(v, given.bytes, given.len, given.tail, given.tail_len);
+	fds.n = fds.fd[0] >= 0;
+	visit_answer_with(v, &fds);
+}
+
+void resident_served(struct client *c)
+{
+	finish((struct visit *)c);
+}
+
+/* Its init is what the invocation was. */
+void resident_failed(struct client *c)
+{
+	struct visit *v = (struct visit *)c;
+	struct outcome *out = &v->answer.outcome, asked = *out;
+
+	*out = *resident_init(v->held->resident);
+	memcpy(out->request_id, asked.request_id, sizeof(out->request_id));
+	memcpy(out->function, asked.function, sizeof(out->function));
+	out->owner = asked.owner;
+	out->limits = asked.limits;
+	out->started_real_ns = asked.started_real_ns;
+	finish(v);
+}
+
+/* ---- the invocation -------------------------------------------------------------------------- */
+
+/* What it was given was of no use to it: another one. */
+static void seek_again(struct visit *v)
+{
+	bool may_make = true;
+
+	held_end(v->front, v->held);
+	v->held = NULL;
+	v->state = VISIT_SEEKING;
+	visit_seek(v, &may_make);
+}
+
+static void give(struct visit *v)
+{
+	const struct function_config *c = &v->version->config;
+	struct outcome *out = &v->answer.outcome;
+	cleanup_free char *event = NULL;
+	struct cloche_err err = { 0 };
+	char arn[160];
+	struct resident_event e = { .event = { .request_id = out->request_id,
+					       .function_arn = arn,
+					       .len = v->request.event_len },
+				    .timeout_ns = c->timeout_ns,
+				    .requested_ns = v->requested_ns,
+				    .version = v->request.function_version,
+				    .cancelled = v->cancelled };
+
+	(void)snprintf(arn, sizeof(arn), "arn:aws:lambda:" REGION ":%012u:function:%s",
+		       v->client.uid, c->name);
+	if (request_read_event(&v->request, v->order_fd, &event, &err) < 0) {
+		visit_refuse(v, &err);
+		return;
+	}
+	e.event.payload = event;
+	if (v->held->invocations == 1)
+		out->init_ns = resident_init(v->held->resident)->wall_ns;
+	if (!resident_invoke(v->held->resident, &e, out))
+		seek_again(v);
+}
+
+void resident_ready(struct client *c)
+{
+	struct visit *v = (struct visit *)c;
+	struct front *f = v->front;
+
+	give(v);
+	/* There is one less on its way. */
+	front_retry(f, false);
+}
+
+static void say_cold(const struct visit *v)
+{
+	struct answer a = { .kind = ANSWER_STARTING };
+
+	request_version(a.version);
+	if (!v->left)
+		(void)packet_send(v->socket, &a, sizeof(a), NULL);
+}
+
+static int begin_resident(struct visit *v, struct cloche_err *err)
+{
+	struct front *f = v->front;
+	struct function_logged *log =
+		logged_open(&f->logged, f->functions, v->client.uid, v->version->config.name, err);
+
+	if (!log)
+		return -err->code;
+	say_cold(v);
+	v->held->resident = resident_open(f, v->held, &v->spec, log, v->requested_ns, err);
+	return v->held->resident ? 0 : -err->code;
+}
+
+void invoking_run(struct visit *v)
+{
+	struct cloche_err err = { 0 };
+	struct held *h = v->held;
+
+	if (visit_commit(v, &err) < 0) {
+		visit_refuse(v, &err);
+		return;
+	}
+	v->state = VISIT_RUNNING;
+	held_describe(h, v->version->config.name, v->spec.argv);
+	if (h->resident)
+		give(v);
+	else if (begin_resident(v, &err) < 0)
+		visit_refuse(v, &err);
+}
+
+/* It waits for the next event, or there is no next one. */
+static void let_go(struct visit *v)
+{
+	struct held *h = v->held;
+
+	if (h->resident && resident_is_idle(h->resident) && v->front->config->idle_expiry_ns > 0)
+		held_rest(v->front, h);
+	else if (v->state == VISIT_RUNNING)
+		held_end(v->front, h);
+	else
+		held_spare(v->front, h);
+	v->held = NULL;
+}
+
+void invoking_leave(struct visit *v)
+{
+	if (v->held)
+		let_go(v);
+	v->version = function_version_unref(v->version);
+	free(v->env);
+	v->env = NULL;
+}
+
+/* ---- its log --------------------------------------------------------------------------------- */
+
+void invoking_show_logs(struct visit *v)
+{
+	struct cloche_err err = { 0 };
+	struct packet_fds fds = { .n = 0 };
+	int files[2];
+
+	if (find_function(v, &err) < 0 || logged_files(v->front->functions, v->client.uid,
+						       v->request.function, files, &err) < 0) {
+		visit_send_away(v, &err);
+		return;
+	}
+	for (unsigned i = 0; i < 2; i++)
+		if (files[i] >= 0) {
+			v->answer.logs |= 1U << i;
+			fds.fd[fds.n++] = files[i];
+		}
+	v->answer.kind = ANSWER_LOGS;
+	request_version(v->answer.version);
+	if (!v->left)
+		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), &fds);
+	packet_close_fds(&fds);
+	visit_leave(v);
+}

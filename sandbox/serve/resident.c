@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT */
+/* A kept function process, its Runtime API and its log, in the front's loop: see resident.h. */
+#include "serve/resident.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "function/function_lines.h"
+#include "launch/launcher.h"
+#include "run/kept.h"
+#include "run/log_lines.h"
+#include "run/powers.h"
+#include "run/report.h"
+#include "serve/front.h"
+#include "serve/held.h"
+#include "serve/logged.h"
+#include "serve/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What is watched: the process by its warden, its calls, its output. */
+enum { AT_HTTP = KEPT_FDS, AT_OUTPUT, AT_FDS };
+_Static_assert(AT_FDS <= WATCH_FDS, "all of it is watched");
+
+/* At a time; then others have their turn. */
+#define OUTPUT_PIECE (64U << 10)
+
+struct powers_resident {
+	struct powers powers;
+	struct resident *resident;
+	bool asked; /* COUNTED or PARTED is to come, or has */
+};
+
+struct resident {
+	struct front *front;
+	struct held *held;
+	struct kept kept;
+	struct powers_resident powers;
+	struct watch watch;
+	struct runtime_http *http; /* NULL: not before its command runs */
+	int output;		   /* what it writes comes from here */
+	struct function_logged *log;
+	struct function_lines lines;
+
+	bool settled;		   /* init's end was told */
+	bool under_way;		   /* an event is */
+	bool asked;		   /* the runtime has, for the next event */
+	bool answered;		   /* the runtime has given an answer to it ... */
+	enum verdict answer;	   /* ... which is a success or none */
+	struct outcome init;	   /* of init */
+	struct outcome *out;	   /* the caller's, of what is under way */
+	char request_id[UUID_LEN]; /* whose lines these are; "": init's */
+	char tail[RESIDENT_TAIL_MAX];
+	size_t tail_len;
+};
+
+/* ---- what it writes -------------------------------------------------------------------------- */
+
+static void add_to_tail(struct resident *r, const char *text, size_t len)
+{
+	size_t most = sizeof(r->tail), gone;
+
+	if (len > most) {
+		text += len - most;
+		len = most;
+	}
+	gone = r->tail_len + len > most ? r->tail_len + len - most : 0;
+	memmove(r->tail, r->tail + gone, r->tail_len - gone);
+	r->tail_len -= gone;
+	memcpy(r->tail + r->tail_len, text, len);
+	r->tail_len += len;
+}
+
+/* What the disk has no room for is not in the log; the invocation is worth more. */
+static void on_line(void *arg, const char *text, size_t len)
+{
+	struct resident *r = arg;
+
+	(void)function_log_write(&r->log->log, clock_real_ns(), r->request_id, text, len);
+	add_to_tail(r, text, len);
+	add_to_tail(r, "\n", 1);
+}
+
+/* True: there may be more. */
+static bool read_output(struct resident *r)
+{
+	char *buf = r->front->inbox;
+	size_t room =
+		sizeof(r->front->inbox) < OUTPUT_PIECE ? sizeof(r->front->inbox) : OUTPUT_PIECE;
+	ssize_t n = r->output < 0 ? 0 : read(r->output, buf, room);
+
+	if (n > 0)
+		function_lines_take(&r->lines, buf, (size_t)n);
+	return n > 0;
+}
+
+/* Nothing of it runs, so that what is there is all. */
+static void drain_output(struct resident *r)
+{
+	while (read_output(r))
+		;
+	function_lines_flush(&r->lines);
+}
+
+/* Lines of ours, which end with newlines. */
+static void log_own(struct resident *r,
+		    void (*write)(const struct resident *r, void *arg, FILE *to), void *arg)
+{
+	cleanup_free char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return;
+	write(r, arg, f);
+	if (fclose(f) != 0 || len == 0)
+		return;
+	function_lines_flush(&r->lines);
+	function_lines_take(&r->lines, text, len);
+}
+
+static void write_start(const struct resident *r, void *arg, FILE *to)
+{
+	log_line_start(r->out, *(const uint32_t *)arg, to);
+}
+
+static void write_end(const struct resident *r, void *arg, FILE *to)
+{
+	const struct outcome *out = arg;
+
+	if (out->verdict == VERDICT_TIMEOUT)
+		log_line_timed_out(out, clock_real_ns(), to);
+	log_line_end(out, to);
+	report_line(out, to);
+}
+
+void resident_report(struct resident *r, const struct outcome *out)
+{
+	log_own(r, write_end, (void *)(uintptr_t)out);
+}
+
+/* ---- powers ---------------------------------------------------------------------------------- */
+
+static void ask(struct resident *r, enum command_kind kind)
+{
+	front_tell(r->front, &(struct command){ .kind = kind, .context = r->held->number });
+}
+
+static struct resident *resident_of(struct powers *p)
+{
+	return ((struct powers_resident *)p)->resident;
+}
+
+static int remote_begin(struct powers *p, const struct metering_trace *trace,
+			const char *request_id, bool *ret_clocked, struct cloche_err *err)
+{
+	*ret_clocked = resident_of(p)->held->clocked;
+	return 0;
+}
+
+static bool remote_kill(struct powers *p)
+{
+	ask(resident_of(p), COMMAND_KILL);
+	return true;
+}
+
+static bool count_once(struct powers *p)
+{
+	struct powers_resident *own = (struct powers_resident *)p;
+
+	if (!own->asked)
+		ask(own->resident, COMMAND_COUNT);
+	own->asked = true;
+	return false;
+}
+
+static bool remote_counted(struct powers *p, struct counted *ret)
+{
+	return count_once(p);
+}
+
+static bool remote_empty(struct powers *p)
+{
+	return count_once(p);
+}
+
+/* Whether it is frozen or dead by then the launcher sees. */
+static bool remote_part(struct powers *p, struct counted *ret)
+{
+	return count_once(p);
+}
+
+/* ---- what happens ---------------------------------------------------------------------------- */
+
+static void watch(struct resident *r);
+
+/* Of a type that is to be a word in a line. */
+static void take_type(const char *type, char ret[static 64])
+{
+	size_t n = strspn(type, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				"._-:$");
+
+	(void)snprintf(ret, 64, "%.*s", n < 64 ? (int)n : 63, type);
+}
+
+static void note_answer(struct resident *r, enum verdict verdict)
+{
+	struct outcome *out = r->under_way ? r->out : &r->init;
+	struct runtime_answer answer;
+
+	r->answered = out->answered = true;
+	r->answer = verdict;
+	runtime_http_answer(r->http, &answer);
+	take_type(answer.error_type, out->error_type);
+}
+
+static void on_news(struct resident *r, enum runtime_news news)
+{
+	switch (news) {
+	case RUNTIME_ASKED:
+		r->asked = true;
+		break;
+	case RUNTIME_RESPONDED:
+		note_answer(r, VERDICT_OK);
+		break;
+	case RUNTIME_FAILED:
+	case RUNTIME_OVERSIZED:
+	case RUNTIME_CUT:
+	case RUNTIME_MODE:
+		note_answer(r, VERDICT_ERROR);
+		break;
+	case RUNTIME_INIT_ERROR:
+		note_answer(r, VERDICT_INIT_ERROR);
+		break;
+	default:
+		kept_cancel(&r->kept);
+		break;
+	}
+}
+
+static void hear_runtime(struct resident *r)
+{
+	enum runtime_news news;
+	struct cloche_err err = { 0 };
+	struct context *ctx = &r->held->ctx;
+
+	if (!r->http && ctx->api >= 0 && runtime_http_open(TAKE_FD(ctx->api), &r->http, &err) < 0) {
+		r->front->say(err.text);
+		kept_cancel(&r->kept);
+	}
+	while (r->http && (news = runtime_http_news(r->http)) != RUNTIME_NO_NEWS)
+		on_news(r, news);
+	/* It may have done all before its warden is heard to have let it go on. */
+	if (!r->asked || kept_state(&r->kept) != KEPT_RUNNING)
+		return;
+	r->asked = false;
+	kept_pause(&r->kept, r->under_way && r->answered ? r->answer : VERDICT_OK);
+}
+
+/* Its init is over: well, and it waits; or not. */
+static void settle_init(struct resident *r)
+{
+	struct client *user = r->held->user;
+	bool well = kept_state(&r->kept) == KEPT_IDLE && r->init.verdict == VERDICT_OK;
+
+	r->settled = true;
+	drain_output(r);
+	if (!user)
+		held_end(r->front, r->held);
+	else if (well)
+		resident_ready(user);
+	else
+		resident_failed(user);
+}
+
+static void settle_event(struct resident *r)
+{
+	struct client *user = r->held->user;
+
+	r->under_way = false;
+	/* What it said and then did not stand by counts for nothing. */
+	if (!r->kept.machine.answered)
+		r->answered = r->out->answered = false;
+	drain_output(r);
+	resident_served(user);
+}
+
+/* Whoever is told may end it: nothing of r is touched behind that. */
+static void settle(struct resident *r)
+{
+	enum kept_state state = kept_state(&r->kept);
+	bool whole = state == KEPT_IDLE || state == KEPT_OVER;
+
+	watch(r);
+	if (!whole)
+		return;
+	if (!r->settled)
+		settle_init(r);
+	else if (r->under_way)
+		settle_event(r);
+	else if (state == KEPT_OVER)
+		held_end(r->front, r->held);
+}
+
+static void on_step(void *arg, const struct pollfd fds[static WATCH_FDS])
+{
+	struct resident *r = arg;
+
+	if (r->http && (fds[AT_HTTP].revents || runtime_http_due_ms(r->http) == 0))
+		runtime_http_run(r->http);
+	if (fds[AT_OUTPUT].revents)
+		(void)read_output(r);
+	kept_step(&r->kept, fds);
+	hear_runtime(r);
+	settle(r);
+}
+
+static void watch(struct resident *r)
+{
+	struct pollfd fds[WATCH_FDS];
+	int64_t until_ns = kept_wait(&r->kept, fds);
+	int due_ms = r->http ? runtime_http_due_ms(r->http) : -1;
+
+	for (int i = KEPT_FDS; i < WATCH_FDS; i++)
+		fds[i] = (struct pollfd){ .fd = -1 };
+	if (r->http)
+		fds[AT_HTTP] = (struct pollfd){ .fd = runtime_http_fd(r->http), .events = POLLIN };
+	fds[AT_OUTPUT] = (struct pollfd){ .fd = r->output, .events = POLLIN };
+	if (due_ms >= 0 && clock_now_ns() + due_ms * NSEC_PER_MSEC < until_ns)
+		until_ns = clock_now_ns() + due_ms * NSEC_PER_MSEC;
+	if (watch_set(&r->watch, fds, until_ns) < 0)
+		(void)sd_event_exit(r->front->event, -ENOMEM);
+}
+
+/* ---- its life -------------------------------------------------------------------------------- */
+
+static int open_streams(struct resident *r, int ret[static 3], struct cloche_err *err)
+{
+	int ends[2];
+
+	ret[0] = ret[1] = ret[2] = -1;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return cloche_err_sys(err, errno, "make a pipe for what it writes");
+	r->output = ends[0];
+	ret[1] = ends[1];
+	ret[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ret[2] = fcntl(ret[1], F_DUPFD_CLOEXEC, 3);
+	if (ret[0] < 0 || ret[2] < 0 || fcntl(r->output, F_SETFL, O_NONBLOCK) < 0)
+		return cloche_err_sys(err, errno, "make streams for it");
+	return 0;
+}
+
+struct resident *resident_open(struct front *f, struct held *h, const struct spec *spec,
+			       struct function_logged *log, int64_t requested_ns,
+			       struct cloche_err *err)
+{
+	struct resident *r = calloc(1, sizeof(*r));
+	int streams[3];
+
+	if (!r) {
+		(void)cloche_err_sys(err, ENOMEM, "begin");
+		(void)logged_close(&f->logged, log);
+		return NULL;
+	}
+	*r = (struct resident){ .front = f, .held = h, .output = -1, .log = log };
+	r->lines = (struct function_lines){ .line = on_line, .arg = r };
+	watch_init(&r->watch, f->event, on_step, r);
+	if (open_streams(r, streams, err) < 0) {
+		r = resident_close(r);
+	} else {
+		struct kept_options o = { .spec = spec,
+					  .streams = streams,
+					  .powers = &r->powers.powers,
+					  .requested_ns = requested_ns };
+
+		r->powers = (struct powers_resident){ .powers = { .begin = remote_begin,
+								  .kill = remote_kill,
+								  .counted = remote_counted,
+								  .part = remote_part,
+								  .empty = remote_empty },
+						      .resident = r };
+		kept_begin(&r->kept, &h->ctx, &o, &r->init);
+		watch(r);
+	}
+	for (int i = 0; i < 3; i++)
+		fd_close(&streams[i]);
+	return r;
+}
+
+struct resident *resident_close(struct resident *r)
+{
+	if (!r)
+		return NULL;
+	watch_end(&r->watch);
+	r->http = runtime_http_close(r->http);
+	function_lines_free(&r->lines);
+	r->log = logged_close(&r->front->logged, r->log);
+	fd_close(&r->output);
+	free(r);
+	return NULL;
+}
+
+const struct outcome *resident_init(const struct resident *r)
+{
+	return &r->init;
+}
+
+bool resident_is_settled(const struct resident *r)
+{
+	return r->settled;
+}
+
+bool resident_is_idle(const struct resident *r)
+{
+	return kept_state(&r->kept) == KEPT_IDLE && !r->under_way;
+}
+
+bool resident_invoke(struct resident *r, const struct resident_event *e, struct outcome *out)
+{
+	struct runtime_event event = e->event;
+	struct cloche_err err = { 0 };
+	uint32_t version = e->version;
+
+	r->asked = r->answered = false;
+	r->answer = VERDICT_ERROR;
+	r->tail_len = 0;
+	r->out = out;
+	memcpy(r->request_id, out->request_id, sizeof(r->request_id));
+	if (!kept_resume(&r->kept, e->timeout_ns, e->requested_ns, out))
+		return false;
+	r->under_way = true;
+	log_own(r, write_start, &version);
+	event.deadline_ms = (clock_real_ns() + e->timeout_ns) / NSEC_PER_MSEC;
+	/* It has asked for one. */
+	if (runtime_http_give(r->http, &event, &err) < 0 || e->cancelled)
+		kept_cancel(&r->kept);
+	runtime_http_run(r->http);
+	hear_runtime(r);
+	settle(r);
+	return true;
+}
+
+void resident_answered(const struct resident *r, struct resident_answer *ret)
+{
+	*ret = (struct resident_answer){ .tail = r->tail, .tail_len = r->tail_len };
+	if (r->http && r->answered) {
+		struct runtime_answer answer;
+
+		runtime_http_answer(r->http, &answer);
+		ret->bytes = answer.bytes;
+		ret->len = answer.len;
+	}
+}
+
+void resident_cancel(struct resident *r)
+{
+	kept_cancel(&r->kept);
+	settle(r);
+}
+
+void resident_counted(struct resident *r, const struct counted *counted, bool parted)
+{
+	r->powers.asked = !parted;
+	kept_counted(&r->kept, counted, parted);
+	hear_runtime(r);
+	settle(r);
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* A function, deployed by a user without rights, invoked cold and warm: its responses, its log, its
+ * ends. Needs root. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "tests/lib/daemon.h"
+#include "tests/lib/env.h"
+#include "tests/lib/run.h"
+
+static const char handlers[] =
+	"import json, os, sys, time\n"
+	"n = 0\n"
+	"print('module code runs')\n"
+	"def count(event, context):\n"
+	"    global n\n"
+	"    n += 1\n"
+	"    print('line', n)\n"
+	"    return {'n': n, 'event': event, 'id': context.aws_request_id,\n"
+	"            'memory': os.environ['AWS_LAMBDA_FUNCTION_MEMORY_SIZE'], 'cwd': os.getcwd()}\n"
+	"def fail(event, context):\n"
+	"    raise ValueError('no such thing')\n"
+	"def leave(event, context):\n"
+	"    os._exit(3)\n"
+	"def hang(event, context):\n"
+	"    time.sleep(60)\n"
+	"def slow(event, context):\n"
+	"    print('begun')\n"
+	"    time.sleep(event)\n"
+	"    return 'slept'\n"
+	"def eat(event, context):\n"
+	"    return len(bytearray(1 << 30))\n";
+
+static const char yaml[] =
+	"functions:\n"
+	"  count: {runtime: python3, code: ./code, handler: app.count}\n"
+	"  fail: {runtime: python3, code: ./code, handler: app.fail}\n"
+	"  leave: {runtime: python3, code: ./code, handler: app.leave}\n"
+	"  hang: {runtime: python3, code: ./code, handler: app.hang,\n"
+	"         timeout: 300ms}\n"
+	"  one: {runtime: python3, code: ./code, handler: app.slow, timeout: 60s,\n"
+	"        concurrency: {reserved: 1, wait: 0}}\n"
+	"  next: {runtime: python3, code: ./code, handler: app.slow, timeout: 60s,\n"
+	"         concurrency: {reserved: 1, wait: 60s}}\n"
+	"  eat: {runtime: python3, code: ./code, handler: app.eat, timeout: 60s}\n"
+	"  none: {runtime: python3, code: ./code, handler: app.none}\n";
+
+static void write_file(const char *dir, const char *name, const char *text)
+{
+	char path[700];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	cr_assert_not_null(f, "%s", path);
+	cr_assert_geq(fputs(text, f), 0);
+	cr_assert_eq(fclose(f), 0);
+	cr_assert_eq(chmod(path, 0644), 0);
+}
+
+/* As a user has it in his folder. */
+static void deploy(struct daemon *d)
+{
+	cleanup_run struct run run = { 0 };
+	char path[700];
+
+	(void)snprintf(path, sizeof(path), "%s/code", d->dir);
+	cr_assert(mkdir(path, 0755) == 0);
+	write_file(d->dir, "code/app.py", handlers);
+	write_file(d->dir, "cloche.yaml", yaml);
+	(void)snprintf(path, sizeof(path), "%s/cloche.yaml", d->dir);
+	d->verb = "deploy";
+	AS_USER(d, &run, path);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	d->verb = "invoke";
+}
+
+static void begin(struct daemon *d)
+{
+	daemon_prepare(d);
+	daemon_start(d);
+	deploy(d);
+}
+
+Test(invoke, the_second_time_it_is_warm)
+{
+	cleanup_run struct run cold = { 0 }, warm = { 0 }, logs = { 0 };
+	struct daemon d;
+
+	begin(&d);
+	AS_USER(&d, &cold, "count", "{\"a\": [1, 2.5, null]}");
+	cr_expect_eq(cold.status, 0, "%s", cold.err);
+	cr_expect(strstr(cold.out, "\"n\": 1"), "%s", cold.out);
+	cr_expect(strstr(cold.out, "{\"a\": [1, 2.5, null]}"), "%s", cold.out);
+	cr_expect(strstr(cold.out, "\"memory\": \"128\""), "%s", cold.out);
+	cr_expect(strstr(cold.out, "\"cwd\": \"/var/task\""), "%s", cold.out);
+	cr_expect(strstr(cold.err, "REPORT RequestId: "), "%s", cold.err);
+	cr_expect(strstr(cold.err, "\tMemory Size: 128 MB\tMax Memory Used: "), "%s", cold.err);
+	cr_expect(strstr(cold.err, "\tInit Duration: "), "%s", cold.err);
+	AS_USER(&d, &warm, "--log-tail", "count");
+	cr_expect_eq(warm.status, 0, "%s", warm.err);
+	cr_expect(strstr(warm.out, "\"n\": 2"), "its globals are there: %s", warm.out);
+	cr_expect(strstr(warm.out, "\"event\": {}"), "%s", warm.out);
+	cr_expect_not(strstr(warm.err, "Init Duration"), "%s", warm.err);
+	cr_expect(strstr(warm.err, "START RequestId: "), "%s", warm.err);
+	cr_expect(strstr(warm.err, "\nline 2\nEND RequestId: "), "%s", warm.err);
+	d.verb = "logs";
+	AS_USER(&d, &logs, "count");
+	cr_expect_eq(logs.status, 0, "%s", logs.err);
+	cr_expect(strstr(logs.out, "module code runs\nSTART RequestId: "), "%s", logs.out);
+	cr_expect(strstr(logs.out, " Version: $LATEST\nline 1\nEND RequestId: "), "%s", logs.out);
+	cr_expect_null(strstr(strstr(logs.out, "module code runs") + 1, "module code runs"), "%s",
+		       logs.out);
+	daemon_expect_records(&d, "count         ok", 2);
+	daemon_stop(&d);
+}
+
+struct end {
+	const char *function;
+	int status;
+	const char *verdict, *response, *says;
+};
+
+Test(invoke, each_end_is_told_apart)
+{
+	static const struct end ends[] = {
+		{ "fail", 1, "error", "\"errorType\": \"ValueError\"", "REPORT" },
+		{ "leave", 3, "error",
+		  "\"errorMessage\":\"RequestId: ", "Error Type: Runtime.ExitError" },
+		{ "hang", 124, "timeout", "Task timed out after 0.30 seconds", "Status: timeout" },
+		{ "eat", 137, "oom", "\"errorType\":\"Runtime.OutOfMemory\"",
+		  "Error Type: Runtime.OutOfMemory" },
+		{ "none", 1, "init_error", "\"errorType\": \"Runtime.HandlerNotFound\"",
+		  "Error Type: Runtime.HandlerNotFound" },
+	};
+	struct daemon d;
+
+	begin(&d);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		const struct end *e = &ends[i];
+		char want[64];
+
+		(void)snprintf(want, sizeof(want), "\"verdict\":\"%s\"", e->verdict);
+		/* Again: what ended is replaced. */
+		for (int again = 0; again < 2; again++) {
+			cleanup_run struct run run = { 0 };
+
+			AS_USER(&d, &run, "--report", "-", e->function);
+			cr_expect_eq(run.status, e->status, "%s: %d %s%s", e->function, run.status,
+				     run.out, run.err);
+			cr_expect(strstr(run.out, e->response), "%s: %s", e->function, run.out);
+			cr_expect(strstr(run.err, e->says), "%s: %s", e->function, run.err);
+			cr_expect(strstr(run.err, want), "%s: %s", e->function, run.err);
+		}
+	}
+	daemon_stop(&d);
+}
+
+Test(invoke, what_is_not_there_is_refused)
+{
+	cleanup_run struct run run = { 0 }, version = { 0 }, logs = { 0 };
+	struct daemon d;
+
+	begin(&d);
+	AS_USER(&d, &run, "nothing");
+	cr_expect_eq(run.status, 125);
+	cr_expect(strstr(run.err, "there is no function 'nothing'"), "%s", run.err);
+	AS_USER(&d, &version, "--version", "7", "count");
+	cr_expect_eq(version.status, 125);
+	cr_expect(strstr(version.err, "version 7"), "%s", version.err);
+	d.verb = "logs";
+	AS_USER(&d, &logs, "nothing");
+	cr_expect_eq(logs.status, 125);
+	cr_expect(strstr(logs.err, "there is no function 'nothing'"), "%s", logs.err);
+	daemon_stop(&d);
+}
+
+/* Another user has no function of this name, whatever this one has. */
+Test(invoke, a_function_is_its_owners_alone)
+{
+	cleanup_run struct run other = { 0 };
+	struct daemon d;
+
+	begin(&d);
+	daemon_run_as(&d, "1001", &other, (const char *const[]){ "count", NULL });
+	cr_expect_eq(other.status, 125, "%s", other.out);
+	cr_expect(strstr(other.err, "there is no function 'count'"), "%s", other.err);
+	daemon_stop(&d);
+}
+
+/* As soon as it has said so. */
+static void await_begun(struct daemon *d, const char *function)
+{
+	bool begun = false;
+
+	d->verb = "logs";
+	while (!begun) {
+		cleanup_run struct run run = { 0 };
+
+		AS_USER(d, &run, function);
+		cr_assert_eq(run.status, 0, "%s", run.err);
+		begun = strstr(run.out, "begun") != NULL;
+	}
+	d->verb = "invoke";
+}
+
+Test(invoke, beyond_what_it_may_have_at_a_time_it_is_refused_or_waits)
+{
+	cleanup_run struct run run = { 0 };
+	struct client first, second, third;
+	struct daemon d;
+
+	begin(&d);
+	first = client_start(&d, (const char *const[]){ "one", "1", NULL });
+	await_begun(&d, "one");
+	AS_USER(&d, &run, "one", "0");
+	cr_expect_eq(run.status, 125, "%s", run.out);
+	cr_expect(strstr(run.err, "'one' has 1 contexts at a time"), "%s", run.err);
+	expect_line(first.out, "slept");
+	cr_expect_eq(process_status(first.pid), 0);
+	second = client_start(&d, (const char *const[]){ "next", "1", NULL });
+	await_begun(&d, "next");
+	third = client_start(&d, (const char *const[]){ "next", "0", NULL });
+	expect_line(second.out, "slept");
+	expect_line(third.out, "slept");
+	cr_expect_eq(process_status(second.pid), 0);
+	cr_expect_eq(process_status(third.pid), 0);
+	daemon_stop(&d);
+}
+
+/* Many at once are fewer contexts, since what is on its way serves who waits. */
+Test(invoke, a_burst_is_served_whole)
+{
+	enum { MANY = 12 };
+	struct client clients[MANY];
+	struct daemon d;
+
+	begin(&d);
+	for (int i = 0; i < MANY; i++)
+		clients[i] = client_start(&d, (const char *const[]){ "-q", "count", NULL });
+	for (int i = 0; i < MANY; i++) {
+		expect_line(clients[i].out, "\"n\": ");
+		cr_expect_eq(process_status(clients[i].pid), 0);
+	}
+	daemon_expect_records(&d, "count         ok", MANY);
+	daemon_stop(&d);
+}
