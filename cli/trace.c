@@ -198,53 +198,49 @@ static void list_json(FILE *out, const char *id, const uint32_t *owner, const st
 		(void)fputs(",\"wall_ns\":null,\"events\":null,\"lost\":null}\n", out);
 }
 
-/* What is being listed, and where to. */
 struct list {
 	const struct trace_args *args;
-	FILE *out;
 	bool owners, begun; /* each with its owner */
 };
 
-static void list_head(struct list *l)
+static void list_head(struct list *l, FILE *to)
 {
-	if (!l->begun && l->args->format != JSON)
-		(void)fprintf(l->out, "%-20s  %-36s  %-20s %-12s %15s %9s%s\n", "WHEN (UTC)",
+	if (!l->begun)
+		(void)fprintf(to, "%-20s  %-36s  %-20s %-12s %15s %9s%s\n", "WHEN (UTC)",
 			      "REQUEST ID", "FUNCTION", "VERDICT", "WALL", "EVENTS",
 			      l->owners ? "      OWNER" : "");
 	l->begun = true;
 }
 
-/* What is wrong with one does not hide the others. */
-static int list_one(void *arg, uint32_t owner, const char *id, FILE *f)
+static void list_one(void *arg, FILE *to, uint32_t owner, const char *id, const struct trace *t)
 {
-	cleanup_trace struct trace t = { 0 };
-	struct cloche_err err = { 0 };
 	struct list *l = arg;
+	const uint32_t *whose = l->owners ? &owner : NULL;
 
-	list_head(l);
-	if (trace_json_summary(f, id, &t, &err) < 0)
-		(void)args_failed("trace", &err);
-	else if (l->args->format == JSON)
-		list_json(l->out, id, l->owners ? &owner : NULL, &t);
-	else
-		list_text(l->out, id, l->owners ? &owner : NULL, &t);
-	return 0;
+	if (l->args->format == JSON) {
+		if (id)
+			list_json(to, id, whose, t);
+		return;
+	}
+	if (!id) {
+		(void)fprintf(to, "none is kept; 'cloche run --keep-trace' keeps them\n");
+		return;
+	}
+	list_head(l, to);
+	list_text(to, id, whose, t);
 }
 
 static int list(const struct trace_args *a, FILE *out, struct cloche_err *err)
 {
-	struct list l = { .args = a, .out = out };
+	struct list l = { .args = a };
 	struct trace_from from;
-	size_t n = 0;
 	int r = trace_from_open(a->dir, &from, err);
 
 	if (r < 0)
 		return r;
 	l.owners = !from.dir && from.all;
-	r = trace_from_list(&from, list_one, &l, &n, err);
+	r = trace_from_list(&from, list_one, &l, out, err);
 	trace_from_close(&from);
-	if (r == 0 && !n && a->format != JSON)
-		(void)fprintf(out, "none is kept; 'cloche run --keep-trace' keeps them\n");
 	return r;
 }
 

@@ -5,8 +5,11 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/ledger_args.h"
+#include "cli/reading.h"
 #include "serve/remote_kept.h"
 #include "serve/request.h"
+#include "trace/trace.h"
+#include "trace/trace_json.h"
 #include "trace/trace_store.h"
 
 #include <errno.h>
@@ -133,7 +136,23 @@ FILE *trace_from_find(struct trace_from *from, const char *id, char *name, size_
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
-static int list_here(const struct trace_from *from, trace_from_each *each, void *arg, size_t *ret_n,
+/* What is wrong with one does not hide the others. */
+static void tell_one(int dir, const char *id, trace_from_each *each, void *arg, FILE *out)
+{
+	cleanup_trace struct trace t = { 0 };
+	struct cloche_err err = { 0 };
+	cleanup_file FILE *f = trace_store_read(dir, id, &err);
+
+	/* Between the listing and now it may have become one too many. */
+	if (!f && err.code == ENOENT)
+		return;
+	if (!f || trace_json_summary(f, id, &t, &err) < 0)
+		(void)args_failed("trace", &err);
+	else
+		each(arg, out, 0, id, &t);
+}
+
+static int list_here(const struct trace_from *from, trace_from_each *each, void *arg, FILE *out,
 		     struct cloche_err *err)
 {
 	cleanup_fd int fd = open_store(from, err);
@@ -141,41 +160,115 @@ static int list_here(const struct trace_from *from, trace_from_each *each, void 
 	size_t n = 0;
 	int r = fd < 0 ? fd : trace_store_list(fd, &entries, &n, err);
 
-	*ret_n = n;
-	if (r < 0)
-		return r == -ENOENT && !from->named ? 0 : r;
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		cleanup_file FILE *f = trace_store_read(fd, entries[i].id, err);
+	if (r < 0 && (r != -ENOENT || from->named))
+		return r;
+	for (size_t i = 0; i < n; i++)
+		tell_one(fd, entries[i].id, each, arg, out);
+	if (n == 0)
+		each(arg, out, 0, NULL, NULL);
+	return 0;
+}
 
-		/* Between the listing and now it may have become one too many. */
-		if (f)
-			r = each(arg, 0, entries[i].id, f);
-		else if (err->code != ENOENT)
-			(void)args_failed("trace", err);
+/* The daemon's, in the process without rights. */
+struct gathered {
+	struct {
+		struct shown shown;
+		struct trace trace; /* its head and end */
+	} * v;
+	size_t n, room;
+	FILE *pipe, *out;
+	trace_from_each *each;
+	void *arg;
+};
+
+static int take_one(struct gathered *g, const struct shown *shown, struct cloche_err *err)
+{
+	char bytes[TRACE_JSON_HEAD + TRACE_JSON_TAIL];
+	struct trace *t = &g->v[g->n].trace;
+	struct cloche_err none;
+	FILE *f;
+	int r = shown->len > sizeof(bytes)
+			? cloche_err_set(err, EPROTO, "the daemon answered something else")
+			: remote_kept_read(fileno(g->pipe), bytes, shown->len, err);
+
+	if (r < 0)
+		return r;
+	g->v[g->n].shown = *shown;
+	*t = (struct trace){ 0 };
+	f = shown->len ? fmemopen(bytes, shown->len, "r") : NULL;
+	if (f)
+		(void)trace_json_summary(f, shown->id, t, &none);
+	if (f)
+		(void)fclose(f);
+	g->n++;
+	return 0;
+}
+
+static int gather(void *arg, struct cloche_err *err)
+{
+	struct gathered *g = arg;
+	struct shown shown;
+	int r;
+
+	while ((r = remote_kept_next(fileno(g->pipe), &shown, err)) > 0) {
+		if (g->n == g->room) {
+			void *more = reallocarray(g->v, g->room * 2 + 64, sizeof(*g->v));
+
+			if (!more)
+				return cloche_err_sys(err, ENOMEM, "list traces");
+			g->v = more;
+			g->room = g->room * 2 + 64;
+		}
+		r = take_one(g, &shown, err);
+		if (r < 0)
+			return r;
 	}
 	return r;
 }
 
-static int list_there(const struct trace_from *from, trace_from_each *each, void *arg,
-		      size_t *ret_n, struct cloche_err *err)
+static int tell(void *arg, FILE *to)
 {
+	const struct gathered *g = arg;
+
+	for (size_t i = 0; i < g->n; i++)
+		g->each(g->arg, to, g->v[i].shown.owner, g->v[i].shown.id, &g->v[i].trace);
+	if (g->n == 0)
+		g->each(g->arg, to, 0, NULL, NULL);
+	return 0;
+}
+
+static FILE *where_to(void *arg, struct cloche_err *err)
+{
+	return ((struct gathered *)arg)->out;
+}
+
+static int list_there(const struct trace_from *from, trace_from_each *each, void *arg, FILE *out,
+		      struct cloche_err *err)
+{
+	struct gathered g = { .out = out, .each = each, .arg = arg };
+	const struct reading reading = { .files = &g.pipe,
+					 .n_files = 1,
+					 .read = gather,
+					 .show = tell,
+					 .open = where_to,
+					 .arg = &g };
 	cleanup_fd int pipe = -1;
-	struct shown shown;
 	int r = remote_kept_open(&from->remote, NULL, &pipe, err);
 
-	while (r == 0 && (r = remote_kept_next(pipe, &shown, err)) > 0) {
-		cleanup_file FILE *f = remote_kept_part(pipe, &shown, err);
-
-		++*ret_n;
-		r = f ? each(arg, shown.owner, shown.id, f) : -err->code;
-	}
+	if (r < 0)
+		return r;
+	g.pipe = fdopen(pipe, "r");
+	if (!g.pipe)
+		return cloche_err_sys(err, errno, "list traces");
+	(void)TAKE_FD(pipe);
+	r = reading_run(&reading, err);
+	(void)fclose(g.pipe);
 	return r;
 }
 
-int trace_from_list(struct trace_from *from, trace_from_each *each, void *arg, size_t *ret_n,
+int trace_from_list(struct trace_from *from, trace_from_each *each, void *arg, FILE *out,
 		    struct cloche_err *err)
 {
-	*ret_n = 0;
-	return from->dir ? list_here(from, each, arg, ret_n, err)
-			 : list_there(from, each, arg, ret_n, err);
+	return from->dir ? list_here(from, each, arg, out, err)
+			 : list_there(from, each, arg, out, err);
 }

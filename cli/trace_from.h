@@ -29,10 +29,13 @@ void trace_from_close(struct trace_from *from);
 FILE *trace_from_find(struct trace_from *from, const char *id, char *name, size_t size,
 		      struct cloche_err *err);
 
-/* Each, of a folder the oldest first, of the daemon an owner's the oldest first; f can seek.
- * *ret_n: how many. What `each` returns ends it. */
-typedef int trace_from_each(void *arg, uint32_t owner, const char *id, FILE *f);
-int trace_from_list(struct trace_from *from, trace_from_each *each, void *arg, size_t *ret_n,
+/* Each with what its head and end say, of a folder the oldest first, of the daemon an owner's the
+ * oldest first; id NULL: there is none. The daemon's are read, and `each` called, in a process
+ * without rights (cli/reading.h): it says what it has to say to `to`, which comes to out. */
+struct trace;
+typedef void trace_from_each(void *arg, FILE *to, uint32_t owner, const char *id,
+			     const struct trace *t);
+int trace_from_list(struct trace_from *from, trace_from_each *each, void *arg, FILE *out,
 		    struct cloche_err *err);
 
 #endif

@@ -507,6 +507,8 @@ void launching_drop(struct launching *l)
 	tick_close(&l->front);
 	l->ready = false;
 	building_drop(l);
+	tracers_drop(l);
+	showings_drop(l);
 	for (unsigned i = 0; i < l->n_places; i++)
 		place_end(l, &l->places[i], true);
 }

@@ -35,7 +35,7 @@ int remote_kept_open(const struct remote *remote, const char *id, int *ret_pipe,
 	return r;
 }
 
-static int read_all(int pipe, void *bytes, size_t len, struct cloche_err *err)
+int remote_kept_read(int pipe, void *bytes, size_t len, struct cloche_err *err)
 {
 	char *at = bytes;
 
@@ -57,7 +57,7 @@ static int read_all(int pipe, void *bytes, size_t len, struct cloche_err *err)
 
 int remote_kept_next(int pipe, struct shown *ret, struct cloche_err *err)
 {
-	int r = read_all(pipe, ret, sizeof(*ret), err);
+	int r = remote_kept_read(pipe, ret, sizeof(*ret), err);
 
 	if (r < 0)
 		return r;
@@ -78,7 +78,7 @@ FILE *remote_kept_part(int pipe, const struct shown *shown, struct cloche_err *e
 	while (r == 0 && left > 0) {
 		size_t n = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
 
-		r = read_all(pipe, bytes, n, err);
+		r = remote_kept_read(pipe, bytes, n, err);
 		if (r == 0)
 			r = file_write_all(fd, bytes, n);
 		left -= n;

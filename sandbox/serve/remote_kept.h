@@ -22,7 +22,9 @@ int remote_kept_open(const struct remote *remote, const char *id, int *ret_pipe,
  * -EEXIST: there is none of that id, or several. */
 int remote_kept_next(int pipe, struct shown *ret, struct cloche_err *err);
 
-/* What is behind it, as a file of its own, at its beginning. NULL: *err says why. */
+/* So many of the bytes behind it, or all as a file of its own, at its beginning. NULL: *err says
+ * why. */
+int remote_kept_read(int pipe, void *bytes, size_t len, struct cloche_err *err);
 FILE *remote_kept_part(int pipe, const struct shown *shown, struct cloche_err *err);
 
 #endif

@@ -253,9 +253,13 @@ _Noreturn void scribe_main(const struct scribe_task *task, pid_t parent)
 					   .mem_bytes = MEMORY_BYTES,
 					   .cpu_s = CPU_S };
 	struct scribe s;
+	int r = confined_enter(&confined, parent, task->kept_bytes + FILE_BEYOND, NULL);
 
-	if (confined_enter(&confined, parent, task->kept_bytes + FILE_BEYOND, NULL) < 0 ||
-	    open_all(&s, task) < 0)
+	if (r == 0)
+		r = open_all(&s, task);
+	s.task = task;
+	say(&s, &(struct scribe_word){ .kind = SCRIBE_READY, .code = -r });
+	if (r < 0)
 		_exit(EXIT_FAILURE);
 	while (step(&s))
 		;

@@ -18,8 +18,8 @@ struct policy;
  * arguments that it chose, so whoever reads it has no rights (host/confined.h), that ring, the pipe
  * to who asked, the file that is to be kept, and a socket to the tracer (serve/tracer.h).
  *
- *	tracer  COUNT            CONCLUDE
- *	scribe         COUNTED              CONCLUDED   (the rest, into the pipe)
+ *	tracer         COUNT            CONCLUDE
+ *	scribe  READY         COUNTED              CONCLUDED   (the rest, into the pipe)
  *
  * A pipe that nobody empties is not waited for: the ring fills, and the kernel counts what is lost.
  * What is in the ring at the end is taken into memory, so that the ring is free whoever reads; and
@@ -27,7 +27,7 @@ struct policy;
  */
 #define SCRIBE_PATIENCE_MS 5000
 
-enum scribe_kind { SCRIBE_COUNT, SCRIBE_CONCLUDE };
+enum scribe_kind { SCRIBE_READY, SCRIBE_COUNT, SCRIBE_CONCLUDE };
 
 /* What it is told. */
 struct scribe_order {
@@ -37,7 +37,7 @@ struct scribe_order {
 	struct meter_usage usage; /* these */
 };
 
-/* And what it answers. */
+/* And what it says: first, when it has no rights any more, READY. */
 struct scribe_word {
 	uint32_t kind;
 	int code;		 /* the errno for which there is no trace; 0 */

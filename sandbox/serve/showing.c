@@ -28,6 +28,8 @@
 /* For who takes nothing; and in all. */
 #define PATIENCE_MS 10000
 #define PATIENCE_NS (120 * NSEC_PER_SEC)
+/* Where there is no front any more. */
+#define HURRY_NS (2 * NSEC_PER_SEC)
 
 struct task {
 	const struct config *config;
@@ -321,6 +323,15 @@ void showings_step(struct launching *l)
 		if (s->used && chore_done(&s->chore, nothing, 0, &none) != -EAGAIN)
 			s->used = false;
 	}
+}
+
+void showings_drop(struct launching *l)
+{
+	int64_t until_ns = clock_now_ns() + HURRY_NS;
+
+	for (unsigned i = 0; i < SHOWINGS_MAX; i++)
+		if (l->showings->all[i].used && until_ns < l->showings->all[i].until_ns)
+			l->showings->all[i].until_ns = until_ns;
 }
 
 bool showings_idle(const struct launching *l)

@@ -41,6 +41,8 @@ int showings_on_show(struct launching *l, const struct command *c, struct cloche
 /* As launching_wait() and launching_step() have it, for SHOWINGS_MAX of fds. */
 int64_t showings_wait(struct launching *l, struct pollfd *fds);
 void showings_step(struct launching *l);
+/* There is no front any more: what its clients still take they are to take soon. */
+void showings_drop(struct launching *l);
 bool showings_idle(const struct launching *l);
 
 struct showings *showings_open(void);

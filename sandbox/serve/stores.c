@@ -114,7 +114,8 @@ int stores_used(const struct config *config, uint32_t owner, bool code, uint64_t
 	return r < 0 ? cloche_err_sys(err, -r, "read the store of user %u", owner) : 0;
 }
 
-static void each_store(const struct config *config, void (*fn)(const char *path))
+static void each_owner(const struct config *config,
+		       void (*fn)(const struct config *config, uint32_t owner))
 {
 	char path[STORES_PATH_LEN];
 	cleanup_dir DIR *dir = NULL;
@@ -122,32 +123,48 @@ static void each_store(const struct config *config, void (*fn)(const char *path)
 
 	(void)snprintf(path, sizeof(path), "%s/" STORES_OWNERS, config->state);
 	dir = opendir(path);
-	while (dir && file_next(dir, &e) > 0) {
-		if (e->d_name[0] == '.')
-			continue;
-		for (int code = 0; code < 2; code++) {
-			stores_path(config, (uint32_t)strtoul(e->d_name, NULL, 10), code, path);
-			fn(path);
-		}
+	while (dir && file_next(dir, &e) > 0)
+		if (e->d_name[0] != '.')
+			fn(config, (uint32_t)strtoul(e->d_name, NULL, 10));
+}
+
+static void sweep(const struct config *config, uint32_t owner)
+{
+	char path[STORES_PATH_LEN];
+	cleanup_fd int traces = -1;
+
+	for (int code = 0; code < 2; code++) {
+		stores_path(config, owner, code, path);
+		image_make_sweep(path);
 	}
+	stores_traces_path(config, owner, path);
+	traces = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (traces >= 0)
+		trace_store_sweep(traces);
 }
 
 void stores_sweep(const struct config *config)
 {
-	each_store(config, image_make_sweep);
+	each_owner(config, sweep);
 }
 
-static void unmount(const char *path)
+static void unmount(const struct config *config, uint32_t owner)
 {
-	cleanup_fd int store = image_store_open_at(path, false, NULL);
+	char path[STORES_PATH_LEN];
 
-	if (store >= 0)
-		(void)image_unmount_all(store, NULL);
+	for (int code = 0; code < 2; code++) {
+		cleanup_fd int store = -1;
+
+		stores_path(config, owner, code, path);
+		store = image_store_open_at(path, false, NULL);
+		if (store >= 0)
+			(void)image_unmount_all(store, NULL);
+	}
 }
 
 void stores_unmount(const struct config *config)
 {
-	each_store(config, unmount);
+	each_owner(config, unmount);
 }
 
 int stores_open(const struct config *config, uint32_t owner, bool own, struct cloche_err *err)

@@ -68,6 +68,15 @@ static int drop_rights(struct cloche_err *err)
 		       : 0;
 }
 
+static int hear_ready(const struct tracer *t, struct cloche_err *err)
+{
+	struct scribe_word word;
+
+	if (read(t->to_scribe, &word, sizeof(word)) != sizeof(word) || word.kind != SCRIBE_READY)
+		return cloche_err_set(err, EIO, "who writes the trace died");
+	return word.code ? cloche_err_sys(err, word.code, "confine who writes the trace") : 0;
+}
+
 static int start_scribe(struct tracer *t, struct cloche_err *err)
 {
 	struct scribe_task task = { .events = t->events,
@@ -91,7 +100,7 @@ static int start_scribe(struct tracer *t, struct cloche_err *err)
 	if (pid < 0)
 		return cloche_err_sys(err, errno, "start who writes the trace (fork)");
 	t->scribe = process_open(pid);
-	return 0;
+	return hear_ready(t, err);
 }
 
 static int begin(struct tracer *t, struct cloche_err *err)

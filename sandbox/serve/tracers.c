@@ -22,6 +22,8 @@
 /* For one answer of one that lives; and for who asked to take the rest. */
 #define PATIENCE_NS (20 * NSEC_PER_SEC)
 #define FLUSH_NS    (60 * NSEC_PER_SEC)
+/* Where there is no front any more. */
+#define HURRY_NS (2 * NSEC_PER_SEC)
 
 enum tracer_state {
 	TRACER_FREE,
@@ -62,17 +64,18 @@ struct tracers *tracers_close(struct tracers *t)
 
 /* ---- what the front is told ------------------------------------------------------------------ */
 
-static void say_traced(struct launching *l, const struct place *p, const struct tracing *t,
-		       const struct cloche_err *why)
+/* pipe: its reading end; -1: none was asked for. */
+static void say_traced(struct launching *l, const struct place *p, int pipe)
 {
-	struct reply reply = { .kind = REPLY_TRACED, .context = p->number };
-	struct packet_fds fds = { .n = 0 };
+	const struct packet_fds fds = { .fd = { pipe }, .n = pipe >= 0 };
 
-	if (why->code)
-		reply.err = *why;
-	else if (t->reading_end >= 0)
-		fds.fd[fds.n++] = t->reading_end;
-	launching_say(l, &reply, &fds);
+	launching_say(l, &(struct reply){ .kind = REPLY_TRACED, .context = p->number }, &fds);
+}
+
+static void say_untraced(struct launching *l, const struct place *p, const struct cloche_err *why)
+{
+	launching_say(l, &(struct reply){ .kind = REPLY_TRACED, .context = p->number, .err = *why },
+		      NULL);
 }
 
 static void say_concluded(struct launching *l, struct place *p, uint64_t bytes,
@@ -123,6 +126,9 @@ static int fill_task(struct launching *l, struct place *p, const struct command_
 				     .keep = c->keep };
 	memcpy(ret->request_id, c->request_id, sizeof(ret->request_id));
 	memcpy(ret->function, c->function, sizeof(ret->function));
+	if (p->spec.kept)
+		return cloche_err_set(err, ENOTSUP,
+				      "what is kept from one event to the next is not traced yet");
 	if (!p->metering.begun)
 		return cloche_err_set(err, ENODATA, "%s",
 				      p->metering.why[0] ? p->metering.why
@@ -193,7 +199,7 @@ int tracers_on_trace(struct launching *l, struct place *p, const struct command 
 	if (r < 0) {
 		if (t)
 			close_all(t);
-		say_traced(l, p, t, &why);
+		say_untraced(l, p, &why);
 		return 0;
 	}
 	t->state = TRACER_OPENING;
@@ -225,7 +231,7 @@ static void fail(struct launching *l, struct tracing *t, const struct cloche_err
 		return;
 	if (state == TRACER_OPENING) {
 		place_turn(l, p, COMMAND_HANDED);
-		say_traced(l, p, t, why);
+		say_untraced(l, p, why);
 	} else if (state == TRACER_COUNTING) {
 		p->last.metered.trace_code = why->code ? why->code : EIO;
 		launching_counted(l, p);
@@ -261,7 +267,7 @@ static void on_ready(struct launching *l, struct tracing *t)
 	t->state = TRACER_READING;
 	t->until_ns = INT64_MAX;
 	place_turn(l, p, COMMAND_HANDED);
-	say_traced(l, p, t, &(struct cloche_err){ 0 });
+	say_traced(l, p, t->reading_end);
 	fd_close(&t->reading_end);
 }
 
@@ -411,6 +417,19 @@ void tracers_step(struct launching *l)
 	for (unsigned i = 0; i < TRACERS_MAX; i++)
 		if (l->tracers->all[i].state != TRACER_FREE)
 			step_one(l, &l->tracers->all[i]);
+}
+
+/* Who takes the rest at all has it by then. */
+void tracers_drop(struct launching *l)
+{
+	int64_t until_ns = clock_now_ns() + HURRY_NS;
+
+	for (unsigned i = 0; i < TRACERS_MAX; i++) {
+		struct tracing *t = &l->tracers->all[i];
+
+		if (t->state == TRACER_FLUSHING && until_ns < t->until_ns)
+			t->until_ns = until_ns;
+	}
 }
 
 bool tracers_idle(const struct launching *l)

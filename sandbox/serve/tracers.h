@@ -40,6 +40,8 @@ bool tracers_hold(const struct place *p);
 /* As launching_wait() and launching_step() have it, for TRACERS_MAX of fds. */
 int64_t tracers_wait(struct launching *l, struct pollfd *fds);
 void tracers_step(struct launching *l);
+/* There is no front any more: what its clients still take they are to take soon. */
+void tracers_drop(struct launching *l);
 bool tracers_idle(const struct launching *l);
 
 struct tracers *tracers_open(void);

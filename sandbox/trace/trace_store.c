@@ -221,6 +221,21 @@ void trace_store_prune(int dir, const struct trace_store_limits *limits)
 	}
 }
 
+void trace_store_sweep(int dir)
+{
+	cleanup_fd int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d)
+		return;
+	(void)TAKE_FD(fd);
+	while (file_next(d, &e) > 0)
+		if (strncmp(e->d_name, NEW, sizeof(NEW) - 1) == 0)
+			(void)unlinkat(dir, e->d_name, 0);
+	(void)closedir(d);
+}
+
 int trace_store_find(int dir, const char *prefix, char ret[static TRACE_STORE_ID_LEN],
 		     struct cloche_err *err)
 {

@@ -50,6 +50,9 @@ void trace_store_drop(int dir, struct trace_store_file *file);
  * left. */
 void trace_store_prune(int dir, const struct trace_store_limits *limits);
 
+/* Removes what writers left that are all known to be dead. */
+void trace_store_sweep(int dir);
+
 struct trace_store_entry {
 	char id[TRACE_STORE_ID_LEN];
 	uint64_t bytes;
