@@ -389,9 +389,13 @@ int context_send(const struct context *ctx, enum warden_message type, struct clo
 	return tell(ctx, &(struct warden_msg){ .type = type }, NULL, NULL, err);
 }
 
-int context_resume(const struct context *ctx, int64_t timeout_ns, struct cloche_err *err)
+int context_resume(const struct context *ctx, int64_t timeout_ns, bool dismissed,
+		   struct cloche_err *err)
 {
-	return tell(ctx, &(struct warden_msg){ .type = WARDEN_RESUME, .timeout_ns = timeout_ns },
+	return tell(ctx,
+		    &(struct warden_msg){ .type = WARDEN_RESUME,
+					  .flags = dismissed ? WARDEN_DISMISS : 0,
+					  .timeout_ns = timeout_ns },
 		    NULL, NULL, err);
 }
 

@@ -8,9 +8,13 @@
 #include "launch/spec.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { ARGV, ENV, CANDIDATES, LISTS };
 
@@ -216,4 +220,27 @@ int order_read(char *bytes, size_t len, struct order *ret)
 		return -EBADMSG;
 	*ret = o;
 	return 0;
+}
+
+char *order_map(int fd, size_t len)
+{
+	struct stat st;
+	char *bytes;
+	size_t done = 0;
+	ssize_t n = 1;
+
+	if (fcntl(fd, F_GET_SEALS) < 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size != len)
+		return NULL;
+	bytes = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bytes == MAP_FAILED)
+		return NULL;
+	while (done < len && n > 0) {
+		n = pread(fd, bytes + done, len - done, (off_t)done);
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (done < len) {
+		(void)munmap(bytes, len);
+		return NULL;
+	}
+	return bytes;
 }

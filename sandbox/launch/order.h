@@ -49,4 +49,8 @@ void order_free(struct order_block *block);
  * Allocates nothing. */
 int order_read(char *bytes, size_t len, struct order *ret);
 
+/* A block that comes as a file in memory, whose content nobody can hold up; what is read of it does
+ * not change. To be unmapped; NULL: it is none. */
+char *order_map(int fd, size_t len);
+
 #endif

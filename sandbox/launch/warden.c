@@ -26,7 +26,6 @@
 #include "launch/stream_names.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
@@ -35,7 +34,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -183,6 +181,9 @@ static int keep_few_capabilities(struct warden *w, struct cloche_err *err)
 	/* give_names() */
 	if (p->handed)
 		needed |= 1U << CAP_CHOWN | 1U << CAP_FOWNER;
+	/* To dismiss it, whose uid is another; of processes it sees those of the context alone. */
+	if (p->spec->kept)
+		needed |= 1U << CAP_KILL;
 	/* The next invocation gets a loopback of its own. */
 	if (p->spec->net != NET_NONE && !p->single)
 		needed |= 1U << CAP_NET_ADMIN;
@@ -343,30 +344,6 @@ static bool renew(struct warden *w, const struct warden_msg *m, struct message_f
 	return true;
 }
 
-/* A file in memory, whose content nobody can hold up; what is read of it does not change. */
-static char *map_order(int fd, size_t len)
-{
-	struct stat st;
-	char *bytes;
-	size_t done = 0;
-	ssize_t n = 1;
-
-	if (fcntl(fd, F_GET_SEALS) < 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size != len)
-		return NULL;
-	bytes = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (bytes == MAP_FAILED)
-		return NULL;
-	while (done < len && n > 0) {
-		n = pread(fd, bytes + done, len - done, (off_t)done);
-		done += n > 0 ? (size_t)n : 0;
-	}
-	if (done < len) {
-		(void)munmap(bytes, len);
-		return NULL;
-	}
-	return bytes;
-}
-
 static bool take_order(struct warden *w, const struct warden_msg *m, const struct message_fds *fds)
 {
 	bool apart = m->fds & WARDEN_FD_ORDER;
@@ -375,7 +352,7 @@ static bool take_order(struct warden *w, const struct warden_msg *m, const struc
 	    m->order_len > ORDER_MAX || w->inbox.len != (apart ? 0 : m->order_len))
 		return false;
 	w->block.len = m->order_len;
-	w->block.bytes = apart ? map_order(fds->fd[WARDEN_STREAMS], m->order_len) : w->inbox.bytes;
+	w->block.bytes = apart ? order_map(fds->fd[WARDEN_STREAMS], m->order_len) : w->inbox.bytes;
 	if (!w->block.bytes || order_read(w->block.bytes, w->block.len, &w->order) < 0)
 		return false;
 	w->plan->order = &w->order;
@@ -498,10 +475,13 @@ static bool resume(struct warden *w, const struct warden_msg *m, struct message_
 	struct function *f = &w->function;
 	struct warden_msg answer = { .type = WARDEN_RESUMED };
 
-	if (m->timeout_ns <= 0 || m->timeout_ns > SPEC_TIMEOUT_MAX)
+	if (m->timeout_ns <= 0 || m->timeout_ns > SPEC_TIMEOUT_MAX || m->flags & ~WARDEN_DISMISS)
 		return false;
 	if (w->state != WARDEN_FROZEN || f->killed || f->dying)
 		return true;
+	/* Our own child, which is not reaped: no other's number. */
+	if (m->flags & WARDEN_DISMISS)
+		(void)kill(f->pid, SIGTERM);
 	denials_clear(&w->plan->shared->denials);
 	output_renew(&f->output, w->order.output_bytes);
 	if (pause_end(f, m->timeout_ns, &w->plan->shared->err) < 0)

@@ -54,7 +54,8 @@ enum warden_message {
 			  socket of given.h */
 	WARDEN_PAUSE,  /* driver → warden: freeze it; no limit of time counts from PAUSED on */
 	WARDEN_PAUSED, /* warden → driver: nothing of it runs; at_ns; WARDEN_MORE, without PASSED */
-	WARDEN_RESUME,	/* driver → warden: go on; timeout_ns, and all limits, count from here */
+	WARDEN_RESUME,	/* driver → warden: go on; timeout_ns, and all limits, count from here;
+			   flags: WARDEN_DISMISS */
 	WARDEN_RESUMED, /* warden → driver: at_ns, right before the first of it could run */
 	WARDEN_MESSAGES
 };
@@ -81,6 +82,9 @@ enum warden_state {
 #define WARDEN_ORDER_MAX  (64U << 10)
 #define WARDEN_FD_ORDER	  (1U << 0) /* as a memfd, behind the streams */
 #define WARDEN_FD_CLOCKED (1U << 1) /* no descriptor: plan->clock knows when it begins */
+
+/* WARDEN_RESUME: with SIGTERM for its own process, which has so long to come to its end. */
+#define WARDEN_DISMISS (1U << 0)
 
 /* WARDEN_ENDED. */
 #define WARDEN_LEFT	(1U << 0) /* it left processes, which were killed */

@@ -77,7 +77,7 @@ static void ask_warden(struct kept *k, unsigned wanted)
 {
 	struct cloche_err err = { 0 };
 	int r = wanted & KEPT_DO_PAUSE ? context_send(k->ctx, WARDEN_PAUSE, &err)
-				       : context_resume(k->ctx, k->timeout_ns, &err);
+				       : context_resume(k->ctx, k->timeout_ns, k->dismissed, &err);
 
 	/* It may have said why before it closed its end: that is heard. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
@@ -189,7 +189,8 @@ static void on_started(struct kept *k, const struct warden_msg *m)
 static void on_resumed(struct kept *k, const struct warden_msg *m)
 {
 	k->seen.start_ns = k->at_ns = m->at_ns;
-	k->out->started_real_ns = clock_real_ns() - (clock_now_ns() - m->at_ns);
+	if (k->out)
+		k->out->started_real_ns = clock_real_ns() - (clock_now_ns() - m->at_ns);
 	tell(k, KEPT_RESUMED, 0);
 }
 
@@ -312,14 +313,29 @@ void kept_begin(struct kept *k, struct context *ctx, const struct kept_options *
 	}
 }
 
-bool kept_resume(struct kept *k, int64_t timeout_ns, int64_t requested_ns, struct outcome *out)
+/* It says nothing before it is spoken to: it has ended. */
+static bool is_there(struct kept *k)
 {
 	struct pollfd gone = { .fd = k->ctx->control, .events = POLLIN };
 
-	/* It says nothing before it is spoken to: it has ended. */
 	if (k->machine.state == KEPT_IDLE && poll(&gone, 1, 0) != 0)
 		on_message(k);
-	if (k->machine.state != KEPT_IDLE)
+	return k->machine.state == KEPT_IDLE;
+}
+
+bool kept_dismiss(struct kept *k, int64_t grace_ns)
+{
+	if (!is_there(k))
+		return false;
+	k->timeout_ns = grace_ns;
+	k->dismissed = true;
+	tell(k, KEPT_RESUME, 0);
+	return true;
+}
+
+bool kept_resume(struct kept *k, int64_t timeout_ns, int64_t requested_ns, struct outcome *out)
+{
+	if (!is_there(k))
 		return false;
 	begin_part(k, timeout_ns, requested_ns, out);
 	tell(k, KEPT_RESUME, 0);

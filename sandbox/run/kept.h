@@ -49,6 +49,7 @@ struct kept {
 	bool whole;	     /* *out is */
 	int64_t at_ns;	     /* when the present part began, CLOCK_MONOTONIC; 0: not yet */
 	int64_t timeout_ns;  /* of the present part */
+	bool dismissed;	     /* there is no other */
 };
 
 struct kept_options {
@@ -70,6 +71,12 @@ void kept_begin(struct kept *k, struct context *ctx, const struct kept_options *
  * invocation that has begun: *out is not touched).
  */
 bool kept_resume(struct kept *k, int64_t timeout_ns, int64_t requested_ns, struct outcome *out);
+
+/*
+ * It is KEPT_IDLE, and not wanted any more: it is told so by SIGTERM, as runtimes expect, and has
+ * so long to come to its end: KEPT_OVER. What it does then is in no outcome. False: as above.
+ */
+bool kept_dismiss(struct kept *k, int64_t grace_ns);
 
 /*
  * It is KEPT_RUNNING and has asked for the next event, or is to be stopped for another reason: what

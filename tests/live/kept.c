@@ -19,14 +19,19 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PATIENCE_NS (60 * NSEC_PER_SEC)
@@ -335,7 +340,6 @@ Test(kept, init_has_no_quota_and_what_follows_has)
 	serve(&r, 'b');
 	expect_closed(&r);
 	cr_expect_gt(r.out.usage.throttled_periods, 0);
-	cr_expect_gt(r.out.metered.usage.quota_ns, 0);
 	kept_cancel(&r.kept);
 	drive_to_end(&r);
 	finish(&r);
@@ -450,6 +454,83 @@ Test(kept, is_cancelled)
 	drive_to(&r, KEPT_RUNNING);
 	kept_cancel(&r.kept);
 	expect_end(&r, VERDICT_CANCELLED);
+	finish(&r);
+}
+
+/* By SIGTERM; who does not mind it has its grace, and no more. */
+Test(kept, is_dismissed)
+{
+	struct rig r;
+
+	for (int minds = 0; minds < 2; minds++) {
+		start(&r, NULL);
+		serve(&r, minds ? 'e' : 'i');
+		cr_assert(kept_dismiss(&r.kept, minds ? LONG_NS : 20 * NSEC_PER_MSEC));
+		drive_to_end(&r);
+		cr_expect_eq(r.kept.seen.status, minds ? SIGTERM : SIGKILL);
+		cr_expect_eq(r.out.verdict, VERDICT_OK, "what was over before is not changed");
+		finish(&r);
+	}
+}
+
+/* ---- who cannot be frozen ---- */
+
+/* Waits for a page that does not come, in the kernel, where only a kill reaches it. */
+static _Noreturn void wait_in_kernel(int ready)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_register all = { .range = { .start = (uintptr_t)page, .len = 4096 },
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct iovec from = { page, 1 }, to = { &(char){ 0 }, 1 };
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) < 0 || ioctl(fd, UFFDIO_REGISTER, &all) < 0)
+		_exit(3);
+	(void)close(ready);
+	(void)process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+	_exit(4);
+}
+
+/* Beside the function's own processes, as one of them that hangs in the kernel would be. */
+static pid_t add_one_that_waits(struct rig *r)
+{
+	char pid[16], end;
+	int ready[2], n;
+	pid_t child;
+
+	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
+	child = fork();
+	if (child == 0)
+		wait_in_kernel(ready[1]);
+	(void)close(ready[1]);
+	cr_assert_eq(read(ready[0], &end, 1), 0);
+	(void)close(ready[0]);
+	n = snprintf(pid, sizeof(pid), "%d", (int)child);
+	ready[0] = openat(ctx_of(r)->plan.cgroup.v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	cr_assert_eq(write(ready[0], pid, (size_t)n), n, "%m");
+	(void)close(ready[0]);
+	return child;
+}
+
+Test(kept, who_cannot_be_frozen_is_killed)
+{
+	int status, probe = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	struct rig r;
+	pid_t child;
+
+	if (probe < 0)
+		test_skip("no userfaultfd(2) here");
+	(void)close(probe);
+	start(&r, NULL);
+	child = add_one_that_waits(&r);
+	resume(&r, 'e', LONG_NS);
+	drive_to(&r, KEPT_RUNNING);
+	cr_assert_eq(hear(r.from), 'e');
+	kept_pause(&r.kept, VERDICT_OK);
+	expect_end(&r, VERDICT_TIMEOUT);
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%x", status);
 	finish(&r);
 }
 
