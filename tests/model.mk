@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 # The daemon's parties as a model, and each order of what can happen to them: tests/model/daemon.pml.
 
-MODEL     := tests/model/daemon.pml tests/model/launcher.pml
+MODEL     := tests/model/daemon.pml tests/model/launcher.pml tests/model/holding.pml
 # One place or two, one owner or two; with two places one death of the front is all that there is time for.
 # What is about no context may come at any moment: for that fewer die, and there is one of each kind.
 MODEL_FEWER := -DPLACES=1,-DONE_OWNER,-DFRONT_DEATHS=1,-DCLIENT_DEATHS=0,-DWARDEN_DEATHS=0
 MODEL_RUNS := -DPLACES=1 -DPLACES=1,-DONE_OWNER -DPLACES=2,-DFRONT_DEATHS=1 \
               $(MODEL_FEWER),-DPRESSES=1 $(MODEL_FEWER),-DCONFIGS=1 $(MODEL_FEWER),-DTALLIES=1 \
-              -DPLACES=1,-DONE_OWNER,-DFRONT_DEATHS=1,-DTRACES=2
+              -DPLACES=1,-DONE_OWNER,-DFRONT_DEATHS=1,-DTRACES=2 \
+              -DPLACES=1,-DONE_OWNER,-DFRONT_DEATHS=0,-DHOLDS=1 $(MODEL_FEWER),-DHOLDS=1
 MODEL_CC  := $(CC) -O2 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=2048
 
 $(B)/model/tables: tests/model/tables.c $(B)/libcloche.a

@@ -41,11 +41,15 @@
 #ifndef TRACES
 #define TRACES 0
 #endif
+/* So often a client who is answered asks again on its connection, whose the context is meanwhile. */
+#ifndef HOLDS
+#define HOLDS 0
+#endif
 #define CLIENTS 2
 #ifndef PLACES
 #define PLACES 2
 #endif
-#define NUMBERS 7 /* that one front can give */
+#define NUMBERS (7 + 5 * HOLDS) /* that one front can give */
 #define NOBODY	255
 
 mtype:reply = { REPLY_MADE, REPLY_REFUSED, REPLY_COUNTED, REPLY_PARTED, REPLY_KEPT, REPLY_GONE, REPLY_ALONE,
@@ -54,8 +58,9 @@ mtype:reply = { REPLY_MADE, REPLY_REFUSED, REPLY_COUNTED, REPLY_PARTED, REPLY_KE
 
 /* ---- what each has --------------------------------------------------------------------------- */
 
-/* Clients. BACKLOG: connected, and nobody has accepted it. */
-mtype:client = { BACKLOG, SERVED, ANSWERED, REFUSED, HUNG_UP, DEAD };
+/* Clients. BACKLOG: connected, and nobody has accepted it. HOLDS_ON: answered, and may ask again;
+ * AGAIN: it has. */
+mtype:client = { BACKLOG, SERVED, ANSWERED, REFUSED, HUNG_UP, DEAD, HOLDS_ON, AGAIN };
 mtype:client client[CLIENTS];
 byte answers[CLIENTS];
 #ifdef ONE_OWNER
@@ -84,12 +89,13 @@ byte runs_for[PLACES];
 
 /* The front's memory, lost with it. */
 mtype:visit = { V_NONE, V_SEEKS, V_WAITS, V_MAKES, V_HAS, V_ASKS, V_TRACED, V_WILLED, V_RUNS,
-		V_PAUSES, V_COUNTS, V_COUNTED, V_BOOKED, V_STRUCK, V_CONCLUDES, V_CONCLUDED };
+		V_PAUSES, V_COUNTS, V_COUNTED, V_BOOKED, V_STRUCK, V_CONCLUDES, V_CONCLUDED,
+		V_HEARS, V_RESUMES };
 mtype:visit visit[CLIENTS];
 byte has[CLIENTS]; /* number of its context */
-bool killed[CLIENTS], traced[CLIENTS];
-mtype:held = { H_NONE, H_MAKING, H_BUSY, H_IDLE, H_VERIFIES, H_ENDS };
-mtype:held held[NUMBERS];
+bool killed[CLIENTS], traced[CLIENTS], own[CLIENTS]; /* own: nobody had it before */
+#define POOL_NONE 255
+byte held[NUMBERS]; /* as pool/pool.h has it */
 byte held_place[NUMBERS], held_owner[NUMBERS], held_user[NUMBERS];
 bool held_kept[NUMBERS]; /* with its process, frozen */
 byte numbers;
@@ -105,7 +111,7 @@ chan commands = [6] of { byte, byte, byte };	     /* kind, number, owner */
 #define REPLIES_ROOM (8 + PLACES + PRESSES + CONFIGS + TALLIES + TRACES)
 chan replies = [REPLIES_ROOM] of { mtype:reply, byte, byte }; /* kind, number, place */
 
-byte front_deaths, warden_deaths, client_deaths, presses, configs, tallies, traces;
+byte front_deaths, warden_deaths, client_deaths, presses, configs, tallies, traces, holds;
 
 /* ---- the front ------------------------------------------------------------------------------- */
 
@@ -128,16 +134,18 @@ inline forget_all()
 	for (f_i : 0 .. CLIENTS - 1) {
 		/* The kernel closes its sockets. */
 		if
-		:: client[f_i] == SERVED -> client[f_i] = HUNG_UP
+		:: client[f_i] == SERVED || client[f_i] == AGAIN -> client[f_i] = HUNG_UP
+		:: client[f_i] == HOLDS_ON -> client[f_i] = ANSWERED
 		:: else
 		fi;
+		own[f_i] = false;
 		visit[f_i] = V_NONE;
 		killed[f_i] = false;
 		traced[f_i] = false;
 		has[f_i] = 0
 	}
 	for (f_i : 0 .. NUMBERS - 1) {
-		held[f_i] = H_NONE;
+		held[f_i] = POOL_NONE;
 		held_place[f_i] = 0;
 		held_owner[f_i] = 0;
 		held_kept[f_i] = false;
@@ -166,14 +174,14 @@ inline make_room(has_room)
 	has_room = false;
 	for (m_i : 0 .. NUMBERS - 1) {
 		if
-		:: held[m_i] == H_ENDS || held[m_i] == H_VERIFIES -> has_room = true
+		:: held[m_i] == POOL_ENDING || held[m_i] == POOL_VERIFYING -> has_room = true
 		:: else
 		fi
 	}
 	for (m_i : 0 .. NUMBERS - 1) {
 		if
-		:: !has_room && held[m_i] == H_IDLE ->
-			held[m_i] = H_ENDS;
+		:: !has_room && held[m_i] == POOL_IDLE ->
+			held[m_i] = POOL_ENDING;
 			has_room = true;
 			tell(COMMAND_END, m_i, 0)
 		:: else
@@ -187,7 +195,7 @@ inline find_idle(i_client, idle_one)
 	idle_one = 0;
 	for (i_i : 1 .. NUMBERS - 1) {
 		if
-		:: idle_one == 0 && held[i_i] == H_IDLE && held_owner[i_i] == OWNER(i_client) -> idle_one = i_i
+		:: idle_one == 0 && !own[i_client] && held[i_i] == POOL_IDLE && held_owner[i_i] == OWNER(i_client) -> idle_one = i_i
 		:: else
 		fi
 	}
@@ -199,14 +207,21 @@ inline give_up_one()
 	room = false;
 	for (m_i : 1 .. NUMBERS - 1) {
 		if
-		:: !room && held[m_i] == H_IDLE ->
-			held[m_i] = H_ENDS;
+		:: !room && held[m_i] == POOL_IDLE ->
+			held[m_i] = POOL_ENDING;
 			room = true;
 			tell(COMMAND_END, m_i, 0)
 		:: else
 		fi
 	}
 }
+
+/* Its warden is gone, or has said that what was kept has ended. */
+#define IS_LOST(n)                                \
+	(warden[held_place[n]] == WARDEN_GONE ||  \
+	 (held_kept[n] && warden[held_place[n]] == USED))
+
+#include "holding.pml"
 
 inline hear_reply(y_kind, y_number, y_place)
 {
@@ -222,11 +237,11 @@ inline hear_reply(y_kind, y_number, y_place)
 	:: y_kind == REPLY_MADE ->
 		held_place[y_number] = y_place;
 		if
-		:: user == NOBODY -> held[y_number] = H_IDLE; retry()
-		:: else -> held[y_number] = H_BUSY; has[user] = y_number; visit[user] = V_HAS
+		:: user == NOBODY -> held[y_number] = POOL_IDLE; retry()
+		:: else -> held[y_number] = POOL_BUSY; has[user] = y_number; visit[user] = V_HAS
 		fi
 	:: y_kind == REPLY_REFUSED ->
-		held[y_number] = H_NONE;
+		held[y_number] = POOL_NONE;
 		held_user[y_number] = NOBODY;
 		make_room(room);
 		if
@@ -253,17 +268,29 @@ inline hear_reply(y_kind, y_number, y_place)
 	:: y_kind == REPLY_CONCLUDED -> assert(visit[user] == V_CONCLUDES); visit[user] = V_CONCLUDED
 	:: y_kind == REPLY_KEPT ->
 		if
-		:: held[y_number] == H_VERIFIES -> held[y_number] = H_IDLE; retry()
+		:: held[y_number] == POOL_VERIFYING -> held[y_number] = POOL_IDLE; retry()
+		:: held[y_number] == POOL_RESERVED ->
+			held[y_number] = POOL_BUSY;
+			assert(has[user] == y_number);
+			if
+			:: visit[user] == V_RESUMES -> resume(user)
+			:: else -> assert(visit[user] == V_HEARS)
+			fi;
+			retry()
 		:: else
 		fi
-	:: y_kind == REPLY_GONE -> held[y_number] = H_NONE; held_kept[y_number] = false; held_user[y_number] = NOBODY; retry()
+	:: y_kind == REPLY_GONE ->
+		if
+		:: user != NOBODY && visit[user] == V_RESUMES -> has[user] = 0; visit[user] = V_SEEKS
+		:: user != NOBODY && visit[user] == V_HEARS -> has[user] = 0
+		:: else
+		fi;
+		held[y_number] = POOL_NONE;
+		held_kept[y_number] = false;
+		held_user[y_number] = NOBODY;
+		retry()
 	fi
 }
-
-/* Its warden is gone, or has said that what was kept has ended. */
-#define IS_LOST(n)                                \
-	(warden[held_place[n]] == WARDEN_GONE ||  \
-	 (held_kept[n] && warden[held_place[n]] == USED))
 
 #define CAN_PAUSE(c)                                       \
 	(!traced[c] && (warden[held_place[has[c]]] == RUNNING || \
@@ -310,10 +337,10 @@ proctype front()
 		find_idle(c, found);
 		if
 		:: found && IS_LOST(found) ->
-			held[found] = H_ENDS;
+			held[found] = POOL_ENDING;
 			tell(COMMAND_END, found, 0)
 		:: found && !IS_LOST(found) ->
-			held[found] = H_BUSY;
+			held[found] = POOL_BUSY;
 			held_user[found] = c;
 			has[c] = found;
 			visit[c] = V_HAS
@@ -323,7 +350,7 @@ proctype front()
 			assert(numbers < NUMBERS);
 			if
 			:: true ->
-				held[numbers] = H_MAKING;
+				held[numbers] = POOL_MAKING;
 				held_owner[numbers] = OWNER(c);
 				held_user[numbers] = c;
 				has[c] = numbers;
@@ -346,7 +373,7 @@ proctype front()
 		       (visit[1] == V_ASKS && client[1] == DEAD)) ->
 		c = ((visit[0] == V_ASKS && client[0] == DEAD) -> 0 : 1);
 		held_user[has[c]] = NOBODY;
-		held[has[c]] = H_ENDS;
+		held[has[c]] = POOL_ENDING;
 		tell(COMMAND_END, has[c], 0);
 		visit[c] = V_NONE;
 		traced[c] = false;
@@ -447,20 +474,58 @@ proctype front()
 		UP && ((visit[0] == V_STRUCK && !traced[0]) || visit[0] == V_CONCLUDED ||
 		       (visit[1] == V_STRUCK && !traced[1]) || visit[1] == V_CONCLUDED) ->
 		c = ((visit[0] == V_STRUCK && !traced[0]) || visit[0] == V_CONCLUDED -> 0 : 1);
-		assert(records[c] == 1);
+		assert(records[c] == 1 && held_user[has[c]] == c);
 		if
-		:: client[c] == SERVED -> client[c] = ANSWERED; answers[c]++
-		:: else
+		:: c == 0 && client[c] == SERVED && holds < HOLDS && !held_kept[has[c]] -> holds++;
+			client[c] = HOLDS_ON;
+			answers[c]++;
+			own[c] = true;
+			visit[c] = V_HEARS;
+			held[has[c]] = POOL_RESERVED;
+			tell(COMMAND_KEEP, has[c], 0)
+		:: true ->
+			if
+			:: client[c] == SERVED -> client[c] = ANSWERED; answers[c]++
+			:: else
+			fi;
+			held_user[has[c]] = NOBODY;
+			visit[c] = V_NONE;
+			killed[c] = false;
+			if
+			:: !held_kept[has[c]] -> held[has[c]] = POOL_VERIFYING; tell(COMMAND_KEEP, has[c], 0)
+			:: held_kept[has[c]] -> held[has[c]] = POOL_IDLE; retry()
+			:: held[has[c]] = POOL_ENDING; tell(COMMAND_END, has[c], 0)
+			fi;
+			has[c] = 0
+		fi
+	   }
+	/* It is silent for too long, or gone; what it asks in the same moment it asks anew. */
+	:: atomic {
+		UP && (visit[0] == V_HEARS || visit[1] == V_HEARS) ->
+		if
+		:: visit[0] == V_HEARS -> c = 0
+		:: visit[1] == V_HEARS -> c = 1
 		fi;
-		held_user[has[c]] = NOBODY;
+		spare(c);
 		visit[c] = V_NONE;
-		killed[c] = false;
+		own[c] = false;
 		if
-		:: !held_kept[has[c]] -> held[has[c]] = H_VERIFIES; tell(COMMAND_KEEP, has[c], 0)
-		:: held_kept[has[c]] -> held[has[c]] = H_IDLE; retry()
-		:: held[has[c]] = H_ENDS; tell(COMMAND_END, has[c], 0)
-		fi;
-		has[c] = 0
+		:: client[c] == AGAIN -> client[c] = BACKLOG
+		:: client[c] == HOLDS_ON -> client[c] = ANSWERED
+		:: else
+		fi
+	   }
+	:: atomic {
+		UP && ((visit[0] == V_HEARS && client[0] == AGAIN) ||
+		       (visit[1] == V_HEARS && client[1] == AGAIN)) ->
+		c = ((visit[0] == V_HEARS && client[0] == AGAIN) -> 0 : 1);
+		client[c] = SERVED;
+		if
+		:: has[c] == 0 -> visit[c] = V_SEEKS
+		:: has[c] != 0 -> spare(c); visit[c] = V_SEEKS /* of another kind */
+		:: has[c] != 0 && held[has[c]] == POOL_BUSY -> resume(c)
+		:: has[c] != 0 && held[has[c]] == POOL_RESERVED -> visit[c] = V_RESUMES
+		fi
 	   }
 	:: atomic {
 		UP && said_ready && !tally_owed && tallies < TALLIES -> tallies++;
@@ -469,9 +534,9 @@ proctype front()
 	   }
 	/* An idle one has expired. */
 	:: atomic {
-		UP && (held[1] == H_IDLE || held[2] == H_IDLE || held[3] == H_IDLE) ->
-		n = (held[1] == H_IDLE -> 1 : (held[2] == H_IDLE -> 2 : 3));
-		held[n] = H_ENDS;
+		UP && (held[1] == POOL_IDLE || held[2] == POOL_IDLE || held[3] == POOL_IDLE) ->
+		n = (held[1] == POOL_IDLE -> 1 : (held[2] == POOL_IDLE -> 2 : 3));
+		held[n] = POOL_ENDING;
 		tell(COMMAND_END, n, 0)
 	   }
 	od
@@ -535,7 +600,8 @@ proctype deaths()
 
 /* Where nothing can happen any more, the front waiting for whoever comes. */
 #define OVER(c)                                                                             \
-	(client[c] != BACKLOG && client[c] != SERVED &&                                     \
+	(client[c] != BACKLOG && client[c] != SERVED && client[c] != AGAIN &&               \
+	 client[c] != HOLDS_ON && visit[c] == V_NONE &&                                     \
 	 (client[c] != ANSWERED || (answers[c] == 1 && records[c] == 1)) &&                 \
 	 (client[c] != REFUSED || (answers[c] == 1 && records[c] == 0 && !begun[c])) &&     \
 	 (client[c] != HUNG_UP || answers[c] == 0) && records[c] == (begun[c] -> 1 : 0) &&  \
@@ -549,6 +615,10 @@ proctype judge()
 	:: timeout ->
 		for (j : 0 .. CLIENTS - 1) {
 			assert(OVER(j))
+		}
+		/* Nor has anybody what nobody asks for. */
+		for (j : 1 .. NUMBERS - 1) {
+			assert(held[j] == POOL_NONE || held[j] == POOL_IDLE)
 		}
 		assert(!tally_owed);
 		break
@@ -574,6 +644,7 @@ init {
 		run front();
 		run launcher();
 		run functions();
+		run holders();
 		run deaths();
 		run judge()
 	}

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "launch/warden.h"
+#include "pool/pool.h"
 #include "serve/command.h"
 
 static const char *const states[] = {
@@ -30,6 +31,12 @@ static const char *const warden_states[] = {
 };
 _Static_assert(sizeof(warden_states) / sizeof(warden_states[0]) == WARDEN_STATES,
 	       "each has its name");
+
+static const char *const pool_states[] = {
+	[POOL_MAKING] = "MAKING",     [POOL_BUSY] = "BUSY", [POOL_VERIFYING] = "VERIFYING",
+	[POOL_RESERVED] = "RESERVED", [POOL_IDLE] = "IDLE", [POOL_ENDING] = "ENDING",
+};
+_Static_assert(sizeof(pool_states) / sizeof(pool_states[0]) == POOL_STATES, "each has its name");
 
 static void print_name(const char *name)
 {
@@ -77,5 +84,7 @@ int main(void)
 				(void)printf(" || ((kind) == %d && (state) == %d)", kind, state);
 	(void)printf(")\n");
 	print_warden();
+	for (int state = 0; state < POOL_STATES; state++)
+		(void)printf("#define POOL_%s %d\n", pool_states[state], state);
 	return 0;
 }
