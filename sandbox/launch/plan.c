@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -20,31 +21,38 @@
 /* With less room for descriptors denied calls are not reported. */
 #define REPORT_NOFILE 64
 
+_Static_assert(sizeof(((struct spec *)0)->cpus) == sizeof(cpu_set_t), "the same bits");
+
+/* Those of this process, and of them those of the spec. */
+static int read_cpus(const struct spec *spec, cpu_set_t *ret_all, cpu_set_t *ret_may,
+		     struct cloche_err *err)
+{
+	cpu_set_t wanted;
+
+	if (sched_getaffinity(0, sizeof(*ret_all), ret_all) < 0)
+		return cloche_err_sys(err, errno, "sched_getaffinity");
+	memcpy(&wanted, spec->cpus, sizeof(wanted));
+	CPU_AND(ret_may, ret_all, &wanted);
+	if (CPU_COUNT(ret_may) == 0)
+		*ret_may = *ret_all;
+	return 0;
+}
+
 /* So many CPUs as the share is worth, spread by slot: a runtime sizes its threads and heaps by what
  * it sees, and two contexts shall not meet on one CPU while another idles. */
-static int choose_cpus(struct plan *plan, unsigned slot, struct cloche_err *err)
+static void choose_cpus(struct plan *plan, unsigned slot, const cpu_set_t *all,
+			const cpu_set_t *may)
 {
-	cpu_set_t all;
-	int n, skip;
+	int n = CPU_COUNT(may), skip = (int)(slot % (unsigned)n);
 
 	CPU_ZERO(&plan->affinity);
-	if (sched_getaffinity(0, sizeof(all), &all) < 0)
-		return cloche_err_sys(err, errno, "sched_getaffinity");
-	if (CPU_COUNT(&all) <= (int)plan->cpu.cpus) {
-		plan->affinity = all;
-		CPU_ZERO(&plan->others);
-		return 0;
-	}
-	n = CPU_COUNT(&all);
-	skip = (int)(slot % (unsigned)n);
 	for (int cpu = 0, seen = 0; seen < 2 * n; cpu = (cpu + 1) % CPU_SETSIZE) {
-		if (!CPU_ISSET(cpu, &all))
+		if (!CPU_ISSET(cpu, may))
 			continue;
 		if (seen++ >= skip && CPU_COUNT(&plan->affinity) < (int)plan->cpu.cpus)
 			CPU_SET(cpu, &plan->affinity);
 	}
-	CPU_XOR(&plan->others, &all, &plan->affinity);
-	return 0;
+	CPU_XOR(&plan->others, all, &plan->affinity);
 }
 
 int plan_cgroups(struct plan *plan, uint32_t which, struct cloche_err *err)
@@ -97,15 +105,15 @@ static int map_shared(struct plan *plan, struct cloche_err *err)
 /* What is the spec's alone, but for its root. */
 static int fit(struct plan *plan, const struct spec *spec, struct cloche_err *err)
 {
-	struct spec_host host;
-	int r;
+	cpu_set_t all = { 0 }, may = { 0 };
+	int r = read_cpus(spec, &all, &may, err);
 
-	spec_host_read(&host);
-	plan->spec = spec;
-	plan->cpu = cpu_limits_of(spec->cpu_mode, spec->memory_bytes, spec->cpu_milli, host.cpus);
-	r = choose_cpus(plan, plan->slot.n, err);
 	if (r < 0)
 		return r;
+	plan->spec = spec;
+	plan->cpu = cpu_limits_of(spec->cpu_mode, spec->memory_bytes, spec->cpu_milli,
+				  (unsigned)CPU_COUNT(&may));
+	choose_cpus(plan, plan->slot.n, &all, &may);
 	r = profile_load(spec, walls_for(plan), &plan->policy, err);
 	if (r < 0)
 		return r;

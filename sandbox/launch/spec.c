@@ -27,6 +27,16 @@ void spec_host_read(struct spec_host *ret)
 		ret->cpus = (unsigned)CPU_COUNT(&set);
 }
 
+void spec_host_fit(const struct spec *spec, struct spec_host *host)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < SPEC_CPUS_WORDS; i++)
+		n += (unsigned)__builtin_popcountll(spec->cpus[i]);
+	if (n && n < host->cpus)
+		host->cpus = n;
+}
+
 void spec_defaults(struct spec *spec)
 {
 	*spec = (struct spec){

@@ -34,6 +34,9 @@ struct spec_image {
 	char sha256[68];
 };
 
+/* In bits, the lowest first: as sched_setaffinity(2) takes them. */
+#define SPEC_CPUS_WORDS 16
+
 struct spec {
 	char *const *argv; /* NULL-terminated; argv[0] is searched in the sandbox's PATH */
 	uint64_t memory_bytes;
@@ -41,6 +44,9 @@ struct spec {
 	int64_t cpu_time_ns; /* 0: none */
 	enum cpu_mode cpu_mode;
 	uint64_t cpu_milli; /* CPU_FIXED: thousandths of a vCPU */
+	/* Of those that this process may use only these, where there are any of them; all 0: any.
+	 */
+	uint64_t cpus[SPEC_CPUS_WORDS];
 	uint64_t pids;
 	uint64_t nofile;       /* 0: by memory and pids, SPEC_NOFILE_MIN to SPEC_NOFILE_MAX */
 	uint64_t fsize_bytes;  /* UINT64_MAX: none */
@@ -87,6 +93,9 @@ struct spec_host {
 	unsigned cpus; /* that this process may run on */
 };
 void spec_host_read(struct spec_host *ret);
+
+/* What of it there is for who wants to run on some CPUs only. */
+void spec_host_fit(const struct spec *spec, struct spec_host *host);
 
 void spec_defaults(struct spec *spec);
 

@@ -634,7 +634,11 @@ static int take_streams(struct visit *v, struct cloche_err *err)
 int visit_check(struct visit *v, struct command_make *ret, struct cloche_err *err)
 {
 	struct front *f = v->front;
-	int r = spec_check(&v->spec, &f->host, err);
+	struct spec_host host = f->host;
+	int r;
+
+	spec_host_fit(&v->spec, &host);
+	r = spec_check(&v->spec, &host, err);
 
 	if (r == 0)
 		r = prices_check_memory(&f->prices, v->spec.memory_bytes, err);

@@ -203,6 +203,7 @@ int command_from_spec(const struct spec *spec, struct command_make *ret, struct 
 				      .kept = spec->kept,
 				      .api = spec->api,
 				      .policy = policy };
+	memcpy(ret->cpus, spec->cpus, sizeof(ret->cpus));
 	if (spec->image) {
 		/* As the launcher has it, for which it would be a breach. */
 		ret->image.own = spec->image->own;
@@ -236,6 +237,7 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 	ret->memory_bytes = make->memory_bytes;
 	ret->cpu_mode = (enum cpu_mode)make->cpu_mode;
 	ret->cpu_milli = make->cpu_milli;
+	memcpy(ret->cpus, make->cpus, sizeof(ret->cpus));
 	ret->net = (enum net_mode)make->net;
 	ret->pids = make->pids;
 	ret->nofile = make->nofile;

@@ -97,6 +97,7 @@ _Static_assert(sizeof(((struct command_image *)0)->name) > IMAGE_NAME_MAX &&
  * owner's, of which so many instructions follow the message (policy/policy_join.h). */
 struct command_make {
 	uint64_t memory_bytes, cpu_milli, pids, nofile, tmp_bytes, shm_bytes;
+	uint64_t cpus[SPEC_CPUS_WORDS]; /* as of a spec: whatever they are, there is a way */
 	uint32_t cpu_mode;
 	uint32_t owner;
 	uint32_t terminals, read_locks; /* 0 or 1 */

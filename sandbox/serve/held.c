@@ -112,7 +112,8 @@ void held_expire(struct front *f)
 		(void)sd_event_exit(f->event, r);
 }
 
-/* Its binds are those of one invocation. */
+/* Its binds are those of one invocation, or of one connection's: whether another's are the same
+ * only a look at them tells, and the front has none at what clients opened (launch/given.h). */
 static bool is_once(const struct held *h)
 {
 	return h->kind.make.binds > 0;

@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -96,6 +97,9 @@ int request_make(const struct spec *spec, const char *function, struct request *
 				 .output_bytes = spec->output_bytes,
 				 .timeout_ns = spec->timeout_ns,
 				 .cpu_time_ns = spec->cpu_time_ns };
+	/* As it would have them by root. Where there are more than these bits it is not known. */
+	if (sched_getaffinity(0, sizeof(ret->cpus), (cpu_set_t *)ret->cpus) < 0)
+		memset(ret->cpus, 0, sizeof(ret->cpus));
 	ret->binds = given_count(spec);
 	if (spec->image) {
 		(void)snprintf(ret->image_name, sizeof(ret->image_name), "%s", spec->rootfs);
@@ -227,6 +231,7 @@ int request_read(const struct request *r, const struct policy_bare *bare, int or
 	ret->cpu_time_ns = r->cpu_time_ns;
 	ret->cpu_mode = (enum cpu_mode)r->cpu_mode;
 	ret->cpu_milli = r->cpu_milli;
+	memcpy(ret->cpus, r->cpus, sizeof(ret->cpus));
 	ret->net = (enum net_mode)r->net;
 	ret->pids = r->pids;
 	ret->nofile = r->nofile;

@@ -97,6 +97,7 @@ struct request {
 	uint64_t memory_bytes, cpu_milli, pids, nofile, fsize_bytes, tmp_bytes, shm_bytes,
 		output_bytes;
 	int64_t timeout_ns, cpu_time_ns;
+	uint64_t cpus[SPEC_CPUS_WORDS]; /* that the client may use */
 	uint32_t cpu_mode, read_locks;
 	uint32_t binds; /* how many; 0: and no socket */
 	uint32_t net;

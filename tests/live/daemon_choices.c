@@ -257,3 +257,53 @@ Test(daemon_choices, a_ledger_that_cannot_be)
 	daemon_expect_records(&d, " ok ", 1);
 	daemon_stop(&d);
 }
+
+/* ---- CPUs ------------------------------------------------------------------------------------ */
+
+/* What the function may use, by a client that may use that one alone. */
+static void run_on(const struct daemon *d, bool by_root, const char *cpu, const char *vcpus,
+		   struct run *run)
+{
+	char command[1500];
+
+	(void)snprintf(
+		command, sizeof(command),
+		"exec taskset -c %s %s %s/cloche run -q -m 32M --cpu %s -t 60s -- sh -c 'nproc; "
+		"grep Cpus_allowed_list: /proc/self/status'",
+		cpu,
+		by_root ? "env -u CLOCHE_CONTROL"
+			: "setpriv --reuid=" DAEMON_USER " --regid=" DAEMON_USER
+			  " --clear-groups env -u CLOCHE_LEDGER",
+		d->dir, vcpus);
+	RUN(run, "sh", "-c", command);
+}
+
+Test(daemon_choices, a_function_has_its_clients_cpus_as_by_root)
+{
+	static const char *const cpus[] = { "0", "1" };
+	struct daemon d;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		test_skip("there is one CPU only");
+	daemon_prepare(&d);
+	daemon_start(&d);
+	cr_assert_eq(setenv("CLOCHE_CONTROL", d.control, 1), 0);
+	for (size_t i = 0; i < 4; i++) {
+		cleanup_run struct run run = { 0 };
+		char says[64];
+
+		(void)snprintf(says, sizeof(says), "1\nCpus_allowed_list:\t%s\n", cpus[i % 2]);
+		run_on(&d, i >= 2, cpus[i % 2], "shared", &run);
+		cr_expect_eq(run.status, 0, "%s", run.err);
+		cr_expect_str_eq(run.out, says);
+	}
+	/* Two vCPUs there are not on one CPU. */
+	for (int by_root = 0; by_root < 2; by_root++) {
+		cleanup_run struct run run = { 0 };
+
+		run_on(&d, by_root, "1", "2", &run);
+		cr_expect_neq(run.status, 0);
+		expect_has(run.err, "--cpu 2.000: from 0.001 to 1, the CPUs of this host");
+	}
+	daemon_stop(&d);
+}

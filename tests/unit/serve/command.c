@@ -307,6 +307,8 @@ Test(command, a_spec_comes_back_as_it_was)
 	spec.memory_bytes = 11;
 	spec.cpu_mode = CPU_FIXED;
 	spec.cpu_milli = 12;
+	spec.cpus[0] = 5;
+	spec.cpus[SPEC_CPUS_WORDS - 1] = 9;
 	spec.pids = 13;
 	spec.nofile = 14;
 	spec.tmp_bytes = 15;
@@ -314,8 +316,8 @@ Test(command, a_spec_comes_back_as_it_was)
 	cr_assert_eq(command_from_spec(&spec, &make, &err), 0);
 	cr_assert_eq(command_to_spec(&make, &back, &err), 0);
 	cr_expect(back.memory_bytes == 11 && back.cpu_mode == CPU_FIXED && back.cpu_milli == 12 &&
-		  back.pids == 13 && back.nofile == 14 && back.tmp_bytes == 15 &&
-		  back.shm_bytes == 16);
+		  back.cpus[0] == 5 && back.cpus[SPEC_CPUS_WORDS - 1] == 9 && back.pids == 13 &&
+		  back.nofile == 14 && back.tmp_bytes == 15 && back.shm_bytes == 16);
 	cr_expect_str_eq(back.policy, spec.policy);
 }
 
