@@ -10,7 +10,9 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,10 @@ struct caller {
 	enum phase phase;
 	enum runtime_reply reply;
 	bool is_answer; /* READING: the body is the runtime's answer */
-	uint64_t turn;	/* WAITING: whose is the next event */
+	enum runtime_call
+		head_of;   /* IDLE: an answer to this invocation, which has begun with its line */
+	uint64_t received; /* bytes, when the last request was answered */
+	uint64_t turn;	   /* WAITING: whose is the next event */
 };
 
 struct runtime_http {
@@ -184,6 +189,15 @@ static void drop_gone(struct runtime_http *h)
 			stop_waiting(h, &h->callers[i], RUNTIME_OUT_OF_TURN);
 }
 
+static uint64_t bytes_received(const struct caller *q)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	(void)getsockopt(q->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+	return info.tcpi_bytes_received;
+}
+
 static enum MHD_Result reply(struct runtime_http *h, struct caller *q)
 {
 	if (q->reply == RUNTIME_WAIT) {
@@ -194,6 +208,7 @@ static enum MHD_Result reply(struct runtime_http *h, struct caller *q)
 		return MHD_YES;
 	}
 	q->phase = CALLER_ANSWERING;
+	q->received = bytes_received(q);
 	if (q->reply == RUNTIME_EVENT)
 		return h->event ? MHD_queue_response(q->connection, MHD_HTTP_OK, h->event) : MHD_NO;
 	return answer_text(h, q->connection, q->reply);
@@ -211,6 +226,29 @@ static char *keep(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
+static struct caller *caller_of(struct runtime_http *h, const struct MHD_Connection *c)
+{
+	for (unsigned i = 0; i < RUNTIME_CONNECTIONS_MAX; i++)
+		if (h->callers[i].connection == c)
+			return &h->callers[i];
+	return NULL;
+}
+
+/* The first line of a request is there, and its head may be too long for what there is. */
+static void *on_line(void *arg, const char *path, struct MHD_Connection *c)
+{
+	struct runtime_http *h = arg;
+	struct caller *q = caller_of(h, c);
+	const char *id;
+	size_t len;
+	enum runtime_call call = runtime_api_route("POST", path, &id, &len);
+
+	if (q && (call == RUNTIME_CALL_INIT_ERROR ||
+		  (len && len == strlen(h->api.id) && memcmp(id, h->api.id, len) == 0)))
+		q->head_of = call;
+	return NULL;
+}
+
 static enum MHD_Result on_head(struct runtime_http *h, struct caller *q, const char *url,
 			       const char *method)
 {
@@ -219,6 +257,7 @@ static enum MHD_Result on_head(struct runtime_http *h, struct caller *q, const c
 	const char *id, *mode;
 	size_t id_len;
 
+	q->head_of = RUNTIME_CALL_UNKNOWN;
 	if (h->insisted || ++h->calls > RUNTIME_CALLS_MAX)
 		return give_up(h);
 	mode = header(q, MHD_HEADER_KIND, "Lambda-Runtime-Function-Response-Mode");
@@ -309,14 +348,6 @@ static enum MHD_Result on_body(struct runtime_http *h, struct caller *q, const c
 	return h->wasted > RUNTIME_WASTE_MAX ? give_up(h) : MHD_YES;
 }
 
-static struct caller *caller_of(struct runtime_http *h, const struct MHD_Connection *c)
-{
-	for (unsigned i = 0; i < RUNTIME_CONNECTIONS_MAX; i++)
-		if (h->callers[i].connection == c)
-			return &h->callers[i];
-	return NULL;
-}
-
 static void read_trailers(struct runtime_http *h, struct caller *q)
 {
 	if (!h->streamed)
@@ -359,6 +390,20 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **seen,
 	*seen = NULL;
 }
 
+/* Of a head that is too long the library refuses all, and says so to the runtime only: it was an
+ * answer, and whoever waits for it is told that it is too large. */
+static void end_long_head(struct runtime_http *h, struct caller *q)
+{
+	enum runtime_news news;
+
+	if (q->head_of == RUNTIME_CALL_UNKNOWN ||
+	    bytes_received(q) - q->received < RUNTIME_HEAD_MAX / 2 ||
+	    runtime_api_begin(&h->api, q->head_of, h->api.id, strlen(h->api.id), true, &news) !=
+		    RUNTIME_READ)
+		return;
+	end_reading(h, q, RUNTIME_TOO_LARGE);
+}
+
 static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 			  enum MHD_ConnectionNotificationCode what)
 {
@@ -368,9 +413,13 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 	struct caller *q = caller_of(h, what == MHD_CONNECTION_NOTIFY_STARTED ? NULL : c);
 
 	if (q && what == MHD_CONNECTION_NOTIFY_STARTED)
-		*q = (struct caller){ .connection = c, .fd = info ? info->connect_fd : -1 };
-	else if (q)
-		*q = (struct caller){ .fd = -1 };
+		*q = (struct caller){ .connection = c,
+				      .fd = info ? info->connect_fd : -1,
+				      .head_of = RUNTIME_CALL_UNKNOWN };
+	if (!q || what == MHD_CONNECTION_NOTIFY_STARTED)
+		return;
+	end_long_head(h, q);
+	*q = (struct caller){ .fd = -1 };
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -441,6 +490,8 @@ int runtime_http_give(struct runtime_http *h, const struct runtime_event *event,
 	h->event = r;
 	forget_answer(h);
 	h->event_by_parts = event->by_parts;
+	for (unsigned i = 0; i < RUNTIME_CONNECTIONS_MAX; i++)
+		h->callers[i].head_of = RUNTIME_CALL_UNKNOWN;
 	wake_one(h);
 	runtime_http_run(h);
 	return 0;
@@ -529,14 +580,14 @@ static int start(struct runtime_http *h, int listening)
 {
 	const union MHD_DaemonInfo *info = NULL;
 
-	h->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-				   NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER,
-				   say_nothing, NULL, MHD_OPTION_LISTEN_SOCKET, listening,
-				   MHD_OPTION_CONNECTION_LIMIT, (unsigned)RUNTIME_CONNECTIONS_MAX,
-				   MHD_OPTION_CONNECTION_TIMEOUT, 0U,
-				   MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)RUNTIME_HEAD_MAX,
-				   MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-				   MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+	h->http = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+		on_request, h, MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL,
+		MHD_OPTION_LISTEN_SOCKET, listening, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)RUNTIME_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)RUNTIME_HEAD_MAX,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_line,
+		h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
 	if (h->http)
 		info = MHD_get_daemon_info(h->http, MHD_DAEMON_INFO_EPOLL_FD);
 	h->fd = info ? info->epoll_fd : -1;

@@ -15,11 +15,12 @@ struct cloche_err;
  * take looks at what runtime_http_news() says until it says nothing.
  *
  * Who is at the other end is hostile. One context has RUNTIME_CONNECTIONS_MAX connections, each
- * with RUNTIME_HEAD_MAX bytes for heads, one response at a time, of RUNTIME_PAYLOAD_MAX bytes; the
- * others wait in the kernel's queue. What is sent out of turn is read and forgotten, up to
- * RUNTIME_WASTE_MAX bytes and RUNTIME_CALLS_MAX calls an invocation: then RUNTIME_INSISTED is the
- * news, and there is no answer any more. A call that never ends keeps its own connection and nobody
- * else: the invocation's deadline ends it. One run does a bounded part of what there is to do.
+ * with RUNTIME_HEAD_MAX bytes for heads (an answer with a longer one is an answer that is too
+ * large), one response at a time, of RUNTIME_PAYLOAD_MAX bytes; further connections wait in the
+ * kernel's queue. What is sent out of turn is read and forgotten, up to RUNTIME_WASTE_MAX bytes and
+ * RUNTIME_CALLS_MAX calls an invocation: then RUNTIME_INSISTED is the news, and there is no answer
+ * any more. A call that never ends keeps its own connection and nobody else: the invocation's
+ * deadline ends it. One run does a bounded part of what there is to do.
  */
 #define RUNTIME_CONNECTIONS_MAX 16
 #define RUNTIME_HEAD_MAX	(64U << 10)

@@ -86,3 +86,17 @@ Test(ric, large)
 	cr_assert_eq(invoke_with(&h, "\"more\""), RUNTIME_OVERSIZED);
 	(void)end(&h, SIGKILL);
 }
+
+/* It tells an error's causes in the head, however long those are. */
+Test(ric, long_errors)
+{
+	struct host h;
+
+	start_ric(&h, "app.handler",
+		  "exports.handler = async (e) => { throw new Error('x'.repeat(e)); };");
+	cr_assert_eq(invoke_with(&h, "50000"), RUNTIME_FAILED);
+	cr_assert_eq(invoke_with(&h, "500000"), RUNTIME_OVERSIZED);
+	cr_assert_eq(invoke_with(&h, "5"), RUNTIME_FAILED);
+	cr_assert_not_null(strstr(h.text, "\"errorMessage\":\"xxxxx\""));
+	(void)end(&h, SIGKILL);
+}

@@ -350,6 +350,39 @@ Test(runtime_http, waits_and_is_gone)
 	rig_close(&r);
 }
 
+/* As AWS's client sends one with the causes of an error: it is an answer that is too large. */
+Test(runtime_http, a_long_head)
+{
+	static char head[RUNTIME_HEAD_MAX + 1];
+	struct runtime_rig r;
+	int fd;
+
+	rig_open(&r);
+	fd = running(&r);
+	memset(head, 'x', RUNTIME_HEAD_MAX);
+	rig_send(fd, "POST /2018-06-01/runtime/" OF("error") " HTTP/1.1\r\nHost: x\r\nCause: ");
+	rig_send(fd, head);
+	cr_assert_eq(rig_news(&r), RUNTIME_OVERSIZED);
+	cr_assert_geq(rig_answer(&r, fd, text, sizeof(text)), 400);
+	(void)close(fd);
+	fd = rig_connect(&r);
+	rig_send(fd, NEXT);
+	cr_assert_eq(rig_news(&r), RUNTIME_ASKED);
+	/* Another's is nothing of this one's, nor is a short one that breaks off. */
+	rig_give(&r, "other", "1");
+	cr_assert_eq(rig_answer(&r, fd, text, sizeof(text)), 200);
+	rig_send(fd, "POST /2018-06-01/runtime/" OF("error") " HTTP/1.1\r\nHost: x\r\nCause: ");
+	rig_send(fd, head);
+	cr_assert_geq(rig_answer(&r, fd, text, sizeof(text)), 400);
+	fd = rig_connect(&r);
+	rig_send(fd, "POST /2018-06-01/runtime/invocation/other/error HTTP/1.1\r\nHost: x\r\n");
+	(void)close(fd);
+	fd = rig_connect(&r);
+	cr_assert_eq(ASK(&r, fd, NEXT), 200);
+	cr_assert_eq(runtime_http_news(r.http), RUNTIME_NO_NEWS);
+	rig_close(&r);
+}
+
 Test(runtime_http, garbage)
 {
 	static const char *const texts[] = {
