@@ -367,6 +367,8 @@ static void fish_values(const char *values)
 			fputs("(__fish_complete_directories)", stdout);
 		else if (strncmp(values, "@image", 6) == 0)
 			fputs("(__cloche_images)", stdout);
+		else if (strncmp(values, "@function", 9) == 0)
+			fputs("(__cloche_functions)", stdout);
 		else if (strncmp(values, "@command", 8) == 0)
 			fputs("(__fish_complete_subcommand --fcs-skip=2)", stdout);
 		else

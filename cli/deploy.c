@@ -30,7 +30,7 @@ enum { OPT_ROLLBACK = 256 };
 static const struct verb_option options[] = {
 	{ .text = "What" },
 	{ .arg = "FILE", .text = "of the functions (default: ./cloche.yaml)" },
-	{ "rollback", OPT_ROLLBACK, "NAME[@N]", NULL,
+	{ "rollback", OPT_ROLLBACK, "NAME[@N]", "@function",
 	  "that function as version N has it; else as the one before" },
 
 	{ .text = "Options" },

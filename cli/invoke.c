@@ -58,6 +58,7 @@ const struct verb verb_invoke = {
 		"  cloche invoke thumbnail '{\"width\": 128}'\n"
 		"  cloche invoke thumbnail @event.json >out.json\n"
 		"  jq -n '{a: 1}' | cloche invoke --log-tail thumbnail -\n",
+	.values = "@function",
 };
 
 struct invoke {

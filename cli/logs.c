@@ -52,6 +52,7 @@ const struct verb verb_logs = {
 		"  cloche logs thumbnail\n"
 		"  cloche logs -f --since 10m thumbnail\n"
 		"  cloche logs --request 5dc2 thumbnail\n",
+	.values = "@function",
 };
 
 struct logs {

@@ -33,6 +33,7 @@ const struct verb verb_remove = {
 		"\n"
 		"Examples:\n"
 		"  cloche remove thumbnail\n",
+	.values = "@function",
 };
 
 static int remove_one(const char *name)

@@ -44,6 +44,7 @@ const struct verb verb_show = {
 		"Examples:\n"
 		"  cloche show thumbnail\n"
 		"  cloche show --json thumbnail | jq '.versions[].version'\n",
+	.values = "@function",
 };
 
 struct shown {

@@ -16,7 +16,8 @@
  * only text). A table ends with a row that has no text.
  *
  * values is how a value is completed: words with a blank between them, each one that can be given
- * or one of these: @file, @dir, @command (the rest is somebody else's command line), @image,
+ * or one of these: @file, @dir, @command (the rest is somebody else's command line), @function,
+ * @image,
  * @recipe, @policy. NULL: by nobody.
  */
 struct verb_option {

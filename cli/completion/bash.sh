@@ -20,6 +20,12 @@ _cloche_reply()
 				[[ $file == '*.erofs' ]] || words+=("${file%.erofs}")
 			done
 			;;
+		@function)
+			while read -r file; do
+				words+=("$file")
+			done < <(cloche functions --json 2>/dev/null |
+				sed -n 's/^{"name":"\([^"]*\)".*/\1/p')
+			;;
 		*) words+=("$token") ;;
 		esac
 	done

@@ -27,4 +27,8 @@ function __cloche_images
 	end
 end
 
+function __cloche_functions
+	cloche functions --json 2>/dev/null | string replace -rf '^{"name":"([^"]*)".*' '$1'
+end
+
 complete -c cloche -f

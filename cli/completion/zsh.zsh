@@ -12,6 +12,10 @@ _cloche_complete() {
 		@file) _files ;;
 		@dir) _files -/ ;;
 		@image) words+=(${CLOCHE_IMAGES:-/var/lib/cloche/images}/*.erofs(N:t:r)) ;;
+		@function)
+			words+=(${(f)"$(cloche functions --json 2>/dev/null |
+				sed -n 's/^{"name":"\([^"]*\)".*/\1/p')"})
+			;;
 		*) words+=($token) ;;
 		esac
 	done

@@ -342,6 +342,27 @@ Test(daemon_functions, have_limits)
 	end(&s);
 }
 
+/* What a shell completes is asked of the daemon. */
+Test(daemon_functions, are_completed)
+{
+	static const char ask[] =
+		"PATH=$1:$PATH CLOCHE_CONTROL=$2; export CLOCHE_CONTROL; "
+		"eval \"$(cloche completion bash)\"; COMP_WORDS=(cloche \"$3\" \"$4\"); "
+		"COMP_CWORD=2; _cloche; echo \"${COMPREPLY[@]}\"";
+	static const char *const verbs[] = { "show", "remove", "invoke", "logs" };
+	struct scene s;
+
+	begin(&s, "");
+	deploy(&s, "functions:\n" F("hello", "128") F("help", "128") F("other", "128"));
+	expect_ok(&s, "");
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		run_free(&s.run);
+		RUN(&s.run, "bash", "-c", ask, "bash", s.d.dir, s.d.control, verbs[i], "he");
+		cr_expect_str_eq(s.run.out, "hello help\n", "%s: %s", verbs[i], s.run.err);
+	}
+	end(&s);
+}
+
 /* At once, by one user: each has its own code, and all come to their end. */
 Test(daemon_functions, are_deployed_side_by_side)
 {
