@@ -182,18 +182,21 @@ int function_ref_parse(const char *text, char ret_name[static FUNCTION_NAME_LEN]
 
 static int check_handler(const struct function_config *c, struct cloche_err *err)
 {
-	size_t n = 0;
+	size_t n = 0, all = 0;
 
 	while (c->handler && c->handler[n]) {
 		size_t len = strlen(c->handler[n++]);
 
+		all += len + 1;
+
 		if (len == 0 && n == 1)
 			return cloche_err_set(err, EINVAL, "handler: expected no empty text");
-		if (len > FUNCTION_WORD_MAX || n > FUNCTION_WORDS_MAX)
+		if (len > FUNCTION_WORD_MAX || n > FUNCTION_WORDS_MAX || all > FUNCTION_HANDLER_MAX)
 			return cloche_err_set(err, EINVAL,
 					      "handler: expected up to %d words, each of up to %d "
-					      "bytes",
-					      FUNCTION_WORDS_MAX, FUNCTION_WORD_MAX);
+					      "bytes, and %d together",
+					      FUNCTION_WORDS_MAX, FUNCTION_WORD_MAX,
+					      FUNCTION_HANDLER_MAX);
 	}
 	if (c->family == FAMILY_EXEC && n == 0)
 		return cloche_err_set(err, EINVAL,

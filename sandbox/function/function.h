@@ -20,6 +20,7 @@ struct cloche_err;
 #define FUNCTION_RUNTIME_LEN 32
 #define FUNCTION_WORD_MAX    4096 /* of a handler or one word of a command */
 #define FUNCTION_WORDS_MAX   128
+#define FUNCTION_HANDLER_MAX 8192 /* all of them: who keeps functions keeps many */
 #define FUNCTION_LAYERS_MAX  5
 #define FUNCTION_ENV_MAX     4096 /* bytes of all names and values, as Lambda counts */
 #define FUNCTION_ENV_N	     1024

@@ -205,6 +205,23 @@ Test(function_file, what_is_wrong_is_named)
 	}
 }
 
+/* Who keeps functions keeps many. */
+Test(function_file, a_command_has_an_end)
+{
+	char text[20000] = "functions:\n  f:\n    runtime: exec\n    handler: [x";
+	struct cloche_err err = { 0 };
+	struct function_file f = { 0 };
+
+	for (int i = 0; i < 3; i++) {
+		size_t len = strlen(text);
+
+		(void)snprintf(text + len, sizeof(text) - len, ", %04000d", i);
+	}
+	(void)strcat(text, "]\n");
+	cr_expect_eq(read_text(text, &f, &err), -EINVAL);
+	cr_expect(strstr(err.text, "functions/f/handler: expected up to"), "%s", err.text);
+}
+
 Test(function_file, aliases_of_runtimes)
 {
 	static const struct {
