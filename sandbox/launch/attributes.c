@@ -253,6 +253,14 @@ static int set_core_filter(const struct plan *p, struct cloche_err *err)
 	return r < 0 && r != -ENOENT ? cloche_err_sys(err, -r, "set the filter of core files") : 0;
 }
 
+/* A real-time process has none, and what it starts has what it has (since 6.12). */
+static int set_timer_slack(const struct plan *p, struct cloche_err *err)
+{
+	return prctl(PR_SET_TIMERSLACK, DEFAULT_SLACK_NS, 0, 0, 0) < 0
+		       ? cloche_err_sys(err, errno, "reset: timer slack")
+		       : 0;
+}
+
 /* What only some kernels and CPUs have: they say EINVAL, ENXIO or ENODEV, and hand nothing on. */
 static int set_by_prctl(const struct plan *p, struct cloche_err *err)
 {
@@ -261,7 +269,6 @@ static int set_by_prctl(const struct plan *p, struct cloche_err *err)
 		unsigned long a, b;
 		const char *name;
 	} rows[] = {
-		{ PR_SET_TIMERSLACK, DEFAULT_SLACK_NS, 0, "timer slack" },
 		{ PR_SET_THP_DISABLE, 0, 0, "huge pages" },
 		{ PR_MCE_KILL, PR_MCE_KILL_CLEAR, 0, "machine checks" },
 		{ PR_SET_TSC, PR_TSC_ENABLE, 0, "time stamp counter" },
@@ -300,20 +307,37 @@ static int set_speculation(const struct plan *p, struct cloche_err *err)
 	return 0;
 }
 
-static int (*const rows[])(const struct plan *p, struct cloche_err *err) = {
-	set_oom_score, /* first: what is half made is a victim already */
-	set_signals,	 set_session,	  set_umask,	  set_scheduling,    set_utilisation,
-	set_core_cookie, set_io_priority, set_limits,	  set_memory_policy, set_personality,
-	set_core_filter, set_by_prctl,	  set_privileged, set_speculation,
+typedef int row(const struct plan *p, struct cloche_err *err);
+
+/* Each of these is the memory's, or given on by clone(2) as it is. */
+static row *const passed_on[] = {
+	set_utilisation, set_io_priority, set_memory_policy, set_personality,
+	set_core_filter, set_by_prctl,	  set_privileged,    set_speculation,
 };
 
-int attributes_set(const struct plan *plan, struct cloche_err *err)
+static row *const own[] = {
+	set_oom_score, /* first: what is half made is a victim already */
+	set_signals,	 set_session,	  set_umask,  set_scheduling,
+	set_core_cookie, set_timer_slack, set_limits,
+};
+
+static int set_all(row *const *rows, size_t n, const struct plan *plan, struct cloche_err *err)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; r == 0 && i < n; i++)
 		r = rows[i](plan, err);
 	return r;
+}
+
+int attributes_pass_on(const struct plan *plan, struct cloche_err *err)
+{
+	return set_all(passed_on, sizeof(passed_on) / sizeof(passed_on[0]), plan, err);
+}
+
+int attributes_set(const struct plan *plan, struct cloche_err *err)
+{
+	return set_all(own, sizeof(own) / sizeof(own[0]), plan, err);
 }
 
 bool attributes_outlives(int proc)

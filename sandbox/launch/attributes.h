@@ -11,9 +11,8 @@ struct plan;
  * What clone(2) and execve(2) hand on from a process to its child (execve(2) "Effect on process
  * attributes", clone(2), prctl(2)): who calls Cloche may be a real-time process, an exempt from the
  * OOM killer, one that debuggers hold. The function has none of that. Each attribute is set, not
- * inherited, by one row of the table in attributes.c, but for what signals do: 64 calls, which pid
- * 1 makes once for all that it starts; identity, capabilities, securebits and no_new_privs are
- * steps of their own in child.c.
+ * inherited, by one row of the tables in attributes.c; identity, capabilities, securebits and
+ * no_new_privs are steps of their own in child.c, and the CPUs a matter of function.c's.
  *
  * Called between clone and exec, as root of the host with what the warden keeps of its
  * capabilities. What takes a privilege that the caller of Cloche does not have either (to lower a
@@ -21,8 +20,10 @@ struct plan;
  */
 int attributes_set(const struct plan *plan, struct cloche_err *err);
 
-/* In pid 1, while nobody waits for it. */
+/* In pid 1, once for all that it starts, while nobody waits for it: what signals do, 64 calls, and
+ * what comes to a child as its parent has it. */
 int attributes_reset_signals(struct cloche_err *err);
+int attributes_pass_on(const struct plan *plan, struct cloche_err *err);
 
 /* One limit, soft and hard, as far down as it is now at most: for what comes later in the launch.
  */

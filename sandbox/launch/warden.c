@@ -138,12 +138,12 @@ static int know_driver(struct warden *w, struct cloche_err *err)
 	return 0;
 }
 
-/* It has what its maker could set for itself. */
-static int see_outlive(struct warden *w, struct cloche_err *err)
+/* By its /proc, which is there. Of the OOM killer's score it has what its maker could set. */
+static int set_attributes(struct warden *w, struct cloche_err *err)
 {
 	if (!attributes_outlives(w->plan->at.proc))
 		w->plan->shared->lacks |= LACK_OUTLIVE;
-	return 0;
+	return attributes_pass_on(w->plan, err);
 }
 
 static int bring_network(struct warden *w, struct cloche_err *err)
@@ -210,7 +210,7 @@ static const struct {
 	{ "hostname", set_host_name },
 	{ "binds", take_binds },
 	{ "root", enter_root },
-	{ "oom score", see_outlive },
+	{ "attributes", set_attributes },
 	{ "network", bring_network },
 	{ "keyring", fresh_keyring },
 	{ "events", open_events },
