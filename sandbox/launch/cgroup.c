@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "launch/cgroup_counts.h"
 #include "launch/limits.h"
 
 #include <errno.h>
@@ -58,6 +59,7 @@ static bool quota_on_v1(const struct cgroup *cg)
 
 static void close_leaves(struct cgroup *cg, uint32_t which)
 {
+	cgroup_counts_close(cg, which);
 	if (which & (quota_on_v1(cg) ? 1U << CONTROLLER_CPU : CGROUP_V2))
 		fd_close(&cg->quota);
 	if (is_of(cg, CONTROLLER_MEMORY, which))
@@ -395,19 +397,6 @@ int cgroup_frozen(const struct cgroup *cg)
 	return event_says(cg, "frozen 1");
 }
 
-/* The number behind "key " in a flat keyed file; UINT64_MAX when it is not there. */
-static uint64_t keyed(const char *text, const char *key)
-{
-	size_t len = strlen(key);
-
-	for (const char *line = text; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, key, len) == 0 && line[len] == ' ')
-			return strtoull(line + len + 1, NULL, 10);
-	}
-	return UINT64_MAX;
-}
-
 static uint64_t scaled(uint64_t v, uint64_t by)
 {
 	return v == UINT64_MAX ? v : v * by;
@@ -419,7 +408,7 @@ static uint64_t read_keyed(int dir, const char *file, const char *key)
 
 	if (file_read_text(dir, file, text, sizeof(text), NULL) < 0)
 		return UINT64_MAX;
-	return keyed(text, key);
+	return cgroup_keyed(text, key);
 }
 
 static uint64_t read_number(int dir, const char *file)
@@ -436,7 +425,7 @@ uint64_t cgroup_cpu_ns(const struct cgroup *cg)
 	uint64_t us;
 
 	text[n > 0 ? n : 0] = '\0';
-	us = keyed(text, "usage_usec");
+	us = cgroup_keyed(text, "usage_usec");
 	return us == UINT64_MAX ? 0 : us * 1000;
 }
 
@@ -452,11 +441,11 @@ void cgroup_read_throttled(const struct cgroup *cg, struct cgroup_usage *ret)
 	bool v1 = on_v1(cg, CONTROLLER_CPU);
 	char text[2048];
 
-	if (file_read_text(dir_of(cg, CONTROLLER_CPU), "cpu.stat", text, sizeof(text), NULL) < 0)
+	if (cgroup_count_read(cg, CGROUP_CPU_STAT, text, sizeof(text)) < 0)
 		text[0] = '\0';
-	ret->throttled_ns =
-		v1 ? keyed(text, "throttled_time") : scaled(keyed(text, "throttled_usec"), 1000);
-	ret->throttled_periods = keyed(text, "nr_throttled");
+	ret->throttled_ns = v1 ? cgroup_keyed(text, "throttled_time")
+			       : scaled(cgroup_keyed(text, "throttled_usec"), 1000);
+	ret->throttled_periods = cgroup_keyed(text, "nr_throttled");
 }
 
 void cgroup_read_cpu(const struct cgroup *cg, struct cgroup_usage *ret)
@@ -465,9 +454,9 @@ void cgroup_read_cpu(const struct cgroup *cg, struct cgroup_usage *ret)
 	ssize_t n = pread(cg->used, text, sizeof(text) - 1, 0);
 
 	text[n > 0 ? n : 0] = '\0';
-	ret->cpu_ns = scaled(keyed(text, "usage_usec"), 1000);
-	ret->user_ns = scaled(keyed(text, "user_usec"), 1000);
-	ret->system_ns = scaled(keyed(text, "system_usec"), 1000);
+	ret->cpu_ns = scaled(cgroup_keyed(text, "usage_usec"), 1000);
+	ret->user_ns = scaled(cgroup_keyed(text, "user_usec"), 1000);
+	ret->system_ns = scaled(cgroup_keyed(text, "system_usec"), 1000);
 }
 
 static const char *peak_file(bool v1)
@@ -509,18 +498,18 @@ void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret)
 		cg->peak >= 0 ? reread_number(cg->peak) : read_number(memory, peak_file(v1));
 	ret->oom_kills =
 		read_keyed(memory, v1 ? "memory.oom_control" : "memory.events", "oom_kill");
-	ret->pids_denied = read_keyed(dir_of(cg, CONTROLLER_PIDS), "pids.events", "max");
-	ret->pids_peak = read_number(dir_of(cg, CONTROLLER_PIDS), "pids.peak");
+	ret->pids_denied = cgroup_pids_denied(cg);
+	ret->pids_peak = cgroup_count_of(cg, CGROUP_PIDS_PEAK);
 }
 
 /* ---- what stays ------------------------------------------------------------------------------ */
 
 /* As a new one's: no digit but 0 where a number is, which names of counters have none of. */
-static bool all_zero(int dir, const char *file)
+static bool all_zero(const struct cgroup *cg, enum cgroup_count what)
 {
 	char text[2048];
 
-	if (file_read_text(dir, file, text, sizeof(text), NULL) < 0)
+	if (cgroup_count_read(cg, what, text, sizeof(text)) < 0)
 		return false;
 	for (const char *at = strchr(text, ' '); at; at = strchr(at + 1, ' '))
 		if (strtoull(at + 1, NULL, 10) != 0)
@@ -530,29 +519,28 @@ static bool all_zero(int dir, const char *file)
 
 /* Nobody is in it, nobody was refused, and of the most that were in it at a time the function
  * itself is as many. Kernels before 6.12 have no such peak. */
-static bool pids_as_new(int dir)
+static bool pids_as_new(const struct cgroup *cg)
 {
-	uint64_t peak = read_number(dir, "pids.peak");
+	uint64_t peak = cgroup_count_of(cg, CGROUP_PIDS_PEAK);
 
-	return read_number(dir, "pids.current") == 0 && (peak == UINT64_MAX || peak <= 1) &&
-	       read_keyed(dir, "pids.events", "max") == 0;
+	return cgroup_count_of(cg, CGROUP_PIDS_CURRENT) == 0 && (peak == UINT64_MAX || peak <= 1) &&
+	       cgroup_pids_denied(cg) == 0;
 }
 
 /* Without a quota no period is counted. */
 static bool cpu_as_new(const struct cgroup *cg)
 {
-	return (cg->quota < 0 || write(cg->quota, "-1", 2) == 2) &&
-	       all_zero(cg->ctl[CONTROLLER_CPU], "cpu.stat");
+	return (cg->quota < 0 || write(cg->quota, "-1", 2) == 2) && all_zero(cg, CGROUP_CPU_STAT);
 }
 
 /* Kernels before 5.17 leave the second. */
-static bool cpuacct_as_new(int dir)
+static bool cpuacct_as_new(const struct cgroup *cg)
 {
-	return file_write_text(dir, "cpuacct.usage", "0", NULL) == 0 &&
-	       all_zero(dir, "cpuacct.stat");
+	return write(cg->counts[CGROUP_CPUACCT_USAGE], "0", 1) == 1 &&
+	       all_zero(cg, CGROUP_CPUACCT_STAT);
 }
 
-uint32_t cgroup_keep(const struct hierarchy *hierarchy, const struct cgroup *cg, bool settled)
+uint32_t cgroup_keep(const struct hierarchy *hierarchy, struct cgroup *cg, bool settled)
 {
 	uint32_t kept = CGROUP_V2;
 
@@ -560,13 +548,14 @@ uint32_t cgroup_keep(const struct hierarchy *hierarchy, const struct cgroup *cg,
 	if (!settled || !on_v1(cg, CONTROLLER_MEMORY) || !on_v1(cg, CONTROLLER_CPU) ||
 	    !on_v1(cg, CONTROLLER_PIDS))
 		return 0;
+	cgroup_counts_open(cg);
 	if (hierarchy->ctl[CONTROLLER_CPUSET] >= 0)
 		kept |= 1U << CONTROLLER_CPUSET;
 	if (cpu_as_new(cg))
 		kept |= 1U << CONTROLLER_CPU;
-	if (pids_as_new(cg->ctl[CONTROLLER_PIDS]))
+	if (pids_as_new(cg))
 		kept |= 1U << CONTROLLER_PIDS;
-	if (on_v1(cg, CONTROLLER_CPUACCT) && cpuacct_as_new(cg->ctl[CONTROLLER_CPUACCT]))
+	if (on_v1(cg, CONTROLLER_CPUACCT) && cpuacct_as_new(cg))
 		kept |= 1U << CONTROLLER_CPUACCT;
 	return kept;
 }

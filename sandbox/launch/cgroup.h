@@ -3,6 +3,7 @@
 #define CLOCHE_LAUNCH_CGROUP_H
 
 #include "host/hierarchy.h"
+#include "launch/cgroup_counts.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,12 +26,14 @@ struct cgroup {
 	int kill;		 /* cgroup.kill; -1: the kernel has none */
 	int quota;		 /* cpu.max, on v1 cpu.cfs_quota_us; -1: the kernel has none */
 	int peak; /* of the memory, as cgroup_new_peak() left it; -1: since the leaf was made */
+	int counts[CGROUP_COUNTS]; /* of leaves that have stayed; -1: not opened */
 };
 
 #define CGROUP_NONE                                                                       \
 	{                                                                                 \
 		.v2 = -1, .ctl = { -1, -1, -1, -1, -1 }, .tasks = { -1, -1, -1, -1, -1 }, \
-		.events = -1, .used = -1, .kill = -1, .quota = -1, .peak = -1             \
+		.events = -1, .used = -1, .kill = -1, .quota = -1, .peak = -1,            \
+		.counts = CGROUP_NO_COUNTS                                                \
 	}
 
 /* A cpuset of v1 limits nothing here and counts nothing: all contexts are in this one, below the
@@ -70,7 +73,7 @@ int cgroup_create(const struct hierarchy *hierarchy, unsigned slot,
  * charged for outlives processes, its peak cannot be set back on every kernel, and its statistics
  * on none. On unified v2, where it is the only one: nothing. The quota of what stays is lifted.
  */
-uint32_t cgroup_keep(const struct hierarchy *hierarchy, const struct cgroup *cg, bool settled);
+uint32_t cgroup_keep(const struct hierarchy *hierarchy, struct cgroup *cg, bool settled);
 
 /*
  * What of these leaves goes to pid 1, which has processes join, kills and removes: all but the
