@@ -5,14 +5,13 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "function/function_lines.h"
 #include "launch/launcher.h"
 #include "run/kept.h"
-#include "run/log_lines.h"
 #include "run/powers.h"
-#include "run/report.h"
+#include "serve/capture.h"
 #include "serve/front.h"
 #include "serve/held.h"
+#include "serve/journal.h"
 #include "serve/logged.h"
 #include "serve/watch.h"
 
@@ -24,11 +23,8 @@
 #include <unistd.h>
 
 /* What is watched: the process by its warden, its calls, its output. */
-enum { AT_HTTP = KEPT_FDS, AT_OUTPUT, AT_FDS };
+enum { AT_HTTP = KEPT_FDS, AT_FDS };
 _Static_assert(AT_FDS <= WATCH_FDS, "all of it is watched");
-
-/* At a time; then others have their turn. */
-#define OUTPUT_PIECE (64U << 10)
 
 struct powers_resident {
 	struct powers powers;
@@ -43,105 +39,36 @@ struct resident {
 	struct powers_resident powers;
 	struct watch watch;
 	struct runtime_http *http; /* NULL: not before its command runs */
-	int output;		   /* what it writes comes from here */
+	struct capture output;	   /* what it writes */
 	struct function_logged *log;
-	struct function_lines lines;
+	struct journal journal;
 
-	bool settled;		   /* init's end was told */
-	bool under_way;		   /* an event is */
-	bool asked;		   /* the runtime has, for the next event */
-	bool answered;		   /* the runtime has given an answer to it ... */
-	enum verdict answer;	   /* ... which is a success or none */
-	struct outcome init;	   /* of init */
-	struct outcome *out;	   /* the caller's, of what is under way */
-	char request_id[UUID_LEN]; /* whose lines these are; "": init's */
-	char tail[RESIDENT_TAIL_MAX];
-	size_t tail_len;
+	bool settled;	     /* init's end was told */
+	bool under_way;	     /* an event is */
+	bool asked;	     /* the runtime has, for the next event */
+	bool answered;	     /* the runtime has given an answer to it ... */
+	enum verdict answer; /* ... which is a success or none */
+	struct outcome init; /* of init */
+	struct outcome *out; /* the caller's, of what is under way */
 };
 
 /* ---- what it writes -------------------------------------------------------------------------- */
 
-static void add_to_tail(struct resident *r, const char *text, size_t len)
+static void on_output(void *arg, const char *bytes, size_t len)
 {
-	size_t most = sizeof(r->tail), gone;
-
-	if (len > most) {
-		text += len - most;
-		len = most;
-	}
-	gone = r->tail_len + len > most ? r->tail_len + len - most : 0;
-	memmove(r->tail, r->tail + gone, r->tail_len - gone);
-	r->tail_len -= gone;
-	memcpy(r->tail + r->tail_len, text, len);
-	r->tail_len += len;
-}
-
-/* What the disk has no room for is not in the log; the invocation is worth more. */
-static void on_line(void *arg, const char *text, size_t len)
-{
-	struct resident *r = arg;
-
-	(void)function_log_write(&r->log->log, clock_real_ns(), r->request_id, text, len);
-	add_to_tail(r, text, len);
-	add_to_tail(r, "\n", 1);
-}
-
-/* True: there may be more. */
-static bool read_output(struct resident *r)
-{
-	char *buf = r->front->inbox;
-	size_t room =
-		sizeof(r->front->inbox) < OUTPUT_PIECE ? sizeof(r->front->inbox) : OUTPUT_PIECE;
-	ssize_t n = r->output < 0 ? 0 : read(r->output, buf, room);
-
-	if (n > 0)
-		function_lines_take(&r->lines, buf, (size_t)n);
-	return n > 0;
+	journal_take(&((struct resident *)arg)->journal, bytes, len);
 }
 
 /* Nothing of it runs, so that what is there is all. */
 static void drain_output(struct resident *r)
 {
-	while (read_output(r))
-		;
-	function_lines_flush(&r->lines);
-}
-
-/* Lines of ours, which end with newlines. */
-static void log_own(struct resident *r,
-		    void (*write)(const struct resident *r, void *arg, FILE *to), void *arg)
-{
-	cleanup_free char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-
-	if (!f)
-		return;
-	write(r, arg, f);
-	if (fclose(f) != 0 || len == 0)
-		return;
-	function_lines_flush(&r->lines);
-	function_lines_take(&r->lines, text, len);
-}
-
-static void write_start(const struct resident *r, void *arg, FILE *to)
-{
-	log_line_start(r->out, *(const uint32_t *)arg, to);
-}
-
-static void write_end(const struct resident *r, void *arg, FILE *to)
-{
-	const struct outcome *out = arg;
-
-	if (out->verdict == VERDICT_TIMEOUT)
-		log_line_timed_out(out, clock_real_ns(), to);
-	log_line_end(out, to);
-	report_line(out, to);
+	capture_drain(&r->output);
+	journal_flush(&r->journal);
 }
 
 void resident_report(struct resident *r, const struct outcome *out)
 {
-	log_own(r, write_end, (void *)(uintptr_t)out);
+	journal_report(&r->journal, out);
 }
 
 /* ---- powers ---------------------------------------------------------------------------------- */
@@ -313,8 +240,6 @@ static void on_step(void *arg, const struct pollfd fds[static WATCH_FDS])
 
 	if (r->http && (fds[AT_HTTP].revents || runtime_http_due_ms(r->http) == 0))
 		runtime_http_run(r->http);
-	if (fds[AT_OUTPUT].revents)
-		(void)read_output(r);
 	kept_step(&r->kept, fds);
 	hear_runtime(r);
 	settle(r);
@@ -330,7 +255,6 @@ static void watch(struct resident *r)
 		fds[i] = (struct pollfd){ .fd = -1 };
 	if (r->http)
 		fds[AT_HTTP] = (struct pollfd){ .fd = runtime_http_fd(r->http), .events = POLLIN };
-	fds[AT_OUTPUT] = (struct pollfd){ .fd = r->output, .events = POLLIN };
 	if (due_ms >= 0 && clock_now_ns() + due_ms * NSEC_PER_MSEC < until_ns)
 		until_ns = clock_now_ns() + due_ms * NSEC_PER_MSEC;
 	if (watch_set(&r->watch, fds, until_ns) < 0)
@@ -341,16 +265,13 @@ static void watch(struct resident *r)
 
 static int open_streams(struct resident *r, int ret[static 3], struct cloche_err *err)
 {
-	int ends[2];
+	int code = capture_begin(&r->output, r->front->event, on_output, r, &ret[1], err);
 
-	ret[0] = ret[1] = ret[2] = -1;
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return cloche_err_sys(err, errno, "make a pipe for what it writes");
-	r->output = ends[0];
-	ret[1] = ends[1];
+	if (code < 0)
+		return code;
 	ret[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	ret[2] = fcntl(ret[1], F_DUPFD_CLOEXEC, 3);
-	if (ret[0] < 0 || ret[2] < 0 || fcntl(r->output, F_SETFL, O_NONBLOCK) < 0)
+	if (ret[0] < 0 || ret[2] < 0)
 		return cloche_err_sys(err, errno, "make streams for it");
 	return 0;
 }
@@ -360,15 +281,15 @@ struct resident *resident_open(struct front *f, struct held *h, const struct spe
 			       struct cloche_err *err)
 {
 	struct resident *r = calloc(1, sizeof(*r));
-	int streams[3];
+	int streams[3] = { -1, -1, -1 };
 
 	if (!r) {
 		(void)cloche_err_sys(err, ENOMEM, "begin");
 		(void)logged_close(&f->logged, log);
 		return NULL;
 	}
-	*r = (struct resident){ .front = f, .held = h, .output = -1, .log = log };
-	r->lines = (struct function_lines){ .line = on_line, .arg = r };
+	*r = (struct resident){ .front = f, .held = h, .output = CAPTURE_NONE, .log = log };
+	journal_init(&r->journal, log);
 	watch_init(&r->watch, f->event, on_step, r);
 	if (open_streams(r, streams, err) < 0) {
 		r = resident_close(r);
@@ -398,9 +319,9 @@ struct resident *resident_close(struct resident *r)
 		return NULL;
 	watch_end(&r->watch);
 	r->http = runtime_http_close(r->http);
-	function_lines_free(&r->lines);
+	capture_end(&r->output);
+	journal_end(&r->journal);
 	r->log = logged_close(&r->front->logged, r->log);
-	fd_close(&r->output);
 	free(r);
 	return NULL;
 }
@@ -424,17 +345,14 @@ bool resident_invoke(struct resident *r, const struct resident_event *e, struct 
 {
 	struct runtime_event event = e->event;
 	struct cloche_err err = { 0 };
-	uint32_t version = e->version;
 
 	r->asked = r->answered = false;
 	r->answer = VERDICT_ERROR;
-	r->tail_len = 0;
 	r->out = out;
-	memcpy(r->request_id, out->request_id, sizeof(r->request_id));
 	if (!kept_resume(&r->kept, e->timeout_ns, e->requested_ns, out))
 		return false;
 	r->under_way = true;
-	log_own(r, write_start, &version);
+	journal_start(&r->journal, out, e->version);
 	event.deadline_ms = (clock_real_ns() + e->timeout_ns) / NSEC_PER_MSEC;
 	/* It has asked for one. */
 	if (runtime_http_give(r->http, &event, &err) < 0 || e->cancelled)
@@ -447,7 +365,7 @@ bool resident_invoke(struct resident *r, const struct resident_event *e, struct 
 
 void resident_answered(const struct resident *r, struct resident_answer *ret)
 {
-	*ret = (struct resident_answer){ .tail = r->tail, .tail_len = r->tail_len };
+	*ret = (struct resident_answer){ .tail = r->journal.tail, .tail_len = r->journal.tail_len };
 	if (r->http && r->answered) {
 		struct runtime_answer answer;
 

@@ -37,7 +37,6 @@ struct resident_answer {
 	const char *tail; /* the end of what is in the log of it */
 	size_t tail_len;
 };
-#define RESIDENT_TAIL_MAX 4096
 
 /* spec: kept, checked; its command is what begins. log: its own from now on, whatever is returned.
  * NULL: *err says why. */

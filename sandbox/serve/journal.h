@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_JOURNAL_H
+#define CLOCHE_SERVE_JOURNAL_H
+
+#include "base/uuid.h"
+#include "function/function_lines.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct function_logged;
+struct outcome;
+
+/*
+ * What one context of a deployed function writes into its log, and the lines of its invocations
+ * around it; and the end of that, for who asked for it. What the disk has no room for is not in the
+ * log: an invocation is worth more.
+ */
+#define JOURNAL_TAIL_MAX 4096
+
+struct journal {
+	struct function_logged *log; /* borrowed */
+	struct function_lines lines;
+	char request_id[UUID_LEN]; /* whose lines these are; "": nobody's */
+	char tail[JOURNAL_TAIL_MAX];
+	size_t tail_len;
+};
+
+/* It stays where it is. */
+void journal_init(struct journal *j, struct function_logged *log);
+void journal_end(struct journal *j);
+
+/* Lines from here on are this invocation's. version: 0: the newest. */
+void journal_start(struct journal *j, const struct outcome *out, uint32_t version);
+
+/* What it wrote; and there is no more of it now. */
+void journal_take(struct journal *j, const char *bytes, size_t len);
+void journal_flush(struct journal *j);
+
+/* Its last lines. */
+void journal_report(struct journal *j, const struct outcome *out);
+
+#endif
