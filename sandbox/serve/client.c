@@ -14,6 +14,7 @@
 #include "run/record.h"
 #include "serve/closer.h"
 #include "serve/config.h"
+#include "serve/executing.h"
 #include "serve/front.h"
 #include "serve/hashing.h"
 #include "serve/held.h"
@@ -31,6 +32,12 @@
 static struct visit *visit_of(struct client *c)
 {
 	return (struct visit *)c;
+}
+
+/* What it runs in is for one invocation. */
+static bool is_once(const struct visit *v)
+{
+	return v->kind.make.binds || (v->version && v->version->config.reuse == REUSE_NONE);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -52,14 +59,17 @@ static void drop(struct visit *v)
 
 void visit_leave(struct visit *v)
 {
-	if (v->version)
-		invoking_leave(v);
+	if (v->version && !v->executing)
+		invoking_let_go(v);
+	else if (v->held && v->executing && v->state == VISIT_RUNNING && is_once(v))
+		held_end(v->front, v->held);
 	else if (v->held && (v->state == VISIT_RUNNING || v->state == VISIT_CONCLUDING))
 		held_keep(v->front, v->held);
 	else if (v->held && v->state == VISIT_TRACING)
 		held_end(v->front, v->held);
 	else if (v->held)
 		held_spare(v->front, v->held);
+	invoking_leave(v);
 	v->reading = reading_close(v->reading);
 	drop(v);
 	(void)sd_event_source_disable_unref(v->heard);
@@ -222,7 +232,7 @@ void visit_book(struct visit *v)
 	struct front *f = v->front;
 
 	out->context.replaced = v->replaced ? v->replaced : v->held->replaced;
-	out->context.reused = is_own(v) || (f->config->idle_expiry_ns > 0 && !v->kind.make.binds);
+	out->context.reused = is_own(v) || (f->config->idle_expiry_ns > 0 && !is_once(v));
 	v->replaced = RESIDUE_NONE;
 	description_of_context(&v->held->ctx, v->held->id, v->held->invocations, out);
 	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced),
@@ -239,6 +249,10 @@ void visit_book(struct visit *v)
 
 static void finish(struct visit *v)
 {
+	if (v->executing) {
+		invoking_finish(v);
+		return;
+	}
 	visit_book(v);
 	if (v->traced && v->answer.outcome.ran)
 		conclude(v);
@@ -257,7 +271,7 @@ static void go_on(struct visit *v)
 		return;
 	if (invocation_done(&v->inv)) {
 		watch_end(&v->watch);
-		if (hashing_begin(v))
+		if (v->executing || hashing_begin(v))
 			finish(v);
 		return;
 	}
@@ -394,13 +408,15 @@ static void begin(struct visit *v)
 							.empty = remote_empty },
 					    .visit = v };
 	v->state = VISIT_RUNNING;
-	held_describe(v->held, v->request.function, v->order.argv);
+	held_describe(v->held, v->request.function, v->spec.argv);
 	/* What is wrong with it is told when it is to go. */
 	if (v->binds >= 0 && v->held->invocations == 1)
 		(void)context_give(ctx, v->binds, NULL);
 	closer_take(v->front->closer, v->client.uid, &v->binds);
 	watch_init(&v->watch, v->front->event, visit_step, v);
 	invocation_begin(&v->inv, ctx, &o, &v->answer.outcome);
+	if (v->executing)
+		executing_start(v);
 	if (v->cancelled)
 		invocation_cancel(&v->inv);
 	go_on(v);
@@ -420,7 +436,7 @@ static void run(struct visit *v)
 		(void)uuid_v4(v->answer.outcome.request_id, &err);
 	if (err.code)
 		visit_refuse(v, &err);
-	else if (v->version)
+	else if (v->version && !v->executing)
 		invoking_run(v);
 	else if (wants_trace(v))
 		ask_trace(v);
@@ -436,7 +452,7 @@ static enum pool_answer ask_pool(struct visit *v, struct pool_context **ret)
 	struct front *f = v->front;
 	enum pool_answer what;
 
-	if (v->kind.make.binds || is_own(v))
+	if (is_once(v) || is_own(v))
 		return POOL_MAKE;
 	do
 		what = pool_ask(&f->pool, &v->client.kind,

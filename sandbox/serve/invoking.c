@@ -12,6 +12,7 @@
 #include "run/log_lines.h"
 #include "runtime/runtime_env.h"
 #include "serve/config.h"
+#include "serve/executing.h"
 #include "serve/front.h"
 #include "serve/held.h"
 #include "serve/logged.h"
@@ -81,7 +82,7 @@ static int make_env(struct visit *v, struct cloche_err *err)
 				       .log_group = group,
 				       .log_stream = stream,
 				       .execution_env = as,
-				       .api = API,
+				       .api = c->family == FAMILY_EXEC ? NULL : API,
 				       .memory_mb = (uint32_t)c->memory_mb,
 				       .own = (const char *const *)c->env };
 	time_t now = time(NULL);
@@ -103,18 +104,24 @@ static int make_spec(struct visit *v, struct cloche_err *err)
 	const struct function_config *c = &v->version->config;
 	const char *const *candidates = runtime_candidates(family_of(c));
 
-	v->command[0] = (char *)(uintptr_t)candidates[0];
-	v->command[1] = NULL;
 	spec_defaults(&v->spec);
-	v->spec.argv = v->command;
 	v->spec.memory_bytes = c->memory_mb << 20;
 	v->spec.tmp_bytes = c->tmp_bytes ? c->tmp_bytes : v->spec.tmp_bytes;
 	v->spec.policy = c->policy;
-	v->spec.timeout_ns = ORDER_INIT_MAX_NS;
 	v->spec.workdir = "/var/task";
-	v->spec.net = NET_LOOPBACK;
 	v->spec.pids = 1024;
-	v->spec.kept = v->spec.api = true;
+	if (c->family == FAMILY_EXEC) {
+		v->spec.argv = c->handler;
+		v->spec.timeout_ns = c->timeout_ns;
+		v->spec.net = c->net;
+	} else {
+		v->command[0] = (char *)(uintptr_t)candidates[0];
+		v->command[1] = NULL;
+		v->spec.argv = v->command;
+		v->spec.timeout_ns = ORDER_INIT_MAX_NS;
+		v->spec.net = NET_LOOPBACK;
+		v->spec.kept = v->spec.api = true;
+	}
 	if (make_env(v, err) < 0)
 		return -err->code;
 	v->spec.env = v->env;
@@ -148,6 +155,8 @@ static int prepare(struct visit *v, struct cloche_err *err)
 	v->kind.make.owner = v->client.uid;
 	v->kind.make.owner_gid = v->client.gid;
 	v->kind.function = v->version->id;
+	if (v->version->config.family == FAMILY_EXEC && executing_open(v, err) < 0)
+		return -err->code;
 	name_code(&v->version->config, &v->kind.make);
 	v->client.kind = (struct pool_kind){ v->client.uid, &v->kind, sizeof(v->kind) };
 	return 0;
@@ -196,7 +205,8 @@ static void look_around(struct visit *v, struct crowd *c)
 			continue;
 		}
 		c->contexts++;
-		c->starting += !h->resident || !resident_is_settled(h->resident);
+		c->starting += at->state == POOL_MAKING ||
+			       (h->resident && !resident_is_settled(h->resident));
 	}
 }
 
@@ -251,17 +261,22 @@ static int hand_response(struct visit *v, const char *bytes, size_t len, const c
 }
 
 /* The record comes first, then the log's last line, then the answer. */
-static void finish(struct visit *v)
+void invoking_finish(struct visit *v)
 {
 	struct outcome *out = &v->answer.outcome;
-	struct resident *r = v->held->resident;
 	struct resident_answer given;
 	cleanup_free char *failure = NULL;
 	struct packet_fds fds = { .n = 0 };
 
+	if (v->executing)
+		executing_settle(v);
 	visit_book(v);
-	resident_report(r, out);
-	resident_answered(r, &given);
+	if (v->executing) {
+		executing_report(v, &given);
+	} else {
+		resident_report(v->held->resident, out);
+		resident_answered(v->held->resident, &given);
+	}
 	if (!given.bytes && out->verdict != VERDICT_OK) {
 		failure = failure_object(out);
 		given.bytes = failure;
@@ -274,7 +289,7 @@ static void finish(struct visit *v)
 
 void resident_served(struct client *c)
 {
-	finish((struct visit *)c);
+	invoking_finish((struct visit *)c);
 }
 
 /* Its init is what the invocation was. */
@@ -289,7 +304,7 @@ void resident_failed(struct client *c)
 	out->owner = asked.owner;
 	out->limits = asked.limits;
 	out->started_real_ns = asked.started_real_ns;
-	finish(v);
+	invoking_finish(v);
 }
 
 /* ---- the invocation -------------------------------------------------------------------------- */
@@ -383,10 +398,12 @@ void invoking_run(struct visit *v)
 }
 
 /* It waits for the next event, or there is no next one. */
-static void let_go(struct visit *v)
+void invoking_let_go(struct visit *v)
 {
 	struct held *h = v->held;
 
+	if (!h)
+		return;
 	if (h->resident && resident_is_idle(h->resident) && v->front->config->idle_expiry_ns > 0)
 		held_rest(v->front, h);
 	else if (v->state == VISIT_RUNNING)
@@ -398,8 +415,7 @@ static void let_go(struct visit *v)
 
 void invoking_leave(struct visit *v)
 {
-	if (v->held)
-		let_go(v);
+	v->executing = executing_close(v->executing);
 	v->version = function_version_unref(v->version);
 	free(v->env);
 	v->env = NULL;

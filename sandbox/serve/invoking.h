@@ -26,7 +26,12 @@ bool invoking_may_start(struct visit *v);
 /* It has a context. */
 void invoking_run(struct visit *v);
 
-/* Its request is over, however: what it has of a function and its context goes. */
+/* What ran for it is over: the record, the log and the answer. */
+void invoking_finish(struct visit *v);
+
+/* Its request is over, however: its context is for others, or nobody; what it has of a function
+ * goes. */
+void invoking_let_go(struct visit *v);
 void invoking_leave(struct visit *v);
 
 /* LOGS has come. */

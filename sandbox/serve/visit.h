@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+struct executing;
 struct front;
 struct function_version;
 struct hash_job;
@@ -90,6 +91,7 @@ struct visit {
 	struct function_version *version; /* NULL: nobody does */
 	char **env;			  /* owned */
 	char *command[2];
+	struct executing *executing; /* of a command's; NULL: it is none */
 	struct answer answer;
 };
 

@@ -48,6 +48,12 @@ static const char yaml[] =
 	"  next: {runtime: python3, code: ./code, handler: app.slow, timeout: 60s,\n"
 	"         concurrency: {reserved: 1, wait: 60s}}\n"
 	"  eat: {runtime: python3, code: ./code, handler: app.eat, timeout: 60s}\n"
+	"  echo: {runtime: exec, code: ./code, timeout: 60s,\n"
+	"         handler: [sh, -c, 'cat; echo seen >&2; touch /tmp/x; ls /var/task']}\n"
+	"  once: {runtime: exec, code: ./code, reuse: none, timeout: 60s,\n"
+	"         handler: [sh, -c, 'exit 7']}\n"
+	"  much: {runtime: exec, code: ./code, timeout: 60s,\n"
+	"         handler: [head, -c, '7000000', /dev/zero]}\n"
 	"  none: {runtime: python3, code: ./code, handler: app.none}\n";
 
 static void write_file(const char *dir, const char *name, const char *text)
@@ -248,5 +254,30 @@ Test(invoke, a_burst_is_served_whole)
 		cr_expect_eq(process_status(clients[i].pid), 0);
 	}
 	daemon_expect_records(&d, "count         ok", MANY);
+	daemon_stop(&d);
+}
+
+Test(invoke, a_command_has_the_event_as_its_input)
+{
+	cleanup_run struct run cold = { 0 }, warm = { 0 }, once = { 0 }, much = { 0 };
+	struct daemon d;
+
+	begin(&d);
+	AS_USER(&d, &cold, "--log-tail", "echo", "some event\n");
+	cr_expect_eq(cold.status, 0, "%s", cold.err);
+	cr_expect_str_eq(cold.out, "some event\napp.py\n", "%s", cold.out);
+	cr_expect(strstr(cold.err, " Version: $LATEST\nseen\nEND RequestId: "), "%s", cold.err);
+	AS_USER(&d, &warm, "--report", "-", "echo", "");
+	cr_expect_eq(warm.status, 0, "%s", warm.err);
+	cr_expect_str_eq(warm.out, "app.py\n", "%s", warm.out);
+	cr_expect(strstr(warm.err, "\"reuse\":\"context\""), "%s", warm.err);
+	AS_USER(&d, &once, "--report", "-", "once");
+	cr_expect_eq(once.status, 7, "%s", once.err);
+	cr_expect(strstr(once.out, "Runtime exited with error: exit status 7"), "%s", once.out);
+	cr_expect(strstr(once.err, "\"reuse\":\"none\""), "%s", once.err);
+	AS_USER(&d, &much, "much");
+	cr_expect_eq(much.status, 1, "%s", much.err);
+	cr_expect(strstr(much.out, "\"errorType\":\"Function.ResponseSizeTooLarge\""), "%.300s",
+		  much.out);
 	daemon_stop(&d);
 }
