@@ -39,7 +39,8 @@ static int clean_if_dirty(int fd, unsigned n, int (*clean)(unsigned, void *, str
 	return r < 0 ? r : mark(fd, n, 0);
 }
 
-int slot_take(int run_fd, int (*clean)(unsigned n, void *arg, struct cloche_err *err), void *arg,
+int slot_take(int run_fd, const bool *ours,
+	      int (*clean)(unsigned n, void *arg, struct cloche_err *err), void *arg,
 	      struct slot *ret, struct cloche_err *err)
 {
 	cleanup_fd int fd =
@@ -61,7 +62,7 @@ int slot_take(int run_fd, int (*clean)(unsigned n, void *arg, struct cloche_err 
 				break;
 			continue;
 		}
-		if (lock_byte(fd, n, F_WRLCK) < 0)
+		if ((ours && ours[n]) || lock_byte(fd, n, F_WRLCK) < 0)
 			continue; /* a living owner */
 		if (clean_if_dirty(fd, n, clean, arg) < 0 || mine >= 0) {
 			(void)lock_byte(fd, n, F_UNLCK);

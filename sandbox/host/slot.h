@@ -2,6 +2,7 @@
 #ifndef CLOCHE_HOST_SLOT_H
 #define CLOCHE_HOST_SLOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -44,9 +45,12 @@ static inline int slot_is_uid(uid_t uid)
 /*
  * Takes a free slot. For every slot that a dead owner left dirty, clean(n, arg) is called under
  * its lock and must remove what is left of it; a slot that cannot be cleaned stays dirty and is
- * passed over. -EUSERS when all are taken.
+ * passed over. -EUSERS when all are taken. ours: SLOT_MAX of them, slots that the caller knows to
+ * be held by itself, which are not tried; NULL: none. The kernel looks at each lock there is for
+ * every one that is tried: of a thousand of one's own that were 3 ms.
  */
-int slot_take(int run_fd, int (*clean)(unsigned n, void *arg, struct cloche_err *err), void *arg,
+int slot_take(int run_fd, const bool *ours,
+	      int (*clean)(unsigned n, void *arg, struct cloche_err *err), void *arg,
 	      struct slot *ret, struct cloche_err *err);
 
 /* Frees it. With clean, the byte goes back to 0; without, the next run looks after it. */

@@ -157,8 +157,8 @@ int group_make(const struct launcher *launcher, const struct group *in,
 	const struct hierarchy *parent = parent_of(launcher, in);
 	struct group g = GROUP_NONE;
 	char name[16];
-	int r = slot_take(launcher->run_fd, sweep_slot, (void *)(uintptr_t)&launcher->hierarchy,
-			  &g.slot, err);
+	int r = slot_take(launcher->run_fd, launcher->slots, sweep_slot,
+			  (void *)(uintptr_t)&launcher->hierarchy, &g.slot, err);
 
 	if (r < 0)
 		return r;

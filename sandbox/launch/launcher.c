@@ -11,6 +11,7 @@
 #include "launch/group.h"
 #include "launch/message.h"
 #include "launch/order.h"
+#include "launch/own_fds.h"
 #include "launch/spec.h"
 #include "launch/stream_names.h"
 #include "launch/streams.h"
@@ -65,11 +66,21 @@ void launcher_close(struct launcher *launcher)
 	bounds_close(&launcher->bounds);
 }
 
+int launcher_open_many(struct launcher *ret, struct cloche_err *err)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	bool apart = null >= 0 && own_fds_free() && own_fds_reserve(null);
+	int r = launcher_open(ret, err);
+
+	ret->apart = r == 0 && apart;
+	return r;
+}
+
 int launcher_sweep(const struct launcher *launcher, struct cloche_err *err)
 {
 	struct slot slot;
-	int r = slot_take(launcher->run_fd, sweep_slot, (void *)(uintptr_t)&launcher->hierarchy,
-			  &slot, err);
+	int r = slot_take(launcher->run_fd, launcher->slots, sweep_slot,
+			  (void *)(uintptr_t)&launcher->hierarchy, &slot, err);
 
 	if (r == 0)
 		slot_release(&slot, true);
@@ -120,7 +131,7 @@ static pid_t try_with_time(struct clone_args *args, struct shared *shared)
 }
 
 /* The warden: pid 1 of every namespace but the mount namespace, which it enters by the template. */
-static int start_warden(struct context *ctx, struct cloche_err *err)
+static int start_warden(struct launcher *launcher, struct context *ctx, struct cloche_err *err)
 {
 	int pair[2], r = 0;
 	struct process warden = PROCESS_NONE;
@@ -136,11 +147,17 @@ static int start_warden(struct context *ctx, struct cloche_err *err)
 	ctx->plan.control = pair[1];
 	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++)
 		args.flags |= namespaces[i].flag;
+	ctx->plan.shares = launcher->apart && own_fds_fit(&ctx->plan);
+	args.flags |= ctx->plan.shares ? CLONE_FILES : 0;
 	warden.pid = try_with_time(&args, ctx->plan.shared);
 	if (warden.pid == 0)
 		warden_main(&ctx->plan);
 	if (warden.pid < 0)
 		r = name_namespace(errno, err);
+	if (r == 0 && ctx->plan.shares) {
+		own_fds_wait(&ctx->plan, &warden);
+		launcher->apart = own_fds_reserve(launcher->null);
+	}
 	(void)close(pair[1]);
 	ctx->plan.control = -1;
 	if (r == 0)
@@ -238,12 +255,15 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 	int r;
 
 	rootfs_init(&ctx.plan.rootfs);
-	r = slot_take(launcher->run_fd, sweep_slot, &launcher->hierarchy, &ctx.slot, err);
+	r = slot_take(launcher->run_fd, launcher->slots, sweep_slot, &launcher->hierarchy,
+		      &ctx.slot, err);
+	if (r == 0)
+		launcher->slots[ctx.slot.n] = true;
 	ctx.plan.slot = ctx.slot;
 	if (r == 0)
 		r = plan_make(&ctx.plan, launcher->run_fd, spec, err);
 	if (r == 0)
-		r = start_warden(&ctx, err);
+		r = start_warden(launcher, &ctx, err);
 	/* Meanwhile pid 1 makes its namespaces and enters its root. */
 	if (r == 0 && !options->blank)
 		r = give_cgroups(launcher, &ctx, CGROUP_ALL, err);
@@ -468,8 +488,10 @@ static void end_bounds(const struct context *ctx)
 		bounds_end(ctx->plan.bounds, ctx->slot.n);
 }
 
-static void free_context(struct context *ctx, bool clean)
+static void free_context(struct launcher *launcher, struct context *ctx, bool clean)
 {
+	if (ctx->slot.fd >= 0)
+		launcher->slots[ctx->slot.n] = false;
 	process_close(&ctx->warden);
 	if (ctx->plan.shared)
 		(void)munmap(ctx->plan.shared, sizeof(*ctx->plan.shared));
@@ -489,7 +511,7 @@ int context_remove(struct launcher *launcher, struct context *ctx, bool last,
 		return r;
 	cgroup_close(&ctx->plan.cgroup);
 	end_bounds(ctx);
-	free_context(ctx, r == 0);
+	free_context(launcher, ctx, r == 0);
 	return r;
 }
 
@@ -509,7 +531,7 @@ int context_destroy(struct launcher *launcher, struct context *ctx, struct cloch
 	int r = end_and_remove(launcher, ctx, err);
 
 	(void)process_reap(&ctx->warden, NULL);
-	free_context(ctx, r == 0);
+	free_context(launcher, ctx, r == 0);
 	return r;
 }
 
@@ -526,10 +548,10 @@ int context_leave(struct launcher *launcher, struct context *ctx, struct cloche_
 		fd_close(&ctx->control);
 		fd_close(&ctx->executed);
 		fd_close(&ctx->api);
-		free_context(ctx, false);
+		free_context(launcher, ctx, false);
 		return 0;
 	}
 	r = end_and_remove(launcher, ctx, err);
-	free_context(ctx, r == 0);
+	free_context(launcher, ctx, r == 0);
 	return r;
 }

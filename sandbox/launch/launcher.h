@@ -27,6 +27,8 @@ struct launcher {
 	int null; /* /dev/null */
 	struct hierarchy hierarchy;
 	struct bounds bounds;
+	bool slots[SLOT_MAX]; /* of its contexts */
+	bool apart;	      /* launcher_open_many() */
 };
 
 struct context {
@@ -44,6 +46,13 @@ struct context {
 };
 
 int launcher_open(struct launcher *ret, struct cloche_err *err);
+
+/*
+ * There will be many contexts at a time, each with some twenty-five descriptors here: wardens are
+ * to be born without a copy of all of them (own_fds.h). For a process that has few open yet; where
+ * it cannot be done, it is as if it had not been asked for.
+ */
+int launcher_open_many(struct launcher *ret, struct cloche_err *err);
 void launcher_close(struct launcher *launcher);
 
 /* Takes away what dead ones left of their contexts, which else the next context_create() does. */

@@ -61,6 +61,7 @@ struct plan {
 	bool single;	/* one function process only */
 	bool blank;	/* what differs from spec to spec comes later: dress.h */
 	bool handed;	/* GO comes from a process without rights */
+	bool shares;	/* pid 1 is born with the launcher's table of descriptors: own_fds.h */
 	unsigned given; /* ..., and before the first so many binds of the owner's: given.h */
 	struct rights owner;
 	int names;			   /* handed: the table of stream_names.h; -1 */
@@ -110,7 +111,8 @@ struct shared {
 	struct stat executed_stat; /* of what it executes, from before */
 	uint32_t lacks;		   /* enum lack */
 	uint32_t ended_by;	   /* enum ended_by; atomic */
-	struct denials denials;	   /* whole when the end is told */
+	uint32_t apart; /* plan.shares: pid 1 has a table of its own by now; atomic, a futex */
+	struct denials denials; /* whole when the end is told */
 };
 
 /* Whether nobody was faster. */

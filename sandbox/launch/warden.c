@@ -68,7 +68,7 @@ static int leave_streams(const struct plan *p)
 
 static int keep_own_fds(struct warden *w, struct cloche_err *err)
 {
-	int r = own_fds_keep(w->plan, err);
+	int r = w->plan->shares ? own_fds_take(w->plan, err) : own_fds_keep(w->plan, err);
 
 	if (r < 0)
 		return r;

@@ -345,7 +345,8 @@ static int make_cgroup(struct launching *l, struct build *b, struct cloche_err *
 	const struct cgroup_limits limits = { .memory_bytes = b->use.memory_bytes,
 					      .pids = PIDS,
 					      .cpu = &cpu };
-	int r = slot_take(l->launcher.run_fd, sweep_slot, &l->launcher.hierarchy, &b->slot, err);
+	int r = slot_take(l->launcher.run_fd, l->launcher.slots, sweep_slot, &l->launcher.hierarchy,
+			  &b->slot, err);
 
 	if (r == 0)
 		r = cgroup_create(&b->group->inside, b->slot.n, &limits, CGROUP_ALL, &b->cgroup,

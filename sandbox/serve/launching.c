@@ -69,10 +69,10 @@ int launching_open(const struct launching_options *options, struct launching **r
 	l->building = building_open();
 	l->tracers = tracers_open();
 	l->showings = showings_open();
-	stores_open_shown(&l->stores);
 	r = l->places && l->numbers && l->attended && l->building && l->tracers && l->showings
-		    ? launcher_open(&l->launcher, err)
+		    ? launcher_open_many(&l->launcher, err)
 		    : cloche_err_sys(err, ENOMEM, "begin");
+	stores_open_shown(&l->stores);
 	if (r == 0)
 		r = launcher_sweep(&l->launcher, err);
 	l->pulse.silence_ns = options->config->silence_ns;

@@ -35,7 +35,7 @@ Test(sweep, what_is_busy_is_found_by_the_next_one)
 	if (geteuid() != 0)
 		test_skip("needs root");
 	cr_assert_eq(launcher_open(&l, &err), 0, "%s", err.text);
-	cr_assert_eq(slot_take(l.run_fd, clean_already, &l.hierarchy, &slot, &err), 0, "%s",
+	cr_assert_eq(slot_take(l.run_fd, NULL, clean_already, &l.hierarchy, &slot, &err), 0, "%s",
 		     err.text);
 	cr_assert_eq(cgroup_create(&l.hierarchy, slot.n, &limits, CGROUP_ALL, &cg, &err), 0, "%s",
 		     err.text);
