@@ -40,7 +40,7 @@ vm-shell: tests ## a root shell in such a machine (KERNEL=6.1, the first of the 
 VM_ICOUNT ?= 0
 bench-vm: all $(BENCH) $(HELPERS) ## the bench on unified cgroup v2, in such a machine (KERNEL=6.1)
 	@VM_LIMIT=$${VM_LIMIT:-1800} VM_ICOUNT='$(VM_ICOUNT)' vm-images/boot.sh --workdir '$(CURDIR)' \
-		$(patsubst %,--add %,$(B)/cloche $(HELPERS) $(wildcard policies) $(BENCH)) \
+		$(patsubst %,--add %,$(B)/cloche $(B)/cloched $(HELPERS) $(wildcard policies) $(BENCH)) \
 		$(VM_KERNEL) -- \
 		env CLOCHE='$(abspath $(B)/cloche)' BENCH_QUICK='$(BENCH_QUICK)' \
 		$(BENCH) --helpers $(B)/helpers $(BENCH_ARGS)

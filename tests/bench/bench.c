@@ -26,11 +26,12 @@
 #define SPIN_ROUNDS 300
 
 static const char usage[] =
-	"usage: bench [OPTIONS] [speed | soak [RUNS [WIDTH]] | kill [TIMES]]\n"
+	"usage: bench [OPTIONS] [speed | soak [RUNS [WIDTH]] | kill [TIMES] | idle [N]]\n"
 	"  speed              tables of latency, load and lateness (default)\n"
 	"  soak               10000 runs, 100 at a time: does anything stay behind?\n"
 	"  kill               500 supervisors killed at random: does the next run clean up?\n"
-	"  --only PART        of speed: latency, parallel, overshoot, daemon, hostile\n"
+	"  idle               1000 contexts held: for a virtual machine of its own\n"
+	"  --only PART        of speed: latency, parallel, overshoot, daemon, idle, hostile\n"
 	"  --json FILE        every figure as one JSON object\n"
 	"  --helpers DIR      noop, burn, forkbomb, crowd (build/helpers)\n"
 	"  --profile FILE     seccomp profile for the peers (policies/default.json)\n"
@@ -199,7 +200,10 @@ static int options_parse(int argc, char **argv, bool quick, struct options *ret)
 	}
 	if (optind < argc)
 		o.what = argv[optind++];
-	o.count = (strcmp(o.what, "kill") ? 10000 : 500) / (quick ? 20 : 1);
+	o.count = (!strcmp(o.what, "kill")   ? 500
+		   : !strcmp(o.what, "idle") ? 1000
+					     : 10000) /
+		  (quick ? 20 : 1);
 	o.width = 100;
 	if (optind < argc && number_parse(argv[optind++], &o.count) < 0)
 		return -EINVAL;
@@ -220,8 +224,11 @@ static int speed_measure(struct bench *bench, const char *only, struct cloche_er
 		const char *name;
 		int (*measure)(struct bench *, struct figures *, struct cloche_err *);
 	} parts[] = {
-		{ "latency", latency_measure },	    { "parallel", parallel_measure },
-		{ "overshoot", overshoot_measure }, { "daemon", daemon_measure },
+		{ "latency", latency_measure },
+		{ "parallel", parallel_measure },
+		{ "overshoot", overshoot_measure },
+		{ "daemon", daemon_measure },
+		{ "idle", idle_usual },
 		{ "hostile", hostile_measure },
 	};
 	struct figures figures = { 0 };
@@ -237,7 +244,8 @@ static int speed_measure(struct bench *bench, const char *only, struct cloche_er
 	if (!any)
 		return cloche_err_set(
 			err, EINVAL,
-			"--only '%s': not latency, parallel, overshoot, daemon, hostile", only);
+			"--only '%s': not latency, parallel, overshoot, daemon, idle, hostile",
+			only);
 	if (r == 0)
 		targets_say(bench, &figures);
 	return r;
@@ -255,7 +263,9 @@ static int bench_run(struct bench *bench, const struct options *o, struct cloche
 		return soak_measure(bench, o->count, o->width, err);
 	if (!strcmp(o->what, "kill"))
 		return kill_measure(bench, o->count, err);
-	return cloche_err_set(err, EINVAL, "'%s': not speed, soak, kill", o->what);
+	if (!strcmp(o->what, "idle"))
+		return idle_measure(bench, o->count, err);
+	return cloche_err_set(err, EINVAL, "'%s': not speed, soak, kill, idle", o->what);
 }
 
 /* Does nothing, so that the wait ends with EINTR and what was made is removed; unlike SIG_IGN

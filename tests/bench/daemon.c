@@ -2,8 +2,8 @@
 /*
  * Through the daemon: what `cloche run` by a user without rights takes as a whole process, beside
  * bwrap by the same user, back to back and after a second of idleness; what one call takes for a
- * process that stays, alone and eight at a time; what idle contexts cost in memory, and that all of
- * the daemon sleeps while nobody asks. The daemon is one of the bench's own.
+ * process that stays, alone and eight at a time; and that all of the daemon sleeps while nobody
+ * asks, whatever it holds. The daemon is one of the bench's own.
  *
  * There are no binds through it that leave a context usable again, so the no-op stands in the
  * host's /usr/local for as long as this takes.
@@ -44,8 +44,8 @@
 enum { LAUNCHER, FRONT, WARDENS, CALLER, PARTIES };
 static const char *const party_names[] = { "launcher", "front", "wardens", "caller" };
 
-/* Contexts whose making is looked at, where there are few and where there are all. */
-#define LOOKED_AT 20
+/* Idle contexts that are held meanwhile: idle.c. */
+#define HELD 50
 
 /* What the child without rights has measured; all in ns but the rate. */
 struct measured {
@@ -53,12 +53,10 @@ struct measured {
 	int64_t bare, bare_p99, bwrap, bwrap_p99, cloche, cloche_p99;
 	int64_t idle_bare, idle_bwrap, idle_cloche, idle_cloche_p99;
 	int64_t call, call_p99;
-	int64_t cpu[PARTIES];		   /* of one such call, CPU time */
-	int64_t next_of_few, next_of_many; /* a call that has a context made, with few and all */
+	int64_t cpu[PARTIES]; /* of one such call, CPU time */
 	double rate;
-	double idle_bytes; /* of one idle context */
-	uint64_t wakeups;  /* of daemon, front and wardens, while nobody asked */
-	unsigned held;	   /* contexts, then */
+	uint64_t wakeups; /* of daemon, front and wardens, while nobody asked */
+	unsigned held;	  /* contexts, then */
 };
 
 /* ---- the daemon ------------------------------------------------------------------------------ */
@@ -87,7 +85,8 @@ static int serve(const struct stage *stage, struct daemon *d, struct cloche_err 
 	if (!f)
 		return cloche_err_sys(err, errno, "write '%s'", d->conf);
 	(void)fprintf(f,
-		      "control: %s\nstate: %s/daemon\ngrace: 100ms\ncontexts: 1000\n"
+		      "control: %s\nstate: %s/daemon\ngrace: 100ms\nidle_expiry: 900s\n"
+		      "contexts: 1000\n"
 		      "per_owner: {contexts: 1000}\n",
 		      d->control, stage->dir);
 	if (fclose(f) || pipe2(ends, O_CLOEXEC) < 0)
@@ -130,6 +129,7 @@ static int prepare(const struct stage *stage, struct daemon *d, struct cloche_er
 	(void)snprintf(helper, sizeof(helper), "%s/noop", stage->helpers);
 	if (chmod(stage->dir, 0711) < 0)
 		return cloche_err_sys(err, errno, "open '%s' to a user", stage->dir);
+	(void)mkdir("/usr/local", 0755); /* a guest has none */
 	r = stage_mkdir(d->dir, err);
 	if (r == 0)
 		r = stage_copy(helper, d->noop, err);
@@ -366,51 +366,20 @@ static int calls_together(const struct bench *bench, struct daemon *d, const str
 
 /* ---- what is idle ---------------------------------------------------------------------------- */
 
-static int64_t memory_available(void)
-{
-	long long kib = 0;
-	char line[200];
-	FILE *f = fopen("/proc/meminfo", "re");
-
-	while (f && fgets(line, sizeof(line), f) && sscanf(line, "MemAvailable: %lld", &kib) != 1)
-		;
-	if (f)
-		(void)fclose(f);
-	return kib * 1024;
-}
-
 /* Each of another kind, so that each has a context of its own, which stays. */
-static int idle_measure(const struct bench *bench, struct daemon *d, const struct spec *spec,
-			struct measured *m)
+static int hold(const struct bench *bench, struct daemon *d, const struct spec *spec,
+		struct measured *m)
 {
-	cleanup_sample struct sample few = { 0 }, many = { 0 };
-	unsigned n = bench->quick ? 100 : 1000;
-	int64_t before = 0;
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < n + 20; i++) {
+	for (unsigned i = 0; r == 0 && i < HELD; i++) {
 		struct spec other = *spec;
-		int64_t start;
 
-		/* Small, so that their limits do not come to more than the host has. */
 		other.memory_bytes = 8 << 20;
 		other.tmp_bytes = 1 << 20;
-		other.cpu_mode = CPU_FIXED;
-		other.cpu_milli = 1000;
 		other.shm_bytes = (1 << 20) + i * 4096;
-		/* The first ones pay for what is made once. */
-		if (i == 20)
-			before = memory_available();
-		start = clock_now_ns();
 		r = daemon_call(d, &other, bench->stage.null_fd, &m->err);
-		if (r == 0 && i < LOOKED_AT)
-			r = sample_add(&few, clock_now_ns() - start, &m->err);
-		else if (r == 0 && i >= n + 20 - LOOKED_AT)
-			r = sample_add(&many, clock_now_ns() - start, &m->err);
 	}
-	m->next_of_few = sample_median(&few);
-	m->next_of_many = sample_median(&many);
-	m->idle_bytes = (double)(before - memory_available()) / n;
 	return r;
 }
 
@@ -457,7 +426,7 @@ static void measure_as_user(const struct bench *bench, struct daemon *d, struct 
 		r = calls_together(bench, d, &spec, (bench->quick ? 2 : 10) * NSEC_PER_SEC,
 				   &m->rate, &m->err);
 	if (r == 0)
-		(void)idle_measure(bench, d, &spec, m);
+		(void)hold(bench, d, &spec, m);
 }
 
 static void row(struct bench *bench, json_t *rows, const char *what, int64_t p50, int64_t p99,
@@ -498,19 +467,12 @@ static void tell(struct bench *bench, const struct measured *m)
 	for (int i = 0; i < PARTIES; i++)
 		printf("  ... of that CPU time of the %-15s%9.3f\n", party_names[i],
 		       (double)m->cpu[i] / 1e6);
-	printf("  %-42s%9.3f\n", "a call that has its context made, of few",
-	       (double)m->next_of_few / 1e6);
-	printf("  %-42s%9.3f\n", "... with all that are held", (double)m->next_of_many / 1e6);
 	printf("  %-42s%9.0f a second\n", "eight such clients", m->rate);
-	printf("  %-42s%9.0f KiB\n", "memory of an idle context", m->idle_bytes / 1024);
 	printf("  %-42s%9llu\n", "wake-ups while nobody asked", (unsigned long long)m->wakeups);
 	printf("  %-42s%9u\n", "contexts held meanwhile", m->held);
 	for (int i = 0; i < PARTIES; i++)
 		cpu_row(rows, party_names[i], m->cpu[i]);
-	json_object_set_new(rows, "next_of_few_ns", json_integer(m->next_of_few));
-	json_object_set_new(rows, "next_of_many_ns", json_integer(m->next_of_many));
 	json_object_set_new(rows, "calls_a_second", json_real(m->rate));
-	json_object_set_new(rows, "idle_context_bytes", json_real(m->idle_bytes));
 	json_object_set_new(rows, "idle_wakeups", json_integer((json_int_t)m->wakeups));
 	json_object_set_new(bench->root, "daemon", rows);
 	(void)fflush(stdout);
