@@ -40,9 +40,7 @@
 
 #define WIDTH 8
 
-/* Whose CPU time a call takes; it does not depend on how busy the machine is. */
-enum { LAUNCHER, FRONT, WARDENS, CALLER, PARTIES };
-static const char *const party_names[] = { "launcher", "front", "wardens", "caller" };
+const char *const daemon_parties[PARTIES] = { "launcher", "front", "wardens", "caller" };
 
 /* Idle contexts that are held meanwhile: idle.c. */
 #define HELD 50
@@ -272,8 +270,7 @@ static uint64_t schedstat(pid_t pid, unsigned field)
 	return v[field];
 }
 
-/* Of each party; the launcher's first child is the front, its others are the wardens. */
-static void schedstats(pid_t launcher, unsigned field, uint64_t ret[static PARTIES],
+void daemon_schedstats(pid_t launcher, unsigned field, uint64_t ret[static PARTIES],
 		       unsigned *ret_children)
 {
 	char path[64];
@@ -302,7 +299,7 @@ static int calls_alone(const struct bench *bench, struct daemon *d, const struct
 	uint64_t before[PARTIES], after[PARTIES];
 	int r = 0;
 
-	schedstats(d->pid, 0, before, &children);
+	daemon_schedstats(d->pid, 0, before, &children);
 	for (unsigned i = 0; r == 0 && i < n; i++) {
 		int64_t start = clock_now_ns();
 
@@ -312,7 +309,7 @@ static int calls_alone(const struct bench *bench, struct daemon *d, const struct
 	}
 	/* The proof of the last one, which comes after the answer. */
 	(void)nanosleep(&settle, NULL);
-	schedstats(d->pid, 0, after, &children);
+	daemon_schedstats(d->pid, 0, after, &children);
 	for (int i = 0; i < PARTIES; i++)
 		m->cpu[i] = ((int64_t)after[i] - (int64_t)before[i]) / n;
 	m->call = sample_median(&s);
@@ -388,7 +385,7 @@ static uint64_t turns_of_all(pid_t pid, unsigned *ret_children)
 {
 	uint64_t turns[PARTIES];
 
-	schedstats(pid, 2, turns, ret_children);
+	daemon_schedstats(pid, 2, turns, ret_children);
 	return turns[LAUNCHER] + turns[FRONT] + turns[WARDENS];
 }
 
@@ -465,13 +462,13 @@ static void tell(struct bench *bench, const struct measured *m)
 	row(bench, rows, "one call of a client that stays", m->call, m->call_p99, m->bare,
 	    m->bwrap);
 	for (int i = 0; i < PARTIES; i++)
-		printf("  ... of that CPU time of the %-15s%9.3f\n", party_names[i],
+		printf("  ... of that CPU time of the %-15s%9.3f\n", daemon_parties[i],
 		       (double)m->cpu[i] / 1e6);
 	printf("  %-42s%9.0f a second\n", "eight such clients", m->rate);
 	printf("  %-42s%9llu\n", "wake-ups while nobody asked", (unsigned long long)m->wakeups);
 	printf("  %-42s%9u\n", "contexts held meanwhile", m->held);
 	for (int i = 0; i < PARTIES; i++)
-		cpu_row(rows, party_names[i], m->cpu[i]);
+		cpu_row(rows, daemon_parties[i], m->cpu[i]);
 	json_object_set_new(rows, "calls_a_second", json_real(m->rate));
 	json_object_set_new(rows, "idle_wakeups", json_integer((json_int_t)m->wakeups));
 	json_object_set_new(bench->root, "daemon", rows);

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_BENCH_DAEMON_H
 #define CLOCHE_BENCH_DAEMON_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 struct cloche_err;
@@ -16,6 +17,15 @@ struct daemon {
 };
 
 #define DAEMON_USER 1000 /* who measures */
+
+/* Whose CPU time a call takes; it does not depend on how busy the machine is. */
+enum { LAUNCHER, FRONT, WARDENS, CALLER, PARTIES };
+extern const char *const daemon_parties[PARTIES];
+
+/* Of each, since it began: 0: ns on a CPU; 2: how often it came to one. The launcher's first child
+ * is the front, its others are the wardens. */
+void daemon_schedstats(pid_t launcher, unsigned field, uint64_t ret[static PARTIES],
+		       unsigned *ret_children);
 
 /* Until it serves. What was made when it fails is for daemon_end(), as always. */
 int daemon_begin(const struct stage *stage, struct daemon *ret, struct cloche_err *err);

@@ -94,7 +94,8 @@ static void compare(const struct memory *few, const struct memory *many, unsigne
 
 struct idle_times {
 	struct cloche_err err;
-	int64_t next, warm; /* a call that has a context made; one that finds its own */
+	int64_t next, warm;   /* a call that has a context made; one that finds its own */
+	int64_t cpu[PARTIES]; /* of such a one, with its proof */
 };
 
 /* Each number is another kind, so that each has a context of its own, which stays; all so small
@@ -119,6 +120,9 @@ static int make_as_user(const struct bench *bench, struct daemon *d, unsigned fr
 			unsigned look_from, struct idle_times *ret)
 {
 	cleanup_sample struct sample next = { 0 }, warm = { 0 };
+	const struct timespec settle = { .tv_nsec = 300 * NSEC_PER_MSEC };
+	uint64_t before[PARTIES], after[PARTIES];
+	unsigned children;
 	struct spec spec;
 	char *argv[2];
 	int r = daemon_become(DAEMON_USER, &ret->err);
@@ -127,8 +131,14 @@ static int make_as_user(const struct bench *bench, struct daemon *d, unsigned fr
 		r = daemon_spec(d, argv, &spec, &ret->err);
 	for (unsigned i = from; r == 0 && i < to; i++)
 		r = call(bench, d, &spec, i, i < look_from ? NULL : &next, &ret->err);
+	(void)nanosleep(&settle, NULL);
+	daemon_schedstats(d->pid, 0, before, &children);
 	for (unsigned i = 0; r == 0 && i < LOOKED_AT; i++)
 		r = call(bench, d, &spec, i % FEW, &warm, &ret->err);
+	(void)nanosleep(&settle, NULL);
+	daemon_schedstats(d->pid, 0, after, &children);
+	for (int i = 0; i < PARTIES; i++)
+		ret->cpu[i] = ((int64_t)after[i] - (int64_t)before[i]) / LOOKED_AT;
 	ret->next = sample_median(&next);
 	ret->warm = sample_median(&warm);
 	return r;
@@ -195,6 +205,13 @@ static void tell(struct bench *bench, unsigned n, const struct idle_times t[stat
 	printf("  %-42s%9u%9u\n", "ms, with so many of them", FEW, n);
 	tell_time(rows, "a call that has its context made", "next", t[0].next, t[1].next);
 	tell_time(rows, "a call that finds its own", "warm", t[0].warm, t[1].warm);
+	for (int i = 0; i < PARTIES; i++) {
+		char what[64];
+
+		(void)snprintf(what, sizeof(what), "... of that CPU time of the %s",
+			       daemon_parties[i]);
+		tell_time(rows, what, daemon_parties[i], t[0].cpu[i], t[1].cpu[i]);
+	}
 	json_object_set_new(rows, "contexts", json_integer(n));
 	json_object_set_new(bench->root, "idle", rows);
 	(void)fflush(stdout);
