@@ -12,6 +12,7 @@
 #include "launch/message.h"
 #include "launch/order.h"
 #include "launch/own_fds.h"
+#include "launch/running.h"
 #include "launch/spec.h"
 #include "launch/stream_names.h"
 #include "launch/streams.h"
@@ -64,6 +65,7 @@ void launcher_close(struct launcher *launcher)
 	fd_close(&launcher->null);
 	hierarchy_close(&launcher->hierarchy);
 	bounds_close(&launcher->bounds);
+	launcher->running = running_close(launcher->running);
 }
 
 int launcher_open_many(struct launcher *ret, struct cloche_err *err)
@@ -72,8 +74,14 @@ int launcher_open_many(struct launcher *ret, struct cloche_err *err)
 	bool apart = null >= 0 && own_fds_free() && own_fds_reserve(null);
 	int r = launcher_open(ret, err);
 
-	ret->apart = r == 0 && apart;
-	return r;
+	if (r < 0)
+		return r;
+	ret->apart = apart;
+	ret->running = running_open();
+	if (ret->running)
+		return 0;
+	launcher_close(ret);
+	return cloche_err_sys(err, ENOMEM, "count what runs");
 }
 
 int launcher_sweep(const struct launcher *launcher, struct cloche_err *err)
@@ -245,7 +253,8 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 					 .null = launcher->null,
 					 .hierarchy = options->group ? &options->group->inside
 								     : &launcher->hierarchy,
-					 .bounds = &launcher->bounds },
+					 .bounds = &launcher->bounds,
+					 .running = launcher->running },
 			       .warden = PROCESS_NONE,
 			       .control = -1,
 			       .driver = -1,
@@ -492,6 +501,8 @@ static void free_context(struct launcher *launcher, struct context *ctx, bool cl
 {
 	if (ctx->slot.fd >= 0)
 		launcher->slots[ctx->slot.n] = false;
+	if (ctx->slot.fd >= 0 && launcher->running)
+		running_leave(launcher->running, ctx->slot.n);
 	process_close(&ctx->warden);
 	if (ctx->plan.shared)
 		(void)munmap(ctx->plan.shared, sizeof(*ctx->plan.shared));

@@ -27,8 +27,9 @@ struct launcher {
 	int null; /* /dev/null */
 	struct hierarchy hierarchy;
 	struct bounds bounds;
-	bool slots[SLOT_MAX]; /* of its contexts */
-	bool apart;	      /* launcher_open_many() */
+	bool slots[SLOT_MAX];	 /* of its contexts */
+	struct running *running; /* launcher_open_many(): bounds them; NULL: there is but one */
+	bool apart;		 /* launcher_open_many() */
 };
 
 struct context {

@@ -20,6 +20,7 @@
 struct hierarchy;
 struct bounds;
 struct order;
+struct running;
 struct spec;
 
 /* Who knows of a function process what its exec does not tell exactly, by slot. All return 1, and
@@ -67,6 +68,7 @@ struct plan {
 	int names;			   /* handed: the table of stream_names.h; -1 */
 	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */
 	const struct bounds *bounds;
+	struct running *running; /* NULL: it is not counted */
 	struct slot slot;
 	struct plan_clock clock;
 	struct shared *shared;

@@ -22,6 +22,7 @@
 #include "launch/own_fds.h"
 #include "launch/plan.h"
 #include "launch/proof.h"
+#include "launch/running.h"
 #include "launch/spec.h"
 #include "launch/stream_names.h"
 
@@ -290,6 +291,8 @@ static void tell_end(struct warden *w)
 	const struct warden_msg *end = &w->function.end;
 
 	drain_output(w);
+	if (w->plan->running && (end->type == WARDEN_FAILED || end->dead_ns))
+		running_leave(w->plan->running, w->plan->slot.n);
 	stream_names_take_back(&w->names);
 	forget_order(w);
 	/* From here on the launcher may leave before us: see leave(). Its death is still seen, at
@@ -388,6 +391,16 @@ static void give_api(struct warden *w)
 	}
 }
 
+static int enter_running(const struct plan *p, struct cloche_err *err)
+{
+	if (!p->running || running_enter(p->running, p->slot.n))
+		return 0;
+	return cloche_err_set(err, EBUSY,
+			      "there are functions in %d contexts, and at a time there may be no "
+			      "more, whatever is configured; try again",
+			      RUNNING_MAX);
+}
+
 static bool go(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
 	struct cloche_err err = { 0 };
@@ -408,8 +421,11 @@ static bool go(struct warden *w, const struct warden_msg *m, struct message_fds 
 	give_names(w);
 	give_api(w);
 	w->state = WARDEN_RUNNING;
-	if (w->why_not.code) {
-		w->plan->shared->err = w->why_not;
+	err = w->why_not;
+	if (err.code == 0)
+		(void)enter_running(w->plan, &err);
+	if (err.code) {
+		w->plan->shared->err = err;
 		w->function.end = (struct warden_msg){ .type = WARDEN_FAILED };
 		tell_end(w);
 	} else if (!function_start(&w->function, m->fds & WARDEN_FD_CLOCKED)) {

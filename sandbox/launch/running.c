@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A byte for each slot: see running.h. There is no counter, which a warden that is killed while it
+ * counts would leave wrong; a byte is set back by whoever gets the slot free.
+ */
+#include "launch/running.h"
+
+#include "host/slot.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+_Static_assert(SLOT_MAX % sizeof(uint64_t) == 0, "they are counted by the word");
+
+struct running {
+	union {
+		uint8_t slots[SLOT_MAX]; /* 0 or 1; atomic */
+		uint64_t words[SLOT_MAX / sizeof(uint64_t)];
+	};
+};
+
+struct running *running_open(void)
+{
+	struct running *r =
+		mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return r == MAP_FAILED ? NULL : r;
+}
+
+struct running *running_close(struct running *r)
+{
+	if (r)
+		(void)munmap(r, sizeof(*r));
+	return NULL;
+}
+
+static unsigned count(const struct running *r)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < sizeof(r->words) / sizeof(r->words[0]); i++)
+		n += (unsigned)__builtin_popcountll(
+			__atomic_load_n(&r->words[i], __ATOMIC_SEQ_CST));
+	return n;
+}
+
+/* Seen by all before any counts: of two that come together none misses the other. */
+bool running_enter(struct running *r, unsigned slot)
+{
+	__atomic_store_n(&r->slots[slot], 1, __ATOMIC_SEQ_CST);
+	if (count(r) <= RUNNING_MAX)
+		return true;
+	running_leave(r, slot);
+	return false;
+}
+
+void running_leave(struct running *r, unsigned slot)
+{
+	__atomic_store_n(&r->slots[slot], 0, __ATOMIC_SEQ_CST);
+}
