@@ -21,13 +21,20 @@ VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)
 
 VM_KERNEL = $(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^\#/ { print $$1; exit }' vm-images/kernels))
 
-.PHONY: check-boot check-vm vm-shell bench-vm
+.PHONY: check-boot check-vm vm-shell bench-vm soak-crowd-vm
 check-boot: ## what check-vm relies on: how guests end, and that a snapshot is as a boot (KERNEL=6.1)
 	@vm-images/check-boot.sh $(VM_KERNEL)
 
 check-vm: tests ## run the live, escape and fault tests under the kernels of vm-images/kernels (VM_ALL=1: each under each)
 	@CLOCHE=$(abspath $(B)/cloche) HELPERS=$(abspath $(B)/helpers) \
 		vm-images/check.sh $(VM_FILES) -- $(abspath $(VM_EACH)) -- $(abspath $(VM_DEALT))
+
+# 2,000 idle contexts and 960 functions, killed at once; they want memory.
+CROWD ?= 1000
+soak-crowd-vm: all $(HELPERS) $(B)/tests/escape/guest/crowd ## kill two daemons with all the contexts that they may have (KERNEL=6.1, CROWD=N each)
+	@VM_LIMIT=$${VM_LIMIT:-5400} VM_MEMORY=$${VM_MEMORY:-6144} vm-images/boot.sh --workdir '$(CURDIR)' \
+		$(patsubst %,--add %,$(B)/cloche $(B)/cloched $(HELPERS) policies $(B)/tests/escape/guest/crowd) \
+		$(VM_KERNEL) -- env $(LIVE_ENV) CLOCHE_MUST_RUN=1 CROWD=$(CROWD) $(abspath $(B)/tests/escape/guest/crowd)
 
 vm-shell: tests ## a root shell in such a machine (KERNEL=6.1, the first of the list)
 	@VM_LIMIT=$${VM_LIMIT:-86400} vm-images/boot.sh --tty --workdir '$(CURDIR)' \

@@ -26,6 +26,10 @@
 #define FILE_MAX (64U << 10)
 /* Each is a process, some cgroups and 30 descriptors. */
 #define CONTEXTS_MAX   1000
+#define CONTEXTS_LEAST 64
+/* An idle one takes two thirds of a megabyte, nearly all the kernel's: of the host's memory they
+ * may so come to a 24th. What runs has a bound of its own (launch/running.h). */
+#define CONTEXT_BYTES  (16 << 20)
 #define PIDS_MAX       4194304 /* the kernel's */
 #define IMAGES_MAX     (1ULL << 40)
 #define RECORDS_MAX    1000000000 /* each is a KiB at most */
@@ -467,6 +471,15 @@ static int parse(const char *text, size_t len, struct config *c, struct cloche_e
 	return r;
 }
 
+static unsigned contexts_of(uint64_t memory_bytes)
+{
+	uint64_t n = memory_bytes / CONTEXT_BYTES;
+
+	if (n < CONTEXTS_LEAST)
+		return CONTEXTS_LEAST;
+	return n > CONTEXTS_MAX ? CONTEXTS_MAX : (unsigned)n;
+}
+
 void config_defaults(struct config *ret)
 {
 	struct spec_host host;
@@ -477,7 +490,7 @@ void config_defaults(struct config *ret)
 		.metrics = CONFIG_METRICS,
 		.control_mode = 0666,
 		.state = CONFIG_STATE,
-		.contexts = 64,
+		.contexts = contexts_of(host.memory_bytes),
 		/* The rest is the host's own: to it nothing shall come from here. */
 		.memory_bytes = host.memory_bytes / 4 * 3,
 		.per_owner = { .contexts = 32,

@@ -22,7 +22,8 @@ struct cloche_err;
  *	allow:                  who may connect, beside root; else everybody
  *	  users: [alice, 1001]
  *	  groups: [dev]
- *	contexts: 64            at a time
+ *	contexts: 1000          at a time; else one for 16M of the host's memory,
+ *	                        from 64 to 1000
  *	memory: 8G              that their limits may come to; else 3/4 of the host's
  *	vcpus: 2                that they may use together; else all
  *	per_owner:              what each user may have at a time

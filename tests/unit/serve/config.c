@@ -30,6 +30,8 @@ Test(config, what_is_said_counts_and_the_rest_stays)
 	c = defaults;
 	cr_assert_eq(load("contexts: 3\ngrace: 250ms\n", &c, &err), 0, "%s", err.text);
 	cr_expect_eq(c.contexts, 3);
+	/* By the host's memory. */
+	cr_expect(defaults.contexts >= 64 && defaults.contexts <= 1000, "%u", defaults.contexts);
 	cr_expect_eq(c.grace_ns, 250000000);
 	cr_expect_eq(c.per_owner.contexts, defaults.per_owner.contexts);
 	cr_expect_eq(c.per_owner.images_bytes, 1ULL << 30);
