@@ -499,10 +499,10 @@ static void end_bounds(const struct context *ctx)
 
 static void free_context(struct launcher *launcher, struct context *ctx, bool clean)
 {
-	if (ctx->slot.fd >= 0)
+	if (ctx->slot.fd >= 0) {
 		launcher->slots[ctx->slot.n] = false;
-	if (ctx->slot.fd >= 0 && launcher->running)
 		running_leave(launcher->running, ctx->slot.n);
+	}
 	process_close(&ctx->warden);
 	if (ctx->plan.shared)
 		(void)munmap(ctx->plan.shared, sizeof(*ctx->plan.shared));

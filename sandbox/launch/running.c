@@ -5,8 +5,10 @@
  */
 #include "launch/running.h"
 
+#include "base/err.h"
 #include "host/slot.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -46,16 +48,22 @@ static unsigned count(const struct running *r)
 }
 
 /* Seen by all before any counts: of two that come together none misses the other. */
-bool running_enter(struct running *r, unsigned slot)
+int running_enter(struct running *r, unsigned slot, struct cloche_err *err)
 {
+	if (!r)
+		return 0;
 	__atomic_store_n(&r->slots[slot], 1, __ATOMIC_SEQ_CST);
 	if (count(r) <= RUNNING_MAX)
-		return true;
+		return 0;
 	running_leave(r, slot);
-	return false;
+	return cloche_err_set(err, EBUSY,
+			      "there are functions in %d contexts, and at a time there may be no "
+			      "more, whatever is configured; try again",
+			      RUNNING_MAX);
 }
 
 void running_leave(struct running *r, unsigned slot)
 {
-	__atomic_store_n(&r->slots[slot], 0, __ATOMIC_SEQ_CST);
+	if (r)
+		__atomic_store_n(&r->slots[slot], 0, __ATOMIC_SEQ_CST);
 }

@@ -2,8 +2,7 @@
 #ifndef CLOCHE_LAUNCH_RUNNING_H
 #define CLOCHE_LAUNCH_RUNNING_H
 
-#include <stdbool.h>
-
+struct cloche_err;
 struct running;
 
 /*
@@ -24,9 +23,10 @@ struct running;
 struct running *running_open(void);
 struct running *running_close(struct running *r);
 
-/* The context of that slot is to have one. False: there are as many as may be, and it has none. Of
- * several at the same time who come to the bound all may be told so. */
-bool running_enter(struct running *r, unsigned slot);
+/* The context of that slot is to have one. -EBUSY: there are as many as may be, and it has none. Of
+ * several at the same time who come to the bound all may be told so. r NULL, here and below: nobody
+ * counts. */
+int running_enter(struct running *r, unsigned slot, struct cloche_err *err);
 
 /* It has none any more; also for one whose warden is dead. */
 void running_leave(struct running *r, unsigned slot);

@@ -291,7 +291,7 @@ static void tell_end(struct warden *w)
 	const struct warden_msg *end = &w->function.end;
 
 	drain_output(w);
-	if (w->plan->running && (end->type == WARDEN_FAILED || end->dead_ns))
+	if (end->type == WARDEN_FAILED || end->dead_ns)
 		running_leave(w->plan->running, w->plan->slot.n);
 	stream_names_take_back(&w->names);
 	forget_order(w);
@@ -391,16 +391,6 @@ static void give_api(struct warden *w)
 	}
 }
 
-static int enter_running(const struct plan *p, struct cloche_err *err)
-{
-	if (!p->running || running_enter(p->running, p->slot.n))
-		return 0;
-	return cloche_err_set(err, EBUSY,
-			      "there are functions in %d contexts, and at a time there may be no "
-			      "more, whatever is configured; try again",
-			      RUNNING_MAX);
-}
-
 static bool go(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
 	struct cloche_err err = { 0 };
@@ -423,7 +413,7 @@ static bool go(struct warden *w, const struct warden_msg *m, struct message_fds 
 	w->state = WARDEN_RUNNING;
 	err = w->why_not;
 	if (err.code == 0)
-		(void)enter_running(w->plan, &err);
+		(void)running_enter(w->plan->running, w->plan->slot.n, &err);
 	if (err.code) {
 		w->plan->shared->err = err;
 		w->function.end = (struct warden_msg){ .type = WARDEN_FAILED };
