@@ -46,8 +46,10 @@
 #define FRONT_BYTES (16 << 20)
 /* Who waits at the control socket to be let in, one behind the other: who floods it has others wait
  * for so many of his, and no more. The kernel has the rest wait each for himself. */
-#define LINE	 32
-#define DYING_MS 10
+#define LINE	    32
+#define DYING_MS    10
+#define CONTEXT_FDS 40
+#define USUAL_FDS   1024
 /* Above the grace: for the front to answer and to write what there is to write. */
 #define PATIENCE_NS (10 * NSEC_PER_SEC)
 
@@ -258,17 +260,24 @@ static int leave_network(struct cloche_err *err)
 					 : 0;
 }
 
-/* Each context has some thirty descriptors, and others' contexts end with this process. */
-static void try_be_able(void)
+/* Others' contexts end with this process; and each has some thirty descriptors in it. */
+static void try_be_able(unsigned contexts)
 {
 	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	rlim_t wanted = USUAL_FDS + (rlim_t)contexts * CONTEXT_FDS;
 	struct rlimit l;
 
 	(void)attributes_try_outlive(proc);
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-		l.rlim_cur = l.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &l);
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return;
+	l.rlim_cur = l.rlim_max;
+	if (l.rlim_max < wanted) {
+		const struct rlimit more = { .rlim_cur = wanted, .rlim_max = wanted };
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			return;
 	}
+	(void)setrlimit(RLIMIT_NOFILE, &l);
 }
 
 /* ---- the front ------------------------------------------------------------------------------- */
@@ -561,7 +570,7 @@ int daemon_run(const struct daemon_options *options, struct cloche_err *err)
 		r = drop_capabilities(err);
 	if (r == 0)
 		r = own_filter_launcher(err);
-	try_be_able();
+	try_be_able(c->contexts);
 	if (r == 0)
 		r = launching_open(&how, &d.launching, err);
 	if (r == 0)
