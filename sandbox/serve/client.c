@@ -183,7 +183,8 @@ static void ask_trace(struct visit *v)
 			     .context = v->held->number,
 			     .trace = { .file = v->request.trace, .keep = v->request.keep_trace } };
 
-	memcpy(c.trace.request_id, v->answer.outcome.request_id, sizeof(c.trace.request_id));
+	memcpy(c.trace.request_id, v->answer.outcome.request_id,
+	       sizeof(v->answer.outcome.request_id));
 	(void)snprintf(c.trace.function, sizeof(c.trace.function), "%.*s",
 		       (int)sizeof(c.trace.function) - 1, v->request.function);
 	v->state = VISIT_TRACING;

@@ -85,19 +85,19 @@ static bool trace_is(const struct command *c)
 	size_t len = strnlen(t->request_id, sizeof(t->request_id));
 
 	if (c->kind == COMMAND_SHOW)
-		return !t->file && !t->keep && !t->verdict &&
+		return !t->file && !t->keep && !t->verdict && !t->reserved &&
 		       is_empty(t->function, sizeof(t->function)) &&
 		       (is_empty(t->request_id, sizeof(t->request_id)) ||
 			(len < sizeof(t->request_id) && len >= TRACE_STORE_PREFIX &&
 			 trace_store_is_id(t->request_id)));
 	if (c->kind == COMMAND_CONCLUDE)
-		return t->verdict <= VERDICT_CANCELLED && !t->file && !t->keep &&
+		return t->verdict <= VERDICT_CANCELLED && !t->file && !t->keep && !t->reserved &&
 		       is_empty(t->request_id, sizeof(t->request_id)) &&
 		       is_empty(t->function, sizeof(t->function));
 	if (!begins)
 		return true;
 	return t->file <= 1 && t->keep <= 1 && (t->file || t->keep) && !t->verdict &&
-	       len == sizeof(t->request_id) - 1 && trace_store_is_id(t->request_id) &&
+	       len == UUID_LEN - 1 && !t->reserved && trace_store_is_id(t->request_id) &&
 	       strnlen(t->function, sizeof(t->function)) < sizeof(t->function);
 }
 

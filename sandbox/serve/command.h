@@ -131,7 +131,8 @@ struct command_images {
 struct command_trace {
 	uint32_t file, keep;		/* TRACE: 0 or 1, not both 0 */
 	uint32_t verdict;		/* CONCLUDE: enum verdict */
-	char request_id[UUID_LEN];	/* SHOW: its beginning; "": a list of them */
+	uint32_t reserved;		/* 0 */
+	char request_id[40];		/* SHOW: its beginning; "": a list of them */
 	char function[TRACER_NAME_LEN]; /* "": it has no name */
 };
 
@@ -144,6 +145,11 @@ struct command {
 	struct command_images images;
 	struct command_trace trace;
 };
+/* Where a field is not there, its bytes are 0: also those that would be between two. */
+_Static_assert(sizeof(struct command_trace) == 4 * sizeof(uint32_t) + 40 + TRACER_NAME_LEN &&
+		       sizeof(struct command) ==
+			       offsetof(struct command, trace) + sizeof(struct command_trace),
+	       "it has no padding");
 
 enum reply_kind {
 	REPLY_MADE,

@@ -174,7 +174,7 @@ static void conclude(struct scribe *s, const struct scribe_order *order)
 	FILE *kept = s->task->kept;
 	int r;
 
-	trace_recorder_tell(s->recorder, *s->function ? s->function : NULL,
+	trace_recorder_tell(s->recorder, s->function && *s->function ? s->function : NULL,
 			    verdict_text((enum verdict)order->verdict));
 	r = trace_recorder_close(s->recorder, s->known ? &s->usage : NULL, NULL, NULL);
 	s->file = NULL;
@@ -252,12 +252,11 @@ _Noreturn void scribe_main(const struct scribe_task *task, pid_t parent)
 					   .n_fds = 3,
 					   .mem_bytes = MEMORY_BYTES,
 					   .cpu_s = CPU_S };
-	struct scribe s;
+	struct scribe s = { .task = task };
 	int r = confined_enter(&confined, parent, task->kept_bytes + FILE_BEYOND, NULL);
 
 	if (r == 0)
 		r = open_all(&s, task);
-	s.task = task;
 	say(&s, &(struct scribe_word){ .kind = SCRIBE_READY, .code = -r });
 	if (r < 0)
 		_exit(EXIT_FAILURE);

@@ -30,6 +30,9 @@
 /* Runs until it is told to end; each of its events has the word. */
 #define BUSY(word) \
 	"echo begun; while :; do : >/tmp/" word "; read -t 0.01 x </dev/zero; sleep 0.01; done"
+static const char busy[] = BUSY("x"), busy_mine[] = BUSY("mine"), busy_theirs[] = BUSY("theirs"),
+		  thrice[] = "unshare -U true 2>/dev/null; unshare -U true 2>/dev/null; "
+			     "unshare -U true 2>/dev/null; :";
 
 static const char *path_in(const struct daemon *d, const char *name)
 {
@@ -155,9 +158,9 @@ Test(daemon_trace, of_two_owners_has_each_ones_own)
 
 	other.user = OTHER_USER;
 	a = client_begin_args(&d, (const char *const[]){ "-q", SMALL, "--trace", mine, "--", "sh",
-							 "-c", BUSY("mine"), NULL });
+							 "-c", busy_mine, NULL });
 	b = client_begin_args(&other, (const char *const[]){ "-q", SMALL, "--trace", theirs, "--",
-							     "sh", "-c", BUSY("theirs"), NULL });
+							     "sh", "-c", busy_theirs, NULL });
 	cr_expect_eq(kill(a.pid, SIGINT), 0);
 	cr_expect_eq(process_status(a.pid), 130);
 	cr_expect_eq(kill(b.pid, SIGINT), 0);
@@ -316,9 +319,7 @@ Test(daemon_trace, kept_ones_that_nobody_takes_hold_up_nobody, .timeout = 200)
 	struct cloche_err err = { 0 };
 	int pipes[3] = { -1, -1, -1 }, r = -EBUSY;
 
-	AS_USER(&d, &run, "-q", SMALL, "--repeat", "20", "--keep-trace", "--", "sh", "-c",
-		"unshare -U true 2>/dev/null; unshare -U true 2>/dev/null; unshare -U true "
-		"2>/dev/null; :");
+	AS_USER(&d, &run, "-q", SMALL, "--repeat", "20", "--keep-trace", "--", "sh", "-c", thrice);
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	for (int i = 0; i < 3; i++) {
 		struct remote remote;
@@ -402,7 +403,7 @@ Test(daemon_trace, kept_ones_outlive_the_daemon)
 	only_id(&d, DAEMON_USER, id);
 	a = client_begin_args(&d,
 			      (const char *const[]){ "-q", SMALL, "--keep-trace", "-t", "60s", "-e",
-						     d.mark, "--", "sh", "-c", BUSY("x"), NULL });
+						     d.mark, "--", "sh", "-c", busy, NULL });
 	/* One that is told that the launcher has ended removes it itself. */
 	cr_assert_neq(scribe_and(&d, &tracer), 0);
 	cr_expect_eq(kill(tracer, SIGKILL), 0);
@@ -436,7 +437,7 @@ Test(daemon_trace, over_the_limit_is_none_and_it_says_so)
 
 	a = client_begin_args(&d,
 			      (const char *const[]){ "-q", SMALL, "--trace", path_in(&d, "a"), "-t",
-						     "60s", "--", "sh", "-c", BUSY("x"), NULL });
+						     "60s", "--", "sh", "-c", busy, NULL });
 	AS_USER(&d, &run, "-q", SMALL, "--trace", own, "--report", report, "--", "echo", "ran");
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	cr_expect_str_eq(run.out, "ran\n");
@@ -505,7 +506,7 @@ Test(daemon_trace, who_reads_it_has_no_rights)
 
 	a = client_begin_args(&d,
 			      (const char *const[]){ "-q", SMALL, "--trace", path_in(&d, "t"), "-t",
-						     "60s", "--", "sh", "-c", BUSY("x"), NULL });
+						     "60s", "--", "sh", "-c", busy, NULL });
 	scribe = scribe_of(&d);
 	cr_assert_neq(scribe, 0, "nobody reads");
 	status_has(scribe, "CapPrm:\t0000000000000000");
@@ -556,7 +557,7 @@ Test(daemon_trace, ends_with_its_client)
 	for (int i = 0; i < 3; i++) {
 		struct client a = client_begin_args(
 			&d, (const char *const[]){ "-q", SMALL, "--trace", t, "-t", "60s", "-e",
-						   d.mark, "--", "sh", "-c", BUSY("x"), NULL });
+						   d.mark, "--", "sh", "-c", busy, NULL });
 
 		cr_expect_eq(kill(a.pid, SIGKILL), 0);
 		cr_expect_eq(process_status(a.pid), 137);
@@ -609,7 +610,7 @@ Test(daemon_trace, after_any_of_the_daemon_was_killed)
 		cleanup_run struct run run = { 0 };
 		struct client a = client_begin_args(
 			&d, (const char *const[]){ "-q", SMALL, "--trace", t, "-t", "60s", "-e",
-						   d.mark, "--", "sh", "-c", BUSY("x"), NULL });
+						   d.mark, "--", "sh", "-c", busy, NULL });
 		pid_t scribe = scribe_of(&d);
 
 		cr_assert_neq(scribe, 0);
