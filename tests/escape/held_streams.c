@@ -5,6 +5,7 @@
  * what is no stream at all is refused. Needs root.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <poll.h>
@@ -22,7 +23,9 @@
 #include "base/hash.h"
 #include "launch/spec.h"
 #include "serve/packet.h"
+#include "serve/remote.h"
 #include "serve/request.h"
+#include "serve/stores.h"
 #include "tests/lib/daemon.h"
 #include "tests/lib/records.h"
 #include "tests/lib/run.h"
@@ -45,7 +48,7 @@ struct asking {
 	char *const *argv;   /* NULL: true(1) */
 	const char *version; /* NULL: the daemon's own */
 	uint64_t limit;
-	uint32_t own_terminals;
+	uint32_t own_terminals, trace;
 };
 
 /* Those streams, as they are; the connection. */
@@ -69,6 +72,7 @@ static int ask(const struct daemon *d, const int streams[3], const struct asking
 	if (a->version)
 		(void)snprintf(r.version, sizeof(r.version), "%s", a->version);
 	r.own_terminals = a->own_terminals;
+	r.trace = a->trace;
 	memcpy(fds.fd, streams, 3 * sizeof(int));
 	fds.fd[REQUEST_FD_ORDER] = order;
 	cr_assert_eq(packet_send(socket, &r, sizeof(r), &fds), 0);
@@ -282,6 +286,65 @@ Test(escape_held_streams, a_message_that_does_not_come)
 	stuck_end(&s);
 	daemon_expect_serves(&d);
 	(void)close(socket);
+	daemon_stop(&d);
+}
+
+/* ---- pipes of the daemon's ------------------------------------------------------------------- */
+
+/* What an image is made of, which its client does not end to write. */
+Test(escape_held_streams, an_image_that_does_not_come)
+{
+	const struct remote_image what = { .name = "mine", .form = IMAGE_OF_TREE };
+	struct remote remote = { .socket = -1 };
+	struct cloche_err err = { 0 };
+	struct daemon d;
+	struct stuck s;
+	int end = -1;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	cr_assert_eq(remote_image_begin(d.control, &what, &remote, &end, &err), 0, "%s", err.text);
+	s = stuck_begin(STUCK_WRITE, end, &remote.socket, 1);
+	(void)close(end);
+	daemon_expect_serves(&d);
+	remote_close(&remote);
+	daemon_expect_serves(&d);
+	stuck_end(&s);
+	daemon_stop(&d);
+}
+
+static int hear_trace(int socket)
+{
+	cleanup_free struct answer *a = calloc(1, sizeof(*a));
+	struct packet_fds fds = { .n = 0 };
+	int r = -EAGAIN;
+
+	while (r == -EAGAIN)
+		r = packet_recv(socket, a, sizeof(*a), &fds);
+	cr_assert_eq(r, (int)sizeof(*a));
+	cr_assert_eq(a->kind, ANSWER_TRACE, "%u: %s", a->kind, a->outcome.err.text);
+	cr_assert_eq(fds.n, 1);
+	return fds.fd[0];
+}
+
+/* A trace's lines, of which its client does not end to read the first. */
+Test(escape_held_streams, a_trace_that_is_read_for_ever)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct daemon d;
+	struct stuck s;
+	int socket, end;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	socket = ask(&d, (int[]){ null, null, null }, &(struct asking){ .trace = 1 });
+	end = hear_trace(socket);
+	s = stuck_begin(STUCK_READ, end, &socket, 1);
+	(void)close(end);
+	daemon_expect_serves(&d);
+	(void)close(socket);
+	daemon_expect_serves(&d);
+	stuck_end(&s);
 	daemon_stop(&d);
 }
 
