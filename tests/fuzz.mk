@@ -16,6 +16,7 @@ FUZZ_WITH_join := tests/lib/bpf_sim.c
 FUZZ_WITH_report := tests/lib/page_form.c
 FUZZ_WITH_oci := tests/lib/scratch.c
 FUZZ_WITH_layer := tests/lib/scratch.c
+FUZZ_WITH_code := tests/lib/scratch.c
 
 .PHONY: fuzz check-fuzz fuzz-lib $(FUZZ_NAME:%=fuzz-%)
 fuzz: $(FUZZ_NAME:%=fuzz-%) ## fuzz each parser for FUZZ_SECONDS (10)
