@@ -330,6 +330,19 @@ Test(runtime_http, waits_and_is_gone)
 	rig_give(&r, ID, "1");
 	cr_assert_eq(ASK(&r, fd, NEXT), 200);
 	cr_assert_str_eq(body(), "1");
+	/* Of two that wait, the one that is there has it. */
+	cr_assert_eq(ASK(&r, fd, POST(OF("response"), LENGTH(1), "1")), 202);
+	cr_assert_eq(rig_news(&r), RUNTIME_RESPONDED);
+	(void)rig_connect(&r); /* which has the place of the one before */
+	gone = rig_connect(&r);
+	rig_send(gone, NEXT);
+	cr_assert_eq(rig_news(&r), RUNTIME_ASKED);
+	rig_send(fd, NEXT);
+	rig_turn(&r, -1);
+	(void)close(gone);
+	rig_give(&r, ID, "3");
+	cr_assert_eq(rig_answer(&r, fd, text, sizeof(text)), 200);
+	cr_assert_str_eq(body(), "3");
 	/* One after the other, more than there may be. */
 	cr_assert_eq(ASK(&r, fd, POST(OF("response"), LENGTH(1), "1")), 202);
 	for (int i = 0; i < 3 * RUNTIME_CONNECTIONS_MAX; i++) {
@@ -366,6 +379,24 @@ Test(runtime_http, a_long_head)
 	cr_assert_geq(rig_answer(&r, fd, text, sizeof(text)), 400);
 	(void)close(fd);
 	fd = rig_connect(&r);
+	rig_send(fd, NEXT);
+	cr_assert_eq(rig_news(&r), RUNTIME_ASKED);
+	/* What was sent before is no part of a head that breaks off. */
+	rig_give(&r, ID, "1");
+	cr_assert_eq(rig_answer(&r, fd, text, sizeof(text)), 200);
+	rig_send(fd, POST(OF("response"), LENGTH(65536), ""));
+	cr_assert_eq(ASK(&r, fd, head), 202);
+	cr_assert_eq(rig_news(&r), RUNTIME_RESPONDED);
+	rig_send(fd, NEXT);
+	cr_assert_eq(rig_news(&r), RUNTIME_ASKED);
+	rig_give(&r, ID, "1");
+	cr_assert_eq(rig_answer(&r, fd, text, sizeof(text)), 200);
+	rig_send(fd, "POST /2018-06-01/runtime/" OF("error") " HTTP/1.1\r\nHost: x\r\n");
+	(void)close(fd);
+	fd = rig_connect(&r);
+	cr_assert_eq(ASK(&r, fd, NEXT), 200);
+	cr_assert_eq(ASK(&r, fd, POST(OF("response"), LENGTH(1), "1")), 202);
+	cr_assert_eq(rig_news(&r), RUNTIME_RESPONDED);
 	rig_send(fd, NEXT);
 	cr_assert_eq(rig_news(&r), RUNTIME_ASKED);
 	/* Another's is nothing of this one's, nor is a short one that breaks off. */
