@@ -100,11 +100,13 @@ void visit_answer_with(struct visit *v, struct packet_fds *fds)
 	visit_leave(v);
 }
 
-/* Its context is its own until the next request, if that comes soon. */
+/* Until the next request, if that comes soon; and, if it is to be so, its context is its own. */
 static void stay(struct visit *v)
 {
-	v->held = held_keep_for(v->front, v->held, &v->client) ? v->held : NULL;
-	v->own = true;
+	if (!v->request.hold)
+		held_keep(v->front, v->held);
+	v->held = v->request.hold && held_keep_for(v->front, v->held, &v->client) ? v->held : NULL;
+	v->own |= v->request.hold;
 	drop(v);
 	v->answer = (struct answer){ 0 };
 	v->cancelled = v->late = v->traced = false;
@@ -158,9 +160,7 @@ static bool is_own(const struct visit *v)
 
 static void answer_run(struct visit *v)
 {
-	struct front *f = v->front;
-
-	if (v->request.hold && !v->left && !f->stopping && !f->old) {
+	if (visit_may_stay(v)) {
 		say(v, ANSWER_OUTCOME, NULL);
 		stay(v);
 	} else {

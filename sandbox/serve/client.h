@@ -27,7 +27,8 @@ struct ucred;
  *for the launcher (serve/tracer.h).
  *
  * Whoever says with a request that another one follows (request.hold) is HEARING again when it is
- * answered, and has its context for that one, if it is found clean.
+ * answered, and has its context for that one, if it is found clean; or, with request.stays, as if
+ * it had just connected.
  */
 struct client {
 	struct client *next; /* the front's list */

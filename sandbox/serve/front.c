@@ -170,6 +170,7 @@ static void change(struct front *f, const struct packet_fds *fds)
 
 	if (fds->n != 1 || handover_take(fds->fd[0], f->config, &err) < 0)
 		(void)sd_event_exit(f->event, -EBADMSG);
+	f->changes++;
 	held_expire(f);
 	front_retry(f, true);
 }

@@ -44,7 +44,8 @@ struct front {
 	sd_event *event;
 	int launcher, control;
 	sd_event_source *heard, *knocks, *grace, *expiry;
-	bool stopping; /* no new work */
+	unsigned changes; /* of its configuration: who was let in before may not be now */
+	bool stopping;	  /* no new work */
 	struct config *config;
 	bool old; /* another front knows better: when nobody is there it makes room for it */
 	struct view view;

@@ -109,6 +109,7 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	int r = 0;
 
 	v->requested_ns = clock_now_ns();
+	v->again = true;
 	v->client.silent = false;
 	v->patience = sd_event_source_disable_unref(v->patience);
 	memcpy(&v->request, v->front->inbox,
@@ -188,7 +189,7 @@ static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
 
 	if (len == -EAGAIN)
 		return 0;
-	if (first && v->own && is_cancel(v->front->inbox, len)) {
+	if (first && v->again && is_cancel(v->front->inbox, len)) {
 		/* It has crossed with the answer. */
 		closer_take_all(v->front->closer, v->client.uid, &fds);
 	} else if (!first) {
@@ -222,6 +223,17 @@ static int on_impatience(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
+/* What was looked at when it was let in is so still, and will be looked at when it connects. */
+bool visit_may_stay(const struct visit *v)
+{
+	struct front *f = v->front;
+
+	if (!v->request.hold && !v->request.stays)
+		return false;
+	f->old |= view_is_old(&f->view);
+	return !v->left && !f->stopping && !f->old && v->changes == f->changes;
+}
+
 int visit_hear(struct visit *v)
 {
 	return sd_event_add_time_relative(v->front->event, &v->patience, CLOCK_MONOTONIC,
@@ -237,6 +249,7 @@ struct client *client_open(struct front *f, int socket, const struct ucred *who,
 	if (v) {
 		*v = (struct visit){ .client = { .uid = who->uid, .gid = who->gid, .silent = true },
 				     .front = f,
+				     .changes = f->changes,
 				     .barred = *barred,
 				     .socket = socket,
 				     .streams = { -1, -1, -1 },

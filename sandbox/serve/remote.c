@@ -76,6 +76,7 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	if (code < 0)
 		return code;
 	request.hold = o->hold;
+	request.stays = o->stays;
 	request.metered = o->metered;
 	request.trace = o->trace || o->kept;
 	request.keep_trace = o->keep_trace;
@@ -290,7 +291,7 @@ void remote_run(struct remote *r, const struct remote_options *o, struct outcome
 		settle(r, o, code == 0 ? answer->outcome.verdict : VERDICT_LAUNCH_ERROR, &asked);
 		stream_state_restore(asked.streams);
 	}
-	r->kept = code == 0 && o->hold;
+	r->kept = code == 0 && (o->hold || o->stays);
 	if (code == 0) {
 		take_answer(r, answer, &asked, out, notes);
 		remote_trace_end(&asked.trace, answer, out, notes);

@@ -21,7 +21,7 @@ struct spec;
 struct remote {
 	const char *control;		/* its path, borrowed */
 	int socket;			/* -1: none */
-	bool kept;			/* the daemon keeps a context for the next one */
+	bool kept;			/* the daemon waits for the next one */
 	bool mid_line;			/* as session_mid_line() */
 	struct remote_streams *streams; /* those of what is run; NULL */
 };
@@ -49,6 +49,7 @@ struct remote_options {
 	uint32_t owner;	   /* who asks, for an outcome that never came to the daemon */
 	bool metered;	   /* without the meter nothing is run */
 	bool hold;	   /* another one follows, in the same context if that is clean */
+	bool stays;	   /* others may follow, by the same connection */
 	int cancel_fd;	   /* readable: it is not wanted any more */
 	FILE *trace;	   /* what it did goes there; taken over; NULL: nowhere */
 	FILE *kept;	   /* and there; borrowed; NULL: nowhere */

@@ -30,6 +30,9 @@
  * else one that nobody had before. Binds that the context has already are then left unread. Who
  * does not go on within seconds is hung up on; what it asks then it may ask again.
  *
+ * When it said stays, the connection stays as well, but no context is kept for it: others may come,
+ * each in whichever there is.
+ *
  *	client  LIST
  *	daemon        LIST, with a list (serve/listing.h) in a memfd │ REFUSED
  *
@@ -102,6 +105,7 @@ struct request {
 	uint32_t binds; /* how many; 0: and no socket */
 	uint32_t net;
 	uint32_t hold;		     /* 0 or 1: another one follows */
+	uint32_t stays;		     /* 0 or 1: others may, of whichever kind */
 	uint32_t metered;	     /* 0 or 1: without the meter nothing is run */
 	uint32_t trace, keep_trace;  /* 0 or 1: what it did, by a pipe; in the daemon's store */
 	uint32_t own_terminals;	     /* bits of the streams that are its controlling terminal */

@@ -79,6 +79,8 @@ struct visit {
 	struct held_kind kind; /* of its context */
 	struct held *held;     /* NULL: it has none */
 	bool own;	       /* one that was made for this connection, and no other */
+	bool again;	       /* something was asked by this connection */
+	unsigned changes;      /* the front's, when it was let in */
 	enum residue replaced; /* why the one before was given up, of its own */
 	struct powers_remote powers;
 	struct invocation inv;
@@ -127,6 +129,7 @@ void visit_leave(struct visit *v);
 
 /* Its first request or, behind an answer, the next is heard; and none for too long is its end. */
 int visit_hear(struct visit *v);
+bool visit_may_stay(const struct visit *v);
 
 /* Its invocation is done, and what it executed is hashed, or will not be. */
 void visit_hashed(struct visit *v);

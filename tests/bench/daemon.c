@@ -224,22 +224,33 @@ static int processes_measure(const struct bench *bench, struct daemon *d, struct
 
 /* ---- a client that stays --------------------------------------------------------------------- */
 
-int daemon_call(const struct daemon *d, const struct spec *spec, int null, struct cloche_err *err)
+/* stays: by this connection others follow. */
+static int call_by(struct remote *remote, const struct spec *spec, bool stays,
+		   struct cloche_err *err)
 {
-	const struct remote_options o = { .spec = spec, .owner = DAEMON_USER, .cancel_fd = -1 };
+	const struct remote_options o = {
+		.spec = spec, .owner = DAEMON_USER, .stays = stays, .cancel_fd = -1
+	};
 	struct session_notes notes;
 	struct outcome out;
+
+	remote_run(remote, &o, &out, &notes);
+	if (out.verdict == VERDICT_OK)
+		return 0;
+	return cloche_err_set(err, EIO, "%s: %.200s", verdict_text(out.verdict), out.err.text);
+}
+
+int daemon_call(const struct daemon *d, const struct spec *spec, int null, struct cloche_err *err)
+{
 	struct remote remote;
 	int r = remote_open(d->control, &remote, err);
 
 	if (r < 0)
 		return r;
 	remote_take_streams(&remote, spec, (int[]){ null, null, null });
-	remote_run(&remote, &o, &out, &notes);
+	r = call_by(&remote, spec, false, err);
 	remote_close(&remote);
-	if (out.verdict == VERDICT_OK)
-		return 0;
-	return cloche_err_set(err, EIO, "%s: %.200s", verdict_text(out.verdict), out.err.text);
+	return r;
 }
 
 int daemon_spec(struct daemon *d, char *argv[2], struct spec *ret, struct cloche_err *err)
@@ -297,16 +308,23 @@ static int calls_alone(const struct bench *bench, struct daemon *d, const struct
 	const struct timespec settle = { .tv_nsec = 100 * NSEC_PER_MSEC };
 	unsigned n = bench->quick ? 200 : 1000, children;
 	uint64_t before[PARTIES], after[PARTIES];
-	int r = 0;
+	struct remote remote;
+	int r = remote_open(d->control, &remote, &m->err);
 
+	if (r < 0)
+		return r;
+	remote_take_streams(
+		&remote, spec,
+		(int[]){ bench->stage.null_fd, bench->stage.null_fd, bench->stage.null_fd });
 	daemon_schedstats(d->pid, 0, before, &children);
 	for (unsigned i = 0; r == 0 && i < n; i++) {
 		int64_t start = clock_now_ns();
 
-		r = daemon_call(d, spec, bench->stage.null_fd, &m->err);
+		r = call_by(&remote, spec, true, &m->err);
 		if (r == 0)
 			r = sample_add(&s, clock_now_ns() - start, &m->err);
 	}
+	remote_close(&remote);
 	/* The proof of the last one, which comes after the answer. */
 	(void)nanosleep(&settle, NULL);
 	daemon_schedstats(d->pid, 0, after, &children);
@@ -322,10 +340,13 @@ static _Noreturn void work(const struct daemon *d, const struct spec *spec, int 
 			   int64_t until_ns, unsigned *done)
 {
 	struct cloche_err err = { 0 };
-	int r = 0;
+	struct remote remote;
+	int r = remote_open(d->control, &remote, &err);
 
+	if (r == 0)
+		remote_take_streams(&remote, spec, (int[]){ null, null, null });
 	while (r == 0 && clock_now_ns() < until_ns) {
-		r = daemon_call(d, spec, null, &err);
+		r = call_by(&remote, spec, true, &err);
 		if (r == 0)
 			++*done;
 	}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A client of the library's own that asks by one connection again and again: each is answered and
+ * recorded like any other, in whichever context there is; and who may not connect any more is not
+ * served because he did before. Needs root.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "launch/spec.h"
+#include "run/outcome.h"
+#include "serve/remote.h"
+#include "tests/lib/daemon.h"
+#include "tests/lib/env.h"
+#include "tests/lib/run.h"
+
+static int null = -1;
+
+static void call(struct remote *remote, const char *shell, struct outcome *ret)
+{
+	char *argv[] = { (char *)"sh", (char *)"-c", (char *)(uintptr_t)shell, NULL };
+	struct cloche_err err = { 0 };
+	struct session_notes notes;
+	struct spec_host host;
+	struct spec spec;
+	const struct remote_options o = { .spec = &spec, .stays = true, .cancel_fd = -1 };
+
+	spec_host_read(&host);
+	spec_defaults(&spec);
+	spec.argv = argv;
+	cr_assert_eq(spec_check(&spec, &host, &err), 0, "%s", err.text);
+	/* They are borrowed. */
+	if (null < 0)
+		null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (!remote->streams)
+		remote_take_streams(remote, &spec, (int[]){ null, null, null });
+	remote_run(remote, &o, ret, &notes);
+}
+
+/* Or will be by then. */
+static bool hung_up_on(const struct remote *remote, int ms)
+{
+	struct pollfd end = { .fd = remote->socket, .events = POLLIN };
+
+	return poll(&end, 1, ms) == 1 && end.revents & POLLHUP;
+}
+
+Test(daemon_stays, several_by_one_connection)
+{
+	struct cloche_err err = { 0 };
+	struct remote remote;
+	struct outcome out;
+	struct daemon d;
+	unsigned stayed = 0;
+	char id[40];
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	cr_assert_eq(remote_open(d.control, &remote, &err), 0, "%s", err.text);
+	for (int i = 0; i < 20; i++) {
+		call(&remote, i % 2 ? "exit 7" : "exit 0", &out);
+		cr_expect_eq(out.verdict, i % 2 ? VERDICT_ERROR : VERDICT_OK, "%s", out.err.text);
+		cr_expect(i == 0 || strcmp(id, out.request_id) != 0);
+		(void)snprintf(id, sizeof(id), "%s", out.request_id);
+		stayed += !hung_up_on(&remote, 0);
+	}
+	/* Not after one during which the host's users have changed. */
+	cr_expect_gt(stayed, 10);
+	/* What is wrong with one is no matter of the next. */
+	call(&remote, "kill -9 $$", &out);
+	cr_expect_eq(out.verdict, VERDICT_SIGNAL);
+	call(&remote, ":", &out);
+	cr_expect_eq(out.verdict, VERDICT_OK, "%s", out.err.text);
+	daemon_expect_records(&d, id, 1);
+	remote_close(&remote);
+	daemon_stop(&d);
+}
+
+/* What was allowed when it connected is looked at again. */
+Test(daemon_stays, not_beyond_a_change_of_the_configuration)
+{
+	struct cloche_err err = { 0 };
+	struct remote remote;
+	struct outcome out;
+	struct daemon d;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	cr_assert_eq(remote_open(d.control, &remote, &err), 0, "%s", err.text);
+	call(&remote, ":", &out);
+	cr_assert_eq(out.verdict, VERDICT_OK, "%s", out.err.text);
+	daemon_reconfigure(&d, "allow: {users: [65534]}\n");
+	cr_assert_eq(kill(d.pid, SIGHUP), 0);
+	expect_line(d.said, "the configuration is read anew");
+	call(&remote, ":", &out);
+	cr_expect_eq(out.verdict, VERDICT_OK, "%s", out.err.text);
+	cr_expect(hung_up_on(&remote, 5000));
+	/* By another one, as which he may come who is allowed to. */
+	call(&remote, ":", &out);
+	cr_expect_eq(out.verdict, VERDICT_OK, "%s", out.err.text);
+	remote_close(&remote);
+	daemon_stop(&d);
+}
