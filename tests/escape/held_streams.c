@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -199,6 +200,16 @@ static void expect_no_harm(const struct daemon *d, int fd, int as, const char *w
 	(void)close(other);
 }
 
+/* Nor does it keep the daemon from its end, and the next from its beginning. */
+static void expect_end_and_next(struct daemon *d)
+{
+	cr_assert_eq(kill(d->pid, SIGTERM), 0);
+	cr_expect_eq(process_status(d->pid), 0);
+	(void)fclose(d->said);
+	daemon_start(d);
+	daemon_expect_serves(d);
+}
+
 static struct stuck hold_reader(int p[2])
 {
 	cr_assert_eq(pipe2(p, O_CLOEXEC), 0);
@@ -227,6 +238,22 @@ Test(escape_held_streams, a_pipe_that_is_read_or_written_for_ever)
 		stuck_end(&s);
 		daemon_expect_serves(&d);
 	}
+	daemon_stop(&d);
+}
+
+Test(escape_held_streams, what_is_held_when_the_daemon_ends)
+{
+	struct daemon d;
+	struct stuck s;
+	int p[2];
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	s = hold_writer(p);
+	(void)close(p[0]);
+	expect_no_harm(&d, p[1], 1, "a pipe");
+	expect_end_and_next(&d);
+	stuck_end(&s);
 	daemon_stop(&d);
 }
 
