@@ -126,11 +126,11 @@ static int write_response(struct invoke *v, const struct remote_response *respon
 	return r;
 }
 
-/* Its last line is the REPORT line. */
+/* Its last line is the REPORT line. What of it the function wrote is shown as what it is. */
 static void say_tail(const struct remote_response *response)
 {
 	own_line();
-	(void)file_write_all(STDERR_FILENO, response->bytes + response->len, response->tail_len);
+	(void)fwrite(response->bytes + response->len, 1, response->tail_len, stderr);
 }
 
 static int status_of(const struct invoke *v, const struct outcome *out, int written)
