@@ -12,6 +12,7 @@
 #include "serve/command.h"
 #include "serve/config.h"
 #include "serve/front.h"
+#include "serve/invoking.h"
 #include "serve/function_list.h"
 #include "serve/limit.h"
 #include "serve/listing.h"
@@ -280,6 +281,7 @@ static void put(struct function_visit *v, int dir)
 		return;
 	}
 	codes_add_strays(&v->gone, dir);
+	invoking_retire(v->front);
 	if (say_text(v, list))
 		collect(v);
 }
@@ -308,11 +310,13 @@ static void roll_back(struct function_visit *v, const struct request *r)
 {
 	struct cloche_err err = { 0 };
 	uint32_t version = r->function_version;
+	struct front *f = v->front;
 
-	if (function_store_rollback(v->front->functions, v->uid, r->function, &version, &err) < 0)
+	if (function_store_rollback(f->functions, v->uid, r->function, &version, &err) < 0)
 		refuse(v, &err);
 	else if (say_text(v, json_pack("[o]", said_of(r->function, version, "rolled back"))))
 		leave(v);
+	invoking_retire(f);
 }
 
 static void forget(struct function_visit *v, const struct request *r)
@@ -324,6 +328,7 @@ static void forget(struct function_visit *v, const struct request *r)
 		refuse(v, &err);
 		return;
 	}
+	invoking_retire(v->front);
 	say(v, ANSWER_DONE, NULL);
 	collect(v);
 }

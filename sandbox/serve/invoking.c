@@ -184,26 +184,16 @@ struct crowd {
 	unsigned contexts, starting; /* of the function, whatever their version */
 };
 
-/* Idle ones of a version that is not asked for any more are of no use; *c counts the others. */
-static void look_around(struct visit *v, struct crowd *c)
+static void look_around(const struct visit *v, struct crowd *c)
 {
-	struct front *f = v->front;
-	struct pool_context *next;
-
 	*c = (struct crowd){ 0 };
-	for (struct pool_context *at = f->pool.first; at; at = next) {
-		struct held *h = (struct held *)at;
+	for (struct pool_context *at = v->front->pool.first; at; at = at->next) {
+		const struct held *h = (const struct held *)at;
 
-		next = at->next;
 		if (at->state == POOL_ENDING || h->kind.function == 0 ||
 		    h->kind.make.owner != v->client.uid ||
 		    strcmp(h->function, v->version->config.name) != 0)
 			continue;
-		if (at->state == POOL_IDLE && h->kind.function != v->version->id &&
-		    !v->request.function_version) {
-			held_end(f, h);
-			continue;
-		}
 		c->contexts++;
 		c->starting += at->state == POOL_MAKING ||
 			       (h->resident && !resident_is_settled(h->resident));
@@ -238,6 +228,28 @@ bool invoking_may_start(struct visit *v)
 	}
 	v->client.waiting = crowd.starting >= starts_most(v);
 	return !v->client.waiting;
+}
+
+/* Whether the version of it is the one that counts now. */
+static bool counts(const struct front *f, const struct held *h)
+{
+	const struct function_version *now =
+		function_store_get(f->functions, h->kind.make.owner, h->function, 0);
+
+	return now && now->id == h->kind.function;
+}
+
+void invoking_retire(struct front *f)
+{
+	struct pool_context *next;
+
+	for (struct pool_context *at = f->pool.first; at; at = next) {
+		struct held *h = (struct held *)at;
+
+		next = at->next;
+		if (at->state == POOL_IDLE && h->kind.function && !counts(f, h))
+			held_end(f, h);
+	}
 }
 
 /* ---- its answer ------------------------------------------------------------------------------ */
@@ -404,7 +416,8 @@ void invoking_let_go(struct visit *v)
 
 	if (!h)
 		return;
-	if (h->resident && resident_is_idle(h->resident) && v->front->config->idle_expiry_ns > 0)
+	if (h->resident && resident_is_idle(h->resident) && v->front->config->idle_expiry_ns > 0 &&
+	    (counts(v->front, h) || v->request.function_version))
 		held_rest(v->front, h);
 	else if (v->state == VISIT_RUNNING)
 		held_end(v->front, h);

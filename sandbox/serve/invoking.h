@@ -34,6 +34,10 @@ void invoking_finish(struct visit *v);
 void invoking_let_go(struct visit *v);
 void invoking_leave(struct visit *v);
 
+/* Functions have changed: what is idle for a version that does not count any more goes. */
+struct front;
+void invoking_retire(struct front *f);
+
 /* LOGS has come. */
 void invoking_show_logs(struct visit *v);
 

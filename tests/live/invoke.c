@@ -281,3 +281,38 @@ Test(invoke, a_command_has_the_event_as_its_input)
 		  much.out);
 	daemon_stop(&d);
 }
+
+/* The new code is there at once; what is removed is gone, with its contexts. */
+Test(invoke, what_is_deployed_anew_is_new)
+{
+	cleanup_run struct run old = { 0 }, again = { 0 }, new = { 0 }, versioned = { 0 },
+			       removed = { 0 }, gone = { 0 }, ps = { 0 };
+	struct daemon d;
+	char path[700];
+
+	begin(&d);
+	AS_USER(&d, &old, "count");
+	cr_expect(strstr(old.out, "\"n\": 1"), "%s", old.out);
+	(void)snprintf(path, sizeof(path), "%s/code/app.py", d.dir);
+	cr_assert_eq(unlink(path), 0);
+	write_file(d.dir, "code/app.py", "def count(event, context):\n    return 'new'\n");
+	(void)snprintf(path, sizeof(path), "%s/cloche.yaml", d.dir);
+	d.verb = "deploy";
+	AS_USER(&d, &again, path);
+	cr_expect_eq(again.status, 0, "%s", again.err);
+	d.verb = "invoke";
+	AS_USER(&d, &new, "count");
+	cr_expect_str_eq(new.out, "\"new\"", "%s", new.out);
+	AS_USER(&d, &versioned, "--version", "1", "count");
+	cr_expect(strstr(versioned.out, "\"n\": 1"), "%s%s", versioned.out, versioned.err);
+	d.verb = "remove";
+	AS_USER(&d, &removed, "count");
+	cr_expect_eq(removed.status, 0, "%s", removed.err);
+	d.verb = "invoke";
+	AS_USER(&d, &gone, "count");
+	cr_expect_eq(gone.status, 125, "%s", gone.out);
+	d.verb = "ps";
+	AS_USER(&d, &ps, "--json");
+	cr_expect_null(strstr(ps.out, "\"state\":\"ready\""), "%s", ps.out);
+	daemon_stop(&d);
+}
