@@ -143,7 +143,7 @@ $(B)/helpers/hoard: $(wildcard tests/helpers/hoard/*)
 $(B)/helpers/%: tests/helpers/%.c
 	$(call say,HELPER,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 $(WARN) -static -o $@ $(filter %.c,$^) -lpthread
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 $(WARN) -Isandbox -static -o $@ $(filter %.c,$^) -lpthread
 
 # Contexts need root; the build does not. Not for the user whom sudo acts for: the tests' folders are
 # root's.
@@ -172,6 +172,7 @@ check-live: tests ## run the tests that make real contexts, as root
 install: all ## install the programs under DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $(B)/cloche $(DESTDIR)$(PREFIX)/bin/cloche
 	install -D -m 0755 $(B)/cloched $(DESTDIR)$(PREFIX)/libexec/cloched
+	install -D -m 0644 sandbox/runtime/cloche_handler.h $(DESTDIR)$(PREFIX)/include/cloche_handler.h
 
 clean: ## remove what was built
 	rm -rf build build-*

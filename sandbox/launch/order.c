@@ -126,7 +126,8 @@ static void put_all(struct writer *w, const struct spec *spec, const char *const
 				      spec->output_bytes ? spec->output_bytes : UINT64_MAX };
 	ret->n[ARGV] = put_list(w, (const char *const *)spec->argv);
 	ret->n[ENV] = put_list(w, env);
-	ret->n[CANDIDATES] = put_candidates(w, spec->argv[0], env);
+	ret->n[CANDIDATES] = spec->candidates ? put_list(w, spec->candidates)
+					      : put_candidates(w, spec->argv[0], env);
 	put(w, spec->workdir, strlen(spec->workdir) + 1);
 }
 

@@ -68,7 +68,9 @@ struct spec {
 	const char *code_at;		/* of the host's: is /var/task; NULL: nothing is */
 	const char *const *layers_at;	/* so, too, n_layers: are /opt, the last on top */
 	size_t n_layers;
-	const char *workdir; /* absolute path inside */
+	const char *const *candidates; /* files to execute, the first that is there, instead of
+					  argv[0]; NULL: that */
+	const char *workdir;	       /* absolute path inside */
 	enum net_mode net;
 	bool kept; /* its process stays, frozen, from one event to the next; its first part, init,
 		      has no CPU quota and at most ORDER_INIT_MAX_NS */

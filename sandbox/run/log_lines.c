@@ -88,6 +88,10 @@ static const char *text_of(const struct outcome *out, char *buf, size_t size, co
 		*ret_type = "Cloche.LaunchError";
 		return out->err.text;
 	default:
+		if (out->error_type[0]) {
+			*ret_type = out->error_type;
+			return "it was ended: it went on with what its runtime interface refuses";
+		}
 		*ret_type = "Runtime.ExitError";
 		text_of_end(out, buf, size);
 		return buf;

@@ -568,6 +568,8 @@ static const char *error_type(const struct outcome *out)
 {
 	if (out->answered)
 		return out->verdict == VERDICT_INIT_ERROR ? out->error_type : NULL;
+	if (out->error_type[0])
+		return out->error_type;
 	switch (out->verdict) {
 	case VERDICT_OOM:
 		return "Runtime.OutOfMemory";

@@ -82,7 +82,9 @@ static int make_env(struct visit *v, struct cloche_err *err)
 				       .log_group = group,
 				       .log_stream = stream,
 				       .execution_env = as,
-				       .api = c->family == FAMILY_EXEC ? NULL : API,
+				       .api = c->family == FAMILY_EXEC || c->family == FAMILY_NATIVE
+						      ? NULL
+						      : API,
 				       .memory_mb = (uint32_t)c->memory_mb,
 				       .own = (const char *const *)c->env };
 	time_t now = time(NULL);
@@ -102,7 +104,6 @@ static int make_env(struct visit *v, struct cloche_err *err)
 static int make_spec(struct visit *v, struct cloche_err *err)
 {
 	const struct function_config *c = &v->version->config;
-	const char *const *candidates = runtime_candidates(family_of(c));
 
 	spec_defaults(&v->spec);
 	v->spec.memory_bytes = c->memory_mb << 20;
@@ -115,12 +116,18 @@ static int make_spec(struct visit *v, struct cloche_err *err)
 		v->spec.timeout_ns = c->timeout_ns;
 		v->spec.net = c->net;
 	} else {
-		v->command[0] = (char *)(uintptr_t)candidates[0];
+		v->spec.candidates =
+			c->family == FAMILY_NATIVE ? NULL : runtime_candidates(family_of(c));
+		v->command[0] =
+			v->spec.candidates ? (char *)(uintptr_t)v->spec.candidates[0] : v->program;
 		v->command[1] = NULL;
+		(void)snprintf(v->program, sizeof(v->program), "/var/task/%s",
+			       c->handler ? c->handler[0] : "");
 		v->spec.argv = v->command;
 		v->spec.timeout_ns = ORDER_INIT_MAX_NS;
-		v->spec.net = NET_LOOPBACK;
-		v->spec.kept = v->spec.api = true;
+		v->spec.kept = true;
+		v->spec.api = c->family != FAMILY_NATIVE;
+		v->spec.net = v->spec.api ? NET_LOOPBACK : c->net;
 	}
 	if (make_env(v, err) < 0)
 		return -err->code;

@@ -8,6 +8,7 @@
 #include "launch/launcher.h"
 #include "run/kept.h"
 #include "run/powers.h"
+#include "runtime/runtime_native.h"
 #include "serve/capture.h"
 #include "serve/front.h"
 #include "serve/held.h"
@@ -20,16 +21,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* What is watched: the process by its warden, its calls, its output. */
-enum { AT_HTTP = KEPT_FDS, AT_FDS };
+enum { AT_CALLS = KEPT_FDS, AT_FDS };
 _Static_assert(AT_FDS <= WATCH_FDS, "all of it is watched");
 
 struct powers_resident {
 	struct powers powers;
 	struct resident *resident;
-	bool asked; /* COUNTED or PARTED is to come, or has */
+	bool insisted; /* it was ended for what it said */
+	bool asked;    /* COUNTED or PARTED is to come, or has */
 };
 
 struct resident {
@@ -38,13 +41,15 @@ struct resident {
 	struct kept kept;
 	struct powers_resident powers;
 	struct watch watch;
-	struct runtime_http *http; /* NULL: not before its command runs */
-	struct capture output;	   /* what it writes */
+	struct runtime_http *http;     /* NULL: not before its command runs */
+	struct runtime_native *native; /* instead; NULL: there is none */
+	struct capture output;	       /* what it writes */
 	struct function_logged *log;
 	struct journal journal;
 
 	bool settled;	     /* init's end was told */
 	bool under_way;	     /* an event is */
+	bool insisted;	     /* it was ended for what it said */
 	bool asked;	     /* the runtime has, for the next event */
 	bool answered;	     /* the runtime has given an answer to it ... */
 	enum verdict answer; /* ... which is a success or none */
@@ -122,6 +127,53 @@ static bool remote_part(struct powers *p, struct counted *ret)
 	return count_once(p);
 }
 
+/* ---- its calls: by the Runtime API, or as a native function -----------------------------------
+ */
+
+static enum runtime_news calls_news(struct resident *r)
+{
+	if (r->native)
+		return runtime_native_news(r->native);
+	return r->http ? runtime_http_news(r->http) : RUNTIME_NO_NEWS;
+}
+
+static void calls_answer(const struct resident *r, struct runtime_answer *ret)
+{
+	if (r->native)
+		runtime_native_answer(r->native, ret);
+	else
+		runtime_http_answer(r->http, ret);
+}
+
+static void calls_run(struct resident *r)
+{
+	if (r->native)
+		runtime_native_run(r->native);
+	else if (r->http)
+		runtime_http_run(r->http);
+}
+
+static int calls_give(struct resident *r, const struct runtime_event *event, struct cloche_err *err)
+{
+	return r->native ? runtime_native_give(r->native, event, err)
+			 : runtime_http_give(r->http, event, err);
+}
+
+static int calls_due_ms(const struct resident *r)
+{
+	return r->http ? runtime_http_due_ms(r->http) : -1;
+}
+
+static struct pollfd calls_wait(const struct resident *r)
+{
+	if (r->native)
+		return (struct pollfd){ .fd = runtime_native_fd(r->native),
+					.events = runtime_native_events(r->native) };
+	if (r->http)
+		return (struct pollfd){ .fd = runtime_http_fd(r->http), .events = POLLIN };
+	return (struct pollfd){ .fd = -1 };
+}
+
 /* ---- what happens ---------------------------------------------------------------------------- */
 
 static void watch(struct resident *r);
@@ -142,7 +194,7 @@ static void note_answer(struct resident *r, enum verdict verdict)
 
 	r->answered = out->answered = true;
 	r->answer = verdict;
-	runtime_http_answer(r->http, &answer);
+	calls_answer(r, &answer);
 	take_type(answer.error_type, out->error_type);
 }
 
@@ -165,6 +217,7 @@ static void on_news(struct resident *r, enum runtime_news news)
 		note_answer(r, VERDICT_INIT_ERROR);
 		break;
 	default:
+		r->insisted = true;
 		kept_cancel(&r->kept);
 		break;
 	}
@@ -180,13 +233,22 @@ static void hear_runtime(struct resident *r)
 		r->front->say(err.text);
 		kept_cancel(&r->kept);
 	}
-	while (r->http && (news = runtime_http_news(r->http)) != RUNTIME_NO_NEWS)
+	while ((news = calls_news(r)) != RUNTIME_NO_NEWS)
 		on_news(r, news);
 	/* It may have done all before its warden is heard to have let it go on. */
 	if (!r->asked || kept_state(&r->kept) != KEPT_RUNNING)
 		return;
 	r->asked = false;
 	kept_pause(&r->kept, r->under_way && r->answered ? r->answer : VERDICT_OK);
+}
+
+/* Nobody cancelled what was ended for what it said. */
+static void judge(const struct resident *r, struct outcome *out, enum verdict verdict)
+{
+	if (!r->insisted || out->verdict != VERDICT_CANCELLED)
+		return;
+	out->verdict = verdict;
+	(void)snprintf(out->error_type, sizeof(out->error_type), "Cloche.ProtocolError");
 }
 
 /* Its init is over: well, and it waits; or not. */
@@ -196,6 +258,7 @@ static void settle_init(struct resident *r)
 	bool well = kept_state(&r->kept) == KEPT_IDLE && r->init.verdict == VERDICT_OK;
 
 	r->settled = true;
+	judge(r, &r->init, VERDICT_INIT_ERROR);
 	drain_output(r);
 	if (!user)
 		held_end(r->front, r->held);
@@ -211,8 +274,11 @@ static void settle_event(struct resident *r)
 
 	r->under_way = false;
 	/* What it said and then did not stand by counts for nothing. */
-	if (!r->kept.machine.answered)
+	if (!r->kept.machine.answered) {
 		r->answered = r->out->answered = false;
+		r->out->error_type[0] = '\0';
+	}
+	judge(r, r->out, VERDICT_ERROR);
 	drain_output(r);
 	resident_served(user);
 }
@@ -238,8 +304,8 @@ static void on_step(void *arg, const struct pollfd fds[static WATCH_FDS])
 {
 	struct resident *r = arg;
 
-	if (r->http && (fds[AT_HTTP].revents || runtime_http_due_ms(r->http) == 0))
-		runtime_http_run(r->http);
+	if (fds[AT_CALLS].revents || calls_due_ms(r) == 0)
+		calls_run(r);
 	kept_step(&r->kept, fds);
 	hear_runtime(r);
 	settle(r);
@@ -249,12 +315,11 @@ static void watch(struct resident *r)
 {
 	struct pollfd fds[WATCH_FDS];
 	int64_t until_ns = kept_wait(&r->kept, fds);
-	int due_ms = r->http ? runtime_http_due_ms(r->http) : -1;
+	int due_ms = calls_due_ms(r);
 
 	for (int i = KEPT_FDS; i < WATCH_FDS; i++)
 		fds[i] = (struct pollfd){ .fd = -1 };
-	if (r->http)
-		fds[AT_HTTP] = (struct pollfd){ .fd = runtime_http_fd(r->http), .events = POLLIN };
+	fds[AT_CALLS] = calls_wait(r);
 	if (due_ms >= 0 && clock_now_ns() + due_ms * NSEC_PER_MSEC < until_ns)
 		until_ns = clock_now_ns() + due_ms * NSEC_PER_MSEC;
 	if (watch_set(&r->watch, fds, until_ns) < 0)
@@ -263,16 +328,31 @@ static void watch(struct resident *r)
 
 /* ---- its life -------------------------------------------------------------------------------- */
 
-static int open_streams(struct resident *r, int ret[static 3], struct cloche_err *err)
+/* A native function's standard input is where its events come from. */
+static int open_native(struct resident *r, struct cloche_err *err)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return cloche_err_sys(err, errno, "make a socket for its events");
+	r->native = runtime_native_open(ends[0], err);
+	if (!r->native)
+		fd_close(&ends[1]);
+	return ends[1];
+}
+
+static int open_streams(struct resident *r, bool native, int ret[static 3], struct cloche_err *err)
 {
 	int code = capture_begin(&r->output, r->front->event, on_output, r, &ret[1], err);
 
 	if (code < 0)
 		return code;
-	ret[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ret[0] = native ? open_native(r, err) : open("/dev/null", O_RDONLY | O_CLOEXEC);
 	ret[2] = fcntl(ret[1], F_DUPFD_CLOEXEC, 3);
-	if (ret[0] < 0 || ret[2] < 0)
-		return cloche_err_sys(err, errno, "make streams for it");
+	if (!err->code && (ret[0] < 0 || ret[2] < 0))
+		(void)cloche_err_sys(err, errno, "make streams for it");
+	if (err->code)
+		return -err->code;
 	return 0;
 }
 
@@ -291,7 +371,7 @@ struct resident *resident_open(struct front *f, struct held *h, const struct spe
 	*r = (struct resident){ .front = f, .held = h, .output = CAPTURE_NONE, .log = log };
 	journal_init(&r->journal, log);
 	watch_init(&r->watch, f->event, on_step, r);
-	if (open_streams(r, streams, err) < 0) {
+	if (open_streams(r, !spec->api, streams, err) < 0) {
 		r = resident_close(r);
 	} else {
 		struct kept_options o = { .spec = spec,
@@ -319,6 +399,7 @@ struct resident *resident_close(struct resident *r)
 		return NULL;
 	watch_end(&r->watch);
 	r->http = runtime_http_close(r->http);
+	r->native = runtime_native_close(r->native);
 	capture_end(&r->output);
 	journal_end(&r->journal);
 	r->log = logged_close(&r->front->logged, r->log);
@@ -355,9 +436,9 @@ bool resident_invoke(struct resident *r, const struct resident_event *e, struct 
 	journal_start(&r->journal, out, e->version);
 	event.deadline_ms = (clock_real_ns() + e->timeout_ns) / NSEC_PER_MSEC;
 	/* It has asked for one. */
-	if (runtime_http_give(r->http, &event, &err) < 0 || e->cancelled)
+	if (calls_give(r, &event, &err) < 0 || e->cancelled)
 		kept_cancel(&r->kept);
-	runtime_http_run(r->http);
+	calls_run(r);
 	hear_runtime(r);
 	settle(r);
 	return true;
@@ -366,10 +447,10 @@ bool resident_invoke(struct resident *r, const struct resident_event *e, struct 
 void resident_answered(const struct resident *r, struct resident_answer *ret)
 {
 	*ret = (struct resident_answer){ .tail = r->journal.tail, .tail_len = r->journal.tail_len };
-	if (r->http && r->answered) {
+	if ((r->http || r->native) && r->answered) {
 		struct runtime_answer answer;
 
-		runtime_http_answer(r->http, &answer);
+		calls_answer(r, &answer);
 		ret->bytes = answer.bytes;
 		ret->len = answer.len;
 	}

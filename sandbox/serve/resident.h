@@ -38,8 +38,8 @@ struct resident_answer {
 	size_t tail_len;
 };
 
-/* spec: kept, checked; its command is what begins. log: its own from now on, whatever is returned.
- * NULL: *err says why. */
+/* spec: kept, checked; its command is what begins; without spec.api it is a native function. log:
+ * its own from now on, whatever is returned. NULL: *err says why. */
 struct resident *resident_open(struct front *f, struct held *h, const struct spec *spec,
 			       struct function_logged *log, int64_t requested_ns,
 			       struct cloche_err *err);

@@ -3,6 +3,7 @@
 #define CLOCHE_SERVE_VISIT_H
 
 #include "base/err.h"
+#include "function/function.h"
 #include "launch/order.h"
 #include "launch/spec.h"
 #include "run/invocation.h"
@@ -92,7 +93,7 @@ struct visit {
 	/* Of who invokes a deployed function (invoking.h). */
 	struct function_version *version; /* NULL: nobody does */
 	char **env;			  /* owned */
-	char *command[2];
+	char *command[2], program[FUNCTION_WORD_MAX + sizeof("/var/task/")];
 	struct executing *executing; /* of a command's; NULL: it is none */
 	struct answer answer;
 };

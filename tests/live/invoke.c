@@ -54,6 +54,7 @@ static const char yaml[] =
 	"         handler: [sh, -c, 'exit 7']}\n"
 	"  much: {runtime: exec, code: ./code, timeout: 60s,\n"
 	"         handler: [head, -c, '7000000', /dev/zero]}\n"
+	"  fast: {runtime: native, code: ./native, handler: native, timeout: 60s}\n"
 	"  none: {runtime: python3, code: ./code, handler: app.none}\n";
 
 static void write_file(const char *dir, const char *name, const char *text)
@@ -69,6 +70,18 @@ static void write_file(const char *dir, const char *name, const char *text)
 	cr_assert_eq(chmod(path, 0644), 0);
 }
 
+static void copy_native(const char *dir)
+{
+	cleanup_run struct run run = { 0 };
+	char path[700], from[700];
+
+	(void)snprintf(path, sizeof(path), "%s/native", dir);
+	cr_assert(mkdir(path, 0755) == 0);
+	(void)snprintf(from, sizeof(from), "%s/native", env_need("HELPERS"));
+	RUN(&run, "cp", from, path);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+}
+
 /* As a user has it in his folder. */
 static void deploy(struct daemon *d)
 {
@@ -78,6 +91,7 @@ static void deploy(struct daemon *d)
 	(void)snprintf(path, sizeof(path), "%s/code", d->dir);
 	cr_assert(mkdir(path, 0755) == 0);
 	write_file(d->dir, "code/app.py", handlers);
+	copy_native(d->dir);
 	write_file(d->dir, "cloche.yaml", yaml);
 	(void)snprintf(path, sizeof(path), "%s/cloche.yaml", d->dir);
 	d->verb = "deploy";
@@ -314,5 +328,40 @@ Test(invoke, what_is_deployed_anew_is_new)
 	d.verb = "ps";
 	AS_USER(&d, &ps, "--json");
 	cr_expect_null(strstr(ps.out, "\"state\":\"ready\""), "%s", ps.out);
+	daemon_stop(&d);
+}
+
+Test(invoke, a_native_function_has_bytes_and_gives_bytes)
+{
+	static const char raw[] = "\x01\0\xff binary \n\0";
+	cleanup_run struct run first = { 0 }, second = { 0 }, fails = { 0 }, leaves = { 0 },
+			       insists = { 0 }, anew = { 0 },
+			       bytes = { .input = raw, .input_len = sizeof(raw) };
+	struct daemon d;
+
+	begin(&d);
+	AS_USER(&d, &first, "fast", "count");
+	cr_expect_eq(first.status, 0, "%s", first.err);
+	cr_expect_eq(strncmp(first.out, "1 ", 2), 0, "%s", first.out);
+	AS_USER(&d, &second, "--log-tail", "fast", "count");
+	cr_expect_eq(strncmp(second.out, "2 ", 2), 0, "%s", second.out);
+	cr_expect(strstr(second.err, second.out + 2), "%s: %s", second.err, second.out);
+	cr_expect(strstr(second.err, "\nevent 2\nEND RequestId: "), "%s", second.err);
+	AS_USER(&d, &bytes, "fast", "-");
+	cr_expect_eq(bytes.out_len, sizeof(raw));
+	cr_expect_arr_eq(bytes.out, raw, sizeof(raw));
+	AS_USER(&d, &fails, "fast", "fail");
+	cr_expect_eq(fails.status, 1, "%s", fails.err);
+	cr_expect_str_eq(fails.out,
+			 "{\"errorType\":\"Native.Error\",\"errorMessage\":\"no \\\"such\\\" "
+			 "thing\"}");
+	AS_USER(&d, &leaves, "fast", "leave");
+	cr_expect_eq(leaves.status, 9, "%s", leaves.err);
+	AS_USER(&d, &insists, "--report", "-", "fast", "insist");
+	cr_expect_eq(insists.status, 137, "%s", insists.err);
+	cr_expect(strstr(insists.err, "\"verdict\":\"error\""), "%s", insists.err);
+	cr_expect(strstr(insists.out, "\"errorType\":\"Cloche.ProtocolError\""), "%s", insists.out);
+	AS_USER(&d, &anew, "fast", "count");
+	cr_expect_eq(strncmp(anew.out, "1 ", 2), 0, "%s", anew.out);
 	daemon_stop(&d);
 }

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames to and from a native function: see runtime_native.h. */
+#include "runtime/runtime_native.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "runtime/cloche_handler.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+_Static_assert(CLOCHE_PAYLOAD_MAX == RUNTIME_PAYLOAD_MAX, "one limit");
+
+enum native_state { STARTED, READY, RUNNING, ENDED };
+
+#define NEWS_MAX 4
+
+struct runtime_native {
+	int socket;
+	enum native_state state;
+
+	/* What is sent, and how much of it was. */
+	struct cloche_frame event;
+	char *payload;
+	size_t sent;
+
+	/* What comes: its head, then its bytes. */
+	struct cloche_frame head;
+	size_t got;
+	char *bytes;
+
+	/* The last answer. */
+	char *answer; /* owned; bytes of a response, or JSON */
+	size_t answer_len;
+	char error_type[128];
+
+	enum runtime_news news[NEWS_MAX];
+	unsigned n_news;
+};
+
+static void tell(struct runtime_native *n, enum runtime_news news)
+{
+	if (n->n_news < NEWS_MAX)
+		n->news[n->n_news++] = news;
+}
+
+struct runtime_native *runtime_native_open(int socket, struct cloche_err *err)
+{
+	struct runtime_native *n = calloc(1, sizeof(*n));
+
+	if (!n || fcntl(socket, F_SETFL, O_NONBLOCK) < 0) {
+		(void)cloche_err_sys(err, n ? errno : ENOMEM, "listen to a native function");
+		free(n);
+		(void)close(socket);
+		return NULL;
+	}
+	n->socket = socket;
+	return n;
+}
+
+struct runtime_native *runtime_native_close(struct runtime_native *n)
+{
+	if (!n)
+		return NULL;
+	fd_close(&n->socket);
+	free(n->payload);
+	free(n->bytes);
+	free(n->answer);
+	free(n);
+	return NULL;
+}
+
+int runtime_native_fd(const struct runtime_native *n)
+{
+	return n->socket;
+}
+
+short runtime_native_events(const struct runtime_native *n)
+{
+	if (n->state == ENDED)
+		return 0;
+	return n->payload ? POLLIN | POLLOUT : POLLIN;
+}
+
+/* ---- to the function ------------------------------------------------------------------------- */
+
+/* What there is room for. */
+static void send_event(struct runtime_native *n)
+{
+	size_t head = sizeof(n->event), all = head + n->event.len;
+
+	while (n->payload && n->sent < all) {
+		bool in_head = n->sent < head;
+		const char *at =
+			in_head ? (const char *)&n->event + n->sent : n->payload + (n->sent - head);
+		ssize_t done = send(n->socket, at, in_head ? head - n->sent : all - n->sent,
+				    MSG_NOSIGNAL | MSG_DONTWAIT | (in_head ? MSG_MORE : 0));
+
+		if (done <= 0)
+			return;
+		n->sent += (size_t)done;
+	}
+	free(n->payload);
+	n->payload = NULL;
+}
+
+int runtime_native_give(struct runtime_native *n, const struct runtime_event *event,
+			struct cloche_err *err)
+{
+	if (event->len > CLOCHE_PAYLOAD_MAX)
+		return cloche_err_set(err, EFBIG, "an event of %zu bytes: %u are the most",
+				      event->len, CLOCHE_PAYLOAD_MAX);
+	if (n->state != READY || n->payload)
+		return cloche_err_set(err, EBUSY, "the function has not asked for an event");
+	n->payload = malloc(event->len + 1);
+	if (!n->payload)
+		return cloche_err_sys(err, ENOMEM, "give an event to a function");
+	memcpy(n->payload, event->payload, event->len);
+	n->event = (struct cloche_frame){ .kind = CLOCHE_EVENT,
+					  .len = (uint32_t)event->len,
+					  .deadline_ms = event->deadline_ms };
+	(void)snprintf(n->event.request_id, sizeof(n->event.request_id), "%s", event->request_id);
+	n->sent = 0;
+	n->state = RUNNING;
+	free(n->answer);
+	n->answer = NULL;
+	n->answer_len = 0;
+	n->error_type[0] = '\0';
+	send_event(n);
+	return 0;
+}
+
+/* ---- from the function ----------------------------------------------------------------------- */
+
+/* No more of it is listened to. */
+static void insist(struct runtime_native *n)
+{
+	n->state = ENDED;
+	tell(n, RUNTIME_INSISTED);
+}
+
+static bool in_turn(const struct runtime_native *n)
+{
+	switch (n->head.kind) {
+	case CLOCHE_READY:
+		return n->state == STARTED && n->head.len == 0;
+	case CLOCHE_RESPONSE:
+	case CLOCHE_ERROR:
+		return n->state == RUNNING && !n->payload && n->head.len <= CLOCHE_PAYLOAD_MAX;
+	default:
+		return false;
+	}
+}
+
+/* Its type and its message, as an object. What is no UTF-8 is left out. */
+static void take_error(struct runtime_native *n)
+{
+	const char *type = n->bytes, *message;
+	size_t len = strnlen(type, n->head.len);
+	json_t *j;
+
+	message = len < n->head.len ? type + len + 1 : type + len;
+	(void)snprintf(n->error_type, sizeof(n->error_type), "%.*s",
+		       len < sizeof(n->error_type) ? (int)len : (int)sizeof(n->error_type) - 1,
+		       type);
+	j = json_pack("{s:o*, s:o*}", "errorType", json_string(n->error_type), "errorMessage",
+		      json_stringn(message, n->head.len - (size_t)(message - type)));
+	n->answer = j ? json_dumps(j, JSON_COMPACT) : NULL;
+	n->answer_len = n->answer ? strlen(n->answer) : 0;
+	json_decref(j);
+}
+
+static void take_frame(struct runtime_native *n)
+{
+	switch (n->head.kind) {
+	case CLOCHE_RESPONSE:
+		n->answer = n->bytes;
+		n->answer_len = n->head.len;
+		n->bytes = NULL;
+		tell(n, RUNTIME_RESPONDED);
+		break;
+	case CLOCHE_ERROR:
+		take_error(n);
+		tell(n, RUNTIME_FAILED);
+		break;
+	default:
+		break;
+	}
+	free(n->bytes);
+	n->bytes = NULL;
+	n->got = 0;
+	n->state = READY;
+	tell(n, RUNTIME_ASKED);
+}
+
+/* One piece; false: there is none now, or none is wanted. */
+static bool read_piece(struct runtime_native *n)
+{
+	bool in_head = n->got < sizeof(n->head);
+	size_t all = in_head ? sizeof(n->head) : sizeof(n->head) + n->head.len;
+	char *to = in_head ? (char *)&n->head + n->got : n->bytes + (n->got - sizeof(n->head));
+	ssize_t done = recv(n->socket, to, all - n->got, MSG_DONTWAIT);
+
+	/* What the end of it means, the end of its process tells. */
+	if (done == 0)
+		n->state = ENDED;
+	if (done <= 0)
+		return false;
+	n->got += (size_t)done;
+	if (n->got < all)
+		return true;
+	if (in_head && !in_turn(n)) {
+		insist(n);
+		return false;
+	}
+	if (in_head && n->head.len) {
+		n->bytes = malloc((size_t)n->head.len + 1);
+		if (!n->bytes)
+			insist(n);
+		else
+			n->bytes[n->head.len] = '\0';
+		return n->bytes != NULL;
+	}
+	take_frame(n);
+	return n->state != ENDED;
+}
+
+void runtime_native_run(struct runtime_native *n)
+{
+	send_event(n);
+	while (n->state != ENDED && read_piece(n))
+		;
+}
+
+enum runtime_news runtime_native_news(struct runtime_native *n)
+{
+	enum runtime_news first = n->n_news ? n->news[0] : RUNTIME_NO_NEWS;
+
+	if (n->n_news)
+		memmove(n->news, n->news + 1, --n->n_news * sizeof(n->news[0]));
+	return first;
+}
+
+void runtime_native_answer(const struct runtime_native *n, struct runtime_answer *ret)
+{
+	*ret = (struct runtime_answer){ .bytes = n->answer ? n->answer : "",
+					.len = n->answer_len,
+					.content_type = "",
+					.error_type = n->error_type,
+					.trailer_type = "",
+					.trailer_body = "" };
+}
