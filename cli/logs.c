@@ -17,8 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
+
+/* Between two looks for what has come. */
+#define FOLLOW_MS 250
 
 enum { OPT_SINCE = 256, OPT_REQUEST };
 
@@ -59,7 +61,6 @@ struct logs {
 	const char *name, *request;
 	int64_t since_ns;
 	bool follow, stamps;
-	bool rotated; /* the file that was read is not the present one any more */
 	char *line;
 	size_t len, size;
 };
@@ -78,7 +79,6 @@ static void show(struct logs *l)
 	enum function_log_kind kind = function_log_parse(l->line, l->len, &e);
 	char when[CLOCK_ISO_LEN];
 
-	l->rotated |= kind == FUNCTION_LOG_ROTATED;
 	if (kind != FUNCTION_LOG_ENTRY || !is_wanted(l, &e))
 		return;
 	if (l->stamps) {
@@ -123,88 +123,42 @@ static int take(struct logs *l, const char *bytes, size_t n)
 	return r == 0 ? keep(l, bytes, n) : r;
 }
 
-/* ---- files ----------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
-/* To its present end. */
-static int read_file(struct logs *l, int fd, off_t *at)
+/* Whoever reads standard output and leaves is an end, too. */
+static int take_part(void *arg, const char *bytes, size_t len, bool gap)
 {
-	char buf[64 << 10];
-	ssize_t n;
-	int r = 0;
+	struct logs *l = arg;
+	int r;
 
-	while (r == 0 && (n = pread(fd, buf, sizeof(buf), *at)) > 0) {
-		*at += n;
-		r = take(l, buf, (size_t)n);
-	}
-	if (fflush(stdout) != 0)
-		return -errno;
-	return r;
-}
-
-/* Until it is told that the file goes on elsewhere. Whoever reads standard output and leaves is an
- * end, too. */
-static int follow_file(struct logs *l, int fd, off_t at)
-{
-	cleanup_fd int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	struct pollfd fds[] = { { .fd = watch, .events = POLLIN }, { .fd = STDOUT_FILENO } };
-	char path[64], events[4096];
-	int r = 0;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY) < 0)
-		return -errno;
-	while (r == 0) {
-		r = read_file(l, fd, &at);
-		if (r < 0 || l->rotated)
-			break;
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return -errno;
-		if (fds[1].revents & (POLLERR | POLLHUP))
-			return -EPIPE;
-		while (read(watch, events, sizeof(events)) > 0)
-			;
-	}
-	return r;
-}
-
-static int show_files(struct logs *l, int files[static REMOTE_LOGS], bool first)
-{
-	int r = 0;
-
-	l->rotated = false;
-	for (int i = first ? 0 : REMOTE_LOG_NOW; r == 0 && i < REMOTE_LOGS; i++) {
-		off_t at = 0;
-
-		l->rotated = false;
+	if (gap)
 		l->len = 0;
-		if (files[i] < 0)
-			continue;
-		if (l->follow && i == REMOTE_LOG_NOW)
-			r = follow_file(l, files[i], at);
-		else
-			r = read_file(l, files[i], &at);
-	}
+	r = take(l, bytes, len);
+	if (r == 0 && fflush(stdout) != 0)
+		r = -errno;
 	return r;
+}
+
+static bool is_left(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO };
+
+	return poll(&out, 1, FOLLOW_MS) > 0 && out.revents & (POLLERR | POLLHUP);
 }
 
 static int show_logs(struct logs *l, struct cloche_err *err)
 {
 	const char *control = getenv("CLOCHE_CONTROL");
-	bool first = true;
-	int r = 0;
+	const struct remote_log to = { .take = take_part, .arg = l };
+	struct log_place at = { 0, 0 };
+	int r;
 
-	do {
-		int files[REMOTE_LOGS];
-
-		r = remote_logs(control ? control : CONTROL_PATH, l->name, files, err);
-		if (r < 0)
-			return r;
-		r = show_files(l, files, first);
-		for (int i = 0; i < REMOTE_LOGS; i++)
-			fd_close(&files[i]);
-		first = false;
-	} while (r == 0 && l->follow);
-	return r < 0 && r != -EPIPE ? cloche_err_sys(err, -r, "show it") : 0;
+	do
+		r = remote_logs(control ? control : CONTROL_PATH, l->name, &at, &to, err);
+	while (r == 0 && l->follow && !is_left());
+	if (r < 0 && !err->code && r != -EPIPE)
+		(void)cloche_err_sys(err, -r, "show it");
+	return err->code ? -err->code : 0;
 }
 
 /* ---- the command line ------------------------------------------------------------------------ */

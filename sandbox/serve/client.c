@@ -71,6 +71,7 @@ void visit_leave(struct visit *v)
 		held_spare(v->front, v->held);
 	invoking_leave(v);
 	v->reading = reading_close(v->reading);
+	v->log_reading = log_reading_close(v->log_reading);
 	drop(v);
 	(void)sd_event_source_disable_unref(v->heard);
 	closer_take(v->front->closer, v->client.uid, &v->socket);

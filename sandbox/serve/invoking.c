@@ -446,23 +446,12 @@ void invoking_leave(struct visit *v)
 void invoking_show_logs(struct visit *v)
 {
 	struct cloche_err err = { 0 };
-	struct packet_fds fds = { .n = 0 };
-	int files[2];
 
-	if (find_function(v, &err) < 0 || logged_files(v->front->functions, v->client.uid,
-						       v->request.function, files, &err) < 0) {
+	v->state = VISIT_ASKING;
+	if (find_function(v, &err) == 0)
+		v->log_reading =
+			log_reading_open(v->front, &v->client, v->socket, &v->request, &err);
+	v->version = function_version_unref(v->version);
+	if (!v->log_reading)
 		visit_send_away(v, &err);
-		return;
-	}
-	for (unsigned i = 0; i < 2; i++)
-		if (files[i] >= 0) {
-			v->answer.logs |= 1U << i;
-			fds.fd[fds.n++] = files[i];
-		}
-	v->answer.kind = ANSWER_LOGS;
-	request_version(v->answer.version);
-	if (!v->left)
-		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), &fds);
-	packet_close_fds(&fds);
-	visit_leave(v);
 }

@@ -177,40 +177,63 @@ int remote_invoke(const char *control, const struct remote_event *event, struct 
 
 /* ---- logs ------------------------------------------------------------------------------------ */
 
-int remote_logs(const char *control, const char *function, int ret[static REMOTE_LOGS],
-		struct cloche_err *err)
+/* One part, or an error. */
+static int hear_part(const struct remote *r, void *m, size_t room, struct cloche_err *err)
 {
-	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
-	struct request request = { .kind = REQUEST_LOGS };
+	struct pollfd there = { .fd = r->socket, .events = POLLIN };
+	const struct log_part *part = m;
+	const struct answer *answer = m;
+	char version[sizeof(part->version)];
+	int n;
+
+	do
+		n = poll(&there, 1, PATIENCE_MS);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return cloche_err_set(err, ETIMEDOUT, "the daemon does not answer");
+	n = packet_recv(r->socket, m, room, NULL);
+	if (n == -EPIPE)
+		return cloche_err_set(err, EPIPE, "the daemon has ended before it answered");
+	request_version(version);
+	if (n < (int)LOG_PART_HEAD || strncmp(version, part->version, sizeof(version)) != 0)
+		return cloche_err_set(err, EPROTO,
+				      "the daemon is of another version than this program");
+	if (part->kind == ANSWER_REFUSED && n == sizeof(*answer))
+		return cloche_err_take(err, &answer->refused);
+	if (part->kind != ANSWER_LOGS || part->len > sizeof(part->bytes) ||
+	    n != (int)(LOG_PART_HEAD + part->len))
+		return cloche_err_set(err, EPROTO, "the daemon answered something else");
+	return 0;
+}
+
+int remote_logs(const char *control, const char *function, struct log_place *at,
+		const struct remote_log *to, struct cloche_err *err)
+{
+	union message {
+		struct answer answer;
+		struct log_part part;
+	};
+	struct request request = { .kind = REQUEST_LOGS, .log_from = *at };
+	cleanup_free union message *m = calloc(1, sizeof(*m));
 	struct remote remote = { .socket = -1 };
-	struct pollfd there = { .events = POLLIN };
-	struct packet_fds fds = { .n = 0 };
-	unsigned n = 0;
 	int code;
 
-	if (!answer)
+	if (!m)
 		return cloche_err_sys(err, ENOMEM, "ask the daemon");
 	code = open_daemon(control, &remote, err);
 	if (code == 0)
 		code = name_function(&request, function, err);
 	if (code == 0 && packet_send(remote.socket, &request, sizeof(request), NULL) < 0)
 		code = cloche_err_set(err, EPIPE, "the daemon has ended before it was asked");
-	there.fd = remote.socket;
-	while (code == 0 && (code = poll(&there, 1, PATIENCE_MS)) < 0 && errno == EINTR)
-		code = 0;
-	if (code == 0 && !there.revents)
-		code = cloche_err_set(err, ETIMEDOUT, "the daemon does not answer");
-	if (code >= 0)
-		code = remote_hear(&remote, answer, &fds, err);
-	for (unsigned i = 0; i < REMOTE_LOGS; i++) {
-		bool came = code == 0 && answer->logs & 1U << i && n < fds.n;
-
-		ret[i] = came ? fds.fd[n++] : -1;
+	while (code == 0) {
+		code = hear_part(&remote, m, sizeof(*m), err);
+		if (code < 0)
+			break;
+		*at = m->part.upto;
+		code = to->take(to->arg, m->part.bytes, m->part.len, m->part.gap);
+		if (m->part.last)
+			break;
 	}
-	if (code == 0 && (answer->kind != ANSWER_LOGS || n != fds.n))
-		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
-	fds.n = code == 0 ? 0 : fds.n;
-	packet_close_fds(&fds);
 	remote_close(&remote);
 	return code;
 }

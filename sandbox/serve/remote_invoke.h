@@ -37,9 +37,15 @@ struct remote_response {
 int remote_invoke(const char *control, const struct remote_event *event, struct outcome *out,
 		  struct ledger_repair *found, struct remote_response *ret, struct cloche_err *err);
 
-/* A function's log: open files for reading, the older one first, -1 where there is none. */
-enum { REMOTE_LOG_OLD, REMOTE_LOG_NOW, REMOTE_LOGS };
-int remote_logs(const char *control, const char *function, int ret[static REMOTE_LOGS],
-		struct cloche_err *err);
+/* What is in a function's log behind *at, which then is where it ends: told piece by piece, a line
+ * in one or several. gap: what was to come next is not there any more. What take returns that is
+ * not 0 is an end of it, and is returned. */
+struct log_place;
+struct remote_log {
+	int (*take)(void *arg, const char *bytes, size_t len, bool gap);
+	void *arg;
+};
+int remote_logs(const char *control, const char *function, struct log_place *at,
+		const struct remote_log *to, struct cloche_err *err);
 
 #endif

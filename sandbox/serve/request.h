@@ -7,6 +7,7 @@
 #include "launch/spec.h"
 #include "ledger/ledger.h"
 #include "run/outcome.h"
+#include "serve/log_reading.h"
 
 #include <linux/bpf_common.h>
 #include <linux/filter.h>
@@ -44,7 +45,7 @@
  *								    in a memfd │ REFUSED
  *
  *	client  LOGS
- *	daemon        LOGS, with the files of a function's log that are there │ REFUSED
+ *	daemon        LOGS… (serve/log_reading.h), the last of which says so │ REFUSED
  *
  *	client  DEPLOY, with functions (serve/function_visit.h) in a memfd
  *	daemon          FUNCTIONS, what became of each, in a memfd │ REFUSED
@@ -115,7 +116,8 @@ struct request {
 	uint32_t function_version; /* INVOKE: 0: that which counts; ROLLBACK: the one before */
 	uint32_t tail;		   /* 0 or 1: the end of what it logs is wanted */
 	uint64_t event_len;
-	char image_name[72]; /* that is the root; "": none is */
+	struct log_place log_from; /* LOGS: what is behind it is wanted */
+	char image_name[72];	   /* that is the root; "": none is */
 	struct spec_image image;
 	uint32_t image_form;	 /* BUILD: enum image_form; STORES: IMAGE_OF_CODE, or 0 */
 	uint64_t image_bytes;	 /* BUILD: that it comes to in memory; 0: not known */
@@ -147,7 +149,6 @@ struct answer {
 	char version[16];
 	uint32_t kind;
 	uint32_t stores;	    /* which come with it, in bits (serve/stores.h) */
-	uint32_t logs;		    /* the same: 1: the old file, 2: the present one */
 	uint64_t response_len;	    /* of what comes with it; behind it: */
 	uint32_t tail_len;	    /* the end of the log */
 	uint32_t unknown;	    /* REFUSED or OUTCOME: bits of the streams that are files on no

@@ -88,7 +88,8 @@ struct visit {
 	int will;	       /* -1: there is none */
 	struct hash_job *hash; /* what it executed is being read; NULL */
 	struct watch watch;
-	struct reading *reading; /* NULL: none */
+	struct reading *reading;	 /* NULL: none */
+	struct log_reading *log_reading; /* the same */
 
 	/* Of who invokes a deployed function (invoking.h). */
 	struct function_version *version; /* NULL: nobody does */
