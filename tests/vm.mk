@@ -7,7 +7,7 @@ VM_FILES = $(B)/cloche $(B)/cloched $(VM_LIVE) $(GUEST) $(HELPERS) $(wildcard po
 # Not languages: guests have few of them, emulated they take minutes, and what of it is the kernel's is
 # in the other tests. Nor those that read command lines and files: the kernel has no part in it.
 # What they take is minutes, too.
-VM_LEFT_OUT = languages bad_input completion image image_broken image_hostile image_import image_shown learn ledger_cli \
+VM_LEFT_OUT = languages bad_input completion examples image image_broken image_hostile image_import image_shown learn ledger_cli \
               ledger_disk ledger_run metrics owner_ledger policy_cli report shown sudo trace_cli tune
 VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%),$(LIVE))
 
@@ -15,7 +15,7 @@ VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%),$(LIVE))
 VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,etc output paths streams) fault/calls fault/cold \
              $(addprefix live/,abuse code daemon_hostile daemon_images daemon_killed daemon_load daemon_own daemon_own_images daemon_repeat \
                daemon_upgrade doctor etc front_hostile front_images front_kept \
-               front_killed image_cell image_run local outcomes output_limit owners policy ps \
+               front_killed image_cell image_run invoke local outcomes output_limit owners policy ps \
                run runtimes share stream_names terminals trace_kept trace_live warm)))
 VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)
 

@@ -37,6 +37,8 @@ static struct visit *visit_of(struct client *c)
 /* What it runs in is for one invocation. */
 static bool is_once(const struct visit *v)
 {
+	if (v->version && v->spec.kept)
+		return v->version->config.reuse != REUSE_PROCESS;
 	return v->kind.make.binds || (v->version && v->version->config.reuse == REUSE_NONE);
 }
 

@@ -154,6 +154,24 @@ static bool has_code(const struct front *f, uid_t uid, int dir, const char *sha2
 
 /* ---- to deploy ------------------------------------------------------------------------------- */
 
+/* What a cloche.yaml may say and nothing here does yet: better refused than passed over. */
+static int check_there(const struct function_config *c, struct cloche_err *err)
+{
+	if (c->family == FAMILY_IMAGE)
+		return cloche_err_set(err, ENOTSUP,
+				      "image: functions of an image are not there yet; expected "
+				      "runtime and code");
+	if (c->reuse == REUSE_FORK)
+		return cloche_err_set(err, ENOTSUP,
+				      "reuse: fork is not there yet; expected none, context or "
+				      "process");
+	if (c->concurrency.provisioned)
+		return cloche_err_set(err, ENOTSUP,
+				      "concurrency/provisioned: contexts are not made ready "
+				      "beforehand yet; expected 0");
+	return 0;
+}
+
 static int take_one(struct function_visit *v, const json_t *o, struct cloche_err *err)
 {
 	struct function_config *c = calloc(1, sizeof(*c));
@@ -167,7 +185,7 @@ static int take_one(struct function_visit *v, const json_t *o, struct cloche_err
 		return r;
 	}
 	v->puts[v->n++] = (struct function_put){ .config = c };
-	if (function_check(c, &v->front->host, err) < 0)
+	if (function_check(c, &v->front->host, err) < 0 || check_there(c, err) < 0)
 		return cloche_err_wrap(err, "function '%.64s'", c->name);
 	for (size_t i = 0; i + 1 < v->n; i++)
 		if (strcmp(v->puts[i].config->name, c->name) == 0)

@@ -38,9 +38,9 @@ static const char handlers[] =
 
 static const char yaml[] =
 	"functions:\n"
-	"  count: {runtime: python3, code: ./code, handler: app.count}\n"
-	"  fail: {runtime: python3, code: ./code, handler: app.fail}\n"
-	"  leave: {runtime: python3, code: ./code, handler: app.leave}\n"
+	"  count: {runtime: python3, code: ./code, handler: app.count, timeout: 60s}\n"
+	"  fail: {runtime: python3, code: ./code, handler: app.fail, timeout: 60s}\n"
+	"  leave: {runtime: python3, code: ./code, handler: app.leave, timeout: 60s}\n"
 	"  hang: {runtime: python3, code: ./code, handler: app.hang,\n"
 	"         timeout: 300ms}\n"
 	"  one: {runtime: python3, code: ./code, handler: app.slow, timeout: 60s,\n"
@@ -55,7 +55,9 @@ static const char yaml[] =
 	"  much: {runtime: exec, code: ./code, timeout: 60s,\n"
 	"         handler: [head, -c, '7000000', /dev/zero]}\n"
 	"  fast: {runtime: native, code: ./native, handler: native, timeout: 60s}\n"
-	"  none: {runtime: python3, code: ./code, handler: app.none}\n";
+	"  anew: {runtime: python3, code: ./code, handler: app.count, timeout: 60s,\n"
+	"         reuse: none}\n"
+	"  none: {runtime: python3, code: ./code, handler: app.none, timeout: 60s}\n";
 
 static void write_file(const char *dir, const char *name, const char *text)
 {
@@ -363,5 +365,49 @@ Test(invoke, a_native_function_has_bytes_and_gives_bytes)
 	cr_expect(strstr(insists.out, "\"errorType\":\"Cloche.ProtocolError\""), "%s", insists.out);
 	AS_USER(&d, &anew, "fast", "count");
 	cr_expect_eq(strncmp(anew.out, "1 ", 2), 0, "%s", anew.out);
+	daemon_stop(&d);
+}
+
+Test(invoke, what_wants_no_reuse_begins_anew)
+{
+	struct daemon d;
+
+	begin(&d);
+	for (int i = 0; i < 2; i++) {
+		cleanup_run struct run run = { 0 };
+
+		AS_USER(&d, &run, "--report", "-", "anew");
+		cr_expect_eq(run.status, 0, "%s", run.err);
+		cr_expect(strstr(run.out, "\"n\": 1"), "%s", run.out);
+		cr_expect(strstr(run.err, "\"start\":\"cold\",\"reuse\":\"none\""), "%s", run.err);
+	}
+	daemon_stop(&d);
+}
+
+/* What a file may say and nothing does yet is refused, and changes nothing. */
+Test(invoke, what_is_not_there_yet_is_not_deployed)
+{
+	static const char *const no[][2] = {
+		{ "reuse: fork", "reuse: fork is not there yet" },
+		{ "concurrency: {provisioned: 1}", "concurrency/provisioned" },
+	};
+	struct daemon d;
+	char path[700], text[300];
+
+	begin(&d);
+	(void)snprintf(path, sizeof(path), "%s/no.yaml", d.dir);
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+		cleanup_run struct run run = { 0 };
+
+		(void)snprintf(text, sizeof(text),
+			       "functions:\n  no: {runtime: python3, code: ./code, handler: a.b, "
+			       "%s}\n",
+			       no[i][0]);
+		write_file(d.dir, "no.yaml", text);
+		d.verb = "deploy";
+		AS_USER(&d, &run, path);
+		cr_expect_neq(run.status, 0);
+		cr_expect(strstr(run.err, no[i][1]), "%s", run.err);
+	}
 	daemon_stop(&d);
 }
