@@ -7,6 +7,7 @@ RIC := $(abspath build/clients)
 $(RIC)/node_modules/aws-lambda-ric/dist/rapid-client.node:
 	$(call say,NPM,aws-lambda-ric)
 	@mkdir -p $(RIC)
+	$(Q)sh tests/deps.sh clients
 	$(Q)cd $(RIC) && npm install --no-audit --no-fund --prefix . aws-lambda-ric >npm.log 2>&1 || \
 		{ cat npm.log >&2; exit 1; }
 
@@ -18,5 +19,5 @@ $(CLIENTS): $(B)/%: %.c $(TLIB_OBJ) $(B)/libcloche.a
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests $(TEST_LDFLAGS) -o $@ $< $(TLIB_OBJ) $(B)/libcloche.a $(LIBS) -lcriterion
 
 .PHONY: check-clients
-check-clients: $(CLIENTS) $(RIC)/node_modules/aws-lambda-ric/dist/rapid-client.node ## run AWS's client for Node.js, unmodified, against the Runtime API
+check-clients: $(CLIENTS) $(RIC)/node_modules/aws-lambda-ric/dist/rapid-client.node
 	@RIC=$(RIC) TEST_LIMIT=120 sh tests/run.sh clients $(CLIENTS)

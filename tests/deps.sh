@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs what is missing, by group, or says by name what is needed.
 #
-#   deps.sh GROUP...      build, test, lint, bench, vm, browser: Debian packages
+#   deps.sh GROUP...      build, test, lint, bench, vm, browser, clients: Debian packages
 #   deps.sh --host        what running needs of this machine: rights and kernel, installs nothing
 #   deps.sh --list GROUP...
 #
@@ -22,8 +22,9 @@ packages() {
 	bench) echo bubblewrap crun runc hyperfine ;;
 	vm) echo qemu-system-x86 cpio lz4 xz-utils zstd ;;
 	browser) echo chromium chromium-driver python3 ;;
+	clients) echo autoconf automake libtool cmake g++ make ;;
 	*)
-		echo "deps: unknown group '$1': expected build, test, lint, bench, vm or browser" >&2
+		echo "deps: unknown group '$1': expected build, test, lint, bench, vm, browser or clients" >&2
 		return 1
 		;;
 	esac
