@@ -31,7 +31,7 @@ check-vm: tests ## run the live, escape and fault tests under the kernels of vm-
 
 # 2,000 idle contexts and 960 functions, killed at once; they want memory.
 CROWD ?= 1000
-soak-crowd-vm: all $(HELPERS) $(B)/tests/escape/guest/crowd
+soak-crowd-vm: all $(HELPERS) $(B)/tests/escape/guest/crowd ## kill two daemons with all the contexts that they may have (KERNEL=6.1, CROWD=N each)
 	@VM_LIMIT=$${VM_LIMIT:-5400} VM_MEMORY=$${VM_MEMORY:-6144} vm-images/boot.sh --workdir '$(CURDIR)' \
 		$(patsubst %,--add %,$(B)/cloche $(B)/cloched $(HELPERS) policies $(B)/tests/escape/guest/crowd) \
 		$(VM_KERNEL) -- env $(LIVE_ENV) CLOCHE_MUST_RUN=1 CROWD=$(CROWD) $(abspath $(B)/tests/escape/guest/crowd)

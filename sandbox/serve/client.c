@@ -531,50 +531,6 @@ void client_have(struct client *c)
 	run(visit_of(c));
 }
 
-static int on_late(sd_event_source *s, uint64_t usec, void *arg)
-{
-	struct visit *v = arg;
-
-	v->late = true;
-	if (v->state == VISIT_SEEKING)
-		visit_refuse(v, &v->full);
-	return 0;
-}
-
-/* A function says itself how long its events may wait, whatever may be said of commands. */
-static unsigned queued_most(const struct visit *v)
-{
-	unsigned most = config_owner(v->front->config, v->client.uid)->waiting;
-
-	return v->version && most < INVOKING_QUEUED ? INVOKING_QUEUED : most;
-}
-
-bool visit_try_queue(struct visit *v, int64_t wait_ns, struct cloche_err *why)
-{
-	struct front *f = v->front;
-	unsigned most = queued_most(v);
-	bool more = !v->client.queued;
-
-	if ((why->code != EDQUOT && why->code != EBUSY) || v->late || v->cancelled || f->stopping ||
-	    most == 0 || wait_ns == 0)
-		return false;
-	v->full = *why;
-	if (more && front_queued(f, v->client.uid) >= most) {
-		(void)cloche_err_set(why, EBUSY,
-				     "%.280s, and %u requests of user %u wait already (limit "
-				     "'%s')",
-				     v->full.text, most, v->client.uid,
-				     limit_name(LIMIT_OWNER_WAITING));
-		return false;
-	}
-	if (more &&
-	    sd_event_add_time_relative(f->event, &v->patience, CLOCK_MONOTONIC,
-				       (uint64_t)wait_ns / NSEC_PER_USEC, 1, on_late, v) < 0)
-		return false;
-	v->client.queued = true;
-	return true;
-}
-
 /* Where there is no room, what is idle gives way; and with what is still seen to, room may come. */
 void client_refused(struct client *c, enum limit limit, const struct cloche_err *why)
 {
@@ -613,7 +569,7 @@ void client_cancel(struct client *c)
 	struct visit *v = visit_of(c);
 
 	v->cancelled = true;
-	if (v->state == VISIT_RUNNING && v->version) {
+	if (v->state == VISIT_RUNNING && v->version && !v->executing) {
 		resident_cancel(v->held->resident);
 	} else if (v->state == VISIT_RUNNING) {
 		invocation_cancel(&v->inv);

@@ -3,6 +3,7 @@
  * ends. Needs root. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,6 +58,8 @@ static const char yaml[] =
 	"  fast: {runtime: native, code: ./native, handler: native, timeout: 60s}\n"
 	"  anew: {runtime: python3, code: ./code, handler: app.count, timeout: 60s,\n"
 	"         reuse: none}\n"
+	"  sleep: {runtime: exec, code: ./code, timeout: 60s,\n"
+	"          handler: [sh, -c, 'echo begun >&2; exec sleep 60']}\n"
 	"  none: {runtime: python3, code: ./code, handler: app.none, timeout: 60s}\n";
 
 static void write_file(const char *dir, const char *name, const char *text)
@@ -409,5 +412,24 @@ Test(invoke, what_is_not_there_yet_is_not_deployed)
 		cr_expect_neq(run.status, 0);
 		cr_expect(strstr(run.err, no[i][1]), "%s", run.err);
 	}
+	daemon_stop(&d);
+}
+
+/* Whoever does not want it any more has it ended, of whatever family it is. */
+Test(invoke, an_interrupt_cancels)
+{
+	static const char *const functions[] = { "one", "sleep" };
+	struct daemon d;
+
+	begin(&d);
+	for (size_t i = 0; i < 2; i++) {
+		struct client c =
+			client_start(&d, (const char *const[]){ functions[i], "60", NULL });
+
+		await_begun(&d, functions[i]);
+		cr_assert_eq(kill(c.pid, SIGINT), 0);
+		cr_expect_eq(process_status(c.pid), 130);
+	}
+	daemon_expect_records(&d, "cancelled", 2);
 	daemon_stop(&d);
 }

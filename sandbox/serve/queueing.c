@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Clients that wait for somebody's end, so many of a user and so long: see visit.h. */
+#include "serve/visit.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "serve/config.h"
+#include "serve/front.h"
+#include "serve/invoking.h"
+#include "serve/limit.h"
+
+#include <errno.h>
+
+static int on_late(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct visit *v = arg;
+
+	v->late = true;
+	if (v->state == VISIT_SEEKING)
+		visit_refuse(v, &v->full);
+	return 0;
+}
+
+/* A function says itself how long its events may wait, whatever may be said of commands. */
+static unsigned queued_most(const struct visit *v)
+{
+	unsigned most = config_owner(v->front->config, v->client.uid)->waiting;
+
+	return v->version && most < INVOKING_QUEUED ? INVOKING_QUEUED : most;
+}
+
+bool visit_try_queue(struct visit *v, int64_t wait_ns, struct cloche_err *why)
+{
+	struct front *f = v->front;
+	unsigned most = queued_most(v);
+	bool more = !v->client.queued;
+
+	if ((why->code != EDQUOT && why->code != EBUSY) || v->late || v->cancelled || f->stopping ||
+	    most == 0 || wait_ns == 0)
+		return false;
+	v->full = *why;
+	if (more && front_queued(f, v->client.uid) >= most) {
+		(void)cloche_err_set(why, EBUSY,
+				     "%.280s, and %u requests of user %u wait already (limit "
+				     "'%s')",
+				     v->full.text, most, v->client.uid,
+				     limit_name(LIMIT_OWNER_WAITING));
+		return false;
+	}
+	if (more &&
+	    sd_event_add_time_relative(f->event, &v->patience, CLOCK_MONOTONIC,
+				       (uint64_t)wait_ns / NSEC_PER_USEC, 1, on_late, v) < 0)
+		return false;
+	v->client.queued = true;
+	return true;
+}
