@@ -239,6 +239,7 @@ void visit_book(struct visit *v)
 	out->context.reused = is_own(v) || (f->config->idle_expiry_ns > 0 && !is_once(v));
 	v->replaced = RESIDUE_NONE;
 	description_of_context(&v->held->ctx, v->held->id, v->held->invocations, out);
+	out->context.warm |= v->held->provisioned;
 	(void)snprintf(out->metered.untraced, sizeof(out->metered.untraced),
 		       "not asked for, see --trace and --keep-trace");
 	booking_charge(&f->prices, out);

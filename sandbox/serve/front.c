@@ -310,6 +310,7 @@ static int open_loop(struct front *f, struct cloche_err *err)
 
 static void close_front(struct front *f)
 {
+	provisioning_end(f);
 	booking_close(&f->booking);
 	f->metrics = metrics_close(f->metrics);
 	f->functions = function_store_close(f->functions);
@@ -401,6 +402,7 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 		r = own_filter_front(err);
 	if (r == 0) {
 		front_tell(&f, &(struct command){ .kind = COMMAND_READY });
+		provisioning_look(&f);
 		r = sd_event_loop(f.event);
 		/* -EPIPE: the launcher has ended, and says itself why. */
 		if (r < 0)

@@ -13,6 +13,7 @@
 #include "serve/held.h"
 #include "serve/lister.h"
 #include "serve/logged.h"
+#include "serve/provisioning.h"
 #include "serve/request.h"
 #include "serve/view.h"
 #include "serve/wills.h"
@@ -70,6 +71,7 @@ struct front {
 	struct booking booking;
 	struct wills wills;
 	struct logged logged;
+	struct provisioning provisioning;
 	struct allowances allowances;
 	struct local local;
 	struct closer *closer;

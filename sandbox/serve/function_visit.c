@@ -165,10 +165,10 @@ static int check_there(const struct function_config *c, struct cloche_err *err)
 		return cloche_err_set(err, ENOTSUP,
 				      "reuse: fork is not there yet; expected none, context or "
 				      "process");
-	if (c->concurrency.provisioned)
-		return cloche_err_set(err, ENOTSUP,
-				      "concurrency/provisioned: contexts are not made ready "
-				      "beforehand yet; expected 0");
+	if (c->concurrency.provisioned && c->reuse != REUSE_PROCESS)
+		return cloche_err_set(err, EINVAL,
+				      "concurrency/provisioned: only what is reused as process can "
+				      "be ready beforehand; expected 0");
 	return 0;
 }
 

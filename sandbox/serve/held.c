@@ -96,7 +96,10 @@ void held_expire(struct front *f)
 	int r = 0;
 
 	while ((c = pool_expired(&f->pool, f->config->idle_expiry_ns, clock_now_ns())))
-		held_end(f, (struct held *)c);
+		if (provisioning_keeps(f, (struct held *)c))
+			turn(f, (struct held *)c, POOL_IDLE);
+		else
+			held_end(f, (struct held *)c);
 	due_ns = pool_due(&f->pool, f->config->idle_expiry_ns);
 	if (due_ns == INT64_MAX)
 		return;
@@ -282,9 +285,15 @@ static void on_made(struct front *f, struct held *h, const struct reply *reply,
 		held_end(f, h);
 		if (user)
 			client_refused(user, LIMIT_NONE, &err);
+		else if (h->provisioned)
+			provisioning_refused(f);
 		return;
 	}
 	turn(f, h, POOL_BUSY);
+	if (!user && h->provisioned) {
+		provisioning_have(f, h);
+		return;
+	}
 	if (!user) {
 		become_idle(f, h);
 		return;
@@ -297,8 +306,11 @@ static void on_made(struct front *f, struct held *h, const struct reply *reply,
 static void on_refused(struct front *f, struct held *h, const struct reply *reply)
 {
 	struct client *user = h->user;
+	bool provisioned = h->provisioned;
 
 	forget(f, h);
+	if (provisioned)
+		provisioning_refused(f);
 	if (user)
 		client_refused(user, (enum limit)reply->limit, &reply->err);
 }
@@ -361,6 +373,8 @@ void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fd
 			client_hear(h->user, reply, fds);
 		return;
 	}
+	if (reply->kind == REPLY_GONE)
+		provisioning_look(f);
 	/* Of what is idle room can be made. */
 	front_retry(f, reply->kind == REPLY_GONE || reply->kind == REPLY_KEPT);
 }

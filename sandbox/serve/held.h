@@ -44,6 +44,7 @@ struct held {
 	char function[OUTCOME_NAME_LEN], command[LISTING_COMMAND_LEN]; /* the last invocation's */
 	enum residue replaced;
 	struct context ctx;
+	bool provisioned;	   /* its init was before anybody asked */
 	struct resident *resident; /* the function process that stays in it; NULL: none does */
 };
 

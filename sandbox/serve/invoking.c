@@ -10,10 +10,10 @@
 #include "function/function_store.h"
 #include "run/description.h"
 #include "run/log_lines.h"
-#include "runtime/runtime_env.h"
 #include "serve/config.h"
 #include "serve/executing.h"
 #include "serve/front.h"
+#include "serve/function_spec.h"
 #include "serve/held.h"
 #include "serve/logged.h"
 #include "serve/packet.h"
@@ -26,11 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
-
-/* Where Lambda's clients believe to be, when nobody says anything else. */
-#define REGION "us-east-1"
-#define API    "127.0.0.1:9001"
 
 /* ---- which function -------------------------------------------------------------------------- */
 
@@ -57,92 +52,6 @@ static int find_function(struct visit *v, struct cloche_err *err)
 			      r->function_version, r->function, r->function);
 }
 
-static enum runtime_family family_of(const struct function_config *c)
-{
-	switch (c->family) {
-	case FAMILY_PYTHON3:
-		return RUNTIME_PYTHON3;
-	case FAMILY_NODEJS:
-		return RUNTIME_NODEJS;
-	default:
-		return RUNTIME_PROVIDED;
-	}
-}
-
-/* Of what its runtime is told, what is not the configuration's own. */
-static int make_env(struct visit *v, struct cloche_err *err)
-{
-	const struct function_config *c = &v->version->config;
-	char group[96], stream[96], as[64], number[16] = "$LATEST";
-	struct runtime_about about = { .family = family_of(c),
-				       .function = c->name,
-				       .version = number,
-				       .handler = c->handler ? c->handler[0] : NULL,
-				       .region = REGION,
-				       .log_group = group,
-				       .log_stream = stream,
-				       .execution_env = as,
-				       .api = c->family == FAMILY_EXEC || c->family == FAMILY_NATIVE
-						      ? NULL
-						      : API,
-				       .memory_mb = (uint32_t)c->memory_mb,
-				       .own = (const char *const *)c->env };
-	time_t now = time(NULL);
-	struct tm day;
-
-	if (v->request.function_version)
-		(void)snprintf(number, sizeof(number), "%" PRIu32, v->request.function_version);
-	(void)gmtime_r(&now, &day);
-	(void)snprintf(group, sizeof(group), "/aws/lambda/%s", c->name);
-	(void)snprintf(stream, sizeof(stream), "%04d/%02d/%02d/[%s]%016" PRIx64, day.tm_year + 1900,
-		       day.tm_mon + 1, day.tm_mday, number, v->version->id);
-	(void)snprintf(as, sizeof(as), "AWS_Lambda_%s", c->runtime);
-	return runtime_env_make(&about, &v->env, err);
-}
-
-/* Its init has ten seconds, and no longer than the host lets any function have. */
-static int make_spec(struct visit *v, struct cloche_err *err)
-{
-	const struct function_config *c = &v->version->config;
-
-	spec_defaults(&v->spec);
-	v->spec.memory_bytes = c->memory_mb << 20;
-	v->spec.tmp_bytes = c->tmp_bytes ? c->tmp_bytes : v->spec.tmp_bytes;
-	v->spec.policy = c->policy;
-	v->spec.workdir = "/var/task";
-	v->spec.pids = 1024;
-	if (c->family == FAMILY_EXEC) {
-		v->spec.argv = c->handler;
-		v->spec.timeout_ns = c->timeout_ns;
-		v->spec.net = c->net;
-	} else {
-		v->spec.candidates =
-			c->family == FAMILY_NATIVE ? NULL : runtime_candidates(family_of(c));
-		v->command[0] =
-			v->spec.candidates ? (char *)(uintptr_t)v->spec.candidates[0] : v->program;
-		v->command[1] = NULL;
-		(void)snprintf(v->program, sizeof(v->program), "/var/task/%s",
-			       c->handler ? c->handler[0] : "");
-		v->spec.argv = v->command;
-		v->spec.timeout_ns = ORDER_INIT_MAX_NS;
-		v->spec.kept = true;
-		v->spec.api = c->family != FAMILY_NATIVE;
-		v->spec.net = v->spec.api ? NET_LOOPBACK : c->net;
-	}
-	if (make_env(v, err) < 0)
-		return -err->code;
-	v->spec.env = v->env;
-	return 0;
-}
-
-static void name_code(const struct function_config *c, struct command_make *make)
-{
-	(void)snprintf(make->code[0].sha256, sizeof(make->code[0].sha256), "%s", c->code.sha256);
-	for (size_t i = 0; i < c->n_layers; i++)
-		(void)snprintf(make->code[i + 1].sha256, sizeof(make->code[i + 1].sha256), "%s",
-			       c->layers[i].sha256);
-}
-
 static int prepare(struct visit *v, struct cloche_err *err)
 {
 	int r = find_function(v, err);
@@ -150,21 +59,20 @@ static int prepare(struct visit *v, struct cloche_err *err)
 	if (r == 0 && v->request.event_len > REQUEST_EVENT_MAX)
 		r = request_read_event(&v->request, v->order_fd, NULL, err);
 	if (r == 0)
-		r = make_spec(v, err);
+		r = function_spec_make(v->version, v->request.function_version, false,
+				       &v->function_spec, err);
 	if (r < 0)
 		return r;
+	v->spec = v->function_spec.spec;
 	description_of_request(&v->spec, v->version->config.name, v->client.uid, v->owner,
 			       &v->answer.outcome);
 	v->answer.outcome.limits.timeout_ns = v->version->config.timeout_ns;
 	r = visit_check(v, &v->kind.make, err);
 	if (r < 0)
 		return r;
-	v->kind.make.owner = v->client.uid;
-	v->kind.make.owner_gid = v->client.gid;
-	v->kind.function = v->version->id;
+	function_spec_kind(v->version, &v->kind);
 	if (v->version->config.family == FAMILY_EXEC && executing_open(v, err) < 0)
 		return -err->code;
-	name_code(&v->version->config, &v->kind.make);
 	v->client.kind = (struct pool_kind){ v->client.uid, &v->kind, sizeof(v->kind) };
 	return 0;
 }
@@ -257,6 +165,7 @@ void invoking_retire(struct front *f)
 		if (at->state == POOL_IDLE && h->kind.function && !counts(f, h))
 			held_end(f, h);
 	}
+	provisioning_look(f);
 }
 
 /* ---- its answer ------------------------------------------------------------------------------ */
@@ -356,14 +265,15 @@ static void give(struct visit *v)
 				    .version = v->request.function_version,
 				    .cancelled = v->cancelled };
 
-	(void)snprintf(arn, sizeof(arn), "arn:aws:lambda:" REGION ":%012u:function:%s",
-		       v->client.uid, c->name);
+	(void)snprintf(arn, sizeof(arn),
+		       "arn:aws:lambda:" FUNCTION_SPEC_REGION ":%012u:function:%s", v->client.uid,
+		       c->name);
 	if (request_read_event(&v->request, v->order_fd, &event, &err) < 0) {
 		visit_refuse(v, &err);
 		return;
 	}
 	e.event.payload = event;
-	if (v->held->invocations == 1)
+	if (v->held->invocations == 1 && !v->held->provisioned)
 		out->init_ns = resident_init(v->held->resident)->wall_ns;
 	if (!resident_invoke(v->held->resident, &e, out))
 		seek_again(v);
@@ -440,8 +350,7 @@ void invoking_leave(struct visit *v)
 {
 	v->executing = executing_close(v->executing);
 	v->version = function_version_unref(v->version);
-	free(v->env);
-	v->env = NULL;
+	function_spec_free(&v->function_spec);
 }
 
 /* ---- its log --------------------------------------------------------------------------------- */

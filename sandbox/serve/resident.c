@@ -14,6 +14,7 @@
 #include "serve/held.h"
 #include "serve/journal.h"
 #include "serve/logged.h"
+#include "serve/provisioning.h"
 #include "serve/watch.h"
 
 #include <errno.h>
@@ -260,7 +261,9 @@ static void settle_init(struct resident *r)
 	r->settled = true;
 	judge(r, &r->init, VERDICT_INIT_ERROR);
 	drain_output(r);
-	if (!user)
+	if (!user && r->held->provisioned)
+		provisioning_settled(r->front, r->held, well);
+	else if (!user)
 		held_end(r->front, r->held);
 	else if (well)
 		resident_ready(user);

@@ -3,7 +3,6 @@
 #define CLOCHE_SERVE_VISIT_H
 
 #include "base/err.h"
-#include "function/function.h"
 #include "launch/order.h"
 #include "launch/spec.h"
 #include "run/invocation.h"
@@ -12,6 +11,7 @@
 #include "run/stdio.h"
 #include "serve/client.h"
 #include "serve/command.h"
+#include "serve/function_spec.h"
 #include "serve/held.h"
 #include "serve/request.h"
 #include "serve/watch.h"
@@ -93,8 +93,7 @@ struct visit {
 
 	/* Of who invokes a deployed function (invoking.h). */
 	struct function_version *version; /* NULL: nobody does */
-	char **env;			  /* owned */
-	char *command[2], program[FUNCTION_WORD_MAX + sizeof("/var/task/")];
+	struct function_spec function_spec;
 	struct executing *executing; /* of a command's; NULL: it is none */
 	struct answer answer;
 };

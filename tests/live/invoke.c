@@ -392,7 +392,7 @@ Test(invoke, what_is_not_there_yet_is_not_deployed)
 {
 	static const char *const no[][2] = {
 		{ "reuse: fork", "reuse: fork is not there yet" },
-		{ "concurrency: {provisioned: 1}", "concurrency/provisioned" },
+		{ "reuse: none, concurrency: {provisioned: 1}", "concurrency/provisioned" },
 	};
 	struct daemon d;
 	char path[700], text[300];
@@ -431,5 +431,53 @@ Test(invoke, an_interrupt_cancels)
 		cr_expect_eq(process_status(c.pid), 130);
 	}
 	daemon_expect_records(&d, "cancelled", 2);
+	daemon_stop(&d);
+}
+
+/* So many contexts of a function are ready. */
+static void await_ready(struct daemon *d, const char *function, unsigned n)
+{
+	char want[100];
+	unsigned found;
+
+	(void)snprintf(want, sizeof(want), "\"function\":\"%s\"", function);
+	d->verb = "ps";
+	do {
+		cleanup_run struct run run = { 0 };
+
+		AS_USER(d, &run, "--json");
+		found = 0;
+		for (char *line = strtok(run.out, "\n"); line; line = strtok(NULL, "\n"))
+			found += strstr(line, want) && strstr(line, "\"state\":\"ready\"");
+	} while (found != n);
+	d->verb = "invoke";
+}
+
+Test(invoke, what_is_provisioned_is_warm_the_first_time)
+{
+	cleanup_run struct run run = { 0 }, logs = { 0 }, deploy = { 0 };
+	struct daemon d;
+	char path[680];
+
+	begin(&d);
+	write_file(d.dir, "soon.yaml",
+		   "functions:\n  soon: {runtime: python3, code: ./code, handler: app.count, "
+		   "timeout: 60s, concurrency: {provisioned: 2}}\n");
+	(void)snprintf(path, sizeof(path), "%s/soon.yaml", d.dir);
+	d.verb = "deploy";
+	AS_USER(&d, &deploy, path);
+	cr_assert_eq(deploy.status, 0, "%s", deploy.err);
+	await_ready(&d, "soon", 2);
+	AS_USER(&d, &run, "--report", "-", "soon");
+	cr_expect_eq(run.status, 0, "%s", run.err);
+	cr_expect(strstr(run.err, "\"start\":\"warm\",\"reuse\":\"process\",\"invocation\":1"),
+		  "%s", run.err);
+	cr_expect_not(strstr(run.err, "Init Duration"), "%s", run.err);
+	/* It is there again after the daemon was stopped and started, and after one was killed. */
+	cr_assert_eq(kill(daemon_front(&d), SIGKILL), 0);
+	await_ready(&d, "soon", 2);
+	d.verb = "logs";
+	AS_USER(&d, &logs, "soon");
+	cr_expect(strstr(logs.out, "module code runs\n"), "%s", logs.out);
 	daemon_stop(&d);
 }

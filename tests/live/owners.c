@@ -358,7 +358,7 @@ Test(owners, the_configuration_is_read_anew_whole_or_not_at_all)
 	char says[700];
 	int pid;
 
-	start(&d, "per_owner: {contexts: 1, memory: 100M, vcpus: 0.5}\n");
+	start(&d, "contexts: 64\nper_owner: {contexts: 1, memory: 100M, vcpus: 0.5}\n");
 	a = client_begin(&d);
 	pid = function_of(&d);
 	AS_USER(&d, &run, LITTLE, "true");

@@ -201,7 +201,7 @@ Test(ps, top_in_a_pipe_is_one_pass)
 	run_free(&run);
 	d.user = "0";
 	daemon_run_as_user(&d, &run, (const char *const[]){ NULL });
-	expect_has(run.out, "1 contexts of 64");
+	expect_has(run.out, "1 contexts of ");
 	expect_has(run.out, "  daemon ");
 	cr_assert_eq(kill(c.pid, SIGINT), 0);
 	cr_expect_eq(process_status(c.pid), 130);

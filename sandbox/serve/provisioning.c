@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Contexts that are ready before anybody asks: see provisioning.h. */
+#include "serve/provisioning.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "function/function_store.h"
+#include "serve/front.h"
+#include "serve/function_spec.h"
+#include "serve/held.h"
+#include "serve/logged.h"
+#include "serve/resident.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* After one that failed. */
+#define AGAIN_USEC (10 * 1000000ULL)
+
+static unsigned contexts_of(const struct front *f, const struct function_version *v)
+{
+	unsigned n = 0;
+
+	for (const struct pool_context *c = f->pool.first; c; c = c->next)
+		n += c->state != POOL_ENDING && ((const struct held *)c)->kind.function == v->id;
+	return n;
+}
+
+static bool is_starting(const struct front *f)
+{
+	for (const struct pool_context *c = f->pool.first; c; c = c->next) {
+		const struct held *h = (const struct held *)c;
+
+		if (h->provisioned && !h->user && c->state != POOL_ENDING &&
+		    (!h->resident || !resident_is_settled(h->resident)))
+			return true;
+	}
+	return false;
+}
+
+/* The version of some function that has too few of them; NULL: none. */
+static struct function_version *find_wanting(const struct front *f)
+{
+	const struct function *at;
+	size_t i = 0;
+
+	while ((at = function_store_next(f->functions, &i))) {
+		struct function_version *v =
+			function_store_get(f->functions, at->owner, at->name, 0);
+
+		if (v && v->config.concurrency.provisioned > contexts_of(f, v))
+			return v;
+	}
+	return NULL;
+}
+
+static int on_again(sd_event_source *s, uint64_t usec, void *arg)
+{
+	provisioning_look(arg);
+	return 0;
+}
+
+static void try_later(struct front *f)
+{
+	struct provisioning *p = &f->provisioning;
+	int r;
+
+	p->not_before_ns = clock_now_ns() + (int64_t)AGAIN_USEC * NSEC_PER_USEC;
+	p->again = sd_event_source_disable_unref(p->again);
+	r = sd_event_add_time_relative(f->event, &p->again, CLOCK_MONOTONIC, AGAIN_USEC, 0,
+				       on_again, f);
+	if (r < 0)
+		(void)sd_event_exit(f->event, r);
+}
+
+/* As invoking.c has it for who asks. */
+static int make_kind(struct front *f, const struct function_version *v, struct held_kind *ret,
+		     struct cloche_err *err)
+{
+	struct function_spec *s = calloc(1, sizeof(*s));
+	int r = s ? function_spec_make(v, 0, true, s, err) : cloche_err_sys(err, ENOMEM, "begin");
+
+	if (r == 0)
+		r = spec_check(&s->spec, &f->host, err);
+	if (r == 0)
+		r = command_from_spec(&s->spec, &ret->make, err);
+	if (r == 0)
+		function_spec_kind(v, ret);
+	if (s)
+		function_spec_free(s);
+	free(s);
+	return r;
+}
+
+void provisioning_look(struct front *f)
+{
+	struct function_version *v;
+	struct held_kind *kind;
+	struct cloche_err err = { 0 };
+	struct held *h = NULL;
+
+	if (f->stopping || f->old || !f->functions || is_starting(f) ||
+	    clock_now_ns() < f->provisioning.not_before_ns)
+		return;
+	v = find_wanting(f);
+	kind = v ? calloc(1, sizeof(*kind)) : NULL;
+	if (kind && make_kind(f, v, kind, &err) == 0)
+		h = held_make(f, kind, NULL, NULL);
+	if (h) {
+		h->provisioned = true;
+		held_describe(h, v->config.name, (char *const[]){ NULL });
+	} else if (v) {
+		try_later(f);
+	}
+	free(kind);
+}
+
+void provisioning_end(struct front *f)
+{
+	f->provisioning.again = sd_event_source_disable_unref(f->provisioning.again);
+}
+
+/* ---- one of them ----------------------------------------------------------------------------- */
+
+static int begin(struct front *f, struct held *h, struct cloche_err *err)
+{
+	struct function_version *v =
+		function_store_get(f->functions, h->kind.make.owner, h->function, 0);
+	struct function_spec *s = calloc(1, sizeof(*s));
+	struct function_logged *log = NULL;
+	int r = s ? 0 : cloche_err_sys(err, ENOMEM, "begin");
+
+	if (r == 0 && (!v || v->id != h->kind.function))
+		r = cloche_err_set(err, ESTALE, "the function has changed meanwhile");
+	if (r == 0)
+		r = function_spec_make(v, 0, true, s, err);
+	if (r == 0)
+		r = spec_check(&s->spec, &f->host, err);
+	if (r == 0)
+		log = logged_open(&f->logged, f->functions, v->owner, v->config.name, err);
+	if (log)
+		h->resident = resident_open(f, h, &s->spec, log, clock_now_ns(), err);
+	if (s)
+		function_spec_free(s);
+	free(s);
+	return h->resident ? 0 : -1;
+}
+
+void provisioning_have(struct front *f, struct held *h)
+{
+	struct cloche_err err = { 0 };
+
+	if (begin(f, h, &err) < 0) {
+		held_end(f, h);
+		try_later(f);
+	}
+}
+
+void provisioning_refused(struct front *f)
+{
+	try_later(f);
+}
+
+void provisioning_settled(struct front *f, struct held *h, bool well)
+{
+	if (well) {
+		held_rest(f, h);
+	} else {
+		held_end(f, h);
+		try_later(f);
+	}
+	provisioning_look(f);
+}
+
+bool provisioning_keeps(const struct front *f, const struct held *h)
+{
+	const struct function_version *v;
+
+	if (!h->kind.function || !h->resident)
+		return false;
+	v = function_store_get(f->functions, h->kind.make.owner, h->function, 0);
+	return v && v->id == h->kind.function &&
+	       contexts_of(f, v) <= v->config.concurrency.provisioned;
+}
