@@ -58,10 +58,23 @@ static int rotate(struct function_log *log)
 	return open_file(log);
 }
 
-static int append(struct function_log *log, struct iovec *parts, int n, size_t len)
+/* Behind what was written before, on a line of their own; in the new file, where there would be too
+ * much in this one. parts[0] is left free by the caller. */
+static int append(struct function_log *log, struct iovec *parts, int n)
 {
-	ssize_t written = writev(log->fd, parts, n);
+	size_t len = 0;
+	ssize_t written;
+	int r = open_file(log);
 
+	for (int i = 1; i < n; i++)
+		len += parts[i].iov_len;
+	if (r == 0 && log->size > 0 && log->size + len > log->most / 2)
+		r = rotate(log);
+	if (r < 0)
+		return r;
+	parts[0] = (struct iovec){ .iov_base = "\n", .iov_len = log->broken };
+	len += log->broken;
+	written = writev(log->fd, parts, n);
 	if (written < 0)
 		return -errno;
 	log->size += (uint64_t)written;
@@ -69,28 +82,32 @@ static int append(struct function_log *log, struct iovec *parts, int n, size_t l
 	return log->broken ? -ENOSPC : 0;
 }
 
+size_t function_log_head(int64_t real_ns, const char *request_id,
+			 char ret[static FUNCTION_LOG_HEAD])
+{
+	return (size_t)snprintf(ret, FUNCTION_LOG_HEAD, "%" PRId64 " %s ", real_ns,
+				*request_id ? request_id : "-");
+}
+
+int function_log_write_entries(struct function_log *log, const char *entries, size_t len)
+{
+	struct iovec parts[2] = { { .iov_len = 0 },
+				  { .iov_base = (void *)(uintptr_t)entries, .iov_len = len } };
+
+	return append(log, parts, 2);
+}
+
 int function_log_write(struct function_log *log, int64_t real_ns, const char *request_id,
 		       const char *message, size_t len)
 {
-	char head[24 + UUID_LEN];
-	struct iovec parts[4] = { { .iov_base = "\n" },
+	char head[FUNCTION_LOG_HEAD];
+	struct iovec parts[4] = { { .iov_len = 0 },
 				  { .iov_base = head },
 				  { .iov_base = (void *)(uintptr_t)message, .iov_len = len },
 				  { .iov_base = "\n", .iov_len = 1 } };
-	size_t all = 0;
-	int r = open_file(log);
 
-	(void)snprintf(head, sizeof(head), "%" PRId64 " %s ", real_ns,
-		       *request_id ? request_id : "-");
-	parts[1].iov_len = strlen(head);
-	if (r == 0 && log->size > 0 && log->size + parts[1].iov_len + len + 1 > log->most / 2)
-		r = rotate(log);
-	if (r < 0)
-		return r;
-	parts[0].iov_len = log->broken;
-	for (size_t i = 0; i < 4; i++)
-		all += parts[i].iov_len;
-	return append(log, parts, 4, all);
+	parts[1].iov_len = function_log_head(real_ns, request_id, head);
+	return append(log, parts, 4);
 }
 
 /* ---- what is read ---------------------------------------------------------------------------- */

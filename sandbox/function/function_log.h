@@ -44,6 +44,14 @@ struct function_log {
 void function_log_init(struct function_log *ret, int dir, uint64_t most);
 void function_log_close(struct function_log *log);
 
+/* How an entry begins, without its NUL; for whoever writes many at a time. Returns its length. */
+#define FUNCTION_LOG_HEAD (24 + UUID_LEN)
+size_t function_log_head(int64_t real_ns, const char *request_id,
+			 char ret[static FUNCTION_LOG_HEAD]);
+
+/* Whole entries, as above. */
+int function_log_write_entries(struct function_log *log, const char *entries, size_t len);
+
 /* Appends an entry; -errno: it is not there, or not whole, and the next one is tried anew.
  * request_id: "": nobody's. */
 int function_log_write(struct function_log *log, int64_t real_ns, const char *request_id,

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 /* At a time; then others have their turn. */
-#define PIECE (64U << 10)
+#define PIECE	  (16U << 10)
+#define PIPE_SIZE (16 << 10)
 
 /* 1: there may be more; 0: not now; -1: never. */
 static int read_some(struct capture *c)
@@ -46,6 +47,7 @@ int capture_begin(struct capture *c, sd_event *event,
 		return cloche_err_sys(err, errno, "make a pipe for what it writes");
 	*c = (struct capture){ .fd = ends[0], .take = take, .arg = arg };
 	*ret_end = ends[1];
+	(void)fcntl(c->fd, F_SETPIPE_SZ, PIPE_SIZE);
 	if (fcntl(c->fd, F_SETFL, O_NONBLOCK) == 0)
 		r = sd_event_add_io(event, &c->heard, c->fd, EPOLLIN, on_heard, c);
 	return r < 0 ? cloche_err_sys(err, r == -1 ? errno : -r, "wait for what it writes") : 0;

@@ -18,7 +18,8 @@ struct capture {
 
 #define CAPTURE_NONE ((struct capture){ .fd = -1 })
 
-/* *ret_end: to be the function's, the caller's to close. */
+/* *ret_end: to be the function's, the caller's to close. The pipe is small: little is left to be
+ * read at the function's end, whatever it floods. */
 int capture_begin(struct capture *c, sd_event *event,
 		  void (*take)(void *arg, const char *bytes, size_t len), void *arg, int *ret_end,
 		  struct cloche_err *err);

@@ -135,7 +135,9 @@ void executing_report(struct visit *v, struct resident_answer *ret)
 	struct executing *e = v->executing;
 
 	journal_report(&e->journal, &v->answer.outcome);
-	*ret = (struct resident_answer){ .tail = e->journal.tail, .tail_len = e->journal.tail_len };
+	ret->bytes = NULL;
+	ret->len = 0;
+	ret->tail_len = journal_tail(&e->journal, ret->tail);
 	if (e->too_long) {
 		ret->bytes = oversized;
 		ret->len = sizeof(oversized) - 1;

@@ -4,6 +4,7 @@
 
 #include "base/uuid.h"
 #include "function/function_lines.h"
+#include "function/function_log.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,9 +22,11 @@ struct outcome;
 struct journal {
 	struct function_logged *log; /* borrowed */
 	struct function_lines lines;
-	char request_id[UUID_LEN]; /* whose lines these are; "": nobody's */
-	char tail[JOURNAL_TAIL_MAX];
-	size_t tail_len;
+	char request_id[UUID_LEN];    /* whose lines these are; "": nobody's */
+	char ring[JOURNAL_TAIL_MAX];  /* what was written of late ... */
+	size_t written;		      /* ... and how much of this invocation in all */
+	char head[FUNCTION_LOG_HEAD]; /* of the entries of one piece */
+	size_t head_len, pending;
 };
 
 /* It stays where it is. */
@@ -36,6 +39,9 @@ void journal_start(struct journal *j, const struct outcome *out, uint32_t versio
 /* What it wrote; and there is no more of it now. */
 void journal_take(struct journal *j, const char *bytes, size_t len);
 void journal_flush(struct journal *j);
+
+/* The last that this invocation has in the log; returns how much. */
+size_t journal_tail(const struct journal *j, char ret[static JOURNAL_TAIL_MAX]);
 
 /* Its last lines. */
 void journal_report(struct journal *j, const struct outcome *out);

@@ -449,7 +449,9 @@ bool resident_invoke(struct resident *r, const struct resident_event *e, struct 
 
 void resident_answered(const struct resident *r, struct resident_answer *ret)
 {
-	*ret = (struct resident_answer){ .tail = r->journal.tail, .tail_len = r->journal.tail_len };
+	ret->bytes = NULL;
+	ret->len = 0;
+	ret->tail_len = journal_tail(&r->journal, ret->tail);
 	if ((r->http || r->native) && r->answered) {
 		struct runtime_answer answer;
 

@@ -4,6 +4,7 @@
 
 #include "run/outcome.h"
 #include "runtime/runtime_http.h"
+#include "serve/journal.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,7 +35,7 @@ struct resident;
 struct resident_answer {
 	const void *bytes; /* NULL: it gave none */
 	size_t len;
-	const char *tail; /* the end of what is in the log of it */
+	char tail[JOURNAL_TAIL_MAX]; /* the end of what is in the log of it */
 	size_t tail_len;
 };
 

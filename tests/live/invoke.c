@@ -24,6 +24,10 @@ static const char handlers[] =
 	"    print('line', n)\n"
 	"    return {'n': n, 'event': event, 'id': context.aws_request_id,\n"
 	"            'memory': os.environ['AWS_LAMBDA_FUNCTION_MEMORY_SIZE'], 'cwd': os.getcwd()}\n"
+	"def flood(event, context):\n"
+	"    os.write(1, b'\\n' * 500000)\n"
+	"    os.write(2, b'\\x1b[2J' * 100000)\n"
+	"    return 'flooded'\n"
 	"def fail(event, context):\n"
 	"    raise ValueError('no such thing')\n"
 	"def leave(event, context):\n"
@@ -40,6 +44,8 @@ static const char handlers[] =
 static const char yaml[] =
 	"functions:\n"
 	"  count: {runtime: python3, code: ./code, handler: app.count, timeout: 60s}\n"
+	"  flood: {runtime: python3, code: ./code, handler: app.flood, timeout: 60s,\n"
+	"          memory: 1769}\n"
 	"  fail: {runtime: python3, code: ./code, handler: app.fail, timeout: 60s}\n"
 	"  leave: {runtime: python3, code: ./code, handler: app.leave, timeout: 60s}\n"
 	"  hang: {runtime: python3, code: ./code, handler: app.hang,\n"
@@ -479,5 +485,26 @@ Test(invoke, what_is_provisioned_is_warm_the_first_time)
 	d.verb = "logs";
 	AS_USER(&d, &logs, "soon");
 	cr_expect(strstr(logs.out, "module code runs\n"), "%s", logs.out);
+	daemon_stop(&d);
+}
+
+/* More lines than the log has room for, and what is no line at all. */
+Test(invoke, who_floods_his_log_has_the_end_of_it)
+{
+	cleanup_run struct run run = { 0 }, tail = { 0 }, logs = { 0 };
+	struct daemon d;
+
+	begin(&d);
+	AS_USER(&d, &run, "flood");
+	cr_expect_str_eq(run.out, "\"flooded\"", "%s%s", run.out, run.err);
+	AS_USER(&d, &tail, "--log-tail", "flood");
+	cr_expect_str_eq(tail.out, "\"flooded\"", "%s", tail.out);
+	/* Ours is not escaped; what is no text of the function's is, where it is shown. */
+	cr_expect_leq(tail.err_len, 4 * 4096);
+	cr_expect(strstr(tail.err, "\nREPORT RequestId: "), "%s", tail.err);
+	d.verb = "logs";
+	AS_USER(&d, &logs, "flood");
+	cr_expect_leq(logs.out_len, 8U << 20);
+	cr_expect(strstr(logs.out, "\nEND RequestId: "), "its end is there");
 	daemon_stop(&d);
 }
