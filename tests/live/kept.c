@@ -438,8 +438,11 @@ Test(kept, ends_as_it_is_paused)
 		cr_expect_eq(r.out.verdict, VERDICT_OK, "%s", verdict_text(r.out.verdict));
 		if (kept_state(&r.kept) == KEPT_IDLE) {
 			r.out = (struct outcome){ .err = { 0 } };
-			cr_assert(kept_resume(&r.kept, LONG_NS, clock_now_ns(), &r.out));
-			expect_end(&r, VERDICT_ERROR);
+			/* Or it has ended since, and that is nobody's invocation. */
+			if (kept_resume(&r.kept, LONG_NS, clock_now_ns(), &r.out))
+				expect_end(&r, VERDICT_ERROR);
+			else
+				drive_to_end(&r);
 		}
 		finish(&r);
 	}
