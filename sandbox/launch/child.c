@@ -52,6 +52,19 @@ static int own_cgroup_namespace(const struct plan *p, struct cloche_err *err)
 					    : 0;
 }
 
+/* It protects nothing: the quota is what holds. Where it is as it should be, which is so but where
+ * clone3 into a cgroup with a cpuset of its own has given it that one's, nothing is moved. */
+static int try_see_to_affinity(const struct plan *p, struct cloche_err *err)
+{
+	cpu_set_t now;
+
+	if (sched_getaffinity(0, sizeof(now), &now) == 0 && CPU_EQUAL(&now, &p->affinity))
+		return 0;
+	if (sched_setaffinity(0, sizeof(p->affinity), &p->affinity) < 0)
+		p->shared->lacks |= LACK_AFFINITY;
+	return 0;
+}
+
 static int become_user(const struct plan *p, struct cloche_err *err)
 {
 	/* Capabilities survive the change of uid until the user namespace takes them away: hosts
@@ -274,6 +287,8 @@ static const struct {
 	int (*run)(const struct plan *p, struct cloche_err *err);
 	const char *why_here;
 } steps[] = {
+	{ "affinity", try_see_to_affinity,
+	  "runtimes count CPUs by it; to move waits for no turn yet" },
 	{ "attributes", attributes_set, "a real-time process cannot join a cpu cgroup of v1" },
 	{ "cgroup", join_cgroups, "all that follows is under the limits" },
 	{ "cgroup namespace", own_cgroup_namespace, "its root is the cgroup just joined" },
