@@ -122,28 +122,31 @@ void provisioning_end(struct front *f)
 
 /* ---- one of them ----------------------------------------------------------------------------- */
 
-static int begin(struct front *f, struct held *h, struct cloche_err *err)
+static int begin_version(struct front *f, struct held *h, const struct function_version *v,
+			 struct cloche_err *err)
 {
-	struct function_version *v =
-		function_store_get(f->functions, h->kind.make.owner, h->function, 0);
 	struct function_spec *s = calloc(1, sizeof(*s));
 	struct function_logged *log = NULL;
-	int r = s ? 0 : cloche_err_sys(err, ENOMEM, "begin");
 
-	if (r == 0 && (!v || v->id != h->kind.function))
-		r = cloche_err_set(err, ESTALE, "the function has changed meanwhile");
-	if (r == 0)
-		r = function_spec_make(v, 0, true, s, err);
-	if (r == 0)
-		r = spec_check(&s->spec, &f->host, err);
-	if (r == 0)
+	if (!s)
+		return cloche_err_sys(err, ENOMEM, "begin");
+	if (function_spec_make(v, 0, true, s, err) == 0 && spec_check(&s->spec, &f->host, err) == 0)
 		log = logged_open(&f->logged, f->functions, v->owner, v->config.name, err);
 	if (log)
 		h->resident = resident_open(f, h, &s->spec, log, clock_now_ns(), err);
-	if (s)
-		function_spec_free(s);
+	function_spec_free(s);
 	free(s);
 	return h->resident ? 0 : -1;
+}
+
+static int begin(struct front *f, struct held *h, struct cloche_err *err)
+{
+	const struct function_version *v =
+		function_store_get(f->functions, h->kind.make.owner, h->function, 0);
+
+	if (!v || v->id != h->kind.function)
+		return cloche_err_set(err, ESTALE, "the function has changed meanwhile");
+	return begin_version(f, h, v, err);
 }
 
 void provisioning_have(struct front *f, struct held *h)

@@ -49,6 +49,7 @@ Test(function_file, what_is_said_counts)
 	cr_assert_eq(read_text(whole, &f, &err), 0, "%s", err.text);
 	cr_assert_eq(f.n, 3);
 	c = &f.functions[0];
+	cr_assert(c != NULL);
 	cr_expect_str_eq(c->name, "thumbnail");
 	cr_expect_eq(c->family, FAMILY_PYTHON3);
 	cr_expect_str_eq(c->runtime, "python3.11");
@@ -217,7 +218,7 @@ Test(function_file, a_command_has_an_end)
 
 		(void)snprintf(text + len, sizeof(text) - len, ", %04000d", i);
 	}
-	(void)strcat(text, "]\n");
+	(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "]\n");
 	cr_expect_eq(read_text(text, &f, &err), -EINVAL);
 	cr_expect(strstr(err.text, "functions/f/handler: expected up to"), "%s", err.text);
 }

@@ -18,7 +18,7 @@
 
 static int make_dir(char path[static 32])
 {
-	(void)strcpy(path, "/tmp/cloche-log-XXXXXX");
+	(void)snprintf(path, 32, "/tmp/cloche-log-XXXXXX");
 	cr_assert(mkdtemp(path));
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }

@@ -205,7 +205,9 @@ Test(config, what_is_wrong_is_named_and_changes_nothing)
 		cr_expect(strstr(err.text, "configuration '"), "%s", err.text);
 		cr_expect(c.contexts == was.contexts && c.n_owners == 0 && !c.restricted &&
 			  c.memory_bytes == was.memory_bytes && c.vcpu_milli == 0 &&
-			  !memcmp(&c.per_owner, &was.per_owner, sizeof(c.per_owner)) &&
+			  c.per_owner.contexts == was.per_owner.contexts &&
+			  c.per_owner.waiting == was.per_owner.waiting &&
+			  c.per_owner.records == was.per_owner.records &&
 			  c.grace_ns == was.grace_ns && !strcmp(c.control, was.control) &&
 			  !strcmp(c.state, was.state));
 	}
