@@ -85,7 +85,7 @@ static int read_only_input(struct stdio *s, struct cloche_err *err)
 static int give(struct stdio *s, int i, struct cloche_err *err)
 {
 	s->inside[i] = s->given[i] == i ? -1 : s->given[i];
-	if (i > 0 && s->files && s->copied & 1U << i)
+	if (i > 0 && i < 3 && s->files && s->copied & 1U << i)
 		return cloche_err_set(err, EINVAL,
 				      CLOCHE_FIELD "fsize: %s is a file that has to be copied, for "
 						   "which no limit of file sizes would hold: make "

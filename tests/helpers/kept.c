@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void say(char c)
@@ -210,8 +211,8 @@ static void write_code(void)
 {
 	char where[64];
 
-	if (open("/var/task/mine", O_WRONLY | O_CREAT, 0600) >= 0 ||
-	    open("/opt/mine", O_WRONLY | O_CREAT, 0600) >= 0 || errno != EROFS)
+	if (mkdir("/var/task/mine", 0700) == 0 || errno != EROFS || mkdir("/opt/mine", 0700) == 0 ||
+	    errno != EROFS)
 		say('W');
 	else
 		say(getcwd(where, sizeof(where)) && strcmp(where, "/var/task") == 0 ? 'R' : '?');
