@@ -14,10 +14,11 @@ VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%) $(B)/tests/escape/held
 
 # Where one kernel tells as much as the next, each runs half of them (VM_ALL=1: all).
 VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,etc output paths streams) fault/calls fault/cold \
-             $(addprefix live/,abuse code daemon_hostile daemon_images daemon_killed daemon_load daemon_own daemon_own_images daemon_repeat \
+             $(addprefix live/,abuse closing code daemon_choices daemon_code daemon_flood daemon_functions \
+               daemon_hostile daemon_images daemon_killed daemon_load daemon_own daemon_own_images daemon_repeat daemon_stays daemon_trace \
                daemon_upgrade doctor etc front_hostile front_images front_kept \
-               front_killed image_cell image_run invoke local outcomes output_limit owners policy ps \
-               run runtimes share stream_names terminals trace_kept trace_live warm)))
+               front_killed front_parts front_sealed image_cell image_run invoke local outcomes output_limit owners policy ps \
+               run runtime runtimes share stream_names terminals trace_kept trace_live warm)))
 VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)
 
 VM_KERNEL = $(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^\#/ { print $$1; exit }' vm-images/kernels))
@@ -32,7 +33,7 @@ check-vm: tests ## run the live, escape and fault tests under the kernels of vm-
 
 # 2,000 idle contexts and 960 functions, killed at once; they want memory.
 CROWD ?= 1000
-soak-crowd-vm: all $(HELPERS) $(B)/tests/escape/guest/crowd ## kill two daemons with all the contexts that they may have (KERNEL=6.1, CROWD=N each)
+soak-crowd-vm: all $(HELPERS) $(B)/tests/escape/guest/crowd
 	@VM_LIMIT=$${VM_LIMIT:-5400} VM_MEMORY=$${VM_MEMORY:-6144} vm-images/boot.sh --workdir '$(CURDIR)' \
 		$(patsubst %,--add %,$(B)/cloche $(B)/cloched $(HELPERS) policies $(B)/tests/escape/guest/crowd) \
 		$(VM_KERNEL) -- env $(LIVE_ENV) CLOCHE_MUST_RUN=1 CROWD=$(CROWD) $(abspath $(B)/tests/escape/guest/crowd)
