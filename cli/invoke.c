@@ -137,7 +137,7 @@ static int status_of(const struct invoke *v, const struct outcome *out, int writ
 {
 	if (out->verdict == VERDICT_CANCELLED)
 		return cancel_status(v->cancel_fd);
-	if (out->verdict == VERDICT_OK && written < 0)
+	if (out->verdict == VERDICT_OK && (written < 0 || out->stream_err.code))
 		return EXIT_LAUNCH;
 	return outcome_exit_status(out);
 }
@@ -158,6 +158,8 @@ static int settle(struct invoke *v, struct outcome *out, const struct ledger_rep
 		v->said.quiet = true;
 	}
 	report_out_say(&v->said, out);
+	if (out->stream_err.code)
+		report_out_complain(&v->said, out->stream_err.text);
 	return status_of(v, out, written);
 }
 

@@ -120,9 +120,11 @@ static void stay(struct visit *v)
 		visit_leave(v);
 }
 
-/* Before there is anything to run: no record. */
+/* Nothing of it ran: no record, nor one where nobody comes to say more. */
 void visit_refuse(struct visit *v, const struct cloche_err *why)
 {
+	wills_strike(&v->front->wills, v->will);
+	v->will = -1;
 	v->answer.outcome.err = *why;
 	(void)uuid_v4(v->answer.outcome.request_id, NULL);
 	answer(v, ANSWER_OUTCOME);

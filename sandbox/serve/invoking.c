@@ -124,13 +124,32 @@ static unsigned starts_most(const struct visit *v)
 	return v->front->host.cpus > 2 ? v->front->host.cpus : 2;
 }
 
+/* An idle one of another version is of no use to whoever asks for this one, and has its place. */
+static bool end_another(struct visit *v)
+{
+	for (struct pool_context *at = v->front->pool.first; at; at = at->next) {
+		struct held *h = (struct held *)at;
+
+		if (at->state != POOL_IDLE || h->kind.function == 0 ||
+		    h->kind.function == v->version->id || h->kind.make.owner != v->client.uid ||
+		    strcmp(h->function, v->version->config.name) != 0)
+			continue;
+		held_end(v->front, h);
+		return true;
+	}
+	return false;
+}
+
 bool invoking_may_start(struct visit *v)
 {
 	const struct function_config *c = &v->version->config;
 	struct cloche_err why = { 0 };
 	struct crowd crowd;
 
-	look_around(v, &crowd);
+	do
+		look_around(v, &crowd);
+	while (c->concurrency.reserved && crowd.contexts >= c->concurrency.reserved &&
+	       end_another(v));
 	if (c->concurrency.reserved && crowd.contexts >= c->concurrency.reserved) {
 		(void)cloche_err_set(&why, EBUSY,
 				     "the function '%.64s' has %u contexts at a time, all of "
@@ -181,8 +200,12 @@ static int hand_response(struct visit *v, const char *bytes, size_t len, const c
 	if (len + tail_len == 0)
 		return -1;
 	fd = memfd_create("response", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0 || file_write_all(fd, bytes, len) < 0 || file_write_all(fd, tail, tail_len) < 0)
+	if (fd < 0 || file_write_all(fd, bytes, len) < 0 ||
+	    file_write_all(fd, tail, tail_len) < 0) {
+		(void)cloche_err_sys(&v->answer.outcome.stream_err, errno ? errno : EIO,
+				     "hand the response over (memfd)");
 		return -1;
+	}
 	v->answer.response_len = len;
 	v->answer.tail_len = (uint32_t)tail_len;
 	return TAKE_FD(fd);
@@ -246,6 +269,8 @@ static void seek_again(struct visit *v)
 
 	held_end(v->front, v->held);
 	v->held = NULL;
+	wills_strike(&v->front->wills, v->will);
+	v->will = -1;
 	v->state = VISIT_SEEKING;
 	visit_seek(v, &may_make);
 }

@@ -6,10 +6,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "serve/packet.h"
+#include "serve/request.h"
+#include "serve/wills.h"
 #include "tests/lib/daemon.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
@@ -506,5 +511,62 @@ Test(invoke, who_floods_his_log_has_the_end_of_it)
 	AS_USER(&d, &logs, "flood");
 	cr_expect_leq(logs.out_len, 8U << 20);
 	cr_expect(strstr(logs.out, "\nEND RequestId: "), "its end is there");
+	daemon_stop(&d);
+}
+
+/* Who promises an event and brings none has nothing run, and leaves nothing behind in the daemon,
+ * of which it could have too many. */
+Test(invoke, an_event_that_is_not_there_leaves_nothing)
+{
+	cleanup_run struct run first = { 0 }, after = { 0 };
+	struct daemon d;
+
+	begin(&d);
+	AS_USER(&d, &first, "fast", "count");
+	cr_assert_eq(first.status, 0, "%s", first.err);
+	for (int i = 0; i < WILLS_MAX + 10; i++) {
+		cleanup_fd int event = memfd_create("event", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		struct packet_fds fds = { .fd = { event }, .n = 1 };
+		struct request r = { .kind = REQUEST_INVOKE, .event_len = 5 };
+		struct answer a;
+		int socket;
+
+		request_version(r.version);
+		(void)snprintf(r.function, sizeof(r.function), "fast");
+		cr_assert_eq(seteuid(1000), 0);
+		socket = daemon_knock(&d);
+		cr_assert_eq(seteuid(0), 0);
+		cr_assert_eq(packet_send(socket, &r, sizeof(r), &fds), 0);
+		cr_assert_eq(recv(socket, &a, sizeof(a), 0), (ssize_t)sizeof(a));
+		cr_assert(strstr(a.outcome.err.text, "read the event"), "%s", a.outcome.err.text);
+		(void)close(socket);
+	}
+	AS_USER(&d, &after, "fast", "count");
+	cr_expect_eq(strncmp(after.out, "2 ", 2), 0, "%s%s", after.out, after.err);
+	daemon_expect_records(&d, "fast          ok", 2);
+	daemon_stop(&d);
+}
+
+/* The place of the one that it may have is not an older version's. */
+Test(invoke, an_older_version_holds_no_place)
+{
+	cleanup_run struct run old = { 0 }, again = { 0 }, older = { 0 }, newest = { 0 };
+	struct daemon d;
+	char path[680];
+
+	begin(&d);
+	AS_USER(&d, &old, "one", "0");
+	cr_expect_eq(old.status, 0, "%s", old.err);
+	(void)snprintf(path, sizeof(path), "%s/code/more.py", d.dir);
+	write_file(d.dir, "code/more.py", "");
+	(void)snprintf(path, sizeof(path), "%s/cloche.yaml", d.dir);
+	d.verb = "deploy";
+	AS_USER(&d, &again, path);
+	cr_expect_eq(again.status, 0, "%s", again.err);
+	d.verb = "invoke";
+	AS_USER(&d, &older, "--version", "1", "one", "0");
+	cr_expect_eq(older.status, 0, "%s", older.err);
+	AS_USER(&d, &newest, "one", "0");
+	cr_expect_eq(newest.status, 0, "%s", newest.err);
 	daemon_stop(&d);
 }
