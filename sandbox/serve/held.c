@@ -286,7 +286,7 @@ static void on_made(struct front *f, struct held *h, const struct reply *reply,
 		if (user)
 			client_refused(user, LIMIT_NONE, &err);
 		else if (h->provisioned)
-			provisioning_refused(f);
+			provisioning_refused(f, h->kind.make.owner);
 		return;
 	}
 	turn(f, h, POOL_BUSY);
@@ -307,10 +307,11 @@ static void on_refused(struct front *f, struct held *h, const struct reply *repl
 {
 	struct client *user = h->user;
 	bool provisioned = h->provisioned;
+	uint32_t owner = h->kind.make.owner;
 
 	forget(f, h);
 	if (provisioned)
-		provisioning_refused(f);
+		provisioning_refused(f, owner);
 	if (user)
 		client_refused(user, (enum limit)reply->limit, &reply->err);
 }

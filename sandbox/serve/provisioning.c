@@ -38,6 +38,17 @@ static bool is_starting(const struct front *f)
 	return false;
 }
 
+static bool is_later(const struct front *f, uint32_t owner)
+{
+	const struct provisioning *p = &f->provisioning;
+	int64_t now_ns = clock_now_ns();
+
+	for (unsigned i = 0; i < PROVISIONING_LATER; i++)
+		if (p->later[i].owner == owner && p->later[i].until_ns > now_ns)
+			return true;
+	return false;
+}
+
 /* The version of some function that has too few of them; NULL: none. */
 static struct function_version *find_wanting(const struct front *f)
 {
@@ -48,7 +59,8 @@ static struct function_version *find_wanting(const struct front *f)
 		struct function_version *v =
 			function_store_get(f->functions, at->owner, at->name, 0);
 
-		if (v && v->config.concurrency.provisioned > contexts_of(f, v))
+		if (v && v->config.concurrency.provisioned > contexts_of(f, v) &&
+		    !is_later(f, v->owner))
 			return v;
 	}
 	return NULL;
@@ -60,12 +72,14 @@ static int on_again(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
-static void try_later(struct front *f)
+static void try_later(struct front *f, uint32_t owner)
 {
 	struct provisioning *p = &f->provisioning;
+	unsigned at = p->next++ % PROVISIONING_LATER;
 	int r;
 
-	p->not_before_ns = clock_now_ns() + (int64_t)AGAIN_USEC * NSEC_PER_USEC;
+	p->later[at].owner = owner;
+	p->later[at].until_ns = clock_now_ns() + (int64_t)AGAIN_USEC * NSEC_PER_USEC;
 	p->again = sd_event_source_disable_unref(p->again);
 	r = sd_event_add_time_relative(f->event, &p->again, CLOCK_MONOTONIC, AGAIN_USEC, 0,
 				       on_again, f);
@@ -99,8 +113,7 @@ void provisioning_look(struct front *f)
 	struct cloche_err err = { 0 };
 	struct held *h = NULL;
 
-	if (f->stopping || f->old || !f->functions || is_starting(f) ||
-	    clock_now_ns() < f->provisioning.not_before_ns)
+	if (f->stopping || f->old || !f->functions || is_starting(f))
 		return;
 	v = find_wanting(f);
 	kind = v ? calloc(1, sizeof(*kind)) : NULL;
@@ -110,7 +123,7 @@ void provisioning_look(struct front *f)
 		h->provisioned = true;
 		held_describe(h, v->config.name, (char *const[]){ NULL });
 	} else if (v) {
-		try_later(f);
+		try_later(f, v->owner);
 	}
 	free(kind);
 }
@@ -155,13 +168,14 @@ void provisioning_have(struct front *f, struct held *h)
 
 	if (begin(f, h, &err) < 0) {
 		held_end(f, h);
-		try_later(f);
+		try_later(f, h->kind.make.owner);
 	}
 }
 
-void provisioning_refused(struct front *f)
+void provisioning_refused(struct front *f, uint32_t owner)
 {
-	try_later(f);
+	try_later(f, owner);
+	provisioning_look(f);
 }
 
 void provisioning_settled(struct front *f, struct held *h, bool well)
@@ -170,7 +184,7 @@ void provisioning_settled(struct front *f, struct held *h, bool well)
 		held_rest(f, h);
 	} else {
 		held_end(f, h);
-		try_later(f);
+		try_later(f, h->kind.make.owner);
 	}
 	provisioning_look(f);
 }

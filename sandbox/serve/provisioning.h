@@ -13,11 +13,19 @@ struct held;
  * Contexts of deployed functions that are ready, with their init over, before anybody asks: so many
  * of the version that counts as its configuration has it (concurrency/provisioned). They are made
  * one after the other, and again when one of them ends; where there is no room for one, or its init
- * fails, the next try is later. What they use until their first event is nobody's bill.
+ * fails, the next try for its owner is later, and others have their turn. What they use until their
+ * first event is nobody's bill.
  */
+#define PROVISIONING_LATER \
+	64 /* owners who wait at a time; of more the first is tried again sooner */
+
 struct provisioning {
 	sd_event_source *again;
-	int64_t not_before_ns; /* CLOCK_MONOTONIC */
+	struct {
+		uint32_t owner;
+		int64_t until_ns; /* CLOCK_MONOTONIC; 0: nobody does */
+	} later[PROVISIONING_LATER];
+	unsigned next;
 };
 
 /* Something has changed: whether one is to be made. */
@@ -26,7 +34,7 @@ void provisioning_end(struct front *f);
 
 /* Of one that was made for this: its context is there; there will be none; its init is over. */
 void provisioning_have(struct front *f, struct held *h);
-void provisioning_refused(struct front *f);
+void provisioning_refused(struct front *f, uint32_t owner);
 void provisioning_settled(struct front *f, struct held *h, bool well);
 
 /* Whether it is one of those that stay, however long nobody asks. */

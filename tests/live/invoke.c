@@ -570,3 +570,30 @@ Test(invoke, an_older_version_holds_no_place)
 	cr_expect_eq(newest.status, 0, "%s", newest.err);
 	daemon_stop(&d);
 }
+
+/* Who wants more contexts ready than he may have has as many as he may, and others have theirs. */
+Test(invoke, what_one_owner_cannot_have_ready_another_has)
+{
+	static const char *const users[] = { "1000", "1001" };
+	struct daemon d;
+	char path[680];
+
+	daemon_prepare(&d);
+	daemon_configure(&d, "owners: [{user: 1000, contexts: 1}]\n");
+	daemon_start(&d);
+	deploy(&d);
+	write_file(d.dir, "soon.yaml",
+		   "functions:\n  soon: {runtime: python3, code: ./code, handler: app.count, "
+		   "timeout: 60s, concurrency: {provisioned: 2}}\n");
+	(void)snprintf(path, sizeof(path), "%s/soon.yaml", d.dir);
+	for (size_t i = 0; i < 2; i++) {
+		cleanup_run struct run run = { 0 };
+
+		d.user = users[i];
+		d.verb = "deploy";
+		AS_USER(&d, &run, path);
+		cr_assert_eq(run.status, 0, "%s", run.err);
+		await_ready(&d, "soon", i + 1);
+	}
+	daemon_stop(&d);
+}
