@@ -106,7 +106,7 @@ show 'A busy loop of ten seconds, with a limit of half a second' 124 timeout \
 
 show 'A gigabyte, with a limit of 64 MiB' 137 oom \
 	"137 is out of memory, by the kernel's own count: no other cause is called oom" \
-	-m 64M -t 10s -- python3 -c 'b"x" * (1 << 30)'
+	-m 64M --cpu 1 -t 60s -- python3 -c 'b"x" * (1 << 30)'
 
 show 'A fork bomb, with a limit of 32 processes' 124 timeout \
 	'forks past the limit were refused, and at the deadline all of them died at once' \

@@ -30,13 +30,22 @@ static void file_put(const uint8_t *data, size_t size)
 		abort();
 }
 
+static bool is_same_limits(const struct owner_limits *a, const struct owner_limits *b)
+{
+	return a->memory_bytes == b->memory_bytes && a->vcpu_milli == b->vcpu_milli &&
+	       a->pids == b->pids && a->images_bytes == b->images_bytes &&
+	       a->kept_bytes == b->kept_bytes && a->code_bytes == b->code_bytes &&
+	       a->unpacked_bytes == b->unpacked_bytes && a->contexts == b->contexts &&
+	       a->waiting == b->waiting && a->records == b->records && a->traces == b->traces &&
+	       a->functions == b->functions;
+}
+
 static bool is_same(const struct config *a, const struct config *b)
 {
 	return strcmp(a->control, b->control) == 0 && strcmp(a->state, b->state) == 0 &&
 	       a->contexts == b->contexts && a->n_owners == b->n_owners &&
-	       memcmp(&a->per_owner, &b->per_owner, sizeof(a->per_owner)) == 0 &&
-	       a->memory_bytes == b->memory_bytes && a->grace_ns == b->grace_ns &&
-	       a->idle_expiry_ns == b->idle_expiry_ns;
+	       is_same_limits(&a->per_owner, &b->per_owner) && a->memory_bytes == b->memory_bytes &&
+	       a->grace_ns == b->grace_ns && a->idle_expiry_ns == b->idle_expiry_ns;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

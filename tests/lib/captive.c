@@ -13,26 +13,6 @@
 #define SYSCALL_BYTES 2
 #define RED_ZONE      4096
 
-void captive_take(struct captive *ret, pid_t pid)
-{
-	int status;
-
-	ret->pid = pid;
-	cr_assert_eq(ptrace(PTRACE_SEIZE, ret->pid, 0, PTRACE_O_TRACESYSGOOD), 0, "%m");
-	for (;;) {
-		cr_assert_eq(ptrace(PTRACE_INTERRUPT, ret->pid, 0, 0), 0, "%m");
-		cr_assert_eq(waitpid(ret->pid, &status, __WALL), ret->pid);
-		cr_assert(WIFSTOPPED(status), "it has ended: %x", (unsigned)status);
-		cr_assert_eq(ptrace(PTRACE_GETREGS, ret->pid, 0, &ret->as_it_was), 0, "%m");
-		/* In a call: the instruction before is what it called by. */
-		if ((long long)ret->as_it_was.orig_rax >= 0)
-			return;
-		/* It computes; not to be stopped again before it comes any further. */
-		cr_assert_eq(ptrace(PTRACE_CONT, ret->pid, 0, 0), 0, "%m");
-		(void)usleep(10000);
-	}
-}
-
 void captive_let_go(const struct captive *c)
 {
 	cr_assert_eq(ptrace(PTRACE_SETREGS, c->pid, 0, &c->as_it_was), 0, "%m");
@@ -55,7 +35,8 @@ unsigned long captive_put_text(const struct captive *c, const char *text)
 #define AT_CALL (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
 
 /* Of a call, or a filter's. Signals of its own (a tick, base/tick.h) are stops, too, and are none
- * of ours: it does without them. */
+ * of ours: it does without them. Nothing may wait here meanwhile, or one is always there again
+ * before it gets any further. */
 static int go_to_stop(const struct captive *c)
 {
 	int status;
@@ -65,6 +46,37 @@ static int go_to_stop(const struct captive *c)
 		cr_assert_eq(waitpid(c->pid, &status, __WALL), c->pid);
 	} while (WIFSTOPPED(status) && WSTOPSIG(status) != AT_CALL && WSTOPSIG(status) != SIGSYS);
 	return status;
+}
+
+/* Not before it has come to the stop that was asked for. */
+static void interrupt(struct captive *c, bool stands)
+{
+	int status;
+
+	cr_assert_eq(ptrace(PTRACE_INTERRUPT, c->pid, 0, 0), 0, "%m");
+	cr_assert(!stands || ptrace(PTRACE_CONT, c->pid, 0, 0) == 0, "%m");
+	for (;;) {
+		cr_assert_eq(waitpid(c->pid, &status, __WALL), c->pid);
+		cr_assert(WIFSTOPPED(status), "it has ended: %x", (unsigned)status);
+		if (status >> 16 == PTRACE_EVENT_STOP)
+			break;
+		cr_assert_eq(ptrace(PTRACE_CONT, c->pid, 0, WSTOPSIG(status)), 0, "%m");
+	}
+	cr_assert_eq(ptrace(PTRACE_GETREGS, c->pid, 0, &c->as_it_was), 0, "%m");
+}
+
+void captive_take(struct captive *ret, pid_t pid)
+{
+	ret->pid = pid;
+	cr_assert_eq(ptrace(PTRACE_SEIZE, ret->pid, 0, PTRACE_O_TRACESYSGOOD), 0, "%m");
+	interrupt(ret, false);
+	/* In a call: the instruction before is what it called by. Else it computes, and goes on to
+	 * the next one. */
+	if ((long long)ret->as_it_was.orig_rax < 0) {
+		cr_assert(WIFSTOPPED(go_to_stop(ret)), "it has ended");
+		interrupt(ret, true);
+	}
+	cr_assert_geq((long long)ret->as_it_was.orig_rax, 0);
 }
 
 bool captive_call(const struct captive *c, long nr, const unsigned long args[4], long *ret)
