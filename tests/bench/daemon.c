@@ -136,6 +136,9 @@ static int prepare(const struct stage *stage, struct daemon *d, struct cloche_er
 	if (r == 0 &&
 	    (chmod(d->dir, 0755) < 0 || chmod(d->noop, 0755) < 0 || chmod(d->client, 0755) < 0))
 		r = cloche_err_sys(err, errno, "let a user execute the no-op");
+	/* Only then is its hash remembered, as that of all that anybody installed before. */
+	if (r == 0)
+		(void)nanosleep(&(struct timespec){ .tv_sec = 2, .tv_nsec = 100000000 }, NULL);
 	return r;
 }
 
