@@ -15,7 +15,7 @@ VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%) $(B)/tests/escape/held
 # Where one kernel tells as much as the next, each runs half of them (VM_ALL=1: all).
 VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,etc output paths streams) fault/calls fault/cold \
              $(addprefix live/,abuse closing code daemon_choices daemon_code daemon_flood daemon_functions \
-               daemon_hostile daemon_images daemon_killed daemon_load daemon_misbehaves daemon_own daemon_own_images daemon_repeat daemon_stays daemon_trace \
+               daemon_hostile daemon_images daemon_killed daemon_load daemon_own daemon_own_images daemon_repeat daemon_stays daemon_trace \
                daemon_upgrade doctor etc front_hostile front_images front_kept \
                front_killed front_parts front_sealed image_cell image_run invoke local outcomes output_limit owners policy ps \
                run runtime runtimes share stream_names terminals trace_kept trace_live warm)))

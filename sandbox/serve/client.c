@@ -59,7 +59,8 @@ static void drop(struct visit *v)
 	v->bare = NULL;
 }
 
-void visit_leave(struct visit *v)
+/* Its context is another's, if it is anybody's. */
+static void let_held_go(struct visit *v)
 {
 	if (v->version && !v->executing)
 		invoking_let_go(v);
@@ -71,6 +72,12 @@ void visit_leave(struct visit *v)
 		held_end(v->front, v->held);
 	else if (v->held)
 		held_spare(v->front, v->held);
+	v->held = NULL;
+}
+
+void visit_leave(struct visit *v)
+{
+	let_held_go(v);
 	invoking_leave(v);
 	v->reading = reading_close(v->reading);
 	v->log_reading = log_reading_close(v->log_reading);
@@ -96,20 +103,9 @@ static void answer(struct visit *v, enum answer_kind kind)
 	visit_leave(v);
 }
 
-void visit_answer_with(struct visit *v, struct packet_fds *fds)
+/* The next request, if that comes soon. */
+static void hear_more(struct visit *v)
 {
-	say(v, ANSWER_OUTCOME, fds);
-	packet_close_fds(fds);
-	visit_leave(v);
-}
-
-/* Until the next request, if that comes soon; and, if it is to be so, its context is its own. */
-static void stay(struct visit *v)
-{
-	if (!v->request.hold)
-		held_keep(v->front, v->held);
-	v->held = v->request.hold && held_keep_for(v->front, v->held, &v->client) ? v->held : NULL;
-	v->own |= v->request.hold;
 	drop(v);
 	v->answer = (struct answer){ 0 };
 	v->cancelled = v->late = v->traced = false;
@@ -118,6 +114,33 @@ static void stay(struct visit *v)
 	v->state = VISIT_HEARING;
 	if (visit_hear(v) < 0)
 		visit_leave(v);
+}
+
+/* If it is to be so, its context is its own until then. */
+static void stay(struct visit *v)
+{
+	if (!v->request.hold)
+		held_keep(v->front, v->held);
+	v->held = v->request.hold && held_keep_for(v->front, v->held, &v->client) ? v->held : NULL;
+	v->own |= v->request.hold;
+	hear_more(v);
+}
+
+/* Of an event's context that is nobody's matter. */
+void visit_answer_with(struct visit *v, struct packet_fds *fds)
+{
+	bool stays = visit_may_stay(v);
+
+	say(v, ANSWER_OUTCOME, fds);
+	packet_close_fds(fds);
+	if (!stays) {
+		visit_leave(v);
+		return;
+	}
+	let_held_go(v);
+	invoking_leave(v);
+	memset(&v->kind, 0, sizeof(v->kind));
+	hear_more(v);
 }
 
 /* Nothing of it ran: no record, nor one where nobody comes to say more. */
@@ -476,8 +499,6 @@ void visit_seek(struct visit *v, bool *may_make)
 	enum pool_answer what;
 
 	v->client.waiting = false;
-	if (!visit_may_run(v, is_once(v)))
-		return;
 	what = ask_pool(v, &found);
 	if (what == POOL_TAKE) {
 		v->held = (struct held *)found;

@@ -84,10 +84,6 @@ void held_end(struct front *f, struct held *h);
  * False: there will be no more than there is now. */
 bool held_make_room(struct front *f, uint32_t owner);
 
-/* For a function that is to run where as many do as may at a time: one that is kept and idle is
- * given up. False: there is none, and none on its way out. */
-bool held_make_way(struct front *f);
-
 /* What the launcher says of one. */
 void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fds);
 

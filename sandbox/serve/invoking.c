@@ -82,6 +82,11 @@ void invoking_begin(struct visit *v)
 	struct cloche_err err = { 0 };
 	bool may_make = true;
 
+	/* What it held for a command. */
+	if (v->held)
+		held_spare(v->front, v->held);
+	v->held = NULL;
+	v->own = false;
 	spec_defaults(&v->spec);
 	description_of_request(&v->spec, v->request.function, v->client.uid, v->owner,
 			       &v->answer.outcome);

@@ -21,7 +21,7 @@
 /* A daemon that lives answers at once what it need not run anything for. */
 #define PATIENCE_MS 10000
 
-static int open_daemon(const char *control, struct remote *ret, struct cloche_err *err)
+int remote_invoke_open(const char *control, struct remote *ret, struct cloche_err *err)
 {
 	int code = remote_open(control, ret, err);
 
@@ -44,11 +44,14 @@ static int name_function(struct request *request, const char *function, struct c
 
 /* ---- an invocation --------------------------------------------------------------------------- */
 
-static int send_event(const struct remote *r, const struct remote_event *e, struct cloche_err *err)
+/* -EPIPE: it was not sent; why the daemon does not listen it may have said. */
+static int send_event(const struct remote *r, const struct remote_event *e, bool stays,
+		      struct cloche_err *err)
 {
 	struct request request = { .kind = REQUEST_INVOKE,
 				   .function_version = e->version,
 				   .tail = e->tail,
+				   .stays = stays,
 				   .event_len = e->len };
 	struct packet_fds fds = { .n = 1 };
 	int code = name_function(&request, e->function, err);
@@ -60,9 +63,8 @@ static int send_event(const struct remote *r, const struct remote_event *e, stru
 		return cloche_err_sys(err, -fds.fd[0], "hand the event over (memfd)");
 	code = packet_send(r->socket, &request, sizeof(request), &fds);
 	packet_close_fds(&fds);
-	/* It may have said why it does not listen: that is heard next. */
 	if (code == -EPIPE || code == -ECONNRESET)
-		return 0;
+		return -EPIPE;
 	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
 }
 
@@ -92,7 +94,7 @@ static void lose_patience(struct patience *p)
 }
 
 static int wait_for_answer(const struct remote *r, const struct remote_event *e, struct answer *ret,
-			   struct packet_fds *ret_fds, struct cloche_err *err)
+			   struct packet_fds *ret_fds, bool *ret_unread, struct cloche_err *err)
 {
 	struct patience p = { .event = e, .due_ns = clock_now_ns() + e->wait_ns };
 	struct pollfd fds[] = { { .fd = r->socket, .events = POLLIN },
@@ -107,8 +109,12 @@ static int wait_for_answer(const struct remote *r, const struct remote_event *e,
 		lose_patience(&p);
 		if (n <= 0)
 			continue;
+		/* The other end was closed with something in it (unix_release_sock): the event, or
+		 * else the wish to cancel it. */
+		*ret_unread = fds[0].revents & POLLERR && !p.cancelled;
 		if (fds[1].fd >= 0 && fds[1].revents) {
 			fds[1].fd = -1;
+			p.cancelled = true;
 			(void)packet_send(r->socket, &cancel, sizeof(cancel), NULL);
 		}
 		if (!fds[0].revents)
@@ -147,21 +153,50 @@ static int take_response(const struct answer *a, const struct packet_fds *fds,
 	return 0;
 }
 
-int remote_invoke(const char *control, const struct remote_event *event, struct outcome *out,
-		  struct ledger_repair *found, struct remote_response *ret, struct cloche_err *err)
+static int ask(const struct remote *r, const struct remote_event *event, bool stays,
+	       struct answer *answer, struct packet_fds *fds, bool *ret_unread,
+	       struct cloche_err *err)
+{
+	int code = send_event(r, event, stays, err);
+
+	*ret_unread = code == -EPIPE;
+	if (code == 0)
+		return wait_for_answer(r, event, answer, fds, ret_unread, err);
+	return code == -EPIPE ? remote_hear(r, answer, fds, err) : code;
+}
+
+static int ask_again(struct remote *r, const struct remote_event *event, struct answer *answer,
+		     struct packet_fds *fds, struct cloche_err *err)
+{
+	struct remote other = { .socket = -1 };
+	bool unread;
+	int code;
+
+	*err = (struct cloche_err){ 0 };
+	packet_close_fds(fds);
+	code = remote_invoke_open(r->control, &other, err);
+	if (code < 0)
+		return code;
+	fd_close(&r->socket);
+	r->socket = other.socket;
+	return ask(r, event, true, answer, fds, &unread, err);
+}
+
+static int invoke(struct remote *r, const struct remote_event *event, bool stays,
+		  struct outcome *out, struct ledger_repair *found, struct remote_response *ret,
+		  struct cloche_err *err)
 {
 	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
-	struct remote remote = { .socket = -1 };
 	struct packet_fds fds = { .n = 0 };
+	bool unread = false;
 	int code;
 
 	if (!answer)
 		return cloche_err_sys(err, ENOMEM, "ask the daemon");
-	code = open_daemon(control, &remote, err);
-	if (code == 0)
-		code = send_event(&remote, event, err);
-	if (code == 0)
-		code = wait_for_answer(&remote, event, answer, &fds, err);
+	code = ask(r, event, stays, answer, &fds, &unread, err);
+	if (code < 0 && unread && r->kept)
+		code = ask_again(r, event, answer, &fds, err);
+	r->kept = code == 0 && stays;
 	if (code == 0 && answer->kind != ANSWER_OUTCOME)
 		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
 	if (code == 0)
@@ -171,6 +206,24 @@ int remote_invoke(const char *control, const struct remote_event *event, struct 
 		*found = answer->found;
 	}
 	packet_close_fds(&fds);
+	return code;
+}
+
+int remote_invoke_by(struct remote *r, const struct remote_event *event, struct outcome *out,
+		     struct ledger_repair *found, struct remote_response *ret,
+		     struct cloche_err *err)
+{
+	return invoke(r, event, true, out, found, ret, err);
+}
+
+int remote_invoke(const char *control, const struct remote_event *event, struct outcome *out,
+		  struct ledger_repair *found, struct remote_response *ret, struct cloche_err *err)
+{
+	struct remote remote = { .socket = -1 };
+	int code = remote_invoke_open(control, &remote, err);
+
+	if (code == 0)
+		code = invoke(&remote, event, false, out, found, ret, err);
 	remote_close(&remote);
 	return code;
 }
@@ -220,7 +273,7 @@ int remote_logs(const char *control, const char *function, struct log_place *at,
 
 	if (!m)
 		return cloche_err_sys(err, ENOMEM, "ask the daemon");
-	code = open_daemon(control, &remote, err);
+	code = remote_invoke_open(control, &remote, err);
 	if (code == 0)
 		code = name_function(&request, function, err);
 	if (code == 0 && packet_send(remote.socket, &request, sizeof(request), NULL) < 0)

@@ -32,6 +32,15 @@ struct remote_response {
 	size_t tail_len;
 };
 
+/* By a connection that stays for others (remote_open() or remote_invoke_open(), remote_close());
+ * else as remote_invoke(). Behind an answer the daemon waits for seconds: it is asked again by
+ * another connection where it has hung up and read nothing. */
+struct remote;
+int remote_invoke_open(const char *control, struct remote *ret, struct cloche_err *err);
+int remote_invoke_by(struct remote *remote, const struct remote_event *event, struct outcome *out,
+		     struct ledger_repair *found, struct remote_response *ret,
+		     struct cloche_err *err);
+
 /* Once, on a connection of its own. What becomes of it is in *out, also where the daemon could not
  * be asked; 0: it ran, or *out says why not. -errno: *err says it. */
 int remote_invoke(const char *control, const struct remote_event *event, struct outcome *out,

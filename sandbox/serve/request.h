@@ -32,7 +32,7 @@
  * does not go on within seconds is hung up on; what it asks then it may ask again.
  *
  * When it said stays, the connection stays as well, but no context is kept for it: others may come,
- * each in whichever there is.
+ * each in whichever there is. An INVOKE may say so, too.
  *
  *	client  LIST
  *	daemon        LIST, with a list (serve/listing.h) in a memfd │ REFUSED

@@ -31,7 +31,8 @@ static const char usage[] =
 	"  soak               10000 runs, 100 at a time: does anything stay behind?\n"
 	"  kill               500 supervisors killed at random: does the next run clean up?\n"
 	"  idle               1000 contexts held: for a virtual machine of its own\n"
-	"  --only PART        of speed: latency, parallel, overshoot, daemon, idle, hostile\n"
+	"  --only PART        of speed: latency, parallel, overshoot, daemon, idle, hostile,\n"
+	"                     functions\n"
 	"  --json FILE        every figure as one JSON object\n"
 	"  --helpers DIR      noop, burn, forkbomb, crowd (build/helpers)\n"
 	"  --profile FILE     seccomp profile for the peers (policies/default.json)\n"
@@ -110,6 +111,39 @@ static void target_say(struct bench *bench, const char *text, double value, doub
 					"value", value, "bound", bound, "unit", unit));
 }
 
+/* A fork is not held against what the bare one of that interpreter does not allow. */
+static double fork_bound_ms(const struct figures *f)
+{
+	double bare_ms = (double)f->bare_fork_ns / 1e6;
+
+	return bare_ms > 2.5 ? bare_ms : 2.5;
+}
+
+static void functions_targets_say(struct bench *bench, const struct figures *f)
+{
+	target_say(bench, "native function: four times an echo of three processes",
+		   (double)f->native_ns / 1e6, 4 * (double)f->relay_ns / 1e6, " ms");
+	target_say(bench, "... 99 of 100: ten times that echo", (double)f->native_p99_ns / 1e6,
+		   10 * (double)f->relay_ns / 1e6, " ms");
+	target_say(bench, "Runtime API, a loop in C: 0.3 ms", (double)f->loop_ns / 1e6, 0.3, " ms");
+	target_say(bench, "python3, above its handler's own time: 0.5 ms",
+		   (double)f->python_ns / 1e6, 0.5, " ms");
+	target_say(bench, "nodejs, above its handler's own time: 0.5 ms", (double)f->node_ns / 1e6,
+		   0.5, " ms");
+	target_say(bench, "fork of a python3: a fifth of a cold start of the same",
+		   (double)f->fork_ns / 1e6, (double)f->cold_heavy_ns / 5e6, " ms");
+	target_say(bench, "fork of a python3: 2.5 ms, where its bare fork allows",
+		   (double)f->fork_ns / 1e6, fork_bound_ms(f), " ms");
+	target_say(bench, "cold start of python3: 1.15 x the bare one + 3 ms",
+		   (double)f->cold_python_ns / 1e6,
+		   f->bare_python_ns ? 1.15 * (double)f->bare_python_ns / 1e6 + 3 : 0, " ms");
+	target_say(bench, "cold start of nodejs: 1.15 x the bare one + 3 ms",
+		   (double)f->cold_node_ns / 1e6,
+		   f->bare_node_ns ? 1.15 * (double)f->bare_node_ns / 1e6 + 3 : 0, " ms");
+	target_say(bench, "native function, hundreds beside: 1.1 x without",
+		   (double)f->beside_ns / 1e6, 1.1 * (double)f->alone_ns / 1e6, " ms");
+}
+
 static void targets_say(struct bench *bench, const struct figures *f)
 {
 	bool unified = !strcmp(cgroup_mode(), "unified");
@@ -149,6 +183,7 @@ static void targets_say(struct bench *bench, const struct figures *f)
 		   f->daemon_rate > 0 ? 1e3 / 1500 : 0, " ms");
 	target_say(bench, "p99 of a call beside hostile clients: twice that of one alone",
 		   f->hostile_ratio, 2, "");
+	functions_targets_say(bench, f);
 }
 
 struct options {
@@ -230,6 +265,7 @@ static int speed_measure(struct bench *bench, const char *only, struct cloche_er
 		{ "daemon", daemon_measure },
 		{ "idle", idle_usual },
 		{ "hostile", hostile_measure },
+		{ "functions", functions_measure },
 	};
 	struct figures figures = { 0 };
 	bool any = false;
@@ -244,7 +280,8 @@ static int speed_measure(struct bench *bench, const char *only, struct cloche_er
 	if (!any)
 		return cloche_err_set(
 			err, EINVAL,
-			"--only '%s': not latency, parallel, overshoot, daemon, idle, hostile",
+			"--only '%s': not latency, parallel, overshoot, daemon, idle, hostile, "
+			"functions",
 			only);
 	if (r == 0)
 		targets_say(bench, &figures);

@@ -31,6 +31,11 @@ struct figures {
 	double daemon_rate;   /* calls a second, eight at a time */
 	double hostile_ratio; /* the p99 of a call beside hostile clients : alone */
 	int64_t overshoot_burn_p99_ns, overshoot_bomb_p99_ns;
+	/* Deployed functions. */
+	int64_t relay_ns, native_ns, native_p99_ns, loop_ns, python_ns, node_ns;
+	int64_t fork_ns, bare_fork_ns, cold_heavy_ns;
+	int64_t bare_python_ns, cold_python_ns, bare_node_ns, cold_node_ns;
+	int64_t alone_ns, beside_ns; /* the same event, without and with hundreds deployed beside */
 };
 
 /* Each part prints its table and adds its figures to bench->root. 0, or -errno when something
@@ -40,6 +45,7 @@ int latency_measure(struct bench *bench, struct figures *figures, struct cloche_
 int parallel_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int overshoot_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int daemon_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
+int functions_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int hostile_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int idle_usual(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int idle_measure(struct bench *bench, unsigned contexts, struct cloche_err *err);

@@ -75,7 +75,8 @@ static int wait_until_ready(struct daemon *d, struct cloche_err *err)
 	return 0;
 }
 
-static int serve(const struct stage *stage, struct daemon *d, struct cloche_err *err)
+static int serve(const struct stage *stage, const char *limits, struct daemon *d,
+		 struct cloche_err *err)
 {
 	int ends[2];
 	FILE *f = fopen(d->conf, "we");
@@ -85,8 +86,8 @@ static int serve(const struct stage *stage, struct daemon *d, struct cloche_err 
 	(void)fprintf(f,
 		      "control: %s\nstate: %s/daemon\ngrace: 100ms\nidle_expiry: 900s\n"
 		      "contexts: 1000\n"
-		      "per_owner: {contexts: 1000}\n",
-		      d->control, stage->dir);
+		      "per_owner: {contexts: 1000%s}\n",
+		      d->control, stage->dir, limits);
 	if (fclose(f) || pipe2(ends, O_CLOEXEC) < 0)
 		return cloche_err_sys(err, errno, "write '%s'", d->conf);
 	d->pid = fork();
@@ -142,11 +143,17 @@ static int prepare(const struct stage *stage, struct daemon *d, struct cloche_er
 	return r;
 }
 
-int daemon_begin(const struct stage *stage, struct daemon *ret, struct cloche_err *err)
+int daemon_begin_with(const struct stage *stage, const char *limits, struct daemon *ret,
+		      struct cloche_err *err)
 {
 	int r = prepare(stage, ret, err);
 
-	return r < 0 ? r : serve(stage, ret, err);
+	return r < 0 ? r : serve(stage, limits, ret, err);
+}
+
+int daemon_begin(const struct stage *stage, struct daemon *ret, struct cloche_err *err)
+{
+	return daemon_begin_with(stage, "", ret, err);
 }
 
 int daemon_become(unsigned user, struct cloche_err *err)

@@ -29,6 +29,10 @@ void daemon_schedstats(pid_t launcher, unsigned field, uint64_t ret[static PARTI
 
 /* Until it serves. What was made when it fails is for daemon_end(), as always. */
 int daemon_begin(const struct stage *stage, struct daemon *ret, struct cloche_err *err);
+
+/* limits: what an owner may have besides contexts, as ", functions: 9". */
+int daemon_begin_with(const struct stage *stage, const char *limits, struct daemon *ret,
+		      struct cloche_err *err);
 void daemon_end(struct daemon *d);
 
 /* This process from now on; no way back. */

@@ -25,6 +25,16 @@ static inline int64_t sample_median(struct sample *sample)
 	return sample_quantile(sample, 500);
 }
 
+/* What is said of most samples; 0: not measured. */
+struct quantiles {
+	int64_t p50, p99;
+};
+
+static inline struct quantiles sample_quantiles(struct sample *sample)
+{
+	return (struct quantiles){ sample_median(sample), sample_quantile(sample, 990) };
+}
+
 /* {"n", "p50_ns", "p95_ns", "p99_ns", "max_ns"}; a new reference, NULL without memory. */
 struct json_t *sample_json(struct sample *sample);
 void sample_free(struct sample *sample);

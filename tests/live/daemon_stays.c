@@ -17,21 +17,26 @@
 #include "base/fd.h"
 #include "launch/spec.h"
 #include "run/outcome.h"
+#include "ledger/ledger.h"
 #include "serve/remote.h"
+#include "serve/remote_invoke.h"
 #include "tests/lib/daemon.h"
 #include "tests/lib/env.h"
+#include "tests/lib/functions.h"
 #include "tests/lib/run.h"
 
 static int null = -1;
 
-static void call(struct remote *remote, const char *shell, struct outcome *ret)
+static void call_as(struct remote *remote, const char *shell, bool hold, struct outcome *ret)
 {
 	char *argv[] = { (char *)"sh", (char *)"-c", (char *)(uintptr_t)shell, NULL };
 	struct cloche_err err = { 0 };
 	struct session_notes notes;
 	struct spec_host host;
 	struct spec spec;
-	const struct remote_options o = { .spec = &spec, .stays = true, .cancel_fd = -1 };
+	const struct remote_options o = {
+		.spec = &spec, .stays = true, .hold = hold, .cancel_fd = -1
+	};
 
 	spec_host_read(&host);
 	spec_defaults(&spec);
@@ -43,6 +48,11 @@ static void call(struct remote *remote, const char *shell, struct outcome *ret)
 	if (!remote->streams)
 		remote_take_streams(remote, &spec, (int[]){ null, null, null });
 	remote_run(remote, &o, ret, &notes);
+}
+
+static void call(struct remote *remote, const char *shell, struct outcome *ret)
+{
+	call_as(remote, shell, false, ret);
 }
 
 /* Or will be by then. */
@@ -108,4 +118,64 @@ Test(daemon_stays, not_beyond_a_change_of_the_configuration)
 	cr_expect_eq(out.verdict, VERDICT_OK, "%s", out.err.text);
 	remote_close(&remote);
 	daemon_stop(&d);
+}
+
+static const char counting[] = "n = 0\n"
+			       "def handler(event, context):\n"
+			       "    global n\n"
+			       "    n += 1\n"
+			       "    return n\n";
+
+static void invoke(struct remote *remote, const char *function, const char *want)
+{
+	const struct remote_event event = {
+		.function = function, .bytes = "{}", .len = 2, .cancel_fd = -1
+	};
+	struct remote_response response = { NULL, 0, 0 };
+	struct cloche_err err = { 0 };
+	struct ledger_repair found;
+	struct outcome out;
+
+	cr_expect_eq(remote_invoke_by(remote, &event, &out, &found, &response, &err), 0, "%s",
+		     err.text);
+	cr_expect_str_eq(response.bytes ? response.bytes : "", want, "%s", out.err.text);
+	free(response.bytes);
+}
+
+Test(daemon_stays, events_by_it_as_well)
+{
+	struct cloche_err err = { 0 };
+	struct remote remote;
+	struct outcome out;
+	struct project s;
+	unsigned stayed = 0;
+
+	project_begin(&s, "");
+	project_put(&s, "code/app.py", counting);
+	project_deploy_as(&s, "0", "functions:\n" F("one", "128") F("two", "128"));
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	cr_assert_eq(remote_invoke_open(s.d.control, &remote, &err), 0, "%s", err.text);
+	invoke(&remote, "one", "1");
+	invoke(&remote, "one", "2");
+	invoke(&remote, "two", "1");
+	/* The connection is another one behind what was refused. */
+	invoke(&remote, "three", "");
+	invoke(&remote, "one", "3");
+	/* What is held for a command is let go for an event. */
+	call_as(&remote, ":", true, &out);
+	cr_expect_eq(out.verdict, VERDICT_OK, "%s", out.err.text);
+	invoke(&remote, "two", "2");
+	call(&remote, ":", &out);
+	cr_expect_eq(out.verdict, VERDICT_OK, "%s", out.err.text);
+	for (int i = 4; i < 24; i++) {
+		char want[12];
+
+		(void)snprintf(want, sizeof(want), "%d", i);
+		invoke(&remote, "one", want);
+		stayed += !hung_up_on(&remote, 0);
+	}
+	cr_expect_gt(stayed, 10);
+	remote_close(&remote);
+	daemon_expect_records(&s.d, "ok", 27);
+	project_end(&s);
 }
