@@ -39,6 +39,9 @@ void denials_clear(struct denials *denials);
 
 void denials_add(struct denials *denials, const struct seccomp_data *call);
 
+/* Those of two parts of an invocation, of which *before was the first. */
+void denials_join(struct denials *denials, const struct denials *before);
+
 /* All that were refused, with a name or without. */
 uint64_t denials_all(const struct denials *denials);
 

@@ -439,8 +439,10 @@ static int birth(struct function *f, struct cloche_err *err)
 static int set_limits(struct function *f, struct cloche_err *err)
 {
 	const struct plan *p = f->plan;
-	int r = p->spec->kept ? 0 : cgroup_set_quota(&p->cgroup, &p->cpu, err);
+	bool without = p->spec->kept && !p->order->init_invoked;
+	int r = without ? 0 : cgroup_set_quota(&p->cgroup, &p->cpu, err);
 
+	f->pause.quota = !without;
 	/* The call of execve: we may be here before the new image is in place (the kernel ends a
 	 * vfork early in the exec), and so before the first instruction. */
 	f->start_ns = p->shared->exec_ns;

@@ -21,6 +21,7 @@ enum { ARGV, ENV, CANDIDATES, LISTS };
 struct head {
 	uint32_t n[LISTS];
 	uint32_t own_terminals;
+	uint32_t init_invoked, reserved; /* 0 or 1; 0 */
 	int64_t timeout_ns, cpu_time_ns;
 	uint64_t fsize_bytes, output_bytes;
 };
@@ -119,6 +120,7 @@ static void put_all(struct writer *w, const struct spec *spec, const char *const
 		    struct head *ret)
 {
 	*ret = (struct head){ .own_terminals = spec->own_terminals,
+			      .init_invoked = spec->init_invoked,
 			      .timeout_ns = spec->timeout_ns,
 			      .cpu_time_ns = spec->cpu_time_ns,
 			      .fsize_bytes = spec->fsize_bytes,
@@ -200,7 +202,8 @@ int order_read(char *bytes, size_t len, struct order *ret)
 		if (h.n[i] > len)
 			return -EBADMSG; /* and their sum is no number that wraps */
 	if (len - sizeof(h) <= table_size(&h) || end[-1] != '\0' || h.n[ARGV] == 0 ||
-	    h.n[CANDIDATES] == 0 || h.timeout_ns <= 0 || h.cpu_time_ns < 0)
+	    h.n[CANDIDATES] == 0 || h.timeout_ns <= 0 || h.cpu_time_ns < 0 || h.init_invoked > 1 ||
+	    h.reserved)
 		return -EBADMSG;
 	table = (char **)(void *)(bytes + sizeof(h));
 	at = bytes + sizeof(h) + table_size(&h);
@@ -208,7 +211,8 @@ int order_read(char *bytes, size_t len, struct order *ret)
 			    .cpu_time_ns = h.cpu_time_ns,
 			    .fsize_bytes = h.fsize_bytes,
 			    .output_bytes = h.output_bytes,
-			    .own_terminals = h.own_terminals };
+			    .own_terminals = h.own_terminals,
+			    .init_invoked = h.init_invoked };
 	o.argv = read_list(table, h.n[ARGV], &at, end);
 	table += h.n[ARGV] + 1;
 	o.env = o.argv ? read_list(table, h.n[ENV], &at, end) : NULL;

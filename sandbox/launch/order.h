@@ -2,6 +2,7 @@
 #ifndef CLOCHE_LAUNCH_ORDER_H
 #define CLOCHE_LAUNCH_ORDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,10 +28,11 @@ struct order {
 	int64_t cpu_time_ns;  /* 0: no limit */
 	uint64_t fsize_bytes; /* UINT64_MAX: none, as of the next */
 	uint64_t output_bytes;
-	uint32_t own_terminals; /* as in the spec */
+	uint32_t own_terminals; /* as in the spec, and the next, too */
+	bool init_invoked;
 };
 
-/* As long may the init of a process that is kept take, which runs without a CPU quota. */
+/* As long may the init of a process that is kept take, where that runs without a CPU quota. */
 #define ORDER_INIT_MAX_NS (10LL * 1000000000)
 
 /* Far above what execve(2) takes. */

@@ -34,7 +34,7 @@ enum pause_state {
 struct pause {
 	enum pause_state state;
 	int freezer;	/* cgroup.freeze, from the first pause to the end; -1 */
-	bool quota;	/* its first part, which has none, is over */
+	bool quota;	/* it has it: its first part, which may have none, is over */
 	unsigned looks; /* FREEZING: whether it is FROZEN by now */
 	int64_t at_ns;	/* since when it is FROZEN, or went on; CLOCK_MONOTONIC */
 };

@@ -219,7 +219,7 @@ int spec_check(struct spec *s, const struct spec_host *host, struct cloche_err *
 		s->nofile = nofile_of(s);
 	if (s->nofile < 3 || s->nofile > 1048576)
 		return cloche_err_set(err, ERANGE, CLOCHE_FIELD "nofile: from 3 to 1048576");
-	if (s->kept && s->timeout_ns > ORDER_INIT_MAX_NS)
+	if (s->kept && !s->init_invoked && s->timeout_ns > ORDER_INIT_MAX_NS)
 		return refuse_time("timeout", s->timeout_ns, "10s, of an init", err);
 	if (s->api && s->net != NET_LOOPBACK)
 		return cloche_err_set(err, EINVAL,

@@ -74,7 +74,9 @@ struct spec {
 	enum net_mode net;
 	bool kept; /* its process stays, frozen, from one event to the next; its first part, init,
 		      has no CPU quota and at most ORDER_INIT_MAX_NS */
-	bool api;  /* somebody listens for it at the loopback: api_socket.h; needs NET_LOOPBACK */
+	bool init_invoked; /* that init is a part of an invocation already: with its quota, and as
+			      long as that may take */
+	bool api; /* somebody listens for it at the loopback: api_socket.h; needs NET_LOOPBACK */
 	const char *policy;		/* name or path */
 	const struct policy_bare *bare; /* what its owner has compiled of it; NULL: it is found */
 	size_t bare_size;

@@ -397,7 +397,8 @@ static bool go(struct warden *w, const struct warden_msg *m, struct message_fds 
 
 	if (!take_order(w, m, fds))
 		return false;
-	if (w->plan->spec->kept && w->order.timeout_ns > ORDER_INIT_MAX_NS)
+	if (w->plan->spec->kept &&
+	    w->order.timeout_ns > (w->order.init_invoked ? SPEC_TIMEOUT_MAX : ORDER_INIT_MAX_NS))
 		return false;
 	for (int i = 0; i < WARDEN_STREAMS; i++)
 		if (dup2(fds->fd[i], i) < 0)

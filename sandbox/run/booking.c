@@ -93,7 +93,7 @@ void booking_charge(const struct prices *prices, struct outcome *out)
 	(void)snprintf(out->prices_sha256, sizeof(out->prices_sha256), "%s", prices->sha256);
 	if (m)
 		use.contention_ns = (int64_t)m->contention_ns;
-	if (out->verdict == VERDICT_TIMEOUT)
+	if (out->verdict == VERDICT_TIMEOUT || out->verdict == VERDICT_INIT_TIMEOUT)
 		use.timeout_ns = out->limits.timeout_ns;
 	out->charged = out->ran && prices_charge(prices, &use, &out->charge, NULL) == 0;
 }

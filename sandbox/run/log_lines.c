@@ -62,6 +62,7 @@ static const char *text_of(const struct outcome *out, char *buf, size_t size, co
 {
 	switch (out->verdict) {
 	case VERDICT_TIMEOUT:
+	case VERDICT_INIT_TIMEOUT:
 		*ret_type = "Sandbox.Timedout";
 		(void)snprintf(buf, size, "Task timed out after %.2f seconds",
 			       seconds(out->limits.timeout_ns));

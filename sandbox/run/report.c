@@ -566,10 +566,12 @@ char *report_json(const struct outcome *out)
 /* Of what the function itself caught and answered Lambda says nothing more. */
 static const char *error_type(const struct outcome *out)
 {
-	if (out->answered)
-		return out->verdict == VERDICT_INIT_ERROR ? out->error_type : NULL;
+	if (out->answered && out->verdict != VERDICT_INIT_ERROR)
+		return NULL;
 	if (out->error_type[0])
 		return out->error_type;
+	if (out->answered)
+		return "Runtime.Unknown";
 	switch (out->verdict) {
 	case VERDICT_OOM:
 		return "Runtime.OutOfMemory";
@@ -592,10 +594,28 @@ static const char *error_type(const struct outcome *out)
 	}
 }
 
+static bool is_timeout(const struct outcome *out)
+{
+	return out->verdict == VERDICT_TIMEOUT || out->verdict == VERDICT_INIT_TIMEOUT;
+}
+
+void report_init_line(const struct outcome *init, bool invoked, FILE *to)
+{
+	const char *type = init->error_type[0] ? init->error_type : error_type(init);
+
+	fprintf(to, "INIT_REPORT Init Duration: %.2f ms\tPhase: %s", (double)init->wall_ns / 1e6,
+		invoked ? "invoke" : "init");
+	if (is_timeout(init))
+		fputs("\tStatus: timeout", to);
+	else if (init->verdict != VERDICT_OK)
+		fprintf(to, "\tStatus: error\tError Type: %s", type ? type : "Runtime.Unknown");
+	fputc('\n', to);
+}
+
 void report_line(const struct outcome *out, FILE *to)
 {
 	const char *type = error_type(out);
-	int64_t shown = out->verdict == VERDICT_TIMEOUT ? out->limits.timeout_ns : out->wall_ns;
+	int64_t shown = is_timeout(out) ? out->limits.timeout_ns : out->wall_ns;
 	uint64_t peak;
 
 	fprintf(to,
@@ -607,7 +627,7 @@ void report_line(const struct outcome *out, FILE *to)
 		fprintf(to, "Max Memory Used: %" PRIu64 " MB\t", (peak + (1 << 20) - 1) >> 20);
 	if (out->init_ns)
 		fprintf(to, "Init Duration: %.2f ms\t", (double)out->init_ns / 1e6);
-	if (out->verdict == VERDICT_TIMEOUT || out->verdict == VERDICT_INIT_TIMEOUT)
+	if (is_timeout(out))
 		fputs("Status: timeout\t", to);
 	else if (type && *type)
 		fprintf(to, "Status: error\tError Type: %s\t", type);

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_RUN_REPORT_H
 #define CLOCHE_RUN_REPORT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct outcome;
@@ -11,5 +12,9 @@ char *report_json(const struct outcome *out);
 
 /* Lambda's REPORT line, with tabs, from the same figures. */
 void report_line(const struct outcome *out, FILE *to);
+
+/* Lambda's INIT_REPORT line, of an init that went wrong, or that nobody waited for; invoked: it was
+ * a part of an invocation already. */
+void report_init_line(const struct outcome *init, bool invoked, FILE *to);
 
 #endif

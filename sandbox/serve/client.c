@@ -108,7 +108,7 @@ static void hear_more(struct visit *v)
 {
 	drop(v);
 	v->answer = (struct answer){ 0 };
-	v->cancelled = v->late = v->traced = false;
+	v->cancelled = v->late = v->traced = v->allowed = false;
 	v->client.waiting = v->client.full = v->client.queued = false;
 	v->will = -1;
 	v->state = VISIT_HEARING;
@@ -409,13 +409,15 @@ static int make_will(struct visit *v, struct cloche_err *err)
 
 int visit_commit(struct visit *v, struct cloche_err *err)
 {
-	/* Of those that came at once others may have been before it. */
-	int r = check_allowance(v, err);
+	/* Of those that came at once others may have been before it. What was committed and then
+	 * found its process dead, or its init failed, is still the same one. */
+	int r = v->allowed ? 0 : check_allowance(v, err);
 
 	if (r == 0)
 		r = make_will(v, err);
-	if (r == 0)
+	if (r == 0 && !v->allowed)
 		use_allowance(v);
+	v->allowed |= r == 0;
 	return r;
 }
 

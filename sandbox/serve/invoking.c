@@ -10,6 +10,7 @@
 #include "function/function_store.h"
 #include "run/description.h"
 #include "run/log_lines.h"
+#include "run/parts.h"
 #include "serve/config.h"
 #include "serve/executing.h"
 #include "serve/front.h"
@@ -245,23 +246,20 @@ void invoking_finish(struct visit *v)
 	visit_answer_with(v, &fds);
 }
 
+/* Its first instruction was one of its init. */
 void resident_served(struct client *c)
 {
-	invoking_finish((struct visit *)c);
-}
-
-/* Its init is what the invocation was. */
-void resident_failed(struct client *c)
-{
 	struct visit *v = (struct visit *)c;
-	struct outcome *out = &v->answer.outcome, asked = *out;
+	const struct outcome *init = resident_init(v->held->resident);
+	struct outcome *out = &v->answer.outcome;
 
-	*out = *resident_init(v->held->resident);
-	memcpy(out->request_id, asked.request_id, sizeof(out->request_id));
-	memcpy(out->function, asked.function, sizeof(out->function));
-	out->owner = asked.owner;
-	out->limits = asked.limits;
-	out->started_real_ns = asked.started_real_ns;
+	if (v->again_init.joined) {
+		parts_join(out, init);
+		out->limits.timeout_ns = v->version->config.timeout_ns;
+		out->launch_ns = v->again_init.launch_ns;
+	} else if (out->init_ns) {
+		out->launch_ns = init->launch_ns;
+	}
 	invoking_finish(v);
 }
 
@@ -280,6 +278,67 @@ static void seek_again(struct visit *v)
 	visit_seek(v, &may_make);
 }
 
+/* As Lambda does: the first init counts for nothing, and the next is a part of the invocation, in
+ * its time, with its share of the CPU, and billed. What was never begun will not be next time. */
+static bool may_init_again(const struct visit *v, const struct outcome *init)
+{
+	return !v->again_init.is && !v->cancelled && !v->left && !v->front->stopping &&
+	       init->verdict != VERDICT_CANCELLED && init->verdict != VERDICT_LAUNCH_ERROR;
+}
+
+static void init_again(struct visit *v, const struct outcome *init)
+{
+	cleanup_free struct resident_answer *given = calloc(1, sizeof(*given));
+
+	v->again_init.is = true;
+	v->again_init.launch_ns = init->launch_ns;
+	if (given)
+		resident_answered(v->held->resident, given);
+	v->again_init.tail = given && given->tail_len ? malloc(given->tail_len) : NULL;
+	if (v->again_init.tail) {
+		memcpy(v->again_init.tail, given->tail, given->tail_len);
+		v->again_init.tail_len = given->tail_len;
+	}
+	v->spec.init_invoked = true;
+	v->spec.timeout_ns = v->version->config.timeout_ns;
+	seek_again(v);
+}
+
+/* Its init is what the invocation was. */
+void resident_failed(struct client *c)
+{
+	struct visit *v = (struct visit *)c;
+	const struct outcome *init = resident_init(v->held->resident);
+	struct outcome *out = &v->answer.outcome, asked = *out;
+
+	if (may_init_again(v, init)) {
+		init_again(v, init);
+		return;
+	}
+	*out = *init;
+	memcpy(out->request_id, asked.request_id, sizeof(out->request_id));
+	memcpy(out->function, asked.function, sizeof(out->function));
+	out->owner = asked.owner;
+	out->limits = asked.limits;
+	if (v->again_init.is)
+		out->launch_ns = v->again_init.launch_ns;
+	else
+		out->started_real_ns = asked.started_real_ns;
+	resident_start_log(v->held->resident, out, v->request.function_version);
+	invoking_finish(v);
+}
+
+/* Of its timeout, what an init that is a part of it has left. */
+static int64_t left_ns(const struct visit *v)
+{
+	int64_t began_ns = resident_invoked_ns(v->held->resident);
+	int64_t left = v->version->config.timeout_ns - (clock_now_ns() - began_ns);
+
+	if (!began_ns)
+		return v->version->config.timeout_ns;
+	return left > 0 ? left : 1;
+}
+
 static void give(struct visit *v)
 {
 	const struct function_config *c = &v->version->config;
@@ -290,7 +349,7 @@ static void give(struct visit *v)
 	struct resident_event e = { .event = { .request_id = out->request_id,
 					       .function_arn = arn,
 					       .len = v->request.event_len },
-				    .timeout_ns = c->timeout_ns,
+				    .timeout_ns = left_ns(v),
 				    .requested_ns = v->requested_ns,
 				    .version = v->request.function_version,
 				    .cancelled = v->cancelled };
@@ -303,7 +362,8 @@ static void give(struct visit *v)
 		return;
 	}
 	e.event.payload = event;
-	if (v->held->invocations == 1 && !v->held->provisioned)
+	v->again_init.joined = resident_invoked_ns(v->held->resident) != 0;
+	if (v->held->invocations == 1 && !v->held->provisioned && !v->again_init.joined)
 		out->init_ns = resident_init(v->held->resident)->wall_ns;
 	if (!resident_invoke(v->held->resident, &e, out))
 		seek_again(v);
@@ -331,14 +391,20 @@ static void say_cold(const struct visit *v)
 static int begin_resident(struct visit *v, struct cloche_err *err)
 {
 	struct front *f = v->front;
+	struct held *h = v->held;
 	struct function_logged *log =
 		logged_open(&f->logged, f->functions, v->client.uid, v->version->config.name, err);
 
 	if (!log)
 		return -err->code;
 	say_cold(v);
-	v->held->resident = resident_open(f, v->held, &v->spec, log, v->requested_ns, err);
-	return v->held->resident ? 0 : -err->code;
+	h->resident = resident_open(f, h, &v->spec, log, v->requested_ns, err);
+	if (h->resident && v->again_init.is)
+		resident_begins_invoked(h->resident, v->answer.outcome.request_id,
+					v->again_init.tail, v->again_init.tail_len);
+	if (h->resident && v->cancelled)
+		resident_cancel(h->resident);
+	return h->resident ? 0 : -err->code;
 }
 
 void invoking_run(struct visit *v)
@@ -381,6 +447,8 @@ void invoking_leave(struct visit *v)
 	v->executing = executing_close(v->executing);
 	v->version = function_version_unref(v->version);
 	function_spec_free(&v->function_spec);
+	free(v->again_init.tail);
+	v->again_init.tail = NULL;
 }
 
 /* ---- its log --------------------------------------------------------------------------------- */

@@ -110,6 +110,29 @@ static void write_own(struct journal *j, FILE *f, char **text, const size_t *len
 	free(*text);
 }
 
+void journal_forget(struct journal *j)
+{
+	j->written = 0;
+}
+
+void journal_go_on(struct journal *j, const char *request_id, const char *tail, size_t len)
+{
+	(void)snprintf(j->request_id, sizeof(j->request_id), "%s", request_id);
+	add_to_tail(j, tail, len);
+}
+
+void journal_init_report(struct journal *j, const struct outcome *init, bool invoked)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return;
+	report_init_line(init, invoked, f);
+	write_own(j, f, &text, &len);
+}
+
 void journal_start(struct journal *j, const struct outcome *out, uint32_t version)
 {
 	char *text = NULL;
@@ -117,8 +140,10 @@ void journal_start(struct journal *j, const struct outcome *out, uint32_t versio
 	FILE *f = open_memstream(&text, &len);
 
 	journal_flush(j);
+	/* What was written since its process began is of what it is told of, as on Lambda. */
+	if (j->request_id[0] && strcmp(j->request_id, out->request_id) != 0)
+		journal_forget(j);
 	memcpy(j->request_id, out->request_id, sizeof(j->request_id));
-	j->written = 0;
 	if (!f)
 		return;
 	log_line_start(out, version, f);
@@ -133,7 +158,7 @@ void journal_report(struct journal *j, const struct outcome *out)
 
 	if (!f)
 		return;
-	if (out->verdict == VERDICT_TIMEOUT)
+	if (out->verdict == VERDICT_TIMEOUT || out->verdict == VERDICT_INIT_TIMEOUT)
 		log_line_timed_out(out, clock_real_ns(), f);
 	log_line_end(out, f);
 	report_line(out, f);

@@ -6,6 +6,7 @@
 #include "function/function_lines.h"
 #include "function/function_log.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,7 +25,8 @@ struct journal {
 	struct function_lines lines;
 	char request_id[UUID_LEN];    /* whose lines these are; "": nobody's */
 	char ring[JOURNAL_TAIL_MAX];  /* what was written of late ... */
-	size_t written;		      /* ... and how much of this invocation in all */
+	size_t written;		      /* ... and how much of this invocation in all, with the init
+					 before it */
 	char head[FUNCTION_LOG_HEAD]; /* of the entries of one piece */
 	size_t head_len, pending;
 };
@@ -32,6 +34,15 @@ struct journal {
 /* It stays where it is. */
 void journal_init(struct journal *j, struct function_logged *log);
 void journal_end(struct journal *j);
+
+/* What was written is of no invocation that is to come. */
+void journal_forget(struct journal *j);
+
+/* It goes on with an invocation that has begun in another context, and has that tail. */
+void journal_go_on(struct journal *j, const char *request_id, const char *tail, size_t len);
+
+/* Init is over: run/report.h. */
+void journal_init_report(struct journal *j, const struct outcome *init, bool invoked);
 
 /* Lines from here on are this invocation's. version: 0: the newest. */
 void journal_start(struct journal *j, const struct outcome *out, uint32_t version);

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,7 @@ struct resident {
 	struct journal journal;
 
 	bool settled;	     /* init's end was told */
+	bool invoked;	     /* init is a part of the first invocation */
 	bool under_way;	     /* an event is */
 	bool insisted;	     /* it was ended for what it said */
 	bool asked;	     /* the runtime has, for the next event */
@@ -188,6 +190,19 @@ static void take_type(const char *type, char ret[static 64])
 	(void)snprintf(ret, 64, "%.*s", n < 64 ? (int)n : 63, type);
 }
 
+/* So much of an error's body is looked into for its type. */
+#define ERROR_MOST (64U << 10)
+
+/* Some clients say it there alone. */
+static void take_type_within(const struct runtime_answer *a, char ret[static 64])
+{
+	json_t *j = a->len <= ERROR_MOST ? json_loadb(a->bytes, a->len, 0, NULL) : NULL;
+	const char *type = json_string_value(json_object_get(j, "errorType"));
+
+	take_type(type ? type : "", ret);
+	json_decref(j);
+}
+
 static void note_answer(struct resident *r, enum verdict verdict)
 {
 	struct outcome *out = r->under_way ? r->out : &r->init;
@@ -197,6 +212,8 @@ static void note_answer(struct resident *r, enum verdict verdict)
 	r->answer = verdict;
 	calls_answer(r, &answer);
 	take_type(answer.error_type, out->error_type);
+	if (verdict != VERDICT_OK && !out->error_type[0])
+		take_type_within(&answer, out->error_type);
 }
 
 static void on_news(struct resident *r, enum runtime_news news)
@@ -252,6 +269,18 @@ static void judge(const struct resident *r, struct outcome *out, enum verdict ve
 	(void)snprintf(out->error_type, sizeof(out->error_type), "Cloche.ProtocolError");
 }
 
+/* As Lambda does: of one that was well the REPORT line of the first invocation says how long it
+ * took, unless nobody waited for it. What was not begun, or not wanted any more, has no status. */
+static void report_init(struct resident *r, bool well)
+{
+	if (r->init.verdict == VERDICT_CANCELLED || r->init.verdict == VERDICT_LAUNCH_ERROR)
+		return;
+	if (!well || !r->held->user)
+		journal_init_report(&r->journal, &r->init, r->invoked);
+	if (!r->held->user)
+		journal_forget(&r->journal);
+}
+
 /* Its init is over: well, and it waits; or not. */
 static void settle_init(struct resident *r)
 {
@@ -261,6 +290,7 @@ static void settle_init(struct resident *r)
 	r->settled = true;
 	judge(r, &r->init, VERDICT_INIT_ERROR);
 	drain_output(r);
+	report_init(r, well);
 	if (!user && r->held->provisioned)
 		provisioning_settled(r->front, r->held, well);
 	else if (!user)
@@ -410,9 +440,26 @@ struct resident *resident_close(struct resident *r)
 	return NULL;
 }
 
+void resident_begins_invoked(struct resident *r, const char *request_id, const char *tail,
+			     size_t len)
+{
+	r->invoked = true;
+	journal_go_on(&r->journal, request_id, tail, len);
+}
+
 const struct outcome *resident_init(const struct resident *r)
 {
 	return &r->init;
+}
+
+int64_t resident_invoked_ns(const struct resident *r)
+{
+	return r->invoked ? kept_began_ns(&r->kept) : 0;
+}
+
+void resident_start_log(struct resident *r, const struct outcome *out, uint32_t version)
+{
+	journal_start(&r->journal, out, version);
 }
 
 bool resident_is_settled(const struct resident *r)
@@ -436,6 +483,7 @@ bool resident_invoke(struct resident *r, const struct resident_event *e, struct 
 	if (!kept_resume(&r->kept, e->timeout_ns, e->requested_ns, out))
 		return false;
 	r->under_way = true;
+	r->invoked = false;
 	journal_start(&r->journal, out, e->version);
 	event.deadline_ms = (clock_real_ns() + e->timeout_ns) / NSEC_PER_MSEC;
 	/* It has asked for one. */

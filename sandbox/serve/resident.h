@@ -46,6 +46,14 @@ struct resident *resident_open(struct front *f, struct held *h, const struct spe
 			       struct cloche_err *err);
 struct resident *resident_close(struct resident *r);
 
+/* Behind resident_open(): its init is a part of that invocation already, of whose log the tail is.
+ * Its spec has init_invoked. */
+void resident_begins_invoked(struct resident *r, const char *request_id, const char *tail,
+			     size_t len);
+
+/* Between such an init and the first event: when that began, CLOCK_MONOTONIC; else 0. */
+int64_t resident_invoked_ns(const struct resident *r);
+
 /* Its init, as it came out, when it is over: its verdict, how long it took. */
 const struct outcome *resident_init(const struct resident *r);
 
@@ -61,6 +69,9 @@ struct resident_event {
 	bool cancelled; /* it is ended at once */
 };
 bool resident_invoke(struct resident *r, const struct resident_event *e, struct outcome *out);
+
+/* The START line of an invocation that comes to no event. */
+void resident_start_log(struct resident *r, const struct outcome *out, uint32_t version);
 
 /* The REPORT line, which needs what whoever has it adds to the outcome; ends its part of the log.
  */

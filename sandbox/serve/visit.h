@@ -86,6 +86,7 @@ struct visit {
 	struct powers_remote powers;
 	struct invocation inv;
 	int will;	       /* -1: there is none */
+	bool allowed;	       /* it counts among its owner's already */
 	struct hash_job *hash; /* what it executed is being read; NULL */
 	struct watch watch;
 	struct reading *reading;	 /* NULL: none */
@@ -95,6 +96,13 @@ struct visit {
 	struct function_version *version; /* NULL: nobody does */
 	struct function_spec function_spec;
 	struct executing *executing; /* of a command's; NULL: it is none */
+	struct {
+		bool is;	   /* its process is started again, as a part of it */
+		bool joined;	   /* that one has its event */
+		int64_t launch_ns; /* of the first one */
+		char *tail;	   /* the end of its log until then; owned */
+		size_t tail_len;
+	} again_init;
 	struct answer answer;
 };
 

@@ -345,6 +345,25 @@ Test(kept, init_has_no_quota_and_what_follows_has)
 	finish(&r);
 }
 
+/* The same, where it is a part of an invocation; and it may take longer. */
+Test(kept, init_that_is_invoked_has_its_quota)
+{
+	struct rig r;
+
+	ask(&r, "busy");
+	r.spec.init_invoked = true;
+	r.spec.timeout_ns = 60 * NSEC_PER_SEC;
+	begin(&r);
+	drive_to(&r, KEPT_RUNNING);
+	cr_assert_eq(hear(r.from), 'n');
+	pause_it(&r, VERDICT_OK);
+	cr_expect_gt(r.out.usage.throttled_periods, 0);
+	cr_expect_gt(r.out.metered.usage.quota_ns, 0);
+	kept_cancel(&r.kept);
+	drive_to_end(&r);
+	finish(&r);
+}
+
 Test(kept, cpu_time_counts_for_each_part)
 {
 	int64_t limit_ns = 400 * NSEC_PER_MSEC, used_ns = 0;

@@ -49,3 +49,30 @@ Test(denials, so_many_kinds_and_no_more)
 	cr_expect_eq(denials_all(&d), 0);
 	cr_expect_eq(d.n, 0);
 }
+
+/* Those of the first part come first; what had no name has none. */
+Test(denials, of_two_parts)
+{
+	const struct seccomp_data calls[] = { call(1, 2, 3), call(2, 2, 3), call(3, 2, 3) };
+	struct denials first, d;
+
+	denials_clear(&first);
+	denials_clear(&d);
+	denials_add(&first, &calls[1]);
+	denials_add(&first, &calls[0]);
+	denials_add(&d, &calls[0]);
+	denials_add(&d, &calls[2]);
+	d.total += 2;
+	d.unnamed = 2;
+	first.overtaken = d.made = 1;
+	denials_join(&d, &first);
+	cr_assert_eq(d.n, 3);
+	cr_expect_eq(d.kinds[0].nr, 2);
+	cr_expect_eq(d.kinds[1].nr, 1);
+	cr_expect_eq(d.kinds[1].count, 2);
+	cr_expect_eq(d.kinds[2].nr, 3);
+	cr_expect_eq(d.total, 6);
+	cr_expect_eq(d.unnamed, 2);
+	cr_expect_eq(d.overtaken, 1);
+	cr_expect_eq(d.made, 1);
+}

@@ -50,6 +50,7 @@ Test(order, comes_out_as_it_went_in)
 	spec.timeout_ns = 7;
 	spec.cpu_time_ns = 8;
 	spec.fsize_bytes = 9;
+	spec.init_invoked = true;
 	block = pack(&spec);
 	cr_assert_eq(order_read(block.bytes, block.len, &o), 0);
 	expect_list(o.argv, (const char *const[]){ "prog", "", "a b", NULL });
@@ -66,6 +67,7 @@ Test(order, comes_out_as_it_went_in)
 	cr_expect_eq(o.timeout_ns, 7);
 	cr_expect_eq(o.cpu_time_ns, 8);
 	cr_expect_eq(o.fsize_bytes, 9);
+	cr_expect(o.init_invoked);
 	order_free(&block);
 }
 

@@ -218,3 +218,43 @@ Test(report, the_record_says_what_the_report_says)
 	cr_assert_eq(record.busy_ns, LEDGER_NULL);
 	cr_assert_eq(record.memory_peak_bytes, LEDGER_NULL);
 }
+
+static void expect_init_line(const struct outcome *init, bool invoked, const char *want)
+{
+	cleanup_free char *line = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&line, &len);
+
+	report_init_line(init, invoked, f);
+	(void)fclose(f);
+	cr_expect_str_eq(line, want);
+}
+
+/* As CloudWatch has them. */
+Test(report, the_line_of_an_init)
+{
+	struct outcome init = usual();
+
+	expect_init_line(&init, false, "INIT_REPORT Init Duration: 1.23 ms\tPhase: init\n");
+	init.verdict = VERDICT_INIT_ERROR;
+	expect_init_line(&init, false,
+			 "INIT_REPORT Init Duration: 1.23 ms\tPhase: init\tStatus: error\t"
+			 "Error Type: Runtime.ExitError\n");
+	init.verdict = VERDICT_OOM;
+	expect_init_line(&init, true,
+			 "INIT_REPORT Init Duration: 1.23 ms\tPhase: invoke\tStatus: error\t"
+			 "Error Type: Runtime.OutOfMemory\n");
+	init.verdict = VERDICT_INIT_TIMEOUT;
+	init.wall_ns = 9999559999;
+	expect_init_line(&init, false,
+			 "INIT_REPORT Init Duration: 9999.56 ms\tPhase: init\tStatus: timeout\n");
+	init.verdict = VERDICT_INIT_ERROR;
+	init.answered = true;
+	expect_init_line(&init, true,
+			 "INIT_REPORT Init Duration: 9999.56 ms\tPhase: invoke\tStatus: error\t"
+			 "Error Type: Runtime.Unknown\n");
+	(void)snprintf(init.error_type, sizeof(init.error_type), "Runtime.ImportModuleError");
+	expect_init_line(&init, true,
+			 "INIT_REPORT Init Duration: 9999.56 ms\tPhase: invoke\tStatus: error\t"
+			 "Error Type: Runtime.ImportModuleError\n");
+}
