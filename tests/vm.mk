@@ -7,7 +7,7 @@ VM_FILES = $(B)/cloche $(B)/cloched $(VM_LIVE) $(GUEST) $(HELPERS) $(wildcard po
 # Not languages: guests have few of them, emulated they take minutes, and what of it is the kernel's is
 # in the other tests. Nor those that read command lines and files: the kernel has no part in it.
 # What they take is minutes, too.
-VM_LEFT_OUT = languages bad_input completion daemon_packages daemon_subordinates examples image image_broken image_hostile image_import image_shown learn ledger_cli \
+VM_LEFT_OUT = languages bad_input completion daemon_packages daemon_payloads daemon_subordinates examples image image_broken image_hostile image_import image_shown learn ledger_cli \
               ledger_disk ledger_run metrics owner_ledger policy_cli report shown sudo trace_cli tune
 # held_streams: what it waits for is given up after seconds, which a slow guest takes.
 VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%) $(B)/tests/escape/held_streams,$(LIVE))
