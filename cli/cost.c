@@ -20,6 +20,7 @@
 #include "ledger/ledger.h"
 #include "ledger/ledger_index.h"
 #include "ledger/prices.h"
+#include "ledger/sizing.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -52,7 +53,8 @@ static const struct verb_option options[] = {
 
 	{ .text = "From the ledger" },
 	{ "function", OPT_FUNCTION, "NAME", NULL,
-	  "the mean of its successful invocations, by memory size ('cloche run' and 'cloche "
+	  "as FUNCTION: the mean of its successful invocations, by memory size ('cloche run' and "
+	  "'cloche "
 	  "tune' name them by --name)" },
 	{ .arg = "    --memory SIZE",
 	  .text = "compare the other sizes with this one (default: the size with the most "
@@ -74,13 +76,14 @@ const struct verb verb_cost = {
 	.run = cmd_cost,
 	.text = "what it would cost",
 	.usage = "Usage: cloche cost --memory SIZE --duration D [--rate N/PERIOD] [--prices NAME]\n"
-		 "       cloche cost --function NAME [--memory SIZE] [--rate N/PERIOD]\n\n"
+		 "       cloche cost FUNCTION [--memory SIZE] [--rate N/PERIOD]\n\n"
 		 "What calls would cost: from figures, or from what the ledger measured of a\n"
-		 "function.\n",
+		 "function, without the time that it waited for CPUs that others had.\n",
 	.options = options,
 	.tail = "Examples:\n"
 		"  cloche cost --memory 2432 --duration 3m --rate 50/min --prices lambda-2019\n"
-		"  cloche cost --function thumbnail --rate 2/s\n",
+		"  cloche cost thumbnail --rate 2/s\n",
+	.values = "@function",
 };
 
 static const struct {
@@ -243,11 +246,11 @@ static const struct bill_row *row_pick(const struct bill *bill, const struct cos
 static int mean_of(const struct bill_row *r, const struct cost_args *a, money_t *call,
 		   money_t *month)
 {
-	int rc = money_mul_div(r->total, 1, (unsigned __int128)r->invocations, MONEY_PICO, call);
+	int rc = money_mul_div(r->alone, 1, (unsigned __int128)r->invocations, MONEY_PICO, call);
 
 	*month = 0;
 	if (rc == 0 && a->calls)
-		rc = money_mul_div(r->total, (unsigned __int128)a->calls * MONTH_S,
+		rc = money_mul_div(r->alone, (unsigned __int128)a->calls * MONTH_S,
 				   (unsigned __int128)r->invocations * a->seconds, MONEY_PICO,
 				   month);
 	return rc;
@@ -267,7 +270,8 @@ static void history_row(const struct bill_row *r, const struct bill_row *base, m
 			money_t month, const struct cost_args *a)
 {
 	char usd[MONEY_LEN], faster[64], cheaper[64];
-	int64_t mean_ns = r->duration_ns / r->invocations;
+	int64_t mean_ns = r->alone_ns / r->invocations;
+	int64_t beside_ns = (r->duration_ns - r->alone_ns) / r->invocations;
 
 	money_format_fixed(call, 12, usd);
 	(void)printf("%s MB: $%s a call", r->key, usd);
@@ -278,12 +282,15 @@ static void history_row(const struct bill_row *r, const struct bill_row *base, m
 	(void)printf("; mean of %" PRId64 " invocation%s, %lld.%03lld ms", r->invocations,
 		     r->invocations == 1 ? "" : "s", mean_ns / NSEC_PER_MSEC,
 		     mean_ns % NSEC_PER_MSEC / 1000);
+	if (beside_ns > 0)
+		(void)printf(" (and %lld.%03lld ms while others had the CPUs)",
+			     beside_ns / NSEC_PER_MSEC, beside_ns % NSEC_PER_MSEC / 1000);
 	if (r != base) {
 		/* Means as cross products: nothing is rounded before it is compared. */
-		compare(faster, sizeof(faster), (__int128)base->duration_ns * r->invocations,
-			(__int128)r->duration_ns * base->invocations, "faster", "slower");
-		compare(cheaper, sizeof(cheaper), base->total / MONEY_PICO * r->invocations,
-			r->total / MONEY_PICO * base->invocations, "cheaper", "dearer");
+		compare(faster, sizeof(faster), (__int128)base->alone_ns * r->invocations,
+			(__int128)r->alone_ns * base->invocations, "faster", "slower");
+		compare(cheaper, sizeof(cheaper), base->alone / MONEY_PICO * r->invocations,
+			r->alone / MONEY_PICO * base->invocations, "cheaper", "dearer");
 		(void)printf("; measured %s, %s than with %s MB", faster, cheaper, base->key);
 	}
 	(void)putchar('\n');
@@ -292,15 +299,34 @@ static void history_row(const struct bill_row *r, const struct bill_row *base, m
 static json_t *history_json(const struct bill_row *r, money_t call, money_t month,
 			    const struct cost_args *a)
 {
-	json_t *o =
-		json_pack("{sI sI sI so so}", "memory_mb", (json_int_t)strtoull(r->key, NULL, 10),
-			  "invocations", (json_int_t)r->invocations, "mean_duration_ns",
-			  (json_int_t)(r->duration_ns / r->invocations), "total_usd",
-			  usd_json(r->total), "usd_a_call", usd_json(call));
+	json_t *o = json_pack(
+		"{sI sI sI sI sI sI so so}", "memory_mb", (json_int_t)strtoull(r->key, NULL, 10),
+		"invocations", (json_int_t)r->invocations, "mean_duration_ns",
+		(json_int_t)(r->duration_ns / r->invocations), "mean_uncontended_ns",
+		(json_int_t)(r->alone_ns / r->invocations), "contention_ns",
+		(json_int_t)r->contention_ns, "contention_unmeasured", (json_int_t)r->unmeasured,
+		"total_usd", usd_json(r->total), "usd_a_call", usd_json(call));
 
 	if (o && a->calls)
 		(void)json_object_set_new(o, "usd_a_month", usd_json(month));
 	return o;
+}
+
+/* What is not in the means, where that was much, and where it is in them. */
+static void contention_print(const struct bill *bill)
+{
+	const struct bill_row *sum = &bill->sum;
+	int64_t off_ns = sum->duration_ns - sum->alone_ns;
+
+	if (sizing_is_much(off_ns, sum->duration_ns))
+		(void)printf(
+			"note: the host was busy: %.1f %% of the time these runs were kept off "
+			"the CPUs by others; times and prices are without that\n",
+			100.0 * (double)off_ns / (double)sum->duration_ns);
+	if (sum->unmeasured)
+		(void)printf("note: contention was not measured in %" PRId64 " of %" PRId64
+			     " invocations: nothing is taken off these\n",
+			     sum->unmeasured, sum->invocations);
 }
 
 /* Means of amounts by different price lists are of little use: it is said when they are. */
@@ -362,6 +388,7 @@ static int history_print(const struct cost_args *a, const struct bill *bill,
 		return json_print(json_pack("{ss ss so so}", "schema", "cloche.cost-history/1",
 					    "function", a->function, "prices", lists_json(lists),
 					    "sizes", rows));
+	contention_print(bill);
 	lists_print(lists);
 	tiers_print(a, lists);
 	if (bill->n == 1)
@@ -475,19 +502,21 @@ int cmd_cost(int argc, char **argv)
 			return args_usage("cost", "--%s: %s", verb_option_of(&verb_cost, opt)->name,
 					  err.text);
 	}
+	if (optind < argc && !a.function && args_function(argv[optind++], &a.function, &err) < 0)
+		return args_usage("cost", "%s", err.text);
 	if (optind < argc)
 		return args_usage("cost", "unexpected argument '%.80s'", argv[optind]);
 	if (memory_check(&a))
 		return 2;
 	if (a.function && (a.duration_ns >= 0 || a.price_list))
-		return args_usage("cost", "--function takes durations and prices from the ledger: "
+		return args_usage("cost", "those of a function are taken from the ledger: "
 					  "leave out --duration and --prices");
 	if (a.function)
 		return history_show(&a);
 	if (a.since_ns)
-		return args_usage("cost", "--since goes with --function");
+		return args_usage("cost", "--since goes with a function");
 	if (!a.memory_bytes || a.duration_ns < 0)
-		return args_usage("cost", "give --memory and --duration, or --function");
+		return args_usage("cost", "give --memory and --duration, or a function");
 	if (prices_take(&a, &err) < 0)
 		return args_usage("cost", "--prices: %s", err.text);
 	return cost_show(&a);

@@ -63,10 +63,12 @@ const struct verb verb_tune = {
 	.options = own_options,
 	.tail = "A size ends at its first run that fails; it is shown with the verdict and\n"
 		"without a price. Time and price are those of the median run (of an even number,\n"
-		"of the mean of the two in the middle). Standard input is given to every run\n"
-		"anew (a pipe is read to its end first), standard output is thrown away. Every\n"
-		"run is in the ledger. Exit status: 0 when a size succeeded, 1 when none did,\n"
-		"130 when interrupted, 2 usage; 125, 126 and 127 as for 'cloche run'.\n\n"
+		"of the mean of the two in the middle), without the time that runs waited for\n"
+		"CPUs that others had: OTHERS says how much of it that was. Standard input is\n"
+		"given to every run anew (a pipe is read to its end first), standard output is\n"
+		"thrown away. Every run is in the ledger. Exit status: 0 when a size succeeded,\n"
+		"1 when none did, 130 when interrupted, 2 usage; 125, 126 and 127 as for\n"
+		"'cloche run'.\n\n"
 		"Examples:\n"
 		"  cloche tune -- python3 -c 'print(sum(range(10**6)))'\n"
 		"  cloche tune --sizes 128,256,512 --runs 9 -- sort <words.txt\n",
@@ -272,6 +274,31 @@ static void progress(const struct job *job, unsigned run)
 			      job->tune.runs, job->done + 1, job->tune.runs * job->tune.n);
 }
 
+/* With nobody beside it; its init has no quota, and is billed as it was. */
+static void take_run(struct job *job, const struct outcome *out)
+{
+	const struct meter_usage *m = outcome_metered(out);
+	struct tune_size *s = job->size;
+	struct tune_run *run = &s->runs[s->n];
+	struct sizing_run alone;
+
+	*run = (struct tune_run){ .wall_ns = out->wall_ns,
+				  .init_ns = out->charge.duration_ns - out->wall_ns,
+				  .contention_ns = m ? (int64_t)m->contention_ns : -1,
+				  .on_cpu_ns = (int64_t)out->on_cpu_ns };
+	alone = (struct sizing_run){
+		.wall_ns = run->wall_ns,
+		.contention_ns = run->contention_ns,
+		.on_cpu_ns = run->on_cpu_ns,
+		.vcpu_micro = job->opt.spec.cpu_mode == CPU_SHARED ? 0 : s->vcpu_micro,
+	};
+	s->times_ns[s->n++] = run->init_ns + sizing_uncontended(&alone);
+	if (!m)
+		return;
+	s->contention_ns += run->contention_ns;
+	s->contended_ns += run->wall_ns;
+}
+
 static void take(struct job *job, const struct outcome *out)
 {
 	struct tune_size *s = job->size;
@@ -282,7 +309,7 @@ static void take(struct job *job, const struct outcome *out)
 	if (outcome_memory_peak(out, &peak) && peak > s->peak_bytes)
 		s->peak_bytes = peak;
 	if (out->verdict == VERDICT_OK && out->charged) {
-		s->times_ns[s->n++] = out->charge.duration_ns;
+		take_run(job, out);
 		return;
 	}
 	s->failed = true;

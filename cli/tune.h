@@ -18,7 +18,13 @@ struct tune_size {
 	uint64_t memory_bytes;
 	uint64_t vcpu_micro; /* 0: not known, since nothing could be launched */
 	unsigned n;	     /* successful runs */
+	/* with nobody beside it (ledger/sizing.h): what all else is computed from */
 	int64_t times_ns[TUNE_RUNS_MAX];
+	struct tune_run {
+		int64_t wall_ns, init_ns; /* as measured; what is billed is both */
+		int64_t contention_ns;	  /* of wall_ns; -1: not measured */
+		int64_t on_cpu_ns;
+	} runs[TUNE_RUNS_MAX];
 	uint64_t peak_bytes; /* the largest that was measured; 0: none was */
 	bool failed;
 	enum verdict verdict; /* of the run that failed */
@@ -27,6 +33,8 @@ struct tune_size {
 	/* unless it failed: */
 	int64_t median_ns;
 	struct prices_charge charge; /* of a run that takes the median */
+	/* of all runs together, of those whose contention is known: */
+	int64_t contention_ns, contended_ns; /* the latter: of so much */
 };
 
 struct tune {

@@ -58,6 +58,18 @@ static struct text ms_text(int64_t ns)
 	return t;
 }
 
+/* Of the time, what others had the CPUs for. */
+static struct text share_text(int64_t part, int64_t all)
+{
+	struct text t = { "-" };
+	int64_t tenths = all > 0 ? (int64_t)(((__int128)part * 1000 + all / 2) / all) : 0;
+
+	if (all > 0)
+		(void)snprintf(t.s, sizeof(t.s), "%" PRId64 ".%d %%", tenths / 10,
+			       (int)(tenths % 10));
+	return t;
+}
+
 static struct text size_text(uint64_t bytes)
 {
 	struct text t;
@@ -119,8 +131,9 @@ static void print_row(const struct tune *t, const struct tune_size *s)
 	if (s->peak_bytes)
 		(void)snprintf(peak.s, sizeof(peak.s), "%" PRIu64,
 			       (s->peak_bytes + (1 << 20) - 1) >> 20);
-	(void)printf("  %11s  %11s  %11s  %7s  %13s\n", ms_text(s->median_ns).s, ms_text(least).s,
-		     ms_text(most).s, peak.s, million_text(s).s);
+	(void)printf("  %9s  %9s  %9s  %7s  %8s  %11s\n", ms_text(s->median_ns).s, ms_text(least).s,
+		     ms_text(most).s, peak.s, share_text(s->contention_ns, s->contended_ns).s,
+		     million_text(s).s);
 }
 
 static void print_bar(__int128 value, __int128 most, int width, const char *sgr)
@@ -200,16 +213,39 @@ static void print_choice(const struct tune *t)
 		(void)puts("memory makes no difference to the time");
 }
 
+/* What is not in the times any more, where that was much; or is, where nobody measured it. */
+static void print_contention(const struct tune *t)
+{
+	int64_t contention_ns = 0, contended_ns = 0;
+	bool unmeasured = false;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct tune_size *s = &t->sizes[i];
+
+		contention_ns += s->contention_ns;
+		contended_ns += s->contended_ns;
+		for (unsigned run = 0; run < s->n; run++)
+			unmeasured |= s->runs[run].contention_ns < 0;
+	}
+	if (sizing_is_much(contention_ns, contended_ns))
+		(void)printf("this host was busy: for %s of their time the runs waited for CPUs "
+			     "that others had;\ntimes and prices are without that\n",
+			     share_text(contention_ns, contended_ns).s);
+	if (unmeasured)
+		(void)puts("there was no meter: what runs waited for others is in the times");
+}
+
 void tune_show(const struct tune *t, bool colour)
 {
-	(void)printf("%8s  %5s  %11s  %11s  %11s  %7s  %13s\n", "MEMORY", "vCPU", "MEDIAN ms",
-		     "MIN ms", "MAX ms", "PEAK MB", "USD/MILLION");
+	(void)printf("%8s  %5s  %9s  %9s  %9s  %7s  %8s  %11s\n", "MEMORY", "vCPU", "MEDIAN ms",
+		     "MIN ms", "MAX ms", "PEAK MB", "OTHERS", "USD/MILLION");
 	for (size_t i = 0; i < t->n; i++)
 		print_row(t, &t->sizes[i]);
 	if (t->choice.cheapest < 0)
 		return;
 	print_picture(t, colour);
 	print_choice(t);
+	print_contention(t);
 }
 
 static json_t *usd_json(money_t amount)
@@ -220,14 +256,34 @@ static json_t *usd_json(money_t amount)
 	return json_string(usd);
 }
 
+/* What the times were computed from. */
+static json_t *runs_json(const struct tune_size *s)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < s->n; i++) {
+		const struct tune_run *r = &s->runs[i];
+
+		(void)json_array_append_new(
+			list,
+			json_pack("{s:I, s:I, s:o, s:I}", "wall_ns", (json_int_t)r->wall_ns,
+				  "init_ns", (json_int_t)r->init_ns, "contention_ns",
+				  r->contention_ns < 0 ? json_null()
+						       : json_integer((json_int_t)r->contention_ns),
+				  "on_cpu_ns", (json_int_t)r->on_cpu_ns));
+	}
+	return list;
+}
+
 static json_t *size_json(const struct tune *t, size_t at)
 {
 	const struct tune_size *s = &t->sizes[at];
 	const struct prices_charge *c = s->failed ? NULL : &s->charge;
-	json_t *o = json_object(), *times = json_array(), *list = json_array();
+	json_t *o = json_object(), *list = json_array(), *times = json_array();
 
 	for (unsigned i = 0; i < s->n; i++)
 		(void)json_array_append_new(times, json_integer((json_int_t)s->times_ns[i]));
+	(void)json_object_set_new(o, "runs", runs_json(s));
 	for (int m = 0; m < MARKS; m++)
 		if (has_mark(t, at, m))
 			(void)json_array_append_new(list, json_string(marks[m].name));

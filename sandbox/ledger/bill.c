@@ -22,7 +22,7 @@
 	"hour, uid, owner, function, verdict, memory, prices, n, cold, billed_ms, duration_ns, " \
 	"contention_ns, unmeasured, gbs_hi, gbs_lo, charge_hi, charge_lo, request_hi, "          \
 	"request_lo, "                                                                           \
-	"fair_hi, fair_lo"
+	"fair_hi, fair_lo, alone_ns, alone_hi, alone_lo"
 
 #define OWNER "CASE owner WHEN '' THEN 'uid ' || uid ELSE owner END"
 
@@ -74,7 +74,8 @@ static int query_prepare(sqlite3 *db, const struct bill_query *q, sqlite3_stmt *
 		       "SELECT %s AS k, sum(n), sum(cold), sum(billed_ms), sum(duration_ns),"
 		       " sum(contention_ns), sum(unmeasured), sum(gbs_hi), sum(gbs_lo),"
 		       " sum(charge_hi), sum(charge_lo), sum(request_hi), sum(request_lo),"
-		       " sum(fair_hi), sum(fair_lo) FROM ("
+		       " sum(fair_hi), sum(fair_lo), sum(alone_ns), sum(alone_hi), sum(alone_lo)"
+		       " FROM ("
 		       "SELECT " COLUMNS " FROM rollup WHERE hour >= ?1 AND hour < ?2"
 		       " UNION ALL "
 		       "SELECT " COLUMNS " FROM raw WHERE hour IN (?1 - 1, ?2)"
@@ -117,6 +118,8 @@ static void row_read(sqlite3_stmt *s, struct bill_row *row)
 	row->request = money_column(s, 11);
 	row->total = row->charge + row->request;
 	row->fair = money_column(s, 13) + row->request;
+	row->alone_ns = sqlite3_column_int64(s, 15);
+	row->alone = money_column(s, 16) + row->request;
 }
 
 static void row_add(struct bill_row *sum, const struct bill_row *row)
@@ -132,6 +135,8 @@ static void row_add(struct bill_row *sum, const struct bill_row *row)
 	sum->request += row->request;
 	sum->total += row->total;
 	sum->fair += row->fair;
+	sum->alone_ns += row->alone_ns;
+	sum->alone += row->alone;
 }
 
 int bill_make(struct ledger_index *index, const struct bill_query *query, struct bill *ret,

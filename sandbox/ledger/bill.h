@@ -47,6 +47,8 @@ struct bill_row {
 	unsigned __int128 gbs_nano;
 	money_t charge, request, total; /* total = charge + request */
 	money_t fair;			/* total with contention taken off */
+	int64_t alone_ns; /* what duration_ns would have been with nobody beside (sizing.h) */
+	money_t alone;	  /* and the total */
 };
 
 struct bill {

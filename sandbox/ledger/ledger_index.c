@@ -8,6 +8,7 @@
 #include "ledger/ledger_head.h"
 #include "ledger/ledger_record.h"
 #include "ledger/ledger_verify.h"
+#include "ledger/sizing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,12 +20,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INDEX_VERSION "3"
+#define INDEX_VERSION "4"
 
 #define KEYS "hour, uid, owner, function, verdict, memory, prices"
 #define SUMS                                                                                      \
 	"n, cold, billed_ms, duration_ns, contention_ns, unmeasured, gbs_hi, gbs_lo, charge_hi, " \
-	"charge_lo, request_hi, request_lo, fair_hi, fair_lo"
+	"charge_lo, request_hi, request_lo, fair_hi, fair_lo, alone_ns, alone_hi, alone_lo"
 
 static const char schema[] =
 	"CREATE TABLE meta (head BLOB NOT NULL, lost INT NOT NULL, unsure INT NOT NULL);"
@@ -33,28 +34,29 @@ static const char schema[] =
 	" function TEXT, verdict TEXT, memory INT, prices TEXT, n INT, cold INT, billed_ms INT,"
 	" duration_ns INT, contention_ns INT, unmeasured INT, gbs_hi INT, gbs_lo INT,"
 	" charge_hi INT, charge_lo INT, request_hi INT, request_lo INT, fair_hi INT, fair_lo INT,"
-	" PRIMARY KEY (hour, number)) WITHOUT ROWID;"
+	" alone_ns INT, alone_hi INT, alone_lo INT, PRIMARY KEY (hour, number)) WITHOUT ROWID;"
 	"CREATE TABLE rollup (hour INT, uid INT, owner TEXT, function TEXT, verdict TEXT,"
 	" memory INT, prices TEXT, n INT, cold INT, billed_ms INT, duration_ns INT,"
 	" contention_ns INT, unmeasured INT, gbs_hi INT, gbs_lo INT, charge_hi INT, charge_lo INT,"
-	" request_hi INT, request_lo INT, fair_hi INT, fair_lo INT,"
-	" PRIMARY KEY (" KEYS ")) WITHOUT ROWID;"
+	" request_hi INT, request_lo INT, fair_hi INT, fair_lo INT, alone_ns INT, alone_hi INT,"
+	" alone_lo INT, PRIMARY KEY (" KEYS ")) WITHOUT ROWID;"
 	"PRAGMA user_version = " INDEX_VERSION ";";
 
 static const char insert_raw[] =
 	"INSERT INTO raw (hour, number, started_ns, uid, owner, function, verdict, memory, "
 	"prices, " SUMS
 	") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-	" ?17, ?18, ?19, ?20, ?21, ?22)";
+	" ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
 
 #define ADD(x) #x " = " #x " + excluded." #x
 static const char roll_up[] =
 	"INSERT INTO rollup (" KEYS ", " SUMS ") SELECT " KEYS ", sum(n), sum(cold),"
 	" sum(billed_ms), sum(duration_ns), sum(contention_ns), sum(unmeasured), sum(gbs_hi),"
 	" sum(gbs_lo), sum(charge_hi), sum(charge_lo), sum(request_hi), sum(request_lo),"
-	" sum(fair_hi), sum(fair_lo) FROM raw WHERE hour >= ?1 AND number > ?2 GROUP BY " KEYS
-	" ON CONFLICT DO UPDATE SET " ADD(n) ", " ADD(cold) ", " ADD(billed_ms) ", " ADD(duration_ns) ", " ADD(contention_ns) ", " ADD(unmeasured) ", " ADD(
-		gbs_hi) ", " ADD(gbs_lo) ", " ADD(charge_hi) ", " ADD(charge_lo) ", " ADD(request_hi) ", " ADD(request_lo) ", " ADD(fair_hi) ", " ADD(fair_lo);
+	" sum(fair_hi), sum(fair_lo), sum(alone_ns), sum(alone_hi), sum(alone_lo) FROM raw WHERE "
+	"hour >= ?1 AND number > ?2 GROUP BY " KEYS
+	" ON CONFLICT DO UPDATE SET " ADD(n) ", " ADD(cold) ", " ADD(billed_ms) ", " ADD(duration_ns) ", " ADD(contention_ns) ", " ADD(unmeasured) ", " ADD(gbs_hi) ", " ADD(gbs_lo) ", " ADD(
+		charge_hi) ", " ADD(charge_lo) ", " ADD(request_hi) ", " ADD(request_lo) ", " ADD(fair_hi) ", " ADD(fair_lo) ", " ADD(alone_ns) ", " ADD(alone_hi) ", " ADD(alone_lo);
 
 static int sql_failed(sqlite3 *db, struct cloche_err *err)
 {
@@ -83,6 +85,33 @@ static void bind_money(sqlite3_stmt *s, int at, money_t amount)
 {
 	(void)sqlite3_bind_int64(s, at, (int64_t)(amount / 1000000000));
 	(void)sqlite3_bind_int64(s, at + 1, (int64_t)(amount % 1000000000));
+}
+
+/* What it would have taken and cost with nobody beside it. Of what a fair charge takes off, that
+ * share goes that the contention made it longer by. A record says nothing of quotas: memory buys
+ * them. */
+static void bind_alone(sqlite3_stmt *s, int at, const struct ledger_record *r)
+{
+	const struct sizing_run run = {
+		.wall_ns = r->wall_ns == LEDGER_NULL ? 0 : r->wall_ns,
+		.contention_ns = r->contention_ns,
+		.on_cpu_ns = r->on_cpu_ns,
+		.vcpu_micro = r->memory_limit_bytes > 0
+				      ? sizing_vcpu_micro((uint64_t)r->memory_limit_bytes)
+				      : 0,
+	};
+	int64_t less_ns = run.wall_ns - sizing_uncontended(&run);
+	int64_t duration_ns = r->duration_ns == LEDGER_NULL ? 0 : r->duration_ns;
+	money_t charge = r->charge, off = 0;
+
+	if (less_ns > duration_ns)
+		less_ns = duration_ns;
+	if (less_ns > 0 && r->fair < charge &&
+	    money_mul_div(charge - r->fair, (unsigned __int128)less_ns,
+			  (unsigned __int128)r->contention_ns, MONEY_PICO, &off) == 0)
+		charge -= off < charge ? off : charge;
+	(void)sqlite3_bind_int64(s, at, duration_ns - less_ns);
+	bind_money(s, at + 1, charge);
 }
 
 /* A seal ends its segment, which is so long from then on. */
@@ -137,6 +166,7 @@ static int row_add(const struct ledger_entry *entry, void *arg)
 	bind_money(s, 17, r->charge);
 	bind_money(s, 19, r->request);
 	bind_money(s, 21, r->fair);
+	bind_alone(s, 23, r);
 	if (sqlite3_step(s) != SQLITE_DONE)
 		return sql_failed(f->db, f->err);
 	(void)sqlite3_reset(s);

@@ -78,6 +78,55 @@ static int64_t time_ranked(const int64_t *times_ns, size_t n, size_t rank)
 	return 0;
 }
 
+/* As launch/limits.c makes a quota of a share, in ns. */
+#define PERIOD_NS     20000000LL
+#define QUOTA_MIN_NS  1000000LL
+#define PERIOD_MAX_NS 1000000000LL
+
+uint64_t sizing_vcpu_micro(uint64_t memory_bytes)
+{
+	return (memory_bytes >> 10) * 1000000 / (SIZING_VCPU_BYTES >> 10);
+}
+
+/* Of a period: what the quota leaves; and so long its CPU time takes at the quota's pace. */
+static int64_t at_quota(const struct sizing_run *run, int64_t *ret_rest_ns)
+{
+	__int128 period_ns = PERIOD_NS, quota_ns = (__int128)run->vcpu_micro * PERIOD_NS / 1000000;
+	__int128 all;
+
+	if (quota_ns < QUOTA_MIN_NS) {
+		quota_ns = QUOTA_MIN_NS;
+		period_ns = QUOTA_MIN_NS * 1000000 / (__int128)run->vcpu_micro;
+		if (period_ns > PERIOD_MAX_NS)
+			period_ns = PERIOD_MAX_NS;
+	}
+	*ret_rest_ns = period_ns > quota_ns ? (int64_t)(period_ns - quota_ns) : 0;
+	all = run->on_cpu_ns * period_ns / quota_ns;
+	return all < INT64_MAX ? (int64_t)all : INT64_MAX;
+}
+
+int64_t sizing_uncontended(const struct sizing_run *run)
+{
+	int64_t rest_ns, pace_ns, least_ns;
+
+	if (run->contention_ns <= 0)
+		return run->wall_ns;
+	least_ns = run->contention_ns < run->wall_ns ? run->wall_ns - run->contention_ns : 0;
+	if (run->vcpu_micro == 0 || run->on_cpu_ns <= 0)
+		return least_ns;
+	pace_ns = at_quota(run, &rest_ns);
+	/* The last period need not be waited for, and the first may have begun with a throttled end
+	 * of the one before: at most two rests less, and one in the mean. */
+	if (pace_ns - 2 * rest_ns > run->wall_ns || pace_ns - rest_ns < least_ns)
+		return least_ns;
+	return pace_ns - rest_ns < run->wall_ns ? pace_ns - rest_ns : run->wall_ns;
+}
+
+bool sizing_is_much(int64_t contention_ns, int64_t wall_ns)
+{
+	return contention_ns > 0 && contention_ns >= wall_ns / 10;
+}
+
 int64_t sizing_median(const int64_t *times_ns, size_t n)
 {
 	int64_t low = time_ranked(times_ns, n, (n - 1) / 2);

@@ -41,4 +41,32 @@ struct sizing_choice sizing_choose(const struct sizing *sizes, size_t n);
  * middle, rounded down. */
 int64_t sizing_median(const int64_t *times_ns, size_t n);
 
+/* One run, as it was measured. */
+struct sizing_run {
+	int64_t wall_ns;
+	int64_t contention_ns; /* runnable and kept off the CPUs by others; negative: not measured
+				*/
+	int64_t on_cpu_ns;
+	uint64_t vcpu_micro; /* its quota, in millionths of a CPU; 0: not known */
+};
+
+/* The quota that memory buys where nothing else is said (launch/limits.h). */
+#define SIZING_VCPU_BYTES (1769ULL << 20)
+uint64_t sizing_vcpu_micro(uint64_t memory_bytes);
+
+/*
+ * How long it would have taken with nobody beside it: without the contention, but no less than what
+ * its own quota lets it have. While others keep it off the CPUs it uses up no quota, and is
+ * throttled the less for it: on an idle host that time would have been the quota's. What has had
+ * more CPU time than the quota lets anybody have was not held by it. Between 0 and the wall time;
+ * that itself where contention was not measured.
+ *
+ * Contention is where none of its threads was on a CPU: of one that uses several CPUs at a time,
+ * what kept some of them off while others ran is not known and stays in.
+ */
+int64_t sizing_uncontended(const struct sizing_run *run);
+
+/* So much contention is worth a word: a tenth of the time. */
+bool sizing_is_much(int64_t contention_ns, int64_t wall_ns);
+
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The verbs bill, cost and audit as users see them: what they print, and their exit status. */
+#include "base/clock.h"
 #include "ledger/bill.h"
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
@@ -71,6 +72,8 @@ Test(ledger_cli, cost_from_history_compares_what_was_measured)
 		r.memory_limit_bytes = (big ? 1024LL : 512LL) << 20;
 		r.duration_ns = big ? 60000000 : 100000000;
 		r.charge = (big ? 1000 : 800) * MONEY_USD / 1000000000;
+		r.fair = r.charge;
+		r.contention_ns = 0;
 		r.request = 0;
 		cr_assert_eq(ledger_append(l, &r, NULL, NULL), 0);
 	}
@@ -86,6 +89,46 @@ Test(ledger_cli, cost_from_history_compares_what_was_measured)
 	CLOCHE(&run, "cost", "--function", "f", "--memory", "2048", "--ledger", dir);
 	cr_assert_eq(run.status, 1);
 	expect_has(run.err, "not guessed");
+}
+
+/* At 1024 MB others had the CPUs for the half of each: that is neither time nor money; at 512 MB
+ * they had what its own quota would have kept. */
+Test(ledger_cli, cost_is_what_it_would_have_been_with_nobody_beside)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	struct ledger *l = ledgers_open(dir, 0, false);
+	struct ledger_record r;
+
+	for (uint64_t n = 0; n < 20; n++) {
+		bool big = n % 2 == 0;
+
+		ledgers_record(n, &r);
+		(void)strcpy(r.function, "f");
+		(void)strcpy(r.verdict, "ok");
+		r.owner_uid = 0;
+		r.memory_limit_bytes = (big ? 1769LL : 512LL) << 20;
+		r.init_ns = 0;
+		r.wall_ns = r.duration_ns = (big ? 200 : 1000) * NSEC_PER_MSEC;
+		r.on_cpu_ns = (big ? 100 : 294) * NSEC_PER_MSEC;
+		r.contention_ns = (big ? 100 : 700) * NSEC_PER_MSEC;
+		r.charge = 1000 * MONEY_USD / 1000000000;
+		r.fair = r.charge * (big ? 5 : 3) / 10;
+		r.request = 0;
+		cr_assert_eq(ledger_append(l, &r, NULL, NULL), 0);
+	}
+	(void)ledger_close(l);
+	CLOCHE(&run, "cost", "f", "--ledger", dir, "--memory", "512");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	expect_has(run.out,
+		   "512 MB: $0.000001000000 a call; mean of 10 invocations, 1000.000 ms\n");
+	expect_has(run.out, "1769 MB: $0.000000500000 a call; mean of 10 invocations, 100.000 ms "
+			    "(and 100.000 ms while others had the CPUs)");
+	expect_has(run.out, "measured 90.0 % faster, 50.0 % cheaper than with 512 MB");
+	run_free(&run);
+	CLOCHE(&run, "cost", "f", "--ledger", dir, "--json");
+	expect_has(run.out, "\"mean_duration_ns\":200000000,\"mean_uncontended_ns\":100000000,"
+			    "\"contention_ns\":1000000000,");
 }
 
 /* The sum of the records that `audit show` prints, by text, is what `bill` says. */

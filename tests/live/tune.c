@@ -6,6 +6,7 @@
  */
 #include "ledger/money.h"
 #include "ledger/prices.h"
+#include "ledger/sizing.h"
 #include "tests/lib/env.h"
 #include "tests/lib/ledgers.h"
 #include "tests/lib/run.h"
@@ -18,11 +19,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define TUNE(run, dir, ...) CLOCHE((run), "tune", "--ledger", (dir), __VA_ARGS__)
+#define LOOPS_MAX	    64
 #define SH_BURN		    "i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); done"
 
 static json_t *size_at(const json_t *tune, size_t i)
@@ -158,7 +161,7 @@ Test(tune, the_table_is_aligned_and_without_colours_in_a_pipe)
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	cr_expect_str_eq(run.err, "");
 	cr_expect(!strchr(run.out, '\033'), "%s", run.out);
-	expect_has(run.out, "  MEMORY   vCPU    MEDIAN ms       MIN ms       MAX ms  PEAK MB    "
+	expect_has(run.out, "  MEMORY   vCPU  MEDIAN ms     MIN ms     MAX ms  PEAK MB    OTHERS  "
 			    "USD/MILLION\n");
 	width = strcspn(run.out, "\n");
 	expect_has(run.out, "\n  128 MB  0.072  ");
@@ -168,6 +171,79 @@ Test(tune, the_table_is_aligned_and_without_colours_in_a_pipe)
 	expect_has(run.out, "\ncheapest: ");
 	expect_has(run.out, " a million calls (lambda)\n");
 	cr_expect(!strstr(run.out, " \n"), "blanks at an end of line: %s", run.out);
+}
+
+/* For each CPU two that do nothing but have it. */
+static size_t begin_loops(pid_t loops[static LOOPS_MAX])
+{
+	long n = 2 * sysconf(_SC_NPROCESSORS_ONLN);
+	pid_t parent = getpid();
+	size_t i = 0;
+
+	for (; i < LOOPS_MAX && (long)i < n; i++) {
+		loops[i] = fork();
+		cr_assert(loops[i] >= 0);
+		if (loops[i] > 0)
+			continue;
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (getppid() == parent)
+			;
+		_exit(0);
+	}
+	return i;
+}
+
+static void end_loops(const pid_t *loops, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		(void)kill(loops[i], SIGKILL);
+		(void)waitpid(loops[i], NULL, 0);
+	}
+}
+
+/* Where the times come from: of each run, what the meter saw of it, and nothing of what others had.
+ */
+Test(tune, what_others_have_of_the_cpus_is_in_no_figure, .timeout = 120)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	cleanup_run struct run run = { 0 };
+	int64_t contention_ns = 0;
+	pid_t loops[LOOPS_MAX];
+	size_t n = begin_loops(loops);
+	json_t *tune;
+
+	TUNE(&run, dir, "--sizes", "512,1769", "--runs", "3", "--json", "--", "sh", "-c", SH_BURN);
+	end_loops(loops, n);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	tune = json_loads(run.out, JSON_REJECT_DUPLICATES, NULL);
+	cr_assert(tune, "%s", run.out);
+	for (size_t i = 0; i < 2; i++) {
+		json_t *size = size_at(tune, i), *runs = json_object_get(size, "runs"), *one;
+		int64_t times[3];
+		size_t at;
+
+		cr_assert_eq(json_array_size(runs), 3);
+		json_array_foreach (runs, at, one) {
+			const struct sizing_run seen = {
+				.wall_ns = number_of(one, "wall_ns"),
+				.contention_ns = number_of(one, "contention_ns"),
+				.on_cpu_ns = number_of(one, "on_cpu_ns"),
+				.vcpu_micro = sizing_vcpu_micro(
+					(uint64_t)number_of(size, "memory_bytes")),
+			};
+
+			times[at] = json_integer_value(
+				json_array_get(json_object_get(size, "times_ns"), at));
+			cr_expect_eq(times[at], sizing_uncontended(&seen));
+			cr_expect_eq(number_of(one, "init_ns"), 0);
+			contention_ns += seen.contention_ns;
+		}
+		cr_expect_eq(number_of(size, "median_ns"), sizing_median(times, 3));
+		cr_expect_eq(number_of(size, "billed_ms"),
+			     (number_of(size, "median_ns") + 999999) / 1000000);
+	}
+	cr_expect_gt(contention_ns, 0);
+	json_decref(tune);
 }
 
 /* A size at which the command dies has a verdict, not a price, and is never the cheapest. */

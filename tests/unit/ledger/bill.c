@@ -61,6 +61,9 @@ static int direct_add(const struct ledger_entry *entry, void *arg)
 	d->sum.request += r->request;
 	d->sum.total += r->charge + r->request;
 	d->sum.fair += r->fair + r->request;
+	/* As these records are, quotas take no part in it. */
+	d->sum.alone_ns += r->duration_ns - (r->contention_ns > 0 ? r->contention_ns : 0);
+	d->sum.alone += (r->contention_ns > 0 ? r->fair : r->charge) + r->request;
 	return 0;
 }
 
