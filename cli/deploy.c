@@ -12,6 +12,7 @@
 #include "function/function_file.h"
 #include "function/function_json.h"
 #include "function/function_pack.h"
+#include "launch/image_config.h"
 #include "serve/code.h"
 #include "serve/remote_function.h"
 
@@ -66,6 +67,7 @@ struct piece {
 };
 
 struct deploying {
+	const char *path;
 	struct function_file file;
 	struct piece *pieces;
 	size_t n;
@@ -117,7 +119,81 @@ static int pack_all(struct deploying *d, struct cloche_err *err)
 	return r;
 }
 
+/* ---- images ---------------------------------------------------------------------------------- */
+
+/* What it is made of is what its name means now, and stays that. */
+static int find_image(const struct image_stores *stores, struct function_config *c,
+		      struct cloche_err *err)
+{
+	struct image image = { .fd = -1 };
+	struct image_config said = { 0 };
+	bool own = false;
+	int r = image_stores_find(stores, c->image, &image, &own, err);
+
+	if (r == 0)
+		r = image_config_load(&image, c->image, &said, err);
+	if (r == 0)
+		r = function_start_make(c, said.entrypoint, said.cmd, said.env, said.workdir, err);
+	(void)snprintf(c->code.sha256, sizeof(c->code.sha256), "%s", image.sha256);
+	image_config_free(&said);
+	image_close(&image);
+	return r < 0 ? cloche_err_wrap(err, "image") : 0;
+}
+
+static int find_images(struct deploying *d, const struct spec_host *host, struct cloche_err *err)
+{
+	struct image_stores stores = { .fd = { -1, -1 } };
+	bool opened = false;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < d->file.n; i++) {
+		struct function_config *c = &d->file.functions[i];
+
+		if (c->family != FAMILY_IMAGE)
+			continue;
+		r = opened ? 0 : remote_function_images(functions_control(), stores.fd, err);
+		if (r < 0)
+			break;
+		opened = true;
+		r = find_image(&stores, c, err);
+		if (r == 0)
+			r = function_check(c, host, err);
+		if (r < 0)
+			function_file_place(d->path, c->name, err);
+	}
+	image_stores_close(&stores);
+	return r;
+}
+
+/* ---- what the daemon lacks ------------------------------------------------------------------- */
+
 /* One of an owner's is made at a time: another deploy of his is waited for. */
+static int keep_image(const struct function_config *c, struct cloche_err *err)
+{
+	int r = -EBUSY;
+
+	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
+		*err = (struct cloche_err){ 0 };
+		if (i)
+			(void)poll(NULL, 0, BUSY_MS);
+		r = image_user_keep(c->image, c->code.sha256, err);
+	}
+	return r < 0 ? cloche_err_wrap(err, "function '%s'", c->name) : 0;
+}
+
+static int keep_lacking(const struct deploying *d, int codes, struct cloche_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < d->file.n; i++) {
+		const struct function_config *c = &d->file.functions[i];
+
+		if (c->family == FAMILY_IMAGE && !code_is_there(codes, c->code.sha256))
+			r = keep_image(c, err);
+	}
+	return r;
+}
+
 static int send_piece(const struct piece *p, struct cloche_err *err)
 {
 	char shown[QUOTE_LEN];
@@ -149,7 +225,7 @@ static int send_lacking(const struct deploying *d, struct cloche_err *err)
 		if (!sent)
 			r = send_piece(&d->pieces[i], err);
 	}
-	return r;
+	return r == 0 ? keep_lacking(d, codes, err) : r;
 }
 
 /* ---- the functions --------------------------------------------------------------------------- */
@@ -210,7 +286,7 @@ static void close_all(struct deploying *d)
 
 static int deploy(const char *path)
 {
-	struct deploying d = { .n = 0 };
+	struct deploying d = { .path = path };
 	struct cloche_err err = { 0 };
 	struct spec_host host;
 	json_t *done = NULL;
@@ -218,6 +294,8 @@ static int deploy(const char *path)
 
 	spec_host_read(&host);
 	r = function_file_load(path, &host, &d.file, &err);
+	if (r == 0)
+		r = find_images(&d, &host, &err);
 	if (r == 0)
 		r = pack_all(&d, &err);
 	if (r == 0)

@@ -93,10 +93,8 @@ struct functions_text functions_runtime(const json_t *config)
 	return t;
 }
 
-/* A command, word by word. */
-struct functions_text functions_handler(const json_t *config)
+struct functions_text functions_words(const json_t *list)
 {
-	const json_t *list = json_object_get(config, "handler");
 	char whole[sizeof(struct functions_text)] = "";
 	size_t len = 0;
 
@@ -108,6 +106,11 @@ struct functions_text functions_handler(const json_t *config)
 		len = strlen(whole);
 	}
 	return text_of(whole);
+}
+
+struct functions_text functions_handler(const json_t *config)
+{
+	return functions_words(json_object_get(config, "handler"));
 }
 
 struct functions_text functions_duration(json_int_t ns)
@@ -158,7 +161,7 @@ static json_t *handler_json(const json_t *config)
 
 	if (json_array_size(list) == 0)
 		return json_null();
-	if (runtime && strcmp(runtime, "exec") == 0)
+	if (runtime && (strcmp(runtime, "exec") == 0 || !*runtime))
 		return json_deep_copy(list);
 	return json_incref(json_array_get(list, 0));
 }

@@ -23,6 +23,8 @@ struct functions_text {
 	char s[96];
 };
 struct functions_text functions_runtime(const json_t *config);
+/* Of a command, one behind the other. */
+struct functions_text functions_words(const json_t *list);
 struct functions_text functions_handler(const json_t *config);
 struct functions_text functions_duration(json_int_t ns);
 struct functions_text functions_when(json_int_t ns);

@@ -267,6 +267,15 @@ int image_user_send_code(int fd, const char *sha256, uint64_t bytes, struct cloc
 	return r < 0 ? r : finish(&s, copy(&s, fd, err), err);
 }
 
+int image_user_keep(const char *name, const char *sha256, struct cloche_err *err)
+{
+	const struct remote_image what = { .name = sha256, .form = IMAGE_OF_IMAGE, .ref = name };
+	struct sending s = { .remote = { .socket = -1 }, .pipe = -1 };
+	int r = remote_image_begin(control(), &what, &s.remote, &s.pipe, err);
+
+	return r < 0 ? r : finish(&s, 0, err);
+}
+
 int image_user_remove(const char *name, struct cloche_err *err)
 {
 	return remote_image_remove(control(), name, err);

@@ -40,6 +40,10 @@ int image_user_build_packages(const char *recipe, const char *name, image_progre
  * memory, packed and unpacked. */
 int image_user_send_code(int fd, const char *sha256, uint64_t bytes, struct cloche_err *err);
 
+/* The image of that name and hash, for this user's functions, whatever becomes of its name.
+ * -ESTALE: the name means another one. */
+int image_user_keep(const char *name, const char *sha256, struct cloche_err *err);
+
 int image_user_remove(const char *name, struct cloche_err *err);
 
 #endif

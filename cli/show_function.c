@@ -175,6 +175,20 @@ static void show_versions(const struct shown *s)
 	functions_table(rows, n + 1, 4, right);
 }
 
+/* Of an image what its name meant when it was deployed. */
+static void show_code(const json_t *config)
+{
+	const json_t *start = json_object_get(config, "start");
+	const char *image = json_string_value(json_object_get(config, "image"));
+	bool made = image && *image;
+
+	line(made ? "digest" : "code", functions_string(config, "code").s);
+	if (!made)
+		return;
+	line("command", functions_words(json_object_get(start, "command")).s);
+	line("workdir", functions_string(start, "workdir").s);
+}
+
 static int show_as_text(const struct shown *s)
 {
 	json_t *config = (json_t *)(uintptr_t)s->config;
@@ -191,7 +205,7 @@ static int show_as_text(const struct shown *s)
 	line("deployed", functions_when(s->deployed_ns).s);
 	line("runtime", functions_runtime(config).s);
 	line("handler", functions_handler(config).s);
-	line("code", functions_string(config, "code").s);
+	show_code(config);
 	for (size_t i = 0; i < json_array_size(layers); i++)
 		line(i ? "" : "layers", json_string_value(json_array_get(layers, i)));
 	show_limits(config);

@@ -137,6 +137,9 @@ void function_config_free(struct function_config *c)
 {
 	free_texts(c->handler);
 	free_texts(c->env);
+	free_texts(c->start.command);
+	free_texts(c->start.env);
+	free(c->start.workdir);
 	free(c->code.path);
 	for (size_t i = 0; i < FUNCTION_LAYERS_MAX; i++)
 		free(c->layers[i].path);
@@ -201,9 +204,10 @@ static int check_handler(const struct function_config *c, struct cloche_err *err
 	if (c->family == FAMILY_EXEC && n == 0)
 		return cloche_err_set(err, EINVAL,
 				      "handler: expected the command, as in [./resize, --fast]");
-	if (n > 1 && c->family != FAMILY_EXEC)
+	if (n > 1 && c->family != FAMILY_EXEC && c->family != FAMILY_IMAGE)
 		return cloche_err_set(err, EINVAL,
-				      "handler: expected one text; a command is 'exec's alone");
+				      "handler: expected one text; a command is 'exec's alone, or "
+				      "an image's");
 	if ((c->family == FAMILY_PYTHON3 || c->family == FAMILY_NODEJS) &&
 	    (n == 0 || !strchr(c->handler[0], '.')))
 		return cloche_err_set(err, EINVAL,
@@ -315,10 +319,35 @@ static int check_policy(const struct function_config *c, struct cloche_err *err)
 			      quote_n(shown, c->policy, strnlen(c->policy, sizeof(c->policy))));
 }
 
+/* As it was made, or comes from somebody else. */
+static int check_start(const struct function_config *c, struct cloche_err *err)
+{
+	const struct function_start *s = &c->start;
+	size_t bytes = s->workdir ? strlen(s->workdir) : 0;
+
+	if (s->command && (!s->command[0] || !s->command[0][0]))
+		return cloche_err_set(err, EINVAL,
+				      "image: '%s' brings no command of its own: expected one as "
+				      "'handler'",
+				      c->image);
+	for (char **at = s->command; at && *at; at++)
+		bytes += strlen(*at) + 1;
+	for (char **at = s->env; at && *at; at++)
+		bytes += strlen(*at) + 1;
+	if (bytes > FUNCTION_START_MAX)
+		return cloche_err_set(err, EINVAL,
+				      "image: '%s' has %zu bytes of command and environment: "
+				      "expected no more than %u",
+				      c->image, bytes, FUNCTION_START_MAX);
+	if (s->workdir && s->workdir[0] != '/')
+		return cloche_err_set(err, EINVAL, "image: its working directory is no path");
+	return 0;
+}
+
 /* What there is to be executed. */
 static int check_code(const struct function_config *c, struct cloche_err *err)
 {
-	bool coded = c->code.path || c->code.sha256[0];
+	bool coded = c->code.path || (c->code.sha256[0] && c->family != FAMILY_IMAGE);
 	enum function_family named = FAMILIES;
 
 	if (c->family == FAMILY_IMAGE) {
@@ -330,7 +359,7 @@ static int check_code(const struct function_config *c, struct cloche_err *err)
 			       ? cloche_err_set(err, EINVAL,
 						"image: expected a name that 'cloche image list' "
 						"shows")
-			       : 0;
+			       : check_start(c, err);
 	}
 	if (c->family >= FAMILIES || !function_family_of(c->runtime, &named) || named != c->family)
 		return cloche_err_set(err, EINVAL,

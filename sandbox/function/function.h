@@ -30,6 +30,7 @@ struct cloche_err;
 #define FUNCTION_WAIT_NS     1000000000LL
 #define FUNCTION_WAIT_MAX    (60LL * 1000000000)
 #define FUNCTION_TMP_MAX     (10240ULL << 20)
+#define FUNCTION_START_MAX   (32U << 10) /* bytes of all that an image says of how it is started */
 
 enum function_family {
 	FAMILY_PYTHON3,
@@ -49,15 +50,25 @@ struct function_code {
 	char sha256[HASH_HEX_LEN]; /* "": not packed yet */
 };
 
+/* How it is started, as its image says it: found when it is deployed, and kept with the version. */
+struct function_start {
+	char **command; /* owned, and NULL at the end; NULL: it is not known yet */
+	char **env;	/* owned: K=V sorted by K, and NULL at the end; NULL: none */
+	char *workdir;	/* owned: absolute; NULL: it says none */
+};
+
 struct function_config {
 	char name[FUNCTION_NAME_LEN];
 	enum function_family family;
 	char runtime[FUNCTION_RUNTIME_LEN]; /* as asked for: "python3.11"; "": an image's */
-	char **handler; /* owned, and NULL at the end: one word, but exec's; NULL: none */
-	struct function_code code;
+	/* Owned, and NULL at the end: one word, but exec's, and an image's, whose command (CMD) it
+	 * replaces; NULL: none. */
+	char **handler;
+	struct function_code code; /* of an image: its own hash */
 	struct function_code layers[FUNCTION_LAYERS_MAX];
 	size_t n_layers;
-	char image[72]; /* FAMILY_IMAGE: its name, else "" */
+	char image[72];		     /* FAMILY_IMAGE: its name, else "" */
+	struct function_start start; /* FAMILY_IMAGE */
 	uint64_t memory_mb;
 	int64_t timeout_ns;
 	char **env; /* owned: K=V sorted by K, and NULL at the end; NULL: none */
@@ -80,6 +91,12 @@ void function_config_free(struct function_config *c);
  * ("concurrency/wait"), and a colon. Neither files nor hashes are looked at. */
 int function_check(const struct function_config *c, const struct spec_host *host,
 		   struct cloche_err *err);
+
+/* Takes from an image how it is started: entrypoint and command (one of both may be NULL), with the
+ * handler instead of the command where there is one; env and workdir may be NULL. What is given
+ * stays the caller's. -EINVAL: *err begins with "image:". */
+int function_start_make(struct function_config *c, char *const *entrypoint, char *const *command,
+			char *const *env, const char *workdir, struct cloche_err *err);
 
 /* Length of the key that such a text begins with. */
 size_t function_key_len(const char *text);

@@ -301,6 +301,17 @@ int function_file_load(const char *path, const struct spec_host *host, struct fu
 	return r == 0 ? function_file_read(text, len, path, host, ret, err) : r;
 }
 
+void function_file_place(const char *path, const char *name, struct cloche_err *err)
+{
+	cleanup_free char *text = NULL;
+	struct reading r = { .path = path, .name = name, .err = err };
+
+	if (file_load(AT_FDCWD, path, FUNCTION_FILE_MAX, &text, &r.len, NULL) < 0)
+		return;
+	r.text = text;
+	(void)place(&r);
+}
+
 void function_file_free(struct function_file *file)
 {
 	for (size_t i = 0; i < file->n; i++)

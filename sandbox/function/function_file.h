@@ -15,14 +15,9 @@ struct cloche_err;
  *	    code: ./thumbnail    # a directory or a zip
  *	    handler: app.handler # exec: a list
  *	    layers: [./deps]
- *	    # image: NAME        instead of runtime and code
- *	    memory: 512
- *	    timeout: 10s
- *	    environment: {STAGE: dev}
- *	    reuse: process       # none | context | fork | process
- *	    concurrency: {reserved: 4, provisioned: 1, wait: 1s}
- *	    tmp: 512M
- *	    policy: default
+ *	    # image: NAME        instead of runtime and code; handler: a list, instead of its
+ *command memory: 512 timeout: 10s environment: {STAGE: dev} reuse: process       # none | context |
+ *fork | process concurrency: {reserved: 4, provisioned: 1, wait: 1s} tmp: 512M policy: default
  *	    network: none
  *
  * Relative paths are relative to where the file is. Its form libcyaml knows, by a schema that is
@@ -43,6 +38,10 @@ int function_file_load(const char *path, const struct spec_host *host, struct fu
 /* The same of a text; path: where it would be. */
 int function_file_read(const char *text, size_t len, const char *path, const struct spec_host *host,
 		       struct function_file *ret, struct cloche_err *err);
+
+/* What is found out later about a function of that file: *err, which begins with its key, gets
+ * where that stands in front, if the file can still be read. */
+void function_file_place(const char *path, const char *name, struct cloche_err *err);
 
 void function_file_free(struct function_file *file);
 

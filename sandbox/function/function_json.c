@@ -50,19 +50,30 @@ static json_t *layers_to(const struct function_config *c)
 	return list;
 }
 
+/* NULL: there is nothing of the kind. */
+static json_t *start_to(const struct function_config *c)
+{
+	const struct function_start *s = &c->start;
+
+	if (!s->command)
+		return NULL;
+	return json_pack("{s:o, s:o, s:s}", "command", texts_to(s->command), "environment",
+			 env_to(s->env), "workdir", s->workdir ? s->workdir : "");
+}
+
 json_t *function_to_json(const struct function_config *c)
 {
 	return json_pack(
 		"{s:s, s:s, s:o, s:s, s:o, s:s, s:I, s:I, s:o, s:s, s:{s:i, s:i, s:I}, s:I, s:s, "
-		"s:s}",
+		"s:s, s:o*}",
 		"name", c->name, "runtime", c->runtime, "handler", texts_to(c->handler), "code",
 		c->code.sha256, "layers", layers_to(c), "image", c->image, "memory_mb",
 		(json_int_t)c->memory_mb, "timeout_ns", (json_int_t)c->timeout_ns, "environment",
 		env_to(c->env), "reuse", function_reuse_text(c->reuse), "concurrency", "reserved",
 		(int)c->concurrency.reserved, "provisioned", (int)c->concurrency.provisioned,
 		"wait_ns", (json_int_t)c->concurrency.wait_ns, "tmp_bytes",
-		(json_int_t)c->tmp_bytes, "policy", c->policy, "network",
-		function_net_text(c->net));
+		(json_int_t)c->tmp_bytes, "policy", c->policy, "network", function_net_text(c->net),
+		"start", start_to(c));
 }
 
 bool function_is_same(const struct function_config *a, const struct function_config *b)
@@ -100,25 +111,27 @@ static int hash_from(const char *from, char to[static HASH_HEX_LEN], const char 
 	return 0;
 }
 
-static int handler_from(const json_t *list, struct function_config *ret, struct cloche_err *err)
+static int words_of(const json_t *list, size_t most, const char *what, char ***ret,
+		    struct cloche_err *err)
 {
 	size_t n = json_array_size(list);
+	char **words;
 
-	if (!json_is_array(list) || n > FUNCTION_WORDS_MAX)
-		return wrong("handler", err);
+	if (!json_is_array(list) || n > most)
+		return wrong(what, err);
 	if (n == 0)
 		return 0;
-	ret->handler = calloc(n + 1, sizeof(*ret->handler));
-	for (size_t i = 0; ret->handler && i < n; i++) {
+	*ret = words = calloc(n + 1, sizeof(*words));
+	for (size_t i = 0; words && i < n; i++) {
 		const char *word = json_string_value(json_array_get(list, i));
 
-		if (!word || strlen(word) > FUNCTION_WORD_MAX)
-			return wrong("handler", err);
-		ret->handler[i] = strdup(word);
-		if (!ret->handler[i])
+		if (!word || strlen(word) > FUNCTION_START_MAX)
+			return wrong(what, err);
+		words[i] = strdup(word);
+		if (!words[i])
 			return cloche_err_sys(err, ENOMEM, "read a function");
 	}
-	return ret->handler ? 0 : cloche_err_sys(err, ENOMEM, "read a function");
+	return words ? 0 : cloche_err_sys(err, ENOMEM, "read a function");
 }
 
 static int by_name(const void *a, const void *b)
@@ -126,30 +139,53 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int env_from(json_t *o, struct function_config *ret, struct cloche_err *err)
+static int env_from(json_t *o, char ***ret, struct cloche_err *err)
 {
 	size_t n = json_object_size(o), i = 0;
 	const char *name;
 	json_t *value;
+	char **env;
 
 	if (!json_is_object(o) || n > FUNCTION_ENV_N)
 		return wrong("environment", err);
 	if (n == 0)
 		return 0;
-	ret->env = calloc(n + 1, sizeof(*ret->env));
-	if (!ret->env)
+	*ret = env = calloc(n + 1, sizeof(*env));
+	if (!env)
 		return cloche_err_sys(err, ENOMEM, "read a function");
 	json_object_foreach (o, name, value) {
 		if (!json_is_string(value) || strchr(name, '='))
 			return wrong("environment", err);
-		if (asprintf(&ret->env[i], "%s=%s", name, json_string_value(value)) < 0) {
-			ret->env[i] = NULL;
+		if (asprintf(&env[i], "%s=%s", name, json_string_value(value)) < 0) {
+			env[i] = NULL;
 			return cloche_err_sys(err, ENOMEM, "read a function");
 		}
 		i++;
 	}
-	qsort(ret->env, n, sizeof(*ret->env), by_name);
+	qsort(env, n, sizeof(*env), by_name);
 	return 0;
+}
+
+static int start_from(json_t *o, struct function_start *ret, struct cloche_err *err)
+{
+	const char *workdir;
+	json_t *command, *env;
+	int r;
+
+	if (!o)
+		return 0;
+	if (json_unpack(o, "{s:o, s:o, s:s !}", "command", &command, "environment", &env, "workdir",
+			&workdir) < 0 ||
+	    json_array_size(command) == 0)
+		return wrong("start", err);
+	r = words_of(command, FUNCTION_START_MAX, "start", &ret->command, err);
+	if (r == 0)
+		r = env_from(env, &ret->env, err);
+	if (r == 0 && workdir[0]) {
+		ret->workdir = strdup(workdir);
+		r = ret->workdir ? 0 : cloche_err_sys(err, ENOMEM, "read a function");
+	}
+	return r;
 }
 
 static int layers_from(const json_t *list, struct function_config *ret, struct cloche_err *err)
@@ -171,7 +207,7 @@ static int layers_from(const json_t *list, struct function_config *ret, struct c
 /* As json_unpack has them. */
 struct raw {
 	const char *name, *runtime, *code, *image, *reuse, *policy, *network;
-	json_t *handler, *layers, *env;
+	json_t *handler, *layers, *env, *start;
 	json_int_t memory_mb, timeout_ns, reserved, provisioned, wait_ns, tmp_bytes;
 };
 
@@ -220,10 +256,12 @@ static int take(const struct raw *raw, struct function_config *ret, struct cloch
 	if (r == 0)
 		r = hash_from(raw->code, ret->code.sha256, "code", err);
 	if (r == 0)
-		r = handler_from(raw->handler, ret, err);
+		r = words_of(raw->handler, FUNCTION_WORDS_MAX, "handler", &ret->handler, err);
 	if (r == 0)
 		r = layers_from(raw->layers, ret, err);
-	return r == 0 ? env_from(raw->env, ret, err) : r;
+	if (r == 0)
+		r = env_from(raw->env, &ret->env, err);
+	return r == 0 ? start_from(raw->start, &ret->start, err) : r;
 }
 
 int function_from_json(const json_t *o, struct function_config *ret, struct cloche_err *err)
@@ -232,14 +270,14 @@ int function_from_json(const json_t *o, struct function_config *ret, struct cloc
 	struct raw raw = { 0 };
 	int r = json_unpack((json_t *)(uintptr_t)o,
 			    "{s:s, s:s, s:o, s:s, s:o, s:s, s:I, s:I, s:o, s:s, s:{s:I, s:I, s:I "
-			    "!}, s:I, s:s, s:s !}",
+			    "!}, s:I, s:s, s:s, s?o !}",
 			    "name", &raw.name, "runtime", &raw.runtime, "handler", &raw.handler,
 			    "code", &raw.code, "layers", &raw.layers, "image", &raw.image,
 			    "memory_mb", &raw.memory_mb, "timeout_ns", &raw.timeout_ns,
 			    "environment", &raw.env, "reuse", &raw.reuse, "concurrency", "reserved",
 			    &raw.reserved, "provisioned", &raw.provisioned, "wait_ns", &raw.wait_ns,
 			    "tmp_bytes", &raw.tmp_bytes, "policy", &raw.policy, "network",
-			    &raw.network);
+			    &raw.network, "start", &raw.start);
 
 	if (r < 0)
 		return cloche_err_set(err, EBADMSG, "a function that is none");

@@ -30,7 +30,7 @@ struct bind_spec {
 
 /* Which image a name means. */
 struct spec_image {
-	uint32_t own; /* 1: who asks the daemon has it for himself; 0: it is the host's */
+	uint32_t own; /* whose, as the daemon has it (serve/command.h); 0: it is the host's */
 	char sha256[68];
 };
 

@@ -89,11 +89,13 @@ static size_t list_ours(const struct runtime_about *a, const char *memory,
 		{ "LAMBDA_TASK_ROOT", "/var/task" },
 		{ "LAMBDA_RUNTIME_DIR", "/var/runtime" },
 		{ "TZ", ":UTC" },
-		{ "LANG", "en_US.UTF-8" },
+		{ "LANG", a->family == RUNTIME_IMAGE ? NULL : "en_US.UTF-8" },
 		{ "HOME", "/tmp" },
 		{ "PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin" },
-		{ "LD_LIBRARY_PATH", "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:"
-				     "/var/task:/var/task/lib:/opt/lib" },
+		{ "LD_LIBRARY_PATH", a->family == RUNTIME_IMAGE
+					     ? NULL
+					     : "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:"
+					       "/var/task:/var/task/lib:/opt/lib" },
 		{ "NODE_PATH", a->family == RUNTIME_NODEJS
 				       ? "/opt/nodejs/node_modules:/var/runtime/node_modules:"
 					 "/var/runtime:/var/task"

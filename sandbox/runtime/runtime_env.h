@@ -12,6 +12,7 @@ enum runtime_family {
 	RUNTIME_PROVIDED, /* a bootstrap of its own */
 	RUNTIME_PYTHON3,
 	RUNTIME_NODEJS,
+	RUNTIME_IMAGE, /* what a container image starts, with libraries of its own */
 	RUNTIME_FAMILIES
 };
 

@@ -11,6 +11,7 @@
 #include "image/image_code.h"
 #include "image/image_make.h"
 #include "image/image_oci.h"
+#include "image/image_pin.h"
 #include "image/image_recipe.h"
 #include "launch/cgroup.h"
 #include "launch/group.h"
@@ -47,15 +48,17 @@
 struct task {
 	char path[STORES_PATH_LEN];
 	struct command_images images;
+	const struct config *config;
 	int archive;
 	int join[CGROUP_JOINED];
 	unsigned n_join;
 	uint64_t tree_bytes, file_bytes, unpacked_bytes;
 };
 
+/* It is kept where code is. */
 static bool is_code(const struct command_images *images)
 {
-	return images->form == IMAGE_OF_CODE;
+	return images->form == IMAGE_OF_CODE || images->form == IMAGE_OF_IMAGE;
 }
 
 /* What such things are called, and which quota they have. */
@@ -120,6 +123,27 @@ static int join_cgroups(const void *arg, struct cloche_err *err)
 	return file_write_text(AT_FDCWD, "/proc/self/oom_score_adj", "1000", err);
 }
 
+/* Of that name and hash: the owner's own, or the host's. */
+static int pin_job(const struct task *t, struct cloche_err *err)
+{
+	const struct command_images *i = &t->images;
+	cleanup_fd int to = image_store_open_at(t->path, false, err);
+	int r = -ENOENT;
+
+	if (to < 0 || join_cgroups(t, err) < 0)
+		return -err->code;
+	for (int own = 1; own >= 0 && (r == -ENOENT || r == -ESTALE); own--) {
+		cleanup_fd int from = stores_open(t->config, i->owner, own, err);
+
+		if (from < 0)
+			continue;
+		r = image_pin(from, i->ref, i->name, t->file_bytes, to, err);
+	}
+	if (r == 0)
+		*err = (struct cloche_err){ 0 };
+	return r;
+}
+
 static int build_job(const void *arg, void *ret, struct cloche_err *err)
 {
 	const struct task *t = arg;
@@ -148,6 +172,8 @@ static int build_job(const void *arg, void *ret, struct cloche_err *err)
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (null < 0 || dup2(null, fd) < 0)
 			return cloche_err_sys(err, errno, "leave the log");
+	if (t->images.form == IMAGE_OF_IMAGE)
+		return pin_job(t, err);
 	return image_make_as(&how, &sig, err);
 }
 
@@ -242,7 +268,9 @@ static uint64_t memory_for(const struct launching *l, const struct command_image
 	uint64_t most = l->config->memory_bytes / MEMORY_PART, want = 2 * left + MEMORY_OWN;
 	uint64_t said = images->bytes < left ? images->bytes : left;
 
-	if (images->bytes)
+	if (images->form == IMAGE_OF_IMAGE)
+		want = MEMORY_LEAST;
+	else if (images->bytes)
 		want = 2 * said + MEMORY_OWN;
 
 	want = own && own < want ? own : want;
@@ -359,6 +387,7 @@ static int start(struct launching *l, struct build *b, int *ret_pipe, struct clo
 	struct task *t = &b->task;
 	int keep[CGROUP_JOINED + 1], pair[2], r;
 
+	t->config = l->config;
 	t->tree_bytes = b->use.memory_bytes - b->use.memory_bytes / 4;
 	t->file_bytes = b->left_bytes;
 	t->unpacked_bytes = config_owner(l->config, b->owner)->unpacked_bytes;

@@ -72,7 +72,9 @@ static bool images_are(const struct command *c)
 	if (c->kind != COMMAND_BUILD && ((i->form && i->form != IMAGE_OF_CODE) || i->bytes ||
 					 !is_empty(i->ref, sizeof(i->ref))))
 		return false;
-	if (i->form == IMAGE_OF_CODE && named && !hash_is_hex(i->name))
+	if (i->form >= IMAGE_OF_CODE && named && !hash_is_hex(i->name))
+		return false;
+	if (i->form == IMAGE_OF_IMAGE && image_name_check(i->ref, NULL) < 0)
 		return false;
 	return named ? image_name_check(i->name, NULL) == 0 : is_empty(i->name, sizeof(i->name));
 }
@@ -143,8 +145,11 @@ static bool image_is(const struct command_image *i)
 
 	if (len == 0)
 		return is_empty(i, sizeof(*i));
-	return i->own <= 1 && len < sizeof(i->name) && image_name_check(i->name, NULL) == 0 &&
-	       strnlen(i->sha256, sizeof(i->sha256)) == HASH_HEX_LEN - 1;
+	if (i->own > COMMAND_IMAGE_PINNED || len == sizeof(i->name) ||
+	    image_name_check(i->name, NULL) < 0 ||
+	    strnlen(i->sha256, sizeof(i->sha256)) != HASH_HEX_LEN - 1)
+		return false;
+	return i->own != COMMAND_IMAGE_PINNED || strcmp(i->name, i->sha256) == 0;
 }
 
 /* Each is there or not, and nothing is behind one that is not. */

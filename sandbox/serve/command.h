@@ -82,8 +82,13 @@ enum command_state {
 };
 
 /* Of a root: what image, by name and by what that is to mean. */
+enum {
+	COMMAND_IMAGE_SHARED, /* the host's */
+	COMMAND_IMAGE_OWN,
+	COMMAND_IMAGE_PINNED, /* beside the owner's code, named by its hash */
+};
 struct command_image {
-	uint32_t own;  /* 1: the owner's, 0: the host's shared one */
+	uint32_t own;  /* whose: of these */
 	char name[72]; /* "": none */
 	char sha256[68];
 };
@@ -124,7 +129,8 @@ struct command_images {
 	uint64_t
 		bytes; /* BUILD: that it comes to in memory, as its maker has it; 0: nobody knows */
 	char name[72]; /* BUILD, REMOVE: of the image; of code its hash */
-	char ref[256]; /* BUILD: which of several; "": there is one only */
+	char ref[256]; /* BUILD: which of several; "": there is one only; IMAGE_OF_IMAGE: its name
+			*/
 };
 
 /* What is wanted of a trace, and written in it: text that is nobody's to believe. */

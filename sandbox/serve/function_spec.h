@@ -19,7 +19,8 @@ struct function_version;
  * the kind of its contexts. */
 struct function_spec {
 	struct spec spec; /* points into the rest, and into the version */
-	char **env;	  /* owned */
+	struct spec_image image;
+	char **env; /* owned */
 	char *command[2], program[FUNCTION_WORD_MAX + sizeof("/var/task/")];
 };
 

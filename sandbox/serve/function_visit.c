@@ -157,10 +157,8 @@ static bool has_code(const struct front *f, uid_t uid, int dir, const char *sha2
 /* What a cloche.yaml may say and nothing here does yet: better refused than passed over. */
 static int check_there(const struct function_config *c, struct cloche_err *err)
 {
-	if (c->family == FAMILY_IMAGE)
-		return cloche_err_set(err, ENOTSUP,
-				      "image: functions of an image are not there yet; expected "
-				      "runtime and code");
+	if (c->family == FAMILY_IMAGE && (!c->code.sha256[0] || !c->start.command))
+		return cloche_err_set(err, EBADMSG, "image: it is not said what is in it");
 	if (c->reuse == REUSE_FORK)
 		return cloche_err_set(err, ENOTSUP,
 				      "reuse: fork is not there yet; expected none, context or "

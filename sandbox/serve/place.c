@@ -107,12 +107,21 @@ static void make_or_refuse(struct launching *l, struct place *p, const struct co
 
 /* ---- its image ------------------------------------------------------------------------------- */
 
+/* The store that it is in. */
+static int open_store(const struct config *config, const struct command_make *m,
+		      struct cloche_err *err)
+{
+	return m->image.own == COMMAND_IMAGE_PINNED
+		       ? stores_open_code(config, m->owner, err)
+		       : stores_open(config, m->owner, m->image.own, err);
+}
+
 /* Where it is or will be mounted; -ESTALE: the name means another one now. */
 static int find_image(const struct config *config, const struct command_make *m,
 		      char ret_at[static IMAGE_PATH_LEN], bool *ret_mounted, struct cloche_err *err)
 {
 	const struct command_image *i = &m->image;
-	cleanup_fd int store = stores_open(config, m->owner, i->own, err);
+	cleanup_fd int store = open_store(config, m, err);
 	struct image image = { .fd = -1 };
 	int r = store < 0 ? store : image_open(store, i->name, &image, err);
 
@@ -153,7 +162,7 @@ static int find_code(const struct config *config, const struct command_make *m,
 
 static int mount_image(const struct mounting *m, void *ret, struct cloche_err *err)
 {
-	cleanup_fd int store = stores_open(m->config, m->make.owner, m->make.image.own, err);
+	cleanup_fd int store = open_store(m->config, &m->make, err);
 
 	_Static_assert(IMAGE_PATH_LEN <= CHORE_ROOM, "a path has room");
 	if (store < 0 || image_mount_of(store, m->make.image.name, ret, err) < 0)

@@ -24,16 +24,19 @@
 #define PATIENCE_MS 60000
 #define ANSWER_MAX  (64U << 20)
 
-static int open_daemon(const char *control, struct remote *ret, struct cloche_err *err)
+static int lacks(const char *control, int code, struct cloche_err *err)
 {
-	int code = remote_open(control, ret, err);
-
 	if (code == -ENOENT || code == -ECONNREFUSED || code == -EACCES)
 		return cloche_err_set(err, ENOTCONN,
 				      "deployed functions are the daemon's, and none can be "
 				      "reached at '%.200s'; have 'cloche serve' started",
 				      control);
 	return code;
+}
+
+static int open_daemon(const char *control, struct remote *ret, struct cloche_err *err)
+{
+	return lacks(control, remote_open(control, ret, err), err);
 }
 
 /* The descriptors are the caller's, also on failure. */
@@ -158,6 +161,11 @@ int remote_forget(const char *control, const char *name, struct cloche_err *err)
 	if (code == 0 && answer->kind != ANSWER_DONE)
 		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
 	return code;
+}
+
+int remote_function_images(const char *control, int ret[static 2], struct cloche_err *err)
+{
+	return lacks(control, remote_stores(control, ret, err), err);
 }
 
 int remote_codes(const char *control, int *ret, struct cloche_err *err)

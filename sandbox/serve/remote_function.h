@@ -26,6 +26,9 @@ int remote_rollback(const char *control, const char *name, uint32_t version, jso
 		    struct cloche_err *err);
 int remote_forget(const char *control, const char *name, struct cloche_err *err);
 
+/* As remote_stores(). */
+int remote_function_images(const char *control, int ret[static 2], struct cloche_err *err);
+
 /* The directory of the code that there is of this user's functions, the caller's, into *ret; -1:
  * there is none yet. */
 int remote_codes(const char *control, int *ret, struct cloche_err *err);

@@ -126,7 +126,15 @@ static bool is_text(const char *s, size_t room)
 	return memchr(s, '\0', room) != NULL;
 }
 
-/* As the launcher has it, for which it would be a breach: nothing behind its end either. */
+/* As the launcher has it, for which anything else would be the front's breach; what functions keep
+ * is not for commands. */
+static bool image_is(const struct request *r)
+{
+	return r->kind != REQUEST_RUN || !r->image_name[0] ||
+	       (r->image.own <= 1 && hash_is_hex(r->image.sha256));
+}
+
+/* So, too: nothing behind its end either. */
 static bool is_trace_id(const char id[static UUID_LEN])
 {
 	size_t len = strnlen(id, UUID_LEN);
@@ -154,15 +162,18 @@ int request_check(const struct request *r, struct cloche_err *err)
 	    r->image_form >= IMAGE_FORMS || !is_text(r->image_ref, sizeof(r->image_ref)) ||
 	    (r->kind == REQUEST_TRACES && !is_trace_id(r->trace_id)) ||
 	    !is_text(r->image_name, sizeof(r->image_name)) ||
-	    !is_text(r->image.sha256, sizeof(r->image.sha256)) ||
+	    !is_text(r->image.sha256, sizeof(r->image.sha256)) || !image_is(r) ||
 	    !is_text(r->policy, sizeof(r->policy)) || !is_text(r->function, sizeof(r->function)))
 		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
 	if ((r->kind == REQUEST_ROLLBACK || r->kind == REQUEST_FORGET) &&
 	    function_name_check(r->function, err) < 0)
 		return -err->code;
-	if (r->kind == REQUEST_BUILD && r->image_form == IMAGE_OF_CODE &&
+	if (r->kind == REQUEST_BUILD && r->image_form >= IMAGE_OF_CODE &&
 	    !hash_is_hex(r->image_name))
 		return cloche_err_set(err, EBADMSG, "the daemon was sent code without its hash");
+	if (r->kind == REQUEST_BUILD && r->image_form == IMAGE_OF_IMAGE &&
+	    image_name_check(r->image_ref, err) < 0)
+		return -err->code;
 	return r->kind == REQUEST_BUILD || r->kind == REQUEST_REMOVE || r->image_name[0]
 		       ? image_name_check(r->image_name, err)
 		       : 0;

@@ -11,7 +11,8 @@ struct config;
 /*
  * The launcher's side of images: the host's shared ones, root's, and each owner's own, below
  * STATE/owners/UID/images; and beside these the code of his functions, STATE/owners/UID/code, each
- * named by the SHA-256 of the archive that it was. All files of all stores are root's, written by
+ * named by the SHA-256 of the archive that it was, and the images that functions are made of, each
+ * named by its own. All files of all stores are root's, written by
  * image/image_make.h; nobody but root comes to an owner's by a path. Who may read one has a
  * descriptor of it (image_store_show).
  */
@@ -19,6 +20,7 @@ enum image_form {		    /* of what an image is made */
 		  IMAGE_OF_ARCHIVE, /* as image/image_oci.h has it */
 		  IMAGE_OF_TREE,    /* as image/image_recipe.h has it (stream_fill) */
 		  IMAGE_OF_CODE,    /* no image: as image/image_code.h has it */
+		  IMAGE_OF_IMAGE,   /* one that is there, kept beside the code: image/image_pin.h */
 		  IMAGE_FORMS
 };
 

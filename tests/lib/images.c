@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "image/image.h"
 #include "tests/lib/env.h"
 #include "tests/lib/tmpdir.h"
@@ -142,6 +143,35 @@ void store_build(const struct store *s, const char *dir, const char *name, char 
 	RUN_IMAGE(&run, "build", "--dir", dir, name);
 	(void)snprintf(sha, 65, "%s", sha_of(&run));
 	cr_assert_eq(run.err_len, 0, "%s", run.err);
+}
+
+const char *oci_saying(const struct store *s, const char *tree, const char *config)
+{
+	const char *dir;
+	cleanup_run struct run run = { 0 };
+	char hex[HASH_HEX_LEN];
+	json_t *c, *layer;
+
+	RUN(&run, "tar", "-C", tree, "-cf", "-", ".");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	hash_sha256_hex(run.out, run.out_len, hex);
+	dir = store_file(s, "oci-%.12s-%zu", hex, strlen(config));
+	oci_start(dir);
+	layer = oci_blob(dir, run.out, run.out_len, "application/vnd.oci.image.layer.v1.tar");
+	c = json_pack("{s:s, s:s, s:o, s:{s:s, s:[o]}}", "architecture", IMAGE_ARCH, "os", "linux",
+		      "config", json_loads(config, 0, NULL), "rootfs", "type", "layers", "diff_ids",
+		      json_sprintf("sha256:%s", hex));
+	c = json_pack("{s:o, s:[o]}", "config", oci_json(dir, c, "c"), "layers", layer);
+	oci_index(dir, json_pack("[o]", oci_json(dir, c, "m")));
+	return dir;
+}
+
+void store_import(const struct store *s, const char *tree, const char *name, const char *config)
+{
+	cleanup_run struct run run = { 0 };
+
+	RUN_IMAGE(&run, "import", oci_saying(s, tree, config), name);
+	cr_assert_eq(run.status, 0, "%s", run.err);
 }
 
 int import_open(const char *file)

@@ -48,6 +48,11 @@ const char *sha_of(const struct run *run);
 /* An image of this name from a directory, its hash in sha. */
 void store_build(const struct store *s, const char *dir, const char *name, char sha[static 65]);
 
+/* An OCI layout in the test's directory, of one layer that is the tree, with this configuration (a
+ * JSON object) of how it is run: its path. import: as an image of this name. */
+const char *oci_saying(const struct store *s, const char *tree, const char *config);
+void store_import(const struct store *s, const char *tree, const char *name, const char *config);
+
 /* Imports FILE as "x" and opens the root of what was made. */
 int import_open(const char *file);
 

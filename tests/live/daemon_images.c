@@ -90,29 +90,6 @@ Test(daemon_images, a_context_is_of_its_image)
 	daemon_stop(&d);
 }
 
-/* The image "x", of one layer that is the tree, which says how it is run. */
-static void import_saying(const struct store *s, const char *tree, const char *config)
-{
-	const char *dir = store_file(s, "oci");
-	cleanup_run struct run run = { 0 };
-	char hex[HASH_HEX_LEN];
-	json_t *c, *layer;
-
-	RUN(&run, "tar", "-C", tree, "-cf", "-", ".");
-	cr_assert_eq(run.status, 0, "%s", run.err);
-	hash_sha256_hex(run.out, run.out_len, hex);
-	oci_start(dir);
-	layer = oci_blob(dir, run.out, run.out_len, "application/vnd.oci.image.layer.v1.tar");
-	c = json_pack("{s:s, s:s, s:o, s:{s:s, s:[o]}}", "architecture", IMAGE_ARCH, "os", "linux",
-		      "config", json_loads(config, 0, NULL), "rootfs", "type", "layers", "diff_ids",
-		      json_sprintf("sha256:%s", hex));
-	c = json_pack("{s:o, s:[o]}", "config", oci_json(dir, c, "c"), "layers", layer);
-	oci_index(dir, json_pack("[o]", oci_json(dir, c, "m")));
-	run_free(&run);
-	RUN_IMAGE(&run, "import", dir, "x");
-	cr_assert_eq(run.status, 0, "%s", run.err);
-}
-
 /* It is read by the client, for whom it is: entrypoint, environment, working directory. */
 Test(daemon_images, what_an_image_says_applies)
 {
@@ -125,9 +102,9 @@ Test(daemon_images, what_an_image_says_applies)
 	RUN(&run, "install", "-D", "-t", store_file(&s, "tree/app/bin"), teller);
 	cr_assert_eq(run.status, 0, "%s", run.err);
 	run_free(&run);
-	import_saying(&s, tree,
-		      "{\"Entrypoint\":[\"/app/bin/teller\"],\"Cmd\":[\"said\"],\"Env\":[\"TOLD=by "
-		      "image\"],\"WorkingDir\":\"/app\"}");
+	store_import(&s, tree, "x",
+		     "{\"Entrypoint\":[\"/app/bin/teller\"],\"Cmd\":[\"said\"],\"Env\":[\"TOLD=by "
+		     "image\"],\"WorkingDir\":\"/app\"}");
 	AS_USER(&d, &run, SMALL, "-q", "--rootfs", "x");
 	cr_expect_eq(run.status, 0, "%s", run.err);
 	expect_has(run.out, "TOLD=by image");

@@ -127,6 +127,49 @@ Test(function_file, comes_back_from_json)
 	function_file_free(&f);
 }
 
+/* What an image says goes with the version: entrypoint, its command or the handler; the last of
+ * what comes twice. */
+Test(function_file, an_image_says_how_it_is_started)
+{
+	char *entrypoint[] = { "/start", "it", NULL }, *command[] = { "image's", NULL };
+	char *env[] = { "B=1", "A=2", "B=3", "none", NULL };
+	struct cloche_err err = { 0 };
+	struct function_file f;
+	struct function_config *c, back = { 0 };
+	json_t *o;
+
+	cr_assert_eq(
+		read_text("functions:\n  f: {image: x, handler: [mine, too]}\n  g: {image: x}\n",
+			  &f, &err),
+		0, "%s", err.text);
+	c = &f.functions[0];
+	cr_assert_eq(function_start_make(c, entrypoint, command, env, "/w", &err), 0);
+	cr_expect_str_eq(c->start.command[1], "it");
+	cr_expect_str_eq(c->start.command[2], "mine");
+	cr_expect_str_eq(c->start.command[3], "too");
+	cr_expect_null(c->start.command[4]);
+	cr_expect_str_eq(c->start.env[0], "A=2");
+	cr_expect_str_eq(c->start.env[1], "B=3");
+	cr_expect_null(c->start.env[2]);
+	cr_expect_eq(function_check(c, &(struct spec_host){ 1ULL << 40, 8 }, &err), 0, "%s",
+		     err.text);
+	hash_sha256_hex("", 0, c->code.sha256);
+	o = function_to_json(c);
+	cr_assert_eq(function_from_json(o, &back, &err), 0, "%s", err.text);
+	cr_expect(function_is_same(c, &back));
+	cr_expect_str_eq(back.start.workdir, "/w");
+	free(back.start.workdir);
+	back.start.workdir = NULL;
+	cr_expect_not(function_is_same(c, &back));
+	json_decref(o);
+	function_config_free(&back);
+	c = &f.functions[1];
+	cr_assert_eq(function_start_make(c, NULL, command, NULL, NULL, &err), 0);
+	cr_expect_str_eq(c->start.command[0], "image's");
+	cr_expect_null(c->start.env);
+	function_file_free(&f);
+}
+
 #define F  "functions:\n  f:\n    runtime: python3\n    code: .\n    handler: a.b\n"
 #define AT "a/cloche.yaml:"
 

@@ -236,6 +236,29 @@ Test(command, a_context_is_in_an_image_or_none)
 	c.make.image.own = 1;
 	cr_expect_eq(command_to_spec(&c.make, &spec, &err), 0, "%s", err.text);
 	cr_expect_str_eq(spec.rootfs, "x");
+	/* What a function keeps has no other name. */
+	c.make.image.own = COMMAND_IMAGE_PINNED;
+	memcpy(c.make.image.name, c.make.image.sha256, HASH_HEX_LEN);
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), 0, "%s", err.text);
+	c.make.image.own++;
+	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
+}
+
+/* One that functions are to keep: by its name and its hash. */
+Test(command, an_image_is_kept_by_both)
+{
+	struct command c = good(COMMAND_BUILD);
+
+	c.images.form = IMAGE_OF_IMAGE;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "without its hash");
+	hash_sha256_hex("", 0, c.images.name);
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "without its name");
+	(void)snprintf(c.images.ref, sizeof(c.images.ref), "../x");
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+	(void)snprintf(c.images.ref, sizeof(c.images.ref), "mine");
+	cr_expect_eq(judge(&c, sizeof(c), 0), 0);
+	c.kind = COMMAND_REMOVE;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "what is kept is code");
 }
 
 Test(command, what_is_no_kind_is_refused)

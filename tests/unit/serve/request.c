@@ -10,7 +10,9 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "serve/request.h"
+#include "serve/stores.h"
 
 static char *const argv[] = { "prog", "one", "", NULL };
 static char *const env[] = { "A=b", "HOME=/x", NULL };
@@ -115,6 +117,35 @@ Test(request, an_order_that_is_cut)
 	for (r.order_len = 0; r.order_len < whole + 20; r.order_len++)
 		if (r.order_len != whole)
 			cr_expect_lt(read_back(&r, order), 0, "%u of %u", r.order_len, whole);
+}
+
+/* What the launcher would take for a breach is the client's alone to hear. */
+Test(request, an_image_that_is_none)
+{
+	struct request good, r;
+	cleanup_fd int order = made(&good);
+	struct cloche_err err = { 0 };
+
+	(void)snprintf(good.image_name, sizeof(good.image_name), "x");
+	hash_sha256_hex("", 0, good.image.sha256);
+	good.image.own = 1;
+	cr_expect_eq(request_check(&good, &err), 0, "%s", err.text);
+	r = good;
+	r.image.own = 2;
+	cr_expect_eq(request_check(&r, &err), -EBADMSG, "what functions keep");
+	r = good;
+	r.image.sha256[63] = '\0';
+	cr_expect_eq(request_check(&r, &err), -EBADMSG, "half a hash");
+	r = good;
+	r.kind = REQUEST_BUILD;
+	r.image_form = IMAGE_OF_IMAGE;
+	cr_expect_eq(request_check(&r, &err), -EBADMSG, "without its hash");
+	hash_sha256_hex("", 0, r.image_name);
+	cr_expect_eq(request_check(&r, &err), -EINVAL, "without its name");
+	(void)snprintf(r.image_ref, sizeof(r.image_ref), "../x");
+	cr_expect_eq(request_check(&r, &err), -EINVAL);
+	(void)snprintf(r.image_ref, sizeof(r.image_ref), "x");
+	cr_expect_eq(request_check(&r, &err), 0, "%s", err.text);
 }
 
 /* From a file of a file system it could be read for ever. */
