@@ -53,6 +53,7 @@ static const char *const reserved[] = {
 	"AWS_SESSION_TOKEN",
 	"LAMBDA_TASK_ROOT",
 	"LAMBDA_RUNTIME_DIR",
+	"CLOCHE_REUSE",
 };
 
 bool function_family_of(const char *runtime, enum function_family *ret)
@@ -107,6 +108,11 @@ bool function_net_of(const char *text, enum net_mode *ret)
 const char *function_net_text(enum net_mode net)
 {
 	return net <= NET_LOOPBACK ? nets[net] : "unknown";
+}
+
+bool function_stays(const struct function_config *c)
+{
+	return c->reuse == REUSE_PROCESS || c->reuse == REUSE_FORK;
 }
 
 bool function_speaks_http(const struct function_config *c)
@@ -248,7 +254,7 @@ static int check_env(const struct function_config *c, struct cloche_err *err)
 
 static int check_reuse(const struct function_config *c, struct cloche_err *err)
 {
-	bool forks = c->family == FAMILY_PYTHON3 || c->family == FAMILY_NATIVE;
+	bool forks = c->family == FAMILY_PYTHON3;
 
 	if (c->reuse >= REUSES)
 		return cloche_err_set(err, EINVAL,

@@ -114,6 +114,9 @@ const char *function_reuse_text(enum function_reuse reuse);
 bool function_net_of(const char *text, enum net_mode *ret);
 const char *function_net_text(enum net_mode net);
 
+/* Whether its process stays in its context from one event to the next. */
+bool function_stays(const struct function_config *c);
+
 /* Whether it is known by the Runtime API, so that its context needs loopback. */
 bool function_speaks_http(const struct function_config *c);
 

@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -338,6 +339,24 @@ int attributes_pass_on(const struct plan *plan, struct cloche_err *err)
 int attributes_set(const struct plan *plan, struct cloche_err *err)
 {
 	return set_all(own, sizeof(own) / sizeof(own[0]), plan, err);
+}
+
+int attributes_read(pid_t pid, struct attributes_seen *ret)
+{
+	struct attr attr = { 0 };
+
+	memset(ret, 0, sizeof(*ret)); /* what is between its fields, too */
+	ret->session = getsid(pid);
+	ret->group = getpgid(pid);
+	ret->io_priority = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, pid);
+	if (ret->io_priority < 0 && errno != ENOSYS)
+		return -errno;
+	if (syscall(SYS_sched_getattr, pid, &attr, sizeof(attr), 0) < 0 ||
+	    sched_getaffinity(pid, sizeof(ret->affinity), &ret->affinity) < 0)
+		return -errno;
+	_Static_assert(sizeof(attr) <= sizeof(ret->scheduling), "room");
+	memcpy(ret->scheduling, &attr, sizeof(attr));
+	return 0;
 }
 
 bool attributes_outlives(int proc)

@@ -2,7 +2,9 @@
 #ifndef CLOCHE_LAUNCH_ATTRIBUTES_H
 #define CLOCHE_LAUNCH_ATTRIBUTES_H
 
+#include <sched.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct cloche_err;
 struct plan;
@@ -28,6 +30,18 @@ int attributes_pass_on(const struct plan *plan, struct cloche_err *err);
 /* One limit, soft and hard, as far down as it is now at most: for what comes later in the launch.
  */
 int attributes_lower(int resource, unsigned long want, const char *name, struct cloche_err *err);
+
+/* What a process of the same user can change of another, and what that would hand on; but for the
+ * limits, which take CAP_SYS_RESOURCE to be read. Compared byte by byte. */
+struct attributes_seen {
+	unsigned char scheduling[64]; /* struct sched_attr */
+	cpu_set_t affinity;
+	long io_priority;
+	pid_t session, group;
+};
+
+/* Of one that does not run. -errno. */
+int attributes_read(pid_t pid, struct attributes_seen *ret);
 
 /* The OOM killer takes this process late: it holds others' contexts. False: it stays more likely a
  * victim than usual, since its caller is and it may not change that. */

@@ -47,3 +47,8 @@ int network_loopback(int proc, gid_t gid, struct cloche_err *err)
 
 	return r < 0 ? r : set_free(proc, gid, err);
 }
+
+void network_try_leave_no_ports(int proc)
+{
+	(void)file_write_text(proc, "sys/net/ipv4/tcp_max_tw_buckets", "0", NULL);
+}

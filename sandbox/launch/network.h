@@ -14,4 +14,8 @@ struct cloche_err;
  */
 int network_loopback(int proc, gid_t gid, struct cloche_err *err);
 
+/* In the same place: a connection that is closed leaves no port that waits for what may still come
+ * (TIME_WAIT), and is no trace of whoever had it. Where it cannot be, it is one. */
+void network_try_leave_no_ports(int proc);
+
 #endif

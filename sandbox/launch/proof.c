@@ -43,6 +43,8 @@ const char *residue_text(enum residue residue)
 		[RESIDUE_NETWORK] = "a TCP connection was left",
 		[RESIDUE_SOCKET] = "a Unix socket was left",
 		[RESIDUE_PIDS] = "its process numbers cannot begin anew",
+		[RESIDUE_THREAD] = "its process has more than one thread",
+		[RESIDUE_ATTRIBUTES] = "its scheduling was changed",
 		[RESIDUE_KILLED] = "its processes were killed",
 		[RESIDUE_UNKNOWN] = "it could not be proved clean",
 	};
@@ -170,18 +172,33 @@ int proof_fresh_keyring(struct cloche_err *err)
 
 /* What is there and should not be. Connections outlive their processes, too: TIME_WAIT keeps a port
  * for a minute, and an address that the next one can read. */
-static enum residue look(struct plan *p)
+static int connections_of(const struct plan *p)
 {
-	static const char *const connections[] = { "net/tcp", "net/tcp6" };
+	int four = lines_of(p->at.proc, "net/tcp"), six = lines_of(p->at.proc, "net/tcp6");
+
+	return four < 0 || six < 0 ? -1 : four + six;
+}
+
+static enum residue look_at_scratch(const struct plan *p)
+{
 	bool ok = true, all = true;
-	int n;
 
 	if (!dir_empty(p->at.tmp, "/tmp", &p->rootfs, &ok))
 		return RESIDUE_TMP;
 	all &= ok;
 	if (!dir_empty(p->at.shm, "/dev/shm", &p->rootfs, &ok))
 		return RESIDUE_SHM;
-	all &= ok;
+	return all && ok ? RESIDUE_NONE : RESIDUE_UNKNOWN;
+}
+
+enum residue proof_look(struct plan *p, bool scratch, int connections)
+{
+	enum residue found = scratch ? look_at_scratch(p) : RESIDUE_NONE;
+	bool ok = true, all = true;
+	int n;
+
+	if (found != RESIDUE_NONE)
+		return found;
 	if (!sysv_empty(&ok) && ok)
 		return RESIDUE_SYSV;
 	all &= ok;
@@ -195,12 +212,10 @@ static enum residue look(struct plan *p)
 	if (n > 0)
 		return RESIDUE_SOCKET;
 	all &= n == 0;
-	for (size_t i = 0; p->spec->net != NET_NONE && i < 2; i++) {
-		n = lines_of(p->at.proc, connections[i]);
-		if (n > 0)
-			return RESIDUE_NETWORK;
-		all &= n == 0;
-	}
+	n = p->spec->net == NET_NONE ? 0 : connections_of(p);
+	if (n > connections)
+		return RESIDUE_NETWORK;
+	all &= n >= 0;
 	return all ? RESIDUE_NONE : RESIDUE_UNKNOWN;
 }
 
@@ -229,6 +244,6 @@ enum residue proof_make(struct plan *plan, uint32_t kept)
 		;
 	if (waitpid(-1, NULL, WNOHANG | __WALL) == 0)
 		return RESIDUE_PROCESS;
-	residue = look(plan);
+	residue = proof_look(plan, true, 0);
 	return residue == RESIDUE_NONE ? begin_anew(plan, kept) : residue;
 }

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_LAUNCH_PROOF_H
 #define CLOCHE_LAUNCH_PROOF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cloche_err;
@@ -19,6 +20,8 @@ enum residue {
 	RESIDUE_NETWORK,
 	RESIDUE_SOCKET,
 	RESIDUE_PIDS,
+	RESIDUE_THREAD,
+	RESIDUE_ATTRIBUTES,
 	RESIDUE_KILLED,	 /* the launcher killed what ran: the warden is not asked */
 	RESIDUE_UNKNOWN, /* the proof itself failed: counts as dirty */
 };
@@ -33,6 +36,12 @@ const char *residue_text(enum residue residue);
  * When this is not RESIDUE_NONE, the context is of no more use.
  */
 enum residue proof_make(struct plan *plan, uint32_t kept);
+
+/*
+ * What of that is there and should not be: IPC objects, sockets, keys, and, where scratch is asked
+ * about, files. connections: so many lines of TCP connections and of who listens are no residue.
+ */
+enum residue proof_look(struct plan *plan, bool scratch, int connections);
 
 /* An empty session keyring for all that is forked here. A kernel without keyrings has nothing to
  * keep out. */

@@ -221,6 +221,8 @@ int spec_check(struct spec *s, const struct spec_host *host, struct cloche_err *
 		return cloche_err_set(err, ERANGE, CLOCHE_FIELD "nofile: from 3 to 1048576");
 	if (s->kept && !s->init_invoked && s->timeout_ns > ORDER_INIT_MAX_NS)
 		return refuse_time("timeout", s->timeout_ns, "10s, of an init", err);
+	if (s->zygote && !s->kept)
+		return cloche_err_set(err, EINVAL, CLOCHE_FIELD "reuse: a zygote is kept");
 	if (s->api && s->net != NET_LOOPBACK)
 		return cloche_err_set(err, EINVAL,
 				      CLOCHE_FIELD "net: the Runtime API needs a loopback");

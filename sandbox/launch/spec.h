@@ -76,7 +76,8 @@ struct spec {
 		      has no CPU quota and at most ORDER_INIT_MAX_NS */
 	bool init_invoked; /* that init is a part of an invocation already: with its quota, and as
 			      long as that may take */
-	bool api; /* somebody listens for it at the loopback: api_socket.h; needs NET_LOOPBACK */
+	bool zygote; /* ..., and it forks for each event and sees none: see zygote.h; needs kept */
+	bool api;    /* somebody listens for it at the loopback: api_socket.h; needs NET_LOOPBACK */
 	const char *policy;		/* name or path */
 	const struct policy_bare *bare; /* what its owner has compiled of it; NULL: it is found */
 	size_t bare_size;

@@ -25,6 +25,7 @@
 #include "launch/running.h"
 #include "launch/spec.h"
 #include "launch/stream_names.h"
+#include "launch/zygote.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -52,7 +53,8 @@ struct warden {
 	struct warden_msg early_msg;
 	struct message_fds early_fds;
 	struct spec spec; /* of a blank that was dressed */
-	uint32_t kept;	  /* cgroups that stay for the next invocation; cgroup.h */
+	struct zygote zygote;
+	uint32_t kept; /* cgroups that stay for the next invocation; cgroup.h */
 };
 
 /* ---- set-up --------------------------------------------------------------------------------- */
@@ -151,6 +153,8 @@ static int bring_network(struct warden *w, struct cloche_err *err)
 {
 	const struct plan *p = w->plan;
 
+	if (p->spec->zygote)
+		network_try_leave_no_ports(p->at.proc);
 	return p->spec->net == NET_LOOPBACK ? network_loopback(p->at.proc, p->uid, err) : 0;
 }
 
@@ -448,6 +452,8 @@ static void tell_paused(struct warden *w)
 	if (f->killed)
 		return; /* its end is told */
 	m.flags = more ? WARDEN_MORE : 0;
+	if (w->plan->spec->zygote)
+		m.residue = zygote_prove(&w->zygote, w->plan, f->pid);
 	note(w, w->plan->shared->resumed_ns, m.at_ns);
 	w->state = WARDEN_FROZEN;
 	say(w->plan->driver, &m);

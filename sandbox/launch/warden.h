@@ -53,9 +53,10 @@ enum warden_message {
 	WARDEN_BINDS,  /* driver → warden, before the first GO, where the plan has given ones: the
 			  socket of given.h */
 	WARDEN_PAUSE,  /* driver → warden: freeze it; no limit of time counts from PAUSED on */
-	WARDEN_PAUSED, /* warden → driver: nothing of it runs; at_ns; WARDEN_MORE, without PASSED */
-	WARDEN_RESUME,	/* driver → warden: go on; timeout_ns, and all limits, count from here;
-			   flags: WARDEN_DISMISS */
+	WARDEN_PAUSED, /* warden → driver: nothing of it runs; at_ns; residue, of a zygote
+			  (zygote.h); WARDEN_MORE, without PASSED */
+	WARDEN_RESUME, /* driver → warden: go on; timeout_ns, and all limits, count from here;
+			  flags: WARDEN_DISMISS */
 	WARDEN_RESUMED, /* warden → driver: at_ns, right before the first of it could run */
 	WARDEN_MESSAGES
 };

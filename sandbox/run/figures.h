@@ -36,6 +36,7 @@ struct observed {
 	bool output_cut;
 	int64_t requested_ns; /* when it was asked for */
 	bool policy_kills;    /* the policy has calls that it kills for */
+	bool forked; /* what ran was a fork of the function's own process, which ends as that did */
 };
 
 /*

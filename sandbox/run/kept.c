@@ -46,9 +46,11 @@ static void finish(struct kept *k)
 	k->seen.killed = m->killed;
 	k->seen.cause = m->cause;
 	k->seen.policy_kills = k->ctx->plan.policy.kills;
+	k->seen.forked = k->zygote && !m->init;
 	out->denials = k->ctx->plan.shared->denials;
 	figures_of(&k->seen, out);
 	out->context.kept = true;
+	out->context.forked = k->zygote;
 	out->told = false;
 	out->status = ended && k->seen.told ? k->seen.status : ended ? SIGKILL : 0;
 	out->verdict = kept_machine_verdict(m, out->verdict);
@@ -197,6 +199,7 @@ static void on_resumed(struct kept *k, const struct warden_msg *m)
 static void on_paused(struct kept *k, const struct warden_msg *m)
 {
 	k->seen.end_ns = k->seen.dead_ns = m->at_ns;
+	k->residue = m->residue < RESIDUE_UNKNOWN ? (enum residue)m->residue : RESIDUE_UNKNOWN;
 	tell(k, KEPT_PAUSED, 0);
 }
 
@@ -300,7 +303,10 @@ void kept_begin(struct kept *k, struct context *ctx, const struct kept_options *
 	bool clocked = false;
 	int r;
 
-	*k = (struct kept){ .machine = kept_machine_new(), .ctx = ctx, .powers = options->powers };
+	*k = (struct kept){ .machine = kept_machine_new(),
+			    .ctx = ctx,
+			    .powers = options->powers,
+			    .zygote = options->spec->zygote };
 	begin_part(k, options->spec->timeout_ns, options->requested_ns, out);
 	r = out->request_id[0] ? 0 : uuid_v4(out->request_id, &err);
 	if (r == 0)

@@ -2,6 +2,7 @@
 #ifndef CLOCHE_RUN_KEPT_H
 #define CLOCHE_RUN_KEPT_H
 
+#include "launch/proof.h"
 #include "run/executed.h"
 #include "run/figures.h"
 #include "run/kept_machine.h"
@@ -45,11 +46,14 @@ struct kept {
 	/* borrowed until it is over */
 	struct context *ctx;
 	struct powers *powers;
-	struct outcome *out; /* of the present part */
-	bool whole;	     /* *out is */
-	int64_t at_ns;	     /* when the present part began, CLOCK_MONOTONIC; 0: not yet */
-	int64_t timeout_ns;  /* of the present part */
-	bool dismissed;	     /* there is no other */
+	struct outcome *out;  /* of the present part */
+	bool whole;	      /* *out is */
+	int64_t at_ns;	      /* when the present part began, CLOCK_MONOTONIC; 0: not yet */
+	int64_t timeout_ns;   /* of the present part */
+	bool dismissed;	      /* there is no other */
+	bool zygote;	      /* spec.zygote */
+	enum residue residue; /* KEPT_IDLE: what an event has left that the next one could find;
+				 known of a zygote alone */
 };
 
 struct kept_options {

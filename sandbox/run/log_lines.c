@@ -91,6 +91,8 @@ static const char *text_of(const struct outcome *out, char *buf, size_t size, co
 	default:
 		if (out->error_type[0]) {
 			*ret_type = out->error_type;
+			if (out->err.code)
+				return out->err.text;
 			return "it was ended: it went on with what its runtime interface refuses";
 		}
 		*ret_type = "Runtime.ExitError";

@@ -15,7 +15,7 @@ const struct meter_usage *outcome_metered(const struct outcome *out)
 const char *outcome_reuse(const struct outcome *out)
 {
 	if (out->context.kept)
-		return "process";
+		return out->context.forked ? "fork" : "process";
 	return out->context.reused ? "context" : "none";
 }
 

@@ -50,7 +50,8 @@ struct outcome {
 		bool made; /* false: none could be, and the rest says nothing */
 		char id[UUID_LEN];
 		bool warm, reused; /* it was there before; it is one that is kept */
-		bool kept;	   /* with its process, of which this is one part */
+		bool kept;	   /* with its process, of which this is one part ... */
+		bool forked;	   /* ..., or a fork of it */
 		uint32_t invocation;
 		enum residue replaced; /* why the one before was given up; RESIDUE_NONE: it was not
 					*/
@@ -77,7 +78,7 @@ struct outcome {
 	bool answered;		      /* its runtime said what came of it, a failure, too ... */
 	char error_type[64];	      /* ... of this type; "": it was none, or has none */
 	bool left_processes;	      /* some outlived its own end and were killed */
-	struct cloche_err err;	      /* VERDICT_LAUNCH_ERROR */
+	struct cloche_err err;	      /* VERDICT_LAUNCH_ERROR, or why what it left was no good */
 	struct cloche_err stream_err; /* something could not be passed on */
 
 	/* What it took. */

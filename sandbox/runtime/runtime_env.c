@@ -13,7 +13,7 @@
 /* More than there are. */
 #define OURS_MAX 32
 
-/* As Lambda's documentation lists them; and what a runtime sets itself. */
+/* As Lambda's documentation lists them; what a runtime sets itself; and ours. */
 static const char *const reserved[] = {
 	"_HANDLER",
 	"_X_AMZN_TRACE_ID",
@@ -29,6 +29,7 @@ static const char *const reserved[] = {
 	"AWS_LAMBDA_RUNTIME_API",
 	"LAMBDA_TASK_ROOT",
 	"LAMBDA_RUNTIME_DIR",
+	"CLOCHE_REUSE",
 };
 
 static const char *const provided[] = { "/var/task/bootstrap", "/opt/bootstrap",
@@ -88,6 +89,7 @@ static size_t list_ours(const struct runtime_about *a, const char *memory,
 		{ "AWS_LAMBDA_RUNTIME_API", a->api },
 		{ "LAMBDA_TASK_ROOT", "/var/task" },
 		{ "LAMBDA_RUNTIME_DIR", "/var/runtime" },
+		{ "CLOCHE_REUSE", a->forks ? "fork" : NULL },
 		{ "TZ", ":UTC" },
 		{ "LANG", a->family == RUNTIME_IMAGE ? NULL : "en_US.UTF-8" },
 		{ "HOME", "/tmp" },

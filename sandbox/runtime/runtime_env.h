@@ -28,6 +28,7 @@ struct runtime_about {
 	const char *api;	   /* HOST:PORT of the Runtime API */
 	uint32_t memory_mb;
 	bool provisioned;	/* it was made before anybody asked for it */
+	bool forks;		/* reuse: fork */
 	const char *const *own; /* NAME=VALUE, the function's own, NULL behind the last; or NULL */
 };
 

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/uuid.h"
+#include "function/function.h"
 #include "function/function_store.h"
 #include "launch/launcher.h"
 #include "ledger/ledger_record.h"
@@ -38,7 +39,7 @@ static struct visit *visit_of(struct client *c)
 static bool is_once(const struct visit *v)
 {
 	if (v->version && v->spec.kept)
-		return v->version->config.reuse != REUSE_PROCESS;
+		return !function_stays(&v->version->config);
 	return v->kind.make.binds || (v->version && v->version->config.reuse == REUSE_NONE);
 }
 

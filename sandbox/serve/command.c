@@ -206,6 +206,7 @@ int command_from_spec(const struct spec *spec, struct command_make *ret, struct 
 				      .cpu_mode = spec->cpu_mode,
 				      .net = spec->net,
 				      .kept = spec->kept,
+				      .zygote = spec->zygote,
 				      .api = spec->api,
 				      .policy = policy };
 	memcpy(ret->cpus, spec->cpus, sizeof(ret->cpus));
@@ -235,8 +236,8 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 
 	if (make->cpu_mode > CPU_FIXED || make->terminals > 1 || make->read_locks > 1 ||
 	    make->binds > GIVEN_MAX || make->net > NET_LOOPBACK || !policy || make->api > 1 ||
-	    make->kept > 1 || !codes_are(make) || !name_is_text(make->bare_name) ||
-	    !image_is(&make->image))
+	    make->kept > 1 || make->zygote > make->kept || make->reserved || !codes_are(make) ||
+	    !name_is_text(make->bare_name) || !image_is(&make->image))
 		return cloche_err_set(err, EBADMSG, "'make' with a choice that there is not");
 	spec_defaults(ret);
 	ret->memory_bytes = make->memory_bytes;
@@ -250,6 +251,7 @@ int command_to_spec(const struct command_make *make, struct spec *ret, struct cl
 	ret->shm_bytes = make->shm_bytes;
 	ret->read_locks = make->read_locks;
 	ret->kept = make->kept;
+	ret->zygote = make->zygote;
 	ret->api = make->api;
 	if (ret->kept)
 		ret->timeout_ns = ORDER_INIT_MAX_NS; /* each order has its own */

@@ -114,7 +114,8 @@ struct command_make {
 	unsigned char bare_hash[HASH_LEN];
 	uint32_t binds; /* the warden is to be given so many of the owner's (launch/given.h) */
 	struct command_image image;
-	uint32_t kept, api; /* 0 or 1: as of a spec */
+	uint32_t kept, zygote, api; /* 0 or 1: as of a spec */
+	uint32_t reserved;	    /* 0 */
 	/* Of the owner's code, by the hashes that name it: what is mounted at /var/task, then the
 	 * layers at /opt, the last on top; behind the last "". */
 	struct command_code {

@@ -68,6 +68,7 @@ static int make_env(const struct function_version *v, uint32_t asked, bool provi
 						      : API,
 				       .memory_mb = (uint32_t)c->memory_mb,
 				       .provisioned = provisioned,
+				       .forks = c->reuse == REUSE_FORK,
 				       .own = own };
 	time_t now = time(NULL);
 	struct tm day;
@@ -137,6 +138,7 @@ int function_spec_make(const struct function_version *v, uint32_t asked, bool pr
 		find_command(c, ret);
 		s->timeout_ns = ORDER_INIT_MAX_NS;
 		s->kept = true;
+		s->zygote = c->reuse == REUSE_FORK;
 		s->api = c->family != FAMILY_NATIVE;
 		s->net = s->api ? NET_LOOPBACK : c->net;
 	}

@@ -159,14 +159,10 @@ static int check_there(const struct function_config *c, struct cloche_err *err)
 {
 	if (c->family == FAMILY_IMAGE && (!c->code.sha256[0] || !c->start.command))
 		return cloche_err_set(err, EBADMSG, "image: it is not said what is in it");
-	if (c->reuse == REUSE_FORK)
-		return cloche_err_set(err, ENOTSUP,
-				      "reuse: fork is not there yet; expected none, context or "
-				      "process");
-	if (c->concurrency.provisioned && c->reuse != REUSE_PROCESS)
+	if (c->concurrency.provisioned && !function_stays(c))
 		return cloche_err_set(err, EINVAL,
-				      "concurrency/provisioned: only what is reused as process can "
-				      "be ready beforehand; expected 0");
+				      "concurrency/provisioned: only what is reused as process or "
+				      "fork can be ready beforehand; expected 0");
 	return 0;
 }
 

@@ -228,7 +228,7 @@ void invoking_finish(struct visit *v)
 	if (v->executing)
 		executing_settle(v);
 	/* A process that has had one event is of no use to a function that wants others. */
-	out->context.kept &= v->version->config.reuse == REUSE_PROCESS;
+	out->context.kept &= function_stays(&v->version->config);
 	visit_book(v);
 	if (v->executing) {
 		executing_report(v, &given);
@@ -432,7 +432,7 @@ void invoking_let_go(struct visit *v)
 	if (!h)
 		return;
 	if (h->resident && resident_is_idle(h->resident) && v->front->config->idle_expiry_ns > 0 &&
-	    v->version->config.reuse == REUSE_PROCESS &&
+	    function_stays(&v->version->config) &&
 	    (counts(v->front, h) || v->request.function_version))
 		held_rest(v->front, h);
 	else if (v->state == VISIT_RUNNING)

@@ -281,6 +281,20 @@ static void report_init(struct resident *r, bool well)
 		journal_forget(&r->journal);
 }
 
+/* What it has left by then each of its forks would find as the one before has left it. */
+static void judge_zygote(struct resident *r)
+{
+	char line[160];
+	int n;
+
+	(void)cloche_err_set(&r->init.err, EINVAL, "reuse: fork: at the end of init %s",
+			     residue_text(r->kept.residue));
+	n = snprintf(line, sizeof(line), "[ERROR] Runtime.ForkError: %.120s\n", r->init.err.text);
+	journal_take(&r->journal, line, (size_t)n);
+	r->init.verdict = VERDICT_INIT_ERROR;
+	(void)snprintf(r->init.error_type, sizeof(r->init.error_type), "Runtime.ForkError");
+}
+
 /* Its init is over: well, and it waits; or not. */
 static void settle_init(struct resident *r)
 {
@@ -289,6 +303,10 @@ static void settle_init(struct resident *r)
 
 	r->settled = true;
 	judge(r, &r->init, VERDICT_INIT_ERROR);
+	if (well && r->kept.residue != RESIDUE_NONE) {
+		judge_zygote(r);
+		well = false;
+	}
 	drain_output(r);
 	report_init(r, well);
 	if (!user && r->held->provisioned)
@@ -469,7 +487,7 @@ bool resident_is_settled(const struct resident *r)
 
 bool resident_is_idle(const struct resident *r)
 {
-	return kept_state(&r->kept) == KEPT_IDLE && !r->under_way;
+	return kept_state(&r->kept) == KEPT_IDLE && !r->under_way && !r->kept.residue;
 }
 
 bool resident_invoke(struct resident *r, const struct resident_event *e, struct outcome *out)

@@ -402,7 +402,6 @@ Test(invoke, what_wants_no_reuse_begins_anew)
 Test(invoke, what_is_not_there_yet_is_not_deployed)
 {
 	static const char *const no[][2] = {
-		{ "reuse: fork", "reuse: fork is not there yet" },
 		{ "reuse: none, concurrency: {provisioned: 1}", "concurrency/provisioned" },
 	};
 	struct daemon d;
