@@ -26,7 +26,7 @@
 #include "tests/lib/throwaway.h"
 
 #define DAEMONS	 2
-#define SOME	 64
+#define SOME	 32
 #define IDLE_MAX 1000 /* what the configuration may say */
 /* Programs that have nothing to do with how many contexts there are: of a daemon, of its clients.
  */
