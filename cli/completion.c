@@ -314,7 +314,11 @@ static void zsh_place(const struct place *p)
 	fputs("\t\t_arguments -s -S", stdout);
 	while ((o = place_option_next(p, &at)))
 		zsh_option(o);
-	if (values && strcmp(values, "@command") == 0) {
+	if (values && strcmp(values, "@function @command") == 0) {
+		fputs(" \\\n\t\t\t'1: :{_cloche_complete @function; _command_names -e}'"
+		      " '*:: :_normal'",
+		      stdout);
+	} else if (values && strcmp(values, "@command") == 0) {
 		fputs(" \\\n\t\t\t'*:: :_normal'", stdout);
 	} else if (values) {
 		fputs(" \\\n\t\t\t'*: :{_cloche_complete ", stdout);

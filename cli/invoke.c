@@ -2,6 +2,7 @@
 /* `cloche invoke`: an event in, a response out, by the daemon. */
 #include "cli/cancel.h"
 #include "cli/cli.h"
+#include "cli/event.h"
 #include "cli/ledger_args.h"
 #include "cli/own_line.h"
 #include "cli/report_out.h"
@@ -71,37 +72,6 @@ struct invoke {
 	size_t len;
 	int cancel_fd;
 };
-
-/* ---- the event ------------------------------------------------------------------------------- */
-
-static int load(struct invoke *v, int fd, const char *what, struct cloche_err *err)
-{
-	int r = file_load_fd(fd, what, REQUEST_EVENT_MAX, &v->event, &v->len, err);
-
-	return r == -EFBIG ? cloche_err_set(err, EFBIG,
-					    "the payload '%.200s' is too long; at most 6 MiB and "
-					    "100 bytes can be given to a function",
-					    what)
-			   : r;
-}
-
-static int read_event(struct invoke *v, struct cloche_err *err)
-{
-	const char *text = v->payload ? v->payload : "{}";
-	cleanup_fd int fd = -1;
-
-	if (strcmp(text, "-") == 0)
-		return load(v, STDIN_FILENO, "standard input", err);
-	if (*text != '@') {
-		v->event = strdup(text);
-		v->len = strlen(text);
-		return v->event ? 0 : cloche_err_sys(err, ENOMEM, "payload");
-	}
-	fd = rights_call(run_caller_rights(&v->caller), file_open_input, text + 1);
-	if (fd < 0)
-		return cloche_err_sys(err, -fd, "payload '%.200s'", text);
-	return load(v, fd, text + 1, err);
-}
 
 /* ---- what is said ---------------------------------------------------------------------------- */
 
@@ -258,7 +228,8 @@ int cmd_invoke(int argc, char **argv)
 
 	if (status)
 		return status < 0 ? 0 : status;
-	if (run_caller_read(&v.caller, &err) < 0 || read_event(&v, &err) < 0)
+	if (run_caller_read(&v.caller, &err) < 0 ||
+	    event_read(v.payload, run_caller_rights(&v.caller), &v.event, &v.len, &err) < 0)
 		return args_usage("invoke", "%s", err.text);
 	v.said.as = run_caller_rights(&v.caller);
 	if (cancel_open(&v.cancel_fd, &err) < 0) {

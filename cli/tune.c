@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `cloche tune`: one command at several memory sizes, by the code of `cloche run` itself. The sizes
- * take turns, the largest first: what slows the machine down for a while, and the files that the
- * first run has to fetch, then do not fall on one of them alone.
+ * `cloche tune`: one command at several memory sizes, by the code of `cloche run` itself; or a
+ * deployed function, by the daemon. The sizes of a command take turns, the largest first: what
+ * slows the machine down for a while, and the files that the first run has to fetch, then do not
+ * fall on one of them alone. Those of a function come one after the other: only one context is kept
+ * for it.
  */
 #include "cli/tune.h"
 
@@ -16,6 +18,8 @@
 #include "cli/run.h"
 #include "cli/show.h"
 #include "cli/run_options.h"
+#include "cli/run_prices.h"
+#include "cli/tune_function.h"
 #include "cli/verb.h"
 #include "cli/verb_options.h"
 #include "launch/launcher.h"
@@ -57,22 +61,30 @@ const struct verb verb_tune = {
 	.name = "tune",
 	.run = cmd_tune,
 	.text = "time and cost at several memory sizes",
-	.usage = "Usage: cloche tune [OPTIONS] [--] COMMAND [ARG…]\n\n"
-		 "Runs one command at several memory sizes and shows what each takes and costs:\n"
-		 "the cheapest, the fastest, and the knee, from where more memory buys little.\n",
+	.usage = "Usage: cloche tune [OPTIONS] -- COMMAND [ARG…]\n"
+		 "       cloche tune [OPTIONS] FUNCTION[@N] [PAYLOAD]\n\n"
+		 "Runs one command, or invokes one deployed function, at several memory sizes and\n"
+		 "shows what each takes and costs: the cheapest, the fastest, and the knee, from\n"
+		 "where more memory buys little.\n",
 	.options = own_options,
 	.tail = "A size ends at its first run that fails; it is shown with the verdict and\n"
 		"without a price. Time and price are those of the median run (of an even number,\n"
 		"of the mean of the two in the middle), without the time that runs waited for\n"
-		"CPUs that others had: OTHERS says how much of it that was. Standard input is\n"
-		"given to every run anew (a pipe is read to its end first), standard output is\n"
-		"thrown away. Every run is in the ledger. Exit status: 0 when a size succeeded,\n"
-		"1 when none did, 130 when interrupted, 2 usage; 125, 126 and 127 as for\n"
-		"'cloche run'.\n\n"
+		"CPUs that others had: OTHERS says how much of it that was. A command's standard\n"
+		"input is given to every run anew (a pipe is read to its end first), its output\n"
+		"thrown away. Every run is in the ledger.\n\n"
+		"A function is invoked by the daemon, in contexts of its own for each size, which\n"
+		"are gone afterwards; what is deployed stays as it is. Where its process is kept,\n"
+		"the first invocation at each size is cold and is not counted. PAYLOAD is text,\n"
+		"@FILE, or - for standard input ({}). It takes --sizes, --runs, --json and\n"
+		"--prices.\n\n"
+		"Exit status: 0 when a size succeeded, 1 when none did, 130 when interrupted, 2\n"
+		"usage; 125, 126 and 127 as for 'cloche run'.\n\n"
 		"Examples:\n"
 		"  cloche tune -- python3 -c 'print(sum(range(10**6)))'\n"
-		"  cloche tune --sizes 128,256,512 --runs 9 -- sort <words.txt\n",
-	.values = "@command",
+		"  cloche tune --sizes 128,256,512 --runs 9 -- sort <words.txt\n"
+		"  cloche tune thumbnail @event.json\n",
+	.values = "@function @command",
 	.takes_run = true,
 	.not_of_run = not_here,
 };
@@ -85,6 +97,9 @@ struct job {
 	unsigned done;
 	/* the run that is on */
 	struct tune_size *size;
+	bool function_given; /* not a command: */
+	struct tune_function function;
+	bool of_command; /* an option was said that only a command has */
 };
 
 /* ---- the command line ---- */
@@ -130,7 +145,9 @@ static int sizes_parse(struct job *job, const char *text, struct cloche_err *err
 static int option_take(void *arg, int opt, struct cloche_err *err)
 {
 	struct job *job = arg;
+	const char *list;
 	uint64_t n;
+	int r;
 
 	switch (opt) {
 	case OPT_SIZES:
@@ -144,7 +161,10 @@ static int option_take(void *arg, int opt, struct cloche_err *err)
 		job->json = true;
 		return 0;
 	default:
-		return run_options_set(&job->opt, opt, optarg, err);
+		list = job->opt.price_list;
+		r = run_options_set(&job->opt, opt, optarg, err);
+		job->of_command |= list == job->opt.price_list;
+		return r;
 	}
 }
 
@@ -286,6 +306,9 @@ static void take_run(struct job *job, const struct outcome *out)
 				  .init_ns = out->charge.duration_ns - out->wall_ns,
 				  .contention_ns = m ? (int64_t)m->contention_ns : -1,
 				  .on_cpu_ns = (int64_t)out->on_cpu_ns };
+	/* Where it is there once for many, it is not this one's. */
+	if (job->function_given && job->function.kept)
+		run->init_ns = 0;
 	alone = (struct sizing_run){
 		.wall_ns = run->wall_ns,
 		.contention_ns = run->contention_ns,
@@ -317,45 +340,102 @@ static void take(struct job *job, const struct outcome *out)
 	s->status = outcome_exit_status(out);
 	if (s->verdict == VERDICT_LAUNCH_ERROR)
 		quote_field(s->why, sizeof(s->why), out->err.text);
-	else
+	else if (!job->function_given)
 		last_words(job, s->why, sizeof(s->why));
+}
+
+static int complain(const char *text, int status)
+{
+	fprintf(stderr, "cloche tune: %s\n", text);
+	return status;
+}
+
+/* 0, or the exit status with which all ends; what came of it is in *out. */
+static int run_command(struct job *job, struct outcome *out, int *ret_status)
+{
+	struct cloche_err err = { 0 };
+	struct run_options opt;
+
+	if (options_at(job, job->size->memory_bytes, &opt, &err) < 0)
+		return complain(err.text, EXIT_USAGE);
+	(void)!ftruncate(opt.err_fd, 0);
+	if (job->input_at >= 0)
+		(void)lseek(0, job->input_at, SEEK_SET);
+	*ret_status = run_once(&opt, clock_now_ns(), out);
+	return 0;
+}
+
+static int run_function(struct job *job, struct outcome *out, int *ret_status)
+{
+	struct tune_size *s = job->size;
+	struct cloche_err err = { 0 };
+	unsigned cold = 0;
+
+	*ret_status = EXIT_LAUNCH;
+	if (tune_function_run(&job->function, s->memory_bytes, out, &cold, s->why, sizeof(s->why),
+			      &err) < 0)
+		return complain(err.text, EXIT_LAUNCH);
+	s->cold += cold;
+	return 0;
+}
+
+/* Of those that nobody asked for, one that cannot be had is left out. */
+static bool leave_out(struct job *job)
+{
+	struct tune_size *s = job->size;
+
+	if (!job->function_given || job->sizes_given || s->n || s->cold)
+		return false;
+	s->left_out = true;
+	fprintf(stderr, "cloche tune: %" PRIu64 "M is left out: %s\n", s->memory_bytes >> 20,
+		s->why);
+	return true;
 }
 
 /* 0, or the exit status with which all ends. */
 static int run_at(struct job *job, struct tune_size *s)
 {
-	struct cloche_err err = { 0 };
-	struct run_options opt;
-	struct outcome out;
-	int status;
+	struct outcome out = { .verdict = VERDICT_LAUNCH_ERROR };
+	int status = EXIT_LAUNCH, r;
 
-	if (options_at(job, s->memory_bytes, &opt, &err) < 0) {
-		fprintf(stderr, "cloche tune: %s\n", err.text);
-		return EXIT_USAGE;
-	}
 	job->size = s;
 	progress(job, s->n + 1);
-	(void)!ftruncate(opt.err_fd, 0);
-	if (job->input_at >= 0)
-		(void)lseek(0, job->input_at, SEEK_SET);
-	status = run_once(&opt, clock_now_ns(), &out);
+	r = job->function_given ? run_function(job, &out, &status)
+				: run_command(job, &out, &status);
+	if (r)
+		return r;
 	take(job, &out);
 	job->done++;
 	progress(job, 0);
-	if (out.verdict == VERDICT_CANCELLED) {
-		fputs("cloche tune: interrupted\n", stderr);
-		return 128 + SIGINT;
-	}
+	if (out.verdict == VERDICT_CANCELLED)
+		return complain("interrupted", 128 + SIGINT);
+	if (out.verdict != VERDICT_LAUNCH_ERROR || leave_out(job))
+		return 0;
 	/* It would fail in the same way everywhere. */
-	if (out.verdict == VERDICT_LAUNCH_ERROR) {
-		if (s->why[0])
-			fprintf(stderr, "cloche tune: %s\n", s->why);
-		return status;
-	}
-	return 0;
+	return s->why[0] ? complain(s->why, status) : status;
 }
 
-static int run_all(struct job *job)
+static bool is_over(const struct tune_size *s)
+{
+	return s->failed || s->left_out;
+}
+
+/* One size after the other. */
+static int run_sizes(struct job *job)
+{
+	int status = 0;
+
+	for (size_t i = job->tune.n; i-- > 0 && status == 0;) {
+		struct tune_size *s = &job->tune.sizes[i];
+
+		for (unsigned run = 0; run < job->tune.runs && !is_over(s) && status == 0; run++)
+			status = run_at(job, s);
+	}
+	return status;
+}
+
+/* In turn. */
+static int run_turns(struct job *job)
 {
 	for (unsigned run = 0; run < job->tune.runs; run++)
 		for (size_t i = job->tune.n; i-- > 0;) {
@@ -366,6 +446,19 @@ static int run_all(struct job *job)
 				return status;
 		}
 	return 0;
+}
+
+static int run_all(struct job *job)
+{
+	struct tune *t = &job->tune;
+	int status = job->function_given ? run_sizes(job) : run_turns(job);
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->sizes[i].left_out)
+			memmove(&t->sizes[n++], &t->sizes[i], sizeof(t->sizes[0]));
+	t->n = n;
+	return status == 0 && n == 0 ? complain("no size is possible", EXIT_LAUNCH) : status;
 }
 
 /* The median run and its price; of an even number of runs it lies between two of them. */
@@ -407,8 +500,9 @@ static int tell(struct job *job)
 	}
 	if (t->choice.cheapest >= 0)
 		return 0;
-	fputs("cloche tune: the command succeeded at no size\n", stderr);
-	return 1;
+	return complain(job->function_given ? "the function succeeded at no size"
+					    : "the command succeeded at no size",
+			1);
 }
 
 static int tune_run(struct job *job)
@@ -427,6 +521,62 @@ static int tune_run(struct job *job)
 	job->tune.argv = job->opt.spec.argv;
 	r = run_all(job);
 	return r ? r : tell(job);
+}
+
+/* ---- a function ---- */
+
+/* Which sizes there may be the daemon says. */
+static int usual_sizes(struct job *job, struct cloche_err *err)
+{
+	static const unsigned usual[] = { 128, 256, 512, 1024, 1769, 3538 };
+	struct tune *t = &job->tune;
+	int r = 0;
+
+	for (size_t i = 0; !job->sizes_given && i < sizeof(usual) / sizeof(usual[0]); i++)
+		(void)size_add(t, (uint64_t)usual[i] << 20);
+	if (!job->sizes_given)
+		(void)size_add(t, t->deployed_bytes);
+	r = run_prices_find(job->opt.price_list, job->opt.spec.caller, &t->prices, err);
+	for (size_t i = 0; r == 0 && i < t->n; i++)
+		r = prices_check_memory(&t->prices, t->sizes[i].memory_bytes, err);
+	return r;
+}
+
+static int tune_deployed(struct job *job)
+{
+	char *const *words = job->opt.spec.argv;
+	struct cloche_err err = { 0 };
+	int r, status;
+
+	if (words[1] && words[2])
+		return args_usage("tune",
+				  "unexpected argument '%.64s': a payload is one word, and a "
+				  "command comes behind '--'",
+				  words[2]);
+	if (job->of_command)
+		return args_usage("tune", "of the options --sizes, --runs, --json and --prices are "
+					  "for functions; a command comes behind '--'");
+	r = tune_function_open(&job->function, words[0], words[1], job->opt.spec.caller, &err);
+	job->tune.function = job->function.name;
+	job->tune.deployed_bytes = job->function.memory_bytes;
+	if (r == 0)
+		r = usual_sizes(job, &err);
+	if (r < 0) {
+		status = r == -ENOTCONN ? complain(err.text, EXIT_LAUNCH)
+					: args_usage("tune", "%s", err.text);
+	} else {
+		status = run_all(job);
+		status = status ? status : tell(job);
+	}
+	tune_function_close(&job->function);
+	return status;
+}
+
+/* What comes behind "--" is a command, also one by the name of a function; and so is what an image
+ * starts with. */
+static bool is_function(char *const argv[], int argc)
+{
+	return optind < argc && strcmp(argv[optind - 1], "--") != 0;
 }
 
 static void job_free(struct job *job)
@@ -452,10 +602,13 @@ int cmd_tune(int argc, char **argv)
 	job->opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
 	job->tune.runs = 5;
 	r = verb_options_parse(&verb_tune, option_take, job, argc, argv, &job->opt, &err);
-	if (r == 0)
+	job->function_given = r == 0 && is_function(argv, argc);
+	if (r == 0 && !job->function_given)
 		r = sizes_check(job, &err);
 	if (r < 0)
 		r = args_usage("tune", "%s", err.text);
+	else if (job->function_given)
+		r = tune_deployed(job);
 	else
 		r = r > 0 ? 0 : tune_run(job);
 	job_free(job);

@@ -18,6 +18,7 @@ struct tune_size {
 	uint64_t memory_bytes;
 	uint64_t vcpu_micro; /* 0: not known, since nothing could be launched */
 	unsigned n;	     /* successful runs */
+	unsigned cold;	     /* successful, too, but of no use: they found no warm context */
 	/* with nobody beside it (ledger/sizing.h): what all else is computed from */
 	int64_t times_ns[TUNE_RUNS_MAX];
 	struct tune_run {
@@ -26,7 +27,7 @@ struct tune_size {
 		int64_t on_cpu_ns;
 	} runs[TUNE_RUNS_MAX];
 	uint64_t peak_bytes; /* the largest that was measured; 0: none was */
-	bool failed;
+	bool failed, left_out;
 	enum verdict verdict; /* of the run that failed */
 	int status;	      /* what its exit status would have been */
 	char why[200];	      /* what it said last, on one line */
@@ -42,7 +43,9 @@ struct tune {
 	size_t n;
 	unsigned runs; /* wanted at each size */
 	struct prices prices;
-	char *const *argv;
+	char *const *argv; /* a command; NULL: a function: */
+	const char *function;
+	uint64_t deployed_bytes; /* the size that it has */
 	struct sizing_choice choice;
 };
 

@@ -190,6 +190,26 @@ static void print_change(__int128 a, __int128 b, const char *less, const char *m
 		(void)fputs(same, stdout);
 }
 
+/* What it has now, and what was not counted. */
+static void print_deployed(const struct tune *t)
+{
+	unsigned cold = 0;
+
+	if (!t->function)
+		return;
+	for (size_t i = 0; i < t->n; i++) {
+		const struct tune_size *s = &t->sizes[i];
+
+		cold += s->cold;
+		if (s->memory_bytes == t->deployed_bytes && !s->failed)
+			(void)printf("deployed: %s, $%s a million calls\n",
+				     size_text(s->memory_bytes).s, million_text(s).s);
+	}
+	if (cold)
+		(void)printf("%u invocation%s of new contexts %s not counted\n", cold,
+			     cold == 1 ? "" : "s", cold == 1 ? "is" : "are");
+}
+
 static void print_choice(const struct tune *t)
 {
 	const int chosen[MARKS] = { t->choice.cheapest, t->choice.knee, t->choice.fastest };
@@ -211,6 +231,7 @@ static void print_choice(const struct tune *t)
 	}
 	if (t->choice.flat)
 		(void)puts("memory makes no difference to the time");
+	print_deployed(t);
 }
 
 /* What is not in the times any more, where that was much; or is, where nobody measured it. */
@@ -284,6 +305,10 @@ static json_t *size_json(const struct tune *t, size_t at)
 	for (unsigned i = 0; i < s->n; i++)
 		(void)json_array_append_new(times, json_integer((json_int_t)s->times_ns[i]));
 	(void)json_object_set_new(o, "runs", runs_json(s));
+	(void)json_object_set_new(o, "cold_runs", json_integer(s->cold));
+	if (t->function)
+		(void)json_object_set_new(o, "deployed",
+					  json_boolean(s->memory_bytes == t->deployed_bytes));
 	for (int m = 0; m < MARKS; m++)
 		if (has_mark(t, at, m))
 			(void)json_array_append_new(list, json_string(marks[m].name));
@@ -316,13 +341,14 @@ int tune_json(const struct tune *t)
 
 	for (size_t i = 0; i < t->n; i++)
 		(void)json_array_append_new(sizes, size_json(t, i));
-	for (char *const *arg = t->argv; *arg; arg++) {
+	for (char *const *arg = t->argv; arg && *arg; arg++) {
 		quote_field(word, sizeof(word), *arg);
 		(void)json_array_append_new(command, json_string(word));
 	}
-	o = json_pack("{s:s, s:o, s:i, s:s, s:b, s:o}", "schema", "cloche.tune/1", "command",
-		      command, "runs", (int)t->runs, "prices", t->prices.name, "flat",
-		      t->choice.flat, "sizes", sizes);
+	o = json_pack("{s:s, s:o, s:s?, s:i, s:s, s:b, s:o}", "schema", "cloche.tune/1", "command",
+		      t->argv ? command : json_null(), "function", t->function, "runs",
+		      (int)t->runs, "prices", t->prices.name, "flat", t->choice.flat, "sizes",
+		      sizes);
 	if (!o)
 		return -ENOMEM;
 	r = show_json(o, JSON_COMPACT | JSON_REAL_PRECISION(6)) < 0 ? -EIO : 0;

@@ -26,6 +26,7 @@ _cloche_reply()
 			done < <(cloche functions --json 2>/dev/null |
 				sed -n 's/^{"name":"\([^"]*\)".*/\1/p')
 			;;
+		@command) ;; # behind --
 		*) words+=("$token") ;;
 		esac
 	done
@@ -47,6 +48,12 @@ _cloche_command()
 	fi
 }
 
+# $REPLY is what an argument may be: a command's, where it is nothing else or -- has come.
+_cloche_is_command()
+{
+	[[ $REPLY == @command || ( -n $1 && $REPLY == *@command ) ]]
+}
+
 _cloche()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} at='' option='' ended='' word i REPLY
@@ -65,7 +72,7 @@ _cloche()
 			at=$word
 		elif _cloche_options "$at $word"; then
 			at="$at $word"
-		elif _cloche_argument "$at" && [[ $REPLY == @command ]]; then
+		elif _cloche_argument "$at" && _cloche_is_command "$ended"; then
 			_cloche_command "$i"
 			return
 		fi
@@ -79,7 +86,7 @@ _cloche()
 	else
 		_cloche_argument "$at" || return 0
 	fi
-	if [[ $REPLY == @command ]]; then
+	if [[ -z $option ]] && _cloche_is_command "$ended"; then
 		_cloche_command "$COMP_CWORD"
 		return
 	fi

@@ -40,7 +40,8 @@ static bool is_once(const struct visit *v)
 {
 	if (v->version && v->spec.kept)
 		return !function_stays(&v->version->config);
-	return v->kind.make.binds || (v->version && v->version->config.reuse == REUSE_NONE);
+	return v->kind.make.binds || v->kind.tuned ||
+	       (v->version && v->version->config.reuse == REUSE_NONE);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -79,6 +80,7 @@ static void let_held_go(struct visit *v)
 void visit_leave(struct visit *v)
 {
 	let_held_go(v);
+	held_end_idle(v->front, v->tuned, NULL);
 	invoking_leave(v);
 	v->reading = reading_close(v->reading);
 	v->log_reading = log_reading_close(v->log_reading);

@@ -36,7 +36,7 @@ static json_t *contexts_of(const struct front *front, const struct function *f)
 	for (const struct pool_context *c = front->pool.first; c; c = c->next) {
 		const struct held *h = (const struct held *)c;
 
-		if (!h->kind.function || !is_of(f, h))
+		if (!h->kind.function || h->kind.tuned || !is_of(f, h))
 			continue;
 		warm += c->state == POOL_IDLE;
 		busy += c->state == POOL_BUSY || c->state == POOL_VERIFYING ||

@@ -66,7 +66,7 @@ static int make_env(const struct function_version *v, uint32_t asked, bool provi
 				       .api = c->family == FAMILY_EXEC || c->family == FAMILY_NATIVE
 						      ? NULL
 						      : API,
-				       .memory_mb = (uint32_t)c->memory_mb,
+				       .memory_mb = (uint32_t)(s->spec.memory_bytes >> 20),
 				       .provisioned = provisioned,
 				       .forks = c->reuse == REUSE_FORK,
 				       .own = own };
@@ -125,7 +125,7 @@ int function_spec_make(const struct function_version *v, uint32_t asked, bool pr
 	struct spec *s = &ret->spec;
 
 	spec_defaults(s);
-	s->memory_bytes = c->memory_mb << 20;
+	s->memory_bytes = ret->memory_bytes ? ret->memory_bytes : c->memory_mb << 20;
 	s->tmp_bytes = c->tmp_bytes ? c->tmp_bytes : s->tmp_bytes;
 	s->policy = c->policy;
 	find_place(c, ret);

@@ -18,7 +18,8 @@ struct function_version;
 /* What a deployed function is as a command: of a version and of what it is started for, a spec, and
  * the kind of its contexts. */
 struct function_spec {
-	struct spec spec; /* points into the rest, and into the version */
+	uint64_t memory_bytes; /* set beforehand: instead of what the version has; 0: that */
+	struct spec spec;      /* points into the rest, and into the version */
 	struct spec_image image;
 	char **env; /* owned */
 	char *command[2], program[FUNCTION_WORD_MAX + sizeof("/var/task/")];

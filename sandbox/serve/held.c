@@ -116,10 +116,11 @@ void held_expire(struct front *f)
 }
 
 /* Its binds are those of one invocation, or of one connection's: whether another's are the same
- * only a look at them tells, and the front has none at what clients opened (launch/given.h). */
+ * only a look at them tells, and the front has none at what clients opened (launch/given.h). Of a
+ * size that is tried nobody else has any use. */
 static bool is_once(const struct held *h)
 {
-	return h->kind.make.binds > 0;
+	return h->kind.make.binds > 0 || (h->kind.tuned && !h->resident);
 }
 
 static void become_idle(struct front *f, struct held *h)
@@ -247,6 +248,15 @@ void held_rest(struct front *f, struct held *h)
 	h->user = NULL;
 	become_idle(f, h);
 	front_retry(f, true);
+}
+
+void held_end_idle(struct front *f, uint64_t number, const struct held_kind *unless)
+{
+	struct held *h = number ? find(f, number) : NULL;
+
+	if (h && h->pool.state == POOL_IDLE &&
+	    !(unless && memcmp(&h->kind, unless, sizeof(*unless)) == 0))
+		held_end(f, h);
 }
 
 bool held_make_room(struct front *f, uint32_t owner)

@@ -29,6 +29,8 @@ struct resident;
 struct held_kind {
 	struct command_make make;
 	uint64_t function; /* the version of a deployed one that it is for, and no other; 0: any */
+	uint64_t tuned;	   /* 0 or 1: of another size than that is deployed with: it is there for
+			    * connections that try it, and does not count as one of the function's */
 };
 
 struct held {
@@ -79,6 +81,9 @@ void held_spare(struct front *f, struct held *h);
 
 /* It is not wanted any more. */
 void held_end(struct front *f, struct held *h);
+
+/* It is given up where it is idle, and not of this kind (NULL: of whichever). */
+void held_end_idle(struct front *f, uint64_t number, const struct held_kind *unless);
 
 /* For want of room some that is idle is given up: one of the owner's, or anybody's (POOL_ANY).
  * False: there will be no more than there is now. */

@@ -53,6 +53,13 @@ static int find_function(struct visit *v, struct cloche_err *err)
 			      r->function_version, r->function, r->function);
 }
 
+static int make_spec(struct visit *v, struct cloche_err *err)
+{
+	v->function_spec.memory_bytes = v->request.memory_bytes;
+	return function_spec_make(v->version, v->request.function_version, false, &v->function_spec,
+				  err);
+}
+
 static int prepare(struct visit *v, struct cloche_err *err)
 {
 	int r = find_function(v, err);
@@ -60,8 +67,7 @@ static int prepare(struct visit *v, struct cloche_err *err)
 	if (r == 0 && v->request.event_len > REQUEST_EVENT_MAX)
 		r = request_read_event(&v->request, v->order_fd, NULL, err);
 	if (r == 0)
-		r = function_spec_make(v->version, v->request.function_version, false,
-				       &v->function_spec, err);
+		r = make_spec(v, err);
 	if (r < 0)
 		return r;
 	v->spec = v->function_spec.spec;
@@ -72,6 +78,7 @@ static int prepare(struct visit *v, struct cloche_err *err)
 	if (r < 0)
 		return r;
 	function_spec_kind(v->version, &v->kind);
+	v->kind.tuned = v->request.memory_bytes != 0;
 	if (v->version->config.family == FAMILY_EXEC && executing_open(v, err) < 0)
 		return -err->code;
 	v->client.kind = (struct pool_kind){ v->client.uid, &v->kind, sizeof(v->kind) };
@@ -96,6 +103,9 @@ void invoking_begin(struct visit *v)
 		return;
 	}
 	v->state = VISIT_SEEKING;
+	/* One at a time: the next size may need its room. */
+	held_end_idle(v->front, v->tuned, &v->kind);
+	v->tuned = 0;
 	visit_seek(v, &may_make);
 }
 
@@ -111,7 +121,7 @@ static void look_around(const struct visit *v, struct crowd *c)
 	for (struct pool_context *at = v->front->pool.first; at; at = at->next) {
 		const struct held *h = (const struct held *)at;
 
-		if (at->state == POOL_ENDING || h->kind.function == 0 ||
+		if (at->state == POOL_ENDING || h->kind.function == 0 || h->kind.tuned ||
 		    h->kind.make.owner != v->client.uid ||
 		    strcmp(h->function, v->version->config.name) != 0)
 			continue;
@@ -152,6 +162,9 @@ bool invoking_may_start(struct visit *v)
 	struct cloche_err why = { 0 };
 	struct crowd crowd;
 
+	/* Its connection has one at a time. */
+	if (v->kind.tuned)
+		return true;
 	do
 		look_around(v, &crowd);
 	while (c->concurrency.reserved && crowd.contexts >= c->concurrency.reserved &&
@@ -433,12 +446,14 @@ void invoking_let_go(struct visit *v)
 		return;
 	if (h->resident && resident_is_idle(h->resident) && v->front->config->idle_expiry_ns > 0 &&
 	    function_stays(&v->version->config) &&
-	    (counts(v->front, h) || v->request.function_version))
+	    (counts(v->front, h) || v->request.function_version)) {
+		v->tuned = h->kind.tuned ? h->number : 0;
 		held_rest(v->front, h);
-	else if (v->state == VISIT_RUNNING)
+	} else if (v->state == VISIT_RUNNING) {
 		held_end(v->front, h);
-	else
+	} else {
 		held_spare(v->front, h);
+	}
 	v->held = NULL;
 }
 

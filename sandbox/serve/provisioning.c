@@ -22,7 +22,8 @@ static unsigned contexts_of(const struct front *f, const struct function_version
 	unsigned n = 0;
 
 	for (const struct pool_context *c = f->pool.first; c; c = c->next)
-		n += c->state != POOL_ENDING && ((const struct held *)c)->kind.function == v->id;
+		n += c->state != POOL_ENDING && ((const struct held *)c)->kind.function == v->id &&
+		     !((const struct held *)c)->kind.tuned;
 	return n;
 }
 
@@ -193,7 +194,7 @@ bool provisioning_keeps(const struct front *f, const struct held *h)
 {
 	const struct function_version *v;
 
-	if (!h->kind.function || !h->resident)
+	if (!h->kind.function || h->kind.tuned || !h->resident)
 		return false;
 	v = function_store_get(f->functions, h->kind.make.owner, h->function, 0);
 	return v && v->id == h->kind.function &&

@@ -50,6 +50,7 @@ static int send_event(const struct remote *r, const struct remote_event *e, bool
 {
 	struct request request = { .kind = REQUEST_INVOKE,
 				   .function_version = e->version,
+				   .memory_bytes = e->memory_bytes,
 				   .tail = e->tail,
 				   .stays = stays,
 				   .event_len = e->len };

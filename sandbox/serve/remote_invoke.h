@@ -15,7 +15,9 @@ struct outcome;
 
 struct remote_event {
 	const char *function;
-	uint32_t version; /* 0: the newest */
+	uint32_t version;      /* 0: the newest */
+	uint64_t memory_bytes; /* in a context of so much, which goes with the connection; 0: of
+				* what it is deployed with */
 	const char *bytes;
 	size_t len;
 	bool tail;	 /* the end of what it logs is wanted */

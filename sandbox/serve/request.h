@@ -32,7 +32,9 @@
  * does not go on within seconds is hung up on; what it asks then it may ask again.
  *
  * When it said stays, the connection stays as well, but no context is kept for it: others may come,
- * each in whichever there is. An INVOKE may say so, too.
+ * each in whichever there is. An INVOKE may say so, too. When that names another
+ * memory size than the function's own, its context is the connection's, and goes with it, or with
+ *an INVOKE of another size.
  *
  *	client  LIST
  *	daemon        LIST, with a list (serve/listing.h) in a memfd │ REFUSED

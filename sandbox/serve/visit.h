@@ -96,6 +96,7 @@ struct visit {
 	struct function_version *version; /* NULL: nobody does */
 	struct function_spec function_spec;
 	struct executing *executing; /* of a command's; NULL: it is none */
+	uint64_t tuned; /* the number of the context of another size that it had last; 0: none */
 	struct {
 		bool is;	   /* its process is started again, as a part of it */
 		bool joined;	   /* that one has its event */

@@ -48,8 +48,9 @@ static const struct ask {
 	{ "cloche run -m 64M --report ", "one.json", "none", false },
 	{ "cloche run --memory ", "", NULL, true },
 	{ "cloche run -q -- tru", "true", "--trace", false },
-	{ "cloche tune --runs 3 tru", "true", NULL, false },
-	{ "cloche run cat --n", "", NULL, true }, /* cat's, not ours */
+	{ "cloche tune --runs 3 -- tru", "true", NULL, false },
+	{ "cloche tune --runs 3 tru", "", NULL, true }, /* a function's name */
+	{ "cloche run cat --n", "", NULL, true },	/* cat's, not ours */
 	{ "cloche run cat none lo", "", NULL, true },
 	{ "cloche policy learn --base str", "strict", NULL, true },
 	{ "cloche policy learn --out", "", NULL, true }, /* one of run that learn has not */
