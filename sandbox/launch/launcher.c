@@ -418,13 +418,12 @@ int context_send(const struct context *ctx, enum warden_message type, struct clo
 	return tell(ctx, &(struct warden_msg){ .type = type }, NULL, NULL, err);
 }
 
-int context_resume(const struct context *ctx, int64_t timeout_ns, bool dismissed,
+int context_resume(const struct context *ctx, int64_t timeout_ns, uint32_t flags,
 		   struct cloche_err *err)
 {
 	return tell(ctx,
-		    &(struct warden_msg){ .type = WARDEN_RESUME,
-					  .flags = dismissed ? WARDEN_DISMISS : 0,
-					  .timeout_ns = timeout_ns },
+		    &(struct warden_msg){
+			    .type = WARDEN_RESUME, .flags = flags, .timeout_ns = timeout_ns },
 		    NULL, NULL, err);
 }
 

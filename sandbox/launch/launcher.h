@@ -120,9 +120,8 @@ struct bounds_refused context_refused(const struct context *ctx);
 
 int context_send(const struct context *ctx, enum warden_message type, struct cloche_err *err);
 
-/* To a process that is kept and frozen: it goes on, and has so long (WARDEN_RESUME); dismissed: to
- * end. */
-int context_resume(const struct context *ctx, int64_t timeout_ns, bool dismissed,
+/* To a process that is kept and frozen: it goes on, and has so long (WARDEN_RESUME); flags: how. */
+int context_resume(const struct context *ctx, int64_t timeout_ns, uint32_t flags,
 		   struct cloche_err *err);
 
 /* The next message of the warden; ctx->executed is set by WARDEN_STARTED. -EPIPE when it is gone,

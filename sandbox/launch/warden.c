@@ -488,13 +488,14 @@ static bool resume(struct warden *w, const struct warden_msg *m, struct message_
 	struct function *f = &w->function;
 	struct warden_msg answer = { .type = WARDEN_RESUMED };
 
-	if (m->timeout_ns <= 0 || m->timeout_ns > SPEC_TIMEOUT_MAX || m->flags & ~WARDEN_DISMISS)
+	if (m->timeout_ns <= 0 || m->timeout_ns > SPEC_TIMEOUT_MAX ||
+	    m->flags > (WARDEN_DISMISS | WARDEN_STOP))
 		return false;
 	if (w->state != WARDEN_FROZEN || f->killed || f->dying)
 		return true;
 	/* Our own child, which is not reaped: no other's number. */
-	if (m->flags & WARDEN_DISMISS)
-		(void)kill(f->pid, SIGTERM);
+	if (m->flags)
+		(void)kill(f->pid, m->flags & WARDEN_STOP ? SIGKILL : SIGTERM);
 	denials_clear(&w->plan->shared->denials);
 	output_renew(&f->output, w->order.output_bytes);
 	if (pause_end(f, m->timeout_ns, &w->plan->shared->err) < 0)

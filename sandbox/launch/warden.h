@@ -56,7 +56,7 @@ enum warden_message {
 	WARDEN_PAUSED, /* warden → driver: nothing of it runs; at_ns; residue, of a zygote
 			  (zygote.h); WARDEN_MORE, without PASSED */
 	WARDEN_RESUME, /* driver → warden: go on; timeout_ns, and all limits, count from here;
-			  flags: WARDEN_DISMISS */
+			  flags: WARDEN_DISMISS or WARDEN_STOP */
 	WARDEN_RESUMED, /* warden → driver: at_ns, right before the first of it could run */
 	WARDEN_MESSAGES
 };
@@ -86,6 +86,9 @@ enum warden_state {
 
 /* WARDEN_RESUME: with SIGTERM for its own process, which has so long to come to its end. */
 #define WARDEN_DISMISS (1U << 0)
+/* WARDEN_RESUME: its own process is killed before anything of it goes on. What it has left goes on
+ * and is killed then, as of one that has ended by itself. */
+#define WARDEN_STOP (1U << 1)
 
 /* WARDEN_ENDED. */
 #define WARDEN_LEFT	(1U << 0) /* it left processes, which were killed */

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "launch/launcher.h"
+#include "launch/pause.h"
 #include "launch/spec.h"
 #include "run/outcome.h"
 #include "run/powers.h"
@@ -329,14 +330,25 @@ static bool is_there(struct kept *k)
 	return k->machine.state == KEPT_IDLE;
 }
 
-bool kept_dismiss(struct kept *k, int64_t grace_ns)
+static bool end_it(struct kept *k, int64_t grace_ns, uint32_t how)
 {
 	if (!is_there(k))
 		return false;
 	k->timeout_ns = grace_ns;
-	k->dismissed = true;
+	k->dismissed = how;
 	tell(k, KEPT_RESUME, 0);
 	return true;
+}
+
+bool kept_dismiss(struct kept *k, int64_t grace_ns)
+{
+	return end_it(k, grace_ns, WARDEN_DISMISS);
+}
+
+/* Only what the kernel holds takes time. */
+bool kept_stop(struct kept *k)
+{
+	return end_it(k, PAUSE_MAX_NS, WARDEN_STOP);
 }
 
 bool kept_resume(struct kept *k, int64_t timeout_ns, int64_t requested_ns, struct outcome *out)

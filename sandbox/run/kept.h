@@ -50,7 +50,7 @@ struct kept {
 	bool whole;	      /* *out is */
 	int64_t at_ns;	      /* when the present part began, CLOCK_MONOTONIC; 0: not yet */
 	int64_t timeout_ns;   /* of the present part */
-	bool dismissed;	      /* there is no other */
+	uint32_t dismissed;   /* there is no other: how (launch/warden.h); 0: there is */
 	bool zygote;	      /* spec.zygote */
 	enum residue residue; /* KEPT_IDLE: what an event has left that the next one could find;
 				 known of a zygote alone */
@@ -81,6 +81,10 @@ bool kept_resume(struct kept *k, int64_t timeout_ns, int64_t requested_ns, struc
  * so long to come to its end: KEPT_OVER. What it does then is in no outcome. False: as above.
  */
 bool kept_dismiss(struct kept *k, int64_t grace_ns);
+
+/* The same at once, without a word to it and without CPU time for it. What is left of it makes its
+ * context unclean; that it was ended so does not. */
+bool kept_stop(struct kept *k);
 
 /*
  * It is KEPT_RUNNING and has asked for the next event, or is to be stopped for another reason: what

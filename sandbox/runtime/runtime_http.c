@@ -609,6 +609,14 @@ int runtime_http_open(int listening, struct runtime_http **ret, struct cloche_er
 	return cloche_err_set(err, EIO, "begin to answer a runtime");
 }
 
+/* An end that both sides agree on is kept for a minute, as TIME_WAIT; one without a word is not. */
+static void leave_no_trace(int fd)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 struct runtime_http *runtime_http_close(struct runtime_http *h)
 {
 	if (!h)
@@ -618,6 +626,9 @@ struct runtime_http *runtime_http_close(struct runtime_http *h)
 		if (h->callers[i].phase == CALLER_WAITING)
 			stop_waiting(h, &h->callers[i], RUNTIME_OUT_OF_TURN);
 	let_go_on(h);
+	for (unsigned i = 0; i < RUNTIME_CONNECTIONS_MAX; i++)
+		if (h->callers[i].connection)
+			leave_no_trace(h->callers[i].fd);
 	if (h->http)
 		MHD_stop_daemon(h->http);
 	if (h->event)

@@ -38,8 +38,8 @@ static struct visit *visit_of(struct client *c)
 /* What it runs in is for one invocation. */
 static bool is_once(const struct visit *v)
 {
-	if (v->version && v->spec.kept)
-		return !function_stays(&v->version->config);
+	if (v->version && v->spec.kept && function_stays(&v->version->config))
+		return false;
 	return v->kind.make.binds || v->kind.tuned ||
 	       (v->version && v->version->config.reuse == REUSE_NONE);
 }

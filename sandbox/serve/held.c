@@ -259,6 +259,16 @@ void held_end_idle(struct front *f, uint64_t number, const struct held_kind *unl
 		held_end(f, h);
 }
 
+/* Who wants one of its kind may wait for it from here on. */
+void held_renew(struct front *f, struct held *h)
+{
+	h->user = NULL;
+	h->counted = false;
+	turn(f, h, POOL_VERIFYING);
+	if (!resident_stop(h->resident))
+		held_end(f, h);
+}
+
 bool held_make_room(struct front *f, uint32_t owner)
 {
 	struct pool_context *victim;

@@ -76,6 +76,9 @@ bool held_is_kept(const struct held *h);
  * it now. */
 void held_rest(struct front *f, struct held *h);
 
+/* Its invocation is over; its process, which waits for another, is to end, and then it is kept. */
+void held_renew(struct front *f, struct held *h);
+
 /* The user does not want it after all, and has not used it. */
 void held_spare(struct front *f, struct held *h);
 

@@ -376,7 +376,7 @@ static void give(struct visit *v)
 	}
 	e.event.payload = event;
 	v->again_init.joined = resident_invoked_ns(v->held->resident) != 0;
-	if (v->held->invocations == 1 && !v->held->provisioned && !v->again_init.joined)
+	if (resident_is_new(v->held->resident) && !v->held->provisioned && !v->again_init.joined)
 		out->init_ns = resident_init(v->held->resident)->wall_ns;
 	if (!resident_invoke(v->held->resident, &e, out))
 		seek_again(v);
@@ -441,14 +441,18 @@ void invoking_run(struct visit *v)
 void invoking_let_go(struct visit *v)
 {
 	struct held *h = v->held;
+	bool may_stay;
 
 	if (!h)
 		return;
-	if (h->resident && resident_is_idle(h->resident) && v->front->config->idle_expiry_ns > 0 &&
-	    function_stays(&v->version->config) &&
-	    (counts(v->front, h) || v->request.function_version)) {
+	may_stay = h->resident && resident_is_idle(h->resident) &&
+		   v->front->config->idle_expiry_ns > 0 &&
+		   (counts(v->front, h) || v->request.function_version);
+	if (may_stay && function_stays(&v->version->config)) {
 		v->tuned = h->kind.tuned ? h->number : 0;
 		held_rest(v->front, h);
+	} else if (may_stay && v->version->config.reuse == REUSE_CONTEXT && !h->kind.tuned) {
+		held_renew(v->front, h);
 	} else if (v->state == VISIT_RUNNING) {
 		held_end(v->front, h);
 	} else {

@@ -52,6 +52,8 @@ struct resident {
 	bool settled;	     /* init's end was told */
 	bool invoked;	     /* init is a part of the first invocation */
 	bool under_way;	     /* an event is */
+	bool had_event;	     /* one was */
+	bool stopped;	     /* there is no other */
 	bool insisted;	     /* it was ended for what it said */
 	bool asked;	     /* the runtime has, for the next event */
 	bool answered;	     /* the runtime has given an answer to it ... */
@@ -334,6 +336,20 @@ static void settle_event(struct resident *r)
 	resident_served(user);
 }
 
+/* Of one that was stopped the context stays, when it is clean. */
+static void end_context(struct resident *r)
+{
+	struct front *f = r->front;
+	struct held *h = r->held;
+
+	if (!r->stopped) {
+		held_end(f, h);
+		return;
+	}
+	h->resident = resident_close(r);
+	held_keep(f, h);
+}
+
 /* Whoever is told may end it: nothing of r is touched behind that. */
 static void settle(struct resident *r)
 {
@@ -348,7 +364,7 @@ static void settle(struct resident *r)
 	else if (r->under_way)
 		settle_event(r);
 	else if (state == KEPT_OVER)
-		held_end(r->front, r->held);
+		end_context(r);
 }
 
 static void on_step(void *arg, const struct pollfd fds[static WATCH_FDS])
@@ -485,6 +501,11 @@ bool resident_is_settled(const struct resident *r)
 	return r->settled;
 }
 
+bool resident_is_new(const struct resident *r)
+{
+	return !r->had_event;
+}
+
 bool resident_is_idle(const struct resident *r)
 {
 	return kept_state(&r->kept) == KEPT_IDLE && !r->under_way && !r->kept.residue;
@@ -500,7 +521,7 @@ bool resident_invoke(struct resident *r, const struct resident_event *e, struct 
 	r->out = out;
 	if (!kept_resume(&r->kept, e->timeout_ns, e->requested_ns, out))
 		return false;
-	r->under_way = true;
+	r->under_way = r->had_event = true;
 	r->invoked = false;
 	journal_start(&r->journal, out, e->version);
 	event.deadline_ms = (clock_real_ns() + e->timeout_ns) / NSEC_PER_MSEC;
@@ -525,6 +546,18 @@ void resident_answered(const struct resident *r, struct resident_answer *ret)
 		ret->bytes = answer.bytes;
 		ret->len = answer.len;
 	}
+}
+
+/* Its connections go first, without a trace: what ends in the other order is there for a minute. */
+bool resident_stop(struct resident *r)
+{
+	r->http = runtime_http_close(r->http);
+	r->native = runtime_native_close(r->native);
+	r->stopped = true;
+	if (!kept_stop(&r->kept))
+		return false;
+	settle(r);
+	return true;
 }
 
 void resident_cancel(struct resident *r)

@@ -78,14 +78,19 @@ void resident_start_log(struct resident *r, const struct outcome *out, uint32_t 
 void resident_report(struct resident *r, const struct outcome *out);
 void resident_answered(const struct resident *r, struct resident_answer *ret);
 
+/* It is idle, and has had its event: its process ends now, and its context is kept if that leaves
+ * nothing (held_keep). False: it has died meanwhile. */
+bool resident_stop(struct resident *r);
+
 /* What it does is not wanted any more. */
 void resident_cancel(struct resident *r);
 
 /* The launcher has counted. */
 void resident_counted(struct resident *r, const struct counted *counted, bool parted);
 
-/* Whether its init is over. */
+/* Whether its init is over; whether the next event is its first. */
 bool resident_is_settled(const struct resident *r);
+bool resident_is_new(const struct resident *r);
 
 /* Whether it can take an event: it is not under way, and not over. */
 bool resident_is_idle(const struct resident *r);

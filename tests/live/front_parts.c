@@ -126,7 +126,7 @@ Test(front_parts, each_part_is_counted_once)
 	first = reply.counted.usage.cpu_ns;
 	cr_expect_gt(first, 0);
 	for (int i = 0; i < 3; i++) {
-		cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, false, NULL), 0);
+		cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, 0, NULL), 0);
 		hear(&ctx, WARDEN_RESUMED);
 		pause_it(&ctx);
 		reply = count(&r, number);
@@ -162,7 +162,7 @@ Test(front_parts, what_is_idle_is_nobodys_when_its_front_ends)
 		cr_assert_eq(reply.kind, REPLY_PARTED);
 		cpu_ns = reply.counted.usage.cpu_ns;
 		if (under_way) {
-			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, false, NULL), 0);
+			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, 0, NULL), 0);
 			hear(&ctx, WARDEN_RESUMED);
 		}
 		context_disown(&ctx);
@@ -199,13 +199,13 @@ Test(front_parts, a_front_that_breaks_the_rules_loses_its_context)
 		if (i > 0)
 			hear(&ctx, WARDEN_STARTED);
 		if (i == 1)
-			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, false, NULL), 0);
+			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, 0, NULL), 0);
 		if (i > 1)
 			pause_it(&ctx);
 		if (i == 2)
 			cr_assert_eq(context_send(&ctx, WARDEN_PAUSE, NULL), 0);
 		if (i == 3)
-			cr_assert_eq(context_resume(&ctx, SPEC_TIMEOUT_MAX + 1, false, NULL), 0);
+			cr_assert_eq(context_resume(&ctx, SPEC_TIMEOUT_MAX + 1, 0, NULL), 0);
 		cr_expect_lt(context_recv(&ctx, &m, &err), 0, "row %d: %u", i, m.type);
 		cr_expect_eq(err.code, EPROTO, "%s", err.text);
 		end(&r, &ctx, number);
