@@ -43,7 +43,8 @@ const struct verb verb_top = {
 		 "first. Root sees all of them, everybody else his own. In a pipe: once.\n",
 	.options = options,
 	.tail = "Keys: q ends; c, m, a: by CPU, memory, age. %CPU is of one CPU, since the last\n"
-		"time; at first since the context was made. Root's head has the daemon's share.\n"
+		"time; at first since the context was made. Root's head has the daemon's share\n"
+		"of it and its memory.\n"
 		"\n"
 		"Exit status: 0, 2 usage, 125 when no daemon answers.\n"
 		"\n"
@@ -182,7 +183,8 @@ static void draw_head(const struct top *t)
 			b ? rate(l->daemon_cpu_ns - b->daemon_cpu_ns, l->taken_ns - b->taken_ns)
 			  : rate(l->daemon_cpu_ns, clock_real_ns() - l->since_ns);
 
-		(void)printf("  daemon %" PRIu64 ".%" PRIu64 "%%", own / 10, own % 10);
+		(void)printf("  daemon %" PRIu64 ".%" PRIu64 "%% %s", own / 10, own % 10,
+			     ps_bytes(known(l->launcher_bytes) + known(l->front_bytes)).s);
 	}
 	end_line(t);
 }

@@ -5,7 +5,10 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,4 +55,20 @@ void process_close(struct process *p)
 {
 	fd_close(&p->pidfd);
 	p->pid = 0;
+}
+
+/* "size resident …", in pages: proc(5). */
+uint64_t process_own_memory(void)
+{
+	cleanup_fd int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	uint64_t pages = 0;
+	char text[128];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return UINT64_MAX;
+	text[n] = '\0';
+	if (sscanf(text, "%*s %" SCNu64, &pages) != 1)
+		return UINT64_MAX;
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

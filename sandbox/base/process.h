@@ -3,6 +3,7 @@
 #define CLOCHE_BASE_PROCESS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -36,5 +37,9 @@ bool process_try_reap(struct process *p);
 
 /* Without waiting: its end is somebody else's matter, or nobody's. */
 void process_close(struct process *p);
+
+/* What this process has in memory, what it shares included: the resident set of /proc/self/statm.
+ * UINT64_MAX: there is no such file. */
+uint64_t process_own_memory(void);
 
 #endif

@@ -16,6 +16,7 @@
 _Static_assert(SLOT_MAX % sizeof(uint64_t) == 0, "they are counted by the word");
 
 struct running {
+	uint32_t most; /* atomic */
 	union {
 		uint8_t slots[SLOT_MAX]; /* 0 or 1; atomic */
 		uint64_t words[SLOT_MAX / sizeof(uint64_t)];
@@ -27,7 +28,17 @@ struct running *running_open(void)
 	struct running *r =
 		mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	return r == MAP_FAILED ? NULL : r;
+	if (r == MAP_FAILED)
+		return NULL;
+	running_bound(r, RUNNING_MAX);
+	return r;
+}
+
+void running_bound(struct running *r, unsigned most)
+{
+	if (r)
+		__atomic_store_n(&r->most, most < RUNNING_MAX ? most : RUNNING_MAX,
+				 __ATOMIC_SEQ_CST);
 }
 
 struct running *running_close(struct running *r)
@@ -47,19 +58,30 @@ static unsigned count(const struct running *r)
 	return n;
 }
 
+int running_full(unsigned most, struct cloche_err *err)
+{
+	return cloche_err_set(
+		err, EBUSY,
+		"running: there are functions in %u contexts, and at a time there may "
+		"be no more (limit 'running'); try again",
+		most);
+}
+
 /* Seen by all before any counts: of two that come together none misses the other. */
 int running_enter(struct running *r, unsigned slot, struct cloche_err *err)
 {
+	unsigned most;
+
 	if (!r)
 		return 0;
+	most = __atomic_load_n(&r->most, __ATOMIC_SEQ_CST);
+	/* Each warden can write here: what one may have written is no more than the constant. */
+	most = most < RUNNING_MAX ? most : RUNNING_MAX;
 	__atomic_store_n(&r->slots[slot], 1, __ATOMIC_SEQ_CST);
-	if (count(r) <= RUNNING_MAX)
+	if (count(r) <= most)
 		return 0;
 	running_leave(r, slot);
-	return cloche_err_set(err, EBUSY,
-			      "there are functions in %d contexts, and at a time there may be no "
-			      "more, whatever is configured; try again",
-			      RUNNING_MAX);
+	return running_full(most, err);
 }
 
 void running_leave(struct running *r, unsigned slot)

@@ -58,28 +58,34 @@ enum pool_answer pool_ask(const struct pool *p, const struct pool_kind *kind, un
 	return coming > waiting ? POOL_WAIT : POOL_MAKE;
 }
 
-static unsigned idle_of(const struct pool *p, uint32_t owner)
+/* running: of those in which a process stays. */
+static bool is_idle(const struct pool_context *c, bool running)
+{
+	return c->state == POOL_IDLE && (c->runs || !running);
+}
+
+static unsigned idle_of(const struct pool *p, uint32_t owner, bool running)
 {
 	unsigned n = 0;
 
 	for (const struct pool_context *c = p->first; c; c = c->next)
-		n += c->state == POOL_IDLE && c->kind.owner == owner;
+		n += is_idle(c, running) && c->kind.owner == owner;
 	return n;
 }
 
-static struct pool_context *longest_idle(const struct pool *p, uint32_t owner)
+static struct pool_context *longest_idle(const struct pool *p, uint32_t owner, bool running)
 {
 	struct pool_context *best = NULL;
 
 	for (struct pool_context *c = p->first; c; c = c->next)
-		if (c->state == POOL_IDLE && (owner == POOL_ANY || c->kind.owner == owner) &&
+		if (is_idle(c, running) && (owner == POOL_ANY || c->kind.owner == owner) &&
 		    (!best || c->since_ns < best->since_ns))
 			best = c;
 	return best;
 }
 
 /* Neighbours in the list are mostly one owner's: counted once in a row. */
-static uint32_t who_has_most(const struct pool *p)
+static uint32_t who_has_most(const struct pool *p, bool running)
 {
 	uint32_t most = POOL_ANY, last = POOL_ANY;
 	unsigned n_most = 0;
@@ -87,10 +93,10 @@ static uint32_t who_has_most(const struct pool *p)
 	for (const struct pool_context *c = p->first; c; c = c->next) {
 		unsigned n;
 
-		if (c->state != POOL_IDLE || c->kind.owner == last)
+		if (!is_idle(c, running) || c->kind.owner == last)
 			continue;
 		last = c->kind.owner;
-		n = idle_of(p, last);
+		n = idle_of(p, last, running);
 		if (n > n_most) {
 			n_most = n;
 			most = last;
@@ -99,11 +105,32 @@ static uint32_t who_has_most(const struct pool *p)
 	return most;
 }
 
-struct pool_context *pool_victim(const struct pool *p, uint32_t owner)
+static struct pool_context *victim(const struct pool *p, uint32_t owner, bool running)
 {
 	if (p->n[POOL_IDLE] == 0)
 		return NULL;
-	return longest_idle(p, owner == POOL_ANY ? who_has_most(p) : owner);
+	if (owner == POOL_ANY)
+		owner = who_has_most(p, running);
+	return longest_idle(p, owner, running);
+}
+
+struct pool_context *pool_victim(const struct pool *p, uint32_t owner)
+{
+	return victim(p, owner, false);
+}
+
+struct pool_context *pool_victim_running(const struct pool *p, uint32_t owner)
+{
+	return victim(p, owner, true);
+}
+
+unsigned pool_running(const struct pool *p)
+{
+	unsigned n = p->n[POOL_MAKING] + p->n[POOL_BUSY] + p->n[POOL_ENDING];
+
+	for (const struct pool_context *c = p->n[POOL_IDLE] ? p->first : NULL; c; c = c->next)
+		n += is_idle(c, true);
+	return n;
 }
 
 bool pool_has(const struct pool *p, enum pool_state state, uint32_t owner)
@@ -116,14 +143,14 @@ bool pool_has(const struct pool *p, enum pool_state state, uint32_t owner)
 
 struct pool_context *pool_expired(const struct pool *p, int64_t expiry_ns, int64_t now_ns)
 {
-	struct pool_context *c = p->n[POOL_IDLE] ? longest_idle(p, POOL_ANY) : NULL;
+	struct pool_context *c = p->n[POOL_IDLE] ? longest_idle(p, POOL_ANY, false) : NULL;
 
 	return c && now_ns - c->since_ns >= expiry_ns ? c : NULL;
 }
 
 int64_t pool_due(const struct pool *p, int64_t expiry_ns)
 {
-	const struct pool_context *c = p->n[POOL_IDLE] ? longest_idle(p, POOL_ANY) : NULL;
+	const struct pool_context *c = p->n[POOL_IDLE] ? longest_idle(p, POOL_ANY, false) : NULL;
 
 	return c && expiry_ns < INT64_MAX - c->since_ns ? c->since_ns + expiry_ns : INT64_MAX;
 }

@@ -38,6 +38,7 @@ struct pool_context {
 	struct pool_context *next;
 	struct pool_kind kind;
 	enum pool_state state;
+	bool runs;	  /* also while it is IDLE: a process stays in it */
 	int64_t since_ns; /* it is in that state */
 };
 
@@ -67,6 +68,11 @@ enum pool_answer pool_ask(const struct pool *p, const struct pool_kind *kind, un
  * POOL_ANY, of whoever has most of them: nobody's are all gone for what another one hoards. */
 #define POOL_ANY UINT32_MAX
 struct pool_context *pool_victim(const struct pool *p, uint32_t owner);
+/* The same of those alone in which a process stays. */
+struct pool_context *pool_victim_running(const struct pool *p, uint32_t owner);
+
+/* In how many there is a process, or may be: of those on their way in and out none is left out. */
+unsigned pool_running(const struct pool *p);
 
 /* Whether the owner, or anybody (POOL_ANY), has one in that state. */
 bool pool_has(const struct pool *p, enum pool_state state, uint32_t owner);

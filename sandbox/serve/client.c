@@ -504,6 +504,8 @@ void visit_seek(struct visit *v, bool *may_make)
 	enum pool_answer what;
 
 	v->client.waiting = false;
+	if (!visit_may_run(v, is_once(v)))
+		return;
 	what = ask_pool(v, &found);
 	if (what == POOL_TAKE) {
 		v->held = (struct held *)found;

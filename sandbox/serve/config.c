@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "base/yaml_error.h"
 #include "base/yaml_line.h"
+#include "launch/running.h"
 #include "launch/spec.h"
 #include "serve/request.h"
 #include "serve/tracers.h"
@@ -56,7 +57,7 @@ struct yaml_allow {
 struct yaml_config {
 	char *control, *control_mode, *metrics, *metrics_group, *state, *memory, *vcpus, *wait,
 		*idle_expiry, *grace, *silence;
-	uint32_t *contexts;
+	uint32_t *contexts, *running;
 	struct yaml_allow *allow;
 	struct yaml_limits *per_owner, *owners;
 	uint32_t n_owners;
@@ -108,6 +109,7 @@ static const cyaml_schema_field_t fields[] = {
 	TEXT(yaml_config, grace, 40),
 	TEXT(yaml_config, silence, 40),
 	NUMBER(yaml_config, contexts),
+	NUMBER(yaml_config, running),
 	CYAML_FIELD_MAPPING_PTR("allow", OPTIONAL, struct yaml_config, allow, allow_fields),
 	CYAML_FIELD_MAPPING_PTR("per_owner", OPTIONAL, struct yaml_config, per_owner,
 				per_owner_fields),
@@ -420,6 +422,8 @@ static int apply(const struct reading *r, const struct yaml_config *y, struct co
 	if (code == 0)
 		code = read_number(r, "contexts", y->contexts, 1, CONTEXTS_MAX, &c->contexts);
 	if (code == 0)
+		code = read_number(r, "running", y->running, 1, RUNNING_MAX, &c->running);
+	if (code == 0)
 		code = read_memory(r, "memory", y->memory, &c->memory_bytes);
 	if (code == 0)
 		code = read_vcpus(r, "vcpus", y->vcpus, &c->vcpu_milli);
@@ -491,6 +495,7 @@ void config_defaults(struct config *ret)
 		.control_mode = 0666,
 		.state = CONFIG_STATE,
 		.contexts = contexts_of(host.memory_bytes),
+		.running = RUNNING_MAX,
 		/* The rest is the host's own: to it nothing shall come from here. */
 		.memory_bytes = host.memory_bytes / 4 * 3,
 		.per_owner = { .contexts = 32,

@@ -24,6 +24,8 @@ struct cloche_err;
  *	  groups: [dev]
  *	contexts: 1000          at a time; else one for 16M of the host's memory,
  *	                        from 64 to 1000
+ *	running: 480            in how many of them there may be a function at a time;
+ *	                        no more than that (launch/running.h)
  *	memory: 8G              that their limits may come to; else 3/4 of the host's
  *	vcpus: 2                that they may use together; else all
  *	per_owner:              what each user may have at a time
@@ -78,7 +80,7 @@ struct config {
 	bool metrics_grouped;
 	uint32_t metrics_gid;
 	char state[4096];
-	unsigned contexts;
+	unsigned contexts, running;
 	uint64_t memory_bytes;
 	uint64_t vcpu_milli; /* 0: no limit */
 	struct owner_limits per_owner;

@@ -40,6 +40,14 @@ static void seconds(FILE *to, uint64_t ns)
 		      (uint64_t)(ns % NSEC_PER_SEC));
 }
 
+/* What is not known is not said to be 0. */
+static void write_memory(FILE *to, const char *process, uint64_t bytes)
+{
+	if (bytes != LISTING_UNKNOWN)
+		(void)fprintf(to, "cloche_daemon_memory_bytes{process=\"%s\"} %" PRIu64 "\n",
+			      process, bytes);
+}
+
 static void write_contexts(const struct listing *all, FILE *to)
 {
 	uint64_t n[LISTED_STATES] = { 0 }, memory = 0;
@@ -63,6 +71,10 @@ static void write_contexts(const struct listing *all, FILE *to)
 	(void)fprintf(to, "cloche_daemon_cpu_seconds_total ");
 	seconds(to, all->daemon_cpu_ns);
 	(void)fprintf(to, "\n");
+	head(to, "cloche_daemon_memory_bytes", "gauge",
+	     "Memory that the daemon itself has, by process.");
+	write_memory(to, "launcher", all->launcher_bytes);
+	write_memory(to, "front", all->front_bytes);
 }
 
 static void write_launches(const struct counts *c, FILE *to)

@@ -25,6 +25,7 @@ static void tell(struct front *f, const struct held *h, enum command_kind kind)
 
 static void turn(struct front *f, struct held *h, enum pool_state to)
 {
+	h->pool.runs = h->resident != NULL;
 	pool_turn(&f->pool, &h->pool, to, clock_now_ns());
 }
 
@@ -279,6 +280,18 @@ bool held_make_room(struct front *f, uint32_t owner)
 	if (victim)
 		held_end(f, (struct held *)victim);
 	return victim || pool_has(&f->pool, POOL_VERIFYING, owner);
+}
+
+bool held_make_way(struct front *f)
+{
+	struct pool_context *victim;
+
+	if (pool_has(&f->pool, POOL_ENDING, POOL_ANY))
+		return true;
+	victim = pool_victim_running(&f->pool, POOL_ANY);
+	if (victim)
+		held_end(f, (struct held *)victim);
+	return victim != NULL;
 }
 
 /* ---- what the launcher says ------------------------------------------------------------------ */

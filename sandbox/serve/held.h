@@ -92,6 +92,10 @@ void held_end_idle(struct front *f, uint64_t number, const struct held_kind *unl
  * False: there will be no more than there is now. */
 bool held_make_room(struct front *f, uint32_t owner);
 
+/* For a function that is to run where as many do as may at a time: one that is kept and idle is
+ * given up. False: there is none, and none on its way out. */
+bool held_make_way(struct front *f);
+
 /* What the launcher says of one. */
 void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fds);
 

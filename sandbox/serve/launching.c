@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/tick.h"
 #include "host/pressure.h"
+#include "launch/running.h"
 #include "serve/config.h"
 #include "serve/handover.h"
 #include "serve/listing.h"
@@ -72,6 +73,7 @@ int launching_open(const struct launching_options *options, struct launching **r
 	r = l->places && l->numbers && l->attended && l->building && l->tracers && l->showings
 		    ? launcher_open_many(&l->launcher, err)
 		    : cloche_err_sys(err, ENOMEM, "begin");
+	running_bound(l->launcher.running, options->config->running);
 	stores_open_shown(&l->stores);
 	if (r == 0)
 		r = launcher_sweep(&l->launcher, err);
@@ -645,6 +647,7 @@ void launching_change(struct launching *l, const struct config *config)
 	struct packet_fds fds = { .fd = { handover_config(config) }, .n = 1 };
 
 	l->config = config;
+	running_bound(l->launcher.running, config->running);
 	owners_change(l->owners, config);
 	l->pulse.silence_ns = config->silence_ns;
 	if (fds.fd[0] >= 0)

@@ -18,6 +18,7 @@ static const char *const names[LIMITS] = {
 	[LIMIT_CONTEXTS] = "contexts",
 	[LIMIT_MEMORY] = "memory",
 	[LIMIT_VCPUS] = "vcpus",
+	[LIMIT_RUNNING] = "running",
 	[LIMIT_OWNER_CONTEXTS] = "per_owner.contexts",
 	[LIMIT_OWNER_MEMORY] = "per_owner.memory",
 	[LIMIT_OWNER_VCPUS] = "per_owner.vcpus",

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/process.h"
 #include "serve/client.h"
 #include "serve/config.h"
 #include "serve/front.h"
@@ -103,12 +104,14 @@ static void head_for(const struct front *f, uid_t uid, struct listing *ret)
 
 	ret->taken_ns = f->lister.taken_ns;
 	ret->since_ns = f->since_ns;
-	ret->daemon_cpu_ns = LISTING_UNKNOWN;
+	ret->daemon_cpu_ns = ret->launcher_bytes = ret->front_bytes = LISTING_UNKNOWN;
 	if (uid == 0) {
 		ret->contexts_max = f->config->contexts;
 		ret->memory_max_bytes = f->config->memory_bytes;
 		ret->vcpu_milli = f->config->vcpu_milli;
 		ret->daemon_cpu_ns = f->lister.tally->launcher_cpu_ns + own_cpu_ns();
+		ret->launcher_bytes = f->lister.tally->launcher_bytes;
+		ret->front_bytes = process_own_memory();
 		return;
 	}
 	ret->contexts_max = own->contexts;

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/process.h"
 #include "launch/cgroup.h"
 
 #include <errno.h>
@@ -35,6 +36,8 @@ struct tally *tally_begin(uint32_t room)
 	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
 	if (t)
 		t->launcher_cpu_ns = (uint64_t)own.tv_sec * NSEC_PER_SEC + (uint64_t)own.tv_nsec;
+	if (t)
+		t->launcher_bytes = process_own_memory();
 	return t;
 }
 

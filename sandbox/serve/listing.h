@@ -38,7 +38,7 @@ struct tally_row {
 
 struct tally {
 	uint32_t n;
-	uint64_t launcher_cpu_ns;
+	uint64_t launcher_cpu_ns, launcher_bytes;
 	struct tally_row rows[];
 };
 
@@ -60,9 +60,10 @@ struct listing {
 	uint32_t n;
 	uint64_t contexts_max, memory_max_bytes,
 		vcpu_milli;	/* whose it is, may have; 0: no limit */
-	uint64_t daemon_cpu_ns; /* launcher and front; root's to know */
-	int64_t taken_ns;	/* CLOCK_MONOTONIC */
-	int64_t since_ns;	/* CLOCK_REALTIME: it serves */
+	uint64_t daemon_cpu_ns; /* launcher and front; root's to know, as is: */
+	uint64_t launcher_bytes, front_bytes;
+	int64_t taken_ns; /* CLOCK_MONOTONIC */
+	int64_t since_ns; /* CLOCK_REALTIME: it serves */
 	struct listed rows[];
 };
 
@@ -76,7 +77,8 @@ static inline size_t listing_size(uint32_t n)
 	return sizeof(struct listing) + n * sizeof(struct listed);
 }
 
-/* With room for so many, the caller's to free; NULL: no memory. The CPU time is this process's. */
+/* With room for so many, the caller's to free; NULL: no memory. The CPU time and memory are this
+ * process's. */
 struct tally *tally_begin(uint32_t room);
 
 /* A context, that has used cpu_ns in all invocations but the one that has it now; of that, what its

@@ -27,16 +27,30 @@ static unsigned contexts_of(const struct front *f, const struct function_version
 	return n;
 }
 
-static bool is_starting(const struct front *f)
+/* How many are on their way, of all and of the owner: each has one at a time, so that nobody waits
+ * for an init that another one draws out. */
+static unsigned starting(const struct front *f, uint32_t owner, unsigned *ret_own)
 {
+	unsigned n = 0;
+
+	*ret_own = 0;
 	for (const struct pool_context *c = f->pool.first; c; c = c->next) {
 		const struct held *h = (const struct held *)c;
 
-		if (h->provisioned && !h->user && c->state != POOL_ENDING &&
-		    (!h->resident || !resident_is_settled(h->resident)))
-			return true;
+		if (!h->provisioned || h->user || c->state == POOL_ENDING ||
+		    (h->resident && resident_is_settled(h->resident)))
+			continue;
+		n++;
+		*ret_own += h->kind.make.owner == owner;
 	}
-	return false;
+	return n;
+}
+
+static bool may_start(const struct front *f, uint32_t owner)
+{
+	unsigned own;
+
+	return starting(f, owner, &own) < PROVISIONING_STARTS && own == 0;
 }
 
 static bool is_later(const struct front *f, uint32_t owner)
@@ -61,7 +75,7 @@ static struct function_version *find_wanting(const struct front *f)
 			function_store_get(f->functions, at->owner, at->name, 0);
 
 		if (v && v->config.concurrency.provisioned > contexts_of(f, v) &&
-		    !is_later(f, v->owner))
+		    !is_later(f, v->owner) && may_start(f, v->owner))
 			return v;
 	}
 	return NULL;
@@ -107,26 +121,31 @@ static int make_kind(struct front *f, const struct function_version *v, struct h
 	return r;
 }
 
-void provisioning_look(struct front *f)
+static void start(struct front *f, const struct function_version *v)
 {
-	struct function_version *v;
-	struct held_kind *kind;
+	struct held_kind *kind = calloc(1, sizeof(*kind));
 	struct cloche_err err = { 0 };
 	struct held *h = NULL;
 
-	if (f->stopping || f->old || !f->functions || is_starting(f))
-		return;
-	v = find_wanting(f);
-	kind = v ? calloc(1, sizeof(*kind)) : NULL;
 	if (kind && make_kind(f, v, kind, &err) == 0)
 		h = held_make(f, kind, NULL, NULL);
 	if (h) {
 		h->provisioned = true;
 		held_describe(h, v->config.name, (char *const[]){ NULL });
-	} else if (v) {
+	} else {
 		try_later(f, v->owner);
 	}
 	free(kind);
+}
+
+void provisioning_look(struct front *f)
+{
+	const struct function_version *v;
+
+	if (f->stopping || f->old || !f->functions)
+		return;
+	for (unsigned n = 0; n < PROVISIONING_STARTS && (v = find_wanting(f)); n++)
+		start(f, v);
 }
 
 void provisioning_end(struct front *f)

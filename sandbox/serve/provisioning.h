@@ -11,11 +11,12 @@ struct held;
 
 /*
  * Contexts of deployed functions that are ready, with their init over, before anybody asks: so many
- * of the version that counts as its configuration has it (concurrency/provisioned). They are made
- * one after the other, and again when one of them ends; where there is no room for one, or its init
- * fails, the next try for its owner is later, and others have their turn. What they use until their
- * first event is nobody's bill.
+ * of the version that counts as its configuration has it (concurrency/provisioned). Those of one
+ * owner are made one after the other, and again when one of them ends; where there is no room for
+ * one, or its init fails, the next try for its owner is later, and others have their turn. What
+ * they use until their first event is nobody's bill.
  */
+#define PROVISIONING_STARTS 8 /* at a time, of as many owners */
 #define PROVISIONING_LATER \
 	64 /* owners who wait at a time; of more the first is tried again sooner */
 

@@ -4,8 +4,10 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "launch/running.h"
 #include "serve/config.h"
 #include "serve/front.h"
+#include "serve/held.h"
 #include "serve/invoking.h"
 #include "serve/limit.h"
 
@@ -53,4 +55,42 @@ bool visit_try_queue(struct visit *v, int64_t wait_ns, struct cloche_err *why)
 		return false;
 	v->client.queued = true;
 	return true;
+}
+
+static unsigned contexts(const struct pool *p)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < POOL_STATES; i++)
+		n += p->n[i];
+	return n;
+}
+
+/* What is kept and idle has a function in it as well, and may be what is asked for. Where the front
+ * is wrong, the warden is not (launch/running.h). */
+static bool has_room_to_run(const struct visit *v, bool once)
+{
+	const struct pool *pool = &v->front->pool;
+	unsigned most = v->front->config->running;
+	struct pool_context *found = NULL;
+
+	return contexts(pool) < most || pool_running(pool) < most ||
+	       (!once && pool_ask(pool, &v->client.kind, 0, &found) == POOL_TAKE && found->runs);
+}
+
+bool visit_may_run(struct visit *v, bool once)
+{
+	struct front *f = v->front;
+	struct cloche_err why = { 0 };
+
+	if (has_room_to_run(v, once))
+		return true;
+	(void)running_full(f->config->running, &why);
+	v->client.full = held_make_way(f) || visit_try_queue(v, f->config->wait_ns, &why);
+	v->client.waiting = v->client.full;
+	if (v->client.waiting)
+		return false;
+	f->counts.refused[LIMIT_RUNNING]++;
+	visit_refuse(v, &why);
+	return false;
 }

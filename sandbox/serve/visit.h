@@ -119,6 +119,10 @@ void visit_seek(struct visit *v, bool *may_make);
 /* It waits for somebody's end, for so long; false: it may not, and *why is what to say. */
 bool visit_try_queue(struct visit *v, int64_t wait_ns, struct cloche_err *why);
 
+/* Whether one more function may run (launch/running.h); once: in a context of its own. False: it
+ * waits for that, or is refused and gone. */
+bool visit_may_run(struct visit *v, bool once);
+
 /* Before it begins: it counts among its owner's, and has a record where nobody comes to say more.
  */
 int visit_commit(struct visit *v, struct cloche_err *err);

@@ -55,6 +55,8 @@ Test(metrics, say_what_was_done)
 	expect_has(run.out, "cloche_launch_seconds_count 3\n");
 	expect_has(run.out, "cloche_contexts{state=\"busy\"} 1\n");
 	expect_has(run.out, "# TYPE cloche_daemon_cpu_seconds_total counter\n");
+	expect_has(run.out, "cloche_daemon_memory_bytes{process=\"launcher\"} ");
+	expect_has(run.out, "cloche_daemon_memory_bytes{process=\"front\"} ");
 	expect_has(run.out, "200 text/plain; version=0.0.4");
 	cr_assert_eq(kill(c.pid, SIGINT), 0);
 	cr_expect_eq(process_status(c.pid), 130);

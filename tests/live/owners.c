@@ -209,6 +209,10 @@ static const struct {
 	  { "-m", "64M", "--cpu", "1" } },
 	{ "memory: 100M\n", "memory: of the 100M that all may have", { "-m", "64M" } },
 	{ "contexts: 1\n", "contexts: of the 1 that all may have", { "-m", "64M" } },
+	{ "running: 1\n",
+	  "running: there are functions in 1 contexts, and at a time there may be no more (limit "
+	  "'running'); try again",
+	  { "-m", "64M" } },
 };
 
 Test(owners, what_is_full_is_refused_by_name_at_once)

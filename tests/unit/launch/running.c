@@ -55,3 +55,26 @@ Test(running, what_a_dead_child_held_its_parent_gives_back)
 	cr_expect_eq(running_enter(r, 1, NULL), 0);
 	cr_expect_null(running_close(r));
 }
+
+/* What is configured counts for who comes then, and never is more than the constant. */
+Test(running, less_may_be_said_and_no_more)
+{
+	struct running *r = running_open();
+	struct cloche_err err = { 0 };
+
+	cr_assert(r != NULL);
+	running_bound(r, 2);
+	fill(r, 2);
+	cr_expect_eq(running_enter(r, 0, &err), -EBUSY);
+	cr_expect(strstr(err.text, "2 contexts") && strstr(err.text, "'running'"), "%s", err.text);
+	running_bound(r, 3);
+	cr_expect_eq(running_enter(r, 0, NULL), 0);
+	running_leave(r, 0);
+	running_bound(r, RUNNING_MAX + 1);
+	fill(r, RUNNING_MAX);
+	cr_expect_eq(running_enter(r, 0, NULL), -EBUSY);
+	/* With all that comes beside them the end of all stays below the danger. */
+	cr_expect_leq(RUNNING_MAX * RUNNING_EACH + RUNNING_OTHERS, RUNNING_DANGER);
+	cr_expect_null(running_close(r));
+	running_bound(NULL, 1);
+}

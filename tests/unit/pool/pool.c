@@ -132,6 +132,28 @@ Test(pool, who_gives_way)
 	}
 }
 
+/* A process that is kept runs; so may what is on its way in or out. */
+Test(pool, those_with_a_process_give_way_to_one)
+{
+	static const struct given given[MEMBERS_MAX] = {
+		{ ALICE, 'a', POOL_IDLE, 1 },	 { ALICE, 'a', POOL_IDLE, 3 },
+		{ BOB, 'a', POOL_IDLE, 2 },	 { BOB, 'a', POOL_BUSY, 1 },
+		{ BOB, 'a', POOL_VERIFYING, 1 }, { BOB, 'a', POOL_ENDING, 1 },
+	};
+	struct rig r;
+
+	fill(&r, given);
+	cr_expect_eq(pool_running(&r.pool), 2);
+	cr_expect_null(pool_victim_running(&r.pool, POOL_ANY));
+	r.members[1].runs = true;
+	cr_expect_eq(pool_running(&r.pool), 3);
+	cr_expect_eq(pool_victim_running(&r.pool, POOL_ANY), &r.members[1]);
+	cr_expect_null(pool_victim_running(&r.pool, BOB));
+	r.members[2].runs = true;
+	cr_expect_eq(pool_victim_running(&r.pool, BOB), &r.members[2]);
+	cr_expect_eq(pool_victim(&r.pool, POOL_ANY), &r.members[0]);
+}
+
 Test(pool, what_is_idle_for_long_expires_one_after_the_other)
 {
 	static const struct given given[MEMBERS_MAX] = {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "launch/running.h"
 #include "serve/config.h"
 #include "tests/lib/tmpdir.h"
 
@@ -30,6 +31,9 @@ Test(config, what_is_said_counts_and_the_rest_stays)
 	c = defaults;
 	cr_assert_eq(load("contexts: 3\ngrace: 250ms\n", &c, &err), 0, "%s", err.text);
 	cr_expect_eq(c.contexts, 3);
+	cr_expect_eq(c.running, RUNNING_MAX);
+	cr_assert_eq(load("running: 7\n", &c, &err), 0, "%s", err.text);
+	cr_expect_eq(c.running, 7);
 	/* By the host's memory. */
 	cr_expect(defaults.contexts >= 64 && defaults.contexts <= 1000, "%u", defaults.contexts);
 	cr_expect_eq(c.grace_ns, 250000000);
@@ -133,6 +137,8 @@ static const struct {
 } wrongs[] = {
 	{ "contexts: 0\n", "contexts" },
 	{ "contexts: 1001\n", "contexts" },
+	{ "running: 0\n", "running: expected a number from 1 to 480" },
+	{ "running: 481\n", "running: expected a number from 1 to 480" },
 	{ "contexts: -1\n", "line 1" },
 	{ "contexts: many\n", "line 1" },
 	{ "per_owner: {contexts: 0}\n", "line 1: per_owner/contexts: expected a number from 1" },

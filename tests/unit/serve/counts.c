@@ -58,6 +58,8 @@ Test(counts, each_figure_has_its_line)
 	all->n = 2;
 	all->memory_max_bytes = 1000;
 	all->daemon_cpu_ns = 1000000001;
+	all->launcher_bytes = 4096;
+	all->front_bytes = LISTING_UNKNOWN;
 	all->rows[0] = (struct listed){ .state = LISTED_BUSY, .memory_bytes = 100 };
 	all->rows[1] = (struct listed){ .state = LISTED_READY, .memory_bytes = LISTING_UNKNOWN };
 	text = text_of(&c, all);
@@ -82,6 +84,8 @@ Test(counts, each_figure_has_its_line)
 	expect(text, "cloche_memory_bytes 100");
 	expect(text, "cloche_memory_limit_bytes 1000");
 	expect(text, "cloche_daemon_cpu_seconds_total 1.000000001");
+	expect(text, "cloche_daemon_memory_bytes{process=\"launcher\"} 4096");
+	cr_expect_null(strstr(text, "process=\"front\""));
 }
 
 /* Each family has its two lines of comment before it, once, and each line a name and a number. */
