@@ -101,17 +101,37 @@ static const char *text_of(const struct outcome *out, char *buf, size_t size, co
 	}
 }
 
+/* Of an answer that is not handed on; these have no request id. */
+static json_t *text_of_refused(const struct outcome *out)
+{
+	static const char *const refused[][2] = {
+		{ FAILURE_TOO_LARGE, "Response payload size exceeded maximum allowed payload size "
+				     "(6291556 bytes)." },
+		{ FAILURE_CUT, "Response payload ended before all of it was sent." },
+		{ FAILURE_MODE, "Lambda-Runtime-Function-Response-Mode has a value that there is "
+				"not." },
+	};
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		if (out->answered && strcmp(out->error_type, refused[i][0]) == 0)
+			return json_string(refused[i][1]);
+	return NULL;
+}
+
 char *failure_object(const struct outcome *out)
 {
-	const char *type = NULL, *text;
+	const char *type = out->error_type, *text;
 	char buf[128], *object;
-	json_t *j;
+	json_t *message, *j;
 
 	if (out->verdict == VERDICT_OK)
 		return NULL;
-	text = text_of(out, buf, sizeof(buf), &type);
-	j = json_pack("{s:s, s:o}", "errorType", type, "errorMessage",
-		      json_sprintf("RequestId: %s Error: %s", out->request_id, text));
+	message = text_of_refused(out);
+	if (!message) {
+		text = text_of(out, buf, sizeof(buf), &type);
+		message = json_sprintf("RequestId: %s Error: %s", out->request_id, text);
+	}
+	j = json_pack("{s:s, s:o}", "errorType", type, "errorMessage", message);
 	object = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	return object;

@@ -26,4 +26,9 @@ void log_line_end(const struct outcome *out, FILE *to);
  */
 char *failure_object(const struct outcome *out);
 
+/* Types of answers that were given and are not handed on. */
+#define FAILURE_TOO_LARGE "Function.ResponseSizeTooLarge"
+#define FAILURE_CUT	  "Runtime.TruncatedResponse"
+#define FAILURE_MODE	  "Runtime.InvalidResponseModeHeader"
+
 #endif

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "function/function_store.h"
+#include "run/log_lines.h"
 #include "serve/capture.h"
 #include "serve/front.h"
 #include "serve/journal.h"
@@ -26,11 +27,6 @@ struct executing {
 	size_t len, size;
 	bool too_long;
 };
-
-static const char oversized[] =
-	"{\"errorType\":\"Function.ResponseSizeTooLarge\",\"errorMessage\":\"Response payload size "
-	"exceeded maximum allowed payload size (6291556 bytes).\"}";
-_Static_assert(REQUEST_EVENT_MAX == 6291556, "as the message has it");
 
 /* What there is no memory for is too long as well. */
 static void take_response(void *arg, const char *bytes, size_t len)
@@ -127,7 +123,7 @@ void executing_settle(struct visit *v)
 		return;
 	out->verdict = VERDICT_ERROR;
 	out->answered = true;
-	(void)strcpy(out->error_type, "Function.ResponseSizeTooLarge");
+	(void)strcpy(out->error_type, FAILURE_TOO_LARGE);
 }
 
 void executing_report(struct visit *v, struct resident_answer *ret)
@@ -138,10 +134,7 @@ void executing_report(struct visit *v, struct resident_answer *ret)
 	ret->bytes = NULL;
 	ret->len = 0;
 	ret->tail_len = journal_tail(&e->journal, ret->tail);
-	if (e->too_long) {
-		ret->bytes = oversized;
-		ret->len = sizeof(oversized) - 1;
-	} else if (v->answer.outcome.verdict == VERDICT_OK) {
+	if (v->answer.outcome.verdict == VERDICT_OK) {
 		ret->bytes = e->response;
 		ret->len = e->len;
 	}

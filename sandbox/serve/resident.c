@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "launch/launcher.h"
 #include "run/kept.h"
+#include "run/log_lines.h"
 #include "run/powers.h"
 #include "runtime/runtime_native.h"
 #include "serve/capture.h"
@@ -57,6 +58,7 @@ struct resident {
 	bool insisted;	     /* it was ended for what it said */
 	bool asked;	     /* the runtime has, for the next event */
 	bool answered;	     /* the runtime has given an answer to it ... */
+	bool refused;	     /* ... which is not handed on */
 	enum verdict answer; /* ... which is a success or none */
 	struct outcome init; /* of init */
 	struct outcome *out; /* the caller's, of what is under way */
@@ -218,6 +220,15 @@ static void note_answer(struct resident *r, enum verdict verdict)
 		take_type_within(&answer, out->error_type);
 }
 
+static void refuse_answer(struct resident *r, const char *type)
+{
+	struct outcome *out = r->under_way ? r->out : &r->init;
+
+	note_answer(r, VERDICT_ERROR);
+	r->refused = true;
+	(void)snprintf(out->error_type, sizeof(out->error_type), "%s", type);
+}
+
 static void on_news(struct resident *r, enum runtime_news news)
 {
 	switch (news) {
@@ -228,10 +239,16 @@ static void on_news(struct resident *r, enum runtime_news news)
 		note_answer(r, VERDICT_OK);
 		break;
 	case RUNTIME_FAILED:
-	case RUNTIME_OVERSIZED:
-	case RUNTIME_CUT:
-	case RUNTIME_MODE:
 		note_answer(r, VERDICT_ERROR);
+		break;
+	case RUNTIME_OVERSIZED:
+		refuse_answer(r, FAILURE_TOO_LARGE);
+		break;
+	case RUNTIME_CUT:
+		refuse_answer(r, FAILURE_CUT);
+		break;
+	case RUNTIME_MODE:
+		refuse_answer(r, FAILURE_MODE);
 		break;
 	case RUNTIME_INIT_ERROR:
 		note_answer(r, VERDICT_INIT_ERROR);
@@ -516,7 +533,7 @@ bool resident_invoke(struct resident *r, const struct resident_event *e, struct 
 	struct runtime_event event = e->event;
 	struct cloche_err err = { 0 };
 
-	r->asked = r->answered = false;
+	r->asked = r->answered = r->refused = false;
 	r->answer = VERDICT_ERROR;
 	r->out = out;
 	if (!kept_resume(&r->kept, e->timeout_ns, e->requested_ns, out))
@@ -539,7 +556,7 @@ void resident_answered(const struct resident *r, struct resident_answer *ret)
 	ret->bytes = NULL;
 	ret->len = 0;
 	ret->tail_len = journal_tail(&r->journal, ret->tail);
-	if ((r->http || r->native) && r->answered) {
+	if ((r->http || r->native) && r->answered && !r->refused) {
 		struct runtime_answer answer;
 
 		calls_answer(r, &answer);

@@ -11,23 +11,38 @@
  *	"early"	 asks for the next event, then answers
  *	"half"	 half a response, and that connection is closed
  *	"large"	 a response that is too large
+ *	"mode"	 a response of a mode that there is not
  *	"junk"	 bytes that are no HTTP, on a connection of their own, then its own
  *	"crowd"	 a hundred connections that say nothing, then its own
- *	"exit"	 status 7 without an answer; "init" (argument): an error of init
+ *	"holds"	 a hundred connections that stay, each with half a head, then its own
+ *	"many"	 a thousand connections that stay, then its own
+ *	"bytes"	 its own, each byte by itself
+ *	"flood"	 a response without an end
+ *	"waste"	 the response, and another one without an end
+ *	"orphan" the response by a child, and then the end of the parent, with status 0
+ *	"closed" no connection any more, and no end
+ *	"writes" its own, and a child that writes escape sequences to its output for ever
+ *	"half0"	 half a response, and the end with status 0
+ *	"zero"	 status 0 without an answer; "exit": 7; "killed": by SIGKILL
+ *	"init" (argument): an error of init
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LARGE (7 << 20)
 #define CROWD 100
+#define MANY  1000
 
 static char input[1 << 16];
+static const char *more = ""; /* of a head */
 
 /* flags: SOCK_NONBLOCK: it may be waited for, which nobody does here. */
 static int open_api(int flags)
@@ -47,16 +62,18 @@ static int open_api(int flags)
 	return fd;
 }
 
-static void put(int fd, const char *bytes, size_t len)
+/* False: the other end is gone. */
+static int put(int fd, const char *bytes, size_t len)
 {
 	while (len) {
 		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
 
 		if (n < 0)
-			return;
+			return 0;
 		bytes += n;
 		len -= (size_t)n;
 	}
+	return 1;
 }
 
 /* An answer's status, its head and body in input; 0: the connection was closed. */
@@ -85,10 +102,10 @@ static void head(int fd, const char *of, const char *what, size_t len)
 	char text[512];
 	int n = snprintf(text, sizeof(text),
 			 "POST /2018-06-01/runtime/%s%s HTTP/1.1\r\nHost: x\r\n"
-			 "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-			 of, what, len);
+			 "Content-Type: application/json\r\nContent-Length: %zu\r\n%s\r\n",
+			 of, what, len, more);
 
-	put(fd, text, (size_t)n);
+	(void)put(fd, text, (size_t)n);
 }
 
 static int post(int fd, const char *of, const char *what, const char *bytes, size_t len)
@@ -96,7 +113,7 @@ static int post(int fd, const char *of, const char *what, const char *bytes, siz
 	char *body;
 
 	head(fd, of, what, len);
-	put(fd, bytes, len);
+	(void)put(fd, bytes, len);
 	return get(fd, &body);
 }
 
@@ -105,7 +122,7 @@ static int ask(int fd, char **body)
 	static const char next[] =
 		"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n";
 
-	put(fd, next, sizeof(next) - 1);
+	(void)put(fd, next, sizeof(next) - 1);
 	return get(fd, body);
 }
 
@@ -119,32 +136,130 @@ static void crowd(void)
 		(void)close(fds[i]);
 }
 
-/* What is done before the answer. */
+/* They stay until it ends. */
+static void hold(int n, const char *said)
+{
+	for (int i = 0; i < n; i++)
+		(void)put(open_api(SOCK_NONBLOCK), said, strlen(said));
+}
+
+/* Until nobody reads it any more. */
+static void pour(int fd, const char *of)
+{
+	static char chunk[65536 + 9];
+	char text[512];
+	int n = snprintf(text, sizeof(text),
+			 "POST /2018-06-01/runtime/%s/response HTTP/1.1\r\nHost: x\r\n"
+			 "Transfer-Encoding: chunked\r\n\r\n",
+			 of);
+
+	memset(chunk, 'x', sizeof(chunk));
+	for (int i = 0; i < 7; i++)
+		chunk[i] = "10000\r\n"[i];
+	chunk[7 + 65536] = '\r';
+	chunk[8 + 65536] = '\n';
+	if (put(fd, text, (size_t)n))
+		while (put(fd, chunk, sizeof(chunk)))
+			;
+	(void)pause();
+}
+
+static void write_for_ever(void)
+{
+	if (fork())
+		return;
+	for (;;)
+		(void)!write(STDOUT_FILENO, "\033[2J\033]0;title\a\n", 15);
+}
+
+/* Whoever has asked for the event is gone, and has answered it. */
+static void answer_by_child(const char *of)
+{
+	int fd, status;
+
+	if (fork() == 0) {
+		fd = open_api(0);
+		_exit(post(fd, of, "/response", "\"child\"", 7) == 202 ? 0 : 1);
+	}
+	(void)wait(&status);
+	exit(status ? 1 : 0);
+}
+
+/* Half a response, or what is no HTTP, on a connection of its own. */
+static void send_half(const char *how, const char *of)
+{
+	int other = open_api(0);
+	char *body;
+
+	if (how[1] == 'h')
+		head(other, of, "/response", 100);
+	(void)put(other, "\001\002\r\n\r\n{\"half", 12);
+	if (strcmp(how, "\"half0\"") == 0)
+		exit(0);
+	(void)shutdown(other, SHUT_WR);
+	(void)get(other, &body);
+	(void)close(other);
+}
+
+/* Before the answer, or instead of it. */
+static void end_otherwise(int fd, const char *how, const char *of)
+{
+	if (strcmp(how, "\"exit\"") == 0)
+		exit(7);
+	if (strcmp(how, "\"zero\"") == 0)
+		exit(0);
+	if (strcmp(how, "\"killed\"") == 0)
+		(void)raise(SIGKILL);
+	if (strcmp(how, "\"flood\"") == 0)
+		pour(fd, of);
+	if (strcmp(how, "\"orphan\"") == 0)
+		answer_by_child(of);
+	if (strcmp(how, "\"closed\"") == 0) {
+		(void)close(fd);
+		(void)pause();
+	}
+}
+
 static void misbehave(int fd, const char *how, const char *of)
 {
 	static char bytes[LARGE];
 	char *body;
-	int other;
 
-	if (strcmp(how, "\"exit\"") == 0)
-		exit(7);
+	end_otherwise(fd, how, of);
 	if (strcmp(how, "\"early\"") == 0)
 		(void)ask(fd, &body);
 	if (strcmp(how, "\"others\"") == 0)
 		(void)post(fd, "invocation/somebody-elses", "/response", "1", 1);
 	if (strcmp(how, "\"crowd\"") == 0)
 		crowd();
+	if (strcmp(how, "\"holds\"") == 0)
+		hold(CROWD, "POST /2018-06-01/runtime/invocation/");
+	if (strcmp(how, "\"many\"") == 0)
+		hold(MANY, "");
+	if (strcmp(how, "\"writes\"") == 0)
+		write_for_ever();
 	if (strcmp(how, "\"large\"") == 0)
 		(void)post(fd, of, "/response", bytes, sizeof(bytes));
-	if (strcmp(how, "\"half\"") == 0 || strcmp(how, "\"junk\"") == 0) {
-		other = open_api(0);
-		if (strcmp(how, "\"half\"") == 0)
-			head(other, of, "/response", 100);
-		put(other, "\001\002\r\n\r\n{\"half", 12);
-		(void)shutdown(other, SHUT_WR);
-		(void)get(other, &body);
-		(void)close(other);
+	if (strncmp(how, "\"half", 5) == 0 || strcmp(how, "\"junk\"") == 0)
+		send_half(how, of);
+}
+
+static int respond(int fd, const char *of, const char *how)
+{
+	char *body;
+	int status;
+
+	if (strcmp(how, "\"mode\"") == 0)
+		more = "Lambda-Runtime-Function-Response-Mode: loud\r\n";
+	if (strcmp(how, "\"bytes\"") != 0) {
+		status = post(fd, of, "/response", how, strlen(how));
+		more = "";
+		return status;
 	}
+	head(fd, of, "/response", strlen(how));
+	for (const char *at = how; *at; at++)
+		(void)put(fd, at, 1);
+	return get(fd, &body);
 }
 
 int main(int argc, char **argv)
@@ -168,7 +283,9 @@ int main(int argc, char **argv)
 		if (strcmp(how, "\"error\"") == 0)
 			(void)post(fd, of, "/error", "{\"errorType\":\"Of.Mine\"}", 23);
 		else
-			(void)post(fd, of, "/response", how, strlen(how));
+			(void)respond(fd, of, how);
+		if (strcmp(how, "\"waste\"") == 0)
+			pour(fd, of);
 		if (strcmp(how, "\"twice\"") == 0)
 			(void)post(fd, of, "/response", "2", 1);
 	}

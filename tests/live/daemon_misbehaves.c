@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Functions that do with the Runtime API, with their connections, their output and themselves what
+ * no function should, through the daemon: each invocation ends in one verdict, with one record; the
+ * next one is answered; and nobody beside them notices, of the same owner or of another. Needs
+ * root.
+ */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/lib/env.h"
+#include "tests/lib/functions.h"
+
+#define OTHER "1001"
+#define INVOKE(s, user, function, event) \
+	project_by((s), (user), (const char *const[]){ "invoke", "-q", (function), (event), NULL })
+
+/* Two of it: one has time, the other ends when it has shown that it does not. */
+static const char yaml[] = "functions:\n"
+			   "  bad: {runtime: provided, code: bad, memory: 1769, timeout: 60s}\n"
+			   "  hangs: {runtime: provided, code: bad, memory: 1769, timeout: 300ms}\n"
+			   "  calm: {runtime: provided, code: bad, memory: 128, timeout: 60s}\n";
+
+static void begin(struct project *s)
+{
+	cleanup_run struct run copy = { 0 };
+	char to[700], from[700];
+
+	project_begin(s, "");
+	project_dir(s, "bad");
+	(void)snprintf(from, sizeof(from), "%s/runtime", env_need("HELPERS"));
+	(void)snprintf(to, sizeof(to), "%s/bad/bootstrap", s->project);
+	RUN(&copy, "cp", from, to);
+	cr_assert_eq(copy.status, 0, "%s", copy.err);
+	cr_assert_eq(chmod(to, 0755), 0);
+	project_deploy(s, yaml);
+	project_expect(s, "deployed calm");
+	project_deploy_as(s, OTHER, yaml);
+	project_expect(s, "deployed calm");
+}
+
+/* Whoever is beside it is answered as ever. */
+static void expect_calm(struct project *s)
+{
+	static const char *const users[] = { DAEMON_USER, OTHER };
+
+	for (size_t i = 0; i < 2; i++) {
+		INVOKE(s, users[i], "calm", "\"beside\"");
+		cr_expect_eq(s->run.status, 0, "%s", s->run.err);
+		cr_expect_str_eq(s->run.out, "\"beside\"");
+	}
+}
+
+/* All of a stream. */
+static void hear(FILE *f, char *to, size_t size)
+{
+	size_t n = fread(to, 1, size - 1, f);
+
+	to[n] = '\0';
+	while (fgetc(f) != EOF)
+		;
+	(void)fclose(f);
+}
+
+struct manner {
+	const char *function, *how;
+	int status;
+	const char *verdict, *says; /* what is in its response */
+};
+
+static void expect_end_of(struct project *s, const struct manner *m)
+{
+	struct daemon d = s->d;
+	char event[32], out[4096], err[8192], verdict[64];
+	struct client c;
+	int status;
+
+	(void)snprintf(event, sizeof(event), "\"%s\"", m->how);
+	(void)snprintf(verdict, sizeof(verdict), "\"verdict\":\"%s\"", m->verdict);
+	d.verb = "invoke";
+	c = client_start(&d, (const char *const[]){ "--report", "-", m->function, event, NULL });
+	expect_calm(s);
+	hear(c.out, out, sizeof(out));
+	hear(c.err, err, sizeof(err));
+	status = process_status(c.pid);
+	cr_expect_eq(status, m->status, "%s: %d %s%s", m->how, status, out, err);
+	cr_expect(strstr(err, verdict), "%s: %s", m->how, err);
+	cr_expect(strstr(out, m->says), "%s: %s", m->how, out);
+	/* It is as it was, or another one. */
+	INVOKE(s, DAEMON_USER, m->function, "\"echo\"");
+	cr_expect_eq(s->run.status, 0, "%s: %s", m->how, s->run.err);
+	cr_expect_str_eq(s->run.out, "\"echo\"", "%s", m->how);
+}
+
+/* One record each, and one for each "echo". */
+static void expect_records(const struct project *s, const struct manner *manners, size_t n)
+{
+	static const char *const verdicts[] = { "ok", "error", "signal", "timeout" };
+	static const char *const functions[] = { "bad", "hangs" };
+	char what[64];
+
+	for (size_t f = 0; f < 2; f++)
+		for (size_t v = 0; v < sizeof(verdicts) / sizeof(verdicts[0]); v++) {
+			size_t want = 0;
+
+			for (size_t i = 0; i < n; i++)
+				if (strcmp(manners[i].function, functions[f]) == 0)
+					want += (v == 0) +
+						(strcmp(manners[i].verdict, verdicts[v]) == 0);
+			(void)snprintf(what, sizeof(what), " %-12s  %s ", functions[f],
+				       verdicts[v]);
+			daemon_expect_records(&s->d, what, want);
+		}
+}
+
+static void try_all(const struct manner *manners, size_t n)
+{
+	struct project s;
+
+	begin(&s);
+	for (size_t i = 0; i < n; i++)
+		expect_end_of(&s, &manners[i]);
+	expect_records(&s, manners, n);
+	project_end(&s);
+}
+#define TRY_ALL(manners) try_all((manners), sizeof(manners) / sizeof((manners)[0]))
+
+Test(daemon_misbehaves, with_what_it_answers)
+{
+	static const struct manner manners[] = {
+		{ "bad", "error", 1, "error", "{\"errorType\":\"Of.Mine\"}" },
+		{ "bad", "twice", 0, "ok", "\"twice\"" },
+		{ "bad", "others", 0, "ok", "\"others\"" },
+		{ "bad", "early", 0, "ok", "\"early\"" },
+		{ "bad", "half", 1, "error", "Runtime.TruncatedResponse" },
+		{ "bad", "large", 1, "error", "Function.ResponseSizeTooLarge" },
+		{ "bad", "mode", 1, "error", "Runtime.InvalidResponseModeHeader" },
+		{ "bad", "junk", 0, "ok", "\"junk\"" },
+		{ "bad", "bytes", 0, "ok", "\"bytes\"" },
+		{ "bad", "flood", 137, "error", "Cloche.ProtocolError" },
+		{ "bad", "waste", 137, "error", "Cloche.ProtocolError" },
+	};
+
+	TRY_ALL(manners);
+}
+
+Test(daemon_misbehaves, with_its_connections)
+{
+	static const struct manner manners[] = {
+		{ "bad", "crowd", 0, "ok", "\"crowd\"" },
+		{ "bad", "holds", 0, "ok", "\"holds\"" },
+		{ "bad", "many", 0, "ok", "\"many\"" },
+		{ "hangs", "closed", 124, "timeout", "Task timed out after 0.30 seconds" },
+	};
+
+	TRY_ALL(manners);
+}
+
+Test(daemon_misbehaves, with_itself)
+{
+	static const struct manner manners[] = {
+		{ "bad", "exit", 7, "error", "exit status 7" },
+		{ "bad", "zero", 1, "error", "without providing a reason" },
+		{ "bad", "half0", 1, "error", "without providing a reason" },
+		{ "bad", "killed", 137, "signal", "signal: killed" },
+		{ "bad", "orphan", 1, "error", "without providing a reason" },
+		{ "bad", "writes", 0, "ok", "\"writes\"" },
+		{ "bad", "writes", 0, "ok", "\"writes\"" },
+	};
+
+	TRY_ALL(manners);
+}
