@@ -17,7 +17,7 @@ packages() {
 		libarchive-dev libzstd-dev liblzma-dev libbz2-dev nettle-dev libsystemd-dev libmicrohttpd-dev ;;
 	test) echo libcriterion-dev libclang-rt-dev strace spin \
 		mmdebstrap erofs-utils git openssl iputils-ping bsdutils expect tmux \
-		curl perl nodejs php-cli php-mbstring ;;
+		g++ curl perl nodejs php-cli php-mbstring ;;
 	lint) echo clang-format clang-tidy cppcheck shellcheck mandoc zsh fish ;;
 	bench) echo bubblewrap crun runc hyperfine ;;
 	vm) echo qemu-system-x86 cpio lz4 xz-utils zstd ;;

@@ -28,8 +28,14 @@
  * Standard input is the socket, and for this header alone; what is written to standard output and
  * standard error goes to the function's log.
  *
- * Whoever writes this in another language: both ends send frames, a struct cloche_frame and then so
- * many bytes, numbers in the machine's own order.
+ * What is not C calls cloche_serve(), cloche_respond() and cloche_fail(), and is linked with a C
+ * file that is no more than
+ *
+ *	#define CLOCHE_HANDLER_FN extern
+ *	#include <cloche_handler.h>
+ *
+ * Whoever does without C: both ends send frames, a struct cloche_frame and then so many bytes,
+ * numbers in the machine's own order.
  *
  *	function  READY                  RESPONSE │ ERROR         …
  *	host             EVENT                            EVENT
@@ -47,6 +53,10 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+#ifndef CLOCHE_HANDLER_FN
+#define CLOCHE_HANDLER_FN static inline
 #endif
 
 enum { CLOCHE_READY = 1, CLOCHE_EVENT, CLOCHE_RESPONSE, CLOCHE_ERROR };
@@ -80,7 +90,7 @@ struct cloche_response {
 typedef int cloche_handler(const struct cloche_event *event, struct cloche_response *response);
 
 /* The answer: data is the handler's, and may be what the event had. Returns 0. */
-static inline int cloche_respond(struct cloche_response *response, const void *data, size_t len)
+CLOCHE_HANDLER_FN int cloche_respond(struct cloche_response *response, const void *data, size_t len)
 {
 	response->kind = CLOCHE_RESPONSE;
 	response->data = data;
@@ -89,8 +99,8 @@ static inline int cloche_respond(struct cloche_response *response, const void *d
 }
 
 /* The answer is that it failed: as {"errorType": type, "errorMessage": message}. Returns 0. */
-static inline int cloche_fail(struct cloche_response *response, const char *type,
-			      const char *message)
+CLOCHE_HANDLER_FN int cloche_fail(struct cloche_response *response, const char *type,
+				  const char *message)
 {
 	size_t n = strlen(type), m = strlen(message), most = sizeof(response->error) - 1;
 
@@ -107,7 +117,7 @@ static inline int cloche_fail(struct cloche_response *response, const char *type
 	return 0;
 }
 
-static inline int cloche_read_all(void *to, size_t len)
+CLOCHE_HANDLER_FN int cloche_read_all(void *to, size_t len)
 {
 	char *at = (char *)to;
 
@@ -124,7 +134,7 @@ static inline int cloche_read_all(void *to, size_t len)
 	return 0;
 }
 
-static inline int cloche_write_all(const void *from, size_t len)
+CLOCHE_HANDLER_FN int cloche_write_all(const void *from, size_t len)
 {
 	const char *at = (const char *)from;
 
@@ -139,7 +149,7 @@ static inline int cloche_write_all(const void *from, size_t len)
 	return 0;
 }
 
-static inline int cloche_send(uint32_t kind, const void *data, size_t len)
+CLOCHE_HANDLER_FN int cloche_send(uint32_t kind, const void *data, size_t len)
 {
 	struct cloche_frame frame;
 
@@ -153,7 +163,7 @@ static inline int cloche_send(uint32_t kind, const void *data, size_t len)
 
 /* Serves events, one after the other, until nobody has any more (0) or something fails (1); or
  * returns what the handler did, where that is not 0. */
-static inline int cloche_serve(cloche_handler *handler)
+CLOCHE_HANDLER_FN int cloche_serve(cloche_handler *handler)
 {
 	struct cloche_frame frame;
 	struct cloche_event event;

@@ -212,10 +212,13 @@ static void note_answer(struct resident *r, enum verdict verdict)
 	struct outcome *out = r->under_way ? r->out : &r->init;
 	struct runtime_answer answer;
 
+	calls_answer(r, &answer);
+	/* A streamed one that failed on its way says so behind it. */
+	if (*answer.trailer_type)
+		verdict = VERDICT_ERROR;
 	r->answered = out->answered = true;
 	r->answer = verdict;
-	calls_answer(r, &answer);
-	take_type(answer.error_type, out->error_type);
+	take_type(*answer.trailer_type ? answer.trailer_type : answer.error_type, out->error_type);
 	if (verdict != VERDICT_OK && !out->error_type[0])
 		take_type_within(&answer, out->error_type);
 }
