@@ -46,25 +46,20 @@ int disk_dir(int at, const char *name, struct cloche_err *err)
 	return fd;
 }
 
-int disk_write(int dir, const char *name, const json_t *o, struct cloche_err *err)
+/* To be freed; takes o over. NULL: no memory. */
+static char *text_of(json_t *o)
 {
-	cleanup_free char *text = json_dumps(o, JSON_INDENT(1));
-	char fresh[FILE_NAME];
-	cleanup_fd int fd = -1;
-	int r = 0;
+	char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
 
-	if (!text)
-		return cloche_err_sys(err, ENOMEM, "write '%s'", name);
-	(void)snprintf(fresh, sizeof(fresh), "%s" NEW, name);
-	fd = openat(dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	r = fd < 0 ? -errno : file_write_all(fd, text, strlen(text));
-	if (r == 0)
-		r = file_write_all(fd, "\n", 1);
-	if (r == 0 && (fsync(fd) < 0 || renameat(dir, fresh, dir, name) < 0 || fsync(dir) < 0))
-		r = -errno;
-	if (r < 0 && fd >= 0)
-		(void)unlinkat(dir, fresh, 0);
-	return r < 0 ? cloche_err_sys(err, -r, "write '%s'", name) : 0;
+	json_decref(o);
+	return text;
+}
+
+static int write_text(int fd, const char *text)
+{
+	int r = file_write_all(fd, text, strlen(text));
+
+	return r == 0 ? file_write_all(fd, "\n", 1) : r;
 }
 
 /* What is no file must not be waited for. */
@@ -120,16 +115,6 @@ uint32_t disk_version_of(const char *file)
 	return strcmp(file, again) == 0 ? n : 0;
 }
 
-static int write_all(int dir, const char *file, const json_t *o, struct cloche_err *err)
-{
-	cleanup_free char *text = json_dumps(o, JSON_INDENT(1));
-	cleanup_fd int fd =
-		openat(dir, file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int r = !text ? -ENOMEM : fd < 0 ? -errno : file_write_all(fd, text, strlen(text));
-
-	return r < 0 ? cloche_err_sys(err, -r, "write '%s'", file) : 0;
-}
-
 int disk_sync_version(int dir, uint32_t number, struct cloche_err *err)
 {
 	char file[FILE_NAME];
@@ -142,18 +127,24 @@ int disk_sync_version(int dir, uint32_t number, struct cloche_err *err)
 	return 0;
 }
 
-int disk_write_version(int dir, const struct function_version *v, struct cloche_err *err)
+char *disk_version_text(const struct function_version *v)
 {
-	json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o}", "form", FORM_ONE, "owner",
-			      (json_int_t)v->owner, "version", (json_int_t)v->number, "deployed_ns",
-			      (json_int_t)v->deployed_ns, "config", function_to_json(&v->config));
+	return text_of(json_pack("{s:s, s:I, s:I, s:I, s:o}", "form", FORM_ONE, "owner",
+				 (json_int_t)v->owner, "version", (json_int_t)v->number,
+				 "deployed_ns", (json_int_t)v->deployed_ns, "config",
+				 function_to_json(&v->config)));
+}
+
+int disk_write_version(int dir, uint32_t number, const char *text, struct cloche_err *err)
+{
+	cleanup_fd int fd = -1;
 	char file[FILE_NAME];
 	int r;
 
-	version_file(file, v->number);
-	r = o ? write_all(dir, file, o, err) : cloche_err_sys(err, ENOMEM, "write '%s'", file);
-	json_decref(o);
-	return r;
+	version_file(file, number);
+	fd = openat(dir, file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	r = fd < 0 ? -errno : write_text(fd, text);
+	return r < 0 ? cloche_err_sys(err, -r, "write '%s'", file) : 0;
 }
 
 void disk_try_remove_version(int dir, uint32_t number)
@@ -212,7 +203,7 @@ int disk_read_version(int dir, uint32_t owner, const char *name, uint32_t number
 
 /* ---- the index ------------------------------------------------------------------------------- */
 
-json_t *disk_index(const struct function *const *functions, size_t n)
+char *disk_index_text(const struct function *const *functions, size_t n)
 {
 	json_t *list = json_array();
 
@@ -230,12 +221,20 @@ json_t *disk_index(const struct function *const *functions, size_t n)
 			return NULL;
 		}
 	}
-	return json_pack("{s:s, s:o}", "form", FORM_ALL, "functions", list);
+	return text_of(json_pack("{s:s, s:o}", "form", FORM_ALL, "functions", list));
 }
 
-int disk_write_index(int dir, const json_t *index, struct cloche_err *err)
+int disk_write_index(int dir, const char *text, struct cloche_err *err)
 {
-	return disk_write(dir, INDEX, index, err);
+	cleanup_fd int fd =
+		openat(dir, INDEX NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : write_text(fd, text);
+
+	if (r == 0 && (fsync(fd) < 0 || renameat(dir, INDEX NEW, dir, INDEX) < 0 || fsync(dir) < 0))
+		r = -errno;
+	if (r < 0 && fd >= 0)
+		(void)unlinkat(dir, INDEX NEW, 0);
+	return r < 0 ? cloche_err_sys(err, -r, "write '%s'", INDEX) : 0;
 }
 
 json_t *disk_read_index(int dir, struct cloche_err *err)

@@ -24,8 +24,8 @@ struct cloche_err;
  *that can be read count, the latest of each. Versions of one function count up from 1, and the
  *oldest goes when there are too many.
  *
- * One thread. Versions are counted by who holds them: one that an invocation has may be gone from
- * here.
+ * One thread, but for what takes a disk to write (function_change.h). Versions are counted by who
+ * holds them: one that an invocation has may be gone from here.
  */
 #define FUNCTION_VERSIONS_MAX 16
 
@@ -73,26 +73,13 @@ enum function_put_what { PUT_UNCHANGED, PUT_CREATED, PUT_UPDATED };
 
 struct function_put {
 	struct function_config *config; /* checked */
-	enum function_put_what what;	/* what became of it */
+	enum function_put_what what;	/* what becomes of it */
 	uint32_t version;
 };
-
-/* All of them or none; no name twice. What is new is taken out of *config, after an error, too.
- * now_ns: CLOCK_REALTIME. */
-int function_store_put(struct function_store *s, uint32_t owner, struct function_put *puts,
-		       size_t n, int64_t now_ns, struct cloche_err *err);
 
 /* How many functions more there would be. */
 size_t function_store_new(const struct function_store *s, uint32_t owner,
 			  const struct function_put *puts, size_t n);
-
-/* Version *version counts; 0: the one before that which does. -ENOENT: there is none. */
-int function_store_rollback(struct function_store *s, uint32_t owner, const char *name,
-			    uint32_t *version, struct cloche_err *err);
-
-/* With all its versions, and all else that is in its directory. */
-int function_store_remove(struct function_store *s, uint32_t owner, const char *name,
-			  struct cloche_err *err);
 
 /* Whether any version of the owner's has this code, or layer. */
 bool function_store_uses(const struct function_store *s, uint32_t owner, const char *sha256);

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/tick.h"
 #include "function/function_store.h"
+#include "serve/changing.h"
 #include "serve/client.h"
 #include "serve/closer.h"
 #include "serve/command.h"
@@ -69,7 +70,8 @@ void front_owner_name(struct front *f, uid_t uid, char ret[static OWNER_NAME_LEN
 
 void front_look_whether_done(struct front *f)
 {
-	if ((f->stopping || f->old) && !f->clients && !f->image_visits && !f->function_visits)
+	if ((f->stopping || f->old) && !f->clients && !f->image_visits &&
+	    (!f->function_visits || f->over))
 		(void)sd_event_exit(f->event, 0);
 }
 
@@ -143,6 +145,9 @@ static int on_grace_over(sd_event_source *s, uint64_t usec, void *arg)
 		next = c->next;
 		client_cancel(c);
 	}
+	f->over = true;
+	function_visits_leave(f);
+	front_look_whether_done(f);
 	return 0;
 }
 
@@ -339,11 +344,13 @@ static int take_config(struct front *f, int fd, struct cloche_err *err)
 }
 
 /* After these there are no more threads. */
-static int open_closer(struct front *f, struct cloche_err *err)
+static int open_threads(struct front *f, struct cloche_err *err)
 {
 	static const struct rlimit none = { 0, 0 };
 	int r = closer_open(&f->local, &f->closer, err);
 
+	if (r == 0)
+		r = changing_open(f, &f->changing, err);
 	if (r == 0 && setrlimit(RLIMIT_NPROC, &none) < 0)
 		r = cloche_err_sys(err, errno, "give up to make processes");
 	/* Those threads are to hear none of it. */
@@ -392,7 +399,7 @@ int front_run(const struct front_options *o, struct cloche_err *err)
 	if (r == 0 && local_init(&f.local, f.view.mounts) < 0)
 		r = cloche_err_sys(err, errno, "ask for the number of a mount (statx)");
 	if (r == 0)
-		r = open_closer(&f, err);
+		r = open_threads(&f, err);
 	if (r == 0 && hashing_open(&f, &f.hashing) < 0)
 		r = cloche_err_sys(err, ENOMEM, "begin");
 	if (r == 0)

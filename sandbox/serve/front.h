@@ -23,6 +23,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+struct changing;
 struct client;
 struct closer;
 struct function_store;
@@ -47,6 +48,7 @@ struct front {
 	sd_event_source *heard, *knocks, *grace, *expiry;
 	unsigned changes; /* of its configuration: who was let in before may not be now */
 	bool stopping;	  /* no new work */
+	bool over;	  /* nor is what goes on waited for, but for invocations' ends */
 	struct config *config;
 	bool old; /* another front knows better: when nobody is there it makes room for it */
 	struct view view;
@@ -76,6 +78,7 @@ struct front {
 	struct local local;
 	struct closer *closer;
 	struct hashing *hashing;
+	struct changing *changing;
 	struct owner_names names;      /* while it is not old */
 	void (*say)(const char *text); /* a line of the log */
 	char inbox[REQUEST_MAX];       /* room for what a client asks */

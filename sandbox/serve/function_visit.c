@@ -5,8 +5,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "function/function_change.h"
 #include "function/function_json.h"
 #include "function/function_store.h"
+#include "serve/changing.h"
 #include "serve/closer.h"
 #include "serve/code.h"
 #include "serve/command.h"
@@ -32,10 +34,15 @@ struct function_visit {
 	uid_t uid;
 	int socket; /* -1: it is answered */
 	sd_event_source *heard;
+	struct request request;
+	int text;		   /* what a DEPLOY brings, until it is read; -1 */
+	bool turn, waits;	   /* it changes what its user has; or will, behind another */
 	struct function_put *puts; /* owned, as are their configurations */
 	size_t n;
-	uint64_t asked; /* the number of what the launcher owes; 0: nothing */
-	bool removing;	/* which is the removal of the last of: */
+	struct function_change *change; /* it is being written */
+	json_t *said;			/* the answer when it is */
+	uint64_t asked;			/* the number of what the launcher owes; 0: nothing */
+	bool removing;			/* which is the removal of the last of: */
 	struct codes gone;
 	struct answer answer;
 };
@@ -48,9 +55,13 @@ static void hang_up(struct function_visit *v)
 	closer_take(v->front->closer, v->uid, &v->socket);
 }
 
+static void begin_next(struct front *f, uid_t uid);
+
 static void leave(struct function_visit *v)
 {
 	struct front *f = v->front;
+	uid_t uid = v->uid;
+	bool turn = v->turn;
 
 	for (struct function_visit **at = &f->function_visits; *at; at = &(*at)->next)
 		if (*at == v) {
@@ -63,9 +74,13 @@ static void leave(struct function_visit *v)
 		free(v->puts[i].config);
 	}
 	free(v->puts);
+	closer_take(f->closer, uid, &v->text);
+	json_decref(v->said);
 	codes_free(&v->gone);
 	front_look_whether_done(f);
 	free(v);
+	if (turn)
+		begin_next(f, uid);
 }
 
 static void say(struct function_visit *v, enum answer_kind kind, const struct packet_fds *fds)
@@ -104,10 +119,15 @@ static bool say_text(struct function_visit *v, json_t *o)
 	return true;
 }
 
-/* There is nothing more to say: it goes. */
+/* There is nothing more to say: it goes. What is being written is so all the same. */
 static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
-	leave(arg);
+	struct function_visit *v = arg;
+
+	if (v->change)
+		hang_up(v);
+	else
+		leave(v);
 	return 0;
 }
 
@@ -125,15 +145,22 @@ static void ask(struct function_visit *v, enum command_kind kind, const char *sh
 	front_tell(v->front, &c);
 }
 
+/* By what there is, or will be when it is written. */
+static bool is_used(const struct front *f, uid_t uid, const char *sha256)
+{
+	for (const struct function_visit *v = f->function_visits; v; v = v->next)
+		if (v->uid == uid && v->change && change_uses(v->change, sha256))
+			return true;
+	return function_store_uses(f->functions, uid, sha256);
+}
+
 /* The next one; one that somebody has again stays. */
 static void collect(struct function_visit *v)
 {
-	const struct function_store *s = v->front->functions;
-
 	if (v->removing)
 		codes_drop(&v->gone);
 	v->removing = false;
-	while (codes_last(&v->gone) && function_store_uses(s, v->uid, codes_last(&v->gone)))
+	while (codes_last(&v->gone) && is_used(v->front, v->uid, codes_last(&v->gone)))
 		codes_drop(&v->gone);
 	if (!codes_last(&v->gone) || v->front->stopping) {
 		leave(v);
@@ -266,13 +293,61 @@ static json_t *said_of(const char *name, uint32_t version, const char *what)
 			 what);
 }
 
-static void put(struct function_visit *v, int dir)
+/* ---- to write it ------------------------------------------------------------------------------
+ */
+
+static void on_written(void *arg, int written, const struct cloche_err *err)
+{
+	struct function_visit *v = arg;
+	struct front *f = v->front;
+	uid_t uid = v->uid;
+
+	v->change = NULL;
+	invoking_retire(f);
+	if (written < 0) {
+		refuse(v, err);
+		return;
+	}
+	if (!v->said)
+		say(v, ANSWER_DONE, NULL);
+	else if (!say_text(v, TAKE_PTR(v->said)))
+		return;
+	v->turn = false;
+	begin_next(f, uid);
+	collect(v);
+}
+
+/* change NULL: all is as it is to be. */
+static void write_change(struct function_visit *v, struct function_change *change)
+{
+	static const struct cloche_err none = { 0 };
+
+	v->change = change;
+	if (change)
+		changing_begin(v->front->changing, change, on_written, v);
+	else
+		on_written(v, 0, &none);
+}
+
+static json_t *said_of_all(const struct function_visit *v, const json_t *names)
 {
 	static const char *const whats[] = {
 		[PUT_UNCHANGED] = "unchanged", [PUT_CREATED] = "new", [PUT_UPDATED] = "updated"
 	};
-	json_t *names = json_array(), *list = json_array();
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < v->n; i++)
+		(void)json_array_append_new(list,
+					    said_of(json_string_value(json_array_get(names, i)),
+						    v->puts[i].version, whats[v->puts[i].what]));
+	return list;
+}
+
+static void put(struct function_visit *v, int dir)
+{
+	struct function_change *change = NULL;
 	struct cloche_err err = { 0 };
+	json_t *names = json_array();
 	int r = check_codes(v, dir, &err);
 
 	for (size_t i = 0; r == 0 && i < v->n; i++) {
@@ -280,34 +355,30 @@ static void put(struct function_visit *v, int dir)
 		note_codes(v, v->puts[i].config->name);
 	}
 	if (r == 0)
-		r = function_store_put(v->front->functions, v->uid, v->puts, v->n, clock_real_ns(),
-				       &err);
-	for (size_t i = 0; r == 0 && i < v->n; i++)
-		(void)json_array_append_new(list,
-					    said_of(json_string_value(json_array_get(names, i)),
-						    v->puts[i].version, whats[v->puts[i].what]));
+		r = change_put(v->front->functions, v->uid, v->puts, v->n, clock_real_ns(), &change,
+			       &err);
+	if (r == 0)
+		v->said = said_of_all(v, names);
 	json_decref(names);
 	if (r < 0) {
-		json_decref(list);
 		refuse(v, &err);
 		return;
 	}
 	codes_add_strays(&v->gone, dir);
-	invoking_retire(v->front);
-	if (say_text(v, list))
-		collect(v);
+	write_change(v, change);
 }
 
-static void deploy(struct function_visit *v, int text, size_t len)
+static void deploy(struct function_visit *v)
 {
 	cleanup_free char *bytes = NULL;
 	struct cloche_err err = { 0 };
-	int r = request_read_text(text, len, &bytes);
+	int r = request_read_text(v->text, v->request.order_len, &bytes);
 
 	if (r < 0)
 		(void)cloche_err_sys(&err, -r, "read the functions");
 	else
-		r = take_text(v, bytes, len, &err);
+		r = take_text(v, bytes, v->request.order_len, &err);
+	closer_take(v->front->closer, v->uid, &v->text);
 	if (r == 0)
 		r = check_room(v, &err);
 	if (r < 0)
@@ -318,31 +389,66 @@ static void deploy(struct function_visit *v, int text, size_t len)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
-static void roll_back(struct function_visit *v, const struct request *r)
+static void roll_back(struct function_visit *v)
 {
-	struct cloche_err err = { 0 };
-	uint32_t version = r->function_version;
-	struct front *f = v->front;
-
-	if (function_store_rollback(f->functions, v->uid, r->function, &version, &err) < 0)
-		refuse(v, &err);
-	else if (say_text(v, json_pack("[o]", said_of(r->function, version, "rolled back"))))
-		leave(v);
-	invoking_retire(f);
-}
-
-static void forget(struct function_visit *v, const struct request *r)
-{
+	uint32_t version = v->request.function_version;
+	struct function_change *change = NULL;
 	struct cloche_err err = { 0 };
 
-	note_codes(v, r->function);
-	if (function_store_remove(v->front->functions, v->uid, r->function, &err) < 0) {
+	if (change_rollback(v->front->functions, v->uid, v->request.function, &version, &change,
+			    &err) < 0) {
 		refuse(v, &err);
 		return;
 	}
-	invoking_retire(v->front);
-	say(v, ANSWER_DONE, NULL);
-	collect(v);
+	v->said = json_pack("[o]", said_of(v->request.function, version, "rolled back"));
+	write_change(v, change);
+}
+
+static void forget(struct function_visit *v)
+{
+	struct function_change *change = NULL;
+	struct cloche_err err = { 0 };
+
+	note_codes(v, v->request.function);
+	if (change_remove(v->front->functions, v->uid, v->request.function, &change, &err) < 0)
+		refuse(v, &err);
+	else
+		write_change(v, change);
+}
+
+/* ---- one user's changes, one after the other --------------------------------------------------
+ */
+
+static void begin_change(struct function_visit *v)
+{
+	v->waits = false;
+	v->turn = true;
+	if (v->request.kind == REQUEST_DEPLOY)
+		deploy(v);
+	else if (v->request.kind == REQUEST_ROLLBACK)
+		roll_back(v);
+	else
+		forget(v);
+}
+
+static bool has_turn(const struct front *f, uid_t uid)
+{
+	for (const struct function_visit *v = f->function_visits; v; v = v->next)
+		if (v->uid == uid && v->turn)
+			return true;
+	return false;
+}
+
+/* Who came first is the last in the list. */
+static void begin_next(struct front *f, uid_t uid)
+{
+	struct function_visit *first = NULL;
+
+	for (struct function_visit *v = f->function_visits; v; v = v->next)
+		if (v->uid == uid && v->waits)
+			first = v;
+	if (first && !f->stopping && !has_turn(f, uid))
+		begin_change(first);
 }
 
 static void list(struct function_visit *v, const struct request *r)
@@ -357,7 +463,7 @@ static void list(struct function_visit *v, const struct request *r)
 		leave(v);
 }
 
-static void begin(struct function_visit *v, const struct request *r, int text)
+static void begin(struct function_visit *v, const struct request *r)
 {
 	struct cloche_err err = { 0 };
 
@@ -367,30 +473,31 @@ static void begin(struct function_visit *v, const struct request *r, int text)
 		(void)cloche_err_sys(&err, ENOMEM, "begin");
 	if (err.code)
 		refuse(v, &err);
-	else if (r->kind == REQUEST_DEPLOY)
-		deploy(v, text, r->order_len);
-	else if (r->kind == REQUEST_ROLLBACK)
-		roll_back(v, r);
-	else if (r->kind == REQUEST_FORGET)
-		forget(v, r);
-	else
+	else if (r->kind == REQUEST_FUNCTIONS)
 		list(v, r);
+	else if (has_turn(v->front, v->uid))
+		v->waits = true;
+	else
+		begin_change(v);
 }
 
 void function_visit_begin(struct front *f, int socket, int text, uid_t uid, const struct request *r)
 {
 	struct function_visit *v = calloc(1, sizeof(*v));
 
-	if (v) {
-		*v = (struct function_visit){
-			.next = f->function_visits, .front = f, .uid = uid, .socket = socket
-		};
-		f->function_visits = v;
-		begin(v, r, text);
-	} else {
+	if (!v) {
 		closer_take(f->closer, uid, &socket);
+		closer_take(f->closer, uid, &text);
+		return;
 	}
-	closer_take(f->closer, uid, &text);
+	*v = (struct function_visit){ .next = f->function_visits,
+				      .front = f,
+				      .uid = uid,
+				      .socket = socket,
+				      .request = *r,
+				      .text = text };
+	f->function_visits = v;
+	begin(v, r);
 }
 
 bool function_visit_hear(struct front *f, const struct reply *reply, struct packet_fds *fds)
@@ -416,8 +523,25 @@ void function_visits_end(struct front *f)
 	static const struct cloche_err why = { .code = EBUSY,
 					       .text = "the daemon is being stopped" };
 
-	while (f->function_visits)
-		refuse(f->function_visits, &why);
+	struct function_visit *next;
+
+	/* None of them begins another one now. */
+	for (struct function_visit *v = f->function_visits; v; v = next) {
+		next = v->next;
+		if (!v->change)
+			refuse(v, &why);
+	}
+}
+
+void function_visits_leave(struct front *f)
+{
+	for (struct function_visit *v = f->function_visits; v; v = v->next) {
+		(void)cloche_err_set(&v->answer.refused, EBUSY,
+				     "the daemon is being stopped, and it is not written yet: "
+				     "'cloche functions' will show whether it counts");
+		if (v->socket >= 0)
+			say(v, ANSWER_REFUSED, NULL);
+	}
 }
 
 unsigned function_visits_of(const struct front *f, uid_t uid)

@@ -16,6 +16,8 @@ struct request;
  * front keeps the functions (function/function_store.h), and the launcher their code (stores.h), of
  * which the front sees what is there: a function is deployed when all of its code is, and code that
  * no version has any more is removed, one after the other, when whoever caused that is answered.
+ * What is changed is written beside the loop (changing.h): of one user one change after the other,
+ * in the order in which they came, and each is answered when it counts.
  */
 struct function_visit;
 
@@ -28,6 +30,9 @@ bool function_visit_hear(struct front *f, const struct reply *reply, struct pack
 
 /* No new work. */
 void function_visits_end(struct front *f);
+
+/* Nor any more time: what is still being written is not waited for. */
+void function_visits_leave(struct front *f);
 
 unsigned function_visits_of(const struct front *f, uid_t uid);
 

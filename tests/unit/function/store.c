@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "function/function_change.h"
 #include "function/function_store.h"
 #include "tests/lib/tmpdir.h"
 
@@ -94,6 +95,42 @@ static struct function_config config(const char *name, uint64_t memory_mb)
 	return c;
 }
 
+/* A change from its beginning to its end. */
+static int change(struct function_store *s, struct function_change *c, int begun,
+		  struct cloche_err *err)
+{
+	int r = begun == 0 && c ? change_write(c, err) : begun;
+
+	cr_assert_eq(change_end(s, c, r), 0);
+	return r;
+}
+
+static int put_all(struct function_store *s, uint32_t owner, struct function_put *puts, size_t n,
+		   struct cloche_err *err)
+{
+	struct function_change *c = NULL;
+	int r = change_put(s, owner, puts, n, 1, &c, err);
+
+	return change(s, c, r, err);
+}
+
+static int roll_back(struct function_store *s, const char *name, uint32_t *version,
+		     struct cloche_err *err)
+{
+	struct function_change *c = NULL;
+	int r = change_rollback(s, 1000, name, version, &c, err);
+
+	return change(s, c, r, err);
+}
+
+static int remove_one(struct function_store *s, const char *name, struct cloche_err *err)
+{
+	struct function_change *c = NULL;
+	int r = change_remove(s, 1000, name, &c, err);
+
+	return change(s, c, r, err);
+}
+
 static uint32_t put_as(struct function_store *s, uint32_t owner, const char *name,
 		       uint64_t memory_mb, enum function_put_what what)
 {
@@ -101,7 +138,7 @@ static uint32_t put_as(struct function_store *s, uint32_t owner, const char *nam
 	struct function_put put = { .config = &c };
 	struct cloche_err err = { 0 };
 
-	cr_assert_eq(function_store_put(s, owner, &put, 1, 1, &err), 0, "%s", err.text);
+	cr_assert_eq(put_all(s, owner, &put, 1, &err), 0, "%s", err.text);
 	cr_expect_eq(put.what, what);
 	function_config_free(&c);
 	return put.version;
@@ -157,8 +194,8 @@ Test(function_store, owners_have_their_own)
 	(void)put_as(s, 1000, "f", 10, PUT_CREATED);
 	(void)put_as(s, 0, "f", 20, PUT_CREATED);
 	(void)put_as(s, 1001, "f", 30, PUT_CREATED);
-	cr_expect_eq(function_store_remove(s, 1000, "f", &err), 0, "%s", err.text);
-	cr_expect_eq(function_store_remove(s, 1000, "f", &err), -ENOENT);
+	cr_expect_eq(remove_one(s, "f", &err), 0, "%s", err.text);
+	cr_expect_eq(remove_one(s, "f", &err), -ENOENT);
 	(void)function_store_close(s);
 	s = open_store(dir);
 	cr_expect_eq(memory_of(s, 0, "f", 0), 20);
@@ -175,16 +212,16 @@ Test(function_store, goes_back)
 	uint32_t version = 0;
 
 	(void)put_as(s, 1000, "f", 10, PUT_CREATED);
-	cr_expect_eq(function_store_rollback(s, 1000, "f", &version, &err), -ENOENT);
+	cr_expect_eq(roll_back(s, "f", &version, &err), -ENOENT);
 	(void)put_as(s, 1000, "f", 11, PUT_UPDATED);
 	(void)put_as(s, 1000, "f", 12, PUT_UPDATED);
-	cr_expect_eq(function_store_rollback(s, 1000, "f", &version, &err), 0, "%s", err.text);
+	cr_expect_eq(roll_back(s, "f", &version, &err), 0, "%s", err.text);
 	cr_expect_eq(version, 2);
 	version = 9;
-	cr_expect_eq(function_store_rollback(s, 1000, "f", &version, &err), -ENOENT);
-	cr_expect_eq(function_store_rollback(s, 1000, "g", &version, &err), -ENOENT);
+	cr_expect_eq(roll_back(s, "f", &version, &err), -ENOENT);
+	cr_expect_eq(roll_back(s, "g", &version, &err), -ENOENT);
 	version = 1;
-	cr_expect_eq(function_store_rollback(s, 1000, "f", &version, &err), 0, "%s", err.text);
+	cr_expect_eq(roll_back(s, "f", &version, &err), 0, "%s", err.text);
 	(void)function_store_close(s);
 	s = open_store(dir);
 	cr_expect_eq(memory_of(s, 1000, "f", 0), 10);
@@ -211,7 +248,7 @@ Test(function_store, the_oldest_versions_go_but_the_one_that_counts)
 	hash_sha256_hex(&first, sizeof(first), sha);
 	cr_expect(function_store_uses(s, 1000, sha));
 	cr_expect_not(function_store_uses(s, 1001, sha));
-	cr_expect_eq(function_store_rollback(s, 1000, "f", &version, &err), 0);
+	cr_expect_eq(roll_back(s, "f", &version, &err), 0);
 	(void)put_as(s, 1000, "f", 100, PUT_UPDATED);
 	cr_expect_eq(memory_of(s, 1000, "f", 1), 1);
 	cr_expect_eq(memory_of(s, 1000, "f", 2), 0);
@@ -309,7 +346,7 @@ static void put_two(struct function_store *s)
 	struct function_config f = config("f", 20), g = config("g", 21);
 	struct function_put puts[] = { { .config = &f }, { .config = &g } };
 
-	(void)function_store_put(s, 1000, puts, 2, 1, NULL);
+	(void)put_all(s, 1000, puts, 2, NULL);
 	function_config_free(&f);
 	function_config_free(&g);
 }
@@ -318,12 +355,12 @@ static void go_back(struct function_store *s)
 {
 	uint32_t version = 1;
 
-	(void)function_store_rollback(s, 1000, "f", &version, NULL);
+	(void)roll_back(s, "f", &version, NULL);
 }
 
 static void remove_both(struct function_store *s)
 {
-	(void)function_store_remove(s, 1000, "f", NULL);
+	(void)remove_one(s, "f", NULL);
 }
 
 static void prepare(const char *dir)
@@ -336,7 +373,7 @@ static void prepare(const char *dir)
 }
 
 /* Whether it died of it. */
-static bool die_at(const char *dir, unsigned n, void (*change)(struct function_store *s))
+static bool die_at(const char *dir, unsigned n, void (*step_of)(struct function_store *s))
 {
 	pid_t pid = fork();
 	int status = 0;
@@ -346,7 +383,7 @@ static bool die_at(const char *dir, unsigned n, void (*change)(struct function_s
 
 		calls = 0;
 		dies_at = n;
-		change(s);
+		step_of(s);
 		_exit(0);
 	}
 	cr_assert(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
@@ -354,7 +391,7 @@ static bool die_at(const char *dir, unsigned n, void (*change)(struct function_s
 }
 
 /* Before: f is 11 and there is no g. after: what it may be, too. */
-static void die_everywhere(void (*change)(struct function_store *s), uint64_t f_after,
+static void die_everywhere(void (*step_of)(struct function_store *s), uint64_t f_after,
 			   uint64_t g_after)
 {
 	bool died = true, was_before = false, was_after = false;
@@ -366,7 +403,7 @@ static void die_everywhere(void (*change)(struct function_store *s), uint64_t f_
 		uint64_t f, g;
 
 		prepare(dir);
-		died = die_at(dir, n, change);
+		died = die_at(dir, n, step_of);
 		s = open_store(dir);
 		cr_expect_str_eq(said, "", "%u: %s", n, said);
 		f = memory_of(s, 1000, "f", 0);
@@ -398,4 +435,40 @@ Test(function_store, all_or_nothing_is_gone_back_whenever_the_power_goes)
 Test(function_store, all_or_nothing_is_removed_whenever_the_power_goes)
 {
 	die_everywhere(remove_both, 0, 0);
+}
+
+/* ---- a change is on its way ------------------------------------------------------------------ */
+
+/* Until it is written all is as before, but for what is removed; of several owners side by side. */
+Test(function_store, shows_what_was_while_it_is_written)
+{
+	cleanup_tmpdir char *dir = tmpdir_make();
+	struct function_store *s = open_store(dir);
+	struct function_config f = config("f", 20), g = config("g", 30);
+	struct function_put put_f = { .config = &f }, put_g = { .config = &g };
+	struct function_change *one = NULL, *other = NULL;
+	struct cloche_err err = { 0 };
+
+	(void)put_as(s, 1000, "f", 10, PUT_CREATED);
+	cr_assert_eq(change_put(s, 1000, &put_f, 1, 1, &one, &err), 0, "%s", err.text);
+	cr_assert_eq(change_put(s, 1001, &put_g, 1, 1, &other, &err), 0, "%s", err.text);
+	cr_expect_eq(memory_of(s, 1000, "f", 0), 10);
+	cr_expect_eq(memory_of(s, 1001, "g", 0), 0);
+	cr_assert_eq(change_write(other, &err), 0, "%s", err.text);
+	cr_assert_eq(change_write(one, &err), 0, "%s", err.text);
+	cr_expect_eq(memory_of(s, 1000, "f", 0), 10);
+	cr_assert_eq(change_end(s, other, 0), 0);
+	cr_assert_eq(change_end(s, one, 0), 0);
+	cr_expect_eq(memory_of(s, 1000, "f", 0), 20);
+	cr_expect_eq(memory_of(s, 1000, "f", 1), 10);
+	cr_expect_eq(memory_of(s, 1001, "g", 0), 30);
+	cr_assert_eq(change_remove(s, 1000, "f", &one, &err), 0, "%s", err.text);
+	cr_expect_eq(memory_of(s, 1000, "f", 0), 0);
+	/* It could not be written. */
+	cr_assert_eq(change_end(s, one, -EIO), 0);
+	cr_expect_eq(memory_of(s, 1000, "f", 0), 20);
+	cr_expect_eq(memory_of(s, 1000, "f", 1), 10);
+	function_config_free(&f);
+	function_config_free(&g);
+	(void)function_store_close(s);
 }
