@@ -189,7 +189,7 @@ Test(examples, c_by_plain_sockets)
 		text[i] = "ab\n "[i % 4];
 	text[1 << 20] = '\0';
 	begin(&p, "/wordcount");
-	BUILD(&p, "cc -O2 -static -o function/bootstrap bootstrap.c");
+	BUILD(&p, "mkdir -p function && cc -O2 -static -o function/bootstrap bootstrap.c");
 	deploy(&p);
 	INVOKE(&p, "wordcount", "one two\nthree");
 	expect_answer(&p, true, "{\"lines\":1,\"words\":3,\"bytes\":13}");
@@ -242,7 +242,7 @@ Test(examples, native_in_other_languages)
 	bool rust, fortran;
 
 	begin(&p, "/ffi");
-	BUILD(&p, "cc -O2 -Wall -Wextra -Werror -c $INC cloche.c");
+	BUILD(&p, "mkdir -p function && cc -O2 -Wall -Wextra -Werror -c $INC cloche.c");
 	rust = have(&p, "rustc");
 	fortran = have(&p, "gfortran");
 	if (rust)
