@@ -9,12 +9,12 @@
 #include "cli/doctor_meter.h"
 #include "cli/show.h"
 #include "cli/verb.h"
+#include "cli/verb_options.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "host/probe.h"
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,11 +22,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_JSON = 256 };
-
 static const struct verb_option options[] = {
 	{ .text = "Options" },
-	{ "json", OPT_JSON, NULL, NULL, "one JSON object" },
+	{ "json", VERB_JSON, NULL, NULL, "one JSON object" },
 	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
 };
@@ -51,32 +49,6 @@ const struct verb verb_doctor = {
 		"  sudo cloche doctor\n"
 		"  cloche doctor --json | jq -r '.checks[] | select(.ok | not) | .mend'\n",
 };
-
-static int usage(const char *what, const char *text)
-{
-	show_line("cloche doctor: %s '%.64s'; see 'cloche doctor --help'", what, text);
-	return EXIT_USAGE;
-}
-
-/* 0: go on; 1: help was asked for; EXIT_USAGE. */
-static int args_parse(int argc, char **argv, bool *json)
-{
-	struct verb_getopt known;
-	int c;
-
-	verb_getopt_init(&known, &verb_doctor, "+:");
-	opterr = 0;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, known.shorts, known.longs, NULL)) >= 0) {
-		if (c == OPT_JSON)
-			*json = true;
-		else if (c == 'h')
-			return 1;
-		else
-			return usage("unknown option", argv[optind - 1]);
-	}
-	return optind < argc ? usage("unexpected argument", argv[optind]) : 0;
-}
 
 /* The launch's probes, and the meter behind them. */
 static size_t check_count(void)
@@ -197,15 +169,11 @@ int cmd_doctor(int argc, char **argv)
 	struct cloche_err err = { 0 };
 	struct doctor_daemon daemon;
 	struct doctor_meter meter;
-	bool json = false, for_us;
-	int r = args_parse(argc, argv, &json);
+	bool json, for_us;
+	int r = verb_json_parse(&verb_doctor, 0, argc, argv, &json);
 
-	if (r == EXIT_USAGE)
+	if (r >= 0)
 		return r;
-	if (r) {
-		verb_help(&verb_doctor);
-		return fflush(stdout) == 0 ? 0 : 1;
-	}
 	results = calloc(check_count(), sizeof(*results));
 	if (!results) {
 		fputs("cloche doctor: out of memory\n", stderr);

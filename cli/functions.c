@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/show.h"
 #include "cli/verb.h"
+#include "cli/verb_options.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -19,11 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_JSON = 256 };
-
 static const struct verb_option options[] = {
 	{ .text = "Options" },
-	{ "json", OPT_JSON, NULL, NULL, "one JSON object a line" },
+	{ "json", VERB_JSON, NULL, NULL, "one JSON object a line" },
 	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
 };
@@ -298,33 +297,15 @@ static int show_rows(const json_t *list)
 	return r < 0 ? no_memory() : 0;
 }
 
-static int usage(const char *what, const char *word)
-{
-	show_line("cloche functions: %s '%.64s'; see 'cloche functions --help'", what, word);
-	return EXIT_USAGE;
-}
-
 int cmd_functions(int argc, char **argv)
 {
 	struct cloche_err err = { 0 };
-	struct verb_getopt known;
 	json_t *list = NULL;
-	bool json = false;
-	int c, status;
+	bool json;
+	int status = verb_json_parse(&verb_functions, 0, argc, argv, &json);
 
-	verb_getopt_init(&known, &verb_functions, "+:");
-	opterr = 0;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, known.shorts, known.longs, NULL)) >= 0) {
-		if (c == OPT_JSON)
-			json = true;
-		else if (c == 'h')
-			return verb_help(&verb_functions);
-		else
-			return usage("unknown option", argv[optind - 1]);
-	}
-	if (optind < argc)
-		return usage("unexpected argument", argv[optind]);
+	if (status >= 0)
+		return status;
 	if (remote_functions(functions_control(), NULL, &list, &err) < 0)
 		return functions_fail("functions", &err);
 	status = json ? show_rows(list) : show_table(list);

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/show.h"
 #include "cli/verb.h"
+#include "cli/verb_options.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -21,11 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_JSON = 256 };
-
 static const struct verb_option options[] = {
 	{ .text = "Options" },
-	{ "json", OPT_JSON, NULL, NULL, "one JSON object a line" },
+	{ "json", VERB_JSON, NULL, NULL, "one JSON object a line" },
 	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
 };
@@ -174,32 +173,14 @@ static int show_rows(const struct listing *l)
 	return 0;
 }
 
-static int usage(const char *what, const char *word)
-{
-	show_line("cloche ps: %s '%.64s'; see 'cloche ps --help'", what, word);
-	return EXIT_USAGE;
-}
-
 int cmd_ps(int argc, char **argv)
 {
 	cleanup_free struct listing *l = NULL;
-	struct verb_getopt known;
-	bool json = false;
-	int c, status;
+	bool json;
+	int status = verb_json_parse(&verb_ps, 0, argc, argv, &json);
 
-	verb_getopt_init(&known, &verb_ps, "+:");
-	opterr = 0;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, known.shorts, known.longs, NULL)) >= 0) {
-		if (c == OPT_JSON)
-			json = true;
-		else if (c == 'h')
-			return verb_help(&verb_ps);
-		else
-			return usage("unknown option", argv[optind - 1]);
-	}
-	if (optind < argc)
-		return usage("unexpected argument", argv[optind]);
+	if (status >= 0)
+		return status;
 	status = ps_ask("ps", &l);
 	if (status)
 		return status;

@@ -4,6 +4,7 @@
 #include "cli/functions.h"
 #include "cli/show.h"
 #include "cli/verb.h"
+#include "cli/verb_options.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -18,14 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_JSON = 256 };
-
 static const struct verb_option options[] = {
 	{ .text = "What" },
 	{ .arg = "FUNCTION", .text = "its name, or NAME@N for that version of it" },
 
 	{ .text = "Options" },
-	{ "json", OPT_JSON, NULL, NULL, "one JSON object" },
+	{ "json", VERB_JSON, NULL, NULL, "one JSON object" },
 	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
 };
@@ -258,34 +257,16 @@ static int show(const char *ref, bool json)
 	return status;
 }
 
-static int usage(const char *what, const char *word)
-{
-	show_line("cloche show: %s '%.64s'; see 'cloche show --help'", what, word);
-	return EXIT_USAGE;
-}
-
 int cmd_show(int argc, char **argv)
 {
-	struct verb_getopt known;
-	bool json = false;
-	int c;
+	bool json;
+	int status = verb_json_parse(&verb_show, 1, argc, argv, &json);
 
-	verb_getopt_init(&known, &verb_show, ":");
-	opterr = 0;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, known.shorts, known.longs, NULL)) >= 0) {
-		if (c == OPT_JSON)
-			json = true;
-		else if (c == 'h')
-			return verb_help(&verb_show);
-		else
-			return usage("unknown option", argv[optind - 1]);
-	}
+	if (status >= 0)
+		return status;
 	if (optind == argc) {
 		show_line("cloche show: expected a function's name; see 'cloche show --help'");
 		return EXIT_USAGE;
 	}
-	if (optind + 1 < argc)
-		return usage("unexpected argument", argv[optind + 1]);
 	return show(argv[optind], json);
 }

@@ -4,7 +4,9 @@
 
 #include "base/err.h"
 #include "base/quote.h"
+#include "cli/cli.h"
 #include "cli/run_options.h"
+#include "cli/show.h"
 #include "cli/verb.h"
 
 #include <errno.h>
@@ -34,4 +36,33 @@ int verb_options_parse(const struct verb *verb, verb_take *take, void *arg, int 
 			return r;
 	}
 	return run_options_command(options, argc, argv, err);
+}
+
+static int usage(const struct verb *verb, const char *what, const char *word)
+{
+	show_line("cloche %s: %s '%.64s'; see 'cloche %s --help'", verb->name, what, word,
+		  verb->name);
+	return EXIT_USAGE;
+}
+
+int verb_json_parse(const struct verb *verb, int arguments, int argc, char **argv, bool *ret_json)
+{
+	struct verb_getopt known;
+	int c;
+
+	*ret_json = false;
+	verb_getopt_init(&known, verb, ":");
+	opterr = 0;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, known.shorts, known.longs, NULL)) >= 0) {
+		if (c == VERB_JSON)
+			*ret_json = true;
+		else if (c == 'h')
+			return verb_help(verb);
+		else
+			return usage(verb, "unknown option", argv[optind - 1]);
+	}
+	return optind + arguments < argc
+		       ? usage(verb, "unexpected argument", argv[optind + arguments])
+		       : -1;
 }

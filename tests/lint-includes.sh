@@ -20,7 +20,7 @@ ledger:  base
 run:     base bpf host policy image launch meter trace ledger
 pool:    base
 runtime: base
-function: base image launch policy
+function: base image launch policy runtime
 serve:   base host policy image launch meter trace ledger run pool runtime function
 cli:     base bpf host policy image launch meter trace ledger run pool runtime function serve
 '

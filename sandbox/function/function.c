@@ -8,6 +8,7 @@
 #include "base/quote.h"
 #include "image/image.h"
 #include "policy/policy_builtin.h"
+#include "runtime/runtime_env.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,29 +33,6 @@ static const struct {
 
 static const char *const reuses[REUSES] = { "none", "context", "fork", "process" };
 static const char *const nets[] = { [NET_NONE] = "none", [NET_LOOPBACK] = "loopback" };
-
-/* What a function finds in its environment is for us to say. */
-static const char *const reserved[] = {
-	"_HANDLER",
-	"_X_AMZN_TRACE_ID",
-	"AWS_DEFAULT_REGION",
-	"AWS_REGION",
-	"AWS_EXECUTION_ENV",
-	"AWS_LAMBDA_FUNCTION_NAME",
-	"AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-	"AWS_LAMBDA_FUNCTION_VERSION",
-	"AWS_LAMBDA_INITIALIZATION_TYPE",
-	"AWS_LAMBDA_LOG_GROUP_NAME",
-	"AWS_LAMBDA_LOG_STREAM_NAME",
-	"AWS_LAMBDA_RUNTIME_API",
-	"AWS_ACCESS_KEY",
-	"AWS_ACCESS_KEY_ID",
-	"AWS_SECRET_ACCESS_KEY",
-	"AWS_SESSION_TOKEN",
-	"LAMBDA_TASK_ROOT",
-	"LAMBDA_RUNTIME_DIR",
-	"CLOCHE_REUSE",
-};
 
 bool function_family_of(const char *runtime, enum function_family *ret)
 {
@@ -236,12 +214,11 @@ static int check_env(const struct function_config *c, struct cloche_err *err)
 					      "environment: %s is no name: expected letters, "
 					      "digits and '_', and no digit first",
 					      quote_n(shown, *at, len));
-		for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
-			if (strncmp(*at, reserved[i], len) == 0 && !reserved[i][len])
-				return cloche_err_set(err, EINVAL,
-						      "environment/%s: it is reserved for the "
-						      "runtime: expected another name",
-						      reserved[i]);
+		if (runtime_env_reserved(*at))
+			return cloche_err_set(err, EINVAL,
+					      "environment/%.*s: it is reserved for the runtime: "
+					      "expected another name",
+					      (int)len, *at);
 		bytes += strlen(*at) - 1;
 	}
 	if (bytes > FUNCTION_ENV_MAX || n > FUNCTION_ENV_N)
