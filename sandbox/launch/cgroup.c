@@ -402,15 +402,6 @@ static uint64_t scaled(uint64_t v, uint64_t by)
 	return v == UINT64_MAX ? v : v * by;
 }
 
-static uint64_t read_keyed(int dir, const char *file, const char *key)
-{
-	char text[2048];
-
-	if (file_read_text(dir, file, text, sizeof(text), NULL) < 0)
-		return UINT64_MAX;
-	return cgroup_keyed(text, key);
-}
-
 static uint64_t read_number(int dir, const char *file)
 {
 	uint64_t v;
@@ -496,8 +487,7 @@ void cgroup_read(const struct cgroup *cg, struct cgroup_usage *ret)
 	cgroup_read_throttled(cg, ret);
 	ret->memory_peak =
 		cg->peak >= 0 ? reread_number(cg->peak) : read_number(memory, peak_file(v1));
-	ret->oom_kills =
-		read_keyed(memory, v1 ? "memory.oom_control" : "memory.events", "oom_kill");
+	ret->oom_kills = cgroup_oom_kills(cg);
 	ret->pids_denied = cgroup_pids_denied(cg);
 	ret->pids_peak = cgroup_count_of(cg, CGROUP_PIDS_PEAK);
 }

@@ -23,21 +23,57 @@ static const struct {
 	[CGROUP_PIDS_CURRENT] = { CONTROLLER_PIDS, "pids.current", O_RDONLY },
 	[CGROUP_CPUACCT_USAGE] = { CONTROLLER_CPUACCT, "cpuacct.usage", O_WRONLY },
 	[CGROUP_CPUACCT_STAT] = { CONTROLLER_CPUACCT, "cpuacct.stat", O_RDONLY },
+	[CGROUP_OOM_KILLS] = { CONTROLLER_MEMORY, NULL, O_RDONLY },
 };
+
+static const char *name_of(const struct cgroup *cg, enum cgroup_count what)
+{
+	if (what == CGROUP_OOM_KILLS)
+		return cg->ctl[CONTROLLER_MEMORY] >= 0 ? "memory.oom_control" : "memory.events";
+	return files[what].name;
+}
+
+static int dir_of(const struct cgroup *cg, enum cgroup_count what)
+{
+	int dir = cg->ctl[files[what].of];
+
+	return dir >= 0 ? dir : cg->v2;
+}
+
+/* On unified v2 there is but one leaf. */
+static bool is_of(const struct cgroup *cg, enum cgroup_count what, uint32_t which)
+{
+	return which & (cg->ctl[files[what].of] >= 0 ? 1U << files[what].of : CGROUP_V2);
+}
 
 void cgroup_counts_close(struct cgroup *cg, uint32_t which)
 {
 	for (int i = 0; i < CGROUP_COUNTS; i++)
-		if (which & 1U << files[i].of)
+		if (is_of(cg, (enum cgroup_count)i, which))
 			fd_close(&cg->counts[i]);
+}
+
+static void open_one(struct cgroup *cg, enum cgroup_count what)
+{
+	if (cg->counts[what] < 0)
+		cg->counts[what] =
+			openat(dir_of(cg, what), name_of(cg, what), files[what].flags | O_CLOEXEC);
 }
 
 void cgroup_counts_open(struct cgroup *cg)
 {
-	for (int i = 0; i < CGROUP_COUNTS; i++)
-		if (cg->counts[i] < 0 && cg->ctl[files[i].of] >= 0)
-			cg->counts[i] = openat(cg->ctl[files[i].of], files[i].name,
-					       files[i].flags | O_CLOEXEC);
+	for (int i = 0; i < CGROUP_OOM_KILLS; i++)
+		if (cg->ctl[files[i].of] >= 0)
+			open_one(cg, (enum cgroup_count)i);
+}
+
+void cgroup_counts_open_used(struct cgroup *cg)
+{
+	static const enum cgroup_count read_each_time[] = { CGROUP_CPU_STAT, CGROUP_PIDS_EVENTS,
+							    CGROUP_PIDS_PEAK, CGROUP_OOM_KILLS };
+
+	for (size_t i = 0; i < sizeof(read_each_time) / sizeof(read_each_time[0]); i++)
+		open_one(cg, read_each_time[i]);
 }
 
 uint64_t cgroup_keyed(const char *text, const char *key)
@@ -52,19 +88,12 @@ uint64_t cgroup_keyed(const char *text, const char *key)
 	return UINT64_MAX;
 }
 
-static int dir_of(const struct cgroup *cg, enum cgroup_count what)
-{
-	int dir = cg->ctl[files[what].of];
-
-	return dir >= 0 ? dir : cg->v2;
-}
-
 int cgroup_count_read(const struct cgroup *cg, enum cgroup_count what, char *text, size_t size)
 {
 	ssize_t n;
 
 	if (cg->counts[what] < 0)
-		return file_read_text(dir_of(cg, what), files[what].name, text, size, NULL);
+		return file_read_text(dir_of(cg, what), name_of(cg, what), text, size, NULL);
 	n = pread(cg->counts[what], text, size - 1, 0);
 	if (n < 0)
 		return -errno;
@@ -82,6 +111,15 @@ uint64_t cgroup_count_of(const struct cgroup *cg, enum cgroup_count what)
 	errno = 0;
 	n = strtoull(text, &end, 10);
 	return errno || end == text ? UINT64_MAX : n;
+}
+
+uint64_t cgroup_oom_kills(const struct cgroup *cg)
+{
+	char text[512];
+
+	return cgroup_count_read(cg, CGROUP_OOM_KILLS, text, sizeof(text)) < 0
+		       ? UINT64_MAX
+		       : cgroup_keyed(text, "oom_kill");
 }
 
 uint64_t cgroup_pids_denied(const struct cgroup *cg)

@@ -19,16 +19,19 @@ enum cgroup_count {
 	CGROUP_PIDS_CURRENT,
 	CGROUP_CPUACCT_USAGE, /* written only */
 	CGROUP_CPUACCT_STAT,
+	CGROUP_OOM_KILLS, /* in no leaf that stays (cgroup_keep) */
 	CGROUP_COUNTS
 };
 
-#define CGROUP_NO_COUNTS               \
-	{                              \
-		-1, -1, -1, -1, -1, -1 \
+#define CGROUP_NO_COUNTS                   \
+	{                                  \
+		-1, -1, -1, -1, -1, -1, -1 \
 	}
 
 /* Those of v1 that the kernel has, and that are not open yet. */
 void cgroup_counts_open(struct cgroup *cg);
+/* Those that are read each time for one that is kept running, of v1 or v2. */
+void cgroup_counts_open_used(struct cgroup *cg);
 /* Of these leaves, as cgroup.h has them. */
 void cgroup_counts_close(struct cgroup *cg, uint32_t which);
 
@@ -36,6 +39,8 @@ void cgroup_counts_close(struct cgroup *cg, uint32_t which);
 int cgroup_count_read(const struct cgroup *cg, enum cgroup_count what, char *text, size_t size);
 /* One number; UINT64_MAX: the kernel does not have it. */
 uint64_t cgroup_count_of(const struct cgroup *cg, enum cgroup_count what);
+/* How often a process of it was killed for its memory; as above. */
+uint64_t cgroup_oom_kills(const struct cgroup *cg);
 /* How often a process was not made, for the limit. */
 uint64_t cgroup_pids_denied(const struct cgroup *cg);
 

@@ -28,13 +28,6 @@ static int freezer_write(struct function *f, const char *what, struct cloche_err
 		       : 0;
 }
 
-static int stop_timer(int timer)
-{
-	return timerfd_settime(timer, 0, &(struct itimerspec){ .it_value = { 0 } }, NULL) < 0
-		       ? -errno
-		       : 0;
-}
-
 static int set_bound(struct function *f)
 {
 	f->clocked = false; /* it counts from here */
@@ -44,22 +37,18 @@ static int set_bound(struct function *f)
 	return deadline_set(f);
 }
 
-/* Nothing runs: that its output is read, or its reader gone, is all that can come. */
-static int come_to_rest(struct function *f, struct cloche_err *err)
+/* Nothing runs: that its output is read, or its reader gone, is all that can come. Timers that go
+ * off wake nobody, and are set anew when it goes on. */
+static void come_to_rest(struct function *f)
 {
-	int r = stop_timer(f->timer);
-
-	if (r == 0)
-		r = stop_timer(f->cpu_timer);
-	if (r < 0)
-		return cloche_err_sys(err, -r, "stop the time limits (timerfd)");
-	prompt_end();
+	if (f->prompt)
+		prompt_end();
 	f->prompt = f->near = f->scarce = false;
 	f->pause.state = PAUSE_FROZEN;
 	f->pause.at_ns = clock_now_ns();
 	f->watched[FUNCTION_EMPTY].fd = -1;
+	f->watched[FUNCTION_DEADLINE].fd = f->watched[FUNCTION_CPU_TIME].fd = -1;
 	function_watch_piles(f, true);
-	return 0;
 }
 
 /* Once: to write it again would refill it, and what was used of it would be forgotten. Not before:
@@ -91,7 +80,9 @@ int pause_look(struct function *f, struct cloche_err *err)
 	f->pause.looks++;
 	if (r < 0)
 		return cloche_err_sys(err, -r, "read cgroup.events");
-	return r ? come_to_rest(f, err) : 0;
+	if (r)
+		come_to_rest(f);
+	return 0;
 }
 
 int pause_begin(struct function *f, struct cloche_err *err)
@@ -103,9 +94,6 @@ int pause_begin(struct function *f, struct cloche_err *err)
 	f->pause.state = PAUSE_FREEZING;
 	f->pause.looks = 0;
 	f->watched[FUNCTION_EMPTY].fd = f->plan->cgroup.events;
-	r = set_bound(f);
-	if (r < 0)
-		return cloche_err_sys(err, -r, "set the time limit");
 	/* Mostly it takes no longer than that; where both of us want one CPU, it has it. */
 	for (int i = 0; r == 0 && i < LOOKS_AT_ONCE && f->pause.state == PAUSE_FREEZING; i++) {
 		r = pause_look(f, err);
@@ -113,7 +101,10 @@ int pause_begin(struct function *f, struct cloche_err *err)
 			(void)sched_yield();
 	}
 	f->pause.looks = 0;
-	return r;
+	if (r < 0 || f->pause.state != PAUSE_FREEZING)
+		return r;
+	r = set_bound(f);
+	return r < 0 ? cloche_err_sys(err, -r, "set the time limit") : 0;
 }
 
 int pause_end(struct function *f, int64_t timeout_ns, struct cloche_err *err)
@@ -131,6 +122,7 @@ int pause_end(struct function *f, int64_t timeout_ns, struct cloche_err *err)
 	if (f->plan->order->cpu_time_ns)
 		f->cpu_before_ns =
 			cgroup_cpu_ns(&f->plan->cgroup) - (uint64_t)f->plan->shared->exec_cpu_ns;
+	f->watched[FUNCTION_DEADLINE].fd = f->timer;
 	r = deadline_set(f);
 	if (r == 0)
 		r = cpu_time_set(f);

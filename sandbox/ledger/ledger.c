@@ -30,6 +30,8 @@
 /* Room that ledger_ready keeps ahead of the end, and how much it takes at a time. */
 #define RESERVE_LEAST (256u << 10)
 #define RESERVE_STEP  (512u << 10)
+/* Who has seen the ledger so lately, with room for another record, need not look again. */
+#define SEEN_NS (20 * NSEC_PER_MSEC)
 
 static const struct ledger_io system_io = {
 	.pwrite = pwrite,
@@ -503,10 +505,27 @@ static int ready_locked(struct ledger *l, struct cloche_err *err)
 	return head_write(l, err);
 }
 
+/* The room is reserved, so nobody's file can take it. */
+static bool is_ready_still(struct ledger *l)
+{
+	uint64_t need;
+	bool still;
+
+	(void)pthread_mutex_lock(&l->chain);
+	need = l->head.end + RESERVE_LEAST;
+	still = l->seen_ns && clock_now_ns() - l->seen_ns < SEEN_NS && need <= l->head.reserved &&
+		need <= l->segment_bytes && check_limit(l, NULL) == 0;
+	(void)pthread_mutex_unlock(&l->chain);
+	return still;
+}
+
 int ledger_ready(struct ledger *l, struct cloche_err *err)
 {
-	int r = chain_lock(l, err);
+	int r;
 
+	if (is_ready_still(l))
+		return 0;
+	r = chain_lock(l, err);
 	if (r < 0)
 		return r;
 	r = ready_locked(l, err);
@@ -520,6 +539,7 @@ static int append_locked(struct ledger *l, const unsigned char *body, size_t len
 	size_t size = FRAME_HEAD + len + FRAME_HASH;
 	int r = ledger_head_refresh(l, err);
 
+	l->seen_ns = 0;
 	if (r < 0)
 		return r;
 	/* A new segment that cannot be made must not cost this record: it goes behind the others,
@@ -530,7 +550,9 @@ static int append_locked(struct ledger *l, const unsigned char *body, size_t len
 			return r;
 	}
 	memcpy(l->buf + FRAME_HEAD, body, len);
-	return ledger_frame_put(l, FRAME_RECORD, len, err);
+	r = ledger_frame_put(l, FRAME_RECORD, len, err);
+	l->seen_ns = r == 0 ? clock_now_ns() : 0;
+	return r;
 }
 
 int ledger_append(struct ledger *l, const struct ledger_record *record, uint64_t *ret_number,

@@ -20,6 +20,7 @@ struct ledger {
 	char *dir;
 	const struct ledger_io *io;
 	struct ledger_head head; /* as of the last time that the lock was held */
+	int64_t seen_ns;	 /* when that was, and all was well; CLOCK_MONOTONIC */
 	bool quiet;		 /* what is appended is not yet witnessed: see head_recover */
 	unsigned char boot[16];
 	struct ledger_repair repaired;

@@ -260,8 +260,9 @@ int64_t kept_wait(const struct kept *k, struct pollfd fds[static KEPT_FDS])
 	if (state == KEPT_DYING)
 		fds[WATCH_EMPTY] =
 			(struct pollfd){ .fd = k->ctx->plan.cgroup.events, .events = POLLPRI };
-	return state == KEPT_DYING || state == KEPT_PARTING ? clock_now_ns() + AGAIN_NS
-							    : KEPT_NEVER;
+	return state == KEPT_DYING || (state == KEPT_PARTING && !k->powers->parts_are_told)
+		       ? clock_now_ns() + AGAIN_NS
+		       : KEPT_NEVER;
 }
 
 void kept_step(struct kept *k, const struct pollfd fds[static KEPT_FDS])

@@ -33,8 +33,9 @@ struct spec;
  * drives this: that of init from the first instruction on, an invocation's from the instant of its
  * RESUME. What is KEPT_IDLE waits for its warden's end, too: somebody may kill it.
  *
- * The event is best given behind kept_resume(), without waiting for more: what is frozen reads it
- * when it goes on. k->ctx->api is the Runtime API's listening socket from KEPT_RUNNING of init on
+ * The event is best given right before kept_resume(): what is frozen reads it when it goes on, and
+ * need not sleep until it comes. k->ctx->api is the Runtime API's listening socket from
+ *KEPT_RUNNING of init on
  * (-1: there is none, see spec.api); it is the context's, and closed with it. It is -1 after
  * whoever took it (TAKE_FD).
  */

@@ -3,6 +3,7 @@
 #include "run/powers.h"
 
 #include "base/clock.h"
+#include "launch/cgroup_counts.h"
 #include "launch/launcher.h"
 #include "run/metering.h"
 
@@ -98,6 +99,9 @@ static bool local_part(struct powers *p, struct counted *ret)
 
 	if (!paused_ns || (!metering_at_rest(l->metering) && ++l->tries < REST_TRIES))
 		return false;
+	/* It is counted as often as it goes on. */
+	if (!l->parted_ns)
+		cgroup_counts_open_used(&l->ctx->plan.cgroup);
 	metering_part(l->metering, l->parted_ns ? shared->resumed_ns : 0, paused_ns, &ret->metered);
 	l->before = count(l, ret);
 	l->fresh_peak = cgroup_new_peak(&l->ctx->plan.cgroup);

@@ -40,6 +40,8 @@ struct powers {
 	 * is the next part's. False: it comes later (kept_counted), and this may be asked for again
 	 * meanwhile, as counted() may when it has died. NULL: nothing here is kept. */
 	bool (*part)(struct powers *p, struct counted *ret);
+	/* What part() says comes later is told in any case, and need not be asked for again. */
+	bool parts_are_told;
 	/* Whether no process of it is left. */
 	bool (*empty)(struct powers *p);
 };

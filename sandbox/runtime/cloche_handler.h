@@ -49,6 +49,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifdef __cplusplus
@@ -152,13 +153,64 @@ CLOCHE_HANDLER_FN int cloche_write_all(const void *from, size_t len)
 CLOCHE_HANDLER_FN int cloche_send(uint32_t kind, const void *data, size_t len)
 {
 	struct cloche_frame frame;
+	struct iovec parts[2];
+	size_t done;
+	ssize_t n;
 
 	memset(&frame, 0, sizeof(frame));
 	frame.kind = kind;
 	frame.len = (uint32_t)len;
-	if (cloche_write_all(&frame, sizeof(frame)) < 0)
+	parts[0].iov_base = &frame;
+	parts[0].iov_len = sizeof(frame);
+	parts[1].iov_base = (void *)data;
+	parts[1].iov_len = len;
+	n = writev(CLOCHE_SOCKET, parts, len ? 2 : 1);
+	if (n < 0 && errno != EINTR)
 		return -1;
-	return cloche_write_all(data, len);
+	done = n > 0 ? (size_t)n : 0;
+	if (done < sizeof(frame)) {
+		if (cloche_write_all((const char *)&frame + done, sizeof(frame) - done) < 0)
+			return -1;
+		done = sizeof(frame);
+	}
+	done -= sizeof(frame);
+	return done < len ? cloche_write_all((const char *)data + done, len - done) : 0;
+}
+
+/* An event's frame and its bytes, mostly at once; *data has room for *size. */
+static inline int cloche_take(struct cloche_frame *frame, char **data, size_t *size)
+{
+	struct iovec parts[2];
+	ssize_t n;
+	size_t done;
+	char *grown;
+
+	parts[0].iov_base = frame;
+	parts[0].iov_len = sizeof(*frame);
+	parts[1].iov_base = *data;
+	parts[1].iov_len = *size;
+	do
+		n = readv(CLOCHE_SOCKET, parts, 2);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return -1;
+	done = (size_t)n;
+	if (done < sizeof(*frame)) {
+		if (cloche_read_all((char *)frame + done, sizeof(*frame) - done) < 0)
+			return -1;
+		done = sizeof(*frame);
+	}
+	done -= sizeof(*frame);
+	if (frame->len >= *size && frame->len <= CLOCHE_PAYLOAD_MAX) {
+		grown = (char *)realloc(*data, (size_t)frame->len + 1);
+		if (!grown)
+			return -1;
+		*data = grown;
+		*size = (size_t)frame->len + 1;
+	}
+	if (frame->kind != CLOCHE_EVENT || frame->len >= *size || done > frame->len)
+		return -2;
+	return done < frame->len ? cloche_read_all(*data + done, frame->len - done) : 0;
 }
 
 /* Serves events, one after the other, until nobody has any more (0) or something fails (1); or
@@ -168,20 +220,16 @@ CLOCHE_HANDLER_FN int cloche_serve(cloche_handler *handler)
 	struct cloche_frame frame;
 	struct cloche_event event;
 	struct cloche_response response;
-	char *data = NULL;
+	size_t size = 4096;
+	char *data = (char *)malloc(size);
 	int status;
 
-	if (cloche_send(CLOCHE_READY, NULL, 0) < 0)
+	if (!data || cloche_send(CLOCHE_READY, NULL, 0) < 0)
 		return 1;
 	for (;;) {
-		if (cloche_read_all(&frame, sizeof(frame)) < 0)
-			return 0;
-		if (frame.kind != CLOCHE_EVENT || frame.len > CLOCHE_PAYLOAD_MAX)
-			return 1;
-		free(data);
-		data = (char *)malloc((size_t)frame.len + 1);
-		if (!data || cloche_read_all(data, frame.len) < 0)
-			return 1;
+		status = cloche_take(&frame, &data, &size);
+		if (status < 0)
+			return status != -1;
 		data[frame.len] = '\0';
 		event.data = data;
 		event.len = frame.len;

@@ -12,12 +12,15 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 _Static_assert(CLOCHE_PAYLOAD_MAX == RUNTIME_PAYLOAD_MAX, "one limit");
 
 enum native_state { STARTED, READY, RUNNING, ENDED };
 
 #define NEWS_MAX 4
+/* What most answers are shorter than. */
+#define PIECE 4096
 
 struct runtime_native {
 	int socket;
@@ -32,6 +35,7 @@ struct runtime_native {
 	struct cloche_frame head;
 	size_t got;
 	char *bytes;
+	char first[PIECE]; /* what came with its head */
 
 	/* The last answer. */
 	char *answer; /* owned; bytes of a response, or JSON */
@@ -94,11 +98,14 @@ static void send_event(struct runtime_native *n)
 	size_t head = sizeof(n->event), all = head + n->event.len;
 
 	while (n->payload && n->sent < all) {
-		bool in_head = n->sent < head;
-		const char *at =
-			in_head ? (const char *)&n->event + n->sent : n->payload + (n->sent - head);
-		ssize_t done = send(n->socket, at, in_head ? head - n->sent : all - n->sent,
-				    MSG_NOSIGNAL | MSG_DONTWAIT | (in_head ? MSG_MORE : 0));
+		size_t in_head = n->sent < head ? head - n->sent : 0;
+		size_t at = in_head ? 0 : n->sent - head;
+		struct iovec parts[] = {
+			{ .iov_base = (char *)&n->event + (head - in_head), .iov_len = in_head },
+			{ .iov_base = n->payload + at, .iov_len = n->event.len - at }
+		};
+		const struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
+		ssize_t done = sendmsg(n->socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (done <= 0)
 			return;
@@ -197,13 +204,43 @@ static void take_frame(struct runtime_native *n)
 	tell(n, RUNTIME_ASKED);
 }
 
-/* One piece; false: there is none now, or none is wanted. */
-static bool read_piece(struct runtime_native *n)
+/* Its head is there, and so much of what came with that is behind it. False: no more is wanted. */
+static bool take_head(struct runtime_native *n, size_t behind)
 {
-	bool in_head = n->got < sizeof(n->head);
-	size_t all = in_head ? sizeof(n->head) : sizeof(n->head) + n->head.len;
-	char *to = in_head ? (char *)&n->head + n->got : n->bytes + (n->got - sizeof(n->head));
-	ssize_t done = recv(n->socket, to, all - n->got, MSG_DONTWAIT);
+	if (!in_turn(n)) {
+		insist(n);
+		return false;
+	}
+	if (n->head.len == 0)
+		return true;
+	n->bytes = malloc((size_t)n->head.len + 1);
+	if (!n->bytes) {
+		insist(n);
+		return false;
+	}
+	memcpy(n->bytes, n->first, behind < n->head.len ? behind : n->head.len);
+	n->bytes[n->head.len] = '\0';
+	return true;
+}
+
+/* Nothing is to come behind a frame before the next event is given. */
+static bool end_frame(struct runtime_native *n, size_t too_much)
+{
+	take_frame(n);
+	if (too_much)
+		insist(n);
+	return false;
+}
+
+/* The rest of a head, and what there is behind it. */
+static bool read_head(struct runtime_native *n)
+{
+	struct iovec parts[] = { { .iov_base = (char *)&n->head + n->got,
+				   .iov_len = sizeof(n->head) - n->got },
+				 { .iov_base = n->first, .iov_len = sizeof(n->first) } };
+	struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t done = recvmsg(n->socket, &m, MSG_DONTWAIT);
+	size_t behind;
 
 	/* What the end of it means, the end of its process tells. */
 	if (done == 0)
@@ -211,22 +248,29 @@ static bool read_piece(struct runtime_native *n)
 	if (done <= 0)
 		return false;
 	n->got += (size_t)done;
-	if (n->got < all)
+	if (n->got < sizeof(n->head))
 		return true;
-	if (in_head && !in_turn(n)) {
-		insist(n);
+	behind = n->got - sizeof(n->head);
+	if (!take_head(n, behind))
 		return false;
-	}
-	if (in_head && n->head.len) {
-		n->bytes = malloc((size_t)n->head.len + 1);
-		if (!n->bytes)
-			insist(n);
-		else
-			n->bytes[n->head.len] = '\0';
-		return n->bytes != NULL;
-	}
-	take_frame(n);
-	return n->state != ENDED;
+	return behind < n->head.len ? true : end_frame(n, behind - n->head.len);
+}
+
+/* One piece; false: there is none now, or none is wanted. */
+static bool read_piece(struct runtime_native *n)
+{
+	size_t at = n->got - sizeof(n->head);
+	ssize_t done;
+
+	if (n->got < sizeof(n->head))
+		return read_head(n);
+	done = recv(n->socket, n->bytes + at, n->head.len - at, MSG_DONTWAIT);
+	if (done == 0)
+		n->state = ENDED;
+	if (done <= 0)
+		return false;
+	n->got += (size_t)done;
+	return at + (size_t)done < n->head.len ? true : end_frame(n, 0);
 }
 
 void runtime_native_run(struct runtime_native *n)

@@ -59,6 +59,8 @@ static void drop(struct visit *v)
 	order_free(&v->block);
 	free(v->bare);
 	v->bare = NULL;
+	free(v->event);
+	v->event = NULL;
 }
 
 /* Its context is another's, if it is anybody's. */
@@ -86,18 +88,26 @@ void visit_leave(struct visit *v)
 	v->log_reading = log_reading_close(v->log_reading);
 	drop(v);
 	(void)sd_event_source_disable_unref(v->heard);
+	(void)sd_event_source_disable_unref(v->silence);
 	closer_take(v->front->closer, v->client.uid, &v->socket);
 	front_forget(v->front, &v->client);
 	free(v);
 }
 
 /* Whoever does not take it has it lost: it is in the ledger. */
-static void say(struct visit *v, enum answer_kind kind, const struct packet_fds *fds)
+static void say_with(struct visit *v, enum answer_kind kind, const void *more, size_t more_len,
+		     const struct packet_fds *fds)
 {
 	v->answer.kind = kind;
 	request_version(v->answer.version);
 	if (!v->left)
-		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), fds);
+		(void)packet_send_with(v->socket, &v->answer, sizeof(v->answer), more, more_len,
+				       fds);
+}
+
+static void say(struct visit *v, enum answer_kind kind, const struct packet_fds *fds)
+{
+	say_with(v, kind, NULL, 0, fds);
 }
 
 static void answer(struct visit *v, enum answer_kind kind)
@@ -130,11 +140,11 @@ static void stay(struct visit *v)
 }
 
 /* Of an event's context that is nobody's matter. */
-void visit_answer_with(struct visit *v, struct packet_fds *fds)
+void visit_answer_with(struct visit *v, const void *more, size_t more_len, struct packet_fds *fds)
 {
 	bool stays = visit_may_stay(v);
 
-	say(v, ANSWER_OUTCOME, fds);
+	say_with(v, ANSWER_OUTCOME, more, more_len, fds);
 	packet_close_fds(fds);
 	if (!stays) {
 		visit_leave(v);
@@ -161,25 +171,6 @@ void visit_send_away(struct visit *v, const struct cloche_err *why)
 {
 	v->answer.refused = *why;
 	answer(v, ANSWER_REFUSED);
-}
-
-void client_list(struct client *c)
-{
-	struct visit *v = visit_of(c);
-	struct packet_fds fds = { .n = 1 };
-	struct cloche_err err = { 0 };
-
-	fds.fd[0] = lister_make(v->front, c->uid, &err);
-	if (fds.fd[0] < 0) {
-		visit_send_away(v, &err);
-		return;
-	}
-	v->answer.kind = ANSWER_LIST;
-	request_version(v->answer.version);
-	if (!v->left)
-		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), &fds);
-	packet_close_fds(&fds);
-	visit_leave(v);
 }
 
 /* One that nobody had before and nobody else has meanwhile: as where somebody with root's rights

@@ -60,12 +60,11 @@ static void take_line(void *arg, const char *bytes, size_t len)
 /* The client's may change; this one does not, and is read from its beginning. */
 static int open_event(struct visit *v, int *ret, struct cloche_err *err)
 {
-	cleanup_free char *event = NULL;
-	int r = request_read_event(&v->request, v->order_fd, &event, err);
+	int r = visit_have_event(v, err);
 
 	if (r < 0)
 		return r;
-	*ret = listing_hand(event, v->request.event_len);
+	*ret = listing_hand(v->event, v->request.event_len);
 	if (*ret < 0 || lseek(*ret, 0, SEEK_SET) < 0)
 		return cloche_err_sys(err, *ret < 0 ? -*ret : errno, "hand the event over");
 	return 0;

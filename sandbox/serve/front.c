@@ -243,7 +243,7 @@ static int on_heard(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	struct front *f = arg;
 	struct reply reply;
 	struct packet_fds fds;
-	int n = packet_recv(fd, &reply, sizeof(reply), &fds);
+	int n = packet_recv_trusted(fd, &reply, sizeof(reply), &fds);
 
 	if (n == -EAGAIN)
 		return 0;

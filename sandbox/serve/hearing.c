@@ -21,14 +21,36 @@
 #include <sys/socket.h>
 
 /* Who connects and says nothing, or has more to ask and does not. */
-#define HEARING_USEC (10 * 1000000ULL)
+#define HEARING_NS (10 * NSEC_PER_SEC)
 
-static int take_bare(struct visit *v, size_t len, struct cloche_err *err)
+/* An event that came with its request; the inbox is for the next one's. */
+static int take_event(struct visit *v, size_t len, struct cloche_err *err)
 {
-	size_t follows = v->request.bare_n * sizeof(struct sock_filter);
+	v->event = malloc(len + 1);
+	if (!v->event)
+		return cloche_err_sys(err, ENOMEM, "begin");
+	memcpy(v->event, v->front->inbox + sizeof(v->request), len);
+	v->event[len] = '\0';
+	return 0;
+}
+
+int visit_have_event(struct visit *v, struct cloche_err *err)
+{
+	return v->event ? 0 : request_read_event(&v->request, v->order_fd, &v->event, err);
+}
+
+/* What follows in its message. */
+static int take_rest(struct visit *v, size_t len, struct cloche_err *err)
+{
+	bool event = v->request.kind == REQUEST_INVOKE && v->order_fd < 0 &&
+		     v->request.event_len <= REQUEST_SHORT;
+	size_t follows =
+		event ? v->request.event_len : v->request.bare_n * sizeof(struct sock_filter);
 
 	if (len < sizeof(v->request) || len != sizeof(v->request) + follows)
 		return cloche_err_set(err, EBADMSG, "the daemon was asked for what there is not");
+	if (event)
+		return take_event(v, follows, err);
 	if (follows == 0)
 		return 0;
 	v->bare = malloc(sizeof(*v->bare));
@@ -38,6 +60,25 @@ static int take_bare(struct visit *v, size_t len, struct cloche_err *err)
 	v->bare->n = v->request.bare_n;
 	memcpy(v->bare->insns, v->front->inbox + sizeof(v->request), follows);
 	return 0;
+}
+
+void client_list(struct client *c)
+{
+	struct visit *v = (struct visit *)c;
+	struct packet_fds fds = { .n = 1 };
+	struct cloche_err err = { 0 };
+
+	fds.fd[0] = lister_make(v->front, c->uid, &err);
+	if (fds.fd[0] < 0) {
+		visit_send_away(v, &err);
+		return;
+	}
+	v->answer.kind = ANSWER_LIST;
+	request_version(v->answer.version);
+	if (!v->left)
+		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), &fds);
+	packet_close_fds(&fds);
+	visit_leave(v);
 }
 
 static void list(struct visit *v)
@@ -111,7 +152,6 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	v->requested_ns = clock_now_ns();
 	v->again = true;
 	v->client.silent = false;
-	v->patience = sd_event_source_disable_unref(v->patience);
 	memcpy(&v->request, v->front->inbox,
 	       (size_t)len < sizeof(v->request) ? (size_t)len : sizeof(v->request));
 	r = take_fds(v, fds, &err);
@@ -119,7 +159,7 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	if (r == 0 && (size_t)len >= sizeof(v->request.version))
 		r = request_check(&v->request, &err);
 	if (r == 0)
-		r = take_bare(v, (size_t)len, &err);
+		r = take_rest(v, (size_t)len, &err);
 	if (r == 0 && (v->request.binds > 0) != (v->binds >= 0))
 		r = cloche_err_set(&err, EBADMSG, "the daemon was asked for binds without them");
 	if (r == 0 && v->barred.code) {
@@ -217,10 +257,26 @@ void client_give_way(struct client *c)
 	visit_send_away((struct visit *)c, &why);
 }
 
-static int on_impatience(sd_event_source *s, uint64_t usec, void *arg)
+static int look_at_silence(struct visit *v);
+
+/* Nobody is held to a time that was set for what he has asked since. */
+static int on_silence(sd_event_source *s, uint64_t usec, void *arg)
 {
-	visit_leave(arg);
+	struct visit *v = arg;
+
+	v->silence = sd_event_source_disable_unref(v->silence);
+	if (v->state == VISIT_HEARING && (clock_now_ns() >= v->silent_ns || look_at_silence(v) < 0))
+		visit_leave(v);
 	return 0;
+}
+
+/* One that is set stays: to set it for each request would take a call or two. */
+static int look_at_silence(struct visit *v)
+{
+	return v->silence ? 0
+			  : sd_event_add_time(v->front->event, &v->silence, CLOCK_MONOTONIC,
+					      (uint64_t)v->silent_ns / NSEC_PER_USEC + 1, 0,
+					      on_silence, v);
 }
 
 /* What was looked at when it was let in is so still, and will be looked at when it connects. */
@@ -236,8 +292,8 @@ bool visit_may_stay(const struct visit *v)
 
 int visit_hear(struct visit *v)
 {
-	return sd_event_add_time_relative(v->front->event, &v->patience, CLOCK_MONOTONIC,
-					  HEARING_USEC, 0, on_impatience, v);
+	v->silent_ns = clock_now_ns() + HEARING_NS;
+	return look_at_silence(v);
 }
 
 struct client *client_open(struct front *f, int socket, const struct ucred *who,

@@ -162,8 +162,9 @@ bool held_take(struct front *f, struct held *h, struct client *user)
 {
 	struct pollfd gone = { .fd = h->ctx.control, .events = POLLIN };
 
-	/* It says nothing before it is spoken to: its warden was killed. */
-	if (poll(&gone, 1, 0) != 0) {
+	/* It says nothing before it is spoken to: its warden was killed. Of a process that stays in
+	 * it that is looked at when it goes on. */
+	if (!h->resident && poll(&gone, 1, 0) != 0) {
 		held_end(f, h);
 		return false;
 	}

@@ -208,26 +208,40 @@ void invoking_retire(struct front *f)
 
 /* ---- its answer ------------------------------------------------------------------------------ */
 
-/* What comes with it: the response, and the end of the log behind it. -1: nothing does. */
-static int hand_response(struct visit *v, const char *bytes, size_t len, const char *tail,
-			 size_t tail_len)
+static int write_response(const struct resident_answer *given, size_t tail_len)
 {
-	cleanup_fd int fd = -1;
+	cleanup_fd int fd = memfd_create("response", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (!v->request.tail)
-		tail_len = 0;
-	if (len + tail_len == 0)
+	if (fd < 0 || file_write_all(fd, given->bytes, given->len) < 0 ||
+	    file_write_all(fd, given->tail, tail_len) < 0)
 		return -1;
-	fd = memfd_create("response", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0 || file_write_all(fd, bytes, len) < 0 ||
-	    file_write_all(fd, tail, tail_len) < 0) {
+	return TAKE_FD(fd);
+}
+
+/* With it comes the response, and the end of the log behind it. */
+static void answer_with(struct visit *v, const struct resident_answer *given)
+{
+	static char bytes[REQUEST_SHORT]; /* the front has one thread that comes here */
+	size_t tail_len = v->request.tail ? given->tail_len : 0, len = given->len + tail_len;
+	struct packet_fds fds = { .n = 0 };
+	bool is_short = len <= sizeof(bytes);
+
+	if (is_short && given->bytes)
+		memcpy(bytes, given->bytes, given->len);
+	if (is_short)
+		memcpy(bytes + given->len, given->tail, tail_len);
+	else
+		fds.fd[0] = write_response(given, tail_len);
+	if (!is_short && fds.fd[0] < 0) {
 		(void)cloche_err_sys(&v->answer.outcome.stream_err, errno ? errno : EIO,
 				     "hand the response over (memfd)");
-		return -1;
+		len = 0;
+	} else {
+		fds.n = is_short ? 0 : 1;
+		v->answer.response_len = given->len;
+		v->answer.tail_len = (uint32_t)tail_len;
 	}
-	v->answer.response_len = len;
-	v->answer.tail_len = (uint32_t)tail_len;
-	return TAKE_FD(fd);
+	visit_answer_with(v, bytes, is_short ? len : 0, &fds);
 }
 
 /* The record comes first, then the log's last line, then the answer. */
@@ -236,7 +250,6 @@ void invoking_finish(struct visit *v)
 	struct outcome *out = &v->answer.outcome;
 	struct resident_answer given;
 	cleanup_free char *failure = NULL;
-	struct packet_fds fds = { .n = 0 };
 
 	if (v->executing)
 		executing_settle(v);
@@ -254,9 +267,7 @@ void invoking_finish(struct visit *v)
 		given.bytes = failure;
 		given.len = failure ? strlen(failure) : 0;
 	}
-	fds.fd[0] = hand_response(v, given.bytes, given.len, given.tail, given.tail_len);
-	fds.n = fds.fd[0] >= 0;
-	visit_answer_with(v, &fds);
+	answer_with(v, &given);
 }
 
 /* Its first instruction was one of its init. */
@@ -356,7 +367,6 @@ static void give(struct visit *v)
 {
 	const struct function_config *c = &v->version->config;
 	struct outcome *out = &v->answer.outcome;
-	cleanup_free char *event = NULL;
 	struct cloche_err err = { 0 };
 	char arn[160];
 	struct resident_event e = { .event = { .request_id = out->request_id,
@@ -370,11 +380,11 @@ static void give(struct visit *v)
 	(void)snprintf(arn, sizeof(arn),
 		       "arn:aws:lambda:" FUNCTION_SPEC_REGION ":%012u:function:%s", v->client.uid,
 		       c->name);
-	if (request_read_event(&v->request, v->order_fd, &event, &err) < 0) {
+	if (visit_have_event(v, &err) < 0) {
 		visit_refuse(v, &err);
 		return;
 	}
-	e.event.payload = event;
+	e.event.payload = v->event;
 	v->again_init.joined = resident_invoked_ns(v->held->resident) != 0;
 	if (resident_is_new(v->held->resident) && !v->held->provisioned && !v->again_init.joined)
 		out->init_ns = resident_init(v->held->resident)->wall_ns;

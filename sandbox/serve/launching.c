@@ -491,6 +491,15 @@ static int hear(struct launching *l, struct cloche_err *err)
 	return r < 0 ? r : 1;
 }
 
+/* Cheaper than to take one that is not there. */
+static bool is_more_there(const struct launching *l)
+{
+	struct pollfd there = { .fd = l->front, .events = POLLIN };
+	const struct timespec none = { 0 };
+
+	return ppoll(&there, 1, &none, NULL) == 1;
+}
+
 /* ---- the loop's part ------------------------------------------------------------------------- */
 
 void launching_front(struct launching *l, int socket)
@@ -626,7 +635,9 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 	building_step(l);
 	showings_step(l);
 	blanks_step(&l->blanks, busy);
-	for (int i = 0; i < HEARD_MAX && fds[0].fd >= 0 && fds[0].revents && (i == 0 || r > 0); i++)
+	for (int i = 0; i < HEARD_MAX && fds[0].fd >= 0 && fds[0].revents &&
+			(i == 0 || (r > 0 && is_more_there(l)));
+	     i++)
 		r = hear(l, err);
 	look_whether_alone(l);
 	if (r >= 0)

@@ -30,6 +30,9 @@ int packet_send_with(int socket, const void *bytes, size_t len, const void *more
  * ever. */
 int packet_recv(int socket, void *bytes, size_t room, struct packet_fds *fds);
 
+/* The same from who is trusted: it sends no descriptor that takes its time to be closed. */
+int packet_recv_trusted(int socket, void *bytes, size_t room, struct packet_fds *fds);
+
 void packet_close_fds(struct packet_fds *fds);
 
 #endif

@@ -93,17 +93,26 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 int remote_hear(const struct remote *r, struct answer *ret, struct packet_fds *fds,
 		struct cloche_err *err)
 {
+	size_t none;
+
+	return remote_hear_more(r, ret, 0, &none, fds, err);
+}
+
+int remote_hear_more(const struct remote *r, struct answer *ret, size_t room, size_t *ret_more,
+		     struct packet_fds *fds, struct cloche_err *err)
+{
 	char version[sizeof(ret->version)];
-	int n = packet_recv(r->socket, ret, sizeof(*ret), fds);
+	int n = packet_recv(r->socket, ret, sizeof(*ret) + room, fds);
 
 	if (n == -EAGAIN)
 		return n;
 	request_version(version);
 	if (n == -EPIPE)
 		return cloche_err_set(err, EPIPE, "the daemon has ended before it answered");
-	if (n != sizeof(*ret) || strncmp(version, ret->version, sizeof(version)) != 0)
+	if (n < (int)sizeof(*ret) || strncmp(version, ret->version, sizeof(version)) != 0)
 		return cloche_err_set(err, EPROTO,
 				      "the daemon is of another version than this program");
+	*ret_more = (size_t)n - sizeof(*ret);
 	if (ret->kind != ANSWER_REFUSED)
 		return 0;
 	*err = ret->refused;

@@ -37,6 +37,10 @@ struct packet_fds;
 int remote_hear(const struct remote *r, struct answer *ret, struct packet_fds *fds,
 		struct cloche_err *err);
 
+/* The same, with room for so many bytes of its own behind the answer: *ret_more came. */
+int remote_hear_more(const struct remote *r, struct answer *ret, size_t room, size_t *ret_more,
+		     struct packet_fds *fds, struct cloche_err *err);
+
 /* Asks what is answered at once. */
 struct request;
 int remote_ask(const struct remote *r, struct request *request, struct answer *ret,

@@ -54,19 +54,35 @@ static int send_event(const struct remote *r, const struct remote_event *e, bool
 				   .tail = e->tail,
 				   .stays = stays,
 				   .event_len = e->len };
-	struct packet_fds fds = { .n = 1 };
+	bool is_short = e->len <= REQUEST_SHORT;
+	struct packet_fds fds = { .n = is_short ? 0 : 1 };
 	int code = name_function(&request, e->function, err);
 
 	if (code < 0)
 		return code;
-	fds.fd[0] = listing_hand(e->bytes, e->len);
-	if (fds.fd[0] < 0)
+	if (!is_short)
+		fds.fd[0] = listing_hand(e->bytes, e->len);
+	if (!is_short && fds.fd[0] < 0)
 		return cloche_err_sys(err, -fds.fd[0], "hand the event over (memfd)");
-	code = packet_send(r->socket, &request, sizeof(request), &fds);
+	code = packet_send_with(r->socket, &request, sizeof(request), e->bytes,
+				is_short ? e->len : 0, &fds);
 	packet_close_fds(&fds);
 	if (code == -EPIPE || code == -ECONNRESET)
 		return -EPIPE;
 	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
+}
+
+/* An answer, with what may follow in its message. */
+struct heard {
+	struct answer answer;
+	char bytes[REQUEST_SHORT];
+	size_t len; /* of those */
+	struct packet_fds fds;
+};
+
+static int hear(const struct remote *r, struct heard *h, struct cloche_err *err)
+{
+	return remote_hear_more(r, &h->answer, sizeof(h->bytes), &h->len, &h->fds, err);
 }
 
 /* What waits for an answer, beside the answer itself. */
@@ -94,8 +110,8 @@ static void lose_patience(struct patience *p)
 	p->event->cold(p->event->arg);
 }
 
-static int wait_for_answer(const struct remote *r, const struct remote_event *e, struct answer *ret,
-			   struct packet_fds *ret_fds, bool *ret_unread, struct cloche_err *err)
+static int wait_for_answer(const struct remote *r, const struct remote_event *e, struct heard *ret,
+			   bool *ret_unread, struct cloche_err *err)
 {
 	struct patience p = { .event = e, .due_ns = clock_now_ns() + e->wait_ns };
 	struct pollfd fds[] = { { .fd = r->socket, .events = POLLIN },
@@ -120,9 +136,9 @@ static int wait_for_answer(const struct remote *r, const struct remote_event *e,
 		}
 		if (!fds[0].revents)
 			continue;
-		code = remote_hear(r, ret, ret_fds, err);
-		if (code == 0 && ret->kind == ANSWER_STARTING) {
-			packet_close_fds(ret_fds);
+		code = hear(r, ret, err);
+		if (code == 0 && ret->answer.kind == ANSWER_STARTING) {
+			packet_close_fds(&ret->fds);
 			p.cold = true;
 			code = -EAGAIN;
 		}
@@ -130,21 +146,23 @@ static int wait_for_answer(const struct remote *r, const struct remote_event *e,
 	return code;
 }
 
-static int take_response(const struct answer *a, const struct packet_fds *fds,
-			 struct remote_response *ret, struct cloche_err *err)
+static int take_response(const struct heard *h, struct remote_response *ret, struct cloche_err *err)
 {
+	const struct answer *a = &h->answer;
 	size_t len = a->response_len + a->tail_len, done = 0;
 	cleanup_free char *bytes = NULL;
 	ssize_t n = 1;
 
 	if (a->response_len > REQUEST_EVENT_MAX || a->tail_len > REQUEST_TAIL_MAX ||
-	    (len && fds->n != 1))
+	    (h->len ? h->len != len : len && h->fds.n != 1))
 		return cloche_err_set(err, EPROTO, "the daemon answered something else");
 	bytes = malloc(len + 1);
 	if (!bytes)
 		return cloche_err_sys(err, ENOMEM, "take the response");
+	if (h->len)
+		memcpy(bytes, h->bytes, done = len);
 	while (done < len && n > 0) {
-		n = pread(fds->fd[0], bytes + done, len - done, (off_t)done);
+		n = pread(h->fds.fd[0], bytes + done, len - done, (off_t)done);
 		done += n > 0 ? (size_t)n : 0;
 	}
 	if (done < len)
@@ -155,58 +173,57 @@ static int take_response(const struct answer *a, const struct packet_fds *fds,
 }
 
 static int ask(const struct remote *r, const struct remote_event *event, bool stays,
-	       struct answer *answer, struct packet_fds *fds, bool *ret_unread,
-	       struct cloche_err *err)
+	       struct heard *ret, bool *ret_unread, struct cloche_err *err)
 {
 	int code = send_event(r, event, stays, err);
 
 	*ret_unread = code == -EPIPE;
 	if (code == 0)
-		return wait_for_answer(r, event, answer, fds, ret_unread, err);
-	return code == -EPIPE ? remote_hear(r, answer, fds, err) : code;
+		return wait_for_answer(r, event, ret, ret_unread, err);
+	return code == -EPIPE ? hear(r, ret, err) : code;
 }
 
-static int ask_again(struct remote *r, const struct remote_event *event, struct answer *answer,
-		     struct packet_fds *fds, struct cloche_err *err)
+static int ask_again(struct remote *r, const struct remote_event *event, struct heard *ret,
+		     struct cloche_err *err)
 {
 	struct remote other = { .socket = -1 };
 	bool unread;
 	int code;
 
 	*err = (struct cloche_err){ 0 };
-	packet_close_fds(fds);
+	packet_close_fds(&ret->fds);
 	code = remote_invoke_open(r->control, &other, err);
 	if (code < 0)
 		return code;
 	fd_close(&r->socket);
 	r->socket = other.socket;
-	return ask(r, event, true, answer, fds, &unread, err);
+	return ask(r, event, true, ret, &unread, err);
 }
 
 static int invoke(struct remote *r, const struct remote_event *event, bool stays,
 		  struct outcome *out, struct ledger_repair *found, struct remote_response *ret,
 		  struct cloche_err *err)
 {
-	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
-	struct packet_fds fds = { .n = 0 };
+	cleanup_free struct heard *heard = malloc(sizeof(*heard));
 	bool unread = false;
 	int code;
 
-	if (!answer)
+	if (!heard)
 		return cloche_err_sys(err, ENOMEM, "ask the daemon");
-	code = ask(r, event, stays, answer, &fds, &unread, err);
+	heard->fds.n = 0;
+	code = ask(r, event, stays, heard, &unread, err);
 	if (code < 0 && unread && r->kept)
-		code = ask_again(r, event, answer, &fds, err);
+		code = ask_again(r, event, heard, err);
 	r->kept = code == 0 && stays;
-	if (code == 0 && answer->kind != ANSWER_OUTCOME)
+	if (code == 0 && heard->answer.kind != ANSWER_OUTCOME)
 		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
 	if (code == 0)
-		code = take_response(answer, &fds, ret, err);
+		code = take_response(heard, ret, err);
 	if (code == 0) {
-		*out = answer->outcome;
-		*found = answer->found;
+		*out = heard->answer.outcome;
+		*found = heard->answer.found;
 	}
-	packet_close_fds(&fds);
+	packet_close_fds(&heard->fds);
 	return code;
 }
 

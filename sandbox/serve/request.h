@@ -46,6 +46,8 @@
  *	daemon                                             [ STARTING ] OUTCOME, with the response
  *								    in a memfd │ REFUSED
  *
+ * An event or a response that is short (REQUEST_SHORT) may follow in the message instead.
+ *
  *	client  LOGS
  *	daemon        LOGS… (serve/log_reading.h), the last of which says so │ REFUSED
  *
@@ -146,6 +148,7 @@ enum answer_kind {
 /* Of an event and of a response: AWS Lambda's, and 100 bytes (its documentation, "Quotas"). */
 #define REQUEST_EVENT_MAX ((6U << 20) + 100)
 #define REQUEST_TAIL_MAX  4096
+#define REQUEST_SHORT	  8192
 
 struct answer {
 	char version[16];

@@ -470,6 +470,7 @@ struct resident *resident_open(struct front *f, struct held *h, const struct spe
 								  .kill = remote_kill,
 								  .counted = remote_counted,
 								  .part = remote_part,
+								  .parts_are_told = true,
 								  .empty = remote_empty },
 						      .resident = r };
 		kept_begin(&r->kept, &h->ctx, &o, &r->init);
@@ -535,20 +536,21 @@ bool resident_invoke(struct resident *r, const struct resident_event *e, struct 
 {
 	struct runtime_event event = e->event;
 	struct cloche_err err = { 0 };
+	int given;
 
 	r->asked = r->answered = r->refused = false;
 	r->answer = VERDICT_ERROR;
 	r->out = out;
+	event.deadline_ms = (clock_real_ns() + e->timeout_ns) / NSEC_PER_MSEC;
+	/* It has asked for one, and does not wait for it when it goes on. */
+	given = calls_give(r, &event, &err);
 	if (!kept_resume(&r->kept, e->timeout_ns, e->requested_ns, out))
 		return false;
 	r->under_way = r->had_event = true;
 	r->invoked = false;
-	journal_start(&r->journal, out, e->version);
-	event.deadline_ms = (clock_real_ns() + e->timeout_ns) / NSEC_PER_MSEC;
-	/* It has asked for one. */
-	if (calls_give(r, &event, &err) < 0 || e->cancelled)
+	if (given < 0 || e->cancelled)
 		kept_cancel(&r->kept);
-	calls_run(r);
+	journal_start(&r->journal, out, e->version);
 	hear_runtime(r);
 	settle(r);
 	return true;

@@ -55,8 +55,10 @@ struct visit {
 	enum visit_state state;
 	int socket;
 	sd_event_source *heard, *patience;
-	bool left;	/* nobody takes the answer */
-	bool cancelled; /* before there was an invocation */
+	sd_event_source *silence; /* looks whether it is heard of in time; it may come too early */
+	int64_t silent_ns;	  /* and this is when */
+	bool left;		  /* nobody takes the answer */
+	bool cancelled;		  /* before there was an invocation */
 
 	struct request request;
 	struct order_block block;
@@ -67,6 +69,7 @@ struct visit {
 
 	int streams[REQUEST_STREAMS];
 	int order_fd;		  /* until it is read */
+	char *event;		  /* owned; NULL: it is not read */
 	int binds;		  /* the socket that holds them, unread */
 	struct policy_bare *bare; /* the policy, where it is the client's own; NULL */
 	struct stdio stdio;	  /* those streams */
@@ -130,14 +133,17 @@ int visit_commit(struct visit *v, struct cloche_err *err);
 /* The charge and the record of what has ended. */
 void visit_book(struct visit *v);
 
-/* The answer to an event, with descriptors, which are closed; and the end of the visit, unless the
- * client stays for another. */
+/* The answer to an event, with what follows it, and descriptors, which are closed; and the end of
+ * the visit, unless the client stays for another. */
 struct packet_fds;
-void visit_answer_with(struct visit *v, struct packet_fds *fds);
+void visit_answer_with(struct visit *v, const void *more, size_t more_len, struct packet_fds *fds);
 
 /* Before there is anything to run: no record; before it is known what was asked for. */
 void visit_refuse(struct visit *v, const struct cloche_err *why);
 void visit_send_away(struct visit *v, const struct cloche_err *why);
+
+/* v->event is there. */
+int visit_have_event(struct visit *v, struct cloche_err *err);
 
 /* Its end, and that of what it has. */
 void visit_leave(struct visit *v);

@@ -239,7 +239,7 @@ static int bare_fork_measure(const struct bench *bench, const struct project *p,
 	FILE *f;
 
 	(void)snprintf(line, sizeof(line), "/usr/bin/python3 -s '%s' %u", p->bare,
-		       bench->quick ? 30 : 300);
+		       bench->quick ? 30U : 300U);
 	f = popen(line, "re");
 	if (!f || !fgets(line, sizeof(line), f))
 		line[0] = '\0';

@@ -347,6 +347,44 @@ Test(invoke, what_is_deployed_anew_is_new)
 	daemon_stop(&d);
 }
 
+/* What is short goes with the message, what is not in memory of its own; and a native function
+ * reads what most are shorter than at once. */
+Test(invoke, events_and_responses_of_every_length_are_whole)
+{
+	static const size_t sizes[] = { 0,
+					1,
+					4039,
+					4040,
+					4041,
+					4095,
+					4096,
+					4097,
+					REQUEST_SHORT - 1,
+					REQUEST_SHORT,
+					REQUEST_SHORT + 1,
+					70000,
+					300000 };
+	static char bytes[300001];
+	struct daemon d;
+	char path[680];
+
+	begin(&d);
+	(void)snprintf(path, sizeof(path), "@%s/event", d.dir);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		cleanup_run struct run run = { 0 };
+
+		for (size_t at = 0; at < sizes[i]; at++)
+			bytes[at] = (char)('a' + at * at % 23);
+		bytes[sizes[i]] = '\0';
+		write_file(d.dir, "event", bytes);
+		AS_USER(&d, &run, "fast", path);
+		cr_expect_eq(run.status, 0, "%zu: %s", sizes[i], run.err);
+		cr_expect_eq(run.out_len, sizes[i], "%zu", run.out_len);
+		cr_expect(memcmp(run.out, bytes, sizes[i]) == 0, "%zu", sizes[i]);
+	}
+	daemon_stop(&d);
+}
+
 Test(invoke, a_native_function_has_bytes_and_gives_bytes)
 {
 	static const char raw[] = "\x01\0\xff binary \n\0";
