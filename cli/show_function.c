@@ -2,6 +2,7 @@
 /* `cloche show`: one deployed function, and its versions. */
 #include "cli/cli.h"
 #include "cli/functions.h"
+#include "cli/interpreter.h"
 #include "cli/show.h"
 #include "cli/verb.h"
 #include "cli/verb_options.h"
@@ -77,6 +78,16 @@ static json_t *versions_json(const struct shown *s)
 	return list;
 }
 
+static json_t *interpreter_json(const json_t *config)
+{
+	struct interpreter is;
+
+	if (!interpreter_find(json_string_value(json_object_get(config, "runtime")), &is))
+		return json_null();
+	return json_pack("{s:s, s:s?}", "path", is.path, "version",
+			 is.version[0] ? is.version : NULL);
+}
+
 /* All of a configuration, by the names of `functions --json` where it has them. */
 static int show_as_json(const struct shown *s)
 {
@@ -92,6 +103,8 @@ static int show_as_json(const struct shown *s)
 
 	for (size_t i = 0; r == 0 && i < sizeof(rest) / sizeof(rest[0]); i++)
 		r = json_object_set(o, rest[i], json_object_get(s->config, rest[i]));
+	if (r == 0)
+		r = json_object_set_new(o, "interpreter", interpreter_json(s->config));
 	if (r == 0)
 		r = json_object_set(o, "versions", versions);
 	if (r == 0)
@@ -110,6 +123,21 @@ static int show_as_json(const struct shown *s)
 static void line(const char *name, const char *text)
 {
 	(void)printf("%-12s  %s\n", name, text);
+}
+
+/* What the runtime's name has become. */
+static void show_interpreter(const json_t *config)
+{
+	struct interpreter is;
+	char text[sizeof(is.path) + sizeof(is.version) + 32];
+
+	if (!interpreter_find(json_string_value(json_object_get(config, "runtime")), &is))
+		return;
+	(void)snprintf(text, sizeof(text), "%s, %s", is.path,
+		       !is.is_there    ? "which is not there"
+		       : is.version[0] ? is.version
+				       : "which does not say its version");
+	line("interpreter", text);
 }
 
 static void show_limits(const json_t *config)
@@ -203,6 +231,7 @@ static int show_as_text(const struct shown *s)
 	line("version", text);
 	line("deployed", functions_when(s->deployed_ns).s);
 	line("runtime", functions_runtime(config).s);
+	show_interpreter(config);
 	line("handler", functions_handler(config).s);
 	show_code(config);
 	for (size_t i = 0; i < json_array_size(layers); i++)

@@ -8,6 +8,7 @@
 
 #include <criterion/criterion.h>
 #include <jansson.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static const char code[] = "import os\n"
 
 static const char yaml[] =
 	"functions:\n"
-	"  f: {runtime: python3, code: ./code, handler: app.handler, timeout: 30s,\n"
+	"  f: {runtime: python3.11, code: ./code, handler: app.handler, timeout: 30s,\n"
 	"      memory: 128, concurrency: {reserved: 1, wait: 0}}\n"
 	"  fails: {runtime: python3, code: ./code, handler: app.fails, timeout: 30s}\n"
 	"  slow: {runtime: python3, code: ./code, handler: app.slow, timeout: 300s}\n"
@@ -230,5 +231,30 @@ Test(tune_function, who_is_killed_leaves_nothing, .timeout = 120)
 	while (contexts(&s, "slow") > 0)
 		;
 	daemon_expect_records(&s.d, "slow          cancelled", 1);
+	project_end(&s);
+}
+
+/* A name of Lambda's is a family's; what that is here, the interpreter says itself. */
+Test(tune_function, what_a_runtime_really_is_is_shown, .timeout = 60)
+{
+	cleanup_run struct run version = { 0 };
+	char text[200], path[PATH_MAX];
+	struct project s;
+
+	begin(&s);
+	RUN(&version, "/usr/bin/python3", "--version");
+	cr_assert_eq(version.status, 0);
+	version.out[strcspn(version.out, "\n")] = '\0';
+	cr_assert_not_null(realpath("/usr/bin/python3", path));
+	OWN("show", "f");
+	(void)snprintf(text, sizeof(text), "\ninterpreter   %.80s, %.80s\n", path, version.out);
+	cr_expect(strstr(s.run.out, text), "%s", s.run.out);
+	OWN("show", "--json", "f");
+	(void)snprintf(text, sizeof(text),
+		       "\"interpreter\":{\"path\":\"%.80s\",\"version\":\"%.80s\"}", path,
+		       version.out);
+	cr_expect(strstr(s.run.out, text), "%s", s.run.out);
+	OWN("show", "--json", "cmd");
+	cr_expect(strstr(s.run.out, "\"interpreter\":null"), "%s", s.run.out);
 	project_end(&s);
 }
