@@ -35,6 +35,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* Filters that were there before: a host's own, which our set-up before exec is under, too. */
 const volatile __s32 outer_filters = 0;
+/* What is under a filter is counted wherever it is, each cgroup for itself. */
+const volatile __u8 everywhere = 0;
 /* One bit for each argument to be kept. */
 const volatile __u8 wanted_args[CALLS_NR];
 
@@ -61,6 +63,10 @@ static __always_inline void count(struct task_struct *task, struct pt_regs *regs
 	__u64 one = 1, *n;
 	__u32 wanted = 0;
 
+	if (everywhere) {
+		key.cgroup = bpf_get_current_cgroup_id();
+		key.filters = (__u32)task->seccomp.filter_count.counter;
+	}
 	if (nr >= 0 && nr < CALLS_NR)
 		wanted = wanted_args[nr & (CALLS_NR - 1)];
 	key.compat = (task->thread_info.status & TS_COMPAT) != 0;
@@ -89,8 +95,8 @@ static __always_inline bool leaves_fds(struct pt_regs *regs, long nr)
 
 static __always_inline bool watched(struct task_struct *task)
 {
-	return cgroup && bpf_get_current_cgroup_id() == cgroup &&
-	       task->seccomp.filter_count.counter > outer_filters;
+	return task->seccomp.filter_count.counter > outer_filters &&
+	       (everywhere || (cgroup && bpf_get_current_cgroup_id() == cgroup));
 }
 
 SEC("tp_btf/sys_enter")

@@ -20,8 +20,12 @@ struct calls_key {
 	__u16 compat; /* 1: by the 32-bit gate; nr is of its table */
 	char comm[16];
 	__u64 args[6]; /* those that were asked for; else 0 */
+	/* Where all cgroups are watched, else 0: its own; and how many filters it is under. */
+	__u64 cgroup;
+	__u32 filters;
+	__u32 reserved; /* 0 */
 };
 
-_Static_assert(sizeof(struct calls_key) == 72, "no padding: it is compared as bytes");
+_Static_assert(sizeof(struct calls_key) == 88, "no padding: it is compared as bytes");
 
 #endif

@@ -17,6 +17,7 @@
 #include "cli/policy_view.h"
 #include "cli/run.h"
 #include "cli/run_options.h"
+#include "cli/trial.h"
 #include "cli/verb.h"
 #include "cli/verb_options.h"
 #include "launch/rights.h"
@@ -26,14 +27,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-enum { OPT_BASE = 512 };
+enum { OPT_BASE = 512, OPT_FUNCTION };
 
 static const struct verb_option own_options[] = {
 	{ .text = "Options" },
@@ -43,6 +46,9 @@ static const struct verb_option own_options[] = {
 	{ "base", OPT_BASE, "NAME|FILE", "@policy @file",
 	  "the policy that it runs under (default); nothing is learned that this does not "
 	  "allow" },
+	{ "function", OPT_FUNCTION, "NAME", "@function",
+	  "a deployed function's calls, from its init on, over one invocation with each PAYLOAD "
+	  "(text, @FILE, or - for standard input; {}); for root" },
 	{ "help", 'h', NULL, NULL, "this text" },
 	{ "timeout", 't', "TIME", NULL, "of the run (60s)" },
 	{ 0 },
@@ -56,7 +62,8 @@ const struct verb verb_policy_learn = {
 	.name = "learn",
 	.text = "the smallest profile under which the command runs, from running it; see 'cloche "
 		"policy learn --help'",
-	.usage = "Usage: cloche policy learn [OPTIONS] [--] COMMAND [ARG…]\n\n"
+	.usage = "Usage: cloche policy learn [OPTIONS] [--] COMMAND [ARG…]\n"
+		 "       cloche policy learn --function NAME[@N] [-o FILE] [PAYLOAD…]\n\n"
 		 "Runs the command as 'cloche run' does and writes the smallest seccomp profile\n"
 		 "under which it runs again: the calls that it made, by whom and how often.\n",
 	.options = own_options,
@@ -65,12 +72,17 @@ const struct verb verb_policy_learn = {
 		"that it may have to do. What the base denies is denied here too, and listed on\n"
 		"standard error. Ctrl-C ends the run, and the profile has what was called until\n"
 		"then.\n\n"
+		"A function is invoked by the daemon, in a context of its own for this, under the\n"
+		"policy that it is deployed with, which is the base. By sudo it is the function "
+		"of\n"
+		"whom sudo names.\n\n"
 		"Exit status: the command's, as of 'cloche run'; 125 when there is no profile, 2\n"
 		"usage.\n\n"
 		"Examples:\n"
 		"  cloche policy learn -- python3 -c 'print(6 * 7)'\n"
 		"  cloche run --policy ./policy.json -- python3 -c 'print(6 * 7)'\n"
-		"  cloche policy diff default policy.json\n",
+		"  cloche policy diff default policy.json\n"
+		"  sudo cloche policy learn --function thumbnail @small.json @large.json\n",
 	.values = "@command",
 	.takes_run = true,
 	.not_of_run = not_here,
@@ -87,6 +99,9 @@ struct lesson {
 	struct observer observer;
 	/* of the run */
 	enum verdict verdict;
+	bool of_command;      /* an option was said that a function has not */
+	const char *function; /* NULL: a command */
+	struct trial trial;
 };
 
 /* ---- the command line ---- */
@@ -98,12 +113,18 @@ static int option_take(void *arg, int opt, struct cloche_err *err)
 	switch (opt) {
 	case OPT_BASE:
 		l->base = optarg;
+		l->of_command = true;
+		return 0;
+	case OPT_FUNCTION:
+		l->function = optarg;
+		l->opt.no_command = true;
 		return 0;
 	case 'o':
 		l->file = optarg;
 		l->file_given = true;
 		return *optarg ? 0 : cloche_err_set(err, EINVAL, "-o '': expected a file");
 	default:
+		l->of_command = true;
 		return run_options_set(&l->opt, opt, optarg, err);
 	}
 }
@@ -112,7 +133,11 @@ static int options_parse(struct lesson *l, int argc, char **argv, struct cloche_
 {
 	int r = verb_options_parse(&verb_policy_learn, option_take, l, argc, argv, &l->opt, err);
 
-	return r ? r : run_options_check(&l->opt, err);
+	if (r == 0 && l->function && l->of_command)
+		return cloche_err_set(err, EINVAL,
+				      "of the options -o is for functions: all else is as it is "
+				      "deployed");
+	return r || l->function ? r : run_options_check(&l->opt, err);
 }
 
 /* ---- the files ---- */
@@ -310,7 +335,8 @@ static int prove(const struct policy_learned *p, struct cloche_err *err)
 
 static int finish(struct lesson *l, struct cloche_err *err)
 {
-	const char *slash = strrchr(l->opt.spec.argv[0], '/');
+	const char *what = l->function ? l->function : l->opt.spec.argv[0];
+	const char *slash = strrchr(what, '/');
 	char command[64], base[64];
 	struct policy_lesson lesson = { .command = command,
 					.base_name = base,
@@ -326,7 +352,7 @@ static int finish(struct lesson *l, struct cloche_err *err)
 			err, E2BIG,
 			"there were more kinds of calls, by number, caller's name and "
 			"arguments, than can be counted: no profile is written");
-	quote_field(command, sizeof(command), slash ? slash + 1 : l->opt.spec.argv[0]);
+	quote_field(command, sizeof(command), slash ? slash + 1 : what);
 	quote_field(base, sizeof(base), l->view.text.name);
 	r = policy_emit(&lesson, &learned, err);
 	if (r < 0)
@@ -405,6 +431,125 @@ static int files_open(struct lesson *l, struct cloche_err *err)
 	return r < 0 && !err->code ? cloche_err_sys(err, -r, "open files for the caller") : r;
 }
 
+/* ---- a deployed function ---- */
+
+/* For the daemon this process is whose function it is: root acts for the user that sudo names, with
+ * whose rights files are opened, too. */
+static int act_for(const struct rights *who, struct cloche_err *err)
+{
+	if (who && (setgroups(who->n_groups, who->groups) < 0 || setegid(who->gid) < 0 ||
+		    seteuid(who->uid) < 0))
+		return cloche_err_sys(err, errno, "act for user %u", who->uid);
+	return 0;
+}
+
+static int act_as_root(const struct rights *who, struct cloche_err *err)
+{
+	if (who && (seteuid(0) < 0 || setegid(0) < 0 || setgroups(0, NULL) < 0))
+		return cloche_err_sys(err, errno, "be root again");
+	return 0;
+}
+
+static int open_trial(struct lesson *l, struct cloche_err *err)
+{
+	const struct rights *who = l->opt.spec.caller;
+	struct cloche_err back = { 0 };
+	int r = act_for(who, err);
+
+	if (r == 0)
+		r = trial_open(&l->trial, l->function, err);
+	if (act_as_root(who, &back) < 0)
+		return cloche_err_take(err, &back);
+	return r;
+}
+
+/* One event after the other, until one is not run at all. */
+static int run_events(struct lesson *l, uint64_t *ret_cgroups, size_t *ret_n, int *ret_status,
+		      struct cloche_err *err)
+{
+	char *const *payload = l->opt.spec.argv;
+	int r = 0;
+
+	do {
+		struct outcome out = { .verdict = VERDICT_LAUNCH_ERROR };
+		char said[64];
+
+		r = trial_event(&l->trial, *payload, NULL, err);
+		if (r == 0)
+			r = trial_run(&l->trial, l->trial.memory_bytes, &out, NULL, said,
+				      sizeof(said), err);
+		if (r == 0 && out.err.code)
+			r = cloche_err_take(err, &out.err);
+		if (r == 0 && !out.context.cgroup_id)
+			r = cloche_err_set(err, ENODATA, "its context has no cgroup on cgroup2");
+		if (r < 0)
+			return r;
+		ret_cgroups[(*ret_n)++] = out.context.cgroup_id;
+		if (out.verdict != VERDICT_OK) {
+			l->verdict = out.verdict;
+			*ret_status = outcome_exit_status(&out);
+		}
+	} while (*payload && *++payload && l->verdict != VERDICT_CANCELLED);
+	return 0;
+}
+
+static int watch_events(struct lesson *l, int *ret_status, struct cloche_err *err)
+{
+	const struct rights *who = l->opt.spec.caller;
+	cleanup_free uint64_t *cgroups = NULL;
+	struct cloche_err back = { 0 };
+	size_t n = 0;
+	int r;
+
+	for (char *const *at = l->opt.spec.argv; *at; at++)
+		n++;
+	cgroups = calloc(n + 1, sizeof(*cgroups));
+	if (!cgroups)
+		return cloche_err_sys(err, ENOMEM, "watch it");
+	n = 0;
+	r = observer_open_all(&l->observer, &l->view.stack, err);
+	if (r == 0)
+		r = act_for(who, err);
+	if (r == 0)
+		r = run_events(l, cgroups, &n, ret_status, err);
+	if (act_as_root(who, &back) < 0)
+		return cloche_err_take(err, &back);
+	if (r == 0)
+		observer_collect_of(&l->observer, cgroups, n);
+	return r;
+}
+
+static int learn_function(struct lesson *l)
+{
+	struct opening o = { l, &(struct cloche_err){ 0 } };
+	int status = 0, r;
+
+	if (geteuid() != 0) {
+		say("what a function calls root can watch, by BPF; the daemon does it for nobody: "
+		    "have it done by 'sudo cloche policy learn --function', which takes your "
+		    "function");
+		return EXIT_LAUNCH;
+	}
+	r = rights_do(l->opt.spec.caller, check_named, &o);
+	if (r < 0)
+		return args_usage("policy learn", "%s", o.err->text);
+	r = open_trial(l, o.err);
+	l->base = l->trial.policy;
+	if (r == 0)
+		r = policy_view_open(l->base,
+				     l->trial.offline ? POLICY_WALLS_OFFLINE : POLICY_WALLS_ONLINE,
+				     NULL, &l->view, o.err);
+	if (r == 0)
+		r = watch_events(l, &status, o.err);
+	if (r == 0)
+		r = finish(l, o.err);
+	trial_close(&l->trial);
+	if (r == 0)
+		return status;
+	say(o.err->text);
+	return EXIT_LAUNCH;
+}
+
 int policy_learn(int argc, char **argv)
 {
 	struct lesson l = { .base = "default", .file = DEFAULT_FILE };
@@ -415,10 +560,12 @@ int policy_learn(int argc, char **argv)
 	l.opt.verb = "policy learn";
 	l.opt.spec.timeout_ns = 60 * NSEC_PER_SEC;
 	r = options_parse(&l, argc, argv, &err);
-	if (r == 0)
+	if (r == 0 && !l.function)
 		r = files_open(&l, &err);
 	if (r < 0)
 		r = args_usage("policy learn", "%s", err.text);
+	else if (r == 0 && l.function)
+		r = learn_function(&l);
 	else
 		r = r > 0 ? 0 : learn(&l);
 	policy_view_free(&l.view);

@@ -556,7 +556,7 @@ int run_options_command(struct run_options *o, int argc, char **argv, struct clo
 		return cloche_err_set(err, EINVAL,
 				      "--entrypoint: needs --rootfs with an image; else say the "
 				      "command itself");
-	if (optind >= argc && !in_image)
+	if (optind >= argc && !in_image && !o->no_command)
 		return cloche_err_set(err, EINVAL, "a command is missing");
 	o->spec.argv = argv + optind;
 	o->spec.env = o->env;

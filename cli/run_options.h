@@ -45,6 +45,7 @@ struct run_options {
 	size_t n_copies, copies_size;
 	bool workdir_said;	   /* --workdir was there */
 	const char *entrypoint;	   /* "": none, NULL: the image's */
+	bool no_command;	   /* the verb does without one */
 	struct image_config image; /* with --rootfs NAME; what spec has of it: */
 	char **command, **environment;
 	struct spec_image image_found;

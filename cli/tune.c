@@ -19,7 +19,7 @@
 #include "cli/show.h"
 #include "cli/run_options.h"
 #include "cli/run_prices.h"
-#include "cli/tune_function.h"
+#include "cli/trial.h"
 #include "cli/verb.h"
 #include "cli/verb_options.h"
 #include "launch/launcher.h"
@@ -98,7 +98,7 @@ struct job {
 	/* the run that is on */
 	struct tune_size *size;
 	bool function_given; /* not a command: */
-	struct tune_function function;
+	struct trial function;
 	bool of_command; /* an option was said that only a command has */
 };
 
@@ -372,8 +372,8 @@ static int run_function(struct job *job, struct outcome *out, int *ret_status)
 	unsigned cold = 0;
 
 	*ret_status = EXIT_LAUNCH;
-	if (tune_function_run(&job->function, s->memory_bytes, out, &cold, s->why, sizeof(s->why),
-			      &err) < 0)
+	if (trial_run(&job->function, s->memory_bytes, out, &cold, s->why, sizeof(s->why), &err) <
+	    0)
 		return complain(err.text, EXIT_LAUNCH);
 	s->cold += cold;
 	return 0;
@@ -556,7 +556,9 @@ static int tune_deployed(struct job *job)
 	if (job->of_command)
 		return args_usage("tune", "of the options --sizes, --runs, --json and --prices are "
 					  "for functions; a command comes behind '--'");
-	r = tune_function_open(&job->function, words[0], words[1], job->opt.spec.caller, &err);
+	r = trial_open(&job->function, words[0], &err);
+	if (r == 0)
+		r = trial_event(&job->function, words[1], job->opt.spec.caller, &err);
 	job->tune.function = job->function.name;
 	job->tune.deployed_bytes = job->function.memory_bytes;
 	if (r == 0)
@@ -568,7 +570,7 @@ static int tune_deployed(struct job *job)
 		status = run_all(job);
 		status = status ? status : tell(job);
 	}
-	tune_function_close(&job->function);
+	trial_close(&job->function);
 	return status;
 }
 

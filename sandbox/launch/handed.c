@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 void context_hand(struct context *ctx, int ret[static HANDED_FDS])
 {
@@ -21,11 +22,19 @@ int context_hand_again(struct context *ctx)
 	return TAKE_FD(ctx->driver);
 }
 
+static uint64_t id_of(const struct cgroup *cg)
+{
+	struct stat st;
+
+	return cg->v2 >= 0 && fstat(cg->v2, &st) == 0 ? st.st_ino : 0;
+}
+
 void context_describe_handed(const struct context *ctx, struct handed *ret)
 {
 	const struct plan *p = &ctx->plan;
 
 	*ret = (struct handed){ .uid = p->uid,
+				.cgroup_id = id_of(&p->cgroup),
 				.cpus = p->cpu.cpus,
 				.vcpu_micro = p->cpu.micro,
 				.policy_kills = p->policy.kills,
@@ -70,7 +79,8 @@ int context_adopt(struct context *ret, const struct handed *of, const int fds[st
 				 .control = fds[HANDED_DRIVER],
 				 .driver = -1,
 				 .executed = -1,
-				 .api = -1 };
+				 .api = -1,
+				 .cgroup_id = of->cgroup_id };
 	(void)snprintf(ret->plan.policy.name, sizeof(ret->plan.policy.name), "%s", of->policy);
 	(void)snprintf(ret->plan.policy.sha256, sizeof(ret->plan.policy.sha256), "%s",
 		       of->policy_sha256);

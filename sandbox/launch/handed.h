@@ -29,6 +29,7 @@ struct handed {
 	uint32_t uid;  /* the function's, on the host */
 	uint32_t cpus; /* that it may use at a time */
 	uint64_t vcpu_micro;
+	uint64_t cgroup_id; /* of the function's own on cgroup2; 0: there is none */
 	bool policy_kills, policy_reports, terminals, idmapped;
 };
 

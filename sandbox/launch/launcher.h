@@ -39,11 +39,12 @@ struct context {
 	int control;  /* our end; -1: the warden was not made */
 	int driver;   /* handed: the end of who will drive the next invocation; -1: given away */
 	int executed; /* the file that it executes, O_PATH; -1: unknown */
-	int api;   /* the socket of api_socket.h, from STARTED on; -1: none, or somebody has it */
-	bool used; /* the warden has told the end of what ran */
-	uint32_t kept;	 /* cgroups that stay from here to context_renew(); cgroup.h */
-	uint32_t old;	 /* cgroups that are not of this invocation alone */
-	int64_t made_ns; /* when its making began, CLOCK_MONOTONIC */
+	int api; /* the socket of api_socket.h, from STARTED on; -1: none, or somebody has it */
+	uint64_t cgroup_id; /* of one that was adopted; 0 */
+	bool used;	    /* the warden has told the end of what ran */
+	uint32_t kept;	    /* cgroups that stay from here to context_renew(); cgroup.h */
+	uint32_t old;	    /* cgroups that are not of this invocation alone */
+	int64_t made_ns;    /* when its making began, CLOCK_MONOTONIC */
 };
 
 int launcher_open(struct launcher *ret, struct cloche_err *err);

@@ -34,6 +34,7 @@ void description_of_context(const struct context *ctx, const char *id, uint32_t 
 	out->context.lacks = plan->shared ? plan->shared->lacks : 0;
 	out->context.idmapped = plan->rootfs.idmapped;
 	out->context.vcpu_micro = plan->cpu.micro;
+	out->context.cgroup_id = ctx->cgroup_id;
 	(void)snprintf(out->policy.name, sizeof(out->policy.name), "%s", plan->policy.name);
 	(void)snprintf(out->policy.sha256, sizeof(out->policy.sha256), "%s", plan->policy.sha256);
 	out->policy.kills = plan->policy.kills;

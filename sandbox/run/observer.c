@@ -11,6 +11,7 @@
 #include <linux/audit.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static void want_args(uint8_t wanted[static CALLS_NR], const struct policy_table *table)
 {
@@ -22,7 +23,8 @@ static void want_args(uint8_t wanted[static CALLS_NR], const struct policy_table
 	}
 }
 
-int observer_open(struct observer *ret, const struct policy_stack *base, struct cloche_err *err)
+static int watch(struct observer *ret, const struct policy_stack *base, bool everywhere,
+		 struct cloche_err *err)
 {
 	uint8_t wanted[CALLS_NR] = { 0 };
 
@@ -30,7 +32,17 @@ int observer_open(struct observer *ret, const struct policy_stack *base, struct 
 	for (size_t i = 0; i < base->n_walls; i++)
 		want_args(wanted, &base->walls[i].table);
 	*ret = (struct observer){ .base = base };
-	return calls_open(&ret->calls, wanted, err);
+	return calls_open(&ret->calls, wanted, everywhere, err);
+}
+
+int observer_open(struct observer *ret, const struct policy_stack *base, struct cloche_err *err)
+{
+	return watch(ret, base, false, err);
+}
+
+int observer_open_all(struct observer *ret, const struct policy_stack *base, struct cloche_err *err)
+{
+	return watch(ret, base, true, err);
 }
 
 int observer_arm(struct observer *observer, const struct context *ctx, struct cloche_err *err)
@@ -74,6 +86,42 @@ static void take(const struct calls_key *key, uint64_t count, void *arg)
 void observer_collect(struct observer *observer)
 {
 	observer->seen.lost += calls_read(&observer->calls, take, observer);
+}
+
+static bool is_meant(const struct observer *o, const struct calls_key *key)
+{
+	for (size_t i = 0; i < o->n_cgroups; i++)
+		if (o->cgroups[i] == key->cgroup)
+			return true;
+	return false;
+}
+
+/* The launch loads the last filter of its own right before exec, and what the function loads comes
+ * on top of that. */
+static void find_exec(const struct calls_key *key, uint64_t count, void *arg)
+{
+	struct observer *o = arg;
+
+	if (is_meant(o, key) && !key->compat && key->fate == CALLS_PASSED &&
+	    (key->nr == SYS_execve || key->nr == SYS_execveat) && key->filters < o->filters)
+		o->filters = key->filters;
+}
+
+static void take_meant(const struct calls_key *key, uint64_t count, void *arg)
+{
+	const struct observer *o = arg;
+
+	if (is_meant(o, key) && key->filters >= o->filters)
+		take(key, count, arg);
+}
+
+void observer_collect_of(struct observer *observer, const uint64_t *cgroup_ids, size_t n)
+{
+	observer->cgroups = cgroup_ids;
+	observer->n_cgroups = n;
+	observer->filters = UINT32_MAX;
+	(void)calls_read(&observer->calls, find_exec, observer);
+	observer->seen.lost += calls_read(&observer->calls, take_meant, observer);
 }
 
 void observer_close(struct observer *observer)

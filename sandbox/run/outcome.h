@@ -58,6 +58,7 @@ struct outcome {
 		uint32_t lacks;	       /* enum lack of launch/plan.h */
 		bool idmapped;	       /* binds show files as the function's */
 		uint64_t vcpu_micro;
+		uint64_t cgroup_id; /* of one of the daemon's, on cgroup2; 0: not known */
 	} context;
 	struct {
 		char name[64], sha256[HASH_HEX_LEN];

@@ -33,14 +33,19 @@ static int32_t filters_here(void)
 	return at ? (int32_t)strtol(at + sizeof(key) - 1, NULL, 10) : 0;
 }
 
-int calls_open(struct calls *ret, const uint8_t wanted[static CALLS_NR], struct cloche_err *err)
+int calls_open(struct calls *ret, const uint8_t wanted[static CALLS_NR], bool everywhere,
+	       struct cloche_err *err)
 {
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
 	struct calls_bpf *b = calls_bpf__open();
 	int r = b ? 0 : -errno;
 
 	if (b) {
-		b->rodata->outer_filters = filters_here();
+		b->rodata->outer_filters = everywhere ? 0 : filters_here();
+		b->rodata->everywhere = everywhere;
+		/* Of others there may be many kinds. */
+		if (everywhere)
+			(void)bpf_map__set_max_entries(b->maps.counts, 4 * CALLS_KINDS);
 		for (size_t i = 0; i < CALLS_NR; i++)
 			b->rodata->wanted_args[i] = wanted[i];
 		r = calls_bpf__load(b);

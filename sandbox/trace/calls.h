@@ -3,6 +3,7 @@
 #define CLOCHE_TRACE_CALLS_H
 
 #include <linux/types.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bpf/calls_abi.h"
@@ -19,8 +20,10 @@ struct calls {
 	struct calls_bpf *bpf; /* owned; NULL: closed */
 };
 
-/* wanted[nr]: one bit for each argument that is to tell calls apart. */
-int calls_open(struct calls *ret, const uint8_t wanted[static CALLS_NR], struct cloche_err *err);
+/* wanted[nr]: one bit for each argument that is to tell calls apart. everywhere: without
+ * calls_arm() all cgroups are watched, which the keys tell. */
+int calls_open(struct calls *ret, const uint8_t wanted[static CALLS_NR], bool everywhere,
+	       struct cloche_err *err);
 
 /* cgroup_id: the inode number of the cgroup2 directory. Only its processes that have loaded a
  * filter more than this process are counted: what a launch does before is not theirs. */

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `cloche policy learn --function`: what a deployed function calls, from its init on, as root
+ * learns it for whom sudo names. Needs root, a daemon and BPF.
+ */
+#include "tests/lib/functions.h"
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char code[] = "import os\n"
+			   "os.getsid(0)\n"
+			   "def handler(event, context):\n"
+			   "    if event:\n"
+			   "        os.getpriority(os.PRIO_PROCESS, 0)\n"
+			   "    return event\n"
+			   "def other(event, context):\n"
+			   "    os.sched_getscheduler(0)\n";
+
+static const char yaml[] =
+	"functions:\n"
+	"  f: {runtime: python3, code: ./code, handler: app.handler, timeout: 30s}\n"
+	"  other: {runtime: python3, code: ./code, handler: app.other, timeout: 30s}\n"
+	"  cmd: {runtime: exec, code: ./code, handler: [sh, -c, 'cat; nice'], timeout: 30s}\n"
+	"  fails: {runtime: exec, code: ./code, handler: ['false'], timeout: 30s}\n";
+
+static void begin(struct project *s)
+{
+	project_begin(s, "");
+	project_dir(s, "code");
+	project_put(s, "code/app.py", code);
+	project_deploy(s, yaml);
+}
+
+/* By root, whom sudo lets act for the owner. */
+static void learn(struct project *s, const char *const words[])
+{
+	const char *argv[DAEMON_ARGS_MAX] = { "env", "SUDO_UID=" DAEMON_USER,
+					      "SUDO_GID=" DAEMON_USER };
+	char control[700];
+	size_t n = 3;
+
+	(void)snprintf(control, sizeof(control), "CLOCHE_CONTROL=%s", s->d.control);
+	argv[n++] = control;
+	argv[n++] = s->d.cloche;
+	argv[n++] = "policy";
+	argv[n++] = "learn";
+	while (*words)
+		argv[n++] = *words++;
+	run_free(&s->run);
+	run_argv(&s->run, argv);
+}
+#define LEARN(...) learn(&s, (const char *const[]){ __VA_ARGS__, NULL })
+
+static bool allows(const struct project *s, const char *call)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "\"%s\"", call);
+	return strstr(s->run.out, name) != NULL;
+}
+
+Test(learn_function, its_init_and_its_events_and_nothing_else, .timeout = 120)
+{
+	struct project s;
+	json_t *profile;
+
+	begin(&s);
+	/* One that is warm already has had its init. */
+	OWN("invoke", "f");
+	OWN("invoke", "other");
+	LEARN("--function", "f", "-o", "-");
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	profile = json_loads(s.run.out, JSON_REJECT_DUPLICATES, NULL);
+	cr_assert(profile, "%s", s.run.out);
+	json_decref(profile);
+	cr_expect(strstr(s.run.err, " 0 would be denied"), "%s", s.run.err);
+	cr_expect(allows(&s, "execve") && allows(&s, "getsid") && allows(&s, "recvfrom"), "%s",
+		  s.run.out);
+	cr_expect_not(allows(&s, "getpriority"), "%s", s.run.out);
+	cr_expect_not(allows(&s, "sched_getscheduler"), "%s", s.run.out);
+	/* What launches it is none of its calls. */
+	cr_expect_not(allows(&s, "seccomp"), "%s", s.run.out);
+	LEARN("--function", "f", "-o", "-", "{}", "1");
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	cr_expect(allows(&s, "getsid") && allows(&s, "getpriority"), "%s", s.run.out);
+	/* What is deployed is as warm as it was. */
+	OWN("logs", "f");
+	cr_expect(strstr(s.run.out, "START"), "%s", s.run.out);
+	project_end(&s);
+}
+
+Test(learn_function, a_command_and_one_that_fails, .timeout = 120)
+{
+	struct project s;
+
+	begin(&s);
+	LEARN("--function", "cmd", "-o", "-", "a");
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	cr_expect(allows(&s, "getpriority") && allows(&s, "execve"), "%s", s.run.out);
+	LEARN("--function", "fails", "-o", "-");
+	cr_expect_eq(s.run.status, 1, "%s", s.run.err);
+	cr_expect(strstr(s.run.err, "verdict 'error'"), "%s", s.run.err);
+	cr_expect(allows(&s, "execve"), "%s", s.run.out);
+	project_end(&s);
+}
+
+Test(learn_function, what_cannot_be_is_said, .timeout = 120)
+{
+	struct project s;
+
+	begin(&s);
+	LEARN("--function", "nowhere", "-o", "-");
+	cr_expect_eq(s.run.status, 125, "%s", s.run.err);
+	cr_expect(strstr(s.run.err, "nowhere"), "%s", s.run.err);
+	LEARN("--function", "f", "--base", "strict", "-o", "-");
+	cr_expect_eq(s.run.status, 2, "%s", s.run.err);
+	LEARN("--function", "f", "-o", "-", "@nowhere.json");
+	cr_expect_eq(s.run.status, 125, "%s", s.run.err);
+	/* The owner is told what it takes. */
+	OWN("policy", "learn", "--function", "f", "-o", "-");
+	cr_expect_eq(s.run.status, 125, "%s", s.run.err);
+	cr_expect(strstr(s.run.err, "sudo cloche policy learn --function"), "%s", s.run.err);
+	project_end(&s);
+}
