@@ -137,7 +137,7 @@ $(UNIT) $(LIVE) $(GUEST): $(B)/%: %.c $(TLIB_OBJ) $(B)/libcloche.a
 
 # What looks into serve/ needs the event loop, what speaks HTTP its library.
 $(B)/tests/unit/serve/held: LIBS += -lsystemd -lmicrohttpd
-$(B)/tests/live/runtime $(B)/tests/unit/runtime/runtime_http $(B)/tests/unit/runtime/python3 $(B)/tests/unit/runtime/nodejs: LIBS += -lmicrohttpd
+$(B)/tests/live/runtime $(B)/tests/unit/runtime/runtime_http $(B)/tests/unit/runtime/clients $(B)/tests/unit/runtime/python3 $(B)/tests/unit/runtime/nodejs: LIBS += -lmicrohttpd
 
 $(B)/helpers/hoard: $(wildcard tests/helpers/hoard/*)
 $(B)/helpers/%: tests/helpers/%.c

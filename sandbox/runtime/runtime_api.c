@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define BASE "/2018-06-01/runtime/"
 
@@ -28,11 +29,23 @@ static enum runtime_call route_invocation(const char *method, const char *rest, 
 	return strcmp(method, "POST") == 0 ? call : RUNTIME_CALL_METHOD;
 }
 
+/* As who believes to speak by a proxy has it, a server must take the whole address (RFC 9112,
+ * 3.2.2); whose it says that it is is no matter. */
+static const char *path_of(const char *target)
+{
+	size_t scheme = strlen("http://");
+
+	if (strncasecmp(target, "http://", scheme) != 0)
+		return target;
+	return target + scheme + strcspn(target + scheme, "/");
+}
+
 enum runtime_call runtime_api_route(const char *method, const char *path, const char **ret_id,
 				    size_t *ret_len)
 {
 	*ret_id = "";
 	*ret_len = 0;
+	path = path_of(path);
 	if (strncmp(path, BASE, strlen(BASE)) != 0)
 		return RUNTIME_CALL_UNKNOWN;
 	path += strlen(BASE);
