@@ -231,7 +231,7 @@ static int check_env(const struct function_config *c, struct cloche_err *err)
 
 static int check_reuse(const struct function_config *c, struct cloche_err *err)
 {
-	bool forks = c->family == FAMILY_PYTHON3;
+	bool forks = c->family == FAMILY_PYTHON3 || c->family == FAMILY_NATIVE;
 
 	if (c->reuse >= REUSES)
 		return cloche_err_set(err, EINVAL,

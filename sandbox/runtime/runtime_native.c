@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "runtime/cloche_handler.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
@@ -16,7 +17,8 @@
 
 _Static_assert(CLOCHE_PAYLOAD_MAX == RUNTIME_PAYLOAD_MAX, "one limit");
 
-enum native_state { STARTED, READY, RUNNING, ENDED };
+/* ANSWERED: of one that forks, whose fork has, and which has not asked for the next event yet. */
+enum native_state { STARTED, READY, RUNNING, ANSWERED, ENDED };
 
 #define NEWS_MAX 4
 /* What most answers are shorter than. */
@@ -24,6 +26,9 @@ enum native_state { STARTED, READY, RUNNING, ENDED };
 
 struct runtime_native {
 	int socket;
+	bool forks;
+	int turn;  /* of one that forks, RUNNING: the socket of this event; -1 */
+	int spent; /* that of the last one: who polls it is to see first that another is */
 	enum native_state state;
 
 	/* What is sent, and how much of it was. */
@@ -52,7 +57,7 @@ static void tell(struct runtime_native *n, enum runtime_news news)
 		n->news[n->n_news++] = news;
 }
 
-struct runtime_native *runtime_native_open(int socket, struct cloche_err *err)
+struct runtime_native *runtime_native_open(int socket, bool forks, struct cloche_err *err)
 {
 	struct runtime_native *n = calloc(1, sizeof(*n));
 
@@ -63,6 +68,8 @@ struct runtime_native *runtime_native_open(int socket, struct cloche_err *err)
 		return NULL;
 	}
 	n->socket = socket;
+	n->forks = forks;
+	n->turn = n->spent = -1;
 	return n;
 }
 
@@ -71,6 +78,8 @@ struct runtime_native *runtime_native_close(struct runtime_native *n)
 	if (!n)
 		return NULL;
 	fd_close(&n->socket);
+	fd_close(&n->turn);
+	fd_close(&n->spent);
 	free(n->payload);
 	free(n->bytes);
 	free(n->answer);
@@ -80,7 +89,7 @@ struct runtime_native *runtime_native_close(struct runtime_native *n)
 
 int runtime_native_fd(const struct runtime_native *n)
 {
-	return n->socket;
+	return n->turn >= 0 ? n->turn : n->socket;
 }
 
 short runtime_native_events(const struct runtime_native *n)
@@ -105,7 +114,7 @@ static void send_event(struct runtime_native *n)
 			{ .iov_base = n->payload + at, .iov_len = n->event.len - at }
 		};
 		const struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
-		ssize_t done = sendmsg(n->socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t done = sendmsg(runtime_native_fd(n), &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (done <= 0)
 			return;
@@ -113,6 +122,36 @@ static void send_event(struct runtime_native *n)
 	}
 	free(n->payload);
 	n->payload = NULL;
+}
+
+/* What forks gets no event, but the socket that its fork has it by. */
+static int send_turn(struct runtime_native *n, struct cloche_err *err)
+{
+	struct cloche_frame frame = { .kind = CLOCHE_FORK };
+	struct iovec part = { .iov_base = &frame, .iov_len = sizeof(frame) };
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
+				.cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS } };
+	struct msghdr m = { .msg_iov = &part,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control.room) };
+	cleanup_fd int theirs = -1;
+	int ends[2];
+
+	fd_close(&n->spent);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+		return cloche_err_sys(err, errno, "make a socket for an event");
+	n->turn = ends[0];
+	theirs = ends[1];
+	memcpy(CMSG_DATA(&control.head), &theirs, sizeof(theirs));
+	if (fcntl(theirs, F_SETFL, 0) < 0 ||
+	    sendmsg(n->socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(frame))
+		return cloche_err_sys(err, errno ? errno : EIO, "give an event to a function");
+	return 0;
 }
 
 int runtime_native_give(struct runtime_native *n, const struct runtime_event *event,
@@ -123,6 +162,8 @@ int runtime_native_give(struct runtime_native *n, const struct runtime_event *ev
 				      event->len, CLOCHE_PAYLOAD_MAX);
 	if (n->state != READY || n->payload)
 		return cloche_err_set(err, EBUSY, "the function has not asked for an event");
+	if (n->forks && send_turn(n, err) < 0)
+		return -err->code;
 	n->payload = malloc(event->len + 1);
 	if (!n->payload)
 		return cloche_err_sys(err, ENOMEM, "give an event to a function");
@@ -154,9 +195,12 @@ static bool in_turn(const struct runtime_native *n)
 {
 	switch (n->head.kind) {
 	case CLOCHE_READY:
-		return n->state == STARTED && n->head.len == 0;
-	case CLOCHE_RESPONSE:
+		return (n->state == STARTED || n->state == ANSWERED) && n->head.len == 0;
 	case CLOCHE_ERROR:
+		if (n->state == STARTED)
+			return n->head.len <= CLOCHE_PAYLOAD_MAX;
+		/* fall through */
+	case CLOCHE_RESPONSE:
 		return n->state == RUNNING && !n->payload && n->head.len <= CLOCHE_PAYLOAD_MAX;
 	default:
 		return false;
@@ -181,6 +225,23 @@ static void take_error(struct runtime_native *n)
 	json_decref(j);
 }
 
+/* An answer is a question for the next event as well, but of one that forks. */
+static void ask(struct runtime_native *n)
+{
+	bool answer = n->head.kind != CLOCHE_READY;
+
+	if (n->state == STARTED && answer) {
+		tell(n, RUNTIME_INIT_ERROR);
+		n->state = ENDED;
+	} else if (n->forks && answer) {
+		n->state = ANSWERED;
+		n->spent = TAKE_FD(n->turn);
+	} else {
+		n->state = READY;
+		tell(n, RUNTIME_ASKED);
+	}
+}
+
 static void take_frame(struct runtime_native *n)
 {
 	switch (n->head.kind) {
@@ -192,7 +253,8 @@ static void take_frame(struct runtime_native *n)
 		break;
 	case CLOCHE_ERROR:
 		take_error(n);
-		tell(n, RUNTIME_FAILED);
+		if (n->state == RUNNING)
+			tell(n, RUNTIME_FAILED);
 		break;
 	default:
 		break;
@@ -200,8 +262,7 @@ static void take_frame(struct runtime_native *n)
 	free(n->bytes);
 	n->bytes = NULL;
 	n->got = 0;
-	n->state = READY;
-	tell(n, RUNTIME_ASKED);
+	ask(n);
 }
 
 /* Its head is there, and so much of what came with that is behind it. False: no more is wanted. */
@@ -239,7 +300,7 @@ static bool read_head(struct runtime_native *n)
 				   .iov_len = sizeof(n->head) - n->got },
 				 { .iov_base = n->first, .iov_len = sizeof(n->first) } };
 	struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
-	ssize_t done = recvmsg(n->socket, &m, MSG_DONTWAIT);
+	ssize_t done = recvmsg(runtime_native_fd(n), &m, MSG_DONTWAIT);
 	size_t behind;
 
 	/* What the end of it means, the end of its process tells. */
@@ -264,7 +325,7 @@ static bool read_piece(struct runtime_native *n)
 
 	if (n->got < sizeof(n->head))
 		return read_head(n);
-	done = recv(n->socket, n->bytes + at, n->head.len - at, MSG_DONTWAIT);
+	done = recv(runtime_native_fd(n), n->bytes + at, n->head.len - at, MSG_DONTWAIT);
 	if (done == 0)
 		n->state = ENDED;
 	if (done <= 0)

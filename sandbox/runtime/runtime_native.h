@@ -14,8 +14,8 @@ struct cloche_err;
  */
 struct runtime_native;
 
-/* A connected stream socket, its own from now on. NULL: no memory. */
-struct runtime_native *runtime_native_open(int socket, struct cloche_err *err);
+/* A connected stream socket, its own from now on. forks: reuse: fork. NULL: no memory. */
+struct runtime_native *runtime_native_open(int socket, bool forks, struct cloche_err *err);
 struct runtime_native *runtime_native_close(struct runtime_native *n);
 
 int runtime_native_fd(const struct runtime_native *n);

@@ -237,6 +237,8 @@ void held_end(struct front *f, struct held *h)
 	h->user = NULL;
 	if (h->pool.state == POOL_ENDING)
 		return;
+	if (h->resident && resident_residue(h->resident) != RESIDUE_NONE)
+		remember(f, h, resident_residue(h->resident));
 	h->resident = resident_close(h->resident);
 	if (h->adopted)
 		context_disown(&h->ctx);

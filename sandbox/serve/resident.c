@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "launch/launcher.h"
+#include "launch/spec.h"
 #include "run/kept.h"
 #include "run/log_lines.h"
 #include "run/powers.h"
@@ -416,25 +417,27 @@ static void watch(struct resident *r)
 /* ---- its life -------------------------------------------------------------------------------- */
 
 /* A native function's standard input is where its events come from. */
-static int open_native(struct resident *r, struct cloche_err *err)
+static int open_native(struct resident *r, bool forks, struct cloche_err *err)
 {
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return cloche_err_sys(err, errno, "make a socket for its events");
-	r->native = runtime_native_open(ends[0], err);
+	r->native = runtime_native_open(ends[0], forks, err);
 	if (!r->native)
 		fd_close(&ends[1]);
 	return ends[1];
 }
 
-static int open_streams(struct resident *r, bool native, int ret[static 3], struct cloche_err *err)
+static int open_streams(struct resident *r, const struct spec *spec, int ret[static 3],
+			struct cloche_err *err)
 {
 	int code = capture_begin(&r->output, r->front->event, on_output, r, &ret[1], err);
 
 	if (code < 0)
 		return code;
-	ret[0] = native ? open_native(r, err) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ret[0] = spec->api ? open("/dev/null", O_RDONLY | O_CLOEXEC)
+			   : open_native(r, spec->zygote, err);
 	ret[2] = fcntl(ret[1], F_DUPFD_CLOEXEC, 3);
 	if (!err->code && (ret[0] < 0 || ret[2] < 0))
 		(void)cloche_err_sys(err, errno, "make streams for it");
@@ -458,7 +461,7 @@ struct resident *resident_open(struct front *f, struct held *h, const struct spe
 	*r = (struct resident){ .front = f, .held = h, .output = CAPTURE_NONE, .log = log };
 	journal_init(&r->journal, log);
 	watch_init(&r->watch, f->event, on_step, r);
-	if (open_streams(r, !spec->api, streams, err) < 0) {
+	if (open_streams(r, spec, streams, err) < 0) {
 		r = resident_close(r);
 	} else {
 		struct kept_options o = { .spec = spec,
@@ -515,6 +518,11 @@ int64_t resident_invoked_ns(const struct resident *r)
 void resident_start_log(struct resident *r, const struct outcome *out, uint32_t version)
 {
 	journal_start(&r->journal, out, version);
+}
+
+enum residue resident_residue(const struct resident *r)
+{
+	return r->kept.residue;
 }
 
 bool resident_is_settled(const struct resident *r)

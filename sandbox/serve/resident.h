@@ -2,6 +2,7 @@
 #ifndef CLOCHE_SERVE_RESIDENT_H
 #define CLOCHE_SERVE_RESIDENT_H
 
+#include "launch/proof.h"
 #include "run/outcome.h"
 #include "runtime/runtime_http.h"
 #include "serve/journal.h"
@@ -87,6 +88,9 @@ void resident_cancel(struct resident *r);
 
 /* The launcher has counted. */
 void resident_counted(struct resident *r, const struct counted *counted, bool parted);
+
+/* Of a zygote: what kept its context from being clean behind the last event. */
+enum residue resident_residue(const struct resident *r);
 
 /* Whether its init is over; whether the next event is its first. */
 bool resident_is_settled(const struct resident *r);

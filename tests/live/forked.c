@@ -171,21 +171,21 @@ Test(forked, nothing_is_found_of_the_event_before)
 {
 	/* What can be set back is; else the context is replaced. */
 	static const struct {
-		const char *trace, *next;
+		const char *trace, *replaced; /* NULL: it is not */
 	} traces[] = {
-		{ "{}", "warm" },
-		{ "\"globals_\"", "warm" },
-		{ "\"files\"", "warm" },
-		{ "\"itself\"", "warm" },
-		{ "\"streams\"", "warm" },
-		{ "\"thread\"", "warm" },
-		{ "\"process\"", "cold" },
-		{ "\"sibling\"", "cold" },
-		{ "\"memory\"", "cold" },
-		{ "\"parent\"", "cold" },
-		{ "\"parents_limit\"", "cold" },
-		{ "\"connection\"", "warm" },
-		{ "\"go_on\"", "cold" },
+		{ "{}", NULL },
+		{ "\"globals_\"", NULL },
+		{ "\"files\"", NULL },
+		{ "\"itself\"", NULL },
+		{ "\"streams\"", NULL },
+		{ "\"thread\"", NULL },
+		{ "\"connection\"", NULL },
+		{ "\"process\"", "a process was left" },
+		{ "\"sibling\"", "a process was left" },
+		{ "\"memory\"", "a System V IPC object was left" },
+		{ "\"parent\"", "its scheduling was changed" },
+		{ "\"parents_limit\"", "a process was left" },
+		{ "\"go_on\"", "a process was left" },
 	};
 	char *pristine;
 	struct project s;
@@ -203,11 +203,30 @@ Test(forked, nothing_is_found_of_the_event_before)
 		cr_expect_str_eq(s.run.out, pristine, "%s: %s", traces[i].trace, s.run.out);
 		invoke(&s, "f", "{}");
 		cr_expect_str_eq(s.run.out, pristine, "%s: %s", traces[i].trace, s.run.out);
-		expect_start(&s, traces[i].next, traces[i].trace);
+		expect_start(&s, traces[i].replaced ? "cold" : "warm", traces[i].trace);
+		if (traces[i].replaced)
+			cr_expect(strstr(s.run.err, traces[i].replaced), "%s", s.run.err);
 	}
 	free(pristine);
 	OWN("logs", "f");
 	cr_expect_null(strstr(s.run.out, "GOT"), "%s", s.run.out);
+	project_end(&s);
+}
+
+/* Ready before anybody asks, and as pristine. */
+Test(forked, zygotes_are_provisioned)
+{
+	struct project s;
+
+	begin(&s, "functions:\n" FUNCTION("f", "app.handler", ", concurrency: {provisioned: 1}"));
+	do
+		OWN("functions", "--json");
+	while (!strstr(s.run.out, "\"warm\":1"));
+	for (int i = 0; i < 2; i++) {
+		invoke(&s, "f", "\"globals_\"");
+		cr_expect(strstr(s.run.out, "\"n\": 0"), "%s%s", s.run.out, s.run.err);
+		expect_start(&s, "warm", "provisioned");
+	}
 	project_end(&s);
 }
 
@@ -352,6 +371,66 @@ Test(forked, hooks_close_and_open)
 	invoke(&s, "f", "{}");
 	cr_expect_str_eq(s.run.out, "[[\"a\", \"127.0.0.1\"], [\"b\", \"127.0.0.1\"]]", "%s%s",
 			 s.run.out, s.run.err);
+	project_end(&s);
+}
+
+/* ---- native functions ------------------------------------------------------------------------ */
+
+#define NATIVE(name, how)                                                                       \
+	"  " name ": {runtime: native, code: ./native, handler: native, reuse: fork, timeout: " \
+	"60s, environment: {NATIVE_INIT: " how "}}\n"
+
+static void begin_native(struct project *s)
+{
+	cleanup_run struct run run = { 0 };
+	char from[700], to[700];
+
+	project_begin(s, "");
+	project_dir(s, "native");
+	(void)snprintf(from, sizeof(from), "%s/native", env_need("HELPERS"));
+	(void)snprintf(to, sizeof(to), "%s/native", s->project);
+	RUN(&run, "cp", from, to);
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	project_deploy(s, "functions:\n" NATIVE("n", "well") NATIVE("file", "file")
+				  NATIVE("shared", "shared"));
+	cr_assert_eq(s->run.status, 0, "%s", s->run.err);
+}
+
+Test(forked, of_a_native_function_too)
+{
+	static const struct {
+		const char *event, *answer, *start;
+		int status;
+	} events[] = {
+		{ "count", "1 ", "cold", 0 },
+		{ "count", "1 ", "warm", 0 },
+		{ "hooks", "1 1", "warm", 0 },
+		{ "trace", "left", "warm", 0 },
+		{ "tries", "0 0 0 0 0 0", "warm", 0 },
+		{ "fail", "{\"errorType\":\"Native.Error\"", "warm", 1 },
+		{ "process", "process", "warm", 0 },
+		{ "count", "1 ", "cold", 0 },
+		{ "leave", "{\"errorType\":\"Runtime.ExitError\"", "warm", 9 },
+		{ "count", "1 ", "cold", 0 },
+		{ "exit", "{\"errorType\":\"Runtime.ExitError\"", "warm", 1 },
+		{ "count", "1 ", "cold", 0 },
+	};
+	struct project s;
+
+	begin_native(&s);
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		invoke(&s, "n", events[i].event);
+		cr_expect_eq(s.run.status, events[i].status, "%s: %d %s", events[i].event,
+			     s.run.status, s.run.err);
+		cr_expect(strncmp(s.run.out, events[i].answer, strlen(events[i].answer)) == 0,
+			  "%s: %s", events[i].event, s.run.out);
+		expect_start(&s, events[i].start, events[i].event);
+	}
+	invoke(&s, "file", "count");
+	cr_expect(strstr(s.run.out, "\"errorType\":\"Runtime.ForkError\""), "%s", s.run.out);
+	cr_expect(strstr(s.run.out, "is open (/etc/passwd)"), "%s", s.run.out);
+	invoke(&s, "shared", "count");
+	cr_expect(strstr(s.run.out, "memory is shared (/dev/zero"), "%s", s.run.out);
 	project_end(&s);
 }
 
