@@ -3,6 +3,7 @@
 #include "cli/cancel.h"
 #include "cli/cli.h"
 #include "cli/event.h"
+#include "cli/invoke_trace.h"
 #include "cli/ledger_args.h"
 #include "cli/own_line.h"
 #include "cli/report_out.h"
@@ -27,7 +28,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_REPORT = 256, OPT_TAIL, OPT_VERSION };
+enum { OPT_REPORT = 256, OPT_TAIL, OPT_VERSION, OPT_TRACE, OPT_KEEP_TRACE };
 
 static const struct verb_option options[] = {
 	{ .text = "What" },
@@ -39,6 +40,10 @@ static const struct verb_option options[] = {
 	{ .text = "What is said" },
 	{ "log-tail", OPT_TAIL, NULL, NULL, "the last 4 KB of what it logged, on standard error" },
 	{ "report", OPT_REPORT, "FILE", "- @file", "JSON report; '-' is standard error" },
+	{ "trace", OPT_TRACE, "FILE", "@file",
+	  "what it did with the event and when, for 'cloche trace'" },
+	{ "keep-trace", OPT_KEEP_TRACE, NULL, NULL,
+	  "keep that for 'cloche trace REQUEST_ID', in $CLOCHE_TRACES or with the daemon" },
 	{ "quiet", 'q', NULL, NULL, "no REPORT line" },
 	{ "help", 'h', NULL, NULL, "this text" },
 	{ 0 },
@@ -68,6 +73,7 @@ struct invoke {
 	bool tail;
 	struct run_caller caller;
 	struct report_out said;
+	struct invoke_trace trace;
 	char *event;
 	size_t len;
 	int cancel_fd;
@@ -127,6 +133,7 @@ static int settle(struct invoke *v, struct outcome *out, const struct ledger_rep
 		say_tail(response);
 		v->said.quiet = true;
 	}
+	invoke_trace_say(&v->trace, out);
 	report_out_say(&v->said, out);
 	if (out->stream_err.code)
 		report_out_complain(&v->said, out->stream_err.text);
@@ -135,15 +142,15 @@ static int settle(struct invoke *v, struct outcome *out, const struct ledger_rep
 
 static int invoke(struct invoke *v)
 {
-	const struct remote_event event = { .function = v->name,
-					    .version = v->version,
-					    .bytes = v->event,
-					    .len = v->len,
-					    .tail = v->tail,
-					    .cancel_fd = v->cancel_fd,
-					    .wait_ns = NSEC_PER_SEC,
-					    .cold = say_cold,
-					    .arg = v };
+	struct remote_event event = { .function = v->name,
+				      .version = v->version,
+				      .bytes = v->event,
+				      .len = v->len,
+				      .tail = v->tail,
+				      .cancel_fd = v->cancel_fd,
+				      .wait_ns = NSEC_PER_SEC,
+				      .cold = say_cold,
+				      .arg = v };
 	cleanup_free struct outcome *out = calloc(1, sizeof(*out));
 	struct remote_response response = { NULL, 0, 0 };
 	struct ledger_repair found = { 0 };
@@ -152,7 +159,9 @@ static int invoke(struct invoke *v)
 
 	if (!out)
 		return EXIT_LAUNCH;
+	invoke_trace_begin(&v->trace, v->name, v->said.as, &event);
 	r = remote_invoke(v->control, &event, out, &found, &response, &err);
+	invoke_trace_end(&v->trace, out);
 	if (r < 0) {
 		report_out_complain(&v->said, err.text);
 		return EXIT_LAUNCH;
@@ -178,6 +187,14 @@ static int set(struct invoke *v, int c, struct cloche_err *err)
 		return r < 0 ? cloche_err_wrap(err, "--version %.32s", optarg) : 0;
 	case OPT_REPORT:
 		v->said.path = optarg;
+		return 0;
+	case OPT_TRACE:
+		if (!*optarg || strcmp(optarg, "-") == 0)
+			return cloche_err_set(err, EINVAL, "--trace '%s': expected a file", optarg);
+		v->trace.path = optarg;
+		return 0;
+	case OPT_KEEP_TRACE:
+		v->trace.keep = true;
 		return 0;
 	case OPT_TAIL:
 		v->tail = true;

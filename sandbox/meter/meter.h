@@ -94,9 +94,12 @@ int meter_end(struct meter_context *c, struct meter_usage *ret, struct cloche_er
 /*
  * Between two invocations of processes that stay, when none of them can run: the end of the one and
  * the beginning of the next at the same instant, so that no time is in neither. What ended the
- * first, or was the beginning of it, is still the main process's.
+ * first, or was the beginning of it, is still the main process's. The next is not traced.
  */
 int meter_next(struct meter_context *c, struct meter_usage *ret, struct cloche_err *err);
+
+/* Behind meter_next(), before any of them goes on: as meter_begin()'s trace, until the next end. */
+int meter_trace(struct meter_context *c, struct cloche_err *err);
 
 /* Whether none of them is on a CPU or waits for one. */
 bool meter_at_rest(const struct meter_context *c);

@@ -147,8 +147,14 @@ int meter_next(struct meter_context *c, struct meter_usage *ret, struct cloche_e
 	memcpy(c->begin, &s, sizeof(s));
 	c->begin_ns = c->epoch_ns = now;
 	c->epoch++;
-	c->flags = METER_GOES_ON | (c->flags & METER_TRACE);
+	c->flags = METER_GOES_ON;
 	return ctl_write(c, now, err);
+}
+
+int meter_trace(struct meter_context *c, struct cloche_err *err)
+{
+	c->flags |= METER_TRACE;
+	return ctl_write(c, c->begin_ns, err);
 }
 
 bool meter_at_rest(const struct meter_context *c)

@@ -158,7 +158,7 @@ int metering_begin(struct metering *m, const struct metering_trace *to, const ch
 {
 	int r;
 
-	m->begun = false;
+	m->begun = m->parted = false;
 	if (!m->armed) {
 		if (to->file)
 			(void)fclose(to->file);
@@ -180,7 +180,7 @@ int metering_trace(struct metering *m, struct cloche_err *err)
 	if (!m->begun)
 		return cloche_err_set(err, ENODATA, "%s",
 				      m->why[0] ? m->why : "the BPF meter did not begin");
-	return meter_begin(&m->slot, true, true, err);
+	return m->parted ? meter_trace(&m->slot, err) : meter_begin(&m->slot, true, true, err);
 }
 
 /* A few at a time: the function can make them faster than they are written. */
@@ -221,6 +221,7 @@ void metering_part(struct metering *m, int64_t resumed_ns, int64_t paused_ns, st
 	struct cloche_err err;
 
 	*ret = (struct metered){ 0 };
+	m->parted = true;
 	if (m->begun && meter_next(&m->slot, &ret->usage, &err) == 0) {
 		why = ret->usage.began ? NULL : "the BPF meter saw it execute nothing";
 		take_out_frozen(&ret->usage, begin_ns, resumed_ns, paused_ns);

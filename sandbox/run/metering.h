@@ -40,6 +40,7 @@ struct metering {
 	const char *function;	     /* of the recording */
 	int tracing;		     /* held from one traced invocation to the next; -1 */
 	bool opened, armed, begun, filed;
+	bool parted;   /* of processes that stay, the first part has ended */
 	bool settled;  /* of the last invocation: its last thread had left its CPU for good */
 	char why[160]; /* why nothing is metered; "" while it is */
 };
@@ -73,8 +74,8 @@ struct metering_trace {
 int metering_begin(struct metering *m, const struct metering_trace *to, const char *request_id,
 		   struct cloche_err *err);
 
-/* What has begun, and of which nothing has run yet, is traced, by somebody else who has the ring of
- * its slot. */
+/* What has begun, and of which nothing has run yet or, where its processes stay, runs, is traced,
+ * by somebody else who has the ring of its slot. */
 int metering_trace(struct metering *m, struct cloche_err *err);
 
 /* As trace_recorder_check() has it; policy: of the context. */

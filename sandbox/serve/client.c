@@ -24,6 +24,7 @@
 #include "serve/reading.h"
 #include "serve/resident.h"
 #include "serve/taken.h"
+#include "serve/traced.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -194,56 +195,22 @@ static void answer_run(struct visit *v)
 
 static void begin(struct visit *v);
 
-static bool wants_trace(const struct visit *v)
-{
-	return v->request.trace || v->request.keep_trace;
-}
-
-static void ask_trace(struct visit *v)
-{
-	struct command c = { .kind = COMMAND_TRACE,
-			     .context = v->held->number,
-			     .trace = { .file = v->request.trace, .keep = v->request.keep_trace } };
-
-	memcpy(c.trace.request_id, v->answer.outcome.request_id,
-	       sizeof(v->answer.outcome.request_id));
-	(void)snprintf(c.trace.function, sizeof(c.trace.function), "%.*s",
-		       (int)sizeof(c.trace.function) - 1, v->request.function);
-	v->state = VISIT_TRACING;
-	front_tell(v->front, &c);
-}
-
-/* An invocation is worth more than its trace: why there is none is told with the rest. */
 static void on_traced(struct visit *v, const struct reply *reply, const struct packet_fds *fds)
 {
-	v->traced = reply->err.code == 0;
-	v->answer.trace.why = reply->err;
-	if (v->traced && v->request.trace) {
-		v->answer.kind = ANSWER_TRACE;
-		request_version(v->answer.version);
-		(void)packet_send(v->socket, &v->answer, sizeof(v->answer), fds);
-	}
-	begin(v);
-}
-
-/* Of what never ran there is nothing to see. */
-static void conclude(struct visit *v)
-{
-	v->state = VISIT_CONCLUDING;
-	front_tell(v->front,
-		   &(struct command){ .kind = COMMAND_CONCLUDE,
-				      .context = v->held->number,
-				      .trace = { .verdict = v->answer.outcome.verdict } });
+	traced_begin(v, reply, fds);
+	if (v->version && !v->executing)
+		invoking_traced(v);
+	else
+		begin(v);
 }
 
 static void on_concluded(struct visit *v, const struct reply *reply)
 {
-	v->traced = false;
-	v->answer.trace.bytes = reply->residue;
-	v->answer.trace.unkept = reply->err;
-	if (reply->residue == 0)
-		v->answer.trace.why = reply->err;
-	answer_run(v);
+	traced_end(v, reply);
+	if (v->version)
+		invoking_answer(v);
+	else
+		answer_run(v);
 }
 
 /* ---- the outcome ----------------------------------------------------------------------------- */
@@ -279,7 +246,7 @@ static void finish(struct visit *v)
 	}
 	visit_book(v);
 	if (v->traced && v->answer.outcome.ran)
-		conclude(v);
+		traced_conclude(v);
 	else
 		answer_run(v);
 }
@@ -458,14 +425,14 @@ static void run(struct visit *v)
 				     CLOCHE_FIELD
 				     "meter: the daemon has no BPF meter, which was required "
 				     "('cloche doctor' tells what it lacks)");
-	else if (wants_trace(v))
+	else if (traced_wanted(v))
 		(void)uuid_v4(v->answer.outcome.request_id, &err);
 	if (err.code)
 		visit_refuse(v, &err);
 	else if (v->version && !v->executing)
 		invoking_run(v);
-	else if (wants_trace(v))
-		ask_trace(v);
+	else if (traced_wanted(v))
+		traced_ask(v);
 	else
 		begin(v);
 }

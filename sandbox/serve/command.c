@@ -38,7 +38,8 @@ static const struct {
 	[COMMAND_KILL] = { "kill", OF_ONE },
 	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED) },
 	[COMMAND_TRACE] = { "trace", IN(COMMAND_HANDED), .traces = true },
-	[COMMAND_CONCLUDE] = { "conclude", IN(COMMAND_COUNTED), .traces = true },
+	[COMMAND_CONCLUDE] = { "conclude", IN(COMMAND_HANDED) | IN(COMMAND_COUNTED),
+			       .traces = true },
 	[COMMAND_KEEP] = { "keep", IN(COMMAND_COUNTED) },
 	[COMMAND_END] = { "end", OF_ONE | IN(COMMAND_TRACING) | IN(COMMAND_PROVING) },
 };

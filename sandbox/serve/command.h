@@ -35,7 +35,8 @@ struct spec;
  * its verdict when it is counted (counted │ concluding │ counted): see serve/tracer.h.
  *
  * Where its process is kept from one event to the next, and frozen, COUNT is answered with PARTED:
- * of the part that is over; and the front has it, for the next part.
+ * of the part that is over; and the front has it, for the next part. What is kept stays handed
+ * while TRACED and CONCLUDED are owed: it may end meanwhile, and be counted and ended.
  *
  * Beside these PING → PONG, where the front has said nothing for a while and owes something, and
  * ALONE, when the contexts of the front before this one have ended, behind LEFT for each of them

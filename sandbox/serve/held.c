@@ -404,7 +404,7 @@ void held_hear(struct front *f, const struct reply *reply, struct packet_fds *fd
 		break;
 	default:
 		h->counted |= reply->kind == REPLY_COUNTED;
-		if (h->resident)
+		if (h->resident && (reply->kind == REPLY_COUNTED || reply->kind == REPLY_PARTED))
 			resident_counted(h->resident, &reply->counted, reply->kind == REPLY_PARTED);
 		else if (h->user)
 			client_hear(h->user, reply, fds);

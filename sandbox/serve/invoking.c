@@ -19,6 +19,7 @@
 #include "serve/logged.h"
 #include "serve/packet.h"
 #include "serve/resident.h"
+#include "serve/traced.h"
 #include "serve/visit.h"
 
 #include <errno.h>
@@ -244,7 +245,28 @@ static void answer_with(struct visit *v, const struct resident_answer *given)
 	visit_answer_with(v, bytes, is_short ? len : 0, &fds);
 }
 
-/* The record comes first, then the log's last line, then the answer. */
+/* Until its trace is written: what it is in may end meanwhile. */
+static bool keep_response(struct visit *v, const struct resident_answer *given)
+{
+	struct resident_answer *kept = malloc(sizeof(*kept) + given->len);
+
+	if (!kept)
+		return false;
+	*kept = *given;
+	if (given->bytes)
+		kept->bytes = memcpy(kept + 1, given->bytes, given->len);
+	v->response = kept;
+	return true;
+}
+
+void invoking_answer(struct visit *v)
+{
+	cleanup_free struct resident_answer *given = TAKE_PTR(v->response);
+
+	answer_with(v, given);
+}
+
+/* The record comes first, then the log's last line, then the end of its trace and the answer. */
 void invoking_finish(struct visit *v)
 {
 	struct outcome *out = &v->answer.outcome;
@@ -267,7 +289,10 @@ void invoking_finish(struct visit *v)
 		given.bytes = failure;
 		given.len = failure ? strlen(failure) : 0;
 	}
-	answer_with(v, &given);
+	if (v->traced && out->ran && keep_response(v, &given))
+		traced_conclude(v);
+	else
+		answer_with(v, &given);
 }
 
 /* Its first instruction was one of its init. */
@@ -298,6 +323,7 @@ static void seek_again(struct visit *v)
 	v->held = NULL;
 	wills_strike(&v->front->wills, v->will);
 	v->will = -1;
+	traced_lose(v, "what was to be traced had died; another one served it");
 	v->state = VISIT_SEEKING;
 	visit_seek(v, &may_make);
 }
@@ -392,12 +418,40 @@ static void give(struct visit *v)
 		seek_again(v);
 }
 
+void invoking_traced(struct visit *v)
+{
+	v->state = VISIT_RUNNING;
+	give(v);
+}
+
+/* A trace is of what comes of the event, and of nothing before it. */
+static void offer(struct visit *v)
+{
+	if (traced_wanted(v) && !v->traced)
+		traced_ask(v);
+	else
+		give(v);
+}
+
+/* It has ended while it was waited for whoever traces. */
+void resident_lost(struct client *c)
+{
+	struct visit *v = (struct visit *)c;
+
+	if (v->state != VISIT_CONCLUDING) {
+		seek_again(v);
+		return;
+	}
+	traced_lose(v, "it died before its trace was whole");
+	invoking_answer(v);
+}
+
 void resident_ready(struct client *c)
 {
 	struct visit *v = (struct visit *)c;
 	struct front *f = v->front;
 
-	give(v);
+	offer(v);
 	/* There is one less on its way. */
 	front_retry(f, false);
 }
@@ -442,7 +496,7 @@ void invoking_run(struct visit *v)
 	v->state = VISIT_RUNNING;
 	held_describe(h, v->version->config.name, v->spec.argv);
 	if (h->resident)
-		give(v);
+		offer(v);
 	else if (begin_resident(v, &err) < 0)
 		visit_refuse(v, &err);
 }
@@ -463,7 +517,7 @@ void invoking_let_go(struct visit *v)
 		held_rest(v->front, h);
 	} else if (may_stay && v->version->config.reuse == REUSE_CONTEXT && !h->kind.tuned) {
 		held_renew(v->front, h);
-	} else if (v->state == VISIT_RUNNING) {
+	} else if (v->state >= VISIT_TRACING) {
 		held_end(v->front, h);
 	} else {
 		held_spare(v->front, h);
@@ -477,7 +531,9 @@ void invoking_leave(struct visit *v)
 	v->version = function_version_unref(v->version);
 	function_spec_free(&v->function_spec);
 	free(v->again_init.tail);
-	v->again_init.tail = NULL;
+	memset(&v->again_init, 0, sizeof(v->again_init));
+	free(v->response);
+	v->response = NULL;
 }
 
 /* ---- its log --------------------------------------------------------------------------------- */

@@ -23,11 +23,15 @@ void invoking_begin(struct visit *v);
  * has been refused. */
 bool invoking_may_start(struct visit *v);
 
-/* It has a context. */
+/* It has a context; and where it asked for that, somebody traces it, or does not. */
 void invoking_run(struct visit *v);
+void invoking_traced(struct visit *v);
 
 /* What ran for it is over: the record, the log and the answer. */
 void invoking_finish(struct visit *v);
+
+/* Its trace is written, too. */
+void invoking_answer(struct visit *v);
 
 /* Its request is over, however: its context is for others, or nobody; what it has of a function
  * goes. */

@@ -300,9 +300,9 @@ static void add_up(struct place *p)
 
 void launching_counted(struct launching *l, struct place *p)
 {
-	place_turn(l, p, COMMAND_COUNTED);
+	place_turn(l, p, p->parted ? COMMAND_HANDED : COMMAND_COUNTED);
 	add_up(p);
-	tell_counted(l, p, REPLY_COUNTED);
+	tell_counted(l, p, p->parted ? REPLY_PARTED : REPLY_COUNTED);
 }
 
 /* Of a process that is kept, and frozen. */
@@ -310,9 +310,9 @@ static void try_part(struct launching *l, struct place *p)
 {
 	if (!p->spec.kept || !p->powers.powers.part(&p->powers.powers, &p->last))
 		return;
-	place_turn(l, p, COMMAND_HANDED);
-	add_up(p);
-	tell_counted(l, p, REPLY_PARTED);
+	p->parted = true;
+	if (!tracers_count(p))
+		launching_counted(l, p);
 }
 
 static void try_count(struct launching *l, struct place *p)
@@ -324,6 +324,7 @@ static void try_count(struct launching *l, struct place *p)
 		return;
 	}
 	(void)p->powers.powers.counted(&p->powers.powers, &p->last);
+	p->parted = false;
 	if (!tracers_count(p))
 		launching_counted(l, p);
 }

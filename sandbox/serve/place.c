@@ -52,7 +52,7 @@ int place_offer(struct launching *l, struct place *p, bool *ret_clocked, struct 
 	int r;
 
 	place_turn(l, p, COMMAND_HANDED);
-	p->last.metered.known = false;
+	p->last.metered.known = p->parted = false;
 	keeper_invoked(&p->keeper);
 	powers_local_init(&p->powers, &p->keeper.ctx, &p->metering);
 	r = p->powers.powers.begin(&p->powers.powers, &none, "", ret_clocked, err);

@@ -44,6 +44,7 @@ struct place {
 	struct limit_use use;
 	uint64_t cpu_ns;     /* of the invocations that were counted */
 	struct counted last; /* of the present one, when it was ended or counted */
+	bool parted;	     /* that was a part, and its process goes on */
 	struct spec spec;
 	char policy[64]; /* of spec, as the next two */
 	char image[IMAGE_NAME_MAX + 1], image_at[IMAGE_PATH_LEN];

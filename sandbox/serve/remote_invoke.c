@@ -8,6 +8,7 @@
 #include "serve/listing.h"
 #include "serve/packet.h"
 #include "serve/remote.h"
+#include "serve/remote_trace.h"
 #include "serve/request.h"
 
 #include <errno.h>
@@ -53,6 +54,8 @@ static int send_event(const struct remote *r, const struct remote_event *e, bool
 				   .memory_bytes = e->memory_bytes,
 				   .tail = e->tail,
 				   .stays = stays,
+				   .trace = e->trace && (e->trace->file || e->trace->copy),
+				   .keep_trace = e->trace && e->trace->kept,
 				   .event_len = e->len };
 	bool is_short = e->len <= REQUEST_SHORT;
 	struct packet_fds fds = { .n = is_short ? 0 : 1 };
@@ -110,22 +113,40 @@ static void lose_patience(struct patience *p)
 	p->event->cold(p->event->arg);
 }
 
+/* What comes before the answer. */
+static bool hear_before(const struct remote_event *e, struct heard *h, struct patience *p)
+{
+	if (h->answer.kind != ANSWER_STARTING && h->answer.kind != ANSWER_TRACE)
+		return false;
+	p->cold |= h->answer.kind == ANSWER_STARTING;
+	if (h->answer.kind == ANSWER_TRACE && e->trace && e->trace->pipe < 0 && h->fds.n == 1)
+		e->trace->pipe = h->fds.fd[--h->fds.n];
+	packet_close_fds(&h->fds);
+	return true;
+}
+
 static int wait_for_answer(const struct remote *r, const struct remote_event *e, struct heard *ret,
 			   bool *ret_unread, struct cloche_err *err)
 {
 	struct patience p = { .event = e, .due_ns = clock_now_ns() + e->wait_ns };
 	struct pollfd fds[] = { { .fd = r->socket, .events = POLLIN },
-				{ .fd = e->cancel_fd, .events = POLLIN } };
+				{ .fd = e->cancel_fd, .events = POLLIN },
+				{ .fd = -1 } };
 	struct request cancel = { .kind = REQUEST_CANCEL };
 	int code = -EAGAIN;
 
 	request_version(cancel.version);
 	while (code == -EAGAIN) {
-		int n = poll(fds, 2, left_ms(&p));
+		int n;
 
+		if (e->trace)
+			remote_trace_wait(e->trace, &fds[2]);
+		n = poll(fds, 3, left_ms(&p));
 		lose_patience(&p);
 		if (n <= 0)
 			continue;
+		if (fds[2].fd >= 0 && fds[2].revents)
+			remote_trace_step(e->trace);
 		/* The other end was closed with something in it (unix_release_sock): the event, or
 		 * else the wish to cancel it. */
 		*ret_unread = fds[0].revents & POLLERR && !p.cancelled;
@@ -137,11 +158,8 @@ static int wait_for_answer(const struct remote *r, const struct remote_event *e,
 		if (!fds[0].revents)
 			continue;
 		code = hear(r, ret, err);
-		if (code == 0 && ret->answer.kind == ANSWER_STARTING) {
-			packet_close_fds(&ret->fds);
-			p.cold = true;
+		if (code == 0 && hear_before(e, ret, &p))
 			code = -EAGAIN;
-		}
 	}
 	return code;
 }
@@ -223,6 +241,9 @@ static int invoke(struct remote *r, const struct remote_event *event, bool stays
 		*out = heard->answer.outcome;
 		*found = heard->answer.found;
 	}
+	if (event->trace)
+		remote_trace_end(event->trace, code == 0 ? &heard->answer : NULL, out,
+				 event->notes);
 	packet_close_fds(&heard->fds);
 	return code;
 }

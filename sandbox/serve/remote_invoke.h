@@ -9,6 +9,8 @@
 struct cloche_err;
 struct ledger_repair;
 struct outcome;
+struct remote_trace;
+struct session_notes;
 
 /* What is asked of the daemon about deployed functions while they are invoked: the client's side.
  */
@@ -26,6 +28,9 @@ struct remote_event {
 			  */
 	void (*cold)(void *arg);
 	void *arg;
+	struct remote_trace *trace;  /* where its trace goes, which ends with it; NULL: none is
+					wanted */
+	struct session_notes *notes; /* of that */
 };
 
 struct remote_response {

@@ -384,6 +384,8 @@ static void settle(struct resident *r)
 		settle_init(r);
 	else if (r->under_way)
 		settle_event(r);
+	else if (state == KEPT_OVER && r->held->user)
+		resident_lost(r->held->user);
 	else if (state == KEPT_OVER)
 		end_context(r);
 }

@@ -100,9 +100,10 @@ bool resident_is_new(const struct resident *r);
 bool resident_is_idle(const struct resident *r);
 
 /* For whoever has the context (serve/invoking.c): its init is over, well or not; what it was given
- * is. */
+ * is; it has ended, and nothing was under way. */
 void resident_ready(struct client *c);
 void resident_failed(struct client *c);
 void resident_served(struct client *c);
+void resident_lost(struct client *c);
 
 #endif

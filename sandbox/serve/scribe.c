@@ -238,6 +238,8 @@ static int open_all(struct scribe *s, const struct scribe_task *task)
 	if (trace_recorder_of(&s->recorder, task->events, s->file, task->request_id, NULL) < 0)
 		return -ENOMEM;
 	trace_recorder_check(s->recorder, metering_may_deny, task->policy);
+	if (task->goes_on)
+		trace_recorder_go_on(s->recorder);
 	if (task->kept)
 		trace_recorder_keep(s->recorder, task->kept, task->kept_bytes);
 	return 0;

@@ -52,6 +52,7 @@ struct scribe_task {
 	int tracer, pipe;	     /* pipe: does not wait; -1: none */
 	FILE *kept;		     /* NULL: none */
 	uint64_t kept_bytes;	     /* at most */
+	bool goes_on;		     /* it begins with no exec: its process was there before */
 	const char *request_id, *function;
 };
 

@@ -84,6 +84,7 @@ static int start_scribe(struct tracer *t, struct cloche_err *err)
 				    .pipe = t->task->pipe,
 				    .kept = t->kept.f,
 				    .kept_bytes = t->kept.f ? t->task->limits.one_bytes : 0,
+				    .goes_on = t->task->goes_on,
 				    .request_id = t->task->request_id,
 				    .function = t->task->function };
 	pid_t parent = getpid(), pid;

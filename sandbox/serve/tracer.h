@@ -34,6 +34,7 @@ struct tracer_task {
 	uint32_t slot;
 	const struct policy *policy;
 	int launcher, pipe; /* pipe: -1: none is to be filled */
+	bool goes_on;	    /* its process was there before */
 	bool keep;	    /* in this folder, of the owner's */
 	char folder[STORES_PATH_LEN];
 	struct trace_store_limits limits;

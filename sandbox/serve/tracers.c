@@ -64,6 +64,15 @@ struct tracers *tracers_close(struct tracers *t)
 
 /* ---- what the front is told ------------------------------------------------------------------ */
 
+/* What waited for that does so no longer. What is kept from one event to the next waits for
+ * nothing: it may end meanwhile, and whoever has it says so. */
+static void turn_back(struct launching *l, struct place *p, enum command_state from,
+		      enum command_state to)
+{
+	if (p->state == from)
+		place_turn(l, p, to);
+}
+
 /* pipe: its reading end; -1: none was asked for. */
 static void say_traced(struct launching *l, const struct place *p, int pipe)
 {
@@ -81,7 +90,7 @@ static void say_untraced(struct launching *l, const struct place *p, const struc
 static void say_concluded(struct launching *l, struct place *p, uint64_t bytes,
 			  const struct cloche_err *why)
 {
-	place_turn(l, p, COMMAND_COUNTED);
+	turn_back(l, p, COMMAND_CONCLUDING, COMMAND_COUNTED);
 	launching_say(l,
 		      &(struct reply){ .kind = REPLY_CONCLUDED,
 				       .context = p->number,
@@ -123,12 +132,10 @@ static int fill_task(struct launching *l, struct place *p, const struct command_
 				     .policy = p->metering.policy,
 				     .launcher = -1,
 				     .pipe = -1,
+				     .goes_on = p->metering.parted,
 				     .keep = c->keep };
 	memcpy(ret->request_id, c->request_id, sizeof(ret->request_id));
 	memcpy(ret->function, c->function, sizeof(ret->function));
-	if (p->spec.kept)
-		return cloche_err_set(err, ENOTSUP,
-				      "what is kept from one event to the next is not traced yet");
 	if (!p->metering.begun)
 		return cloche_err_set(err, ENODATA, "%s",
 				      p->metering.why[0] ? p->metering.why
@@ -204,7 +211,8 @@ int tracers_on_trace(struct launching *l, struct place *p, const struct command 
 	}
 	t->state = TRACER_OPENING;
 	p->tracer = t;
-	place_turn(l, p, COMMAND_TRACING);
+	if (!p->spec.kept)
+		place_turn(l, p, COMMAND_TRACING);
 	return 0;
 }
 
@@ -230,7 +238,7 @@ static void fail(struct launching *l, struct tracing *t, const struct cloche_err
 	if (state != TRACER_OPENING && state != TRACER_COUNTING && state != TRACER_CONCLUDING)
 		return;
 	if (state == TRACER_OPENING) {
-		place_turn(l, p, COMMAND_HANDED);
+		turn_back(l, p, COMMAND_TRACING, COMMAND_HANDED);
 		say_untraced(l, p, why);
 	} else if (state == TRACER_COUNTING) {
 		p->last.metered.trace_code = why->code ? why->code : EIO;
@@ -266,7 +274,7 @@ static void on_ready(struct launching *l, struct tracing *t)
 	}
 	t->state = TRACER_READING;
 	t->until_ns = INT64_MAX;
-	place_turn(l, p, COMMAND_HANDED);
+	turn_back(l, p, COMMAND_TRACING, COMMAND_HANDED);
 	say_traced(l, p, t->reading_end);
 	fd_close(&t->reading_end);
 }
@@ -349,11 +357,14 @@ int tracers_on_conclude(struct launching *l, struct place *p, const struct comma
 	struct tracing *t = p->tracer;
 	struct cloche_err why = { 0 };
 
+	if (p->state == COMMAND_HANDED && !p->spec.kept)
+		return cloche_err_set(err, EBADMSG, "'conclude' of what was not counted");
 	if (t && t->state == TRACER_COUNTED &&
 	    packet_send(t->control, &order, sizeof(order), NULL) == 0) {
 		t->state = TRACER_CONCLUDING;
 		t->until_ns = clock_now_ns() + PATIENCE_NS;
-		place_turn(l, p, COMMAND_CONCLUDING);
+		if (p->state == COMMAND_COUNTED)
+			place_turn(l, p, COMMAND_CONCLUDING);
 		return 0;
 	}
 	(void)cloche_err_set(&why, EIO, "it is not traced any more");

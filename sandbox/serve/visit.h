@@ -27,6 +27,7 @@ struct hash_job;
 
 struct policy_bare;
 struct reading;
+struct resident_answer;
 
 /*
  * A client, as the two files see it that make it up: hearing.c has its connection and makes a spec
@@ -44,6 +45,7 @@ enum visit_state {
 	VISIT_ASKING,
 	VISIT_SEEKING,
 	VISIT_MAKING,
+	/* from here on its context is not what it was */
 	VISIT_TRACING, /* it has a context, and somebody is to trace it */
 	VISIT_RUNNING,
 	VISIT_CONCLUDING, /* its record is written, and its trace is not yet */
@@ -107,6 +109,7 @@ struct visit {
 		char *tail;	   /* the end of its log until then; owned */
 		size_t tail_len;
 	} again_init;
+	struct resident_answer *response; /* to be answered behind its trace; owned; NULL */
 	struct answer answer;
 };
 

@@ -121,6 +121,11 @@ void trace_recorder_keep(struct trace_recorder *r, FILE *f, uint64_t max_bytes)
 	trace_json_head(f, r->request_id, r->started_at);
 }
 
+void trace_recorder_go_on(struct trace_recorder *r)
+{
+	r->began = true;
+}
+
 void trace_recorder_show(struct trace_recorder *r, struct trace_live *live)
 {
 	r->live = live;

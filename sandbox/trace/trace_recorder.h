@@ -43,6 +43,9 @@ int trace_recorder_of(struct trace_recorder **ret, struct meter_events *events, 
 void trace_recorder_keep(struct trace_recorder *r, FILE *f, uint64_t max_bytes);
 void trace_recorder_show(struct trace_recorder *r, struct trace_live *live);
 
+/* Of processes that stay: what comes is written from the first event on, which is no exec. */
+void trace_recorder_go_on(struct trace_recorder *r);
+
 /*
  * Whether a call that seems denied can be: the kernel may hide that a call was begun, and then one
  * that failed by itself looks like it. What cannot be is left out and counted as unseen. To be

@@ -86,6 +86,7 @@ bool ready, alone, asked, front_there; /* front_there: it has not been dropped y
 /* The wardens, one in each place. */
 byte warden[PLACES]; /* its state, WARDEN_NONE or WARDEN_GONE */
 byte runs_for[PLACES];
+bool parted[PLACES]; /* its process stays, and a part of it was counted */
 
 /* The front's memory, lost with it. */
 mtype:visit = { V_NONE, V_SEEKS, V_WAITS, V_MAKES, V_HAS, V_ASKS, V_TRACED, V_WILLED, V_RUNS,
@@ -265,7 +266,11 @@ inline hear_reply(y_kind, y_number, y_place)
 		:: user != NOBODY && visit[user] == V_ASKS -> visit[user] = V_TRACED
 		:: else
 		fi
-	:: y_kind == REPLY_CONCLUDED -> assert(visit[user] == V_CONCLUDES); visit[user] = V_CONCLUDED
+	:: y_kind == REPLY_CONCLUDED ->
+		if
+		:: user != NOBODY && visit[user] == V_CONCLUDES -> visit[user] = V_CONCLUDED
+		:: else -> assert(held_kept[y_number] || held[y_number] == POOL_ENDING)
+		fi
 	:: y_kind == REPLY_KEPT ->
 		if
 		:: held[y_number] == POOL_VERIFYING -> held[y_number] = POOL_IDLE; retry()
@@ -293,8 +298,7 @@ inline hear_reply(y_kind, y_number, y_place)
 }
 
 #define CAN_PAUSE(c)                                       \
-	(!traced[c] && (warden[held_place[has[c]]] == RUNNING || \
-			warden[held_place[has[c]]] == USED))
+	(warden[held_place[has[c]]] == RUNNING || warden[held_place[has[c]]] == USED)
 
 /* There are processes, frozen or not. */
 #define RUNS(w) ((w) == RUNNING || (w) == PAUSING || (w) == FROZEN)
@@ -469,6 +473,35 @@ proctype front()
 		traced[c] = false;
 		visit[c] = V_CONCLUDES;
 		tell(COMMAND_CONCLUDE, has[c], 0)
+	   }
+	/* What was kept has ended meanwhile, and with it its trace. */
+	:: atomic {
+		UP && ((visit[0] == V_CONCLUDES && held_kept[has[0]] && IS_LOST(has[0])) ||
+		       (visit[1] == V_CONCLUDES && held_kept[has[1]] && IS_LOST(has[1]))) ->
+		c = ((visit[0] == V_CONCLUDES && held_kept[has[0]] && IS_LOST(has[0])) -> 0 : 1);
+		assert(records[c] == 1);
+		if
+		:: client[c] == SERVED -> client[c] = ANSWERED; answers[c]++
+		:: else
+		fi;
+		held_user[has[c]] = NOBODY;
+		visit[c] = V_NONE;
+		killed[c] = false;
+		held[has[c]] = POOL_ENDING;
+		tell(COMMAND_END, has[c], 0);
+		has[c] = 0
+	   }
+	/* The same before it had its event: another one will do. */
+	:: atomic {
+		UP && ((visit[0] == V_ASKS && held_kept[has[0]] && IS_LOST(has[0])) ||
+		       (visit[1] == V_ASKS && held_kept[has[1]] && IS_LOST(has[1]))) ->
+		c = ((visit[0] == V_ASKS && held_kept[has[0]] && IS_LOST(has[0])) -> 0 : 1);
+		traced[c] = false;
+		held_user[has[c]] = NOBODY;
+		held[has[c]] = POOL_ENDING;
+		tell(COMMAND_END, has[c], 0);
+		visit[c] = V_SEEKS;
+		has[c] = 0
 	   }
 	:: atomic {
 		UP && ((visit[0] == V_STRUCK && !traced[0]) || visit[0] == V_CONCLUDED ||

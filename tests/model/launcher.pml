@@ -34,6 +34,7 @@ inline renew(n_place)
 inline hand_over(o_place)
 {
 	place[o_place].state = HANDED;
+	parted[o_place] = false;
 	if
 	:: warden[o_place] = SETTING_UP
 	:: warden[o_place] = BLANK; tell_warden(o_place, WARDEN_DRESS, false)
@@ -98,12 +99,18 @@ inline hear_command(h_kind, h_number, h_owner)
 		:: else
 		fi
 	:: h_kind == COMMAND_COUNT -> place[at].state = COUNTING
+	/* What is kept, or was, stays as it is meanwhile. */
 	:: h_kind == COMMAND_TRACE ->
 		if
-		:: place[at].state = TRACING
-		:: say(REPLY_TRACED, place[at].number, at) /* it is not */
+		:: parted[at] -> say(REPLY_TRACED, place[at].number, at)
+		:: !parted[at] -> place[at].state = TRACING
+		:: !parted[at] -> say(REPLY_TRACED, place[at].number, at) /* it is not */
 		fi
-	:: h_kind == COMMAND_CONCLUDE -> place[at].state = CONCLUDING
+	:: h_kind == COMMAND_CONCLUDE ->
+		if
+		:: place[at].state == COUNTED -> place[at].state = CONCLUDING
+		:: else -> assert(parted[at]); say(REPLY_CONCLUDED, place[at].number, at)
+		fi
 	:: h_kind == COMMAND_KEEP -> place[at].state = PROVING
 	:: h_kind == COMMAND_END -> place[at].state = ENDING
 	fi
@@ -126,11 +133,13 @@ proctype launcher()
 	:: atomic {
 		place[0].state == COUNTING && !RUNS(warden[0]) ->
 		place[0].state = COUNTED;
+		parted[0] = false;
 		say(REPLY_COUNTED, place[0].number, 0)
 	   }
 	:: atomic {
 		place[PLACES - 1].state == COUNTING && !RUNS(warden[PLACES - 1]) ->
 		place[PLACES - 1].state = COUNTED;
+		parted[PLACES - 1] = false;
 		say(REPLY_COUNTED, place[PLACES - 1].number, 0)
 	   }
 	/* What it has used so far, and it may go on. */
@@ -139,6 +148,7 @@ proctype launcher()
 		(place[PLACES - 1].state == COUNTING && warden[PLACES - 1] == FROZEN) ->
 		p = ((place[0].state == COUNTING && warden[0] == FROZEN) -> 0 : PLACES - 1);
 		place[p].state = HANDED;
+		parted[p] = true;
 		runs_for[p] = NOBODY;
 		say(REPLY_PARTED, place[p].number, p)
 	   }

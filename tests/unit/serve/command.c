@@ -32,7 +32,7 @@ static const bool allowed[COMMAND_KINDS][COMMAND_STATES] = {
 	[COMMAND_REMOVE] = { [COMMAND_ABSENT] = true },
 	[COMMAND_SHOW] = { [COMMAND_ABSENT] = true },
 	[COMMAND_TRACE] = { [COMMAND_HANDED] = true },
-	[COMMAND_CONCLUDE] = { [COMMAND_COUNTED] = true },
+	[COMMAND_CONCLUDE] = { [COMMAND_HANDED] = true, [COMMAND_COUNTED] = true },
 };
 
 Test(command, every_kind_in_every_state)
