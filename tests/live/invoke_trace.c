@@ -19,7 +19,7 @@
 #include "trace/trace_json.h"
 
 static const char code[] = "import os, time\n"
-			   "open('/tmp/of-init', 'w').close()\n"
+			   "open('/dev/null', 'w').close()\n"
 			   "def handler(event, context):\n"
 			   "    open('/tmp/of-' + event, 'w').close()\n"
 			   "    if event == 'leave':\n"
@@ -29,6 +29,9 @@ static const char code[] = "import os, time\n"
 static const char yaml[] =
 	"functions:\n"
 	"  stays: {runtime: python3, code: code, handler: app.handler, timeout: 60s}\n"
+	"  forks: {runtime: python3, code: code, handler: app.handler, timeout: 60s, reuse: fork}\n"
+	"  clean: {runtime: python3, code: code, handler: app.handler, timeout: 60s,\n"
+	"          reuse: context}\n"
 	"  once: {runtime: exec, code: code, timeout: 60s,\n"
 	"         handler: [sh, -c, 'read x; : >/tmp/of-$x']}\n";
 
@@ -97,6 +100,8 @@ static void expect_traced(struct project *s, const char *function, const char *e
 	project_by(s, DAEMON_USER,
 		   (const char *const[]){ "invoke", "-q", "--report", "-", "--trace", path,
 					  function, payload, NULL });
+	cr_assert_eq(s->run.status != 0, strcmp(verdict, "ok") != 0, "%s %s: %s", function, event,
+		     s->run.err);
 	t = read_trace(path);
 	cr_expect(t.ended && t.complete && t.lost == 0 && t.n == t.n_written, "%s: %s", event,
 		  s->run.err);
@@ -106,7 +111,7 @@ static void expect_traced(struct project *s, const char *function, const char *e
 	(void)snprintf(of, sizeof(of), "/tmp/of-%s", event);
 	cr_expect(has(path, of), "%s", of);
 	cr_expect_eq(strcmp(event, "first") != 0, !has(path, "/tmp/of-first"), "%s", event);
-	cr_expect_not(has(path, "/tmp/of-init"), "%s", event);
+	cr_expect_not(has(path, "/dev/null"), "%s: of init", event);
 	project_by(s, DAEMON_USER, (const char *const[]){ "trace", path, NULL });
 	project_expect(s, of);
 }
@@ -127,6 +132,22 @@ Test(invoke_trace, is_of_one_event)
 	expect_traced(&s, "once", "first", "ok");
 	expect_traced(&s, "once", "second", "ok");
 	daemon_expect_records(&s.d, "stays         ok", 7);
+	project_end(&s);
+}
+
+/* However it is there for the next. */
+Test(invoke_trace, is_of_one_event_however_it_is_reused)
+{
+	static const char *const functions[] = { "forks", "clean" };
+	struct project s;
+
+	begin(&s);
+	for (size_t i = 0; i < 2; i++) {
+		expect_traced(&s, functions[i], "first", "ok");
+		expect_traced(&s, functions[i], "second", "ok");
+		expect_traced(&s, functions[i], "leave", "error");
+		expect_traced(&s, functions[i], "second", "ok");
+	}
 	project_end(&s);
 }
 
