@@ -21,6 +21,9 @@
 #define NEWS_MAX 8
 /* What is asked for at first for a body of unknown length. */
 #define BODY_MIN 4096
+/* Runs in a row, where the library has more to do at once: whoever waits for it would be told so by
+ * his clock, which takes longer. Then others have their turn. */
+#define AT_ONCE 4
 
 enum phase {
 	CALLER_IDLE,	  /* between two requests, or in the head of one */
@@ -567,7 +570,8 @@ void runtime_http_run(struct runtime_http *h)
 		before = connections(h);
 		h->resumed = false;
 		(void)MHD_run(h->http);
-		again = cut_off_halves(h) || connections(h) < before;
+		again = cut_off_halves(h) || connections(h) < before ||
+			(i < AT_ONCE && runtime_http_due_ms(h) == 0);
 	}
 }
 

@@ -45,6 +45,7 @@ struct resident {
 	struct kept kept;
 	struct powers_resident powers;
 	struct watch watch;
+	int64_t due_ns;		       /* when its calls are looked at; CLOCK_MONOTONIC */
 	struct runtime_http *http;     /* NULL: not before its command runs */
 	struct runtime_native *native; /* instead; NULL: there is none */
 	struct capture output;	       /* what it writes */
@@ -410,8 +411,14 @@ static void watch(struct resident *r)
 	for (int i = KEPT_FDS; i < WATCH_FDS; i++)
 		fds[i] = (struct pollfd){ .fd = -1 };
 	fds[AT_CALLS] = calls_wait(r);
-	if (due_ms >= 0 && clock_now_ns() + due_ms * NSEC_PER_MSEC < until_ns)
-		until_ns = clock_now_ns() + due_ms * NSEC_PER_MSEC;
+	if (due_ms >= 0) {
+		int64_t now_ns = clock_now_ns(), due_ns = now_ns + due_ms * NSEC_PER_MSEC;
+
+		/* One that is set stays, and may be too early: to set another takes a call. */
+		if (r->due_ns <= now_ns || due_ns < r->due_ns)
+			r->due_ns = due_ns;
+		until_ns = r->due_ns < until_ns ? r->due_ns : until_ns;
+	}
 	if (watch_set(&r->watch, fds, until_ns) < 0)
 		(void)sd_event_exit(r->front->event, -ENOMEM);
 }

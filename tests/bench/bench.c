@@ -26,11 +26,13 @@
 #define SPIN_ROUNDS 300
 
 static const char usage[] =
-	"usage: bench [OPTIONS] [speed | soak [RUNS [WIDTH]] | kill [TIMES] | idle [N]]\n"
+	"usage: bench [OPTIONS] [speed | soak [RUNS [WIDTH]] | kill [TIMES] | idle [N] |\n"
+	"       warm [N]]\n"
 	"  speed              tables of latency, load and lateness (default)\n"
 	"  soak               10000 runs, 100 at a time: does anything stay behind?\n"
 	"  kill               500 supervisors killed at random: does the next run clean up?\n"
 	"  idle               1000 contexts held: for a virtual machine of its own\n"
+	"  warm               1000 functions held warm: the same\n"
 	"  --only PART        of speed: latency, parallel, overshoot, daemon, idle, hostile,\n"
 	"                     functions\n"
 	"  --json FILE        every figure as one JSON object\n"
@@ -235,9 +237,9 @@ static int options_parse(int argc, char **argv, bool quick, struct options *ret)
 	}
 	if (optind < argc)
 		o.what = argv[optind++];
-	o.count = (!strcmp(o.what, "kill")   ? 500
-		   : !strcmp(o.what, "idle") ? 1000
-					     : 10000) /
+	o.count = (!strcmp(o.what, "kill")				? 500
+		   : !strcmp(o.what, "idle") || !strcmp(o.what, "warm") ? 1000
+									: 10000) /
 		  (quick ? 20 : 1);
 	o.width = 100;
 	if (optind < argc && number_parse(argv[optind++], &o.count) < 0)
@@ -302,7 +304,9 @@ static int bench_run(struct bench *bench, const struct options *o, struct cloche
 		return kill_measure(bench, o->count, err);
 	if (!strcmp(o->what, "idle"))
 		return idle_measure(bench, o->count, err);
-	return cloche_err_set(err, EINVAL, "'%s': not speed, soak, kill, idle", o->what);
+	if (!strcmp(o->what, "warm"))
+		return warm_measure(bench, o->count, err);
+	return cloche_err_set(err, EINVAL, "'%s': not speed, soak, kill, idle, warm", o->what);
 }
 
 /* Does nothing, so that the wait ends with EINTR and what was made is removed; unlike SIG_IGN

@@ -48,6 +48,7 @@ int daemon_measure(struct bench *bench, struct figures *figures, struct cloche_e
 int functions_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int hostile_measure(struct bench *bench, struct figures *figures, struct cloche_err *err);
 int idle_usual(struct bench *bench, struct figures *figures, struct cloche_err *err);
+int warm_measure(struct bench *bench, unsigned functions, struct cloche_err *err);
 int idle_measure(struct bench *bench, unsigned contexts, struct cloche_err *err);
 int soak_measure(struct bench *bench, unsigned runs, unsigned width, struct cloche_err *err);
 int kill_measure(struct bench *bench, unsigned kills, struct cloche_err *err);

@@ -22,6 +22,7 @@
 #include "base/err.h"
 #include "caller.h"
 #include "daemon.h"
+#include "footprint.h"
 #include "load.h"
 #include "project.h"
 #include "relay.h"
@@ -133,7 +134,7 @@ static int warm_turns(const struct relay *relay, struct warm_subject s[static WA
 	return r;
 }
 
-static int warm_measure(const struct bench *bench, const struct daemon *d, struct measured *m)
+static int events_measure(const struct bench *bench, const struct daemon *d, struct measured *m)
 {
 	struct warm_subject s[WARM] = { 0 };
 	struct relay relay;
@@ -355,14 +356,35 @@ static void tell_loads(json_t *rows, const struct measured *m)
 	}
 }
 
-static void tell(struct bench *bench, const struct measured *m)
+/* Of those that are idle by now. */
+static void tell_footprints(json_t *rows, pid_t launcher)
 {
-	json_t *rows = json_object(), *loads = json_object();
+	printf("  %-26s%9s%9s%9s%9s\n", "memory of one idle, KiB:", "resident", "its part",
+	       "its own", "charged");
+	for (int i = 0; i < LOADED; i++) {
+		struct footprint f;
+
+		footprint_read(launcher, loaded[i], &f);
+		if (f.n == 0)
+			continue;
+		printf("  %-26s%9.0f%9.0f%9.0f%9.0f   (of %u)\n", loaded[i], f.rss, f.pss, f.own,
+		       f.charged, f.n);
+		json_object_set_new(rows, loaded[i],
+				    json_pack("{s:f, s:f, s:f, s:f}", "rss_kib", f.rss, "pss_kib",
+					      f.pss, "own_kib", f.own, "charged_kib", f.charged));
+	}
+}
+
+static void tell(struct bench *bench, const struct daemon *d, const struct measured *m)
+{
+	json_t *rows = json_object(), *loads = json_object(), *memory = json_object();
 
 	tell_warm(rows, m);
 	tell_cold(rows, m);
 	tell_loads(loads, m);
 	json_object_set_new(rows, "loads", loads);
+	tell_footprints(memory, d->pid);
+	json_object_set_new(rows, "memory", memory);
 	json_object_set_new(bench->root, "functions", rows);
 	(void)fflush(stdout);
 }
@@ -398,7 +420,7 @@ static void measure_as_user(const struct bench *bench, const struct daemon *d, s
 	if (r == 0)
 		(void)project_deploy(p, project_forked, &m->no_fork);
 	if (r == 0)
-		r = warm_measure(bench, d, m);
+		r = events_measure(bench, d, m);
 	if (r == 0)
 		r = cold_measure(bench, d, m);
 	if (r == 0)
@@ -442,7 +464,7 @@ int functions_measure(struct bench *bench, struct figures *figures, struct cloch
 			r = (*err = m->err, -m->err.code);
 	}
 	if (r == 0) {
-		tell(bench, m);
+		tell(bench, &d, m);
 		keep_figures(m, figures);
 	}
 	daemon_end(&d);

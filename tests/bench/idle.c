@@ -8,10 +8,8 @@
 #include "bench.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,104 +19,15 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "daemon.h"
 #include "launch/spec.h"
+#include "memory.h"
 #include "sample.h"
 
 #define FEW	  10
 #define LOOKED_AT 20
 #define USUAL	  60 /* of a host's own */
 #define QUICK	  40
-
-/* ---- memory ---------------------------------------------------------------------------------- */
-
-/* Lines of /proc/meminfo, in KiB. */
-enum { FREE, BUFFERS, CACHED, SHMEM, ANON, TABLES, STACKS, SLAB, PERCPU, VMALLOC, LINES };
-static const char *const lines[LINES] = { "MemFree",   "Buffers",    "Cached",	    "Shmem",
-					  "AnonPages", "PageTables", "KernelStack", "Slab",
-					  "Percpu",    "VmallocUsed" };
-
-/* Of /proc/slabinfo: what a process is to the kernel. Where they are merged with others of their
- * size, they are not known, and count for the context. */
-static const char *const process_slabs[] = { "task_struct",    "signal_cache", "sighand_cache",
-					     "mm_struct",      "files_cache",  "fs_cache",
-					     "vm_area_struct", "anon_vma",     "anon_vma_chain",
-					     "maple_node",     "cred",	       "cred_jar",
-					     "task_delay_info" };
-
-struct memory {
-	long long kib[LINES];
-	double process_slab_kib;
-};
-
-static void read_line(const char *line, struct memory *m)
-{
-	for (int i = 0; i < LINES; i++) {
-		size_t len = strlen(lines[i]);
-
-		if (strncmp(line, lines[i], len) == 0 && line[len] == ':')
-			m->kib[i] = strtoll(line + len + 1, NULL, 10);
-	}
-}
-
-static void read_slab(const char *line, struct memory *m)
-{
-	unsigned long long n, size;
-	char name[64];
-
-	if (sscanf(line, "%63s %llu %*u %llu", name, &n, &size) != 3)
-		return;
-	for (size_t i = 0; i < sizeof(process_slabs) / sizeof(process_slabs[0]); i++)
-		if (strcmp(name, process_slabs[i]) == 0)
-			m->process_slab_kib += (double)(n * size) / 1024;
-}
-
-static void read_lines(const char *path, void (*read)(const char *, struct memory *),
-		       struct memory *ret)
-{
-	FILE *f = fopen(path, "re");
-	char line[400];
-
-	while (f && fgets(line, sizeof(line), f))
-		read(line, ret);
-	if (f)
-		(void)fclose(f);
-}
-
-/* When what only helps is gone: inodes and names that nobody holds, blanks that nobody asks for,
- * what waits for a grace period. */
-static void read_memory(struct memory *ret)
-{
-	const struct timespec settle = { .tv_sec = 12 }, rest = { .tv_sec = 1 };
-
-	memset(ret, 0, sizeof(*ret));
-	(void)nanosleep(&settle, NULL);
-	(void)file_write_text(AT_FDCWD, "/proc/sys/vm/drop_caches", "2", NULL);
-	(void)nanosleep(&rest, NULL);
-	read_lines("/proc/meminfo", read_line, ret);
-	read_lines("/proc/slabinfo", read_slab, ret);
-}
-
-/* Of one context, in KiB. */
-struct idle_memory {
-	double all, processes; /* what the warden has of its own is in all, too */
-	double process_slab;
-	double lines[LINES];
-};
-
-static void compare(const struct memory *few, const struct memory *many, unsigned n,
-		    struct idle_memory *ret)
-{
-	double *d = ret->lines;
-
-	for (int i = 0; i < LINES; i++)
-		d[i] = (double)(many->kib[i] - few->kib[i]) / n;
-	/* What is neither free nor of files. */
-	ret->all = -d[FREE] - d[BUFFERS] - (d[CACHED] - d[SHMEM]);
-	ret->process_slab = (many->process_slab_kib - few->process_slab_kib) / n;
-	ret->processes = d[ANON] + d[TABLES] + d[STACKS] + ret->process_slab;
-}
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
@@ -200,29 +109,6 @@ static int make(const struct bench *bench, struct daemon *d, unsigned from, unsi
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static void tell_memory(json_t *rows, const struct idle_memory *m)
-{
-	static const struct {
-		int line;
-		const char *name;
-	} kinds[] = {
-		{ ANON, "pages of its warden" },    { TABLES, "page tables of it" },
-		{ STACKS, "kernel stack of it" },   { SLAB, "objects of the kernel, with those" },
-		{ PERCPU, "the kernel's, by CPU" }, { VMALLOC, "the kernel's, mapped" },
-		{ SHMEM, "shared pages" },
-	};
-
-	printf("  %-42s%9.0f KiB\n", "memory of an idle context", m->all);
-	printf("  %-42s%9.0f KiB\n", "... beyond its process' own", m->all - m->processes);
-	printf("    %-40s%9.0f KiB\n", "what it is to the kernel (slab)", m->process_slab);
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		printf("    %-40s%9.0f KiB\n", kinds[i].name, m->lines[kinds[i].line]);
-		json_object_set_new(rows, lines[kinds[i].line], json_real(m->lines[kinds[i].line]));
-	}
-	json_object_set_new(rows, "context_kib", json_real(m->all));
-	json_object_set_new(rows, "beyond_process_kib", json_real(m->all - m->processes));
-}
-
 static void tell_time(json_t *rows, const char *what, const char *key, int64_t few, int64_t many)
 {
 	printf("  %-42s%9.3f%9.3f\n", what, (double)few / 1e6, (double)many / 1e6);
@@ -232,12 +118,12 @@ static void tell_time(json_t *rows, const char *what, const char *key, int64_t f
 }
 
 static void tell(struct bench *bench, unsigned n, const struct idle_times t[static 2],
-		 const struct idle_memory *m)
+		 const struct context_memory *m)
 {
 	json_t *rows = json_object();
 
 	printf("\nIdle contexts: %u\n", n);
-	tell_memory(rows, m);
+	memory_tell(rows, m);
 	printf("  %-42s%9u%9u\n", "ms, with so many of them", FEW, n);
 	tell_time(rows, "a call that has its context made", "next", t[0].next, t[1].next);
 	tell_time(rows, "a call that finds its own", "warm", t[0].warm, t[1].warm);
@@ -258,20 +144,20 @@ static int hold(struct bench *bench, struct daemon *d, unsigned n, struct idle_t
 {
 	const unsigned first = FEW + LOOKED_AT;
 	struct memory few, many;
-	struct idle_memory each;
+	struct context_memory each;
 	struct idle_times t[2];
 	int r = make(bench, d, 0, first, FEW, shared, err);
 
 	if (r < 0)
 		return r;
 	t[0] = *shared;
-	read_memory(&few);
+	memory_read(&few);
 	r = make(bench, d, first, n, n - LOOKED_AT, shared, err);
 	if (r < 0)
 		return r;
 	t[1] = *shared;
-	read_memory(&many);
-	compare(&few, &many, n - first, &each);
+	memory_read(&many);
+	memory_compare(&few, &many, n - first, &each);
 	tell(bench, n, t, &each);
 	return 0;
 }
