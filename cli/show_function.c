@@ -98,11 +98,15 @@ static int show_as_json(const struct shown *s)
 			      json_object_get(s->function, "owner"), "version", (int)s->version,
 			      "current", json_object_get(s->function, "current"), "contexts",
 			      json_object_get(s->function, "contexts"));
+	const json_t *start = json_object_get(s->config, "start");
 	json_t *versions = versions_json(s);
 	int r = o && versions ? functions_add_json(o, s->config, s->deployed_ns) : -1;
 
 	for (size_t i = 0; r == 0 && i < sizeof(rest) / sizeof(rest[0]); i++)
 		r = json_object_set(o, rest[i], json_object_get(s->config, rest[i]));
+	if (r == 0)
+		r = json_object_set_new(
+			o, "start", start ? json_incref((json_t *)(uintptr_t)start) : json_null());
 	if (r == 0)
 		r = json_object_set_new(o, "interpreter", interpreter_json(s->config));
 	if (r == 0)

@@ -96,6 +96,8 @@ static void expect_digest(struct project *s, const char *function, const char *s
 	(void)snprintf(want, sizeof(want), "\"code_sha256\":\"%s\"", sha);
 	cr_expect(strstr(s->run.out, want), "%s: %s", want, s->run.out);
 	cr_expect(strstr(s->run.out, "\"image\":\"app\""), "%s", s->run.out);
+	cr_expect(strstr(s->run.out, "\"start\":{\"command\":[\"/app/bin/boxed\",\"of-image\"]"),
+		  "%s", s->run.out);
 }
 
 static void sha_now(const char *name, char ret[static 65])
@@ -240,4 +242,105 @@ Test(image_functions, an_image_is_kept_by_its_hash)
 		cr_expect_eq(unlinkat(to, file, 0), 0);
 	}
 	cr_expect_eq(rmdir(other), 0);
+}
+
+/* As of other runtimes: its process, its context, or nothing is kept. */
+Test(image_functions, are_kept_as_they_ask)
+{
+	static const struct {
+		const char *function, *again, *n;
+	} rows[] = {
+		{ "process", "\"start\":\"warm\",\"reuse\":\"process\",\"invocation\":2",
+		  "\"n\":2," },
+		{ "context", "\"start\":\"warm\",\"reuse\":\"context\",\"invocation\":2",
+		  "\"n\":1," },
+		{ "none", "\"start\":\"cold\",\"reuse\":\"none\",\"invocation\":1", "\"n\":1," },
+	};
+	struct project s;
+	cleanup_store struct store store = begin(&s);
+
+	store_import(&store, make_tree(&store, "one"), "app", SAYS);
+	project_deploy(&s, "functions:\n  process: {image: app, timeout: 60s}\n"
+			   "  context: {image: app, timeout: 60s, reuse: context}\n"
+			   "  none: {image: app, timeout: 60s, reuse: none}\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		expect_about(&s, rows[i].function, "\"n\":1,");
+		OWN("invoke", "--report", "-", rows[i].function);
+		cr_expect(strstr(s.run.out, rows[i].n), "%s: %s", rows[i].function, s.run.out);
+		cr_expect(strstr(s.run.err, rows[i].again), "%s: %s", rows[i].function, s.run.err);
+	}
+	project_end(&s);
+}
+
+/* The user's own goes before the host's of that name, for him alone. */
+Test(image_functions, are_of_their_owners_images)
+{
+	struct project s;
+	cleanup_store struct store store = begin(&s);
+	const char *own, *words[] = { "image", "import", NULL, "app", NULL };
+
+	store_import(&store, make_tree(&store, "hosts"), "app",
+		     "{\"Entrypoint\":[\"/app/bin/boxed\",\"hosts\"]}");
+	own = oci_saying(&store, make_tree(&store, "own"),
+			 "{\"Entrypoint\":[\"/app/bin/boxed\",\"own\"]}");
+	RUN(&s.run, "chmod", "-R", "a+rX", store.dir);
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	words[2] = own;
+	/* Nobody says to him where images are. */
+	cr_assert_eq(unsetenv(IMAGE_STORE_ENV), 0);
+	project_by(&s, DAEMON_USER, words);
+	cr_assert_eq(setenv(IMAGE_STORE_ENV, store.path, 1), 0);
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	project_deploy(&s, "functions:\n  f: {image: app, timeout: 60s}\n");
+	expect_about(&s, "f", "\"argument\":\"own\"");
+	project_deploy_as(&s, "1001", "functions:\n  f: {image: app, timeout: 60s}\n");
+	BY("1001", "invoke", "f");
+	project_expect(&s, "\"argument\":\"hosts\"");
+	cr_assert_eq(unsetenv(IMAGE_STORE_ENV), 0);
+	OWN("image", "remove", "app");
+	cr_assert_eq(setenv(IMAGE_STORE_ENV, store.path, 1), 0);
+	cr_expect_eq(s.run.status, 0, "%s", s.run.err);
+	OWN("invoke", "f", "\"exit\"");
+	expect_about(&s, "f", "\"argument\":\"own\"");
+	project_deploy(&s, "functions:\n  f: {image: app, timeout: 60s}\n");
+	project_expect(&s, "deployed f version 2 (updated)\n");
+	expect_about(&s, "f", "\"argument\":\"hosts\"");
+	project_end(&s);
+}
+
+/* Whatever becomes of the daemon; without their image's name. */
+Test(image_functions, are_there_again)
+{
+	struct store store = store_make();
+	cleanup_run struct run run = { 0 };
+	struct project s;
+
+	project_begin_turn(&s, "", LOCK_EX);
+	store_import(&store, make_tree(&store, "one"), "app", SAYS);
+	project_deploy(&s, "functions:\n  f: {image: app, timeout: 60s}\n");
+	expect_about(&s, "f", "\"argument\":\"of-image\"");
+	RUN_IMAGE(&run, "remove", "app");
+	cr_assert_eq(run.status, 0, "%s", run.err);
+	daemon_kill(&s.d);
+	daemon_start(&s.d);
+	expect_about(&s, "f", "\"argument\":\"of-image\",\"in\":\"/app\",\"told\":\"by image\"");
+	project_end(&s);
+	store_free(&store);
+}
+
+/* What they keep is their owner's. */
+Test(image_functions, have_a_quota)
+{
+	cleanup_store struct store store = store_make();
+	struct project s;
+	char path[700];
+
+	project_begin(&s, "per_owner: {code: 512K}");
+	store_import(&store, make_tree(&store, "one"), "app", SAYS);
+	project_put(&s, "cloche.yaml", "functions:\n  f: {image: app, timeout: 60s}\n");
+	(void)snprintf(path, sizeof(path), "%s/cloche.yaml", s.project);
+	OWN("deploy", path);
+	project_refused(&s, 1, "of the 512K that user 1000 may have (limit 'per_owner.code')");
+	project_expect_codes(&s, DAEMON_USER, 0);
+	project_end(&s);
 }
