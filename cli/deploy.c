@@ -13,6 +13,8 @@
 #include "function/function_json.h"
 #include "function/function_pack.h"
 #include "launch/image_config.h"
+#include "policy/policy.h"
+#include "policy/policy_join.h"
 #include "serve/code.h"
 #include "serve/remote_function.h"
 
@@ -117,6 +119,47 @@ static int pack_all(struct deploying *d, struct cloche_err *err)
 			r = pack(d, c, &c->layers[j], err);
 	}
 	return r;
+}
+
+/* ---- policies -------------------------------------------------------------------------------- */
+
+/* What its owner has written is his own to read and compile. */
+static int compile(struct function_config *c, struct cloche_err *err)
+{
+	cleanup_free struct policy_bare *bare = malloc(sizeof(*bare));
+	struct policy_text text;
+	size_t size = 0;
+	int r;
+
+	if (!bare)
+		return cloche_err_sys(err, ENOMEM, "deploy");
+	r = policy_text_load(&policy_dirs_default, c->policy_path, &text, err);
+	if (r < 0)
+		return r;
+	r = policy_bare_make(&text, bare, &size, err);
+	policy_text_free(&text);
+	if (r < 0)
+		return r;
+	c->filter = malloc(size);
+	if (!c->filter)
+		return cloche_err_sys(err, ENOMEM, "deploy");
+	memcpy(c->filter, bare, size);
+	c->filter_size = size;
+	return 0;
+}
+
+static int compile_all(struct deploying *d, struct cloche_err *err)
+{
+	for (size_t i = 0; i < d->file.n; i++) {
+		struct function_config *c = &d->file.functions[i];
+
+		if (c->policy_path && compile(c, err) < 0) {
+			(void)cloche_err_wrap(err, "policy");
+			function_file_place(d->path, c->name, err);
+			return -err->code;
+		}
+	}
+	return 0;
 }
 
 /* ---- images ---------------------------------------------------------------------------------- */
@@ -296,6 +339,8 @@ static int deploy(const char *path)
 	r = function_file_load(path, &host, &d.file, &err);
 	if (r == 0)
 		r = find_images(&d, &host, &err);
+	if (r == 0)
+		r = compile_all(&d, &err);
 	if (r == 0)
 		r = pack_all(&d, &err);
 	if (r == 0)

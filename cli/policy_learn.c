@@ -535,6 +535,12 @@ static int learn_function(struct lesson *l)
 		return args_usage("policy learn", "%s", o.err->text);
 	r = open_trial(l, o.err);
 	l->base = l->trial.policy;
+	if (r == 0 && l->trial.own_policy)
+		r = cloche_err_set(
+			o.err, ENOTSUP,
+			"'%s' is deployed with a policy that was a file's, '%s', and is no "
+			"base to learn from; NAME@N takes another version",
+			l->trial.name, l->base);
 	if (r == 0)
 		r = policy_view_open(l->base,
 				     l->trial.offline ? POLICY_WALLS_OFFLINE : POLICY_WALLS_ONLINE,

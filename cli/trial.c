@@ -45,6 +45,7 @@ static int read_config(struct trial *t, const json_t *o, struct cloche_err *err)
 
 		if (functions_number(v, "version") != wanted)
 			continue;
+		t->own_policy = json_object_get(config, "filter") != NULL;
 		t->memory_bytes = (uint64_t)functions_number(config, "memory_mb") << 20;
 		t->kept = reuse && (strcmp(reuse, "process") == 0 || strcmp(reuse, "fork") == 0);
 		t->offline = is_offline(config);

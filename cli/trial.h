@@ -28,7 +28,8 @@ struct trial {
 	uint64_t memory_bytes;
 	bool kept; /* its process stays for the next event: that finds it warm */
 	char policy[96];
-	bool offline; /* it has no network, not even loopback */
+	bool own_policy; /* which was a file's */
+	bool offline;	 /* it has no network, not even loopback */
 	char *event;
 	size_t len;
 	struct remote remote;

@@ -125,6 +125,8 @@ void function_config_free(struct function_config *c)
 	free_texts(c->start.env);
 	free(c->start.workdir);
 	free(c->code.path);
+	free(c->policy_path);
+	free(c->filter);
 	for (size_t i = 0; i < FUNCTION_LAYERS_MAX; i++)
 		free(c->layers[i].path);
 	*c = (struct function_config){ 0 };
@@ -293,12 +295,14 @@ static int check_policy(const struct function_config *c, struct cloche_err *err)
 {
 	char shown[QUOTE_LEN];
 
+	if (c->policy_path || c->filter)
+		return 0;
 	for (const struct policy_builtin *p = policy_builtins; p->name; p++)
 		if (p->kind == POLICY_PROFILE && strcmp(p->name, c->policy) == 0)
 			return 0;
 	return cloche_err_set(err, EINVAL,
 			      "policy: there is no %s: expected a name that 'cloche policy list' "
-			      "shows",
+			      "shows, or a file, as in ./policy.json",
 			      quote_n(shown, c->policy, strnlen(c->policy, sizeof(c->policy))));
 }
 

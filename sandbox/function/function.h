@@ -78,8 +78,12 @@ struct function_config {
 		uint32_t provisioned;
 		int64_t wait_ns; /* for a context; 0: refused at once */
 	} concurrency;
-	uint64_t tmp_bytes; /* 0: by its memory, as of a spec */
-	char policy[64];
+	uint64_t tmp_bytes;	    /* 0: by its memory, as of a spec */
+	char policy[64];	    /* its name */
+	char *policy_path;	    /* in a cloche.yaml: of its file; owned; NULL: it has none */
+	struct policy_bare *filter; /* what its file has become, in deploying; owned; NULL: the
+				     * policy is one that everybody has */
+	size_t filter_size;	    /* as of policy_bare_make() */
 	enum net_mode net; /* that its owner asks for; the Runtime API needs loopback anyway */
 };
 

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX  (1U << 20)
+#define FILE_MAX  (4U << 20)
 #define INDEX	  "functions.json"
 #define FORM_ALL  "cloche.functions/1"
 #define FORM_ONE  "cloche.function/1"

@@ -9,6 +9,7 @@
 #include "base/yaml_error.h"
 #include "base/yaml_line.h"
 #include "function/function_shape.h"
+#include "policy/policy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,18 +108,6 @@ static int read_text(const struct reading *r, const char *key, const char *text,
 	return 0;
 }
 
-static int read_words(const struct reading *r, const struct shape_function *y,
-		      struct function_config *c)
-{
-	int code = read_text(r, "policy", y->policy, c->policy, sizeof(c->policy));
-
-	if (code == 0 && y->reuse && !function_reuse_of(y->reuse, &c->reuse))
-		code = wrong(r, "reuse", "none, context, fork or process");
-	if (code == 0 && y->network && !function_net_of(y->network, &c->net))
-		code = wrong(r, "network", "none or loopback");
-	return code;
-}
-
 /* Relative to where the file is. */
 static char *path_from(const struct reading *r, const char *path)
 {
@@ -130,6 +119,40 @@ static char *path_from(const struct reading *r, const char *path)
 	if (asprintf(&ret, "%.*s/%s", (int)(slash - r->path), r->path, path) < 0)
 		return NULL;
 	return ret;
+}
+
+/* A file's name is that of the policy, without what says its kind. */
+static int read_policy(const struct reading *r, const char *text, struct function_config *c)
+{
+	char *name = strrchr(text ? text : "", '/'), *end;
+	int code;
+
+	if (!text || !policy_is_path(text))
+		return read_text(r, "policy", text, c->policy, sizeof(c->policy));
+	c->policy_path = path_from(r, text);
+	name = strdup(name ? name + 1 : text);
+	if (!c->policy_path || !name) {
+		free(name);
+		return no_memory(r);
+	}
+	end = strrchr(name, '.');
+	if (end && strcmp(end, ".json") == 0)
+		*end = '\0';
+	code = read_text(r, "policy", name, c->policy, sizeof(c->policy));
+	free(name);
+	return code;
+}
+
+static int read_words(const struct reading *r, const struct shape_function *y,
+		      struct function_config *c)
+{
+	int code = read_policy(r, y->policy, c);
+
+	if (code == 0 && y->reuse && !function_reuse_of(y->reuse, &c->reuse))
+		code = wrong(r, "reuse", "none, context, fork or process");
+	if (code == 0 && y->network && !function_net_of(y->network, &c->net))
+		code = wrong(r, "network", "none or loopback");
+	return code;
 }
 
 static int read_code(const struct reading *r, const struct shape_function *y,

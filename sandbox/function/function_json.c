@@ -4,8 +4,11 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "policy/policy_join.h"
 
 #include <errno.h>
+#include <sodium.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,11 +64,26 @@ static json_t *start_to(const struct function_config *c)
 			 env_to(s->env), "workdir", s->workdir ? s->workdir : "");
 }
 
+/* Its bytes as hexadecimal digits. */
+static json_t *filter_to(const struct function_config *c)
+{
+	size_t size = 2 * c->filter_size + 1;
+	char *text = c->filter ? malloc(size) : NULL;
+	json_t *o;
+
+	if (!text)
+		return NULL;
+	o = json_string(
+		sodium_bin2hex(text, size, (const unsigned char *)c->filter, c->filter_size));
+	free(text);
+	return o;
+}
+
 json_t *function_to_json(const struct function_config *c)
 {
 	return json_pack(
 		"{s:s, s:s, s:o, s:s, s:o, s:s, s:I, s:I, s:o, s:s, s:{s:i, s:i, s:I}, s:I, s:s, "
-		"s:s, s:o*}",
+		"s:s, s:o*, s:o*}",
 		"name", c->name, "runtime", c->runtime, "handler", texts_to(c->handler), "code",
 		c->code.sha256, "layers", layers_to(c), "image", c->image, "memory_mb",
 		(json_int_t)c->memory_mb, "timeout_ns", (json_int_t)c->timeout_ns, "environment",
@@ -73,7 +91,7 @@ json_t *function_to_json(const struct function_config *c)
 		(int)c->concurrency.reserved, "provisioned", (int)c->concurrency.provisioned,
 		"wait_ns", (json_int_t)c->concurrency.wait_ns, "tmp_bytes",
 		(json_int_t)c->tmp_bytes, "policy", c->policy, "network", function_net_text(c->net),
-		"start", start_to(c));
+		"start", start_to(c), "filter", filter_to(c));
 }
 
 bool function_is_same(const struct function_config *a, const struct function_config *b)
@@ -204,9 +222,32 @@ static int layers_from(const json_t *list, struct function_config *ret, struct c
 	return r;
 }
 
+/* What it does is the launcher's to judge (policy/policy_join.h), whenever it is loaded. */
+static int filter_from(const char *text, struct function_config *ret, struct cloche_err *err)
+{
+	const size_t head = offsetof(struct policy_bare, insns);
+	size_t size = text ? strlen(text) / 2 : 0, len = 0;
+	struct policy_bare *bare;
+
+	if (!text)
+		return 0;
+	if (size < head || size > sizeof(*bare))
+		return wrong("filter", err);
+	bare = calloc(1, size);
+	if (!bare)
+		return cloche_err_sys(err, ENOMEM, "read a function");
+	ret->filter = bare;
+	ret->filter_size = size;
+	if (sodium_hex2bin((unsigned char *)bare, size, text, strlen(text), NULL, &len, NULL) < 0 ||
+	    len != size || bare->n == 0 || bare->n > BPF_MAXINSNS ||
+	    size != head + bare->n * sizeof(bare->insns[0]))
+		return wrong("filter", err);
+	return 0;
+}
+
 /* As json_unpack has them. */
 struct raw {
-	const char *name, *runtime, *code, *image, *reuse, *policy, *network;
+	const char *name, *runtime, *code, *image, *reuse, *policy, *network, *filter;
 	json_t *handler, *layers, *env, *start;
 	json_int_t memory_mb, timeout_ns, reserved, provisioned, wait_ns, tmp_bytes;
 };
@@ -261,6 +302,8 @@ static int take(const struct raw *raw, struct function_config *ret, struct cloch
 		r = layers_from(raw->layers, ret, err);
 	if (r == 0)
 		r = env_from(raw->env, &ret->env, err);
+	if (r == 0)
+		r = filter_from(raw->filter, ret, err);
 	return r == 0 ? start_from(raw->start, &ret->start, err) : r;
 }
 
@@ -270,14 +313,14 @@ int function_from_json(const json_t *o, struct function_config *ret, struct cloc
 	struct raw raw = { 0 };
 	int r = json_unpack((json_t *)(uintptr_t)o,
 			    "{s:s, s:s, s:o, s:s, s:o, s:s, s:I, s:I, s:o, s:s, s:{s:I, s:I, s:I "
-			    "!}, s:I, s:s, s:s, s?o !}",
+			    "!}, s:I, s:s, s:s, s?o, s?s !}",
 			    "name", &raw.name, "runtime", &raw.runtime, "handler", &raw.handler,
 			    "code", &raw.code, "layers", &raw.layers, "image", &raw.image,
 			    "memory_mb", &raw.memory_mb, "timeout_ns", &raw.timeout_ns,
 			    "environment", &raw.env, "reuse", &raw.reuse, "concurrency", "reserved",
 			    &raw.reserved, "provisioned", &raw.provisioned, "wait_ns", &raw.wait_ns,
 			    "tmp_bytes", &raw.tmp_bytes, "policy", &raw.policy, "network",
-			    &raw.network, "start", &raw.start);
+			    &raw.network, "start", &raw.start, "filter", &raw.filter);
 
 	if (r < 0)
 		return cloche_err_set(err, EBADMSG, "a function that is none");

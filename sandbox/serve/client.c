@@ -473,7 +473,8 @@ void visit_seek(struct visit *v, bool *may_make)
 	} else if (!v->version || invoking_may_start(v)) {
 		*may_make = false;
 		v->state = VISIT_MAKING;
-		v->held = held_make(f, &v->kind, v->bare ? v->bare->insns : NULL, &v->client);
+		v->held = held_make(f, &v->kind, v->spec.bare ? v->spec.bare->insns : NULL,
+				    &v->client);
 		if (!v->held)
 			visit_refuse(v,
 				     &(struct cloche_err){ .code = ENOMEM, .text = "no memory" });

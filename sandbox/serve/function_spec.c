@@ -128,6 +128,8 @@ int function_spec_make(const struct function_version *v, uint32_t asked, bool pr
 	s->memory_bytes = ret->memory_bytes ? ret->memory_bytes : c->memory_mb << 20;
 	s->tmp_bytes = c->tmp_bytes ? c->tmp_bytes : s->tmp_bytes;
 	s->policy = c->policy;
+	s->bare = c->filter;
+	s->bare_size = c->filter_size;
 	find_place(c, ret);
 	s->pids = 1024;
 	if (c->family == FAMILY_EXEC) {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "function/function_store.h"
+#include "policy/policy_join.h"
 #include "serve/front.h"
 #include "serve/function_spec.h"
 #include "serve/held.h"
@@ -128,7 +129,7 @@ static void start(struct front *f, const struct function_version *v)
 	struct held *h = NULL;
 
 	if (kind && make_kind(f, v, kind, &err) == 0)
-		h = held_make(f, kind, NULL, NULL);
+		h = held_make(f, kind, v->config.filter ? v->config.filter->insns : NULL, NULL);
 	if (h) {
 		h->provisioned = true;
 		held_describe(h, v->config.name, (char *const[]){ NULL });

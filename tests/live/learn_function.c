@@ -15,7 +15,10 @@ static const char code[] = "import os\n"
 			   "os.getsid(0)\n"
 			   "def handler(event, context):\n"
 			   "    if event:\n"
-			   "        os.getpriority(os.PRIO_PROCESS, 0)\n"
+			   "        try:\n"
+			   "            os.getpriority(os.PRIO_PROCESS, 0)\n"
+			   "        except PermissionError:\n"
+			   "            return 'denied'\n"
 			   "    return event\n"
 			   "def other(event, context):\n"
 			   "    os.sched_getscheduler(0)\n";
@@ -27,12 +30,17 @@ static const char yaml[] =
 	"  cmd: {runtime: exec, code: ./code, handler: [sh, -c, 'cat; nice'], timeout: 30s}\n"
 	"  fails: {runtime: exec, code: ./code, handler: ['false'], timeout: 30s}\n";
 
-static void begin(struct project *s)
+static void begin_turn(struct project *s, int turn)
 {
-	project_begin(s, "");
+	project_begin_turn(s, "", turn);
 	project_dir(s, "code");
 	project_put(s, "code/app.py", code);
 	project_deploy(s, yaml);
+}
+
+static void begin(struct project *s)
+{
+	begin_turn(s, LOCK_SH);
 }
 
 /* By root, whom sudo lets act for the owner. */
@@ -124,5 +132,90 @@ Test(learn_function, what_cannot_be_is_said, .timeout = 120)
 	OWN("policy", "learn", "--function", "f", "-o", "-");
 	cr_expect_eq(s.run.status, 125, "%s", s.run.err);
 	cr_expect(strstr(s.run.err, "sudo cloche policy learn --function"), "%s", s.run.err);
+	project_end(&s);
+}
+
+/* What was learnt is enough for what was seen, and for nothing else; what has been before counts
+ * again by its name. */
+Test(learn_function, what_was_learnt_can_be_deployed, .timeout = 120)
+{
+	static const char with[] =
+		"functions:\n"
+		"  f: {runtime: python3, code: ./code, handler: app.handler, timeout: 30s,\n"
+		"      policy: ./learnt.json}\n";
+	char path[700];
+	struct project s;
+
+	begin(&s);
+	LEARN("--function", "f", "-o", "-");
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	project_put(&s, "learnt.json", s.run.out);
+	(void)snprintf(path, sizeof(path), "%s/learnt.json", s.project);
+	OWN("policy", "diff", "default", path);
+	cr_expect_eq(s.run.status, 1, "%s", s.run.err);
+	cr_expect(strstr(s.run.out, ", by the second only: 0;"), "%s", s.run.out);
+	project_deploy(&s, with);
+	OWN("show", "f");
+	cr_expect(strstr(s.run.out, "\npolicy        learnt\n"), "%s", s.run.out);
+	OWN("invoke", "--report", "-", "f");
+	cr_expect_eq(s.run.status, 0, "%s", s.run.err);
+	cr_expect(strstr(s.run.err, "\"policy\":{\"name\":\"learnt\""), "%s", s.run.err);
+	/* What it did not call then it may not. */
+	OWN("invoke", "f", "1");
+	project_expect(&s, "\"denied\"");
+	LEARN("--function", "f", "-o", "-");
+	cr_expect_eq(s.run.status, 125, "%s", s.run.err);
+	LEARN("--function", "f@1", "-o", "-", "1");
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	project_put(&s, "learnt.json", s.run.out);
+	project_deploy(&s, with);
+	OWN("invoke", "f", "1");
+	project_expect(&s, "1");
+	/* What becomes of the file counts when it is deployed. */
+	project_put(&s, "learnt.json", "{}");
+	OWN("invoke", "f", "1");
+	project_expect(&s, "1");
+	OWN("tune", "--sizes", "256", "--runs", "1", "f", "1");
+	cr_expect_eq(s.run.status, 0, "%s%s", s.run.out, s.run.err);
+	project_end(&s);
+}
+
+/* With its functions' policies the daemon comes back; and what is no policy is not deployed. */
+Test(learn_function, a_policy_of_a_file_stays, .timeout = 120)
+{
+	static const char *const wrong[][2] = { { "./nowhere.json", "no such file" },
+						{ "./bad.json", "bad.json" } };
+	struct project s;
+	char yaml_text[400];
+
+	begin_turn(&s, LOCK_EX);
+	project_put(&s, "bad.json", "{\"defaultAction\": 7}");
+	project_put(&s, "own.json",
+		    "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [{\"names\": "
+		    "[\"getpriority\"], \"action\": \"SCMP_ACT_ERRNO\", \"errnoRet\": 1}]}");
+	for (size_t i = 0; i < 2; i++) {
+		char path[700];
+
+		(void)snprintf(yaml_text, sizeof(yaml_text),
+			       "functions:\n  f:\n    runtime: python3\n    code: ./code\n"
+			       "    handler: app.handler\n    policy: %s\n",
+			       wrong[i][0]);
+		project_put(&s, "cloche.yaml", yaml_text);
+		(void)snprintf(path, sizeof(path), "%s/cloche.yaml", s.project);
+		OWN("deploy", path);
+		cr_expect_eq(s.run.status, 1, "%s", s.run.err);
+		cr_expect(strstr(s.run.err, "functions/f") && strstr(s.run.err, "policy: "), "%s",
+			  s.run.err);
+		cr_expect(strstr(s.run.err, wrong[i][1]), "%s", s.run.err);
+	}
+	project_deploy(&s, "functions:\n"
+			   "  f: {runtime: python3, code: ./code, handler: app.handler,\n"
+			   "      policy: ./own.json, concurrency: {provisioned: 1}}\n");
+	OWN("invoke", "f", "1");
+	project_expect(&s, "\"denied\"");
+	daemon_kill(&s.d);
+	daemon_start(&s.d);
+	OWN("invoke", "f", "1");
+	project_expect(&s, "\"denied\"");
 	project_end(&s);
 }
