@@ -41,6 +41,9 @@ void project_refused(const struct project *s, int status, const char *err);
 unsigned project_codes(const struct project *s, const char *user);
 void project_expect_codes(struct project *s, const char *user, unsigned n);
 
+/* Processes whose environment has "K=V"; returns how many, of so many at most. */
+unsigned project_functions(const char *mark, pid_t *ret, unsigned most);
+
 /* A function in a cloche.yaml. */
 #define F(name, memory)                                                                 \
 	"  " name ":\n    runtime: python3\n    code: code\n    handler: app.handler\n" \

@@ -4,7 +4,6 @@
  * share of the CPU and in its time, and the log has INIT_REPORT lines. Needs root.
  */
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <jansson.h>
 #include <regex.h>
 #include <signal.h>
@@ -17,6 +16,7 @@
 #include "base/fd.h"
 #include "tests/lib/env.h"
 #include "tests/lib/functions.h"
+#include "tests/lib/stdio.h"
 
 #define ID   "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 #define MS   "[0-9]+\\.[0-9]{2} ms"
@@ -117,34 +117,18 @@ static void await_logged(struct project *s, const char *function, const char *wh
 	}
 }
 
-/* Whose environment has the mark of this test. */
-static bool is_marked(const char *pid)
+/* All that wait. */
+static void tell_functions(int signal)
 {
-	char path[300], mark[32], text[8192];
-	size_t n, len = (size_t)snprintf(mark, sizeof(mark), "MARK=test-%d", (int)getpid());
-	FILE *f;
+	pid_t pids[4];
+	char mark[32];
+	unsigned n;
 
-	(void)snprintf(path, sizeof(path), "/proc/%s/environ", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	n = fread(text, 1, sizeof(text), f);
-	(void)fclose(f);
-	return memmem(text, n, mark, len + 1) != NULL;
-}
-
-static void tell_function(int signal)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *e;
-	pid_t pid = 0;
-
-	while ((e = readdir(proc)))
-		if (*e->d_name > '0' && *e->d_name <= '9' && is_marked(e->d_name))
-			pid = (pid_t)atoi(e->d_name);
-	(void)closedir(proc);
-	cr_assert_neq(pid, 0, "no function process");
-	cr_assert_eq(kill(pid, signal), 0);
+	(void)snprintf(mark, sizeof(mark), "MARK=test-%d", (int)getpid());
+	n = project_functions(mark, pids, 4);
+	cr_assert_gt(n, 0, "no function process");
+	while (n-- > 0)
+		cr_assert_eq(kill(pids[n], signal), 0);
 }
 
 static double number_behind(const char *text, const char *what)
@@ -193,9 +177,9 @@ Test(init, what_exits_once_is_started_again_in_the_invocation)
 	begin(&s, "");
 	c = client_start(&s.d, args);
 	await_logged(&s, "once", "waits\n", 1);
-	tell_function(SIGUSR1);
+	tell_functions(SIGUSR1);
 	await_logged(&s, "once", "waits\n", 2);
-	tell_function(SIGUSR2);
+	tell_functions(SIGUSR2);
 	while (getline(&line, &len, c.err) > 0)
 		at += (size_t)snprintf(said + at, sizeof(said) - at, "%s", line);
 	free(line);
@@ -295,5 +279,54 @@ Test(init, what_is_ready_before_has_its_line)
 				"END RequestId: " ID "\n"
 				"REPORT RequestId: " ID "\tDuration: " MS
 				"\tBilled Duration: [0-9]+ ms" REST "\n$");
+	project_end(&s);
+}
+
+/* A client on a terminal. */
+static struct client start_at(const struct daemon *d, int terminal)
+{
+	const char *argv[DAEMON_ARGS_MAX];
+	char control[700];
+	struct client c = { .pid = 0 };
+
+	daemon_user_argv(d, (const char *const[]){ "-q", "once", NULL }, argv, control);
+	c.pid = fork();
+	if (c.pid == 0) {
+		(void)dup2(terminal, STDOUT_FILENO);
+		(void)dup2(terminal, STDERR_FILENO);
+		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	return c;
+}
+
+/* The one in the pipe has waited for longer when the other one says it. */
+Test(init, what_takes_long_is_told_to_a_terminal_alone)
+{
+	struct terminal_pair t = terminal_open();
+	struct client piped, shown;
+	struct project s;
+	char said[512];
+	size_t at = 0;
+	ssize_t n = 1;
+
+	begin(&s, "");
+	piped = client_start(&s.d, (const char *const[]){ "-q", "once", NULL });
+	await_logged(&s, "once", "waits\n", 1);
+	shown = start_at(&s.d, t.slave);
+	await_logged(&s, "once", "waits\n", 2);
+	while (n > 0 && !memmem(said, at, "init phase", strlen("init phase"))) {
+		n = read(t.master, said + at, sizeof(said) - 1 - at);
+		at += n > 0 ? (size_t)n : 0;
+	}
+	said[at] = '\0';
+	cr_expect(strstr(said,
+			 "cloche invoke: 'once' starts in a new context; waiting for its init "
+			 "phase"),
+		  "%s", said);
+	tell_functions(SIGUSR2);
+	cr_expect_eq(process_status(shown.pid), 0);
+	cr_expect_eq(process_status(piped.pid), 0);
+	cr_expect_eq(fgetc(piped.err), EOF);
 	project_end(&s);
 }
