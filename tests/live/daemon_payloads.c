@@ -197,12 +197,17 @@ static const char leaving[] =
 	"functions:\n"
 	"  none: {runtime: python3, code: leaver, handler: app.handler, memory: 512,\n"
 	"         timeout: 60s, reuse: none}\n"
+	"  context: {runtime: python3, code: leaver, handler: app.handler, memory: 512,\n"
+	"            timeout: 60s, reuse: context}\n"
+	"  fork: {runtime: python3, code: leaver, handler: app.handler, memory: 512,\n"
+	"         timeout: 60s, reuse: fork}\n"
 	"  process: {runtime: python3, code: leaver, handler: app.handler, memory: 512,\n"
 	"            timeout: 60s}\n";
 
 /* Where all is kept all is found, which is that it is looked for. */
 Test(daemon_payloads, nothing_of_it_is_left_in_memory_files_or_names)
 {
+	static const char *const clean[] = { "none", "context", "fork" };
 	static const char *const left[] = { "\"one\"",	 "/tmp/left", "/dev/shm/left",
 					    "LEFT",	 "\"left\"",  "@left",
 					    "port 5555", "umask",     "cwd" };
@@ -214,9 +219,11 @@ Test(daemon_payloads, nothing_of_it_is_left_in_memory_files_or_names)
 	project_deploy(&s, leaving);
 	project_expect(&s, "deployed process");
 	for (int i = 0; i < 2; i++) {
-		OWN("invoke", "none", i ? "\"two\"" : "\"one\"");
-		cr_expect_eq(s.run.status, 0, "%s", s.run.err);
-		cr_expect_str_eq(s.run.out, "[]");
+		for (size_t n = 0; n < sizeof(clean) / sizeof(clean[0]); n++) {
+			OWN("invoke", clean[n], i ? "\"two\"" : "\"one\"");
+			cr_expect_eq(s.run.status, 0, "%s: %s", clean[n], s.run.err);
+			cr_expect_str_eq(s.run.out, "[]", "%s: %s", clean[n], s.run.out);
+		}
 		OWN("invoke", "process", i ? "\"two\"" : "\"one\"");
 		cr_expect_eq(s.run.status, 0, "%s", s.run.err);
 	}

@@ -115,8 +115,16 @@ Test(examples, as_the_tour_has_them)
 	INVOKE(&p, "thumbnail", event);
 	expect_answer(&p, false, small);
 	expect_logs(&p, "thumbnail", "\n4x2 to 2x1, ");
+	/* Forked. */
+	BUILD(&p, "sed -i 's/memory: 256/&\\n    reuse: fork/' cloche.yaml");
+	deploy(&p);
+	INVOKE(&p, "thumbnail", event);
+	expect_answer(&p, true, small);
+	INVOKE(&p, "--report", "-", "thumbnail", event);
+	expect_answer(&p, false, small);
+	expect_has(p.run.err, "\"start\":\"warm\",\"reuse\":\"fork\",\"invocation\":2");
 	by_user(&p, "bill", (const char *const[]){ NULL });
-	cr_expect(strstr(p.run.out, "thumbnail      2 "), "%s%s", p.run.out, p.run.err);
+	cr_expect(strstr(p.run.out, "thumbnail      4 "), "%s%s", p.run.out, p.run.err);
 	end(&p);
 }
 
