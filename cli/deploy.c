@@ -34,7 +34,7 @@ static const struct verb_option options[] = {
 	{ .text = "What" },
 	{ .arg = "FILE", .text = "of the functions (default: ./cloche.yaml)" },
 	{ "rollback", OPT_ROLLBACK, "NAME[@N]", "@function",
-	  "that function as version N has it; else as the one before" },
+	  "that function goes back to version N, or by one" },
 
 	{ .text = "Options" },
 	{ "help", 'h', NULL, NULL, "this text" },
@@ -44,7 +44,7 @@ static const struct verb_option options[] = {
 const struct verb verb_deploy = {
 	.name = "deploy",
 	.run = cmd_deploy,
-	.text = "loads or updates the functions of a cloche.yaml",
+	.text = "load or update the functions of a cloche.yaml",
 	.usage = "Usage: cloche deploy [FILE]\n"
 		 "       cloche deploy --rollback NAME[@N]\n\n"
 		 "Deploys the functions that a file names, all of them or none: what has changed\n"
@@ -56,7 +56,14 @@ const struct verb verb_deploy = {
 		"Examples:\n"
 		"  cloche deploy\n"
 		"  cloche deploy services/cloche.yaml\n"
-		"  cloche deploy --rollback thumbnail@3\n",
+		"  cloche deploy --rollback thumbnail@3\n"
+		"\n"
+		"A cloche.yaml, whose function is in ./hello/app.py (more in cloche-yaml(5)):\n"
+		"  functions:\n"
+		"    hello:\n"
+		"      runtime: python3\n"
+		"      code: ./hello\n"
+		"      handler: app.handler\n",
 	.values = "@file",
 };
 

@@ -52,7 +52,7 @@ static const struct verb_option options[] = {
 const struct verb verb_invoke = {
 	.name = "invoke",
 	.run = cmd_invoke,
-	.text = "invokes a deployed function: an event in, a response out",
+	.text = "invoke a deployed function: an event in, a response out",
 	.usage = "Usage: cloche invoke [OPTIONS] FUNCTION [PAYLOAD]\n\n"
 		 "Hands one event to a deployed function and writes its response to standard\n"
 		 "output, as it is. What it logs goes to 'cloche logs'.\n",

@@ -23,7 +23,7 @@ static const struct verb_option options[] = {
 const struct verb verb_remove = {
 	.name = "remove",
 	.run = cmd_remove,
-	.text = "removes deployed functions with all their versions",
+	.text = "remove deployed functions with all their versions",
 	.usage = "Usage: cloche remove FUNCTION…\n\n"
 		 "Removes deployed functions: all versions of each, their log, and code that no\n"
 		 "other function has. Invocations that run come to their end.\n",

@@ -41,7 +41,8 @@ const struct verb verb_serve = {
 		 "through it. It needs root. SIGTERM ends it, and leaves nothing.\n",
 	.options = options,
 	.tail = "Clients connect to $CLOCHE_CONTROL, else to /run/cloche/control. They are served\n"
-		"by cloched, beside this program or in " CLOCHE_PREFIX "/libexec.\n"
+		"by cloched, beside this program, in the libexec beside its folder, or "
+		"in\n" CLOCHE_PREFIX "/libexec.\n"
 		"\n"
 		"Examples:\n"
 		"  sudo cloche serve\n"
@@ -54,19 +55,25 @@ static int usage(const char *what, const char *text)
 	return EXIT_USAGE;
 }
 
-/* What stands beside the program that runs now. */
+/* What stands beside the program that runs now, or is installed under the same prefix, whichever
+ * that is. */
 static bool find_beside(char ret[static 4096])
 {
+	static const char *const places[] = { PROGRAM, "../libexec/" PROGRAM };
 	cleanup_fd int self = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	char *slash;
 
-	if (self < 0 || file_fd_path(self, ret, 4096 - sizeof(PROGRAM)) < 0)
+	if (self < 0 || file_fd_path(self, ret, 4096 - sizeof("../libexec/" PROGRAM)) < 0)
 		return false;
 	slash = strrchr(ret, '/');
 	if (!slash)
 		return false;
-	memcpy(slash + 1, PROGRAM, sizeof(PROGRAM));
-	return access(ret, X_OK) == 0;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		memcpy(slash + 1, places[i], strlen(places[i]) + 1);
+		if (access(ret, X_OK) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Held from the beginning: a front that is started later is of this version, too. */

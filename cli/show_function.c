@@ -149,18 +149,18 @@ static void show_limits(const json_t *config)
 	const json_t *concurrency = json_object_get(config, "concurrency");
 	json_int_t tmp = functions_number(config, "tmp_bytes");
 	json_int_t reserved = functions_number(concurrency, "reserved");
-	char text[160], most[24] = "what there is";
+	char text[160], most[32] = "unreserved";
 
 	(void)snprintf(text, sizeof(text), "%" PRId64 "M",
 		       (int64_t)functions_number(config, "memory_mb"));
 	line("memory", text);
 	line("timeout", functions_duration(functions_number(config, "timeout_ns")).s);
 	(void)snprintf(text, sizeof(text), "%" PRId64 "M", (int64_t)(tmp >> 20));
-	line("tmp", tmp ? text : "by its memory");
+	line("tmp", tmp ? text : "half its memory, up to 512M");
 	line("reuse", functions_string(config, "reuse").s);
 	if (reserved)
-		(void)snprintf(most, sizeof(most), "%" PRId64, (int64_t)reserved);
-	(void)snprintf(text, sizeof(text), "reserved %s, provisioned %" PRId64 ", wait %s", most,
+		(void)snprintf(most, sizeof(most), "reserved %" PRId64, (int64_t)reserved);
+	(void)snprintf(text, sizeof(text), "%s, provisioned %" PRId64 ", wait %s", most,
 		       (int64_t)functions_number(concurrency, "provisioned"),
 		       functions_duration(functions_number(concurrency, "wait_ns")).s);
 	line("concurrency", text);

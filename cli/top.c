@@ -164,7 +164,7 @@ static void draw_head(const struct top *t)
 		cpu += t->rows[i].rate;
 		n[l->rows[i].state]++;
 	}
-	(void)printf("%scloche top%s  %u contexts of %" PRIu64 ": %u busy, %u ready, %u other",
+	(void)printf("%scloche top%s  %u of %" PRIu64 " contexts: %u busy, %u ready, %u other",
 		     styled(t, STYLE_BOLD), styled(t, STYLE_OFF), l->n, l->contexts_max,
 		     n[LISTED_BUSY], n[LISTED_READY], l->n - n[LISTED_BUSY] - n[LISTED_READY]);
 	(void)printf("  up %s", ps_age(clock_real_ns() - l->since_ns).s);

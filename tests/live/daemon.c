@@ -404,6 +404,7 @@ Test(daemon, what_cannot_serve_says_why)
 {
 	cleanup_run struct run run = { 0 };
 	struct daemon d;
+	char line[1000];
 	FILE *f;
 
 	daemon_prepare(&d);
@@ -423,6 +424,16 @@ Test(daemon, what_cannot_serve_says_why)
 	/* The copy has no daemon's program beside it; an installed one asks for root. */
 	cr_expect(run.status == 125 || run.status == 1, "%d", run.status);
 	expect_has(run.err, run.status == 125 ? "libexec/cloched" : "needs root");
+	run_free(&run);
+	/* Under whatever prefix it is installed. */
+	(void)snprintf(line, sizeof(line),
+		       "cd %s && mkdir bin libexec && mv cloche bin && touch libexec/cloched && "
+		       "chmod a+x libexec/cloched && exec setpriv --reuid=" DAEMON_USER
+		       " --regid=" DAEMON_USER " --clear-groups bin/cloche serve",
+		       d.dir);
+	RUN(&run, "sh", "-c", line);
+	cr_expect_eq(run.status, 1, "%d: %s", run.status, run.err);
+	expect_has(run.err, "needs root");
 	tmpdir_free(&d.dir);
 }
 

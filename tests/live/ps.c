@@ -191,7 +191,7 @@ Test(ps, top_in_a_pipe_is_one_pass)
 	d.verb = "top";
 	daemon_run_as_user(&d, &run, (const char *const[]){ NULL });
 	cr_expect_eq(run.status, 0, "%s", run.err);
-	expect_has(run.out, "1 contexts of 7: 1 busy, 0 ready, 0 other");
+	expect_has(run.out, "1 of 7 contexts: 1 busy, 0 ready, 0 other");
 	expect_has(run.out, " of 1.0G");
 	expect_has(run.out, "%CPU");
 	expect_has(run.out, "exec sleep 300");
@@ -201,7 +201,7 @@ Test(ps, top_in_a_pipe_is_one_pass)
 	run_free(&run);
 	d.user = "0";
 	daemon_run_as_user(&d, &run, (const char *const[]){ NULL });
-	expect_has(run.out, "1 contexts of ");
+	expect_has(run.out, "cloche top  1 of ");
 	expect_has(run.out, "  daemon ");
 	cr_assert_eq(kill(c.pid, SIGINT), 0);
 	cr_expect_eq(process_status(c.pid), 130);
