@@ -56,6 +56,11 @@
  *	host             FORK   EVENT, by the other                  FORK
  */
 
+/* What a strict -std=c17 leaves out of the C library's headers; no use where one comes before. */
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE 1
+#endif
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -201,7 +206,7 @@ CLOCHE_HANDLER_FN int cloche_send(uint32_t kind, const void *data, size_t len)
 }
 
 /* An event's frame and its bytes, mostly at once; *data has room for *size. */
-static inline int cloche_take(struct cloche_frame *frame, char **data, size_t *size)
+CLOCHE_HANDLER_FN int cloche_take(struct cloche_frame *frame, char **data, size_t *size)
 {
 	struct iovec parts[2];
 	ssize_t n;
