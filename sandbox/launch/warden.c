@@ -436,7 +436,7 @@ static void note(struct warden *w, int64_t resumed_ns, int64_t paused_ns)
 {
 	struct shared *shared = w->plan->shared;
 
-	shared->resumed_ns = resumed_ns;
+	__atomic_store_n(&shared->resumed_ns, resumed_ns, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&shared->paused_ns, paused_ns, __ATOMIC_SEQ_CST);
 }
 
@@ -486,7 +486,6 @@ static bool pause_it(struct warden *w, const struct warden_msg *m, struct messag
 static bool resume(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
 {
 	struct function *f = &w->function;
-	struct warden_msg answer = { .type = WARDEN_RESUMED };
 
 	if (m->timeout_ns <= 0 || m->timeout_ns > SPEC_TIMEOUT_MAX ||
 	    m->flags > (WARDEN_DISMISS | WARDEN_STOP))
@@ -500,10 +499,8 @@ static bool resume(struct warden *w, const struct warden_msg *m, struct message_
 	output_renew(&f->output, w->order.output_bytes);
 	if (pause_end(f, m->timeout_ns, &w->plan->shared->err) < 0)
 		_exit(EXIT_FAILURE);
-	answer.at_ns = f->pause.at_ns;
-	note(w, answer.at_ns, 0);
+	note(w, f->pause.at_ns, 0);
 	w->state = WARDEN_RUNNING;
-	say(w->plan->driver, &answer);
 	return true;
 }
 

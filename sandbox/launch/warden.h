@@ -26,7 +26,7 @@ struct plan;
  * Of a context whose process is kept (spec.kept), between STARTED and ENDED:
  *
  *   driver             PAUSE                 RESUME
- *   warden    STARTED         …  PAUSED             RESUMED  …
+ *   warden    STARTED         …  PAUSED             …
  *   state     running | pausing  | frozen            | running …
  *
  * ENDED comes at any time, and once: what the driver says to one that has just ended is passed
@@ -57,7 +57,6 @@ enum warden_message {
 			  (zygote.h); WARDEN_MORE, without PASSED */
 	WARDEN_RESUME, /* driver → warden: go on; timeout_ns, and all limits, count from here;
 			  flags: WARDEN_DISMISS or WARDEN_STOP */
-	WARDEN_RESUMED, /* warden → driver: at_ns, right before the first of it could run */
 	WARDEN_MESSAGES
 };
 

@@ -152,8 +152,31 @@ static enum verdict limit_of(const struct kept *k)
 	}
 }
 
+/* It is on the shared page, before the warden tells anything else of this part. */
+static int64_t resumed_ns(const struct kept *k)
+{
+	int64_t ns = __atomic_load_n(&k->ctx->plan.shared->resumed_ns, __ATOMIC_SEQ_CST);
+
+	return k->asked_ns && ns >= k->asked_ns ? ns : 0;
+}
+
+int64_t kept_began_ns(const struct kept *k)
+{
+	return k->at_ns ? k->at_ns : resumed_ns(k);
+}
+
+static void see_when_it_went_on(struct kept *k)
+{
+	if (k->at_ns)
+		return;
+	k->seen.start_ns = k->at_ns = resumed_ns(k);
+	if (k->out && k->at_ns)
+		k->out->started_real_ns = clock_real_ns() - (clock_now_ns() - k->at_ns);
+}
+
 static void on_ended(struct kept *k, const struct warden_msg *m)
 {
+	see_when_it_went_on(k);
 	k->seen.told = true;
 	k->seen.status = m->status;
 	k->seen.end_ns = m->at_ns;
@@ -173,6 +196,7 @@ static void on_lost(struct kept *k, const struct cloche_err *why)
 {
 	enum verdict limit = limit_of(k);
 
+	see_when_it_went_on(k);
 	k->seen.with_warden = true;
 	if (!k->machine.ran || limit == VERDICT_OK) {
 		tell_lost(k, why);
@@ -189,16 +213,9 @@ static void on_started(struct kept *k, const struct warden_msg *m)
 	tell(k, KEPT_STARTED, 0);
 }
 
-static void on_resumed(struct kept *k, const struct warden_msg *m)
-{
-	k->seen.start_ns = k->at_ns = m->at_ns;
-	if (k->out)
-		k->out->started_real_ns = clock_real_ns() - (clock_now_ns() - m->at_ns);
-	tell(k, KEPT_RESUMED, 0);
-}
-
 static void on_paused(struct kept *k, const struct warden_msg *m)
 {
+	see_when_it_went_on(k);
 	k->seen.end_ns = k->seen.dead_ns = m->at_ns;
 	k->residue = m->residue < RESIDUE_UNKNOWN ? (enum residue)m->residue : RESIDUE_UNKNOWN;
 	tell(k, KEPT_PAUSED, 0);
@@ -216,10 +233,6 @@ static void on_message(struct kept *k)
 	switch (m.type) {
 	case WARDEN_STARTED:
 		on_started(k, &m);
-		break;
-	case WARDEN_RESUMED:
-		if (k->machine.state == KEPT_RESUMING)
-			on_resumed(k, &m);
 		break;
 	case WARDEN_PAUSED:
 		on_paused(k, &m);
@@ -290,7 +303,7 @@ static void begin_part(struct kept *k, int64_t timeout_ns, int64_t requested_ns,
 {
 	k->seen = (struct observed){ .requested_ns = requested_ns, .fresh_peak = true };
 	k->timeout_ns = timeout_ns;
-	k->at_ns = 0;
+	k->at_ns = k->asked_ns = 0;
 	k->out = out;
 	k->whole = false;
 	out->started_real_ns = clock_real_ns();
@@ -337,6 +350,7 @@ static bool end_it(struct kept *k, int64_t grace_ns, uint32_t how)
 		return false;
 	k->timeout_ns = grace_ns;
 	k->dismissed = how;
+	k->asked_ns = clock_now_ns();
 	tell(k, KEPT_RESUME, 0);
 	return true;
 }
@@ -357,6 +371,7 @@ bool kept_resume(struct kept *k, int64_t timeout_ns, int64_t requested_ns, struc
 	if (!is_there(k))
 		return false;
 	begin_part(k, timeout_ns, requested_ns, out);
+	k->asked_ns = clock_now_ns();
 	tell(k, KEPT_RESUME, 0);
 	return true;
 }

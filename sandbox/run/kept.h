@@ -51,6 +51,7 @@ struct kept {
 	bool whole;	      /* *out is */
 	int64_t at_ns;	      /* when the present part began, CLOCK_MONOTONIC; 0: not yet */
 	int64_t timeout_ns;   /* of the present part */
+	int64_t asked_ns;     /* when it was asked to go on with it; 0: it began by itself */
 	uint32_t dismissed;   /* there is no other: how (launch/warden.h); 0: there is */
 	bool zygote;	      /* spec.zygote */
 	enum residue residue; /* KEPT_IDLE: what an event has left that the next one could find;
@@ -118,9 +119,6 @@ static inline enum kept_state kept_state(const struct kept *k)
 
 /* Between KEPT_RUNNING and the next KEPT_IDLE or KEPT_OVER: when the present part began, which is
  * what a deadline that is told to the function counts from; 0: it is not known yet. */
-static inline int64_t kept_began_ns(const struct kept *k)
-{
-	return k->at_ns;
-}
+int64_t kept_began_ns(const struct kept *k);
 
 #endif

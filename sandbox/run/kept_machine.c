@@ -52,15 +52,9 @@ static unsigned on_parted(struct kept_machine *m, uint64_t value)
 
 static unsigned on_resume(struct kept_machine *m, uint64_t value)
 {
-	m->state = KEPT_RESUMING;
+	m->state = KEPT_RUNNING;
 	m->init = m->answered = false;
 	return KEPT_DO_RESUME;
-}
-
-static unsigned on_resumed(struct kept_machine *m, uint64_t value)
-{
-	m->state = KEPT_RUNNING;
-	return 0;
 }
 
 static unsigned on_over(struct kept_machine *m, uint64_t value)
@@ -123,10 +117,9 @@ static unsigned on_read(struct kept_machine *m, uint64_t value)
 #define PAUSING	 (1U << KEPT_PAUSING)
 #define PARTING	 (1U << KEPT_PARTING)
 #define IDLE	 (1U << KEPT_IDLE)
-#define RESUMING (1U << KEPT_RESUMING)
 #define DYING	 (1U << KEPT_DYING)
 #define READING	 (1U << KEPT_READING)
-#define ALIVE	 (RUNNING | PAUSING | PARTING | IDLE | RESUMING)
+#define ALIVE	 (RUNNING | PAUSING | PARTING | IDLE)
 
 static const struct {
 	enum kept_event event;
@@ -141,7 +134,6 @@ static const struct {
 	/* It ended when that was on its way: what came after is nobody's. */
 	{ KEPT_PARTED, READING, on_read },
 	{ KEPT_RESUME, IDLE, on_resume },
-	{ KEPT_RESUMED, RESUMING, on_resumed },
 	{ KEPT_ENDED, ALIVE, on_ended },
 	{ KEPT_LOST, STARTING | ALIVE, on_lost },
 	{ KEPT_CANCELLED, STARTING | ALIVE, on_cancelled },

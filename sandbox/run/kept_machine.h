@@ -14,11 +14,12 @@
  *
  *	STARTING ─ STARTED ─> RUNNING ─ PAUSE ─> PAUSING ─ PAUSED ─> PARTING ─ PARTED ─> IDLE
  *	                        ^                                                         │
- *	                        └──────────────── RESUMED ─── RESUMING <──── RESUME ──────┘
+ *	                        └─────────────────────── RESUME ──────────────────────────┘
  *	from each of them: ENDED, FAILED ─> READING ─ READ ─> OVER; LOST ─> DYING ─ EMPTY ─> READING
  *
  * A part is what is between two of these: init, from STARTING on, then each invocation, from
- * RESUMING on. Each has one verdict. The limits are the warden's to keep.
+ * RESUME on: the warden hears that before all that is said behind it, and whatever comes of the
+ * process then is of that part. Each has one verdict. The limits are the warden's to keep.
  */
 enum kept_state {
 	KEPT_STARTING, /* the function process is on its way to its command */
@@ -26,7 +27,6 @@ enum kept_state {
 	KEPT_PAUSING, /* its part is over; it is being frozen */
 	KEPT_PARTING, /* it is frozen; what the kernel counted is waited for */
 	KEPT_IDLE,    /* frozen, counted, and nothing of it is under way */
-	KEPT_RESUMING,
 	KEPT_DYING,   /* with the warden dead, the kernel ends what it had */
 	KEPT_READING, /* it is dead; what the kernel counted is waited for */
 	KEPT_OVER,
@@ -35,11 +35,10 @@ enum kept_state {
 enum kept_event {
 	/* by the warden */
 	KEPT_STARTED,
-	KEPT_FAILED,  /* it never came to its command */
-	KEPT_PAUSED,  /* it is frozen */
-	KEPT_RESUMED, /* it was thawed */
-	KEPT_ENDED,   /* all its processes are gone; value: enum kept_end, and bits */
-	KEPT_LOST,    /* the warden is gone, or spoke out of turn */
+	KEPT_FAILED, /* it never came to its command */
+	KEPT_PAUSED, /* it is frozen */
+	KEPT_ENDED,  /* all its processes are gone; value: enum kept_end, and bits */
+	KEPT_LOST,   /* the warden is gone, or spoke out of turn */
 
 	/* by the caller; of ANSWERED the value is what it answered, an enum verdict */
 	KEPT_ANSWERED,

@@ -277,7 +277,6 @@ static void hear_runtime(struct resident *r)
 	}
 	while ((news = calls_news(r)) != RUNTIME_NO_NEWS)
 		on_news(r, news);
-	/* It may have done all before its warden is heard to have let it go on. */
 	if (!r->asked || kept_state(&r->kept) != KEPT_RUNNING)
 		return;
 	r->asked = false;
