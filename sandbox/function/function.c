@@ -352,7 +352,7 @@ static int check_code(const struct function_config *c, struct cloche_err *err)
 		return cloche_err_set(err, EINVAL,
 				      "runtime: expected python3, nodejs, provided, native or "
 				      "exec, or a name of Lambda's, as python3.11");
-	if (c->image[0])
+	if (c->image[0] || c->start.command)
 		return cloche_err_set(err, EINVAL, "image: expected no 'runtime' beside it");
 	if (!coded && c->family != FAMILY_EXEC)
 		return cloche_err_set(err, EINVAL, "code: expected a directory or a zip");

@@ -30,7 +30,7 @@ struct cloche_err;
 #define FUNCTION_WAIT_NS     1000000000LL
 #define FUNCTION_WAIT_MAX    (60LL * 1000000000)
 #define FUNCTION_TMP_MAX     (10240ULL << 20)
-#define FUNCTION_START_MAX   (32U << 10) /* bytes of all that an image says of how it is started */
+#define FUNCTION_START_MAX   (16U << 10) /* bytes of all that an image says of how it is started */
 
 enum function_family {
 	FAMILY_PYTHON3,

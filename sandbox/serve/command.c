@@ -146,11 +146,9 @@ static bool image_is(const struct command_image *i)
 
 	if (len == 0)
 		return is_empty(i, sizeof(*i));
-	if (i->own > COMMAND_IMAGE_PINNED || len == sizeof(i->name) ||
-	    image_name_check(i->name, NULL) < 0 ||
-	    strnlen(i->sha256, sizeof(i->sha256)) != HASH_HEX_LEN - 1)
-		return false;
-	return i->own != COMMAND_IMAGE_PINNED || strcmp(i->name, i->sha256) == 0;
+	return i->own <= COMMAND_IMAGE_PINNED && len < sizeof(i->name) &&
+	       image_name_check(i->name, NULL) == 0 &&
+	       strnlen(i->sha256, sizeof(i->sha256)) == HASH_HEX_LEN - 1 && hash_is_hex(i->sha256);
 }
 
 /* Each is there or not, and nothing is behind one that is not. */

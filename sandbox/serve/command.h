@@ -86,7 +86,8 @@ enum command_state {
 enum {
 	COMMAND_IMAGE_SHARED, /* the host's */
 	COMMAND_IMAGE_OWN,
-	COMMAND_IMAGE_PINNED, /* beside the owner's code, named by its hash */
+	COMMAND_IMAGE_PINNED, /* that of this hash: one of those, as long as its name means it;
+				 else beside the owner's code, named by the hash */
 };
 struct command_image {
 	uint32_t own;  /* whose: of these */

@@ -111,7 +111,7 @@ static void find_place(const struct function_config *c, struct function_spec *re
 	if (c->family != FAMILY_IMAGE)
 		return;
 	s->workdir = c->start.workdir ? c->start.workdir : "/";
-	s->rootfs = c->code.sha256;
+	s->rootfs = c->image;
 	ret->image.own = COMMAND_IMAGE_PINNED;
 	(void)snprintf(ret->image.sha256, sizeof(ret->image.sha256), "%s", c->code.sha256);
 	s->image = &ret->image;

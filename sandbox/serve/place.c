@@ -107,13 +107,35 @@ static void make_or_refuse(struct launching *l, struct place *p, const struct co
 
 /* ---- its image ------------------------------------------------------------------------------- */
 
-/* The store that it is in. */
-static int open_store(const struct config *config, const struct command_make *m,
+static bool means(int store, const char *name, const char *sha256)
+{
+	struct image image = { .fd = -1 };
+	bool same = image_open(store, name, &image, NULL) == 0 && strcmp(image.sha256, sha256) == 0;
+
+	image_close(&image);
+	return same;
+}
+
+/*
+ * The store that it is in, and its name there. What functions keep is mounted where others have it
+ * from, too, as long as it is there: they all read one copy of it in memory.
+ */
+static int open_store(const struct config *config, const struct command_make *m, const char **name,
 		      struct cloche_err *err)
 {
-	return m->image.own == COMMAND_IMAGE_PINNED
-		       ? stores_open_code(config, m->owner, err)
-		       : stores_open(config, m->owner, m->image.own, err);
+	const struct command_image *i = &m->image;
+
+	*name = i->name;
+	if (i->own != COMMAND_IMAGE_PINNED)
+		return stores_open(config, m->owner, i->own, err);
+	for (int own = 1; own >= 0; own--) {
+		cleanup_fd int store = stores_open(config, m->owner, own, NULL);
+
+		if (store >= 0 && means(store, i->name, i->sha256))
+			return TAKE_FD(store);
+	}
+	*name = i->sha256;
+	return stores_open_code(config, m->owner, err);
 }
 
 /* Where it is or will be mounted; -ESTALE: the name means another one now. */
@@ -121,9 +143,10 @@ static int find_image(const struct config *config, const struct command_make *m,
 		      char ret_at[static IMAGE_PATH_LEN], bool *ret_mounted, struct cloche_err *err)
 {
 	const struct command_image *i = &m->image;
-	cleanup_fd int store = open_store(config, m, err);
+	const char *name;
+	cleanup_fd int store = open_store(config, m, &name, err);
 	struct image image = { .fd = -1 };
-	int r = store < 0 ? store : image_open(store, i->name, &image, err);
+	int r = store < 0 ? store : image_open(store, name, &image, err);
 
 	if (r < 0)
 		return r;
@@ -162,10 +185,11 @@ static int find_code(const struct config *config, const struct command_make *m,
 
 static int mount_image(const struct mounting *m, void *ret, struct cloche_err *err)
 {
-	cleanup_fd int store = open_store(m->config, &m->make, err);
+	const char *name;
+	cleanup_fd int store = open_store(m->config, &m->make, &name, err);
 
 	_Static_assert(IMAGE_PATH_LEN <= CHORE_ROOM, "a path has room");
-	if (store < 0 || image_mount_of(store, m->make.image.name, ret, err) < 0)
+	if (store < 0 || image_mount_of(store, name, ret, err) < 0)
 		return cloche_err_wrap(err, CLOCHE_FIELD "rootfs");
 	return 0;
 }
@@ -249,6 +273,12 @@ void place_mounting_kill(const struct place *p)
 	chore_kill(&p->mounting->chore);
 }
 
+/* Its name may have become another's since it was looked for. */
+static bool is_pinned(const struct command_make *m, const char at[static IMAGE_PATH_LEN])
+{
+	return m->image.own == COMMAND_IMAGE_PINNED && strstr(at, m->image.sha256);
+}
+
 void place_mounting_step(struct launching *l, struct place *p)
 {
 	cleanup_free struct mounting *m = NULL;
@@ -266,6 +296,8 @@ void place_mounting_step(struct launching *l, struct place *p)
 		place_leave(l, p);
 		return;
 	}
+	if (r == 0 && is_pinned(&m->make, at))
+		memcpy(p->image_at, at, sizeof(p->image_at));
 	if (r == 0 && strncmp(at, p->image_at, sizeof(at)) != 0)
 		r = cloche_err_set(&err, ESTALE,
 				   CLOCHE_FIELD "rootfs: image '%s' has just been replaced by "

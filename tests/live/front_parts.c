@@ -199,7 +199,7 @@ Test(front_parts, a_front_that_breaks_the_rules_loses_its_context)
 	struct rig r;
 
 	front_rig_open(&r);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		front_rig_begin(&r);
 		number = make_kept(&r, &ctx);
 		go(&ctx, i == 0 ? ORDER_INIT_MAX_NS + 1 : ORDER_INIT_MAX_NS);
@@ -213,6 +213,8 @@ Test(front_parts, a_front_that_breaks_the_rules_loses_its_context)
 			cr_assert_eq(context_send(&ctx, WARDEN_PAUSE, NULL), 0);
 		if (i == 3)
 			cr_assert_eq(context_resume(&ctx, SPEC_TIMEOUT_MAX + 1, 0, NULL), 0);
+		if (i == 4)
+			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, WARDEN_STOP << 1, NULL), 0);
 		cr_expect_lt(context_recv(&ctx, &m, &err), 0, "row %d: %u", i, m.type);
 		cr_expect_eq(err.code, EPROTO, "%s", err.text);
 		end(&r, &ctx, number);

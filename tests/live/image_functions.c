@@ -136,6 +136,13 @@ Test(image_functions, outlive_what_becomes_of_their_image)
 	project_deploy(&s, yaml);
 	project_expect(&s, "f unchanged, version 1\n");
 	expect_about(&s, "f", "\"argument\":\"of-image\"");
+	/* With others it has one mount. */
+	project_deploy_as(&s, "1001", yaml);
+	BY("1001", "invoke", "f");
+	project_expect(&s, "\"argument\":\"of-image\"");
+	OWN("run", "-q", "-m", "32M", "--rootfs", "app", "--entrypoint", "/noop");
+	cr_expect_eq(s.run.status, 0, "%s", s.run.err);
+	cr_expect_eq(mounts_with(first), 1);
 	store_import(&store, make_tree(&store, "two"), "app", other);
 	sha_now("app", second);
 	cr_assert_str_neq(first, second);
@@ -159,6 +166,8 @@ Test(image_functions, outlive_what_becomes_of_their_image)
 	OWN("invoke", "--version", "2", "f", "\"about\"");
 	project_expect(&s, "{\"argument\":\"anew\"");
 	OWN("remove", "f");
+	cr_expect_eq(s.run.status, 0, "%s", s.run.err);
+	BY("1001", "remove", "f");
 	cr_expect_eq(s.run.status, 0, "%s", s.run.err);
 	project_expect_codes(&s, DAEMON_USER, 0);
 	expect_unmounted(&s, first);

@@ -479,17 +479,19 @@ Test(kept, is_cancelled)
 	finish(&r);
 }
 
-/* By SIGTERM; who does not mind it has its grace, and no more. */
-Test(kept, is_dismissed)
+/* By SIGTERM, with a grace and no more; or at once, which is no limit's doing. */
+Test(kept, is_dismissed_or_stopped)
 {
-	struct rig r;
+	for (int how = 0; how < 3; how++) {
+		struct rig r;
 
-	for (int minds = 0; minds < 2; minds++) {
 		start(&r, NULL);
-		serve(&r, minds ? 'e' : 'i');
-		cr_assert(kept_dismiss(&r.kept, minds ? LONG_NS : 20 * NSEC_PER_MSEC));
+		serve(&r, how == 1 ? 'e' : 'i');
+		cr_assert(how == 2 ? kept_stop(&r.kept)
+				   : kept_dismiss(&r.kept, how ? LONG_NS : 20 * NSEC_PER_MSEC));
 		drive_to_end(&r);
-		cr_expect_eq(r.kept.seen.status, minds ? SIGTERM : SIGKILL);
+		cr_expect_eq(r.kept.seen.status, how == 1 ? SIGTERM : SIGKILL);
+		cr_expect_eq(shared_ended_by(ctx_of(&r)->plan.shared) == ENDED_BY_ITSELF, how > 0);
 		cr_expect_eq(r.out.verdict, VERDICT_OK, "what was over before is not changed");
 		finish(&r);
 	}

@@ -220,7 +220,7 @@ Test(command, a_context_is_in_an_image_or_none)
 		{ .name = "../x",
 		  .sha256 = "0000000000000000000000000000000000000000000000000000000000000000" },
 		{ .name = "x", .sha256 = "00" },
-		{ .own = 2,
+		{ .own = 3,
 		  .name = "x",
 		  .sha256 = "0000000000000000000000000000000000000000000000000000000000000000" },
 	};
@@ -236,9 +236,7 @@ Test(command, a_context_is_in_an_image_or_none)
 	c.make.image.own = 1;
 	cr_expect_eq(command_to_spec(&c.make, &spec, &err), 0, "%s", err.text);
 	cr_expect_str_eq(spec.rootfs, "x");
-	/* What a function keeps has no other name. */
 	c.make.image.own = COMMAND_IMAGE_PINNED;
-	memcpy(c.make.image.name, c.make.image.sha256, HASH_HEX_LEN);
 	cr_expect_eq(command_to_spec(&c.make, &spec, &err), 0, "%s", err.text);
 	c.make.image.own++;
 	cr_expect_eq(command_to_spec(&c.make, &spec, &err), -EBADMSG);
