@@ -48,7 +48,8 @@ const struct verb verb_logs = {
 		 "lines of its invocations, the oldest first. Old lines go when there are more\n"
 		 "than 8 MiB of them.\n",
 	.options = options,
-	.tail = "Exit status: 0, 2 usage, 125 when there is no such function or no daemon.\n"
+	.tail = "Exit status: 0; 1 when there is nothing of that request; 2 usage; 125 when\n"
+		"there is no such function or no daemon.\n"
 		"\n"
 		"Examples:\n"
 		"  cloche logs thumbnail\n"
@@ -60,7 +61,7 @@ const struct verb verb_logs = {
 struct logs {
 	const char *name, *request;
 	int64_t since_ns;
-	bool follow, stamps;
+	bool follow, stamps, shown;
 	char *line;
 	size_t len, size;
 };
@@ -81,6 +82,7 @@ static void show(struct logs *l)
 
 	if (kind != FUNCTION_LOG_ENTRY || !is_wanted(l, &e))
 		return;
+	l->shown = true;
 	if (l->stamps) {
 		clock_format_iso(e.real_ns, when);
 		printf("%s ", when);
@@ -225,6 +227,12 @@ int cmd_logs(int argc, char **argv)
 	if (show_logs(&l, &err) < 0) {
 		show_line("cloche logs: %s", err.text);
 		status = EXIT_LAUNCH;
+	} else if (l.request && !l.shown) {
+		show_line(
+			"cloche logs: '%.64s' has logged nothing for a request '%.40s...': 'cloche "
+			"logs %.64s' has what there is",
+			l.name, l.request, l.name);
+		status = EXIT_FAILURE;
 	}
 	free(l.line);
 	return status;

@@ -116,6 +116,8 @@ static char *path_from(const struct reading *r, const char *path)
 
 	if (path[0] == '/' || !slash)
 		return strdup(path);
+	if (strncmp(path, "./", 2) == 0)
+		path += 2;
 	if (asprintf(&ret, "%.*s/%s", (int)(slash - r->path), r->path, path) < 0)
 		return NULL;
 	return ret;

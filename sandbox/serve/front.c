@@ -70,9 +70,12 @@ void front_owner_name(struct front *f, uid_t uid, char ret[static OWNER_NAME_LEN
 
 void front_look_whether_done(struct front *f)
 {
-	if ((f->stopping || f->old) && !f->clients && !f->image_visits &&
-	    (!f->function_visits || f->over))
-		(void)sd_event_exit(f->event, 0);
+	if ((!f->stopping && !f->old) || f->clients || f->image_visits ||
+	    (f->function_visits && !f->over))
+		return;
+	if (!f->stopping)
+		f->say("/etc/passwd has changed: another front takes over, which sees it");
+	(void)sd_event_exit(f->event, 0);
 }
 
 void front_forget(struct front *f, struct client *c)

@@ -172,8 +172,8 @@ bool invoking_may_start(struct visit *v)
 	       end_another(v));
 	if (c->concurrency.reserved && crowd.contexts >= c->concurrency.reserved) {
 		(void)cloche_err_set(&why, EBUSY,
-				     "the function '%.64s' has no more than %u at a time, and "
-				     "all of them are busy ('concurrency/reserved')",
+				     "the function '%.64s' is busy: it has no more than %u at "
+				     "a time ('concurrency/reserved')",
 				     c->name, c->concurrency.reserved);
 		v->client.waiting = visit_try_queue(v, c->concurrency.wait_ns, &why);
 		if (!v->client.waiting)

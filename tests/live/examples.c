@@ -115,6 +115,9 @@ Test(examples, as_the_tour_has_them)
 	INVOKE(&p, "thumbnail", event);
 	expect_answer(&p, false, small);
 	expect_logs(&p, "thumbnail", "\n4x2 to 2x1, ");
+	by_user(&p, "logs", (const char *const[]){ "--request", "none", "thumbnail", NULL });
+	cr_expect_eq(p.run.status, 1);
+	expect_has(p.run.err, "nothing for a request 'none");
 	/* Forked. */
 	BUILD(&p, "sed -i 's/memory: 256/&\\n    reuse: fork/' cloche.yaml");
 	deploy(&p);

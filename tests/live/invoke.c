@@ -256,7 +256,7 @@ Test(invoke, beyond_what_it_may_have_at_a_time_it_is_refused_or_waits)
 	await_begun(&d, "one");
 	AS_USER(&d, &run, "one", "0");
 	cr_expect_eq(run.status, 125, "%s", run.out);
-	cr_expect(strstr(run.err, "'one' has no more than 1 at a time"), "%s", run.err);
+	cr_expect(strstr(run.err, "'one' is busy: it has no more than 1 at a time"), "%s", run.err);
 	expect_line(first.out, "slept");
 	cr_expect_eq(process_status(first.pid), 0);
 	second = client_start(&d, (const char *const[]){ "next", "1", NULL });

@@ -55,7 +55,7 @@ Test(function_file, what_is_said_counts)
 	cr_expect_str_eq(c->runtime, "python3.11");
 	cr_expect_str_eq(c->handler[0], "app.handler");
 	cr_expect_null(c->handler[1]);
-	cr_expect_str_eq(c->code.path, "a/./thumbnail");
+	cr_expect_str_eq(c->code.path, "a/thumbnail");
 	cr_expect_eq(c->n_layers, 2);
 	cr_expect_str_eq(c->layers[0].path, "a/deps");
 	cr_expect_str_eq(c->layers[1].path, "/abs/more.zip");
