@@ -16,6 +16,7 @@
 #include "cli/trace_from.h"
 #include "cli/trace_watch.h"
 #include "cli/verb.h"
+#include "serve/request.h"
 #include "trace/trace.h"
 #include "trace/trace_json.h"
 #include "trace/trace_perfetto.h"
@@ -42,8 +43,7 @@ static const struct verb_option options[] = {
 	{ "dir", OPT_DIR, "DIR", "@dir",
 	  "the folder of kept traces (default: $CLOCHE_TRACES, else " TRACE_STORE_DIR
 	  "; who is not root: those that the daemon keeps for him)" },
-	{ "for", OPT_FOR, "DURATION", NULL,
-	  "live: no longer than that, else until Ctrl-C; root's" },
+	{ "for", OPT_FOR, "DURATION", NULL, "live: no longer than that, else until Ctrl-C" },
 
 	{ .text = "How" },
 	{ "format", OPT_FORMAT, "FORMAT", "text json perfetto",
@@ -66,7 +66,8 @@ const struct verb verb_trace = {
 		"Shows the timeline of one invocation: what it executed, forked, opened for\n"
 		"writing, connected to and was denied, its signals, and when it had a CPU, waited\n"
 		"for one or was held by its quota. Without an argument: the events of all\n"
-		"invocations that begin from now on, as they happen.\n",
+		"invocations that begin from now on, as they happen: of what root runs here;\n"
+		"who is not root, or has $CLOCHE_CONTROL, sees what the daemon runs for him.\n",
 	.options = options,
 	.tail = "A live line begins with the first eight characters of the request's id. To read\n"
 		"slowly delays no invocation: its last line says how many events were lost.\n"
@@ -249,15 +250,26 @@ static int list(const struct trace_args *a, FILE *out, struct cloche_err *err)
 static int watch(const struct trace_args *a, FILE *out, struct cloche_err *err)
 {
 	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+	const char *control = getenv("CLOCHE_CONTROL");
 	struct trace_watch_options opt = {
+		.control = control	    ? control
+			   : geteuid() != 0 ? CONTROL_PATH
+					    : NULL,
 		.out = out,
 		.json = a->format == JSON,
 		.for_ns = a->for_ns,
 		.colour = out == stdout && show_on_terminal(out) && term &&
 			  strcmp(term, "dumb") != 0 && !(no_colour && *no_colour),
 	};
+	int r;
 
-	return trace_watch(&opt, err);
+	r = trace_watch(&opt, err);
+	if ((r == -ENOENT || r == -ECONNREFUSED || r == -EACCES) && opt.control && !control)
+		return cloche_err_set(err, -r,
+				      "who is not root watches what the daemon runs for him, and "
+				      "none can be reached at '" CONTROL_PATH "': have 'cloche "
+				      "serve' started");
+	return r;
 }
 
 static FILE *open_output(const struct trace_args *a, struct cloche_err *err)

@@ -2,7 +2,8 @@
 /*
  * Shows invocations of other processes as they happen. Each `cloche run` connects to the socket
  * that is opened here (trace/trace_live.h says how) and sends lines; what is read too slowly is
- * lost to this program alone, and the last line of that invocation says how much.
+ * lost to this program alone, and the last line of that invocation says how much. Of the daemon the
+ * same comes by sockets that it hands out, one for each invocation (serve/remote_watch.h).
  */
 #include "cli/show.h"
 #include "cli/trace_watch.h"
@@ -13,6 +14,8 @@
 #include "base/file.h"
 #include "host/host.h"
 #include "meter/meter.h"
+#include "serve/remote.h"
+#include "serve/remote_watch.h"
 #include "trace/trace.h"
 #include "trace/trace_json.h"
 #include "trace/trace_live.h"
@@ -48,7 +51,8 @@ struct run {
 
 struct watch {
 	const struct trace_watch_options *opt;
-	struct trace_listener listener;
+	struct trace_listener listener; /* its fd -1: the daemon tells */
+	struct remote remote;
 	struct meter meter;
 	int tracing;
 	struct run *runs;
@@ -240,15 +244,18 @@ static void take_line(struct watch *w, struct run *run, const char *line, size_t
 	json_decref(o);
 }
 
-/* Its `cloche run` was killed. */
+/* Its `cloche run` was killed; of the daemon's also what never ran. */
 static void tell_gone(const struct watch *w, const struct run *run)
 {
+	const char *why = w->opt->control ? "gone: its end is not known"
+					  : "gone: its 'cloche run' was killed";
+
 	if (!*run->id)
 		return;
 	if (w->opt->json)
 		(void)fprintf(w->opt->out, "{\"request_id\":\"%s\",\"event\":\"gone\"}\n", run->id);
 	else
-		put_line(w, run->id, "", 0, "", RED, "gone: its 'cloche run' was killed");
+		put_line(w, run->id, "", 0, "", RED, why);
 }
 
 /* ---- sockets ------------------------------------------------------------------------------ */
@@ -290,26 +297,69 @@ static bool make_room(struct watch *w)
 	return true;
 }
 
-static void accept_runs(struct watch *w)
+/* What is not to be seen is said to be there. */
+static void put_unseen(const struct watch *w, const struct watched *one)
+{
+	cleanup_free char *function = trace_clean(one->function, strlen(one->function));
+	cleanup_free char *why = trace_clean(one->why.text, strlen(one->why.text));
+	char what[500];
+
+	if (!function || !why)
+		return;
+	if (!w->opt->json) {
+		(void)snprintf(what, sizeof(what), "start%s%s, not seen: %s", *function ? " " : "",
+			       function, why);
+		put_line(w, one->request_id, "", 0, "", YELLOW, what);
+		return;
+	}
+	(void)fprintf(w->opt->out,
+		      "{\"request_id\":\"%s\",\"event\":\"unseen\",\"function\":", one->request_id);
+	trace_json_string(w->opt->out, function);
+	(void)fputs(",\"why\":", w->opt->out);
+	trace_json_string(w->opt->out, why);
+	(void)fputs("}\n", w->opt->out);
+}
+
+/* 1: one, or none that can be seen (*ret is -1); 0: none now. */
+static int next_run(struct watch *w, int *ret, struct cloche_err *err)
+{
+	struct watched one;
+	int r;
+
+	if (!w->opt->control) {
+		*ret = accept4(w->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		return *ret >= 0;
+	}
+	r = remote_watch_next(&w->remote, &one, err);
+	*ret = r > 0 ? one.socket : -1;
+	if (r > 0 && *ret < 0)
+		put_unseen(w, &one);
+	return r;
+}
+
+static int accept_runs(struct watch *w, struct cloche_err *err)
 {
 	while (w->n < MAX_RUNS && (w->n < w->room || make_room(w))) {
-		int fd = accept4(w->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = -1, r = next_run(w, &fd, err);
 
+		if (r <= 0)
+			return r;
 		if (fd < 0)
-			return;
+			continue;
 		w->runs[w->n] = (struct run){ .fd = fd };
 		w->fds[FIRST_RUN + w->n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	}
+	return 0;
 }
 
-static void watch_once(struct watch *w, int timeout_ms)
+static int watch_once(struct watch *w, int timeout_ms, struct cloche_err *err)
 {
 	size_t n = 0, had = w->n;
 
 	/* A queue that cannot be emptied now would wake at once for ever. */
 	w->fds[LISTENER].events = w->n < MAX_RUNS ? POLLIN : 0;
 	if (poll(w->fds, FIRST_RUN + w->n, timeout_ms) < 0)
-		return;
+		return 0;
 	for (size_t i = 0; i < had; i++) {
 		bool over = w->fds[FIRST_RUN + i].revents && !take_messages(w, &w->runs[i]);
 
@@ -322,8 +372,7 @@ static void watch_once(struct watch *w, int timeout_ms)
 		w->fds[FIRST_RUN + n++] = w->fds[FIRST_RUN + i];
 	}
 	w->n = n;
-	if (w->fds[LISTENER].revents)
-		accept_runs(w);
+	return w->fds[LISTENER].revents ? accept_runs(w, err) : 0;
 }
 
 static int write_failed(struct cloche_err *err)
@@ -334,6 +383,7 @@ static int write_failed(struct cloche_err *err)
 static int loop(struct watch *w, struct cloche_err *err)
 {
 	int64_t until_ns = clock_now_ns() + w->opt->for_ns;
+	int r;
 
 	if (w->opt->for_ns)
 		prod_from(w->opt->for_ns + GRACE_NS);
@@ -345,9 +395,11 @@ static int loop(struct watch *w, struct cloche_err *err)
 		/* At most a day at a time, for poll's int. */
 		if (left > 86400 * NSEC_PER_SEC)
 			left = 86400 * NSEC_PER_SEC;
-		watch_once(w, w->opt->for_ns ? (int)(left / NSEC_PER_MSEC) + 1 : -1);
+		r = watch_once(w, w->opt->for_ns ? (int)(left / NSEC_PER_MSEC) + 1 : -1, err);
 		if ((fflush(w->opt->out) || ferror(w->opt->out)) && !stopped)
 			return write_failed(err);
+		if (r < 0)
+			return r;
 	}
 	/* What nobody takes when it is told to end is dropped. */
 	if (stopped && fflush(w->opt->out)) {
@@ -386,6 +438,22 @@ static void try_hold_tracing(struct watch *w)
 		w->tracing = meter_trace_on(&w->meter, NULL);
 }
 
+static int open_daemon(struct watch *w, struct cloche_err *err)
+{
+	int r = remote_open(w->opt->control, &w->remote, err);
+
+	return r == 0 ? remote_watch(&w->remote, err) : r;
+}
+
+static int open_here(struct watch *w, int run_fd, struct cloche_err *err)
+{
+	int r = trace_listener_open(run_fd, &w->listener, err);
+
+	if (r == 0)
+		try_hold_tracing(w);
+	return r;
+}
+
 static int open_watch(struct watch *w, int run_fd, struct cloche_err *err)
 {
 	int r = open_signals(err);
@@ -397,12 +465,12 @@ static int open_watch(struct watch *w, int run_fd, struct cloche_err *err)
 		(void)cloche_err_sys(err, ENOMEM, "watch");
 		return -ENOMEM;
 	}
-	r = trace_listener_open(run_fd, &w->listener, err);
+	r = w->opt->control ? open_daemon(w, err) : open_here(w, run_fd, err);
 	if (r < 0)
 		return r;
-	try_hold_tracing(w);
 	w->fds[WAKE] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
-	w->fds[LISTENER] = (struct pollfd){ .fd = w->listener.fd };
+	w->fds[LISTENER] =
+		(struct pollfd){ .fd = w->opt->control ? w->remote.socket : w->listener.fd };
 	(void)fprintf(stderr, w->opt->for_ns ? "cloche trace: watching\n"
 					     : "cloche trace: watching; Ctrl-C ends it\n");
 	if (!w->opt->json)
@@ -413,17 +481,15 @@ static int open_watch(struct watch *w, int run_fd, struct cloche_err *err)
 
 int trace_watch(const struct trace_watch_options *opt, struct cloche_err *err)
 {
-	cleanup_fd int run_fd = geteuid() == 0 ? host_run_dir(err) : -1;
-	struct watch *w = run_fd < 0 ? NULL : calloc(1, sizeof(*w));
+	cleanup_fd int run_fd = opt->control ? -1 : host_run_dir(err);
+	bool begins = opt->control || run_fd >= 0;
+	struct watch *w = begins ? calloc(1, sizeof(*w)) : NULL;
 	int r;
 
-	if (geteuid() != 0)
-		return cloche_err_set(err, EPERM,
-				      "watching live is for root; what your own do is to be had "
-				      "by 'cloche run --trace' and '--keep-trace'");
 	if (!w)
-		return run_fd < 0 ? -err->code : cloche_err_sys(err, ENOMEM, "watch");
+		return begins ? cloche_err_sys(err, ENOMEM, "watch") : -err->code;
 	w->opt = opt;
+	w->remote.socket = -1;
 	w->listener = (struct trace_listener){ .fd = -1, .dir = -1 };
 	w->meter = (struct meter)METER_INIT;
 	w->tracing = -1;
@@ -432,6 +498,7 @@ int trace_watch(const struct trace_watch_options *opt, struct cloche_err *err)
 		r = loop(w, err);
 	if (w->listener.fd >= 0)
 		trace_listener_close(run_fd, &w->listener);
+	remote_close(&w->remote);
 	for (size_t i = 0; i < w->n; i++)
 		fd_close(&w->runs[i].fd);
 	meter_trace_off(&w->meter, &w->tracing);

@@ -122,7 +122,7 @@ static void hear_more(struct visit *v)
 {
 	drop(v);
 	v->answer = (struct answer){ 0 };
-	v->cancelled = v->late = v->traced = v->allowed = false;
+	v->cancelled = v->late = v->traced = v->untraced = v->allowed = false;
 	v->client.waiting = v->client.full = v->client.queued = false;
 	v->will = -1;
 	v->state = VISIT_HEARING;

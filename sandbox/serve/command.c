@@ -84,23 +84,26 @@ static bool images_are(const struct command *c)
 static bool trace_is(const struct command *c)
 {
 	const struct command_trace *t = &c->trace;
-	bool begins = c->kind == COMMAND_TRACE;
+	bool begins = c->kind == COMMAND_TRACE, empty = is_empty(t->command, sizeof(t->command));
 	size_t len = strnlen(t->request_id, sizeof(t->request_id));
 
+	if (!begins && (!empty || t->watchers))
+		return false;
 	if (c->kind == COMMAND_SHOW)
-		return !t->file && !t->keep && !t->verdict && !t->reserved &&
+		return !t->file && !t->keep && !t->verdict &&
 		       is_empty(t->function, sizeof(t->function)) &&
 		       (is_empty(t->request_id, sizeof(t->request_id)) ||
 			(len < sizeof(t->request_id) && len >= TRACE_STORE_PREFIX &&
 			 trace_store_is_id(t->request_id)));
 	if (c->kind == COMMAND_CONCLUDE)
-		return t->verdict <= VERDICT_CANCELLED && !t->file && !t->keep && !t->reserved &&
+		return t->verdict <= VERDICT_CANCELLED && !t->file && !t->keep &&
 		       is_empty(t->request_id, sizeof(t->request_id)) &&
 		       is_empty(t->function, sizeof(t->function));
 	if (!begins)
 		return true;
-	return t->file <= 1 && t->keep <= 1 && (t->file || t->keep) && !t->verdict &&
-	       len == UUID_LEN - 1 && !t->reserved && trace_store_is_id(t->request_id) &&
+	return t->file <= 1 && t->keep <= 1 && t->watchers <= SCRIBE_WATCHERS &&
+	       (t->file || t->keep || t->watchers) && !t->verdict && len == UUID_LEN - 1 &&
+	       trace_store_is_id(t->request_id) && t->command[sizeof(t->command) - 1] == '\0' &&
 	       strnlen(t->function, sizeof(t->function)) < sizeof(t->function);
 }
 

@@ -138,11 +138,12 @@ struct command_images {
 
 /* What is wanted of a trace, and written in it: text that is nobody's to believe. */
 struct command_trace {
-	uint32_t file, keep;		/* TRACE: 0 or 1, not both 0 */
-	uint32_t verdict;		/* CONCLUDE: enum verdict */
-	uint32_t reserved;		/* 0 */
-	char request_id[40];		/* SHOW: its beginning; "": a list of them */
-	char function[TRACER_NAME_LEN]; /* "": it has no name */
+	uint32_t file, keep;		  /* TRACE: 0 or 1 */
+	uint32_t verdict;		  /* CONCLUDE: enum verdict */
+	uint32_t watchers;		  /* TRACE: so many sockets are handed out, too */
+	char request_id[40];		  /* SHOW: its beginning; "": a list of them */
+	char function[TRACER_NAME_LEN];	  /* "": it has no name */
+	char command[SCRIBE_COMMAND_LEN]; /* TRACE: as scribe.h has it */
 };
 
 struct command {
@@ -155,7 +156,8 @@ struct command {
 	struct command_trace trace;
 };
 /* Where a field is not there, its bytes are 0: also those that would be between two. */
-_Static_assert(sizeof(struct command_trace) == 4 * sizeof(uint32_t) + 40 + TRACER_NAME_LEN &&
+_Static_assert(sizeof(struct command_trace) ==
+			       4 * sizeof(uint32_t) + 40 + TRACER_NAME_LEN + SCRIBE_COMMAND_LEN &&
 		       sizeof(struct command) ==
 			       offsetof(struct command, trace) + sizeof(struct command_trace),
 	       "it has no padding");
@@ -174,7 +176,8 @@ enum reply_kind {
 	REPLY_BUILDING,	 /* it may begin: the end of a pipe */
 	REPLY_DONE,	 /* ... or could not be done: err, and limit as REFUSED has it */
 	REPLY_LEFT,	 /* counted of what another front did not hear the end of; behind READY */
-	REPLY_TRACED,	 /* it is, and the pipe where one was asked for; or err: it is not */
+	REPLY_TRACED,	 /* it is, with the pipe where one was asked for and a socket for each who
+			    watches; or err: it is not */
 	REPLY_CONCLUDED, /* all of it is written; residue: bytes that come by the pipe; or err: it
 			    is not kept */
 	REPLY_SHOWN,	 /* what is kept, by a pipe (showing.h); or why not */

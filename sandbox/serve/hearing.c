@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A client's connection: what comes by it, held against what may come, as a spec: see visit.h. */
 #include "serve/visit.h"
+#include "serve/watchers.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -178,6 +179,10 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	}
 	if (r == 0 && v->request.kind == REQUEST_LOGS) {
 		invoking_show_logs(v);
+		return;
+	}
+	if (r == 0 && v->request.kind == REQUEST_WATCH) {
+		watchers_join(v);
 		return;
 	}
 	if (r == 0 && v->request.kind == REQUEST_INVOKE) {

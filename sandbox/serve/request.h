@@ -51,6 +51,11 @@
  *	client  LOGS
  *	daemon        LOGS… (serve/log_reading.h), the last of which says so │ REFUSED
  *
+ *	client  WATCH                             (until it goes)
+ *	daemon        WATCHED │ REFUSED   WATCHED…, each with an invocation of this user's that
+ *					  begins, by its id, and a socket (trace/trace_live.h) by
+ *					  which its lines come; or trace.why: they do not
+ *
  *	client  DEPLOY, with functions (serve/function_visit.h) in a memfd
  *	daemon          FUNCTIONS, what became of each, in a memfd │ REFUSED
  *
@@ -90,6 +95,7 @@ enum request_kind {
 	REQUEST_FORGET,
 	REQUEST_INVOKE,
 	REQUEST_LOGS,
+	REQUEST_WATCH,
 	REQUEST_STORES, /* this one and what follows is the launcher's to answer */
 	REQUEST_BUILD,
 	REQUEST_REMOVE,
@@ -142,6 +148,7 @@ enum answer_kind {
 	ANSWER_TRACE,
 	ANSWER_TRACES,
 	ANSWER_FUNCTIONS,
+	ANSWER_WATCHED,
 	ANSWER_KINDS
 };
 

@@ -5,6 +5,7 @@
 #include "host/confined.h"
 #include "run/metering.h"
 #include "trace/trace.h"
+#include "trace/trace_live.h"
 #include "trace/trace_recorder.h"
 
 #include <errno.h>
@@ -39,7 +40,9 @@ struct scribe {
 	const struct scribe_task *task;
 	struct trace_recorder *recorder;
 	struct outlet outlet;
-	FILE *file; /* writes into it; NULL: nothing is to */
+	FILE *file;		 /* writes into it; NULL: nothing is to */
+	struct trace_live *live; /* NULL: nobody watches */
+	enum verdict verdict;
 	struct meter_usage usage;
 	bool known, counted, concluded;
 	char *function;
@@ -128,7 +131,8 @@ static bool is_full(const struct scribe *s)
 /* Nothing is read: it is all there, there is no room, or nobody left for whom. */
 static bool rests(const struct scribe *s)
 {
-	return s->counted || is_full(s) || (s->outlet.fd < 0 && !s->task->kept);
+	return s->counted || is_full(s) ||
+	       (s->outlet.fd < 0 && !s->task->kept && !(s->live && trace_live_watched(s->live)));
 }
 
 /* True: there is more. */
@@ -182,6 +186,7 @@ static void conclude(struct scribe *s, const struct scribe_order *order)
 	word.bytes = s->outlet.total;
 	word.kept = kept && fflush(kept) == 0 && !ferror(kept);
 	s->concluded = true;
+	s->verdict = (enum verdict)order->verdict;
 	say(s, &word);
 }
 
@@ -226,6 +231,36 @@ static bool step(struct scribe *s)
 	return true;
 }
 
+/* At most so many arguments as fit, the last of which may be cut. */
+static int open_live(struct scribe *s)
+{
+	const struct scribe_task *t = s->task;
+	char *argv[SCRIBE_COMMAND_LEN / 2 + 1];
+	unsigned n = 0;
+
+	if (t->n_watchers == 0)
+		return 0;
+	for (const char *at = t->command; *at && n < SCRIBE_COMMAND_LEN / 2; at += strlen(at) + 1)
+		argv[n++] = (char *)(uintptr_t)at;
+	argv[n] = NULL;
+	s->live = trace_live_of(t->watchers, t->n_watchers, SCRIBE_PATIENCE_MS);
+	if (!s->live)
+		return -ENOMEM;
+	trace_live_begin(s->live, t->request_id, s->function, argv);
+	trace_recorder_show(s->recorder, s->live);
+	return 0;
+}
+
+/* Nobody who waits for anything else waits for that. */
+static void end_live(struct scribe *s)
+{
+	if (s->live && s->concluded)
+		trace_live_end(s->live, verdict_text(s->verdict),
+			       s->known ? (int64_t)s->usage.wall_ns : -1,
+			       s->known ? &s->usage : NULL);
+	s->live = trace_live_close(s->live);
+}
+
 static int open_all(struct scribe *s, const struct scribe_task *task)
 {
 	const cookie_io_functions_t io = { .write = outlet_write, .seek = outlet_seek };
@@ -242,20 +277,24 @@ static int open_all(struct scribe *s, const struct scribe_task *task)
 		trace_recorder_go_on(s->recorder);
 	if (task->kept)
 		trace_recorder_keep(s->recorder, task->kept, task->kept_bytes);
-	return 0;
+	return open_live(s);
 }
 
 _Noreturn void scribe_main(const struct scribe_task *task, pid_t parent)
 {
-	const int fds[] = { task->tracer, task->pipe, task->kept ? fileno(task->kept) : -1 };
+	int fds[3 + SCRIBE_WATCHERS] = { task->tracer, task->pipe,
+					 task->kept ? fileno(task->kept) : -1 };
 	const struct confined confined = { .what = "a trace",
 					   .fd = -1,
 					   .fds = fds,
-					   .n_fds = 3,
+					   .n_fds = 3 + task->n_watchers,
 					   .mem_bytes = MEMORY_BYTES,
 					   .cpu_s = CPU_S };
 	struct scribe s = { .task = task };
-	int r = confined_enter(&confined, parent, task->kept_bytes + FILE_BEYOND, NULL);
+	int r;
+
+	memcpy(fds + 3, task->watchers, task->n_watchers * sizeof(fds[0]));
+	r = confined_enter(&confined, parent, task->kept_bytes + FILE_BEYOND, NULL);
 
 	if (r == 0)
 		r = open_all(&s, task);
@@ -264,5 +303,6 @@ _Noreturn void scribe_main(const struct scribe_task *task, pid_t parent)
 		_exit(EXIT_FAILURE);
 	while (step(&s))
 		;
+	end_live(&s);
 	_exit(EXIT_SUCCESS);
 }

@@ -16,7 +16,8 @@ struct policy;
 /*
  * From the ring of one traced invocation to lines: what a function did is in there by names and
  * arguments that it chose, so whoever reads it has no rights (host/confined.h), that ring, the pipe
- * to who asked, the file that is to be kept, and a socket to the tracer (serve/tracer.h).
+ * to who asked, the file that is to be kept, sockets to those who watch, and one to the tracer
+ * (serve/tracer.h).
  *
  *	tracer         COUNT            CONCLUDE
  *	scribe  READY         COUNTED              CONCLUDED   (the rest, into the pipe)
@@ -26,6 +27,8 @@ struct policy;
  * who takes none of it for SCRIBE_PATIENCE_MS has the rest lost.
  */
 #define SCRIBE_PATIENCE_MS 5000
+#define SCRIBE_WATCHERS	   4   /* of one owner, at a time */
+#define SCRIBE_COMMAND_LEN 160 /* of what they are shown of the command */
 
 enum scribe_kind { SCRIBE_READY, SCRIBE_COUNT, SCRIBE_CONCLUDE };
 
@@ -48,11 +51,14 @@ struct scribe_word {
 
 struct scribe_task {
 	struct meter_events *events;
-	const struct policy *policy; /* of the context */
-	int tracer, pipe;	     /* pipe: does not wait; -1: none */
-	FILE *kept;		     /* NULL: none */
-	uint64_t kept_bytes;	     /* at most */
-	bool goes_on;		     /* it begins with no exec: its process was there before */
+	const struct policy *policy;   /* of the context */
+	int tracer, pipe;	       /* pipe: does not wait; -1: none */
+	int watchers[SCRIBE_WATCHERS]; /* sockets, as trace_live_of() has them */
+	unsigned n_watchers;
+	const char *command; /* for these: arguments one behind the other; "": no more */
+	FILE *kept;	     /* NULL: none */
+	uint64_t kept_bytes; /* at most */
+	bool goes_on;	     /* it begins with no exec: its process was there before */
 	const char *request_id, *function;
 };
 

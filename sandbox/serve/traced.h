@@ -14,7 +14,8 @@ struct visit;
  *	traced_ask → TRACED: traced_begin → (the invocation, and its record) → traced_conclude →
  *	CONCLUDED: traced_end → the answer
  *
- * An invocation is worth more than its trace: why there is none is told with the answer.
+ * An invocation is worth more than its trace: why there is none is told with the answer. One is
+ *also made where others of its user watch (watchers.h); its client hears nothing of that.
  */
 
 /* One is wanted, and was not given up. */

@@ -82,6 +82,8 @@ static int start_scribe(struct tracer *t, struct cloche_err *err)
 	struct scribe_task task = { .events = t->events,
 				    .policy = t->task->policy,
 				    .pipe = t->task->pipe,
+				    .n_watchers = t->task->n_watchers,
+				    .command = t->task->command,
 				    .kept = t->kept.f,
 				    .kept_bytes = t->kept.f ? t->task->limits.one_bytes : 0,
 				    .goes_on = t->task->goes_on,
@@ -90,6 +92,7 @@ static int start_scribe(struct tracer *t, struct cloche_err *err)
 	pid_t parent = getpid(), pid;
 	int pair[2];
 
+	memcpy(task.watchers, t->task->watchers, sizeof(task.watchers));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return cloche_err_sys(err, errno, "socketpair");
 	task.tracer = pair[1];
@@ -196,6 +199,8 @@ unsigned tracer_keep(const struct tracer_task *task, int ret[static TRACER_KEEPS
 	ret[n++] = task->meter.rings;
 	if (task->pipe >= 0)
 		ret[n++] = task->pipe;
+	for (unsigned i = 0; i < task->n_watchers; i++)
+		ret[n++] = task->watchers[i];
 	return n;
 }
 
@@ -208,6 +213,8 @@ int tracer_job(const void *arg, void *ret, struct cloche_err *err)
 	/* Who reads it, reads it to its end: nobody else is to hold the pipe open. */
 	if (t.task->pipe >= 0)
 		(void)close(t.task->pipe);
+	for (unsigned i = 0; i < t.task->n_watchers; i++)
+		(void)close(t.task->watchers[i]);
 	if (r == 0)
 		ready.err.code = 0;
 	if (say(&t, &ready) && r == 0)

@@ -35,7 +35,10 @@ struct tracer_task {
 	const struct policy *policy;
 	int launcher, pipe; /* pipe: -1: none is to be filled */
 	bool goes_on;	    /* its process was there before */
-	bool keep;	    /* in this folder, of the owner's */
+	int watchers[SCRIBE_WATCHERS];
+	unsigned n_watchers;
+	char command[SCRIBE_COMMAND_LEN]; /* as scribe.h has it */
+	bool keep;			  /* in this folder, of the owner's */
 	char folder[STORES_PATH_LEN];
 	struct trace_store_limits limits;
 	char request_id[UUID_LEN], function[TRACER_NAME_LEN];
@@ -48,7 +51,7 @@ struct tracer_word {
 };
 
 /* For chore_begin(); the descriptors that it is to keep: TRACER_KEEPS. */
-#define TRACER_KEEPS 4
+#define TRACER_KEEPS (4 + SCRIBE_WATCHERS)
 unsigned tracer_keep(const struct tracer_task *task, int ret[static TRACER_KEEPS]);
 int tracer_job(const void *task, void *ret, struct cloche_err *err);
 

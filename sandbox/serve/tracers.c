@@ -22,6 +22,8 @@
 /* For one answer of one that lives; and for who asked to take the rest. */
 #define PATIENCE_NS (20 * NSEC_PER_SEC)
 #define FLUSH_NS    (60 * NSEC_PER_SEC)
+/* For each who watches, before what he does not read is lost to him. */
+#define SHOWN_BYTES (256 << 10)
 /* Where there is no front any more. */
 #define HURRY_NS (2 * NSEC_PER_SEC)
 
@@ -41,9 +43,10 @@ struct tracing {
 	uint32_t owner;
 	struct place *place; /* whose ring it has, or who waits for it; NULL: nobody's */
 	struct chore chore;
-	int control;	  /* -1: closed */
-	int reading_end;  /* of the pipe, until it is handed out; -1 */
-	int64_t until_ns; /* when it is not waited for any longer */
+	int control;		    /* -1: closed */
+	int reading_end;	    /* of the pipe, until it is handed out; -1 */
+	int shown[SCRIBE_WATCHERS]; /* the same of those for who watches, task.n_watchers */
+	int64_t until_ns;	    /* when it is not waited for any longer */
 	struct tracer_task task;
 };
 
@@ -73,11 +76,12 @@ static void turn_back(struct launching *l, struct place *p, enum command_state f
 		place_turn(l, p, to);
 }
 
-/* pipe: its reading end; -1: none was asked for. */
-static void say_traced(struct launching *l, const struct place *p, int pipe)
+static void say_traced(struct launching *l, const struct place *p, const struct tracing *t)
 {
-	const struct packet_fds fds = { .fd = { pipe }, .n = pipe >= 0 };
+	struct packet_fds fds = { .fd = { t->reading_end }, .n = t->reading_end >= 0 };
 
+	for (unsigned i = 0; i < t->task.n_watchers; i++)
+		fds.fd[fds.n++] = t->shown[i];
 	launching_say(l, &(struct reply){ .kind = REPLY_TRACED, .context = p->number }, &fds);
 }
 
@@ -136,6 +140,7 @@ static int fill_task(struct launching *l, struct place *p, const struct command_
 				     .keep = c->keep };
 	memcpy(ret->request_id, c->request_id, sizeof(ret->request_id));
 	memcpy(ret->function, c->function, sizeof(ret->function));
+	memcpy(ret->command, c->command, sizeof(ret->command));
 	if (!p->metering.begun)
 		return cloche_err_set(err, ENODATA, "%s",
 				      p->metering.why[0] ? p->metering.why
@@ -156,11 +161,29 @@ static int open_pipe(struct tracing *t, struct cloche_err *err)
 	return fcntl(pair[1], F_SETFL, O_NONBLOCK) < 0 ? cloche_err_sys(err, errno, "fcntl") : 0;
 }
 
-static int start(struct tracing *t, bool piped, struct cloche_err *err)
+/* What is not read in time is lost to who watches alone. */
+static int open_shown(struct tracing *t, unsigned n, struct cloche_err *err)
+{
+	const int room = SHOWN_BYTES;
+	int pair[2];
+
+	while (t->task.n_watchers < n) {
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+			return cloche_err_sys(err, errno, "socketpair");
+		(void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+		t->shown[t->task.n_watchers] = pair[0];
+		t->task.watchers[t->task.n_watchers++] = pair[1];
+	}
+	return 0;
+}
+
+static int start(struct tracing *t, const struct command_trace *c, struct cloche_err *err)
 {
 	int keep[TRACER_KEEPS], pair[2];
-	int r = piped ? open_pipe(t, err) : 0;
+	int r = c->file ? open_pipe(t, err) : 0;
 
+	if (r == 0)
+		r = open_shown(t, c->watchers, err);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -170,10 +193,17 @@ static int start(struct tracing *t, bool piped, struct cloche_err *err)
 	return chore_begin(&t->chore, tracer_job, &t->task, keep, tracer_keep(&t->task, keep), err);
 }
 
+static void close_handed(struct tracing *t)
+{
+	fd_close(&t->reading_end);
+	for (unsigned i = 0; i < t->task.n_watchers; i++)
+		fd_close(&t->shown[i]);
+}
+
 static void close_all(struct tracing *t)
 {
 	fd_close(&t->control);
-	fd_close(&t->reading_end);
+	close_handed(t);
 }
 
 int tracers_on_trace(struct launching *l, struct place *p, const struct command *c,
@@ -198,10 +228,12 @@ int tracers_on_trace(struct launching *l, struct place *p, const struct command 
 		r = fill_task(l, p, &c->trace, &t->task, &why);
 	}
 	if (r == 0)
-		r = start(t, c->trace.file, &why);
+		r = start(t, &c->trace, &why);
 	if (t) {
 		fd_close(&t->task.launcher);
 		fd_close(&t->task.pipe);
+		for (unsigned i = 0; i < t->task.n_watchers; i++)
+			fd_close(&t->task.watchers[i]);
 	}
 	if (r < 0) {
 		if (t)
@@ -275,8 +307,8 @@ static void on_ready(struct launching *l, struct tracing *t)
 	t->state = TRACER_READING;
 	t->until_ns = INT64_MAX;
 	turn_back(l, p, COMMAND_TRACING, COMMAND_HANDED);
-	say_traced(l, p, t->reading_end);
-	fd_close(&t->reading_end);
+	say_traced(l, p, t);
+	close_handed(t);
 }
 
 static void on_counted(struct launching *l, struct tracing *t, const struct scribe_word *w)

@@ -80,7 +80,10 @@ struct visit {
 	bool late;		  /* it was queued for too long */
 	struct cloche_err full;	  /* what it is queued for */
 
-	bool traced; /* the launcher's matter, until it is concluded */
+	bool traced;	   /* the launcher's matter, until it is concluded */
+	bool untraced;	   /* its trace was given up */
+	bool watching;	   /* what its user runs (watchers.h) */
+	unsigned watchers; /* so many sockets were asked for those who do */
 
 	struct held_kind kind; /* of its context */
 	struct held *held;     /* NULL: it has none */

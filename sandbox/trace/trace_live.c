@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 /* A message is sent when it has so much, to which one more line may have come. The longest line is
  * an exec event's: 1.3 KiB, each byte of which may become \\xNN. */
@@ -46,7 +48,8 @@ struct trace_live {
 	char *buf;
 	size_t len;
 	uint64_t lines, events;
-	bool begun;
+	bool begun, handed; /* handed: see trace_live_of() */
+	int patience_ms;
 	char request_id[40], function[72];
 };
 
@@ -164,11 +167,36 @@ struct trace_live *trace_live_close(struct trace_live *live)
 	return NULL;
 }
 
-static bool send_to(struct link *l, const char *buf, size_t len)
+struct trace_live *trace_live_of(const int fds[], size_t n, int patience_ms)
 {
+	struct trace_live *live = live_new();
+
+	if (!live)
+		return NULL;
+	live->handed = true;
+	live->patience_ms = patience_ms;
+	for (size_t i = 0; i < n && i < TRACE_LIVE_MAX; i++)
+		live->links[live->n++] = (struct link){ .fd = fds[i] };
+	return live;
+}
+
+bool trace_live_watched(const struct trace_live *live)
+{
+	for (size_t i = 0; i < live->n; i++)
+		if (live->links[i].fd >= 0)
+			return true;
+	return false;
+}
+
+static bool send_to(const struct trace_live *live, struct link *l, const char *buf, size_t len)
+{
+	ssize_t n;
+
 	if (l->fd < 0)
 		return false;
-	if (send(l->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len)
+	n = live->handed ? write(l->fd, buf, len)
+			 : send(l->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n == (ssize_t)len)
 		return true;
 	if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
 		fd_close(&l->fd);
@@ -180,7 +208,7 @@ static void flush(struct trace_live *live, uint64_t *lines)
 	if (fflush(live->mem) || !live->len)
 		return;
 	for (size_t i = 0; i < live->n; i++)
-		if (!send_to(&live->links[i], live->buf, live->len))
+		if (!send_to(live, &live->links[i], live->buf, live->len))
 			live->links[i].lost += *lines;
 	*lines = 0;
 	rewind(live->mem);
@@ -232,7 +260,7 @@ void trace_live_begin(struct trace_live *live, const char *request_id, const cha
 	live->events = 0;
 	(void)snprintf(live->request_id, sizeof(live->request_id), "%s", request_id);
 	(void)snprintf(live->function, sizeof(live->function), "%s", function ? function : "");
-	for (size_t i = 0; i < live->n; i++)
+	for (size_t i = 0; i < live->n && !live->handed; i++)
 		set_room(live->links[i].fd, ROOM_BYTES);
 	clock_format_iso(clock_real_ns(), iso);
 	put_head(live, "start");
@@ -278,9 +306,13 @@ void trace_live_end(struct trace_live *live, const char *verdict, int64_t wall_n
 
 		if (l->fd < 0)
 			continue;
-		set_room(l->fd, ROOM_BYTES + END_BYTES);
+		if (live->handed)
+			(void)poll(&(struct pollfd){ .fd = l->fd, .events = POLLOUT }, 1,
+				   live->patience_ms);
+		else
+			set_room(l->fd, ROOM_BYTES + END_BYTES);
 		put_end(live, l, verdict, wall_ns, u);
-		if (fflush(live->mem) == 0 && send_to(l, live->buf, live->len))
+		if (fflush(live->mem) == 0 && send_to(live, l, live->buf, live->len))
 			l->lost = 0;
 		rewind(live->mem);
 		(void)fflush(live->mem);

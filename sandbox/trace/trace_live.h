@@ -2,6 +2,7 @@
 #ifndef CLOCHE_TRACE_TRACE_LIVE_H
 #define CLOCHE_TRACE_TRACE_LIVE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +40,14 @@ void trace_live_flush(struct trace_live *live);
 /* wall_ns: -1 when nothing ran; u: NULL when it has no figures. Without a begin it does nothing. */
 void trace_live_end(struct trace_live *live, const char *verdict, int64_t wall_ns,
 		    const struct meter_usage *u);
+
+/* For who has such sockets from somebody else, at most TRACE_LIVE_MAX, taken over, and may not do
+ * more than write and wait: how much they hold is settled. For an end that finds no room it waits,
+ * so long for each. NULL: no memory. */
+struct trace_live *trace_live_of(const int fds[], size_t n, int patience_ms);
+
+/* Somebody is still there. */
+bool trace_live_watched(const struct trace_live *live);
 
 /* Returns NULL. */
 struct trace_live *trace_live_close(struct trace_live *live);

@@ -36,9 +36,9 @@ static const char busy[] = BUSY("x"), busy_mine[] = BUSY("mine"), busy_theirs[] 
 
 static const char *path_in(const struct daemon *d, const char *name)
 {
-	static char paths[4][700];
+	static char paths[8][700];
 	static unsigned next;
-	char *path = paths[next++ % 4];
+	char *path = paths[next++ % 8];
 
 	(void)snprintf(path, sizeof(paths[0]), "%s/%s", d->dir, name);
 	return path;

@@ -360,6 +360,21 @@ Test(command, what_a_trace_is_asked_for)
 	memset(c.trace.function, 'f', sizeof(c.trace.function));
 	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "a text without an end");
 	c = good(COMMAND_TRACE);
+	c.trace.file = 0;
+	c.trace.watchers = SCRIBE_WATCHERS;
+	cr_expect_eq(judge(&c, sizeof(c), 0), 0);
+	c.trace.watchers++;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "for too many");
+	c = good(COMMAND_TRACE);
+	memset(c.trace.command, 'c', sizeof(c.trace.command));
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "a command without an end");
+	c = good(COMMAND_CONCLUDE);
+	c.trace.watchers = 1;
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+	c = good(COMMAND_CONCLUDE);
+	c.trace.command[0] = 'c';
+	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
+	c = good(COMMAND_TRACE);
 	memset(c.trace.request_id, 'a', sizeof(c.trace.request_id));
 	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "an id without an end");
 	for (size_t i = 0; i < 3; i++) {
