@@ -110,6 +110,17 @@ static bool local_part(struct powers *p, struct counted *ret)
 	return true;
 }
 
+/* Mostly it is a moment; the longest is a period of its quota. */
+#define REST_NS	     (20 * NSEC_PER_USEC)
+#define REST_DOUBLES 9
+
+int64_t powers_local_patience(const struct powers_local *p)
+{
+	unsigned n = p->tries < REST_DOUBLES ? p->tries : REST_DOUBLES;
+
+	return p->tries ? (int64_t)REST_NS << n : 0;
+}
+
 bool powers_local_owed(const struct powers_local *p)
 {
 	return !p->parted_ns || p->ctx->plan.shared->resumed_ns > p->parted_ns;

@@ -62,6 +62,10 @@ struct powers_local {
  * the last was counted. */
 bool powers_local_owed(const struct powers_local *p);
 
+/* part() was not to be had: how long it may be until it is, ns; longer each time. 0: it was not
+ * asked for, or not frozen yet. */
+int64_t powers_local_patience(const struct powers_local *p);
+
 void powers_local_init(struct powers_local *ret, struct context *ctx, struct metering *metering);
 
 #endif

@@ -589,7 +589,8 @@ int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 		} else if (p->state == COMMAND_COUNTING) {
 			*fd = (struct pollfd){ .fd = p->keeper.ctx.plan.cgroup.events,
 					       .events = POLLPRI };
-			due_ns = clock_now_ns() + EMPTY_PERIOD_NS;
+			due_ns = powers_local_patience(&p->powers);
+			due_ns = clock_now_ns() + (due_ns ? due_ns : EMPTY_PERIOD_NS);
 		} else if (p->state == COMMAND_MOUNTING) {
 			place_mounting_wait(p, fd);
 		}
