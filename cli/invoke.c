@@ -8,6 +8,7 @@
 #include "cli/own_line.h"
 #include "cli/report_out.h"
 #include "cli/run_caller.h"
+#include "cli/run_options.h"
 #include "cli/show.h"
 #include "cli/verb.h"
 
@@ -222,6 +223,8 @@ static int parse(struct invoke *v, int argc, char **argv)
 		if (set(v, c, &err) < 0)
 			return args_usage("invoke", "%s", err.text);
 	}
+	if (run_options_check_files(v->said.path, v->trace.path, &err) < 0)
+		return args_usage("invoke", "%s", err.text);
 	if (optind == argc)
 		return args_usage("invoke", "which function is missing");
 	if (argc - optind > 2)

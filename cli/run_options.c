@@ -608,32 +608,39 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* The report is one line, put where the other one was written; --repeat numbers the traces. */
-static bool is_one_file(const struct run_options *o)
+static bool is_one_file(const char *report, const char *trace)
 {
 	struct stat a, b;
 
-	if (!o->report || !o->trace || o->repeat > 1)
+	if (!report || !trace)
 		return false;
-	if (strcmp(o->report, o->trace) == 0)
+	if (strcmp(report, trace) == 0)
 		return true;
-	if (stat(o->report, &a) == 0)
-		return stat(o->trace, &b) == 0 && S_ISREG(a.st_mode) && is_same(&a, &b);
+	if (stat(report, &a) == 0)
+		return stat(trace, &b) == 0 && S_ISREG(a.st_mode) && is_same(&a, &b);
 	/* Not there yet: the same name in the same folder. */
-	return strcmp(base_of(o->report), base_of(o->trace)) == 0 && stat_folder(o->report, &a) &&
-	       stat_folder(o->trace, &b) && is_same(&a, &b);
+	return strcmp(base_of(report), base_of(trace)) == 0 && stat_folder(report, &a) &&
+	       stat_folder(trace, &b) && is_same(&a, &b);
+}
+
+int run_options_check_files(const char *report, const char *trace, struct cloche_err *err)
+{
+	if (is_one_file(report, trace))
+		return cloche_err_set(err, EINVAL,
+				      "--report and --trace name one file, '%.200s': give each "
+				      "its own",
+				      report);
+	return 0;
 }
 
 int run_options_check(struct run_options *o, struct cloche_err *err)
 {
 	struct spec_host host;
-	int r;
+	/* --repeat numbers the traces. */
+	int r = o->repeat > 1 ? 0 : run_options_check_files(o->report, o->trace, err);
 
-	if (is_one_file(o))
-		return cloche_err_set(err, EINVAL,
-				      "--report and --trace name one file, '%.200s': give each "
-				      "its own",
-				      o->report);
+	if (r < 0)
+		return r;
 	r = run_prices_find(o->price_list, o->spec.caller, &o->prices, err);
 
 	if (r == 0)

@@ -57,6 +57,10 @@ int run_options_parse(int argc, char **argv, struct run_options *ret, struct clo
 
 /* What only this host and the price list can say: 0 or *err as above. */
 int run_options_check(struct run_options *options, struct cloche_err *err);
+
+/* The report is one line, put where the other one was written: they are not one file. NULL: none.
+ */
+int run_options_check_files(const char *report, const char *trace, struct cloche_err *err);
 void run_options_free(struct run_options *options);
 
 /* For verbs that run commands by the same options, with their own beside them: opt is what

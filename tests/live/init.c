@@ -29,8 +29,9 @@ static const char code[] =
 	"print('waits')\n"
 	"if signal.sigwait([signal.SIGUSR1, signal.SIGUSR2]) == signal.SIGUSR1:\n"
 	"    os._exit(3)\n"
-	"time.sleep(0.05)\n"
+	"time.sleep(float(os.environ.get('INIT', '0.05')))\n"
 	"def handler(event, context):\n"
+	"    time.sleep(60 if event == 'hang' else 0)\n"
 	"    time.sleep(0.05)\n"
 	"    print('served', 0 < context.get_remaining_time_in_millis() < 59900)\n"
 	"    return 'well'\n";
@@ -39,6 +40,8 @@ static const char yaml[] =
 	"functions:\n"
 	"  once: {runtime: python3, code: code, handler: app.handler, timeout: 60s, memory: 256,\n"
 	"         environment: {MARK: test-%d}}\n"
+	"  late: {runtime: python3, code: code, handler: app.handler, timeout: 9s, memory: 256,\n"
+	"         environment: {MARK: test-%d, INIT: '4'}}\n"
 	"  says: {runtime: provided, code: says, timeout: 60s, memory: 256}\n"
 	"  hangs: {runtime: provided, code: hangs, timeout: 300ms, memory: 256}\n"
 	"  leaves: {runtime: provided, code: leaves, timeout: 60s, memory: 256}\n"
@@ -70,7 +73,7 @@ static void put_helper(const struct project *s, const char *name)
 
 static void begin(struct project *s, const char *config)
 {
-	char text[sizeof(yaml) + 16];
+	char text[sizeof(yaml) + 32];
 
 	project_begin(s, config);
 	project_put(s, "code/app.py", code);
@@ -81,7 +84,7 @@ static void begin(struct project *s, const char *config)
 	put_helper(s, "says");
 	put_bootstrap(s, "hangs", "#!/bin/sh\nexec sleep 60\n");
 	put_bootstrap(s, "leaves", "#!/bin/sh\necho it leaves; exit 0\n");
-	(void)snprintf(text, sizeof(text), yaml, (int)getpid());
+	(void)snprintf(text, sizeof(text), yaml, (int)getpid(), (int)getpid());
 	project_deploy(s, text);
 	s->d.verb = "invoke";
 	cr_assert_eq(s->run.status, 0, "%s", s->run.err);
@@ -142,6 +145,18 @@ static double number_behind(const char *text, const char *what)
 static json_int_t whole(const json_t *report, const char *of, const char *key)
 {
 	return json_integer_value(json_object_get(json_object_get(report, of), key));
+}
+
+static json_int_t whole_of(const char *said, const char *of, const char *key)
+{
+	const char *at = strchr(said, '{');
+	json_t *report = at ? json_loads(at, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+	json_int_t n;
+
+	cr_assert_not_null(report, "%s", said);
+	n = whole(report, of, key);
+	json_decref(report);
+	return n;
 }
 
 /* The first init is nobody's bill; the second is a part of the invocation. */
@@ -251,7 +266,8 @@ Test(init, what_takes_too_long_twice_has_timed_out)
 	expect_match(s.run.err,
 		     "^INIT_REPORT Init Duration: 1[0-9]{4}\\.[0-9]{2} ms\tPhase: init\tStatus: "
 		     "timeout\n"
-		     "INIT_REPORT Init Duration: " MS "\tPhase: invoke\tStatus: timeout\n"
+		     "INIT_REPORT Init Duration: [0-9]{3,4}\\.[0-9]{2} ms\tPhase: invoke\tStatus: "
+		     "timeout\n"
 		     "START RequestId: " ID " Version: \\$LATEST\n"
 		     "[0-9T:-]{19}\\.[0-9]{3}Z " ID " Task timed out after 0\\.30 seconds\n"
 		     "END RequestId: " ID "\n"
@@ -328,5 +344,107 @@ Test(init, what_takes_long_is_told_to_a_terminal_alone)
 	cr_expect_eq(process_status(shown.pid), 0);
 	cr_expect_eq(process_status(piped.pid), 0);
 	cr_expect_eq(fgetc(piped.err), EOF);
+	project_end(&s);
+}
+
+static int ended(struct client *c, char *said, size_t size)
+{
+	size_t n = fread(said, 1, size - 1, c->err);
+
+	said[n] = '\0';
+	return process_status(c->pid);
+}
+
+/* What the second init takes is taken from the event. */
+Test(init, what_is_left_of_the_timeout_is_the_events)
+{
+	static const char *const args[] = { "--report", "-", "late", "\"hang\"", NULL };
+	char said[8192];
+	struct project s;
+	struct client c;
+
+	begin(&s, "");
+	c = client_start(&s.d, args);
+	await_logged(&s, "late", "waits\n", 1);
+	tell_functions(SIGUSR1);
+	await_logged(&s, "late", "waits\n", 2);
+	tell_functions(SIGUSR2);
+	cr_expect_eq(ended(&c, said, sizeof(said)), 124, "%s", said);
+	expect_match(said, "\tDuration: 9000\\.00 ms\tBilled Duration: 9000 ms" REST
+			   "Status: timeout\t\n");
+	/* Init has slept for four. */
+	cr_expect_lt(whole_of(said, "time", "wall_ns"), 12000000000);
+	cr_expect_eq(whole_of(said, "limits", "timeout_ns"), 9000000000);
+	cr_expect_eq(whole_of(said, "bill", "billed_ms"), 9000);
+	daemon_expect_records(&s.d, "late          timeout", 1);
+	project_end(&s);
+}
+
+/* Nobody wants it any more: it is not begun anew. */
+Test(init, what_is_cancelled_is_not_started_again)
+{
+	static const int ends[] = { SIGINT, SIGKILL };
+	char said[4096];
+	struct project s;
+
+	begin(&s, "");
+	for (unsigned i = 0; i < 2; i++) {
+		struct client c = client_start(&s.d, (const char *const[]){ "once", NULL });
+
+		await_logged(&s, "once", "waits\n", i + 1);
+		cr_assert_eq(kill(c.pid, ends[i]), 0);
+		cr_expect_eq(ended(&c, said, sizeof(said)), 128 + ends[i], "%s", said);
+	}
+	await_logged(&s, "once", "\nREPORT ", 2);
+	cr_expect_eq(count(s.run.out, "waits\n"), 2, "%s", s.run.out);
+	cr_expect_eq(count(s.run.out, "INIT_REPORT"), 0, "%s", s.run.out);
+	cr_expect_eq(count(s.run.out, "Error Type: Cloche.Cancelled"), 2, "%s", s.run.out);
+	daemon_expect_records(&s.d, "once          cancelled", 2);
+	project_end(&s);
+}
+
+/* The place that it takes is its own; others have theirs behind it. */
+Test(init, has_room_where_there_is_room_for_one)
+{
+	static const char *const configs[] = { "per_owner: {contexts: 1}\n", "" };
+	static const char *const more[] = { "", ", concurrency: {reserved: 1, wait: 60s}" };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct client c[3];
+		char text[200], said[8192];
+		struct project s;
+
+		project_begin(&s, configs[i]);
+		put_bootstrap(&s, "leaves", "#!/bin/sh\necho it leaves; exit 0\n");
+		(void)snprintf(text, sizeof(text),
+			       "functions:\n  leaves: {runtime: provided, code: leaves, "
+			       "timeout: 60s, memory: 256%s}\n",
+			       more[i]);
+		project_deploy(&s, text);
+		cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+		s.d.verb = "invoke";
+		expect_twice(&s, "leaves", 1, "it leaves\n", "Runtime\\.ExitError");
+		for (int k = 0; i == 1 && k < 3; k++)
+			c[k] = client_start(&s.d, (const char *const[]){ "leaves", NULL });
+		for (int k = 0; i == 1 && k < 3; k++)
+			cr_expect_eq(ended(&c[k], said, sizeof(said)), 1, "%s", said);
+		daemon_expect_records(&s.d, "leaves        init_error", i == 1 ? 4 : 1);
+		project_end(&s);
+	}
+}
+
+/* Whoever deployed it finds why it is never ready. */
+Test(init, what_is_never_ready_says_why)
+{
+	struct project s;
+
+	project_begin(&s, "");
+	put_bootstrap(&s, "leaves", "#!/bin/sh\necho it leaves; exit 0\n");
+	project_deploy(&s, "functions:\n  leaves: {runtime: provided, code: leaves, memory: 256, "
+			   "concurrency: {provisioned: 1}}\n");
+	await_logged(&s, "leaves", "INIT_REPORT", 1);
+	expect_match(s.run.out, "^it leaves\nINIT_REPORT Init Duration: " MS
+				"\tPhase: init\tStatus: error\tError Type: Runtime\\.ExitError\n");
+	cr_expect_eq(access(s.d.ledger, F_OK), -1, "it is nobody's bill");
 	project_end(&s);
 }

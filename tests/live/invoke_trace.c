@@ -182,5 +182,7 @@ Test(invoke_trace, what_cannot_be_written_costs_no_invocation)
 	cr_expect(strstr(s.run.err, "; there is no trace"), "%s", s.run.err);
 	OWN("invoke", "--trace", "-", "stays");
 	cr_expect_eq(s.run.status, 2, "%s", s.run.err);
+	OWN("invoke", "--trace", path_in(&s, "t"), "--report", path_in(&s, "t"), "stays");
+	project_refused(&s, 2, "--report and --trace name one file");
 	project_end(&s);
 }
