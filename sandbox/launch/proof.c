@@ -191,9 +191,9 @@ static enum residue look_at_scratch(const struct plan *p)
 	return all && ok ? RESIDUE_NONE : RESIDUE_UNKNOWN;
 }
 
-enum residue proof_look(struct plan *p, bool scratch, int connections)
+enum residue proof_look(struct plan *p, bool files, bool connections)
 {
-	enum residue found = scratch ? look_at_scratch(p) : RESIDUE_NONE;
+	enum residue found = files ? look_at_scratch(p) : RESIDUE_NONE;
 	bool ok = true, all = true;
 	int n;
 
@@ -212,10 +212,10 @@ enum residue proof_look(struct plan *p, bool scratch, int connections)
 	if (n > 0)
 		return RESIDUE_SOCKET;
 	all &= n == 0;
-	n = p->spec->net == NET_NONE ? 0 : connections_of(p);
-	if (n > connections)
+	n = connections && p->spec->net != NET_NONE ? connections_of(p) : 0;
+	if (n > 0)
 		return RESIDUE_NETWORK;
-	all &= n >= 0;
+	all &= n == 0;
 	return all ? RESIDUE_NONE : RESIDUE_UNKNOWN;
 }
 
@@ -244,6 +244,6 @@ enum residue proof_make(struct plan *plan, uint32_t kept)
 		;
 	if (waitpid(-1, NULL, WNOHANG | __WALL) == 0)
 		return RESIDUE_PROCESS;
-	residue = proof_look(plan, true, 0);
+	residue = proof_look(plan, true, true);
 	return residue == RESIDUE_NONE ? begin_anew(plan, kept) : residue;
 }

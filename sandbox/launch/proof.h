@@ -37,11 +37,9 @@ const char *residue_text(enum residue residue);
  */
 enum residue proof_make(struct plan *plan, uint32_t kept);
 
-/*
- * What of that is there and should not be: IPC objects, sockets, keys, and, where scratch is asked
- * about, files. connections: so many lines of TCP connections and of who listens are no residue.
- */
-enum residue proof_look(struct plan *plan, bool scratch, int connections);
+/* What of that is there and should not be: IPC objects, keys, Unix sockets; and, where they are
+ * asked about, files and TCP connections. */
+enum residue proof_look(struct plan *plan, bool files, bool connections);
 
 /* An empty session keyring for all that is forked here. A kernel without keyrings has nothing to
  * keep out. */

@@ -520,19 +520,23 @@ static int open_heap(int tmp)
 	return fd < 0 ? -errno : fd;
 }
 
-static int gather(int *mount, int heap)
-{
-	cleanup_fd int fd = TAKE_FD(*mount);
-
-	return place(fd, heap);
-}
-
 /* With all that is mounted below it. */
 static int unmount(int *mount)
 {
 	cleanup_fd int fd = TAKE_FD(*mount);
 
 	return fchdir(fd) < 0 || umount2(".", MNT_DETACH) < 0 ? -errno : 0;
+}
+
+/* Where there is no heap, since /tmp is full, each for itself. */
+static int gather(int *mount, int heap)
+{
+	cleanup_fd int fd = -1;
+
+	if (heap < 0)
+		return unmount(mount);
+	fd = TAKE_FD(*mount);
+	return place(fd, heap);
 }
 
 /* What is bound below is unmounted with it; a copy can be mounted again. */
@@ -550,7 +554,7 @@ static int keep_bind(struct rootfs_bind *b)
 int rootfs_retire(struct rootfs *fs, uint32_t kept, struct rooted *at)
 {
 	cleanup_fd int heap = open_heap(at->tmp);
-	int r = heap < 0 ? heap : 0;
+	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < fs->n_binds; i++)
 		if (in_scratch(&fs->binds[i]))
@@ -562,6 +566,8 @@ int rootfs_retire(struct rootfs *fs, uint32_t kept, struct rooted *at)
 		r = gather(&at->shm, heap);
 	if (r == 0 && at->pts >= 0)
 		r = gather(&at->pts, heap);
+	if (at->seen >= 0 && heap < 0)
+		fd_close(&at->seen); /* it is mounted nowhere */
 	if (r == 0 && at->seen >= 0)
 		r = gather(&at->seen, heap);
 	if (r == 0)

@@ -457,6 +457,10 @@ static void tell_paused(struct warden *w)
 	note(w, w->plan->shared->resumed_ns, m.at_ns);
 	w->state = WARDEN_FROZEN;
 	say(w->plan->driver, &m);
+	/* While others count and answer. */
+	if (w->plan->spec->zygote && m.residue == RESIDUE_NONE &&
+	    zygote_renew(w->plan, &w->plan->shared->err) < 0)
+		_exit(EXIT_FAILURE);
 }
 
 static void look_whether_paused(struct warden *w)
