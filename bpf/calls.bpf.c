@@ -35,8 +35,9 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* Filters that were there before: a host's own, which our set-up before exec is under, too. */
 const volatile __s32 outer_filters = 0;
-/* What is under a filter is counted wherever it is, each cgroup for itself. */
-const volatile __u8 everywhere = 0;
+/* What is under a filter is counted wherever it is below this one, each cgroup for itself; its id;
+ * 0: what is in the one that is armed. */
+const volatile __u64 group = 0;
 /* One bit for each argument to be kept. */
 const volatile __u8 wanted_args[CALLS_NR];
 
@@ -63,7 +64,7 @@ static __always_inline void count(struct task_struct *task, struct pt_regs *regs
 	__u64 one = 1, *n;
 	__u32 wanted = 0;
 
-	if (everywhere) {
+	if (group) {
 		key.cgroup = bpf_get_current_cgroup_id();
 		key.filters = (__u32)task->seccomp.filter_count.counter;
 	}
@@ -93,10 +94,22 @@ static __always_inline bool leaves_fds(struct pt_regs *regs, long nr)
 	       (__u32)regs->dx == CLOSE_RANGE_UNSHARE;
 }
 
+/* As deep as it may be, and the root is no group. */
+#define DEPTH_MAX 16
+
+static __always_inline bool is_below(__u64 id)
+{
+	for (int level = 1; level < DEPTH_MAX; level++)
+		if (bpf_get_current_ancestor_cgroup_id(level) == id)
+			return true;
+	return false;
+}
+
 static __always_inline bool watched(struct task_struct *task)
 {
-	return task->seccomp.filter_count.counter > outer_filters &&
-	       (everywhere || (cgroup && bpf_get_current_cgroup_id() == cgroup));
+	if (task->seccomp.filter_count.counter <= outer_filters)
+		return false;
+	return group ? is_below(group) : cgroup && bpf_get_current_cgroup_id() == cgroup;
 }
 
 SEC("tp_btf/sys_enter")

@@ -20,7 +20,7 @@ struct calls_key {
 	__u16 compat; /* 1: by the 32-bit gate; nr is of its table */
 	char comm[16];
 	__u64 args[6]; /* those that were asked for; else 0 */
-	/* Where all cgroups are watched, else 0: its own; and how many filters it is under. */
+	/* Where a group is watched, else 0: its own cgroup; and how many filters it is under. */
 	__u64 cgroup;
 	__u32 filters;
 	__u32 reserved; /* 0 */

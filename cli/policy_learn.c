@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/quote.h"
 #include "cli/cli.h"
+#include "cli/functions.h"
 #include "cli/ledger_args.h"
 #include "cli/own_line.h"
 #include "cli/policy_view.h"
@@ -24,17 +25,20 @@
 #include "policy/policy_emit.h"
 #include "run/observer.h"
 #include "run/outcome.h"
+#include "serve/remote_learn.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#define BUSY_TRIES 30
+#define BUSY_MS	   100
 
 enum { OPT_BASE = 512, OPT_FUNCTION };
 
@@ -48,7 +52,7 @@ static const struct verb_option own_options[] = {
 	  "allow" },
 	{ "function", OPT_FUNCTION, "NAME", "@function",
 	  "a deployed function's calls, from its init on, over one invocation with each PAYLOAD "
-	  "(text, @FILE, or - for standard input; {}); for root" },
+	  "(text, @FILE, or - for standard input; {})" },
 	{ "help", 'h', NULL, NULL, "this text" },
 	{ "timeout", 't', "TIME", NULL, "of the run (60s)" },
 	{ 0 },
@@ -82,7 +86,7 @@ const struct verb verb_policy_learn = {
 		"  cloche policy learn -- python3 -c 'print(6 * 7)'\n"
 		"  cloche run --policy ./policy.json -- python3 -c 'print(6 * 7)'\n"
 		"  cloche policy diff default policy.json\n"
-		"  sudo cloche policy learn --function thumbnail @small.json @large.json\n",
+		"  cloche policy learn --function thumbnail @small.json @large.json\n",
 	.values = "@command",
 	.takes_run = true,
 	.not_of_run = not_here,
@@ -433,36 +437,6 @@ static int files_open(struct lesson *l, struct cloche_err *err)
 
 /* ---- a deployed function ---- */
 
-/* For the daemon this process is whose function it is: root acts for the user that sudo names, with
- * whose rights files are opened, too. */
-static int act_for(const struct rights *who, struct cloche_err *err)
-{
-	if (who && (setgroups(who->n_groups, who->groups) < 0 || setegid(who->gid) < 0 ||
-		    seteuid(who->uid) < 0))
-		return cloche_err_sys(err, errno, "act for user %u", who->uid);
-	return 0;
-}
-
-static int act_as_root(const struct rights *who, struct cloche_err *err)
-{
-	if (who && (seteuid(0) < 0 || setegid(0) < 0 || setgroups(0, NULL) < 0))
-		return cloche_err_sys(err, errno, "be root again");
-	return 0;
-}
-
-static int open_trial(struct lesson *l, struct cloche_err *err)
-{
-	const struct rights *who = l->opt.spec.caller;
-	struct cloche_err back = { 0 };
-	int r = act_for(who, err);
-
-	if (r == 0)
-		r = trial_open(&l->trial, l->function, err);
-	if (act_as_root(who, &back) < 0)
-		return cloche_err_take(err, &back);
-	return r;
-}
-
 /* One event after the other, until one is not run at all. */
 static int run_events(struct lesson *l, uint64_t *ret_cgroups, size_t *ret_n, int *ret_status,
 		      struct cloche_err *err)
@@ -474,7 +448,7 @@ static int run_events(struct lesson *l, uint64_t *ret_cgroups, size_t *ret_n, in
 		struct outcome out = { .verdict = VERDICT_LAUNCH_ERROR };
 		char said[64];
 
-		r = trial_event(&l->trial, *payload, NULL, err);
+		r = trial_event(&l->trial, *payload, l->opt.spec.caller, err);
 		if (r == 0)
 			r = trial_run(&l->trial, l->trial.memory_bytes, &out, NULL, said,
 				      sizeof(said), err);
@@ -493,11 +467,46 @@ static int run_events(struct lesson *l, uint64_t *ret_cgroups, size_t *ret_n, in
 	return 0;
 }
 
+static int take_counted(struct lesson *l, int counting, const uint64_t *cgroups, size_t n_cgroups,
+			struct cloche_err *err)
+{
+	cleanup_free struct learner_entry *entries = NULL;
+	cleanup_free struct observer_count *counts = NULL;
+	size_t n = 0;
+	int r = remote_learn_read(counting, &entries, &n, &l->observer.seen.lost, err);
+
+	if (r < 0)
+		return r;
+	counts = calloc(n + 1, sizeof(*counts));
+	if (!counts)
+		return cloche_err_sys(err, ENOMEM, "take what was counted");
+	for (size_t i = 0; i < n; i++)
+		counts[i] = (struct observer_count){ &entries[i].key, entries[i].count };
+	observer_take(&l->observer, counts, n, cgroups, n_cgroups);
+	return 0;
+}
+
+/* Whoever it was counted for before has it a little longer than he needs it. */
+static int begin_counting(const struct lesson *l, int *ret, struct cloche_err *err)
+{
+	uint8_t wanted[CALLS_NR];
+	int r = -EBUSY;
+
+	observer_wants(l->observer.base, wanted);
+	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
+		*err = (struct cloche_err){ 0 };
+		if (i)
+			(void)poll(NULL, 0, BUSY_MS);
+		r = remote_learn_open(functions_control(), wanted, ret, err);
+	}
+	return r;
+}
+
+/* It is counted from before its context is made. */
 static int watch_events(struct lesson *l, int *ret_status, struct cloche_err *err)
 {
-	const struct rights *who = l->opt.spec.caller;
 	cleanup_free uint64_t *cgroups = NULL;
-	struct cloche_err back = { 0 };
+	cleanup_fd int counting = -1;
 	size_t n = 0;
 	int r;
 
@@ -507,16 +516,11 @@ static int watch_events(struct lesson *l, int *ret_status, struct cloche_err *er
 	if (!cgroups)
 		return cloche_err_sys(err, ENOMEM, "watch it");
 	n = 0;
-	r = observer_open_all(&l->observer, &l->view.stack, err);
-	if (r == 0)
-		r = act_for(who, err);
+	l->observer.base = &l->view.stack;
+	r = begin_counting(l, &counting, err);
 	if (r == 0)
 		r = run_events(l, cgroups, &n, ret_status, err);
-	if (act_as_root(who, &back) < 0)
-		return cloche_err_take(err, &back);
-	if (r == 0)
-		observer_collect_of(&l->observer, cgroups, n);
-	return r;
+	return r == 0 ? take_counted(l, counting, cgroups, n, err) : r;
 }
 
 static int learn_function(struct lesson *l)
@@ -524,16 +528,10 @@ static int learn_function(struct lesson *l)
 	struct opening o = { l, &(struct cloche_err){ 0 } };
 	int status = 0, r;
 
-	if (geteuid() != 0) {
-		say("what a function calls root can watch, by BPF; the daemon does it for nobody: "
-		    "have it done by 'sudo cloche policy learn --function', which takes your "
-		    "function");
-		return EXIT_LAUNCH;
-	}
 	r = rights_do(l->opt.spec.caller, check_named, &o);
 	if (r < 0)
 		return args_usage("policy learn", "%s", o.err->text);
-	r = open_trial(l, o.err);
+	r = trial_open(&l->trial, l->function, o.err);
 	l->base = l->trial.policy;
 	if (r == 0 && l->trial.own_policy)
 		r = cloche_err_set(

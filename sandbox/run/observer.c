@@ -23,26 +23,21 @@ static void want_args(uint8_t wanted[static CALLS_NR], const struct policy_table
 	}
 }
 
-static int watch(struct observer *ret, const struct policy_stack *base, bool everywhere,
-		 struct cloche_err *err)
+void observer_wants(const struct policy_stack *base, uint8_t ret[static CALLS_NR])
 {
-	uint8_t wanted[CALLS_NR] = { 0 };
-
-	want_args(wanted, base->table);
+	memset(ret, 0, CALLS_NR);
+	want_args(ret, base->table);
 	for (size_t i = 0; i < base->n_walls; i++)
-		want_args(wanted, &base->walls[i].table);
-	*ret = (struct observer){ .base = base };
-	return calls_open(&ret->calls, wanted, everywhere, err);
+		want_args(ret, &base->walls[i].table);
 }
 
 int observer_open(struct observer *ret, const struct policy_stack *base, struct cloche_err *err)
 {
-	return watch(ret, base, false, err);
-}
+	uint8_t wanted[CALLS_NR];
 
-int observer_open_all(struct observer *ret, const struct policy_stack *base, struct cloche_err *err)
-{
-	return watch(ret, base, true, err);
+	observer_wants(base, wanted);
+	*ret = (struct observer){ .base = base };
+	return calls_open(&ret->calls, wanted, 0, err);
 }
 
 int observer_arm(struct observer *observer, const struct context *ctx, struct cloche_err *err)
@@ -88,40 +83,34 @@ void observer_collect(struct observer *observer)
 	observer->seen.lost += calls_read(&observer->calls, take, observer);
 }
 
-static bool is_meant(const struct observer *o, const struct calls_key *key)
+static bool is_meant(const struct calls_key *key, const uint64_t *ids, size_t n)
 {
-	for (size_t i = 0; i < o->n_cgroups; i++)
-		if (o->cgroups[i] == key->cgroup)
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] == key->cgroup)
 			return true;
 	return false;
 }
 
 /* The launch loads the last filter of its own right before exec, and what the function loads comes
- * on top of that. */
-static void find_exec(const struct calls_key *key, uint64_t count, void *arg)
+ * on top of that: with fewer it is the launch. */
+static bool is_exec(const struct calls_key *key)
 {
-	struct observer *o = arg;
-
-	if (is_meant(o, key) && !key->compat && key->fate == CALLS_PASSED &&
-	    (key->nr == SYS_execve || key->nr == SYS_execveat) && key->filters < o->filters)
-		o->filters = key->filters;
+	return !key->compat && key->fate == CALLS_PASSED &&
+	       (key->nr == SYS_execve || key->nr == SYS_execveat);
 }
 
-static void take_meant(const struct calls_key *key, uint64_t count, void *arg)
+void observer_take(struct observer *observer, const struct observer_count *counts, size_t n,
+		   const uint64_t *cgroup_ids, size_t n_ids)
 {
-	const struct observer *o = arg;
+	uint32_t filters = UINT32_MAX;
 
-	if (is_meant(o, key) && key->filters >= o->filters)
-		take(key, count, arg);
-}
-
-void observer_collect_of(struct observer *observer, const uint64_t *cgroup_ids, size_t n)
-{
-	observer->cgroups = cgroup_ids;
-	observer->n_cgroups = n;
-	observer->filters = UINT32_MAX;
-	(void)calls_read(&observer->calls, find_exec, observer);
-	observer->seen.lost += calls_read(&observer->calls, take_meant, observer);
+	for (size_t i = 0; i < n; i++)
+		if (is_meant(counts[i].key, cgroup_ids, n_ids) && is_exec(counts[i].key) &&
+		    counts[i].key->filters < filters)
+			filters = counts[i].key->filters;
+	for (size_t i = 0; i < n; i++)
+		if (is_meant(counts[i].key, cgroup_ids, n_ids) && counts[i].key->filters >= filters)
+			take(counts[i].key, counts[i].count, observer);
 }
 
 void observer_close(struct observer *observer)

@@ -17,22 +17,21 @@ struct policy_stack;
 struct observer {
 	const struct policy_stack *base; /* borrowed: what the context's policy means */
 	struct calls calls;
-	const uint64_t *cgroups; /* of observer_collect_of() */
-	size_t n_cgroups;
-	uint32_t filters;	 /* with fewer it is still what launches it */
 	struct policy_seen seen; /* after observer_collect, which call by which rule of the base */
 };
 
 /*
- * Contexts of the daemon's are not there to be armed before they run: all are watched from the
- * beginning, and which cgroups are meant is said at the end; of each what came from its function's
+ * Contexts of the daemon's are counted by the daemon, by the arguments that observer_wants() says;
+ * what it has counted is taken then: of the cgroups that are meant what came from their function's
  * exec on.
- *
- * observer_open_all → (invocations) → observer_collect_of → observer_close.
  */
-int observer_open_all(struct observer *ret, const struct policy_stack *base,
-		      struct cloche_err *err);
-void observer_collect_of(struct observer *observer, const uint64_t *cgroup_ids, size_t n);
+struct observer_count {
+	const struct calls_key *key;
+	uint64_t count;
+};
+void observer_wants(const struct policy_stack *base, uint8_t ret[static CALLS_NR]);
+void observer_take(struct observer *observer, const struct observer_count *counts, size_t n,
+		   const uint64_t *cgroup_ids, size_t n_ids);
 
 int observer_open(struct observer *ret, const struct policy_stack *base, struct cloche_err *err);
 int observer_arm(struct observer *observer, const struct context *ctx, struct cloche_err *err);

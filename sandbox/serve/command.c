@@ -90,7 +90,7 @@ static bool trace_is(const struct command *c)
 	if (!begins && (!empty || t->watchers))
 		return false;
 	if (c->kind == COMMAND_SHOW)
-		return !t->file && !t->keep && !t->verdict &&
+		return t->file <= 1 && !t->keep && !t->verdict &&
 		       is_empty(t->function, sizeof(t->function)) &&
 		       (is_empty(t->request_id, sizeof(t->request_id)) ||
 			(len < sizeof(t->request_id) && len >= TRACE_STORE_PREFIX &&

@@ -138,7 +138,8 @@ struct command_images {
 
 /* What is wanted of a trace, and written in it: text that is nobody's to believe. */
 struct command_trace {
-	uint32_t file, keep;		  /* TRACE: 0 or 1 */
+	uint32_t file, keep;		  /* TRACE: 0 or 1; SHOW: file: 1: not traces, but what
+					   * the owner's contexts call (learner.h) */
 	uint32_t verdict;		  /* CONCLUDE: enum verdict */
 	uint32_t watchers;		  /* TRACE: so many sockets are handed out, too */
 	char request_id[40];		  /* SHOW: its beginning; "": a list of them */

@@ -88,6 +88,8 @@ static void command_of(const struct request *r, uid_t uid, struct command *ret)
 	*ret = (struct command){ .kind = kinds[r->kind], .images = { .owner = uid } };
 	if (r->kind == REQUEST_TRACES)
 		memcpy(ret->trace.request_id, r->trace_id, sizeof(r->trace_id));
+	if (r->kind == REQUEST_TRACES)
+		ret->trace.file = r->learn;
 	if (r->kind == REQUEST_STORES && r->image_form == IMAGE_OF_CODE)
 		ret->images.form = IMAGE_OF_CODE;
 	if (r->kind == REQUEST_STORES || r->kind == REQUEST_TRACES)

@@ -16,6 +16,7 @@ struct account {
 	uint32_t uid;
 	struct limit_use has;
 	struct group group;
+	unsigned holds; /* for which it stays without a context */
 };
 
 struct owners {
@@ -153,7 +154,33 @@ void owners_leave(struct owners *o, uint32_t owner, const struct limit_use *one)
 		return;
 	limit_take(&o->has, one);
 	limit_take(&a->has, one);
-	if (a->has.contexts == 0)
+	if (a->has.contexts == 0 && a->holds == 0)
+		forget(o, a);
+}
+
+int owners_hold(struct owners *o, uint32_t owner, uint64_t *ret_id, struct cloche_err *err)
+{
+	struct account *a = find(o, owner);
+	int r = a ? 0 : open_account(o, owner, &a, err);
+	struct stat st;
+
+	if (!a)
+		return r;
+	a->holds++;
+	if (fstat(a->group.inside.v2, &st) < 0) {
+		r = cloche_err_sys(err, errno, "look at an owner's cgroup");
+		owners_let_go(o, owner);
+		return r;
+	}
+	*ret_id = st.st_ino;
+	return 0;
+}
+
+void owners_let_go(struct owners *o, uint32_t owner)
+{
+	struct account *a = find(o, owner);
+
+	if (a && --a->holds == 0 && a->has.contexts == 0)
 		forget(o, a);
 }
 

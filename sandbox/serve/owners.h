@@ -32,4 +32,8 @@ int owners_enter(struct owners *o, uint32_t owner, const struct limit_use *one,
 		 const struct group **ret_group, enum limit *ret_limit, struct cloche_err *err);
 void owners_leave(struct owners *o, uint32_t owner, const struct limit_use *one);
 
+/* Its group stays, with contexts or without, until owners_let_go(); *ret_id: its cgroup2 id. */
+int owners_hold(struct owners *o, uint32_t owner, uint64_t *ret_id, struct cloche_err *err);
+void owners_let_go(struct owners *o, uint32_t owner);
+
 #endif

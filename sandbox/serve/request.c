@@ -158,7 +158,7 @@ int request_check(const struct request *r, struct cloche_err *err)
 	    r->order_len > (r->kind == REQUEST_DEPLOY ? REQUEST_DEPLOY_MAX : ORDER_MAX) ||
 	    r->binds > GIVEN_MAX || r->net > NET_LOOPBACK || r->hold > 1 || r->stays > 1 ||
 	    r->metered > 1 || r->own_terminals >= 1U << REQUEST_STREAMS || r->tail > 1 ||
-	    r->trace > 1 || r->keep_trace > 1 || r->bare_n > BPF_MAXINSNS ||
+	    r->learn > 1 || r->trace > 1 || r->keep_trace > 1 || r->bare_n > BPF_MAXINSNS ||
 	    r->image_form >= IMAGE_FORMS || !is_text(r->image_ref, sizeof(r->image_ref)) ||
 	    (r->kind == REQUEST_TRACES && !is_trace_id(r->trace_id)) ||
 	    !is_text(r->image_name, sizeof(r->image_name)) ||

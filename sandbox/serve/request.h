@@ -72,7 +72,8 @@
  *	daemon          DONE │ REFUSED
  *
  *	client  TRACES
- *	daemon          TRACES, with a pipe (serve/showing.h) │ REFUSED
+ *	daemon          TRACES, with a pipe (serve/showing.h), or a socket (serve/learner.h) │
+ *								    REFUSED
  *
  * The streams are handed on to the function, and the daemon neither reads nor writes any
  * (serve/taken.h): what is to be copied the client copies.
@@ -118,6 +119,7 @@ struct request {
 	uint32_t hold;		     /* 0 or 1: another one follows */
 	uint32_t stays;		     /* 0 or 1: others may, of whichever kind */
 	uint32_t metered;	     /* 0 or 1: without the meter nothing is run */
+	uint32_t learn;		     /* TRACES: 0 or 1: what its contexts call, by a socket */
 	uint32_t trace, keep_trace;  /* 0 or 1: what it did, by a pipe; in the daemon's store */
 	uint32_t own_terminals;	     /* bits of the streams that are its controlling terminal */
 	uint32_t bare_n, bare_flags; /* of a policy of the client's: so many instructions follow */

@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "serve/chore.h"
 #include "serve/config.h"
+#include "serve/learner.h"
+#include "serve/owners.h"
 #include "serve/packet.h"
 #include "serve/place.h"
 #include "serve/stores.h"
@@ -21,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -44,6 +47,8 @@ struct showing {
 	struct chore chore;
 	int64_t until_ns;
 	struct task task;
+	bool learns; /* not traces: its task is */
+	struct learner_task learner;
 };
 
 struct showings {
@@ -253,6 +258,47 @@ static struct showing *find_free(struct showings *all, uint32_t owner, struct cl
 	return own < SHOWINGS_OF_ONE ? found : NULL;
 }
 
+/* One at a time: whoever is learnt of, all others' calls are slower. */
+static int may_learn(const struct showings *all, struct cloche_err *err)
+{
+	for (unsigned i = 0; i < SHOWINGS_MAX; i++)
+		if (all->all[i].used && all->all[i].learns)
+			return cloche_err_set(err, EBUSY,
+					      "system calls are counted for somebody already; try "
+					      "again");
+	return 0;
+}
+
+/* Where its contexts will be is there before any of them. */
+static int start_learner(struct launching *l, struct showing *s, const struct command *c,
+			 int *ret_socket, struct cloche_err *err)
+{
+	int pair[2], r = may_learn(l->showings, err);
+
+	if (r < 0)
+		return r;
+	*s = (struct showing){ .owner = c->images.owner,
+			       .chore = CHORE_NONE,
+			       .until_ns = clock_now_ns() + LEARNER_PATIENCE_S * NSEC_PER_SEC,
+			       .learns = true };
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return cloche_err_sys(err, errno, "socketpair");
+	s->learner.socket = pair[1];
+	r = owners_hold(l->owners, s->owner, &s->learner.group, err);
+	if (r == 0) {
+		r = chore_begin(&s->chore, learner_job, &s->learner, &s->learner.socket, 1, err);
+		if (r < 0)
+			owners_let_go(l->owners, s->owner);
+	}
+	(void)close(pair[1]);
+	if (r == 0)
+		*ret_socket = pair[0];
+	else
+		(void)close(pair[0]);
+	s->used = r == 0;
+	return r;
+}
+
 static int start(struct launching *l, struct showing *s, const struct command *c, int *ret_pipe,
 		 struct cloche_err *err)
 {
@@ -286,7 +332,7 @@ int showings_on_show(struct launching *l, const struct command *c, struct cloche
 	struct showing *s = find_free(l->showings, c->images.owner, &reply.err);
 	struct packet_fds fds = { .n = 0 };
 
-	if (s && start(l, s, c, &fds.fd[0], &reply.err) == 0)
+	if (s && (c->trace.file ? start_learner : start)(l, s, c, &fds.fd[0], &reply.err) == 0)
 		fds.n = 1;
 	launching_say(l, &reply, &fds);
 	packet_close_fds(&fds);
@@ -320,8 +366,11 @@ void showings_step(struct launching *l)
 			chore_kill(&s->chore);
 			s->until_ns = INT64_MAX;
 		}
-		if (s->used && chore_done(&s->chore, nothing, 0, &none) != -EAGAIN)
+		if (s->used && chore_done(&s->chore, nothing, 0, &none) != -EAGAIN) {
+			if (s->learns)
+				owners_let_go(l->owners, s->owner);
 			s->used = false;
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ static int32_t filters_here(void)
 	return at ? (int32_t)strtol(at + sizeof(key) - 1, NULL, 10) : 0;
 }
 
-int calls_open(struct calls *ret, const uint8_t wanted[static CALLS_NR], bool everywhere,
+int calls_open(struct calls *ret, const uint8_t wanted[static CALLS_NR], uint64_t group,
 	       struct cloche_err *err)
 {
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
@@ -41,10 +41,10 @@ int calls_open(struct calls *ret, const uint8_t wanted[static CALLS_NR], bool ev
 	int r = b ? 0 : -errno;
 
 	if (b) {
-		b->rodata->outer_filters = everywhere ? 0 : filters_here();
-		b->rodata->everywhere = everywhere;
-		/* Of others there may be many kinds. */
-		if (everywhere)
+		b->rodata->outer_filters = group ? 0 : filters_here();
+		b->rodata->group = group;
+		/* Of several there may be many kinds. */
+		if (group)
 			(void)bpf_map__set_max_entries(b->maps.counts, 4 * CALLS_KINDS);
 		for (size_t i = 0; i < CALLS_NR; i++)
 			b->rodata->wanted_args[i] = wanted[i];

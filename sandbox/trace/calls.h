@@ -3,7 +3,6 @@
 #define CLOCHE_TRACE_CALLS_H
 
 #include <linux/types.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "bpf/calls_abi.h"
@@ -20,9 +19,10 @@ struct calls {
 	struct calls_bpf *bpf; /* owned; NULL: closed */
 };
 
-/* wanted[nr]: one bit for each argument that is to tell calls apart. everywhere: without
- * calls_arm() all cgroups are watched, which the keys tell. */
-int calls_open(struct calls *ret, const uint8_t wanted[static CALLS_NR], bool everywhere,
+/* wanted[nr]: one bit for each argument that is to tell calls apart. group: the id of a cgroup: all
+ * below it are watched from the beginning, and the keys tell which is which; 0: one that
+ * calls_arm() names. */
+int calls_open(struct calls *ret, const uint8_t wanted[static CALLS_NR], uint64_t group,
 	       struct cloche_err *err);
 
 /* cgroup_id: the inode number of the cgroup2 directory. Only its processes that have loaded a

@@ -3,13 +3,20 @@
  * `cloche policy learn --function`: what a deployed function calls, from its init on, as root
  * learns it for whom sudo names. Needs root, a daemon and BPF.
  */
+#include "base/err.h"
+#include "base/fd.h"
+#include "serve/remote_learn.h"
 #include "tests/lib/functions.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const char code[] = "import os\n"
 			   "os.getsid(0)\n"
@@ -43,25 +50,7 @@ static void begin(struct project *s)
 	begin_turn(s, LOCK_SH);
 }
 
-/* By root, whom sudo lets act for the owner. */
-static void learn(struct project *s, const char *const words[])
-{
-	const char *argv[DAEMON_ARGS_MAX] = { "env", "SUDO_UID=" DAEMON_USER,
-					      "SUDO_GID=" DAEMON_USER };
-	char control[700];
-	size_t n = 3;
-
-	(void)snprintf(control, sizeof(control), "CLOCHE_CONTROL=%s", s->d.control);
-	argv[n++] = control;
-	argv[n++] = s->d.cloche;
-	argv[n++] = "policy";
-	argv[n++] = "learn";
-	while (*words)
-		argv[n++] = *words++;
-	run_free(&s->run);
-	run_argv(&s->run, argv);
-}
-#define LEARN(...) learn(&s, (const char *const[]){ __VA_ARGS__, NULL })
+#define LEARN(...) OWN("policy", "learn", __VA_ARGS__)
 
 static bool allows(const struct project *s, const char *call)
 {
@@ -128,10 +117,9 @@ Test(learn_function, what_cannot_be_is_said, .timeout = 120)
 	cr_expect_eq(s.run.status, 2, "%s", s.run.err);
 	LEARN("--function", "f", "-o", "-", "@nowhere.json");
 	cr_expect_eq(s.run.status, 125, "%s", s.run.err);
-	/* The owner is told what it takes. */
-	OWN("policy", "learn", "--function", "f", "-o", "-");
+	BY("1001", "policy", "learn", "--function", "f", "-o", "-");
 	cr_expect_eq(s.run.status, 125, "%s", s.run.err);
-	cr_expect(strstr(s.run.err, "sudo cloche policy learn --function"), "%s", s.run.err);
+	cr_expect_eq(s.run.out_len, 0, "%s", s.run.out);
 	project_end(&s);
 }
 
@@ -217,5 +205,59 @@ Test(learn_function, a_policy_of_a_file_stays, .timeout = 120)
 	daemon_start(&s.d);
 	OWN("invoke", "f", "1");
 	project_expect(&s, "\"denied\"");
+	project_end(&s);
+}
+
+/* What another owner's daemon hands him of his own contexts; he has none. */
+static _Noreturn void be_another(const char *control, int say, int go)
+{
+	static const uint8_t wanted[CALLS_NR];
+	cleanup_free struct learner_entry *entries = NULL;
+	struct cloche_err err = { 0 };
+	uint64_t lost = 0;
+	int fd = -1, second = -1;
+	size_t n = 0;
+	char byte;
+
+	if (setresgid(1001, 1001, 1001) < 0 || setresuid(1001, 1001, 1001) < 0)
+		_exit(10);
+	if (remote_learn_open(control, wanted, &fd, &err) < 0)
+		_exit(11);
+	if (remote_learn_open(control, wanted, &second, &err) == 0 || err.code != EBUSY)
+		_exit(12);
+	if (write(say, "r", 1) != 1 || read(go, &byte, 1) != 1)
+		_exit(13);
+	if (remote_learn_read(fd, &entries, &n, &lost, &err) < 0)
+		_exit(14);
+	_exit(n == 0 && lost == 0 ? 0 : 15);
+}
+
+Test(learn_function, an_owner_is_told_of_nobody_else, .timeout = 120)
+{
+	int said[2], go[2], status;
+	struct project s;
+	char byte;
+	pid_t pid;
+
+	begin(&s);
+	cr_assert(pipe2(said, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
+	pid = fork();
+	cr_assert(pid >= 0);
+	if (pid == 0)
+		be_another(s.d.control, said[1], go[0]);
+	(void)close(said[1]);
+	cr_assert_eq(read(said[0], &byte, 1), 1);
+	OWN("invoke", "f", "1");
+	project_expect(&s, "1");
+	/* Nor is it counted for two at a time. */
+	LEARN("--function", "f", "-o", "-");
+	cr_expect_eq(s.run.status, 125, "%s", s.run.err);
+	cr_expect(strstr(s.run.err, "counted for somebody already"), "%s", s.run.err);
+	cr_assert_eq(write(go[1], "g", 1), 1);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%x", status);
+	(void)close(said[0]);
+	(void)close(go[0]);
+	(void)close(go[1]);
 	project_end(&s);
 }

@@ -424,5 +424,7 @@ Test(command, what_is_to_be_shown)
 	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG, "an id without an end");
 	c = good(COMMAND_SHOW);
 	c.trace.file = 1;
+	cr_expect_eq(judge(&c, sizeof(c), 0), 0, "what contexts call");
+	c.trace.file = 2;
 	cr_expect_eq(judge(&c, sizeof(c), 0), -EBADMSG);
 }

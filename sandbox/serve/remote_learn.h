@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLOCHE_SERVE_REMOTE_LEARN_H
+#define CLOCHE_SERVE_REMOTE_LEARN_H
+
+#include "serve/learner.h"
+
+#include <stddef.h>
+
+struct cloche_err;
+
+/* Which system calls this user's contexts make, counted by the daemon: the client's side. */
+
+/* It counts from now on, until *ret, the caller's, is closed. wanted[nr]: as of calls_open().
+ * -ENOTCONN: no daemon can be reached. */
+int remote_learn_open(const char *control, const uint8_t wanted[static CALLS_NR], int *ret,
+		      struct cloche_err *err);
+
+/* All that was counted, the caller's to free; of what had no room, *ret_lost. */
+int remote_learn_read(int fd, struct learner_entry **ret, size_t *ret_n, uint64_t *ret_lost,
+		      struct cloche_err *err);
+
+#endif
