@@ -140,7 +140,8 @@ Test(image_functions, outlive_what_becomes_of_their_image)
 	project_deploy_as(&s, "1001", yaml);
 	BY("1001", "invoke", "f");
 	project_expect(&s, "\"argument\":\"of-image\"");
-	OWN("run", "-q", "-m", "32M", "--rootfs", "app", "--entrypoint", "/noop");
+	OWN("run", "-q", "-m", "32M", "--cpu", "shared", "-t", "60s", "--rootfs", "app",
+	    "--entrypoint", "/noop");
 	cr_expect_eq(s.run.status, 0, "%s", s.run.err);
 	cr_expect_eq(mounts_with(first), 1);
 	store_import(&store, make_tree(&store, "two"), "app", other);
