@@ -312,11 +312,13 @@ static int check_start(const struct function_config *c, struct cloche_err *err)
 	const struct function_start *s = &c->start;
 	size_t bytes = s->workdir ? strlen(s->workdir) : 0;
 
-	if (s->command && (!s->command[0] || !s->command[0][0]))
+	if (s->command && !s->command[0])
 		return cloche_err_set(err, EINVAL,
 				      "image: '%s' brings no command of its own: expected one as "
 				      "'handler'",
 				      c->image);
+	if (s->command && !s->command[0][0])
+		return cloche_err_set(err, EINVAL, "entrypoint: expected no empty text");
 	for (char **at = s->command; at && *at; at++)
 		bytes += strlen(*at) + 1;
 	for (char **at = s->env; at && *at; at++)
@@ -327,7 +329,7 @@ static int check_start(const struct function_config *c, struct cloche_err *err)
 				      "expected no more than %u",
 				      c->image, bytes, FUNCTION_START_MAX);
 	if (s->workdir && s->workdir[0] != '/')
-		return cloche_err_set(err, EINVAL, "image: its working directory is no path");
+		return cloche_err_set(err, EINVAL, "workdir: expected an absolute path");
 	return 0;
 }
 
@@ -352,8 +354,11 @@ static int check_code(const struct function_config *c, struct cloche_err *err)
 		return cloche_err_set(err, EINVAL,
 				      "runtime: expected python3, nodejs, provided, native or "
 				      "exec, or a name of Lambda's, as python3.11");
-	if (c->image[0] || c->start.command)
+	if (c->image[0])
 		return cloche_err_set(err, EINVAL, "image: expected no 'runtime' beside it");
+	if (c->start.command || c->start.workdir)
+		return cloche_err_set(err, EINVAL, "%s: expected 'image' beside it",
+				      c->start.command ? "entrypoint" : "workdir");
 	if (!coded && c->family != FAMILY_EXEC)
 		return cloche_err_set(err, EINVAL, "code: expected a directory or a zip");
 	return c->n_layers > FUNCTION_LAYERS_MAX

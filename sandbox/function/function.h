@@ -50,7 +50,8 @@ struct function_code {
 	char sha256[HASH_HEX_LEN]; /* "": not packed yet */
 };
 
-/* How it is started, as its image says it: found when it is deployed, and kept with the version. */
+/* How it is started, as its image says it: found when it is deployed, and kept with the version.
+ * Before that it is what a cloche.yaml says instead of the image: an entrypoint, a directory. */
 struct function_start {
 	char **command; /* owned, and NULL at the end; NULL: it is not known yet */
 	char **env;	/* owned: K=V sorted by K, and NULL at the end; NULL: none */
@@ -97,8 +98,9 @@ int function_check(const struct function_config *c, const struct spec_host *host
 		   struct cloche_err *err);
 
 /* Takes from an image how it is started: entrypoint and command (one of both may be NULL), with the
- * handler instead of the command where there is one; env and workdir may be NULL. What is given
- * stays the caller's. -EINVAL: *err begins with "image:". */
+ * handler instead of the command where there is one; env and workdir may be NULL. What the function
+ * says itself goes before it, and the command of an image goes with its entrypoint. What is given
+ * stays the caller's; what comes of it is function_check()'s to judge. */
 int function_start_make(struct function_config *c, char *const *entrypoint, char *const *command,
 			char *const *env, const char *workdir, struct cloche_err *err);
 

@@ -180,20 +180,38 @@ static int read_code(const struct reading *r, const struct shape_function *y,
 	return 0;
 }
 
-static int read_handler(const struct reading *r, const struct shape_function *y,
-			struct function_config *c)
+static int read_list(const struct reading *r, char *const *from, size_t n, char ***ret)
 {
-	size_t n = y->handler ? 1 : y->n_command;
+	char **list;
 
 	if (n == 0)
 		return 0;
-	c->handler = calloc(n + 1, sizeof(*c->handler));
-	for (size_t i = 0; c->handler && i < n; i++) {
-		c->handler[i] = strdup(y->handler ? y->handler : y->command[i]);
-		if (!c->handler[i])
+	*ret = list = calloc(n + 1, sizeof(*list));
+	for (size_t i = 0; list && i < n; i++) {
+		list[i] = strdup(from[i]);
+		if (!list[i])
 			return no_memory(r);
 	}
-	return c->handler ? 0 : no_memory(r);
+	return list ? 0 : no_memory(r);
+}
+
+static int read_handler(const struct reading *r, const struct shape_function *y,
+			struct function_config *c)
+{
+	return y->handler ? read_list(r, &y->handler, 1, &c->handler)
+			  : read_list(r, y->command, y->n_command, &c->handler);
+}
+
+/* Of what an image says what is not its own. */
+static int read_start(const struct reading *r, const struct shape_function *y,
+		      struct function_config *c)
+{
+	int code = read_list(r, y->entrypoint, y->n_entrypoint, &c->start.command);
+
+	if (code < 0 || !y->workdir)
+		return code;
+	c->start.workdir = strdup(y->workdir);
+	return c->start.workdir ? 0 : no_memory(r);
 }
 
 static int by_name(const void *a, const void *b)
@@ -242,6 +260,8 @@ static int read_function(const struct reading *r, const struct shape_function *y
 		code = read_code(r, y, ret);
 	if (code == 0)
 		code = read_handler(r, y, ret);
+	if (code == 0)
+		code = read_start(r, y, ret);
 	if (code == 0)
 		code = read_numbers(r, y, ret);
 	if (code == 0)

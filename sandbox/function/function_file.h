@@ -15,9 +15,16 @@ struct cloche_err;
  *	    code: ./thumbnail    # a directory or a zip
  *	    handler: app.handler # exec: a list
  *	    layers: [./deps]
- *	    # image: NAME        instead of runtime and code; handler: a list, instead of its
- *command memory: 512 timeout: 10s environment: {STAGE: dev} reuse: process       # none | context |
- *fork | process concurrency: {reserved: 4, provisioned: 1, wait: 1s} tmp: 512M policy: default
+ *	    # image: NAME        instead of runtime and code
+ *	    # entrypoint: [run]  these two instead of what the image says;
+ *	    # workdir: /app      handler: instead of its command
+ *	    memory: 512
+ *	    timeout: 10s
+ *	    environment: {STAGE: dev}
+ *	    reuse: process       # none | context | fork | process
+ *	    concurrency: {reserved: 4, provisioned: 1, wait: 1s}
+ *	    tmp: 512M
+ *	    policy: default
  *	    network: none
  *
  * Relative paths are relative to where the file is. Its form libcyaml knows, by a schema that is

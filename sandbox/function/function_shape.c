@@ -19,11 +19,11 @@ static const struct {
 	const char *name;
 	unsigned kinds;
 } keys[] = {
-	{ "runtime", TEXT },	{ "code", TEXT },  { "handler", TEXT | LIST },
-	{ "layers", LIST },	{ "image", TEXT }, { "memory", TEXT },
-	{ "timeout", TEXT },	{ "reuse", TEXT }, { "environment", MAP },
-	{ "concurrency", MAP }, { "tmp", TEXT },   { "policy", TEXT },
-	{ "network", TEXT },
+	{ "runtime", TEXT },	{ "code", TEXT },	{ "handler", TEXT | LIST },
+	{ "layers", LIST },	{ "image", TEXT },	{ "memory", TEXT },
+	{ "timeout", TEXT },	{ "reuse", TEXT },	{ "environment", MAP },
+	{ "concurrency", MAP }, { "tmp", TEXT },	{ "policy", TEXT },
+	{ "network", TEXT },	{ "entrypoint", LIST }, { "workdir", TEXT },
 };
 
 #define KEYS	       (sizeof(keys) / sizeof(keys[0]))
@@ -51,8 +51,11 @@ static const cyaml_schema_field_t fixed[] = {
 	WORD(shape_function, tmp),
 	WORD(shape_function, policy),
 	WORD(shape_function, network),
+	WORD(shape_function, workdir),
 	CYAML_FIELD_SEQUENCE_COUNT("layers", OPTIONAL, struct shape_function, layers, n_layers,
 				   &text_entry, 0, 64),
+	CYAML_FIELD_SEQUENCE_COUNT("entrypoint", OPTIONAL, struct shape_function, entrypoint,
+				   n_entrypoint, &text_entry, 0, FUNCTION_WORDS_MAX),
 	CYAML_FIELD_MAPPING_PTR("concurrency", OPTIONAL, struct shape_function, concurrency,
 				concurrency_fields),
 };

@@ -20,12 +20,12 @@ struct shape_concurrency {
 
 /* What libcyaml makes of one function. */
 struct shape_function {
-	char *runtime, *code, *image, *memory, *timeout, *reuse, *tmp, *policy, *network;
+	char *runtime, *code, *image, *memory, *timeout, *reuse, *tmp, *policy, *network, *workdir;
 	char *handler; /* or: */
 	char **command;
 	uint32_t n_command;
-	char **layers;
-	uint32_t n_layers;
+	char **layers, **entrypoint;
+	uint32_t n_layers, n_entrypoint;
 	struct shape_concurrency *concurrency;
 	char **env; /* values, as many as the shape has names */
 };

@@ -80,11 +80,20 @@ int function_start_make(struct function_config *c, char *const *entrypoint, char
 			char *const *env, const char *workdir, struct cloche_err *err)
 {
 	struct function_start *s = &c->start;
+	char **own = s->command;
 
-	s->command = joined(entrypoint, c->handler ? c->handler : command);
+	if (c->handler)
+		command = c->handler;
+	else if (own)
+		command = NULL;
+	s->command = joined(own ? own : entrypoint, command);
+	for (char **at = own; at && *at; at++)
+		free(*at);
+	free(own);
 	if (count(env))
 		s->env = joined(env, NULL);
-	s->workdir = workdir ? strdup(workdir) : NULL;
+	if (workdir && !s->workdir)
+		s->workdir = strdup(workdir);
 	if (!s->command || (count(env) && !s->env) || (workdir && !s->workdir))
 		return cloche_err_sys(err, ENOMEM, "image");
 	keep_last(s->env);

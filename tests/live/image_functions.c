@@ -59,11 +59,16 @@ Test(image_functions, are_started_as_their_image_says)
 	cleanup_store struct store store = begin(&s);
 
 	store_import(&store, make_tree(&store, "one"), "app", SAYS);
-	project_deploy(&s, "functions:\n"
-			   "  plain: {image: app, timeout: 60s}\n"
-			   "  other: {image: app, timeout: 60s, handler: [mine, too],\n"
-			   "          environment: {TOLD: by owner}}\n"
-			   "  one: {image: app, timeout: 60s, handler: app.handler}\n");
+	project_deploy(
+		&s, "functions:\n"
+		    "  plain: {image: app, timeout: 60s}\n"
+		    "  other: {image: app, timeout: 60s, handler: [mine, too],\n"
+		    "          environment: {TOLD: by owner}}\n"
+		    "  one: {image: app, timeout: 60s, handler: app.handler}\n"
+		    "  own: {image: app, timeout: 60s, entrypoint: [./bin/boxed], workdir: /app,\n"
+		    "        handler: behind}\n"
+		    "  away: {image: app, timeout: 60s, entrypoint: [/app/bin/boxed],\n"
+		    "         workdir: /tmp}\n");
 	expect_about(&s, "plain",
 		     "{\"argument\":\"of-image\",\"in\":\"/app\",\"told\":\"by image\","
 		     "\"function\":\"plain\",\"n\":1,");
@@ -72,6 +77,8 @@ Test(image_functions, are_started_as_their_image_says)
 	cr_expect_not(strstr(s.run.err, "Init Duration"), "%s", s.run.err);
 	expect_about(&s, "other", "{\"argument\":\"mine\",\"in\":\"/app\",\"told\":\"by owner\"");
 	expect_about(&s, "one", "{\"argument\":\"app.handler\",");
+	expect_about(&s, "own", "{\"argument\":\"behind\",\"in\":\"/app\"");
+	expect_about(&s, "away", "{\"argument\":\"-\",\"in\":\"/tmp\"");
 	OWN("invoke", "plain", "\"error\"");
 	cr_expect_eq(s.run.status, 1, "%s", s.run.err);
 	cr_expect(strstr(s.run.out, "Of.Mine"), "%s", s.run.out);

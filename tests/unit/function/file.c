@@ -170,6 +170,26 @@ Test(function_file, an_image_says_how_it_is_started)
 	function_file_free(&f);
 }
 
+/* The image's command was for the other entrypoint. */
+Test(function_file, an_image_may_be_started_otherwise)
+{
+	char *entrypoint[] = { "/start", "it", NULL }, *command[] = { "image's", NULL };
+	struct cloche_err err = { 0 };
+	struct function_file f;
+	struct function_config *c;
+
+	cr_assert_eq(read_text("functions:\n  f: {image: x, entrypoint: [own, b], workdir: /own}\n",
+			       &f, &err),
+		     0, "%s", err.text);
+	c = &f.functions[0];
+	cr_assert_eq(function_start_make(c, entrypoint, command, NULL, "/w", &err), 0);
+	cr_expect_str_eq(c->start.command[0], "own");
+	cr_expect_str_eq(c->start.command[1], "b");
+	cr_expect_null(c->start.command[2]);
+	cr_expect_str_eq(c->start.workdir, "/own");
+	function_file_free(&f);
+}
+
 #define F  "functions:\n  f:\n    runtime: python3\n    code: .\n    handler: a.b\n"
 #define AT "a/cloche.yaml:"
 
@@ -213,6 +233,14 @@ static const struct {
 	{ F "    concurrency: {wait: 61s}\n", AT "6: functions/f/concurrency/wait: expected" },
 	{ F "    concurrency: {most: 61}\n", AT "6: " },
 	{ F "    image: x\n", AT "6: functions/f/image: expected no 'runtime'" },
+	{ F "    entrypoint: [a]\n", AT "6: functions/f/entrypoint: expected 'image'" },
+	{ F "    workdir: /a\n", AT "6: functions/f/workdir: expected 'image'" },
+	{ "functions:\n  f:\n    image: x\n    workdir: a\n",
+	  AT "4: functions/f/workdir: expected an absolute path" },
+	{ "functions:\n  f:\n    image: x\n    entrypoint: ['']\n",
+	  AT "4: functions/f/entrypoint: expected no empty text" },
+	{ "functions:\n  f:\n    image: x\n    entrypoint: a\n",
+	  AT "4: functions/f/entrypoint: expected a list" },
 	{ F "    reuse: &a none\n    network: *a\n", AT "7: " },
 	{ F "---\n" F, AT "7: expected one document" },
 	{ F "    memory: {\n", AT "7: expected YAML" },
