@@ -32,38 +32,47 @@
 /* In what a daemon of functions differs from the others of the bench. */
 #define LIMITS ", functions: 1000, waiting: 256"
 
-enum warm { RELAY, NATIVE, LOOP, PYTHON, NODE, FORK, WARM };
+enum warm { RELAY, FROZEN, NATIVE, LOOP, PYTHON, NODE, FORK, WARM };
 enum cold { BARE_PYTHON, BARE_NODE, COLD_PYTHON, COLD_NODE, COLD_HEAVY, COLD };
 enum { LOADED = 3, WIDTHS = 4 };
 
+#define PYTHON3 "/usr/bin/python3"
+#define NODEJS	"/usr/bin/node"
+
 static const struct {
 	const char *name, *function; /* NULL: it is none */
+	const char *needs;	     /* NULL: nothing that a machine may lack */
 	bool own;		     /* its answer is how long it took itself, which is left out */
 } warm[WARM] = {
-	[RELAY] = { "echo of three processes", NULL, false },
-	[NATIVE] = { "native", "native", false },
-	[LOOP] = { "Runtime API, a loop in C", "loop", false },
-	[PYTHON] = { "python3, above its handler", "python", true },
-	[NODE] = { "nodejs, above its handler", "node", true },
-	[FORK] = { "fork of a python3 with five imports", "fork", false },
+	[RELAY] = { "echo of three processes", NULL, NULL, false },
+	[FROZEN] = { "... the third frozen in between", NULL, NULL, false },
+	[NATIVE] = { "native", "native", NULL, false },
+	[LOOP] = { "Runtime API, a loop in C", "loop", NULL, false },
+	[PYTHON] = { "python3, above its handler", "python", PYTHON3, true },
+	[NODE] = { "nodejs, above its handler", "node", NODEJS, true },
+	[FORK] = { "fork of a python3 with five imports", "fork", PYTHON3, false },
 };
 
 static const struct {
-	const char *name, *function;
+	const char *name, *function, *needs;
 	char *argv[4];
 } cold[COLD] = {
 	[BARE_PYTHON] = { "bare python3 -c pass",
 			  NULL,
-			  { (char *)"/usr/bin/python3", (char *)"-c", (char *)"pass" } },
+			  PYTHON3,
+			  { (char *)PYTHON3, (char *)"-c", (char *)"pass" } },
 	[BARE_NODE] = { "bare node -e ''",
 			NULL,
-			{ (char *)"/usr/bin/node", (char *)"-e", (char *)"" } },
-	[COLD_PYTHON] = { "python3 hello", "python-cold", { NULL } },
-	[COLD_NODE] = { "nodejs hello", "node-cold", { NULL } },
-	[COLD_HEAVY] = { "python3 with five imports", "heavy-cold", { NULL } },
+			NODEJS,
+			{ (char *)NODEJS, (char *)"-e", (char *)"" } },
+	[COLD_PYTHON] = { "python3 hello", "python-cold", PYTHON3, { NULL } },
+	[COLD_NODE] = { "nodejs hello", "node-cold", NODEJS, { NULL } },
+	[COLD_HEAVY] = { "python3 with five imports", "heavy-cold", PYTHON3, { NULL } },
 };
 
-static const char *const loaded[LOADED] = { "native", "python", "node" };
+static const struct {
+	const char *name, *needs;
+} loaded[LOADED] = { { "native", NULL }, { "python", PYTHON3 }, { "node", NODEJS } };
 static const unsigned widths[WIDTHS] = { 1, 2, 8, 64 };
 
 /* What the child without rights has measured; in ns, but for rates. */
@@ -79,22 +88,30 @@ struct measured {
 	struct cloche_err no_fork;
 };
 
+static bool is_there(const char *program)
+{
+	return !program || access(program, X_OK) == 0;
+}
+
 /* ---- warm ------------------------------------------------------------------------------------ */
 
 struct warm_subject {
 	struct caller caller;
+	struct relay relay;
 	struct sample sample;
 	bool there;
 };
 
-static int warm_open(const struct daemon *d, const struct relay *relay, bool forked,
+static int warm_open(const struct daemon *d, const struct relay_freezer *freezer, bool forked,
 		     struct warm_subject s[static WARM], struct cloche_err *err)
 {
-	int r = 0;
+	int r = relay_open(NULL, &s[RELAY].relay, err);
 
-	s[RELAY].there = relay->socket >= 0;
+	if (r == 0)
+		r = relay_open(freezer, &s[FROZEN].relay, err);
+	s[RELAY].there = s[FROZEN].there = r == 0;
 	for (int i = 0; i < WARM && r == 0; i++) {
-		if (!warm[i].function || (i == FORK && !forked))
+		if (!warm[i].function || !is_there(warm[i].needs) || (i == FORK && !forked))
 			continue;
 		r = caller_open(d->control, warm[i].function, &s[i].caller, err);
 		s[i].there = r == 0;
@@ -102,12 +119,11 @@ static int warm_open(const struct daemon *d, const struct relay *relay, bool for
 	return r;
 }
 
-static int warm_call(const struct relay *relay, struct warm_subject *s, int which, bool counts,
-		     struct cloche_err *err)
+static int warm_call(struct warm_subject *s, int which, bool counts, struct cloche_err *err)
 {
 	int64_t ns = 0, own = 0;
-	int r = which == RELAY ? relay_call(relay, "{}", &ns, err)
-			       : caller_call(&s->caller, "{}", &ns, &own, err);
+	int r = !warm[which].function ? relay_call(&s->relay, "{}", &ns, err)
+				      : caller_call(&s->caller, "{}", &ns, &own, err);
 
 	if (r == 0 && counts)
 		r = sample_add(&s->sample, ns - (warm[which].own ? own : 0), err);
@@ -116,8 +132,8 @@ static int warm_call(const struct relay *relay, struct warm_subject *s, int whic
 
 /* In turns of a few each, of which the first, which may be cold, and the first of each turn, which
  * finds caches of others', are not counted. */
-static int warm_turns(const struct relay *relay, struct warm_subject s[static WARM],
-		      unsigned rounds, unsigned each, struct cloche_err *err)
+static int warm_turns(struct warm_subject s[static WARM], unsigned rounds, unsigned each,
+		      struct cloche_err *err)
 {
 	int r = 0;
 
@@ -128,30 +144,29 @@ static int warm_turns(const struct relay *relay, struct warm_subject s[static WA
 			unsigned which = (first + i) % WARM;
 
 			for (unsigned n = 0; r == 0 && s[which].there && n <= each; n++)
-				r = warm_call(relay, &s[which], (int)which, round && n, err);
+				r = warm_call(&s[which], (int)which, round && n, err);
 		}
 	}
 	return r;
 }
 
-static int events_measure(const struct bench *bench, const struct daemon *d, struct measured *m)
+static int events_measure(const struct bench *bench, const struct daemon *d,
+			  const struct relay_freezer *freezer, struct measured *m)
 {
 	struct warm_subject s[WARM] = { 0 };
-	struct relay relay;
-	int r = relay_open(&relay, &m->err);
+	int r;
 
 	for (int i = 0; i < WARM; i++)
-		s[i].caller.remote.socket = -1;
+		s[i].relay.socket = s[i].caller.remote.socket = -1;
+	r = warm_open(d, freezer, !m->no_fork.code, s, &m->err);
 	if (r == 0)
-		r = warm_open(d, &relay, !m->no_fork.code, s, &m->err);
-	if (r == 0)
-		r = warm_turns(&relay, s, bench->quick ? 6 : 40, bench->quick ? 25 : 50, &m->err);
+		r = warm_turns(s, bench->quick ? 6 : 40, bench->quick ? 25 : 50, &m->err);
 	for (int i = 0; i < WARM; i++) {
 		m->warm[i] = sample_quantiles(&s[i].sample);
 		sample_free(&s[i].sample);
 		caller_close(&s[i].caller);
+		relay_close(&s[i].relay);
 	}
-	relay_close(&relay);
 	return r;
 }
 
@@ -221,6 +236,8 @@ static int cold_measure(const struct bench *bench, const struct daemon *d, struc
 			unsigned which = (first + i) % COLD;
 			int64_t ns;
 
+			if (!is_there(cold[which].needs))
+				continue;
 			(void)nanosleep(&settle, NULL);
 			r = cold_one(bench, d, (int)which, &ns, &m->err);
 			if (r == 0 && round)
@@ -239,7 +256,9 @@ static int bare_fork_measure(const struct bench *bench, const struct project *p,
 	char line[200];
 	FILE *f;
 
-	(void)snprintf(line, sizeof(line), "/usr/bin/python3 -s '%s' %u", p->bare,
+	if (!is_there(PYTHON3))
+		return 0;
+	(void)snprintf(line, sizeof(line), PYTHON3 " -s '%s' %u", p->bare,
 		       bench->quick ? 30U : 300U);
 	f = popen(line, "re");
 	if (!f || !fgets(line, sizeof(line), f))
@@ -258,11 +277,14 @@ static int loads_measure(const struct bench *bench, const struct daemon *d, stru
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < LOADED; i++) {
-		struct load load = {
-			.control = d->control, .function = loaded[i], .clients = 8, .for_ns = for_ns
-		};
+		struct load load = { .control = d->control,
+				     .function = loaded[i].name,
+				     .clients = 8,
+				     .for_ns = for_ns };
 		double peak = 0, none;
 
+		if (!is_there(loaded[i].needs))
+			continue;
 		/* Until there are as many contexts as there may be. */
 		r = load_run(&load, &none, &m->half[i], &m->err);
 		for (int k = 0; r == 0 && k < WIDTHS; k++) {
@@ -341,7 +363,7 @@ static void tell_loads(json_t *rows, const struct measured *m)
 	for (int i = 0; i < LOADED; i++) {
 		json_t *rates = json_array();
 
-		printf("  %-26s", loaded[i]);
+		printf("  %-26s", loaded[i].name);
 		for (int k = 0; k < WIDTHS; k++) {
 			printf("%9.0f", m->rate[i][k]);
 			json_array_append_new(rates,
@@ -350,7 +372,7 @@ static void tell_loads(json_t *rows, const struct measured *m)
 							"took", quantiles_json(&m->loaded[i][k])));
 		}
 		printf("%9.3f\n", (double)m->half[i].p99 / 1e6);
-		json_object_set_new(rows, loaded[i],
+		json_object_set_new(rows, loaded[i].name,
 				    json_pack("{s:o, s:o}", "loads", rates, "half",
 					      quantiles_json(&m->half[i])));
 	}
@@ -364,12 +386,12 @@ static void tell_footprints(json_t *rows, pid_t launcher)
 	for (int i = 0; i < LOADED; i++) {
 		struct footprint f;
 
-		footprint_read(launcher, loaded[i], &f);
+		footprint_read(launcher, loaded[i].name, &f);
 		if (f.n == 0)
 			continue;
-		printf("  %-26s%9.0f%9.0f%9.0f%9.0f   (of %u)\n", loaded[i], f.rss, f.pss, f.own,
-		       f.charged, f.n);
-		json_object_set_new(rows, loaded[i],
+		printf("  %-26s%9.0f%9.0f%9.0f%9.0f   (of %u)\n", loaded[i].name, f.rss, f.pss,
+		       f.own, f.charged, f.n);
+		json_object_set_new(rows, loaded[i].name,
 				    json_pack("{s:f, s:f, s:f, s:f}", "rss_kib", f.rss, "pss_kib",
 					      f.pss, "own_kib", f.own, "charged_kib", f.charged));
 	}
@@ -411,16 +433,20 @@ static void keep_figures(const struct measured *m, struct figures *f)
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 static void measure_as_user(const struct bench *bench, const struct daemon *d, struct project *p,
-			    struct measured *m)
+			    const struct relay_freezer *freezer, struct measured *m)
 {
 	int r = daemon_become(DAEMON_USER, &m->err);
 
 	if (r == 0)
 		r = project_deploy(p, project_functions, &m->err);
+	if (r == 0 && is_there(PYTHON3))
+		r = project_deploy(p, project_python, &m->err);
+	if (r == 0 && is_there(NODEJS))
+		r = project_deploy(p, project_node, &m->err);
 	if (r == 0)
 		(void)project_deploy(p, project_forked, &m->no_fork);
 	if (r == 0)
-		r = events_measure(bench, d, m);
+		r = events_measure(bench, d, freezer, m);
 	if (r == 0)
 		r = cold_measure(bench, d, m);
 	if (r == 0)
@@ -440,6 +466,7 @@ int functions_measure(struct bench *bench, struct figures *figures, struct cloch
 {
 	struct measured *m =
 		mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct relay_freezer freezer;
 	struct project p;
 	struct daemon d;
 	int r;
@@ -447,6 +474,8 @@ int functions_measure(struct bench *bench, struct figures *figures, struct cloch
 	if (m == MAP_FAILED)
 		return cloche_err_sys(err, errno, "map a page");
 	r = daemon_begin_with(&bench->stage, LIMITS, &d, err);
+	if (relay_freezer_open(&freezer, err) < 0 && r == 0)
+		r = -err->code;
 	if (r == 0)
 		r = project_make(&bench->stage, d.client, &p, err);
 	if (r == 0) {
@@ -455,7 +484,7 @@ int functions_measure(struct bench *bench, struct figures *figures, struct cloch
 		(void)fflush(stdout);
 		pid = fork();
 		if (pid == 0) {
-			measure_as_user(bench, &d, &p, m);
+			measure_as_user(bench, &d, &p, &freezer, m);
 			_exit(0);
 		}
 		if (pid < 0 || waitpid(pid, NULL, 0) < 0)
@@ -467,6 +496,7 @@ int functions_measure(struct bench *bench, struct figures *figures, struct cloch
 		tell(bench, &d, m);
 		keep_figures(m, figures);
 	}
+	relay_freezer_close(&freezer);
 	daemon_end(&d);
 	(void)munmap(m, sizeof(*m));
 	return r;

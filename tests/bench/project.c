@@ -23,14 +23,20 @@
 const char project_functions[] =
 	"functions:\n"
 	"  native: {runtime: native, code: native, handler: native, " ONE "}\n"
-	"  loop: {runtime: provided, code: loop, " ONE "}\n"
+	"  loop: {runtime: provided, code: loop, " ONE "}\n";
+
+const char project_python[] =
+	"functions:\n"
 	"  python: {runtime: python3, code: python, handler: app.work, " ONE "}\n"
-	"  node: {runtime: nodejs, code: node, handler: app.work, " ONE "}\n"
 	"  python-cold: {runtime: python3, code: python, handler: app.hello, reuse: none, " ONE
 	"}\n"
-	"  node-cold: {runtime: nodejs, code: node, handler: app.hello, reuse: none, " ONE "}\n"
 	"  heavy-cold: {runtime: python3, code: python, handler: heavy.handler, reuse: none, " ONE
 	"}\n";
+
+const char project_node[] =
+	"functions:\n"
+	"  node: {runtime: nodejs, code: node, handler: app.work, " ONE "}\n"
+	"  node-cold: {runtime: nodejs, code: node, handler: app.hello, reuse: none, " ONE "}\n";
 
 const char project_forked[] =
 	"functions:\n"

@@ -20,9 +20,9 @@ int project_make(const struct stage *stage, char *client, struct project *ret,
 /* By the user: a cloche.yaml of that text. What is refused is *err. */
 int project_deploy(struct project *p, const char *yaml, struct cloche_err *err);
 
-/* What is measured most: native, loop, python and node stay, the others begin anew for each event.
- */
-extern const char project_functions[];
+/* What is measured most, native, loop, python and node, stays; what is cold begins anew for each
+ * event. */
+extern const char project_functions[], project_python[], project_node[];
 
 /* What is measured where it may be deployed. */
 extern const char project_forked[];

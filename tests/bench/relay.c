@@ -3,10 +3,15 @@
 #include "relay.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,23 +31,45 @@ static _Noreturn void echo(int socket)
 	_exit(0);
 }
 
-static _Noreturn void pass_on(int client, int handler)
+static void thaw(const struct relay_freezer *f)
+{
+	if (f && pwrite(f->freeze, "0", 1, 0) != 1)
+		_exit(1);
+}
+
+static void freeze(const struct relay_freezer *f)
+{
+	char text[128] = "";
+
+	if (f && pwrite(f->freeze, "1", 1, 0) != 1)
+		_exit(1);
+	while (f && !strstr(text, "frozen 1")) {
+		ssize_t n = pread(f->events, text, sizeof(text) - 1, 0);
+
+		text[n > 0 ? n : 0] = '\0';
+		(void)sched_yield();
+	}
+}
+
+static _Noreturn void pass_on(const struct relay_freezer *freezer, int client, int handler)
 {
 	char bytes[EVENT_MAX];
 	ssize_t n;
 
 	while ((n = recv(client, bytes, sizeof(bytes), 0)) > 0) {
 		(void)send(handler, bytes, (size_t)n, MSG_NOSIGNAL);
+		thaw(freezer);
 		n = recv(handler, bytes, sizeof(bytes), 0);
 		if (n <= 0)
 			break;
+		freeze(freezer);
 		(void)send(client, bytes, (size_t)n, MSG_NOSIGNAL);
 	}
 	_exit(0);
 }
 
 /* Both end at the latest with this process. */
-static pid_t begin(int mine, int other, int to)
+static pid_t begin(const struct relay_freezer *freezer, int mine, int other, int to)
 {
 	pid_t pid = fork();
 
@@ -50,12 +77,44 @@ static pid_t begin(int mine, int other, int to)
 		return pid;
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)close(other);
+	if (to < 0 && freezer && write(freezer->procs, "0", 1) != 1)
+		_exit(1);
 	if (to < 0)
 		echo(mine);
-	pass_on(mine, to);
+	pass_on(freezer, mine, to);
 }
 
-int relay_open(struct relay *ret, struct cloche_err *err)
+int relay_freezer_open(struct relay_freezer *ret, struct cloche_err *err)
+{
+	bool unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+	cleanup_fd int dir = -1;
+
+	*ret = (struct relay_freezer){ .procs = -1, .freeze = -1, .events = -1 };
+	(void)snprintf(ret->path, sizeof(ret->path), "/sys/fs/cgroup/%scloche-bench-%d",
+		       unified ? "" : "unified/", (int)getpid());
+	if (mkdir(ret->path, 0755) == 0)
+		dir = open(ret->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0) {
+		ret->procs = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+		ret->freeze = openat(dir, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+		ret->events = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	}
+	if (ret->procs < 0 || ret->freeze < 0 || ret->events < 0)
+		return cloche_err_sys(err, errno, "make '%s'", ret->path);
+	return 0;
+}
+
+/* What was in it is dead, or will be in a moment. */
+void relay_freezer_close(struct relay_freezer *f)
+{
+	fd_close(&f->procs);
+	fd_close(&f->freeze);
+	fd_close(&f->events);
+	for (int i = 0; i < 1000 && rmdir(f->path) < 0 && errno == EBUSY; i++)
+		(void)usleep(1000);
+}
+
+int relay_open(const struct relay_freezer *freezer, struct relay *ret, struct cloche_err *err)
 {
 	int front[2] = { -1, -1 }, back[2] = { -1, -1 };
 	int r = 0;
@@ -65,9 +124,9 @@ int relay_open(struct relay *ret, struct cloche_err *err)
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, back) < 0)
 		r = cloche_err_sys(err, errno, "socketpair");
 	if (r == 0) {
-		ret->handler = begin(back[1], back[0], -1);
+		ret->handler = begin(freezer, back[1], back[0], -1);
 		fd_close(&back[1]);
-		ret->relay = begin(front[1], front[0], back[0]);
+		ret->relay = begin(freezer, front[1], front[0], back[0]);
 		ret->socket = TAKE_FD(front[0]);
 		if (ret->handler < 0 || ret->relay < 0)
 			r = cloche_err_sys(err, errno, "fork");
