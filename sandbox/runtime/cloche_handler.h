@@ -336,6 +336,7 @@ CLOCHE_HANDLER_FN int cloche_find_shared(char path[256])
 CLOCHE_HANDLER_FN int cloche_refuse_fork(void)
 {
 	struct cloche_response no;
+	struct sigaction children;
 	char name[256] = "", text[700], target[256] = "", link[300];
 
 	text[0] = '\0';
@@ -352,6 +353,8 @@ CLOCHE_HANDLER_FN int cloche_refuse_fork(void)
 		(void)snprintf(text, sizeof(text), "/tmp/%s is there", name);
 	else if (cloche_entries("/dev/shm", name, 0) != 0)
 		(void)snprintf(text, sizeof(text), "/dev/shm/%s is there", name);
+	else if (sigaction(SIGCHLD, NULL, &children) == 0 && children.sa_handler == SIG_IGN)
+		(void)snprintf(text, sizeof(text), "SIGCHLD is ignored");
 	if (!text[0])
 		return 0;
 	(void)snprintf(link, sizeof(link),

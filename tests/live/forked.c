@@ -2,6 +2,7 @@
 /* Functions with reuse: fork. Each event finds what init has left and nothing of the event before,
  * wherever that has left traces; and what cannot be forked is refused at init. Needs root. */
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +242,33 @@ Test(forked, zygotes_are_provisioned)
 	project_end(&s);
 }
 
+/* Of what a fork has in common with its zygote the cgroup has one. */
+Test(forked, shared_memory_counts_once)
+{
+	const uint64_t mib = 1 << 20;
+	struct project s;
+
+	project_begin(&s, "");
+	project_put(&s, "code/app.py",
+		    "kept = b'x' * (48 << 20)\n"
+		    "def handler(event, context):\n"
+		    "    return len(kept) + len(b'y' * (8 << 20))\n");
+	project_deploy(&s, "functions:\n" FUNCTION("f", "app.handler", ""));
+	for (int i = 0; i < 3; i++) {
+		const char *at;
+		uint64_t peak;
+
+		invoke(&s, "f", "{}");
+		cr_expect_str_eq(s.run.out, "58720256", "%s%s", s.run.out, s.run.err);
+		at = strstr(s.run.err, "\"peak_bytes\":");
+		cr_assert(at, "%s", s.run.err);
+		peak = strtoull(at + strlen("\"peak_bytes\":"), NULL, 10);
+		cr_expect(peak > 56 * mib && peak < 88 * mib, "%" PRIu64, peak);
+		expect_start(&s, i ? "warm" : "cold", "memory");
+	}
+	project_end(&s);
+}
+
 Test(forked, random_generators_begin_anew)
 {
 	struct project s;
@@ -328,6 +356,7 @@ static const struct unforkable refused[] = {
 	{ "f = open('/var/task/app.py')\n", "(/var/task/app.py)" },
 	{ "import mmap\nm = mmap.mmap(-1, 4096)\n", "memory is shared (/dev/zero" },
 	{ "open('/tmp/x', 'w').close()\n", "/tmp/x is there" },
+	{ "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n", "SIGCHLD" },
 	{ "import subprocess\np = subprocess.Popen(['sleep', '60'])\n", " runs" },
 };
 
