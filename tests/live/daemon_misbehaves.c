@@ -20,15 +20,16 @@
 	project_by((s), (user), (const char *const[]){ "invoke", "-q", (function), (event), NULL })
 
 /* Two of it: one has time, the other ends when it has shown that it does not. */
-static const char yaml[] = "functions:\n"
-			   "  bad: {runtime: provided, code: bad, memory: 1769, timeout: 60s}\n"
-			   "  hangs: {runtime: provided, code: bad, memory: 1769, timeout: 300ms}\n"
-			   "  calm: {runtime: provided, code: bad, memory: 128, timeout: 60s}\n";
+static const char yaml_for[] =
+	"functions:\n"
+	"  bad: {runtime: provided, code: bad, memory: 1769, timeout: 60s, reuse: %s}\n"
+	"  hangs: {runtime: provided, code: bad, memory: 1769, timeout: 300ms, reuse: %s}\n"
+	"  calm: {runtime: provided, code: bad, memory: 128, timeout: 60s}\n";
 
-static void begin(struct project *s)
+static void begin(struct project *s, const char *reuse)
 {
 	cleanup_run struct run copy = { 0 };
-	char to[700], from[700];
+	char to[700], from[700], yaml[512];
 
 	project_begin(s, "");
 	project_dir(s, "bad");
@@ -37,6 +38,7 @@ static void begin(struct project *s)
 	RUN(&copy, "cp", from, to);
 	cr_assert_eq(copy.status, 0, "%s", copy.err);
 	cr_assert_eq(chmod(to, 0755), 0);
+	(void)snprintf(yaml, sizeof(yaml), yaml_for, reuse, reuse);
 	project_deploy(s, yaml);
 	project_expect(s, "deployed calm");
 	project_deploy_as(s, OTHER, yaml);
@@ -119,13 +121,18 @@ static void expect_records(const struct project *s, const struct manner *manners
 
 static void try_all(const struct manner *manners, size_t n)
 {
-	struct project s;
+	/* What is kept of it; where nothing is there is nothing that it could harm later. */
+	static const char *const reuses[] = { "process", "context" };
 
-	begin(&s);
-	for (size_t i = 0; i < n; i++)
-		expect_end_of(&s, &manners[i]);
-	expect_records(&s, manners, n);
-	project_end(&s);
+	for (size_t r = 0; r < sizeof(reuses) / sizeof(reuses[0]); r++) {
+		struct project s;
+
+		begin(&s, reuses[r]);
+		for (size_t i = 0; i < n; i++)
+			expect_end_of(&s, &manners[i]);
+		expect_records(&s, manners, n);
+		project_end(&s);
+	}
 }
 #define TRY_ALL(manners) try_all((manners), sizeof(manners) / sizeof((manners)[0]))
 
