@@ -47,10 +47,11 @@
  *	function  READY                  RESPONSE │ ERROR         …
  *	host             EVENT                            EVENT
  *
- * The bytes of an ERROR are its type, a NUL, and its message; instead of READY it is one of init.
- * What is sent out of turn, or is too long, ends the function. Where CLOCHE_REUSE is "fork" in the
- * environment, a FORK comes instead of an EVENT, and with it (SCM_RIGHTS) another such socket, by
- * which the fork has its EVENT and gives its answer. READY follows when it has ended:
+ * RESPONSE and ERROR have the request id of the EVENT that they answer: what has another one is
+ * dropped. The bytes of an ERROR are its type, a NUL, and its message; instead of READY it is one
+ *of init. What is sent out of turn, or is too long, ends the function. Where CLOCHE_REUSE is "fork"
+ *in the environment, a FORK comes instead of an EVENT, and with it (SCM_RIGHTS) another such
+ *socket, by which the fork has its EVENT and gives its answer. READY follows when it has ended:
  *
  *	function  READY        RESPONSE │ ERROR, by the other  READY      …
  *	host             FORK   EVENT, by the other                  FORK
@@ -98,7 +99,7 @@ struct cloche_frame {
 	uint32_t kind;
 	uint32_t len;	     /* of what follows */
 	int64_t deadline_ms; /* EVENT: since 1970, in UTC */
-	char request_id[40]; /* EVENT */
+	char request_id[40]; /* EVENT; RESPONSE, ERROR: of the event that it answers */
 };
 
 struct cloche_event {
@@ -178,7 +179,9 @@ CLOCHE_HANDLER_FN int cloche_write_all(const void *from, size_t len)
 	return 0;
 }
 
-CLOCHE_HANDLER_FN int cloche_send(uint32_t kind, const void *data, size_t len)
+/* event: what is answered; NULL: nothing is. */
+CLOCHE_HANDLER_FN int cloche_send(uint32_t kind, const struct cloche_frame *event, const void *data,
+				  size_t len)
 {
 	struct cloche_frame frame;
 	struct iovec parts[2];
@@ -188,6 +191,8 @@ CLOCHE_HANDLER_FN int cloche_send(uint32_t kind, const void *data, size_t len)
 	memset(&frame, 0, sizeof(frame));
 	frame.kind = kind;
 	frame.len = (uint32_t)len;
+	if (event)
+		memcpy(frame.request_id, event->request_id, sizeof(frame.request_id));
 	parts[0].iov_base = &frame;
 	parts[0].iov_len = sizeof(frame);
 	parts[1].iov_base = (void *)data;
@@ -264,7 +269,7 @@ CLOCHE_HANDLER_FN int cloche_serve_one(cloche_handler *handler, char **data, siz
 	status = handler(&event, &response);
 	if (status != 0)
 		return status;
-	return cloche_send(response.kind, response.data, response.len) < 0;
+	return cloche_send(response.kind, &frame, response.data, response.len) < 0;
 }
 
 /* ---- reuse: fork ----------------------------------------------------------------------------- */
@@ -362,7 +367,7 @@ CLOCHE_HANDLER_FN int cloche_refuse_fork(void)
 	(void)fprintf(stderr, "reuse: fork: at the end of init %s%s\n", text, link);
 	strncat(text, link, sizeof(text) - strlen(text) - 1);
 	(void)cloche_fail(&no, "Runtime.ForkError", text);
-	(void)cloche_send(no.kind, no.data, no.len);
+	(void)cloche_send(no.kind, NULL, no.data, no.len);
 	return 1;
 }
 
@@ -505,7 +510,7 @@ CLOCHE_HANDLER_FN int cloche_serve_forks(cloche_handler *handler, const struct c
 	if (cloche_refuse_fork() || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return 1;
 	cloche_shared_read(&was);
-	while (cloche_send(CLOCHE_READY, NULL, 0) == 0 && (turn = cloche_next_turn()) >= 0) {
+	while (cloche_send(CLOCHE_READY, NULL, NULL, 0) == 0 && (turn = cloche_next_turn()) >= 0) {
 		(void)fflush(NULL);
 		if (pipe(done) < 0 || fcntl(done[1], F_SETFD, FD_CLOEXEC) < 0 || (pid = fork()) < 0)
 			return 1;
@@ -535,7 +540,7 @@ CLOCHE_HANDLER_FN int cloche_serve_with(cloche_handler *handler, const struct cl
 	if (reuse && strcmp(reuse, "fork") == 0)
 		return cloche_serve_forks(handler, hooks);
 	data = (char *)malloc(size);
-	if (!data || cloche_send(CLOCHE_READY, NULL, 0) < 0)
+	if (!data || cloche_send(CLOCHE_READY, NULL, NULL, 0) < 0)
 		return 1;
 	while (status == 0 && !over)
 		status = cloche_serve_one(handler, &data, &size, &over);

@@ -21,6 +21,8 @@ _Static_assert(CLOCHE_PAYLOAD_MAX == RUNTIME_PAYLOAD_MAX, "one limit");
 enum native_state { STARTED, READY, RUNNING, ANSWERED, ENDED };
 
 #define NEWS_MAX 4
+/* Answers to no event that is under way, while one is: more of them are none by mistake. */
+#define STRAYS_MAX 100
 /* What most answers are shorter than. */
 #define PIECE 4096
 
@@ -41,6 +43,8 @@ struct runtime_native {
 	size_t got;
 	char *bytes;
 	char first[PIECE]; /* what came with its head */
+	bool stray;	   /* it answers no event that is under way */
+	unsigned strays;
 
 	/* The last answer. */
 	char *answer; /* owned; bytes of a response, or JSON */
@@ -173,6 +177,7 @@ int runtime_native_give(struct runtime_native *n, const struct runtime_event *ev
 					  .deadline_ms = event->deadline_ms };
 	(void)snprintf(n->event.request_id, sizeof(n->event.request_id), "%s", event->request_id);
 	n->sent = 0;
+	n->strays = 0;
 	n->state = RUNNING;
 	free(n->answer);
 	n->answer = NULL;
@@ -189,6 +194,24 @@ static void insist(struct runtime_native *n)
 {
 	n->state = ENDED;
 	tell(n, RUNTIME_INSISTED);
+}
+
+static bool is_answer(const struct runtime_native *n)
+{
+	return n->head.kind == CLOCHE_RESPONSE || n->head.kind == CLOCHE_ERROR;
+}
+
+/* An answer to another event than that which is under way, if any is: where its function was
+ * stopped may be between two that it gave, and the second comes when the next one has its event. */
+static bool is_stray(const struct runtime_native *n)
+{
+	const char *id = n->event.request_id;
+
+	if (!is_answer(n) || n->head.len > CLOCHE_PAYLOAD_MAX)
+		return false;
+	if (n->state == RUNNING)
+		return strncmp(n->head.request_id, id, sizeof(n->event.request_id)) != 0;
+	return n->state == READY && !n->forks;
 }
 
 static bool in_turn(const struct runtime_native *n)
@@ -210,15 +233,19 @@ static bool in_turn(const struct runtime_native *n)
 /* Its type and its message, as an object. What is no UTF-8 is left out. */
 static void take_error(struct runtime_native *n)
 {
-	const char *type = n->bytes, *message;
+	const char *type = n->bytes ? n->bytes : "", *message;
 	size_t len = strnlen(type, n->head.len);
-	json_t *j;
+	json_t *named, *j;
 
 	message = len < n->head.len ? type + len + 1 : type + len;
 	(void)snprintf(n->error_type, sizeof(n->error_type), "%.*s",
 		       len < sizeof(n->error_type) ? (int)len : (int)sizeof(n->error_type) - 1,
 		       type);
-	j = json_pack("{s:o*, s:o*}", "errorType", json_string(n->error_type), "errorMessage",
+	named = json_string(n->error_type);
+	if (!named)
+		(void)snprintf(n->error_type, sizeof(n->error_type), "Runtime.Unknown");
+	j = json_pack("{s:o, s:o*}", "errorType", named ? named : json_string(n->error_type),
+		      "errorMessage",
 		      json_stringn(message, n->head.len - (size_t)(message - type)));
 	n->answer = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	n->answer_len = n->answer ? strlen(n->answer) : 0;
@@ -242,8 +269,19 @@ static void ask(struct runtime_native *n)
 	}
 }
 
+static void forget_frame(struct runtime_native *n)
+{
+	free(n->bytes);
+	n->bytes = NULL;
+	n->got = 0;
+}
+
 static void take_frame(struct runtime_native *n)
 {
+	if (n->stray) {
+		forget_frame(n);
+		return;
+	}
 	switch (n->head.kind) {
 	case CLOCHE_RESPONSE:
 		n->answer = n->bytes;
@@ -259,16 +297,15 @@ static void take_frame(struct runtime_native *n)
 	default:
 		break;
 	}
-	free(n->bytes);
-	n->bytes = NULL;
-	n->got = 0;
+	forget_frame(n);
 	ask(n);
 }
 
 /* Its head is there, and so much of what came with that is behind it. False: no more is wanted. */
 static bool take_head(struct runtime_native *n, size_t behind)
 {
-	if (!in_turn(n)) {
+	n->stray = is_stray(n);
+	if (n->stray ? ++n->strays > STRAYS_MAX : !in_turn(n)) {
 		insist(n);
 		return false;
 	}
@@ -284,12 +321,29 @@ static bool take_head(struct runtime_native *n, size_t behind)
 	return true;
 }
 
-/* Nothing is to come behind a frame before the next event is given. */
-static bool end_frame(struct runtime_native *n, size_t too_much)
+/* A head, and behind it so many bytes of n->first: whole frames, of which the last may have no end
+ * yet. True: that of the last one is to be read. */
+static bool take_frames(struct runtime_native *n, size_t behind)
 {
-	take_frame(n);
-	if (too_much)
-		insist(n);
+	while (take_head(n, behind)) {
+		size_t used = n->head.len;
+
+		if (behind < used)
+			return true;
+		take_frame(n);
+		/* What a fork says behind its answer nobody hears. */
+		if (n->state == ANSWERED)
+			return true;
+		behind -= used;
+		memmove(n->first, n->first + used, behind);
+		n->got = behind < sizeof(n->head) ? behind : sizeof(n->head);
+		memcpy(&n->head, n->first, n->got);
+		behind -= n->got;
+		memmove(n->first, n->first + n->got, behind);
+		if (n->got < sizeof(n->head))
+			return n->got > 0 && n->state != ENDED;
+		n->got += behind;
+	}
 	return false;
 }
 
@@ -312,9 +366,7 @@ static bool read_head(struct runtime_native *n)
 	if (n->got < sizeof(n->head))
 		return true;
 	behind = n->got - sizeof(n->head);
-	if (!take_head(n, behind))
-		return false;
-	return behind < n->head.len ? true : end_frame(n, behind - n->head.len);
+	return take_frames(n, behind);
 }
 
 /* One piece; false: there is none now, or none is wanted. */
@@ -331,7 +383,9 @@ static bool read_piece(struct runtime_native *n)
 	if (done <= 0)
 		return false;
 	n->got += (size_t)done;
-	return at + (size_t)done < n->head.len ? true : end_frame(n, 0);
+	if (at + (size_t)done == n->head.len)
+		take_frame(n);
+	return n->got > 0;
 }
 
 void runtime_native_run(struct runtime_native *n)

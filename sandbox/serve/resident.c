@@ -175,9 +175,13 @@ static int calls_due_ms(const struct resident *r)
 
 static struct pollfd calls_wait(const struct resident *r)
 {
-	if (r->native)
-		return (struct pollfd){ .fd = runtime_native_fd(r->native),
-					.events = runtime_native_events(r->native) };
+	if (r->native) {
+		short events = runtime_native_events(r->native);
+
+		/* Of one that is asked for nothing its end would be told all the same, for ever. */
+		return (struct pollfd){ .fd = events ? runtime_native_fd(r->native) : -1,
+					.events = events };
+	}
 	if (r->http)
 		return (struct pollfd){ .fd = runtime_http_fd(r->http), .events = POLLIN };
 	return (struct pollfd){ .fd = -1 };

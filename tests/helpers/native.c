@@ -94,7 +94,7 @@ static int answer(const struct cloche_event *event, struct cloche_response *resp
 		for (;;)
 			(void)pause();
 	if (strcmp(what, "insist") == 0) {
-		(void)cloche_send(CLOCHE_READY, NULL, 0);
+		(void)cloche_send(CLOCHE_READY, NULL, NULL, 0);
 		(void)pause();
 	}
 	return cloche_respond(response, event->data, event->len);

@@ -19,26 +19,42 @@
 #define INVOKE(s, user, function, event) \
 	project_by((s), (user), (const char *const[]){ "invoke", "-q", (function), (event), NULL })
 
-/* Two of it: one has time, the other ends when it has shown that it does not. */
-static const char yaml_for[] =
-	"functions:\n"
-	"  bad: {runtime: provided, code: bad, memory: 1769, timeout: 60s, reuse: %s}\n"
-	"  hangs: {runtime: provided, code: bad, memory: 1769, timeout: 300ms, reuse: %s}\n"
-	"  calm: {runtime: provided, code: bad, memory: 128, timeout: 60s}\n";
+#define CALM "  calm: {runtime: provided, code: bad, memory: 128, timeout: 60s}\n"
 
-static void begin(struct project *s, const char *reuse)
+/* Two of it: one has time, the other ends when it has shown that it does not. reuse: what is kept
+ * of it; where nothing is there is nothing that it could harm later. */
+#define BAD(reuse)                                                                              \
+	"functions:\n"                                                                          \
+	"  bad: {runtime: provided, code: bad, memory: 1769, timeout: 60s, reuse: " reuse "}\n" \
+	"  hangs: {runtime: provided, code: bad, memory: 1769, timeout: 300ms,\n"               \
+	"          reuse: " reuse "}\n" CALM
+
+/* The same, native. */
+#define RUDE(reuse)                                                                            \
+	"functions:\n"                                                                         \
+	"  bad: {runtime: native, code: bad, handler: rude, memory: 1769, timeout: 60s,\n"     \
+	"        reuse: " reuse "}\n"                                                          \
+	"  hangs: {runtime: native, code: bad, handler: rude, memory: 1769, timeout: 300ms,\n" \
+	"          reuse: " reuse "}\n" CALM
+
+static void put_program(const struct project *s, const char *helper, const char *name)
 {
 	cleanup_run struct run copy = { 0 };
-	char to[700], from[700], yaml[512];
+	char to[700], from[700];
 
-	project_begin(s, "");
-	project_dir(s, "bad");
-	(void)snprintf(from, sizeof(from), "%s/runtime", env_need("HELPERS"));
-	(void)snprintf(to, sizeof(to), "%s/bad/bootstrap", s->project);
+	(void)snprintf(from, sizeof(from), "%s/%s", env_need("HELPERS"), helper);
+	(void)snprintf(to, sizeof(to), "%s/bad/%s", s->project, name);
 	RUN(&copy, "cp", from, to);
 	cr_assert_eq(copy.status, 0, "%s", copy.err);
 	cr_assert_eq(chmod(to, 0755), 0);
-	(void)snprintf(yaml, sizeof(yaml), yaml_for, reuse, reuse);
+}
+
+static void begin(struct project *s, const char *yaml)
+{
+	project_begin(s, "");
+	project_dir(s, "bad");
+	put_program(s, "runtime", "bootstrap");
+	put_program(s, "rude", "rude");
 	project_deploy(s, yaml);
 	project_expect(s, "deployed calm");
 	project_deploy_as(s, OTHER, yaml);
@@ -119,22 +135,18 @@ static void expect_records(const struct project *s, const struct manner *manners
 		}
 }
 
-static void try_all(const struct manner *manners, size_t n)
+static void try_all(const char *yaml, const struct manner *manners, size_t n)
 {
-	/* What is kept of it; where nothing is there is nothing that it could harm later. */
-	static const char *const reuses[] = { "process", "context" };
+	struct project s;
 
-	for (size_t r = 0; r < sizeof(reuses) / sizeof(reuses[0]); r++) {
-		struct project s;
-
-		begin(&s, reuses[r]);
-		for (size_t i = 0; i < n; i++)
-			expect_end_of(&s, &manners[i]);
-		expect_records(&s, manners, n);
-		project_end(&s);
-	}
+	begin(&s, yaml);
+	for (size_t i = 0; i < n; i++)
+		expect_end_of(&s, &manners[i]);
+	expect_records(&s, manners, n);
+	project_end(&s);
 }
-#define TRY_ALL(manners) try_all((manners), sizeof(manners) / sizeof((manners)[0]))
+
+#define TRY_ALL(yaml, manners) try_all((yaml), (manners), sizeof(manners) / sizeof((manners)[0]))
 
 Test(daemon_misbehaves, with_what_it_answers)
 {
@@ -152,7 +164,8 @@ Test(daemon_misbehaves, with_what_it_answers)
 		{ "bad", "waste", 137, "error", "Cloche.ProtocolError" },
 	};
 
-	TRY_ALL(manners);
+	TRY_ALL(BAD("process"), manners);
+	TRY_ALL(BAD("context"), manners);
 }
 
 Test(daemon_misbehaves, with_its_connections)
@@ -164,7 +177,8 @@ Test(daemon_misbehaves, with_its_connections)
 		{ "hangs", "closed", 124, "timeout", "Task timed out after 0.30 seconds" },
 	};
 
-	TRY_ALL(manners);
+	TRY_ALL(BAD("process"), manners);
+	TRY_ALL(BAD("context"), manners);
 }
 
 Test(daemon_misbehaves, with_itself)
@@ -179,5 +193,27 @@ Test(daemon_misbehaves, with_itself)
 		{ "bad", "writes", 0, "ok", "\"writes\"" },
 	};
 
-	TRY_ALL(manners);
+	TRY_ALL(BAD("process"), manners);
+	TRY_ALL(BAD("context"), manners);
+}
+
+Test(daemon_misbehaves, with_the_frames_of_a_native_one)
+{
+	static const struct manner manners[] = {
+		{ "bad", "junk", 137, "error", "Cloche.ProtocolError" },
+		{ "bad", "twice", 0, "ok", "\"twice\"" },
+		{ "bad", "many", 0, "ok", "\"many\"" },
+		{ "bad", "huge", 137, "error", "Cloche.ProtocolError" },
+		{ "bad", "half0", 1, "error", "without providing a reason" },
+		{ "bad", "typed", 1, "error", "{\"errorType\":\"Runtime.Unknown\"" },
+		{ "hangs", "closed", 124, "timeout", "Task timed out after 0.30 seconds" },
+		{ "bad", "zero", 1, "error", "without providing a reason" },
+		{ "bad", "killed", 137, "signal", "signal: killed" },
+		{ "bad", "writes", 0, "ok", "\"writes\"" },
+		{ "bad", "writes", 0, "ok", "\"writes\"" },
+	};
+
+	TRY_ALL(RUDE("process"), manners);
+	TRY_ALL(RUDE("fork"), manners);
+	TRY_ALL(RUDE("context"), manners);
 }
