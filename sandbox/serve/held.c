@@ -126,7 +126,7 @@ static bool is_once(const struct held *h)
 
 static void become_idle(struct front *f, struct held *h)
 {
-	if (is_once(h)) {
+	if (is_once(h) || h->retired) {
 		held_end(f, h);
 		return;
 	}

@@ -47,6 +47,7 @@ struct held {
 	enum residue replaced;
 	struct context ctx;
 	bool provisioned;	   /* its init was before anybody asked */
+	bool retired;		   /* of a version that counts no more: it goes when it is idle */
 	struct resident *resident; /* the function process that stays in it; NULL: none does */
 };
 

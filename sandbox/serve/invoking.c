@@ -201,7 +201,10 @@ void invoking_retire(struct front *f)
 		struct held *h = (struct held *)at;
 
 		next = at->next;
-		if (at->state == POOL_IDLE && h->kind.function && !counts(f, h))
+		if (!h->kind.function || counts(f, h))
+			continue;
+		h->retired = true;
+		if (at->state == POOL_IDLE)
 			held_end(f, h);
 	}
 	provisioning_look(f);

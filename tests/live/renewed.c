@@ -159,6 +159,30 @@ Test(renewed, ends_that_leave_a_context_and_ends_that_do_not)
 	project_end(&s);
 }
 
+/* Of a version that counts no more nothing stays, though it was busy when that was so. */
+Test(renewed, an_older_version_leaves_no_context)
+{
+	struct project s;
+	struct client c;
+	struct daemon d;
+
+	begin(&s);
+	project_deploy(&s,
+		       "functions:\n  f: {runtime: exec, handler: [sleep, '1'], timeout: 60s}\n");
+	d = s.d;
+	d.verb = "invoke";
+	c = client_start(&d, (const char *const[]){ "f", NULL });
+	for (int i = 0; i < 1000 && !strstr(s.run.out, "\"busy\""); i++)
+		OWN("ps", "--json");
+	project_deploy(&s,
+		       "functions:\n  f: {runtime: exec, handler: [sleep, '2'], timeout: 60s}\n");
+	cr_expect_eq(process_status(c.pid), 0);
+	for (int i = 0; i < 1000 && (i == 0 || strstr(s.run.out, "\"function\":\"f\"")); i++)
+		OWN("ps", "--json");
+	cr_expect_null(strstr(s.run.out, "\"function\":\"f\""), "%s", s.run.out);
+	project_end(&s);
+}
+
 Test(renewed, node)
 {
 	struct project s;
