@@ -19,7 +19,7 @@ VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%) $(B)/tests/escape/held
 VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,etc output paths reuse streams) fault/calls \
              fault/cold $(addprefix live/,abuse bind bind_owner closing code daemon daemon_flood daemon_hostile daemon_killed \
                daemon_load daemon_misbehaves daemon_own daemon_repeat daemon_stays daemon_upgrade doctor etc front_hostile front_killed front_parts \
-               front_sealed given idle image_cell image_run invoke kept listener local outcomes output_limit owner_proof owners \
+               front_sealed given idle image_cell image_run init invoke invoke_lost kept listener local outcomes output_limit owner_proof owners \
                policy ps repeat run runtime runtimes share stream_names terminals trace_kept trace_live warden warm)))
 VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)
 
