@@ -31,6 +31,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -78,7 +79,7 @@ void front_look_whether_done(struct front *f)
 	(void)sd_event_exit(f->event, 0);
 }
 
-void front_forget(struct front *f, struct client *c)
+static void take_out(struct front *f, struct client *c)
 {
 	for (struct client **at = &f->clients; *at; at = &(*at)->next)
 		if (*at == c) {
@@ -88,7 +89,21 @@ void front_forget(struct front *f, struct client *c)
 			f->n_clients--;
 			break;
 		}
+}
+
+void front_forget(struct front *f, struct client *c)
+{
+	take_out(f, c);
 	front_look_whether_done(f);
+}
+
+void front_asks_again(struct front *f, struct client *c)
+{
+	take_out(f, c);
+	c->next = NULL;
+	*f->clients_end = c;
+	f->clients_end = &c->next;
+	f->n_clients++;
 }
 
 unsigned front_waiting(const struct front *f, const struct pool_kind *kind, const struct client *c)
@@ -101,15 +116,31 @@ unsigned front_waiting(const struct front *f, const struct pool_kind *kind, cons
 }
 
 /* One new one at a time: whether there is room is known when it is made. */
+void front_note_busy(struct front *f, const struct held_kind *kind)
+{
+	if (f->n_busy < FRONT_BUSY)
+		f->busy[f->n_busy++] = *kind;
+}
+
+static bool is_busy(const struct front *f, const struct pool_kind *kind)
+{
+	for (unsigned i = 0; i < f->n_busy; i++)
+		if (memcmp(&f->busy[i], kind->bytes, sizeof(f->busy[i])) == 0)
+			return true;
+	return false;
+}
+
 void front_retry(struct front *f, bool room)
 {
 	bool may_make = true;
 	struct client *next;
 
+	/* Another turn within this one is a newer look at the same. */
+	f->n_busy = 0;
 	for (struct client *c = f->clients; c; c = next) {
 		next = c->next;
 		c->full = c->full && !room;
-		if (c->waiting && !c->full)
+		if (c->waiting && !c->full && !(c->queued && is_busy(f, &c->kind)))
 			client_retry(c, &may_make);
 	}
 	if (room)

@@ -34,6 +34,9 @@ struct cloche_err;
 struct config;
 struct metrics;
 
+/* Kinds that are remembered to be busy, in one turn of those who wait. */
+#define FRONT_BUSY 4
+
 /*
  * The front: a process without rights that speaks with clients, has the launcher make what they
  * need, drives their invocations and writes the records. What it knows of the host it was handed:
@@ -64,6 +67,8 @@ struct front {
 		enum residue why;
 	} replaced[HELD_REPLACED];
 	unsigned replaced_at;
+	struct held_kind busy[FRONT_BUSY]; /* of these there is none for whoever waits */
+	unsigned n_busy;
 	struct lister lister;
 	struct counts counts;
 	struct metrics *metrics;
@@ -116,11 +121,18 @@ void front_look_whether_done(struct front *f);
 /* The client is gone. */
 void front_forget(struct front *f, struct client *c);
 
+/* By a connection on which it was served before: it comes behind whoever has come meanwhile. */
+void front_asks_again(struct front *f, struct client *c);
+
 /* Of those that wait for a context of that kind, how many came before c (NULL: at all). */
 unsigned front_waiting(const struct front *f, const struct pool_kind *kind, const struct client *c);
 
 /* Who asked what contexts there are can be answered. */
 void front_listed(struct front *f);
+
+/* A function has all contexts that it may have, and none is idle: whoever else is queued for one is
+ * not tried any more in this turn. */
+void front_note_busy(struct front *f, const struct held_kind *kind);
 
 /* There may be a context for who waits for one; room: also where there was none for it. */
 void front_retry(struct front *f, bool room);

@@ -151,6 +151,8 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	int r = 0;
 
 	v->requested_ns = clock_now_ns();
+	if (v->again)
+		front_asks_again(v->front, &v->client);
 	v->again = true;
 	v->client.silent = false;
 	memcpy(&v->request, v->front->inbox,

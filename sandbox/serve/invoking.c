@@ -175,6 +175,7 @@ bool invoking_may_start(struct visit *v)
 				     "the function '%.64s' is busy: it has no more than %u at "
 				     "a time ('concurrency/reserved')",
 				     c->name, c->concurrency.reserved);
+		front_note_busy(v->front, &v->kind);
 		v->client.waiting = visit_try_queue(v, c->concurrency.wait_ns, &why);
 		if (!v->client.waiting)
 			visit_refuse(v, &why);

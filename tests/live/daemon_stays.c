@@ -18,8 +18,10 @@
 #include "launch/spec.h"
 #include "run/outcome.h"
 #include "ledger/ledger.h"
+#include "serve/packet.h"
 #include "serve/remote.h"
 #include "serve/remote_invoke.h"
+#include "serve/request.h"
 #include "tests/lib/daemon.h"
 #include "tests/lib/env.h"
 #include "tests/lib/functions.h"
@@ -177,5 +179,80 @@ Test(daemon_stays, events_by_it_as_well)
 	cr_expect_gt(stayed, 10);
 	remote_close(&remote);
 	daemon_expect_records(&s.d, "ok", 27);
+	project_end(&s);
+}
+
+/* Without waiting for it. */
+static void ask_for(const struct remote *r, const char *event)
+{
+	struct request request = {
+		.kind = REQUEST_INVOKE, .function = "one", .stays = true, .event_len = strlen(event)
+	};
+
+	request_version(request.version);
+	cr_assert_eq(
+		packet_send_with(r->socket, &request, sizeof(request), event, strlen(event), NULL),
+		0);
+}
+
+static void expect_for(const struct remote *r, const char *want)
+{
+	static struct {
+		struct answer answer;
+		char bytes[100];
+	} m;
+	struct cloche_err err = { 0 };
+	struct packet_fds fds = { .n = 0 };
+	size_t len = 0;
+
+	do {
+		struct pollfd there = { .fd = r->socket, .events = POLLIN };
+
+		cr_assert_eq(poll(&there, 1, 20000), 1);
+		cr_assert_eq(remote_hear_more(r, &m.answer, sizeof(m.bytes), &len, &fds, &err), 0,
+			     "%s", err.text);
+	} while (m.answer.kind == ANSWER_STARTING);
+	cr_expect_eq(strncmp(m.bytes, want, len), 0, "%.*s instead of %s", (int)len, m.bytes, want);
+}
+
+/* Whoever has connected first is not always the first. */
+Test(daemon_stays, who_asks_first_is_served_first)
+{
+	struct remote older, newer, busy;
+	struct cloche_err err = { 0 };
+	struct project s;
+
+	project_begin(&s, "per_owner: {waiting: 10}");
+	project_put(&s, "code/app.py",
+		    "import time\nn = 0\n"
+		    "def handler(event, context):\n"
+		    "    global n\n"
+		    "    n += 1\n"
+		    "    time.sleep(event)\n"
+		    "    return n\n");
+	project_deploy_as(
+		&s, "0",
+		"functions:\n" F("one", "128") "    timeout: 20s\n"
+					       "    concurrency: {reserved: 1, wait: 60s}\n");
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	cr_assert_eq(remote_open(s.d.control, &older, &err), 0);
+	cr_assert_eq(remote_open(s.d.control, &newer, &err), 0);
+	cr_assert_eq(remote_open(s.d.control, &busy, &err), 0);
+	ask_for(&older, "0");
+	expect_for(&older, "1");
+	ask_for(&newer, "0");
+	expect_for(&newer, "2");
+	/* What is asked behind one is answered when that was heard. */
+	ask_for(&busy, "1");
+	project_by(&s, "0", (const char *const[]){ "functions", NULL });
+	ask_for(&newer, "0");
+	project_by(&s, "0", (const char *const[]){ "functions", NULL });
+	ask_for(&older, "0");
+	expect_for(&busy, "3");
+	expect_for(&newer, "4");
+	expect_for(&older, "5");
+	remote_close(&older);
+	remote_close(&newer);
+	remote_close(&busy);
 	project_end(&s);
 }
