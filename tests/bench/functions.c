@@ -443,7 +443,9 @@ static void measure_as_user(const struct bench *bench, const struct daemon *d, s
 		r = project_deploy(p, project_python, &m->err);
 	if (r == 0 && is_there(NODEJS))
 		r = project_deploy(p, project_node, &m->err);
-	if (r == 0)
+	if (!is_there(PYTHON3))
+		(void)cloche_err_set(&m->no_fork, ENOENT, "there is no " PYTHON3);
+	else if (r == 0)
 		(void)project_deploy(p, project_forked, &m->no_fork);
 	if (r == 0)
 		r = events_measure(bench, d, freezer, m);
