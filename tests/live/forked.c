@@ -286,6 +286,27 @@ Test(forked, random_generators_begin_anew)
 	project_end(&s);
 }
 
+/* numpy's is asked for a new seed where it is loaded: what stands in for it counts. */
+Test(forked, numpys_generator_begins_anew)
+{
+	struct project s;
+
+	project_begin(&s, "");
+	project_dir(&s, "code/numpy");
+	project_put(&s, "code/numpy/__init__.py", "");
+	project_put(&s, "code/numpy/random.py",
+		    "seeds = 0\ndef seed():\n    global seeds\n    seeds += 1\n");
+	project_put(&s, "code/app.py",
+		    "import numpy.random\ndef handler(event, context):\n"
+		    "    return numpy.random.seeds\n");
+	project_deploy(&s, "functions:\n" FUNCTION("f", "app.handler", ""));
+	for (int i = 0; i < 2; i++) {
+		invoke(&s, "f", "{}");
+		cr_expect_str_eq(s.run.out, "1", "%s%s", s.run.out, s.run.err);
+	}
+	project_end(&s);
+}
+
 Test(forked, what_it_is_a_fork_of_is_out_of_its_reach)
 {
 	struct project s;
