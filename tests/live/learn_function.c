@@ -32,10 +32,12 @@ static const char code[] = "import os\n"
 
 static const char yaml[] =
 	"functions:\n"
-	"  f: {runtime: python3, code: ./code, handler: app.handler, timeout: 30s}\n"
-	"  other: {runtime: python3, code: ./code, handler: app.other, timeout: 30s}\n"
-	"  cmd: {runtime: exec, code: ./code, handler: [sh, -c, 'cat; nice'], timeout: 30s}\n"
-	"  fails: {runtime: exec, code: ./code, handler: ['false'], timeout: 30s}\n";
+	"  f: {runtime: python3, code: ./code, handler: app.handler, timeout: 300s}\n"
+	"  other: {runtime: python3, code: ./code, handler: app.other, timeout: 300s}\n"
+	"  forked: {runtime: python3, code: ./code, handler: app.handler, timeout: 300s,\n"
+	"           reuse: fork}\n"
+	"  cmd: {runtime: exec, code: ./code, handler: [sh, -c, 'cat; nice'], timeout: 300s}\n"
+	"  fails: {runtime: exec, code: ./code, handler: ['false'], timeout: 300s}\n";
 
 static void begin_turn(struct project *s, int turn)
 {
@@ -60,7 +62,7 @@ static bool allows(const struct project *s, const char *call)
 	return strstr(s->run.out, name) != NULL;
 }
 
-Test(learn_function, its_init_and_its_events_and_nothing_else, .timeout = 120)
+Test(learn_function, its_init_and_its_events_and_nothing_else, .timeout = 400)
 {
 	struct project s;
 	json_t *profile;
@@ -90,7 +92,7 @@ Test(learn_function, its_init_and_its_events_and_nothing_else, .timeout = 120)
 	project_end(&s);
 }
 
-Test(learn_function, a_command_and_one_that_fails, .timeout = 120)
+Test(learn_function, a_command_and_one_that_fails, .timeout = 400)
 {
 	struct project s;
 
@@ -98,6 +100,10 @@ Test(learn_function, a_command_and_one_that_fails, .timeout = 120)
 	LEARN("--function", "cmd", "-o", "-", "a");
 	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
 	cr_expect(allows(&s, "getpriority") && allows(&s, "execve"), "%s", s.run.out);
+	/* A zygote and its copies. */
+	LEARN("--function", "forked", "-o", "-", "{}", "1");
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	cr_expect(allows(&s, "getsid") && allows(&s, "getpriority"), "%s", s.run.out);
 	LEARN("--function", "fails", "-o", "-");
 	cr_expect_eq(s.run.status, 1, "%s", s.run.err);
 	cr_expect(strstr(s.run.err, "verdict 'error'"), "%s", s.run.err);
@@ -105,7 +111,7 @@ Test(learn_function, a_command_and_one_that_fails, .timeout = 120)
 	project_end(&s);
 }
 
-Test(learn_function, what_cannot_be_is_said, .timeout = 120)
+Test(learn_function, what_cannot_be_is_said, .timeout = 400)
 {
 	struct project s;
 
@@ -125,11 +131,11 @@ Test(learn_function, what_cannot_be_is_said, .timeout = 120)
 
 /* What was learnt is enough for what was seen, and for nothing else; what has been before counts
  * again by its name. */
-Test(learn_function, what_was_learnt_can_be_deployed, .timeout = 120)
+Test(learn_function, what_was_learnt_can_be_deployed, .timeout = 400)
 {
 	static const char with[] =
 		"functions:\n"
-		"  f: {runtime: python3, code: ./code, handler: app.handler, timeout: 30s,\n"
+		"  f: {runtime: python3, code: ./code, handler: app.handler, timeout: 300s,\n"
 		"      policy: ./learnt.json}\n";
 	char path[700];
 	struct project s;
@@ -169,7 +175,7 @@ Test(learn_function, what_was_learnt_can_be_deployed, .timeout = 120)
 }
 
 /* With its functions' policies the daemon comes back; and what is no policy is not deployed. */
-Test(learn_function, a_policy_of_a_file_stays, .timeout = 120)
+Test(learn_function, a_policy_of_a_file_stays, .timeout = 400)
 {
 	static const char *const wrong[][2] = { { "./nowhere.json", "no such file" },
 						{ "./bad.json", "bad.json" } };
@@ -232,7 +238,7 @@ static _Noreturn void be_another(const char *control, int say, int go)
 	_exit(n == 0 && lost == 0 ? 0 : 15);
 }
 
-Test(learn_function, an_owner_is_told_of_nobody_else, .timeout = 120)
+Test(learn_function, an_owner_is_told_of_nobody_else, .timeout = 400)
 {
 	int said[2], go[2], status;
 	struct project s;

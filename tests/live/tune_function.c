@@ -33,13 +33,15 @@ static const char code[] = "import os\n"
 
 static const char yaml[] =
 	"functions:\n"
-	"  f: {runtime: python3.11, code: ./code, handler: app.handler, timeout: 30s,\n"
+	"  f: {runtime: python3.11, code: ./code, handler: app.handler, timeout: 300s,\n"
 	"      memory: 128, concurrency: {reserved: 1, wait: 0}}\n"
-	"  fails: {runtime: python3, code: ./code, handler: app.fails, timeout: 30s}\n"
+	"  fails: {runtime: python3, code: ./code, handler: app.fails, timeout: 300s}\n"
 	"  slow: {runtime: python3, code: ./code, handler: app.slow, timeout: 300s}\n"
-	"  anew: {runtime: python3, code: ./code, handler: app.handler, timeout: 30s,\n"
+	"  anew: {runtime: python3, code: ./code, handler: app.handler, timeout: 300s,\n"
 	"         reuse: none}\n"
-	"  cmd: {runtime: exec, code: ./code, handler: [cat], timeout: 30s}\n";
+	"  forked: {runtime: python3, code: ./code, handler: app.handler, timeout: 300s,\n"
+	"           reuse: fork}\n"
+	"  cmd: {runtime: exec, code: ./code, handler: [cat], timeout: 300s}\n";
 
 static void begin(struct project *s)
 {
@@ -83,7 +85,7 @@ static size_t contexts(struct project *s, const char *name)
 }
 
 /* Of each size two that count, and one that was cold; its times are what the meter saw. */
-Test(tune_function, warm_invocations_at_each_size_and_what_is_deployed_stays, .timeout = 120)
+Test(tune_function, warm_invocations_at_each_size_and_what_is_deployed_stays, .timeout = 400)
 {
 	struct project s;
 	json_t *tune, *size, *one;
@@ -130,7 +132,7 @@ Test(tune_function, warm_invocations_at_each_size_and_what_is_deployed_stays, .t
 }
 
 /* Out of the ledger, by size, with what tune has tried; and the bill. */
-Test(tune_function, its_ledger_tells_what_it_costs, .timeout = 120)
+Test(tune_function, its_ledger_tells_what_it_costs, .timeout = 400)
 {
 	struct project s;
 
@@ -159,7 +161,7 @@ Test(tune_function, its_ledger_tells_what_it_costs, .timeout = 120)
 	project_end(&s);
 }
 
-Test(tune_function, what_is_not_kept_is_counted_from_the_first, .timeout = 120)
+Test(tune_function, what_is_not_kept_is_counted_from_the_first, .timeout = 400)
 {
 	static const char *const names[] = { "anew", "cmd" };
 	struct project s;
@@ -181,14 +183,14 @@ Test(tune_function, what_is_not_kept_is_counted_from_the_first, .timeout = 120)
 	project_end(&s);
 }
 
-Test(tune_function, a_function_that_fails_has_no_price, .timeout = 120)
+Test(tune_function, a_function_that_fails_has_no_price, .timeout = 400)
 {
 	struct project s;
 
 	begin(&s);
-	OWN("tune", "--sizes", "128,256", "fails");
+	OWN("tune", "--sizes", "1024,1769", "fails");
 	cr_expect_eq(s.run.status, 1, "%s", s.run.err);
-	cr_expect(strstr(s.run.out, " 128 MB  0.072  error: exit status 1: "), "%s", s.run.out);
+	cr_expect(strstr(s.run.out, " 1769 MB  1.000  error: exit status 1: "), "%s", s.run.out);
 	cr_expect(strstr(s.run.out, "not today"), "%s", s.run.out);
 	cr_expect(strstr(s.run.err, "the function succeeded at no size"), "%s", s.run.err);
 	OWN("tune", "--sizes", "9999G", "f");
@@ -205,7 +207,7 @@ Test(tune_function, a_function_that_fails_has_no_price, .timeout = 120)
 }
 
 /* Killed in the middle, by SIGKILL: nothing of what it tried is there any more. */
-Test(tune_function, who_is_killed_leaves_nothing, .timeout = 120)
+Test(tune_function, who_is_killed_leaves_nothing, .timeout = 400)
 {
 	static const char *const args[] = { "--sizes", "256", "slow", NULL };
 	const char *argv[DAEMON_ARGS_MAX];
@@ -235,7 +237,7 @@ Test(tune_function, who_is_killed_leaves_nothing, .timeout = 120)
 }
 
 /* A name of Lambda's is a family's; what that is here, the interpreter says itself. */
-Test(tune_function, what_a_runtime_really_is_is_shown, .timeout = 60)
+Test(tune_function, what_a_runtime_really_is_is_shown, .timeout = 400)
 {
 	cleanup_run struct run version = { 0 };
 	char text[200], path[PATH_MAX];
@@ -256,5 +258,26 @@ Test(tune_function, what_a_runtime_really_is_is_shown, .timeout = 60)
 	cr_expect(strstr(s.run.out, text), "%s", s.run.out);
 	OWN("show", "--json", "cmd");
 	cr_expect(strstr(s.run.out, "\"interpreter\":null"), "%s", s.run.out);
+	project_end(&s);
+}
+
+/* Of a zygote each event has a copy that is as warm as any other. */
+Test(tune_function, what_is_forked_is_warm_but_for_the_first, .timeout = 400)
+{
+	struct project s;
+	json_t *tune, *size;
+
+	begin(&s);
+	OWN("tune", "--sizes", "256,512", "--runs", "2", "--json", "forked");
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	tune = parse(&s);
+	for (size_t i = 0; i < 2; i++) {
+		size = json_array_get(json_object_get(tune, "sizes"), i);
+		cr_expect_eq(number_of(size, "cold_runs"), 1);
+		cr_expect_eq(json_array_size(json_object_get(size, "times_ns")), 2);
+	}
+	json_decref(tune);
+	while (contexts(&s, "forked") > 0)
+		;
 	project_end(&s);
 }
