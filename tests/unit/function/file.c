@@ -3,13 +3,17 @@
  * is named with its line, its key and what was expected. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "function/function_file.h"
 #include "function/function_json.h"
+#include "policy/policy_join.h"
 #include "tests/lib/tmpdir.h"
 
 static const struct spec_host host = { .memory_bytes = 2ULL << 30, .cpus = 2 };
@@ -124,6 +128,43 @@ Test(function_file, comes_back_from_json)
 		cr_expect_eq(function_from_json(o, &back, &err), -EBADMSG);
 		json_decref(o);
 	}
+	function_file_free(&f);
+}
+
+/* The file is the owner's, until it is compiled; what has become of it comes back as it was. */
+Test(function_file, a_policy_may_be_a_file)
+{
+	static const char text[] = "functions:\n"
+				   "  f: {runtime: python3, code: ./c, handler: a.b,\n"
+				   "      policy: ./sub/mine.json}\n";
+	static const char *const wrong[] = { "", "00", "000000000100000006000000", "zz",
+					     "00000000000000000600000000000000" };
+	const size_t size = offsetof(struct policy_bare, insns) + sizeof(struct sock_filter);
+	struct function_config *c, back;
+	struct cloche_err err = { 0 };
+	struct function_file f;
+	json_t *o;
+
+	cr_assert_eq(read_text(text, &f, &err), 0, "%s", err.text);
+	c = &f.functions[0];
+	cr_expect_str_eq(c->policy, "mine");
+	cr_expect_str_eq(c->policy_path, "a/sub/mine.json");
+	cr_assert_null(c->filter);
+	c->filter = calloc(1, sizeof(*c->filter));
+	c->filter_size = size;
+	c->filter->n = 1;
+	c->filter->insns[0] = (struct sock_filter){ BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW };
+	o = function_to_json(c);
+	cr_assert_eq(function_from_json(o, &back, &err), 0, "%s", err.text);
+	cr_expect(function_is_same(c, &back));
+	cr_assert_eq(back.filter_size, size);
+	cr_expect_eq(memcmp(back.filter, c->filter, size), 0);
+	function_config_free(&back);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		(void)json_object_set_new(o, "filter", json_string(wrong[i]));
+		cr_expect_eq(function_from_json(o, &back, &err), -EBADMSG, "'%s'", wrong[i]);
+	}
+	json_decref(o);
 	function_file_free(&f);
 }
 
