@@ -15,8 +15,13 @@
 int caller_open(const char *control, const char *function, struct caller *ret,
 		struct cloche_err *err)
 {
+	int r;
+
 	*ret = (struct caller){ .function = function };
-	return remote_invoke_open(control, &ret->remote, err);
+	r = remote_invoke_open(control, &ret->remote, err);
+	/* Who is silent for ten seconds is hung up on: it may be so before the first event. */
+	ret->remote.kept = r == 0;
+	return r;
 }
 
 void caller_close(struct caller *c)
