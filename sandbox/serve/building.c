@@ -84,7 +84,7 @@ struct build {
 	uint32_t owner;
 	bool used, removes; /* what it does */
 	bool done;	    /* the child has ended: what is left is its cgroup */
-	bool asked_to_end, late;
+	bool asked_to_end, late, killed;
 	struct chore chore;
 	struct slot slot;
 	struct cgroup cgroup;
@@ -502,11 +502,30 @@ bool building_has(const struct launching *l, uint64_t number)
 	return find(l, number) != NULL;
 }
 
-static void ask_to_end(struct build *b)
+/* Who does not end by itself, for whatever reason, has the time that everything has when the daemon
+ * is to end; what it leaves in the store the next start takes away. */
+static void ask_to_end(const struct launching *l, struct build *b)
 {
-	if (b->used && !b->done && !b->removes && !b->asked_to_end)
+	if (b->asked_to_end)
+		return;
+	if (b->used && !b->done && !b->removes)
 		chore_end(&b->chore);
 	b->asked_to_end = true;
+	b->deadline_ns = clock_now_ns() + l->config->grace_ns;
+}
+
+/* With the child all are killed whom it began. */
+static void look_whether_late(const struct launching *l, struct build *b)
+{
+	if (b->done || b->killed || clock_now_ns() < b->deadline_ns)
+		return;
+	if (!b->asked_to_end) {
+		b->late = true;
+		ask_to_end(l, b);
+		return;
+	}
+	b->killed = true;
+	chore_kill(&b->chore);
 }
 
 void building_end(struct launching *l, uint64_t number)
@@ -516,7 +535,7 @@ void building_end(struct launching *l, uint64_t number)
 	if (!b)
 		return;
 	b->number = 0;
-	ask_to_end(b);
+	ask_to_end(l, b);
 }
 
 void building_drop(struct launching *l)
@@ -526,7 +545,7 @@ void building_drop(struct launching *l)
 
 		b->number = 0;
 		if (b->used)
-			ask_to_end(b);
+			ask_to_end(l, b);
 	}
 }
 
@@ -551,7 +570,7 @@ int64_t building_wait(struct launching *l, struct pollfd *fds)
 					  .events = POLLIN };
 		if (b->used && b->done)
 			due_ns = clock_now_ns() + REMOVED_NS;
-		else if (b->used && !b->asked_to_end)
+		else if (b->used && !b->killed)
 			due_ns = b->deadline_ns;
 		until_ns = due_ns < until_ns ? due_ns : until_ns;
 	}
@@ -565,10 +584,7 @@ static void step_one(struct launching *l, struct build *b)
 	char none[1];
 	int r;
 
-	if (!b->done && !b->asked_to_end && clock_now_ns() >= b->deadline_ns)
-		b->late = true;
-	if (b->late)
-		ask_to_end(b);
+	look_whether_late(l, b);
 	if (!b->done) {
 		r = chore_done(&b->chore, none, 0, &why);
 		if (r == -EAGAIN)

@@ -18,7 +18,8 @@ struct launching;
  * his limits: in memory, of which a part of what he may have is set aside as for a context. The
  * image goes to the disk, as far as his quota goes; and when it is whole, and nobody is left who
  * might have seen the archive, it becomes root's and gets its name. Nobody but the launcher's child
- * names a file. Who asked may end it at any time (LEAVE); one owner makes one image at a time.
+ * names a file. Who asked may end it at any time (LEAVE), and whoever does the work and
+ * does not end then is killed when the time of grace is over; one owner makes one image at a time.
  */
 #define BUILDS_MAX 16
 

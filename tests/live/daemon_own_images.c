@@ -2,6 +2,7 @@
 /* Images that users without rights make, use and remove, by the daemon: nobody else's, within a
  * quota, whatever is in them and whoever dies. */
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -418,6 +419,61 @@ Test(daemon_own_images, of_a_client_that_dies_nothing_is_left)
 	while (own_count(&d) > 0)
 		(void)poll(NULL, 0, 5);
 	(void)close(input);
+	daemon_stop(&d);
+}
+
+/* Who of whom: 0: it is gone. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[64];
+	int parent = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%*d (%*[^)]) %*c %d", &parent) != 1)
+		parent = 0;
+	if (f)
+		(void)fclose(f);
+	return parent;
+}
+
+/* The daemon's child that has the image made: it has a child itself, as nobody else has but the
+ * front. 0: it has none yet. */
+static pid_t maker_of(const struct daemon *d)
+{
+	pid_t front = daemon_front(d), found = 0;
+	struct dirent *e;
+	DIR *proc = opendir("/proc");
+
+	while (!found && (e = readdir(proc))) {
+		pid_t pid = (pid_t)atoi(e->d_name), parent = pid > 0 ? parent_of(pid) : 0;
+
+		if (parent > 0 && parent != front && parent_of(parent) == d->pid)
+			found = parent;
+	}
+	(void)closedir(proc);
+	return found;
+}
+
+/* What does not end when it is asked to holds the daemon up for its time of grace. */
+Test(daemon_own_images, what_does_not_end_is_killed_in_time)
+{
+	struct daemon d;
+	cleanup_store struct store s = begin(&d, "");
+	int input;
+	pid_t maker, pid = begin_import(&d, &input);
+
+	while ((maker = maker_of(&d)) == 0)
+		(void)poll(NULL, 0, 5);
+	cr_assert_eq(kill(maker, SIGSTOP), 0);
+	cr_assert_eq(kill(d.pid, SIGTERM), 0);
+	cr_expect_eq(process_status(d.pid), 0);
+	cr_expect_neq(process_status(pid), 0);
+	(void)close(input);
+	/* Nothing is left of it. */
+	daemon_start(&d);
+	cr_expect_eq(own_count(&d), 0);
 	daemon_stop(&d);
 }
 
