@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "host/local.h"
+#include "launch/given_mark.h"
 #include "launch/rights.h"
 #include "launch/rootfs.h"
 #include "launch/source.h"
@@ -115,7 +116,8 @@ static int put(int socket, const struct given *g, const struct given_fds *fds)
 	return 0;
 }
 
-int given_pack(const struct spec *spec, int *ret_socket, struct cloche_err *err)
+int given_pack(const struct spec *spec, int *ret_socket, unsigned char ret_claim[static HASH_LEN],
+	       struct cloche_err *err)
 {
 	cleanup_free struct given *g = calloc(1, sizeof(*g));
 	struct given_fds fds = { .n = 0 };
@@ -136,6 +138,8 @@ int given_pack(const struct spec *spec, int *ret_socket, struct cloche_err *err)
 	memcpy(g->magic, GIVEN_MAGIC, sizeof(GIVEN_MAGIC));
 	g->n = given_count(spec);
 	r = pack(spec, g, &fds, err);
+	if (r == 0)
+		given_claim(g, fds.fd, ret_claim);
 	if (r == 0) {
 		r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
 		if (r == 0) {
@@ -265,7 +269,8 @@ static int take_root(int fd, const struct rights *owner, struct rootfs *fs, stru
 	return r == 0 ? rootfs_show_root(fs, &source, "/", err) : r;
 }
 
-int given_take(int socket, const struct rights *owner, struct rootfs *fs, struct cloche_err *err)
+int given_take(int socket, const struct rights *owner, struct rootfs *fs,
+	       unsigned char ret_mark[static HASH_LEN], struct cloche_err *err)
 {
 	struct given_fds fds = { .n = 0 };
 	struct ucred sender = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
@@ -284,6 +289,25 @@ int given_take(int socket, const struct rights *owner, struct rootfs *fs, struct
 	}
 	for (unsigned i = 0; r == 0 && i < fs->n_binds; i++)
 		r = take_one(&g.binds[root + i], fds.fd[root + i], owner, fs, &fs->binds[i], err);
+	if (r == 0 && given_mark(&g, fds.fd, ret_mark) < 0)
+		r = cloche_err_sys(err, errno, CLOCHE_FIELD "bind (statx)");
+	for (size_t i = 0; i < fs->n_maps; i++)
+		fd_close(&fs->maps[i].map.userns);
 	close_fds(&fds);
 	return r;
+}
+
+bool given_same(int socket, const struct rights *owner, const unsigned char mark[static HASH_LEN])
+{
+	struct given_fds fds = { .n = 0 };
+	struct ucred sender = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	unsigned char now[HASH_LEN];
+	struct given g = { .n = 0 };
+	bool same = is_pair(socket, owner) && hear(socket, &g, &fds, &sender) == 0 &&
+		    sender.uid == owner->uid && sender.gid == owner->gid &&
+		    given_mark(&g, fds.fd, now) == 0 && memcmp(now, mark, HASH_LEN) == 0;
+
+	close_fds(&fds);
+	(void)close(socket);
+	return same;
 }

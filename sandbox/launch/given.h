@@ -2,6 +2,9 @@
 #ifndef CLOCHE_LAUNCH_GIVEN_H
 #define CLOCHE_LAUNCH_GIVEN_H
 
+#include "base/hash.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -47,9 +50,10 @@ struct given {
 };
 
 /* The giver's side, of spec->binds and a directory that is spec->rootfs: how many they are, and
- * their socket, the caller's. */
+ * their socket, the caller's, and what they are known by (given_mark.h). */
 unsigned given_count(const struct spec *spec);
-int given_pack(const struct spec *spec, int *ret_socket, struct cloche_err *err);
+int given_pack(const struct spec *spec, int *ret_socket, unsigned char ret_claim[static HASH_LEN],
+	       struct cloche_err *err);
 
 /* The launcher's, before the warden is made: room for n binds, and a map for the owner's files. */
 int given_prepare(unsigned n, int run_fd, const struct rights *owner, uid_t uid, struct rootfs *fs,
@@ -57,6 +61,11 @@ int given_prepare(unsigned n, int run_fd, const struct rights *owner, uid_t uid,
 
 /* The warden's, in the host's mount namespace: takes what is in the socket, as the binds of fs. No
  * allocation. */
-int given_take(int socket, const struct rights *owner, struct rootfs *fs, struct cloche_err *err);
+int given_take(int socket, const struct rights *owner, struct rootfs *fs,
+	       unsigned char ret_mark[static HASH_LEN], struct cloche_err *err);
+
+/* And of what comes for a further invocation: whether it is the same, which is then left as it is.
+ * Takes the socket over. */
+bool given_same(int socket, const struct rights *owner, const unsigned char mark[static HASH_LEN]);
 
 #endif

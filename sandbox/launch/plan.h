@@ -2,6 +2,7 @@
 #ifndef CLOCHE_LAUNCH_PLAN_H
 #define CLOCHE_LAUNCH_PLAN_H
 
+#include "base/hash.h"
 #include "base/err.h"
 #include "host/slot.h"
 #include "launch/cgroup.h"
@@ -64,6 +65,7 @@ struct plan {
 	bool handed;	/* GO comes from a process without rights */
 	bool shares;	/* pid 1 is born with the launcher's table of descriptors: own_fds.h */
 	unsigned given; /* ..., and before the first so many binds of the owner's: given.h */
+	unsigned char given_mark[HASH_LEN]; /* the warden's: what they were: given_mark.h */
 	struct rights owner;
 	int names;			   /* handed: the table of stream_names.h; -1 */
 	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */

@@ -120,12 +120,9 @@ static int take_binds(struct warden *w, struct cloche_err *err)
 	if (r < 0 || m.type != WARDEN_BINDS || fds.n != 1)
 		return cloche_err_set(err, EPROTO, "pid 1 of the context was told no binds");
 	w->early = true;
-	r = given_take(fds.fd[0], &p->owner, &p->rootfs, err);
+	r = given_take(fds.fd[0], &p->owner, &p->rootfs, p->given_mark, err);
 	message_close_fds(&fds);
-	if (!p->rootfs.idmapped)
-		p->shared->lacks |= LACK_IDMAP;
-	for (size_t i = 0; i < p->rootfs.n_maps; i++)
-		fd_close(&p->rootfs.maps[i].map.userns);
+	p->shared->lacks |= p->rootfs.idmapped ? 0 : LACK_IDMAP;
 	return r;
 }
 
@@ -381,6 +378,13 @@ static void give_names(struct warden *w)
 					  (int[]){ 0, own ? -1 : 1, own ? -1 : 2 }, &w->names);
 }
 
+/* Of a further invocation: it has them, or another context is the one for them. */
+static bool look_at_binds(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
+{
+	return w->plan->given && fds->n == 1 &&
+	       given_same(fds->fd[0], &w->plan->owner, w->plan->given_mark);
+}
+
 /* What it cannot be given is told when it is to go. */
 static void give_api(struct warden *w)
 {
@@ -564,6 +568,7 @@ static const struct {
 } messages[WARDEN_MESSAGES] = {
 	[WARDEN_DRESS] = { "dress", IN(WARDEN_BLANK), false, false, dress },
 	[WARDEN_RENEW] = { "renew", IN(WARDEN_READY), false, true, renew },
+	[WARDEN_BINDS] = { "binds", IN(WARDEN_RENEWED), true, true, look_at_binds },
 	[WARDEN_GO] = { "go", IN(WARDEN_RENEWED), true, true, go },
 	[WARDEN_PROVE] = { "prove", IN(WARDEN_USED), false, false, prove },
 	[WARDEN_LEAVE] = { "leave", ENDED, false, false, leave },

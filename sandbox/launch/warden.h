@@ -50,8 +50,8 @@ enum warden_message {
 	WARDEN_LEAVE,  /* launcher → warden: remove the cgroups, free the slot and end */
 	WARDEN_PROVE,  /* launcher → warden: is the context clean? flags: cgroups that stay */
 	WARDEN_PROVED, /* warden → launcher: residue (proof.h) */
-	WARDEN_BINDS,  /* driver → warden, before the first GO, where the plan has given ones: the
-			  socket of given.h */
+	WARDEN_BINDS,  /* driver → warden, before a GO, where the plan has given ones: the socket
+			  of given.h; behind the first GO they are to be the same */
 	WARDEN_PAUSE,  /* driver → warden: freeze it; no limit of time counts from PAUSED on */
 	WARDEN_PAUSED, /* warden → driver: nothing of it runs; at_ns; residue, of a zygote
 			  (zygote.h); WARDEN_MORE, without PASSED */

@@ -41,7 +41,7 @@ static bool is_once(const struct visit *v)
 {
 	if (v->version && v->spec.kept && function_stays(&v->version->config))
 		return false;
-	return v->kind.make.binds || v->kind.tuned ||
+	return held_is_of_one(&v->kind) || v->kind.tuned ||
 	       (v->version && v->version->config.reuse == REUSE_NONE);
 }
 
@@ -403,7 +403,7 @@ static void begin(struct visit *v)
 	v->state = VISIT_RUNNING;
 	held_describe(v->held, v->request.function, v->spec.argv);
 	/* What is wrong with it is told when it is to go. */
-	if (v->binds >= 0 && v->held->invocations == 1)
+	if (v->binds >= 0 && (v->held->invocations == 1 || !is_own(v)))
 		(void)context_give(ctx, v->binds, NULL);
 	closer_take(v->front->closer, v->client.uid, &v->binds);
 	watch_init(&v->watch, v->front->event, visit_step, v);
@@ -439,7 +439,6 @@ static void run(struct visit *v)
 
 /* ---- the context ----------------------------------------------------------------------------- */
 
-/* What has binds has those of one invocation. */
 static enum pool_answer ask_pool(struct visit *v, struct pool_context **ret)
 {
 	struct front *f = v->front;
@@ -638,6 +637,8 @@ void visit_begin(struct visit *v)
 	v->kind.make.owner = v->client.uid;
 	v->kind.make.owner_gid = v->client.gid;
 	v->kind.make.binds = v->request.binds;
+	if (v->request.binds)
+		memcpy(v->kind.binds, v->request.binds_claim, sizeof(v->kind.binds));
 	v->client.kind = (struct pool_kind){ v->kind.make.owner, &v->kind, sizeof(v->kind) };
 	v->state = VISIT_SEEKING;
 	if (v->held && memcmp(&v->held->kind, &v->kind, sizeof(v->kind)) != 0) {

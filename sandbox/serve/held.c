@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "launch/given_mark.h"
 #include "launch/handed.h"
 #include "serve/client.h"
 #include "serve/config.h"
@@ -116,12 +117,15 @@ void held_expire(struct front *f)
 		(void)sd_event_exit(f->event, r);
 }
 
-/* Its binds are those of one invocation, or of one connection's: whether another's are the same
- * only a look at them tells, and the front has none at what clients opened (launch/given.h). Of a
- * size that is tried nobody else has any use. */
+bool held_is_of_one(const struct held_kind *kind)
+{
+	return kind->make.binds > 0 && !given_is_claim(kind->binds);
+}
+
+/* Of a size that is tried nobody else has any use. */
 static bool is_once(const struct held *h)
 {
-	return h->kind.make.binds > 0 || (h->kind.tuned && !h->resident);
+	return held_is_of_one(&h->kind) || (h->kind.tuned && !h->resident);
 }
 
 static void become_idle(struct front *f, struct held *h)

@@ -28,6 +28,7 @@ struct resident;
  */
 struct held_kind {
 	struct command_make make;
+	unsigned char binds[HASH_LEN]; /* its client's claim of what they are */
 	uint64_t function; /* the version of a deployed one that it is for, and no other; 0: any */
 	uint64_t tuned;	   /* 0 or 1: of another size than that is deployed with: it is there for
 			    * connections that try it, and does not count as one of the function's */
@@ -50,6 +51,11 @@ struct held {
 	bool retired;		   /* of a version that counts no more: it goes when it is idle */
 	struct resident *resident; /* the function process that stays in it; NULL: none does */
 };
+
+/* It has binds of which nobody can say whether another invocation's are the same. The front has no
+ * look at what clients opened: who says so is the client, and whether it is so its warden sees
+ * (launch/given_mark.h). */
+bool held_is_of_one(const struct held_kind *kind);
 
 /* What those were of which the next one of their kind is told. */
 #define HELD_REPLACED 32

@@ -70,7 +70,7 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	int code = request_make(o->spec, o->function, &request, &insns, &order, err);
 
 	if (code == 0 && request.binds) {
-		code = given_pack(o->spec, &binds, err);
+		code = given_pack(o->spec, &binds, request.binds_claim, err);
 		fds.fd[fds.n++] = binds;
 	}
 	if (code < 0)

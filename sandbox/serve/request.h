@@ -114,7 +114,8 @@ struct request {
 	int64_t timeout_ns, cpu_time_ns;
 	uint64_t cpus[SPEC_CPUS_WORDS]; /* that the client may use */
 	uint32_t cpu_mode, read_locks;
-	uint32_t binds; /* how many; 0: and no socket */
+	uint32_t binds;			     /* how many; 0: and no socket */
+	unsigned char binds_claim[HASH_LEN]; /* what they are known by (launch/given_mark.h) */
 	uint32_t net;
 	uint32_t hold;		     /* 0 or 1: another one follows */
 	uint32_t stays;		     /* 0 or 1: others may, of whichever kind */

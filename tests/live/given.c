@@ -164,12 +164,13 @@ static void pair_of(uid_t uid, int ret[2])
 
 static int take_from(int socket, unsigned n, const struct rights *who, struct cloche_err *err)
 {
+	unsigned char mark[HASH_LEN];
 	struct rootfs fs;
 	int r;
 
 	rootfs_init(&fs);
 	cr_assert_eq(given_prepare(n, -1, who, 1900000000, &fs, err), 0, "%s", err->text);
-	r = given_take(socket, who, &fs, err);
+	r = given_take(socket, who, &fs, mark, err);
 	for (unsigned i = 0; r == 0 && i < fs.n_binds; i++)
 		cr_expect_geq(fs.binds[i].tree, 0);
 	cr_expect(r != 0 || fs.n_binds + (fs.tree >= 0) == n);
