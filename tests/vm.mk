@@ -8,19 +8,23 @@ VM_FILES = $(B)/cloche $(B)/cloched $(VM_LIVE) $(GUEST) $(HELPERS) $(wildcard po
 # in the other tests. Nor those that read command lines and files, or are about what the daemon has on
 # its disk and who may have it: the kernel has no part in it.
 # What they take is minutes, too.
-VM_LEFT_OUT = bad_input completion daemon_choices daemon_code daemon_functions daemon_images daemon_own_images \
-              daemon_packages daemon_payloads daemon_subordinates daemon_trace examples functions_fair front_images front_kept image \
-              image_broken image_hostile image_import image_shown languages learn ledger_cli ledger_disk ledger_run \
-              metrics owner_ledger policy_cli report shown sudo trace_cli tune
+VM_LEFT_OUT = bad_input clients completion daemon_choices daemon_code daemon_functions daemon_images \
+              daemon_misbehaves daemon_own_images daemon_packages daemon_payloads daemon_subordinates \
+              daemon_trace daemon_watch examples functions_fair front_images front_kept image image_broken \
+              image_functions image_hostile image_import image_shown init invoke_lost invoke_trace languages \
+              learn learn_function ledger_cli ledger_disk ledger_run metrics owner_ledger policy_cli report \
+              shown sudo trace_cli tune tune_function
 # held_streams: what it waits for is given up after seconds, which a slow guest takes.
 VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%) $(B)/tests/escape/held_streams,$(LIVE))
 
 # Where one kernel tells as much as the next, each runs half of them (VM_ALL=1: all).
 VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,etc output paths reuse streams) fault/calls \
-             fault/cold $(addprefix live/,abuse bind bind_owner closing code daemon daemon_flood daemon_hostile daemon_killed \
-               daemon_load daemon_misbehaves daemon_own daemon_repeat daemon_stays daemon_upgrade doctor etc front_hostile front_killed front_parts \
-               front_sealed given idle image_cell image_run init invoke invoke_lost kept listener local outcomes output_limit owner_proof owners \
-               policy ps repeat run runtime runtimes share stream_names terminals trace_kept trace_live warden warm)))
+             fault/cold $(addprefix live/,abuse bind bind_owner closing code daemon daemon_binds \
+               daemon_flood daemon_hostile daemon_killed daemon_load daemon_own daemon_repeat daemon_stays \
+               daemon_upgrade doctor etc forked front_hostile front_killed front_parts front_sealed given \
+               idle image_cell image_run invoke kept listener local outcomes output_limit owner_proof owners \
+               policy ps renewed repeat run runtime runtimes share stream_names terminals trace_kept \
+               trace_live warden warm)))
 VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)
 
 VM_KERNEL = $(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^\#/ { print $$1; exit }' vm-images/kernels))
