@@ -412,9 +412,12 @@ proctype front()
 		:: !held_kept[has[c]] && warden[p] == RENEWED ->
 			assert(place[p].owner == OWNER(c));
 			assert(runs_for[p] == NOBODY);
-			tell_warden(p, WARDEN_GO, true);
-			warden[p] = RUNNING;
-			runs_for[p] = c
+			/* Binds come before: those that it has, or it ends, whatever is said next. */
+			tell_warden(p, WARDEN_BINDS, true);
+			if
+			:: tell_warden(p, WARDEN_GO, true); warden[p] = RUNNING; runs_for[p] = c
+			:: warden_deaths < WARDEN_DEATHS -> warden_deaths++; warden[p] = WARDEN_GONE
+			fi
 		:: else -> assert(warden[p] == WARDEN_GONE)
 		fi;
 		visit[c] = V_RUNS
