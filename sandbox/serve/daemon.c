@@ -490,6 +490,7 @@ static void step(struct daemon *d)
 		d->served = true;
 		d->opt->serves();
 	}
+	launching_look_whether_alone(d->launching);
 }
 
 static int serve(struct daemon *d, struct cloche_err *err)

@@ -231,8 +231,7 @@ static void begin_deferred(struct launching *l)
 			begin_end(l, l->attended[i]);
 }
 
-/* Of the fronts before, nothing runs any more. */
-static void look_whether_alone(struct launching *l)
+void launching_look_whether_alone(struct launching *l)
 {
 	if (!l->ready || l->alone)
 		return;
@@ -266,7 +265,6 @@ static int on_ready(struct launching *l, struct place *p, const struct command *
 {
 	l->ready = true;
 	tell_left(l);
-	look_whether_alone(l);
 	return 0;
 }
 
@@ -641,7 +639,6 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 			(i == 0 || (r > 0 && is_more_there(l)));
 	     i++)
 		r = hear(l, err);
-	look_whether_alone(l);
 	if (r >= 0)
 		r = look_whether_alive(l, err);
 	if (r >= 0 && l->broken)

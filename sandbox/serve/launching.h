@@ -48,6 +48,10 @@ int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
  * and is to be dropped (and killed). */
 int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_err *err);
 
+/* Behind each step, and behind the word that a front serves: tells that front, once, that of those
+ * before it nothing runs any more. What it then says of them comes after that word. */
+void launching_look_whether_alone(struct launching *l);
+
 /* Other limits from now on; the front is told. config, which must outlive it, takes the place of
  * the one before. */
 void launching_change(struct launching *l, const struct config *config);
