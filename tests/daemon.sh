@@ -21,7 +21,15 @@ chmod 755 "$dir"
 mkdir "$dir/helpers" "$dir/tests"
 cp "$cloche" "${cloche}d" "$dir" && cp "$helpers"/* "$dir/helpers" && cp "$@" "$dir/tests" || exit 1
 chmod -R a+rX "$dir"
-printf 'control: %s/control\nstate: %s/state\ngrace: 100ms\n' "$dir" "$dir" >"$dir/conf"
+# Of one test's contexts none is for the next: they say which of theirs are cold. Several of them may
+# trace at a time.
+cat >"$dir/conf" <<END
+control: $dir/control
+state: $dir/state
+grace: 100ms
+idle_expiry: 0s
+per_owner: {traces: 16}
+END
 
 mkfifo "$dir/said"
 "$dir/cloche" serve --config "$dir/conf" 2>"$dir/said" &

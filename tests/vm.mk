@@ -12,7 +12,7 @@ VM_LEFT_OUT = bad_input clients completion daemon_choices daemon_code daemon_fun
               daemon_misbehaves daemon_own_images daemon_packages daemon_payloads daemon_subordinates \
               daemon_trace daemon_watch examples functions_fair front_images front_kept image image_broken \
               image_functions image_hostile image_import image_shown init invoke_lost invoke_trace languages \
-              learn learn_function ledger_cli ledger_disk ledger_run metrics owner_ledger policy_cli report \
+              learn learn_function ledger_cli ledger_disk ledger_run metrics owner_ledger policy_cli renewed report \
               shown sudo trace_cli tune tune_function
 # held_streams: what it waits for is given up after seconds, which a slow guest takes.
 VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%) $(B)/tests/escape/held_streams,$(LIVE))
@@ -23,7 +23,7 @@ VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,etc o
                daemon_flood daemon_hostile daemon_killed daemon_load daemon_own daemon_repeat daemon_stays \
                daemon_upgrade doctor etc forked front_hostile front_killed front_parts front_sealed given \
                idle image_cell image_run invoke kept listener local outcomes output_limit owner_proof owners \
-               policy ps renewed repeat run runtime runtimes share stream_names terminals trace_kept \
+               policy ps repeat run runtime runtimes share stream_names terminals trace_kept \
                trace_live warden warm)))
 VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)
 

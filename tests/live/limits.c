@@ -162,14 +162,16 @@ Test(run_limits, cpu_time)
 	cr_expect(report_is_null(&run, "time.timeout_overshoot_ns"));
 }
 
-/* A tenth of a CPU by quota: 50 ms of CPU cannot be had in 200 ms. */
+/* A tenth of a CPU by quota: 50 ms of CPU cannot be had in 200 ms. Others may leave it even less.
+ */
 Test(run_limits, quota_throttles)
 {
 	cleanup_run struct run run = { 0 };
 
 	RUN_INSIDE(&run, "--cpu", "0.1", "-t", "10s", "--", "/opt/burn", "500");
 	expect_end(&run, 0, "ok");
-	cr_expect_geq(report_int(&run, "cpu.throttled_periods"), 1);
+	cr_expect(report_int(&run, "cpu.throttled_periods") >= 1 ||
+		  report_int(&run, "bill.contention_ns") > report_int(&run, "time.wall_ns") / 4);
 	cr_expect_lt(report_int(&run, "cpu.on_cpu_ns"), report_int(&run, "time.wall_ns") / 2);
 }
 

@@ -111,7 +111,7 @@ Test(trace_kept, each_of_many_beside_the_files)
 	(void)snprintf(path, sizeof(path), "%s/t", files);
 	RUN_CLOCHE(&run, "-q", "--keep-trace", "--trace", path, "--repeat", "3", "--", "true");
 	cr_assert_eq(run.status, 0, "%s", run.err);
-	cr_assert_eq(count_in(dir, ".jsonl"), 3);
+	cr_assert_eq(count_in(dir, ".jsonl"), 3, "%s", run.err);
 	for (unsigned i = 0; i < 3; i++) {
 		json_t *o = json_array_get(run.reports, i);
 		const char *id = json_string_value(json_object_get(o, "request_id"));
