@@ -35,11 +35,20 @@
 #include "tests/lib/scene.h"
 #include "tests/lib/tmpdir.h"
 
+/* As the daemon's loop has it. */
+static int step(struct rig *r, const struct pollfd *fds)
+{
+	struct cloche_err err = { 0 };
+	int code = launching_step(r->launching, fds, &err);
+
+	launching_look_whether_alone(r->launching);
+	return code;
+}
+
 /* One turn of the launcher's loop, for as long as something is to be waited for. */
 int front_rig_turn(struct rig *r)
 {
 	struct pollfd fds[LAUNCHING_FDS(RIG_CONTEXTS)];
-	struct cloche_err err = { 0 };
 	unsigned n;
 	int64_t until_ns = launching_wait(r->launching, fds, &n), left_ns;
 	struct timespec left;
@@ -47,18 +56,17 @@ int front_rig_turn(struct rig *r)
 	left_ns = until_ns == INT64_MAX ? NSEC_PER_SEC * 10 : until_ns - clock_now_ns();
 	left = ns_timespec(left_ns > 0 ? left_ns : 0);
 	cr_assert_geq(ppoll(fds, n, &left, NULL), 0);
-	return launching_step(r->launching, fds, &err);
+	return step(r, fds);
 }
 
 int front_rig_step_at_once(struct rig *r)
 {
 	struct pollfd fds[LAUNCHING_FDS(RIG_CONTEXTS)];
-	struct cloche_err err = { 0 };
 	unsigned n;
 
 	(void)launching_wait(r->launching, fds, &n);
 	cr_assert_geq(poll(fds, n, 0), 0);
-	return launching_step(r->launching, fds, &err);
+	return step(r, fds);
 }
 
 void front_rig_connect(struct rig *r)
