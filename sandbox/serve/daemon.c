@@ -12,6 +12,7 @@
 #include "launch/attributes.h"
 #include "serve/config.h"
 #include "serve/handover.h"
+#include "serve/heir.h"
 #include "serve/launching.h"
 #include "serve/own_filter.h"
 #include "serve/request.h"
@@ -106,9 +107,9 @@ static int open_state(struct daemon *d, struct cloche_err *err)
 	if (mkdirat(d->state, "daemon", 0700) < 0 && errno != EEXIST)
 		return cloche_err_sys(err, errno, "make '%.200s/daemon'", path);
 	d->home = openat(d->state, "daemon", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (d->home < 0 || fchown(d->home, d->uid, d->gid) < 0)
+	if (d->home < 0)
 		return cloche_err_sys(err, errno, "have '%.200s/daemon'", path);
-	return 0;
+	return heir_take(d->home, d->uid, d->gid, err);
 }
 
 /* Somebody listens: the launcher that made the socket, which the kernel names. Where that is dead

@@ -6,6 +6,7 @@
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 
 #define PATIENT "-m", "32M", "--cpu", "shared", "-t", "60s"
 #define PATH	700
+#define FORMER	1900000777 /* nobody */
 
 /* ---- the programs ---------------------------------------------------------------------------- */
 
@@ -275,5 +277,57 @@ Test(daemon_upgrade, what_ran_under_another_version_is_not_gone_without_a_word)
 	daemon_start(&d);
 	expect_line(d.said, "1 that ran when a daemon of another version ended: in no ledger");
 	expect_served(&d, "all the same");
+	daemon_stop(&d);
+}
+
+/* ---- the front as another user --------------------------------------------------------------- */
+
+static int to_former(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	return lchown(path, FORMER, FORMER);
+}
+
+static uid_t owner_at(int dir, const char *name)
+{
+	struct stat st;
+
+	cr_assert_eq(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW), 0, "%s: %m", name);
+	return st.st_uid;
+}
+
+Test(daemon_upgrade, what_a_front_of_another_user_had_is_the_new_ones)
+{
+	cleanup_fd int home = -1, outside = -1;
+	char built[PATH], path[PATH];
+	struct daemon d;
+	uid_t front;
+
+	prepare(&d, built);
+	daemon_start(&d);
+	expect_served(&d, "before");
+	stop(&d);
+	(void)snprintf(path, sizeof(path), "%s/state/daemon", d.dir);
+	front = owner_at(AT_FDCWD, path);
+	cr_assert_eq(nftw(path, to_former, 8, FTW_PHYS | FTW_DEPTH), 0);
+	home = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	outside = open(d.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* What that user may have left: names of what is not its own. */
+	cr_assert_eq(mkdirat(outside, "former", 0700), 0);
+	cr_assert_eq(fchownat(outside, "former", FORMER, FORMER, 0), 0);
+	cr_assert_eq(symlinkat("../../former", home, "link"), 0);
+	cr_assert_eq(fchownat(home, "link", FORMER, FORMER, AT_SYMLINK_NOFOLLOW), 0);
+	cr_assert_eq(linkat(outside, "conf", home, "conf", 0), 0);
+
+	daemon_start(&d);
+	expect_served(&d, "after");
+	daemon_expect_records(&d, " ok ", 2);
+	cr_expect_eq(owner_at(home, "."), front);
+	cr_expect_eq(owner_at(home, "functions"), front);
+	cr_expect_eq(owner_at(home, "wills"), front);
+	cr_expect_eq(owner_at(home, "link"), front);
+	cr_expect_eq(owner_at(outside, "former"), FORMER);
+	cr_expect_eq(owner_at(home, "conf"), 0);
+	cr_assert_eq(unlinkat(home, "link", 0), 0);
+	cr_assert_eq(unlinkat(home, "conf", 0), 0);
 	daemon_stop(&d);
 }
