@@ -21,8 +21,8 @@
 #include "tests/lib/daemon.h"
 #include "tests/lib/env.h"
 #include "tests/lib/run.h"
+#include "tests/lib/trace_file.h"
 #include "trace/trace.h"
-#include "trace/trace_json.h"
 
 #define OTHER_USER "1002"
 /* Several at a time, also where there is little memory or everything is slow. */
@@ -66,17 +66,6 @@ static char *text_of(const char *path)
 	return text;
 }
 
-static struct trace read_trace(const char *path)
-{
-	cleanup_file FILE *f = fopen(path, "re");
-	struct cloche_err err = { 0 };
-	struct trace t = { 0 };
-
-	cr_assert(f, "%s: %m", path);
-	cr_assert_eq(trace_json_read(f, path, &t, &err), 0, "%s", err.text);
-	return t;
-}
-
 static void has(const char *path, const char *word, bool it_has)
 {
 	cleanup_free char *text = text_of(path);
@@ -101,7 +90,7 @@ Test(daemon_trace, is_the_users_own_file)
 	cr_expect_str_eq(run.out, "said\n");
 	cr_expect_str_empty(run.err);
 	cr_assert(stat(path, &st) == 0 && st.st_uid == (uid_t)atoi(DAEMON_USER));
-	t = read_trace(path);
+	t = trace_file_read(path);
 	cr_expect(t.ended && t.complete && t.lost == 0 && t.n == t.n_written);
 	cr_expect_str_eq(t.function, "busy");
 	cr_expect_str_eq(t.verdict, "error");
@@ -143,7 +132,7 @@ Test(daemon_trace, has_its_own_invocation_alone)
 		cleanup_trace struct trace each = { 0 };
 
 		(void)snprintf(one, sizeof(one), "%s.%d", many, i);
-		each = read_trace(one);
+		each = trace_file_read(one);
 		cr_expect(each.complete && each.n >= 2);
 	}
 	daemon_stop(&d);
@@ -596,7 +585,7 @@ Test(daemon_trace, that_nobody_reads_holds_up_nobody, .timeout = 90)
 	cr_expect_eq(kill(a.pid, SIGCONT), 0);
 	cr_expect_eq(process_status(a.pid), 124);
 	client_expect_over(&a);
-	cut = read_trace(t);
+	cut = trace_file_read(t);
 	if (cut.ended)
 		cr_expect(cut.lost > 0 && !cut.complete);
 	has(report, cut.ended ? "\"complete\":false" : "\"trace\":null", true);

@@ -15,8 +15,8 @@
 #include "base/file.h"
 #include "tests/lib/env.h"
 #include "tests/lib/functions.h"
+#include "tests/lib/trace_file.h"
 #include "trace/trace.h"
-#include "trace/trace_json.h"
 
 static const char code[] = "import os, time\n"
 			   "open('/dev/null', 'w').close()\n"
@@ -51,17 +51,6 @@ static const char *path_in(const struct project *s, const char *name)
 
 	(void)snprintf(path, sizeof(path), "%s/%s", s->project, name);
 	return path;
-}
-
-static struct trace read_trace(const char *path)
-{
-	cleanup_file FILE *f = fopen(path, "re");
-	struct cloche_err err = { 0 };
-	struct trace t = { 0 };
-
-	cr_assert(f, "%s: %m", path);
-	cr_assert_eq(trace_json_read(f, path, &t, &err), 0, "%s", err.text);
-	return t;
 }
 
 static bool has(const char *path, const char *word)
@@ -102,7 +91,7 @@ static void expect_traced(struct project *s, const char *function, const char *e
 					  function, payload, NULL });
 	cr_assert_eq(s->run.status != 0, strcmp(verdict, "ok") != 0, "%s %s: %s", function, event,
 		     s->run.err);
-	t = read_trace(path);
+	t = trace_file_read(path);
 	cr_expect(t.ended && t.complete && t.lost == 0 && t.n == t.n_written, "%s: %s", event,
 		  s->run.err);
 	cr_expect_str_eq(t.function, function);
