@@ -344,6 +344,9 @@ static int open_loop(struct front *f, struct cloche_err *err)
 
 	if (r >= 0)
 		r = sd_event_add_io(f->event, &f->heard, f->launcher, EPOLLIN, on_heard, f);
+	/* What it told before a client came is known when that one is heard: a configuration. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(f->heard, SD_EVENT_PRIORITY_IMPORTANT);
 	return r < 0 ? cloche_err_sys(err, -r, "begin an event loop") : door_open(f, err);
 }
 
