@@ -159,17 +159,22 @@ static void let_in(struct front *f, int socket)
 	}
 }
 
+/* Accepted first, then answered: who comes when one of these has had his answer may come for
+ * something that was told in between. */
 static int on_knock(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
 	struct front *f = arg;
-	int socket = -1;
+	int sockets[EAGER];
+	unsigned n = 0;
 
-	for (unsigned n = 0; n < EAGER; n++) {
-		socket = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (socket < 0)
+	while (n < EAGER) {
+		sockets[n] = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (sockets[n] < 0)
 			break;
-		let_in(f, socket);
+		n++;
 	}
+	for (unsigned i = 0; i < n; i++)
+		let_in(f, sockets[i]);
 	return 0;
 }
 
