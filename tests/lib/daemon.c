@@ -99,6 +99,7 @@ void daemon_start(struct daemon *d)
 	(void)close(fds[1]);
 	d->said = fdopen(fds[0], "r");
 	expect_line(d->said, "cloche serve: ready");
+	leftovers_end();
 }
 
 int process_status(pid_t pid)
@@ -132,6 +133,7 @@ void daemon_stop(struct daemon *d)
 
 void daemon_kill(struct daemon *d)
 {
+	leftovers_begin();
 	cr_assert_eq(kill(d->pid, SIGKILL), 0);
 	cr_expect_eq(process_status(d->pid), 137);
 	(void)fclose(d->said);

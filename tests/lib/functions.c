@@ -9,17 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-
-/* What a daemon that is killed leaves is there until the next one starts, and tests beside would
- * find it: it is so in a test that runs alone. Until the end of the test's process. */
-static void take_turn(int how)
-{
-	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-
-	cr_assert(fd >= 0 && flock(fd, how) == 0, "%m");
-}
 
 void project_put(const struct project *s, const char *name, const char *text)
 {
@@ -39,9 +29,8 @@ void project_dir(const struct project *s, const char *name)
 	cr_assert(mkdir(path, 0755) == 0 || errno == EEXIST, "%s: %m", path);
 }
 
-void project_begin_turn(struct project *s, const char *config, int turn)
+void project_begin(struct project *s, const char *config)
 {
-	take_turn(turn);
 	*s = (struct project){ 0 };
 	daemon_prepare(&s->d);
 	daemon_configure(&s->d, config);
@@ -50,11 +39,6 @@ void project_begin_turn(struct project *s, const char *config, int turn)
 	project_dir(s, "code");
 	project_put(s, "code/app.py", "def handler(event, context):\n    return event\n");
 	daemon_start(&s->d);
-}
-
-void project_begin(struct project *s, const char *config)
-{
-	project_begin_turn(s, config, LOCK_SH);
 }
 
 void project_end(struct project *s)

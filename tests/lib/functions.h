@@ -5,8 +5,6 @@
 #include "tests/lib/daemon.h"
 #include "tests/lib/run.h"
 
-#include <sys/file.h>
-
 /* A folder with a cloche.yaml, everybody's to read, and a daemon. */
 struct project {
 	struct daemon d;
@@ -14,9 +12,7 @@ struct project {
 	struct run run;
 };
 
-/* config: lines of the daemon's configuration. turn: LOCK_EX where the test must run alone, since
- * its daemon is killed. */
-void project_begin_turn(struct project *s, const char *config, int turn);
+/* config: lines of the daemon's configuration. */
 void project_begin(struct project *s, const char *config);
 void project_end(struct project *s);
 

@@ -268,7 +268,7 @@ Test(daemon_functions, are_there_again_after_its_death)
 {
 	struct project s;
 
-	project_begin_turn(&s, "", LOCK_EX);
+	project_begin(&s, "");
 	project_deploy(&s, "functions:\n" F("hello", "128") F("other", "64"));
 	project_deploy(&s, "functions:\n" F("hello", "256"));
 	OWN("deploy", "--rollback", "hello");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A daemon that was killed. By itself: what it leaves is there until the next one comes, and others
- * that look for what is left on this host would find it.
+ * A daemon that was killed: what it leaves is there until the next one comes.
  */
 #include <criterion/criterion.h>
 #include <signal.h>

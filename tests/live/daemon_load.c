@@ -5,7 +5,7 @@
  * error, the ledger is whole and has exactly what was answered, and in the end nothing is left.
  *
  * LOAD_SECONDS: for how long (20); LOAD_SEED: the same choices again. What is chosen when depends
- * on the machine all the same. By itself, as daemon_killed.c is.
+ * on the machine all the same.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>

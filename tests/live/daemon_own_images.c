@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,32 +31,17 @@
 #define OTHER "1001"
 #define SMALL "-m", "32M", "--cpu", "shared", "-t", "60s"
 
-/* What a daemon that is killed leaves is there until the next one starts, and tests beside would
- * find it: it is so in a test that runs alone. Until the end of the test's process. */
-static void take_turn(int how)
-{
-	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-
-	cr_assert(fd >= 0 && flock(fd, how) == 0, "%m");
-}
-
 /* A daemon of the test's own, with a line of configuration; what is in the test's folder everybody
  * may read. */
-static struct store begin_beside(int turn, struct daemon *d, const char *line)
+static struct store begin(struct daemon *d, const char *line)
 {
 	struct store s = store_make();
 
-	take_turn(turn);
 	cr_assert_eq(chmod(s.dir, 0755), 0);
 	daemon_prepare(d);
 	daemon_configure(d, line);
 	daemon_start(d);
 	return s;
-}
-
-static struct store begin(struct daemon *d, const char *line)
-{
-	return begin_beside(LOCK_SH, d, line);
 }
 
 /* `cloche VERB ARGS…` by a user to whom nothing says where images are. */
@@ -533,7 +517,7 @@ Test(daemon_own_images, of_a_daemon_that_is_killed_nothing_is_left)
 {
 	cleanup_run struct run run = { 0 };
 	struct daemon d;
-	cleanup_store struct store s = begin_beside(LOCK_EX, &d, "");
+	cleanup_store struct store s = begin(&d, "");
 	int input;
 	pid_t pid;
 
@@ -542,9 +526,7 @@ Test(daemon_own_images, of_a_daemon_that_is_killed_nothing_is_left)
 	pid = begin_import(&d, &input);
 	while (own_count(&d) < 2)
 		(void)poll(NULL, 0, 5);
-	cr_assert_eq(kill(d.pid, SIGKILL), 0);
-	cr_expect_eq(process_status(d.pid), 128 + SIGKILL);
-	(void)fclose(d.said);
+	daemon_kill(&d);
 	cr_expect_eq(process_status(pid), 1);
 	(void)close(input);
 	while (leftover_processes(d.mark) > 0)

@@ -332,7 +332,7 @@ Test(image_functions, are_there_again)
 	cleanup_run struct run run = { 0 };
 	struct project s;
 
-	project_begin_turn(&s, "", LOCK_EX);
+	project_begin(&s, "");
 	store_import(&store, make_tree(&store, "one"), "app", SAYS);
 	project_deploy(&s, "functions:\n  f: {image: app, timeout: 60s}\n");
 	expect_about(&s, "f", "\"argument\":\"of-image\"");

@@ -7,13 +7,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "launch/spec.h"
-#include "run/keeper.h"
-#include "run/kept.h"
-#include "run/metering.h"
-#include "run/outcome.h"
-#include "run/powers.h"
 #include "tests/lib/env.h"
+#include "tests/lib/kept_rig.h"
 #include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>
@@ -37,179 +32,10 @@
 #define PATIENCE_NS (60 * NSEC_PER_SEC)
 #define LONG_NS	    (60 * NSEC_PER_SEC)
 
-struct rig {
-	char *helper;
-	char *argv[3];
-	struct spec spec;
-	struct launcher launcher;
-	struct metering metering;
-	struct keeper keeper;
-	struct powers_local powers;
-	struct kept kept;
-	struct outcome out;
-	int to, from, more; /* its streams */
-	bool timers;	    /* go off while it is paused: what that takes is the next part's */
-};
-
-static struct context *ctx_of(struct rig *r)
-{
-	return &r->keeper.ctx;
-}
-
-static void step(struct rig *r)
-{
-	struct pollfd fds[KEPT_FDS];
-	int64_t until_ns = kept_wait(&r->kept, fds);
-	int64_t left_ns = until_ns == KEPT_NEVER ? PATIENCE_NS : until_ns - clock_now_ns();
-	struct timespec left = ns_timespec(left_ns > 0 ? left_ns : 0);
-	int n = ppoll(fds, KEPT_FDS, &left, NULL);
-
-	cr_assert(n > 0 || until_ns != KEPT_NEVER, "nothing happens in state %d",
-		  (int)kept_state(&r->kept));
-	kept_step(&r->kept, fds);
-}
-
-static void drive_to(struct rig *r, enum kept_state state)
-{
-	while (kept_state(&r->kept) != state) {
-		cr_assert_neq(kept_state(&r->kept), KEPT_OVER, "%s, %x: %s: %s",
-			      verdict_text(r->out.verdict), r->out.status, r->out.err.stage,
-			      r->out.err.text);
-		step(r);
-	}
-}
-
-static void drive_to_end(struct rig *r)
-{
-	while (kept_state(&r->kept) != KEPT_OVER)
-		step(r);
-}
-
-static char hear(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	char c = 0;
-
-	cr_assert_eq(poll(&p, 1, (int)(PATIENCE_NS / NSEC_PER_MSEC)), 1, "it says nothing");
-	cr_assert_eq(read(fd, &c, 1), 1);
-	return c;
-}
-
-static void ask(struct rig *r, const char *helper_arg)
-{
-	struct cloche_err err = { 0 };
-	struct spec_host host;
-
-	memset(r, 0, sizeof(*r));
-	r->helper = env_helper("kept");
-	r->argv[0] = "/tmp/kept";
-	r->argv[1] = (char *)(uintptr_t)helper_arg;
-	spec_host_read(&host);
-	spec_defaults(&r->spec);
-	r->spec.argv = r->argv;
-	r->spec.kept = true;
-	r->spec.timeout_ns = 10 * NSEC_PER_SEC;
-	r->spec.memory_bytes = 64 << 20;
-	r->spec.n_binds = 1;
-	r->spec.binds = calloc(1, sizeof(struct bind_spec));
-	*(struct bind_spec *)(uintptr_t)r->spec.binds =
-		(struct bind_spec){ .src = r->helper, .dst = "/tmp/kept" };
-	cr_assert_eq(spec_check(&r->spec, &host, &err), 0, "%s", err.text);
-}
-
-static void set_out(struct rig *r)
+static void set_out(struct kept_rig *r)
 {
 	r->spec.net = NET_LOOPBACK;
 	r->spec.api = true;
-}
-
-static void begin(struct rig *r)
-{
-	struct keeper_options o = { .spec = &r->spec,
-				    .launcher = &r->launcher,
-				    .metering = &r->metering };
-	int in[2], out[2], more[2];
-	struct kept_options k = { .spec = &r->spec, .requested_ns = clock_now_ns() };
-	struct cloche_err err = { 0 };
-
-	cr_assert_eq(launcher_open(&r->launcher, &err), 0, "%s", err.text);
-	cr_assert_eq(metering_open(&r->metering, METERING_AUTO, r->launcher.hierarchy.v2, &err), 0,
-		     "%s", err.text);
-	cr_assert_eq(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(more, O_CLOEXEC), 0);
-	r->to = in[1];
-	r->from = out[0];
-	r->more = more[0];
-	cr_assert_eq(keeper_make(&r->keeper, &o, &err), 0, "%s", err.text);
-	keeper_invoked(&r->keeper);
-	powers_local_init(&r->powers, ctx_of(r), &r->metering);
-	k.powers = &r->powers.powers;
-	k.streams = (int[]){ in[0], out[1], more[1] };
-	kept_begin(&r->kept, ctx_of(r), &k, &r->out);
-	(void)close(in[0]);
-	(void)close(out[1]);
-	(void)close(more[1]);
-}
-
-/* Init is over. */
-static void pause_it(struct rig *r, enum verdict answered)
-{
-	drive_to(r, KEPT_RUNNING);
-	kept_pause(&r->kept, answered);
-	drive_to(r, KEPT_IDLE);
-	cr_assert(r->kept.whole);
-	cr_assert_eq(r->out.verdict, answered, "%s", verdict_text(r->out.verdict));
-	/* What was before and will be after is not in it. */
-	cr_expect_gt(r->out.wall_ns, 0);
-	if (!r->timers)
-		cr_expect_leq(r->out.wall_ns, clock_now_ns() - kept_began_ns(&r->kept));
-}
-
-static void start(struct rig *r, const char *helper_arg)
-{
-	ask(r, helper_arg);
-	begin(r);
-	drive_to(r, KEPT_RUNNING);
-	cr_assert_eq(hear(r->from), 'n');
-	pause_it(r, VERDICT_OK);
-}
-
-/* The event is there before it goes on. */
-static void resume(struct rig *r, char event, int64_t timeout_ns)
-{
-	cr_assert_eq(write(r->to, &event, 1), 1);
-	r->out = (struct outcome){ .err = { 0 } };
-	cr_assert(kept_resume(&r->kept, timeout_ns, clock_now_ns(), &r->out));
-}
-
-static void serve(struct rig *r, char event)
-{
-	resume(r, event, LONG_NS);
-	drive_to(r, KEPT_RUNNING);
-	cr_assert_eq(hear(r->from), event);
-	pause_it(r, VERDICT_OK);
-}
-
-static void finish(struct rig *r)
-{
-	struct cloche_err err = { 0 };
-
-	metering_disarm(&r->metering);
-	cr_expect_eq(context_destroy(&r->launcher, ctx_of(r), &err), 0, "%s", err.text);
-	metering_close(&r->metering);
-	launcher_close(&r->launcher);
-	(void)close(r->to);
-	(void)close(r->from);
-	(void)close(r->more);
-	free((void *)(uintptr_t)r->spec.binds);
-	free(r->helper);
-}
-
-static void expect_end(struct rig *r, enum verdict verdict)
-{
-	drive_to_end(r);
-	cr_expect(r->kept.whole);
-	cr_expect_eq(r->out.verdict, verdict, "%s, not %s: %s", verdict_text(r->out.verdict),
-		     verdict_text(verdict), r->out.err.text);
 }
 
 /* Events of others, one after the other, and CPU time of one's own: what could run would. */
@@ -221,39 +47,29 @@ static void let_time_pass(void)
 		(void)poll(NULL, 0, 0);
 }
 
-static void expect_closed(const struct rig *r)
-{
-	const struct meter_usage *m = outcome_metered(&r->out);
-
-	cr_assert_not_null(m, "%s", r->out.metered.why);
-	cr_expect_eq(m->wall_ns, m->busy_ns + m->waiting_ns + m->idle_ns);
-	cr_expect_eq((uint64_t)r->out.wall_ns, m->wall_ns);
-	cr_expect(m->complete);
-}
-
 /* ---- it does not run ---- */
 
 Test(kept, does_not_run_while_it_is_paused)
 {
 	static const char kinds[] = "ftva";
-	struct rig r;
+	struct kept_rig r;
 
 	for (const char *kind = kinds; *kind; kind++) {
 		uint64_t before, after;
 
-		start(&r, NULL);
+		kept_rig_start(&r, NULL);
 		r.timers = *kind == 'a';
-		serve(&r, *kind);
-		before = cgroup_cpu_ns(&ctx_of(&r)->plan.cgroup);
+		kept_rig_serve(&r, *kind);
+		before = cgroup_cpu_ns(&kept_rig_ctx(&r)->plan.cgroup);
 		let_time_pass();
-		after = cgroup_cpu_ns(&ctx_of(&r)->plan.cgroup);
+		after = cgroup_cpu_ns(&kept_rig_ctx(&r)->plan.cgroup);
 		/* A timer's signal may make it look, once, and go back to sleep. */
 		cr_expect_leq(after - before, *kind == 'a' ? 1000000 : 0, "%c: %d ns", *kind,
 			      (int)(after - before));
-		serve(&r, 'e');
+		kept_rig_serve(&r, 'e');
 		kept_cancel(&r.kept);
-		drive_to_end(&r);
-		finish(&r);
+		kept_rig_drive_to_end(&r);
+		kept_rig_finish(&r);
 	}
 }
 
@@ -261,16 +77,16 @@ Test(kept, does_not_run_while_it_is_paused)
 Test(kept, is_frozen_in_the_midst_of_a_write)
 {
 	static char many[1 << 16];
-	struct rig r;
+	struct kept_rig r;
 	int n = 0;
 
-	start(&r, NULL);
-	resume(&r, 'w', LONG_NS);
-	drive_to(&r, KEPT_RUNNING);
-	cr_assert_eq(hear(r.from), 'w');
+	kept_rig_start(&r, NULL);
+	kept_rig_resume(&r, 'w', LONG_NS);
+	kept_rig_drive_to(&r, KEPT_RUNNING);
+	cr_assert_eq(kept_rig_hear(r.from), 'w');
 	for (int i = 0; i < 20; i++)
 		cr_assert_gt(read(r.more, many, sizeof(many)), 0);
-	pause_it(&r, VERDICT_OK);
+	kept_rig_pause(&r, VERDICT_OK);
 	cr_assert_eq(fcntl(r.more, F_SETFL, O_NONBLOCK), 0);
 	while (read(r.more, many, sizeof(many)) > 0)
 		;
@@ -278,58 +94,58 @@ Test(kept, is_frozen_in_the_midst_of_a_write)
 	let_time_pass();
 	cr_assert_eq(ioctl(r.more, FIONREAD, &n), 0);
 	cr_expect_eq(n, 0, "%d bytes came while it was frozen", n);
-	serve(&r, 'e');
+	kept_rig_serve(&r, 'e');
 	kept_cancel(&r.kept);
-	drive_to_end(&r);
-	finish(&r);
+	kept_rig_drive_to_end(&r);
+	kept_rig_finish(&r);
 }
 
 /* ---- its limits ---- */
 
 Test(kept, deadline_is_that_of_each_part)
 {
-	struct rig r;
+	struct kept_rig r;
 
-	start(&r, NULL);
+	kept_rig_start(&r, NULL);
 	/* Longer than an invocation may take: it does not count. */
-	resume(&r, 'e', NSEC_PER_SEC);
-	drive_to(&r, KEPT_RUNNING);
-	cr_assert_eq(hear(r.from), 'e');
-	pause_it(&r, VERDICT_OK);
+	kept_rig_resume(&r, 'e', NSEC_PER_SEC);
+	kept_rig_drive_to(&r, KEPT_RUNNING);
+	cr_assert_eq(kept_rig_hear(r.from), 'e');
+	kept_rig_pause(&r, VERDICT_OK);
 	while (clock_now_ns() < kept_began_ns(&r.kept) + NSEC_PER_SEC)
 		(void)poll(NULL, 0, 100);
-	serve(&r, 'e');
-	resume(&r, 'l', 30 * NSEC_PER_MSEC);
-	expect_end(&r, VERDICT_TIMEOUT);
+	kept_rig_serve(&r, 'e');
+	kept_rig_resume(&r, 'l', 30 * NSEC_PER_MSEC);
+	kept_rig_expect_end(&r, VERDICT_TIMEOUT);
 	cr_expect_geq(r.out.wall_ns, 30 * NSEC_PER_MSEC);
 	cr_expect_geq(r.out.overshoot_ns, 0);
-	expect_closed(&r);
-	finish(&r);
+	kept_rig_expect_closed(&r);
+	kept_rig_finish(&r);
 }
 
 Test(kept, init_has_a_verdict_of_its_own)
 {
-	struct rig r;
+	struct kept_rig r;
 
-	ask(&r, "fails");
-	begin(&r);
-	expect_end(&r, VERDICT_INIT_ERROR);
-	finish(&r);
-	ask(&r, "hangs");
+	kept_rig_ask(&r, "fails");
+	kept_rig_begin(&r);
+	kept_rig_expect_end(&r, VERDICT_INIT_ERROR);
+	kept_rig_finish(&r);
+	kept_rig_ask(&r, "hangs");
 	r.spec.timeout_ns = 30 * NSEC_PER_MSEC;
-	begin(&r);
-	expect_end(&r, VERDICT_INIT_TIMEOUT);
-	finish(&r);
-	ask(&r, NULL);
+	kept_rig_begin(&r);
+	kept_rig_expect_end(&r, VERDICT_INIT_TIMEOUT);
+	kept_rig_finish(&r);
+	kept_rig_ask(&r, NULL);
 	r.argv[0] = "/tmp/none";
-	begin(&r);
-	expect_end(&r, VERDICT_LAUNCH_ERROR);
+	kept_rig_begin(&r);
+	kept_rig_expect_end(&r, VERDICT_LAUNCH_ERROR);
 	cr_expect_str_eq(r.out.err.stage, "exec");
-	finish(&r);
+	kept_rig_finish(&r);
 }
 
 /* At the share of 64 MiB, 5 ms of CPU time take 140 ms. Others may leave it even less. */
-static void expect_quota(const struct rig *r)
+static void expect_quota(const struct kept_rig *r)
 {
 	const struct meter_usage *u = &r->out.metered.usage;
 
@@ -343,73 +159,73 @@ static void expect_quota(const struct rig *r)
 /* But in init. */
 Test(kept, init_has_no_quota_and_what_follows_has)
 {
-	struct rig r;
+	struct kept_rig r;
 
-	start(&r, "busy");
-	expect_closed(&r);
+	kept_rig_start(&r, "busy");
+	kept_rig_expect_closed(&r);
 	cr_expect_eq(r.out.usage.throttled_periods, 0);
 	cr_expect_eq(r.out.metered.usage.quota_ns, 0);
-	serve(&r, 'b');
-	expect_closed(&r);
+	kept_rig_serve(&r, 'b');
+	kept_rig_expect_closed(&r);
 	expect_quota(&r);
 	kept_cancel(&r.kept);
-	drive_to_end(&r);
-	finish(&r);
+	kept_rig_drive_to_end(&r);
+	kept_rig_finish(&r);
 }
 
 /* The same, where it is a part of an invocation; and it may take longer. */
 Test(kept, init_that_is_invoked_has_its_quota)
 {
-	struct rig r;
+	struct kept_rig r;
 
-	ask(&r, "busy");
+	kept_rig_ask(&r, "busy");
 	r.spec.init_invoked = true;
 	r.spec.timeout_ns = 60 * NSEC_PER_SEC;
-	begin(&r);
-	drive_to(&r, KEPT_RUNNING);
-	cr_assert_eq(hear(r.from), 'n');
-	pause_it(&r, VERDICT_OK);
+	kept_rig_begin(&r);
+	kept_rig_drive_to(&r, KEPT_RUNNING);
+	cr_assert_eq(kept_rig_hear(r.from), 'n');
+	kept_rig_pause(&r, VERDICT_OK);
 	expect_quota(&r);
 	kept_cancel(&r.kept);
-	drive_to_end(&r);
-	finish(&r);
+	kept_rig_drive_to_end(&r);
+	kept_rig_finish(&r);
 }
 
 Test(kept, cpu_time_counts_for_each_part)
 {
 	int64_t limit_ns = 400 * NSEC_PER_MSEC, used_ns = 0;
-	struct rig r;
+	struct kept_rig r;
 
-	ask(&r, NULL);
+	kept_rig_ask(&r, NULL);
 	r.spec.memory_bytes = 512 << 20;
 	r.spec.cpu_time_ns = limit_ns;
-	begin(&r);
-	drive_to(&r, KEPT_RUNNING);
-	cr_assert_eq(hear(r.from), 'n');
-	pause_it(&r, VERDICT_OK);
+	kept_rig_begin(&r);
+	kept_rig_drive_to(&r, KEPT_RUNNING);
+	cr_assert_eq(kept_rig_hear(r.from), 'n');
+	kept_rig_pause(&r, VERDICT_OK);
 	while (used_ns < limit_ns + NSEC_PER_MSEC) {
-		serve(&r, 'b');
+		kept_rig_serve(&r, 'b');
 		used_ns += (int64_t)r.out.on_cpu_ns;
 	}
-	resume(&r, 'l', LONG_NS);
-	expect_end(&r, VERDICT_CPU_TIMEOUT);
-	finish(&r);
+	kept_rig_resume(&r, 'l', LONG_NS);
+	kept_rig_expect_end(&r, VERDICT_CPU_TIMEOUT);
+	kept_rig_finish(&r);
 }
 
 Test(kept, denied_calls_count_for_each_part)
 {
-	struct rig r;
+	struct kept_rig r;
 
-	start(&r, NULL);
+	kept_rig_start(&r, NULL);
 	for (int i = 0; i < 3; i++) {
-		serve(&r, 'd');
+		kept_rig_serve(&r, 'd');
 		cr_expect_eq(denials_all(&r.out.denials), 1);
-		serve(&r, 'e');
+		kept_rig_serve(&r, 'e');
 		cr_expect_eq(denials_all(&r.out.denials), 0);
 	}
 	kept_cancel(&r.kept);
-	drive_to_end(&r);
-	finish(&r);
+	kept_rig_drive_to_end(&r);
+	kept_rig_finish(&r);
 }
 
 /* ---- its end ---- */
@@ -425,86 +241,87 @@ Test(kept, ends_in_one_verdict)
 		{ 'X', VERDICT_ERROR, 3 << 8 },
 		{ 'o', VERDICT_OOM, SIGKILL },
 	};
-	struct rig r;
+	struct kept_rig r;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		start(&r, NULL);
-		serve(&r, 'e');
-		resume(&r, rows[i].event, LONG_NS);
-		expect_end(&r, rows[i].verdict);
+		kept_rig_start(&r, NULL);
+		kept_rig_serve(&r, 'e');
+		kept_rig_resume(&r, rows[i].event, LONG_NS);
+		kept_rig_expect_end(&r, rows[i].verdict);
 		cr_expect_eq(r.out.status, rows[i].status, "%c: %x", rows[i].event, r.out.status);
-		expect_closed(&r);
-		finish(&r);
+		kept_rig_expect_closed(&r);
+		kept_rig_finish(&r);
 	}
 }
 
 Test(kept, is_killed_while_it_is_paused)
 {
-	struct rig r;
+	struct kept_rig r;
 
-	start(&r, NULL);
-	serve(&r, 'i');
-	cr_assert(context_kill(ctx_of(&r)));
-	drive_to_end(&r);
+	kept_rig_start(&r, NULL);
+	kept_rig_serve(&r, 'i');
+	cr_assert(context_kill(kept_rig_ctx(&r)));
+	kept_rig_drive_to_end(&r);
 	cr_expect(r.kept.machine.idle);
 	cr_expect_eq(r.out.verdict, VERDICT_OK, "what was over before is not changed by it");
 	cr_expect(!kept_resume(&r.kept, LONG_NS, clock_now_ns(), &r.out));
-	finish(&r);
+	kept_rig_finish(&r);
 }
 
 /* It ends at the moment at which it is to be paused: before or after it is frozen, one end. */
 Test(kept, ends_as_it_is_paused)
 {
 	for (int i = 0; i < 20; i++) {
-		struct rig r;
+		struct kept_rig r;
 
-		start(&r, NULL);
-		resume(&r, 'x', LONG_NS);
-		drive_to(&r, KEPT_RUNNING);
+		kept_rig_start(&r, NULL);
+		kept_rig_resume(&r, 'x', LONG_NS);
+		kept_rig_drive_to(&r, KEPT_RUNNING);
 		kept_pause(&r.kept, VERDICT_OK);
 		while (kept_state(&r.kept) != KEPT_OVER && kept_state(&r.kept) != KEPT_IDLE)
-			step(&r);
+			kept_rig_step(&r);
 		cr_expect(r.kept.whole);
 		cr_expect_eq(r.out.verdict, VERDICT_OK, "%s", verdict_text(r.out.verdict));
 		if (kept_state(&r.kept) == KEPT_IDLE) {
 			r.out = (struct outcome){ .err = { 0 } };
 			/* Or it has ended since, and that is nobody's invocation. */
 			if (kept_resume(&r.kept, LONG_NS, clock_now_ns(), &r.out))
-				expect_end(&r, VERDICT_ERROR);
+				kept_rig_expect_end(&r, VERDICT_ERROR);
 			else
-				drive_to_end(&r);
+				kept_rig_drive_to_end(&r);
 		}
-		finish(&r);
+		kept_rig_finish(&r);
 	}
 }
 
 Test(kept, is_cancelled)
 {
-	struct rig r;
+	struct kept_rig r;
 
-	start(&r, NULL);
-	resume(&r, 'l', LONG_NS);
-	drive_to(&r, KEPT_RUNNING);
+	kept_rig_start(&r, NULL);
+	kept_rig_resume(&r, 'l', LONG_NS);
+	kept_rig_drive_to(&r, KEPT_RUNNING);
 	kept_cancel(&r.kept);
-	expect_end(&r, VERDICT_CANCELLED);
-	finish(&r);
+	kept_rig_expect_end(&r, VERDICT_CANCELLED);
+	kept_rig_finish(&r);
 }
 
 /* By SIGTERM, with a grace and no more; or at once, which is no limit's doing. */
 Test(kept, is_dismissed_or_stopped)
 {
 	for (int how = 0; how < 3; how++) {
-		struct rig r;
+		struct kept_rig r;
 
-		start(&r, NULL);
-		serve(&r, how == 1 ? 'e' : 'i');
+		kept_rig_start(&r, NULL);
+		kept_rig_serve(&r, how == 1 ? 'e' : 'i');
 		cr_assert(how == 2 ? kept_stop(&r.kept)
 				   : kept_dismiss(&r.kept, how ? LONG_NS : 20 * NSEC_PER_MSEC));
-		drive_to_end(&r);
+		kept_rig_drive_to_end(&r);
 		cr_expect_eq(r.kept.seen.status, how == 1 ? SIGTERM : SIGKILL);
-		cr_expect_eq(shared_ended_by(ctx_of(&r)->plan.shared) == ENDED_BY_ITSELF, how > 0);
+		cr_expect_eq(shared_ended_by(kept_rig_ctx(&r)->plan.shared) == ENDED_BY_ITSELF,
+			     how > 0);
 		cr_expect_eq(r.out.verdict, VERDICT_OK, "what was over before is not changed");
-		finish(&r);
+		kept_rig_finish(&r);
 	}
 }
 
@@ -528,7 +345,7 @@ static _Noreturn void wait_in_kernel(int ready)
 }
 
 /* Beside the function's own processes, as one of them that hangs in the kernel would be. */
-static pid_t add_one_that_waits(struct rig *r)
+static pid_t add_one_that_waits(struct kept_rig *r)
 {
 	char pid[16], end;
 	int ready[2], n;
@@ -542,7 +359,7 @@ static pid_t add_one_that_waits(struct rig *r)
 	cr_assert_eq(read(ready[0], &end, 1), 0);
 	(void)close(ready[0]);
 	n = snprintf(pid, sizeof(pid), "%d", (int)child);
-	ready[0] = openat(ctx_of(r)->plan.cgroup.v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	ready[0] = openat(kept_rig_ctx(r)->plan.cgroup.v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	cr_assert_eq(write(ready[0], pid, (size_t)n), n, "%m");
 	(void)close(ready[0]);
 	return child;
@@ -551,22 +368,22 @@ static pid_t add_one_that_waits(struct rig *r)
 Test(kept, who_cannot_be_frozen_is_killed)
 {
 	int status, probe = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-	struct rig r;
+	struct kept_rig r;
 	pid_t child;
 
 	if (probe < 0)
 		test_skip("no userfaultfd(2) here");
 	(void)close(probe);
-	start(&r, NULL);
+	kept_rig_start(&r, NULL);
 	child = add_one_that_waits(&r);
-	resume(&r, 'e', LONG_NS);
-	drive_to(&r, KEPT_RUNNING);
-	cr_assert_eq(hear(r.from), 'e');
+	kept_rig_resume(&r, 'e', LONG_NS);
+	kept_rig_drive_to(&r, KEPT_RUNNING);
+	cr_assert_eq(kept_rig_hear(r.from), 'e');
 	kept_pause(&r.kept, VERDICT_OK);
-	expect_end(&r, VERDICT_TIMEOUT);
+	kept_rig_expect_end(&r, VERDICT_TIMEOUT);
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%x", status);
-	finish(&r);
+	kept_rig_finish(&r);
 }
 
 /* ---- its figures ---- */
@@ -579,18 +396,18 @@ Test(kept, figures_close_in_each_part)
 	static const char events[] = "ebsetbms";
 	uint64_t metered = 0, counted = 0, all, begin, peak_of_m = 0, of_b = 0;
 	int less = 0;
-	struct rig r;
+	struct kept_rig r;
 
-	start(&r, NULL);
-	expect_closed(&r);
+	kept_rig_start(&r, NULL);
+	kept_rig_expect_closed(&r);
 	/* The loading of the policy, 0.1 ms, is init's by the kernel's counter alone. */
-	begin = cgroup_cpu_ns(&ctx_of(&r)->plan.cgroup);
+	begin = cgroup_cpu_ns(&kept_rig_ctx(&r)->plan.cgroup);
 	for (int i = 0; i < PARTS; i++) {
 		char event = events[i % (int)(sizeof(events) - 1)];
 		const struct meter_usage *m = &r.out.metered.usage;
 
-		serve(&r, event);
-		expect_closed(&r);
+		kept_rig_serve(&r, event);
+		kept_rig_expect_closed(&r);
 		metered += m->on_cpu_ns;
 		counted += r.out.usage.cpu_ns;
 		/* It is 5 ms of CPU time and what it takes to begin a thread, or no more than that.
@@ -611,13 +428,13 @@ Test(kept, figures_close_in_each_part)
 	/* A machine that is emulated on a busy one may take as long for nothing, now and then. */
 	cr_expect_gt(less, 0);
 	/* The kernel's counter is in microseconds; nothing of it is in no part, or in two. */
-	all = cgroup_cpu_ns(&ctx_of(&r)->plan.cgroup) - begin;
+	all = cgroup_cpu_ns(&kept_rig_ctx(&r)->plan.cgroup) - begin;
 	cr_expect_eq(counted, all);
 	cr_expect_leq(metered, all + PARTS * EXACT_NS, "%lu of %lu ns", metered, all);
 	cr_expect_geq(metered + PARTS * EXACT_NS, all, "%lu of %lu ns", metered, all);
 	kept_cancel(&r.kept);
-	drive_to_end(&r);
-	finish(&r);
+	kept_rig_drive_to_end(&r);
+	kept_rig_finish(&r);
 }
 
 /* ---- its code ---- */
@@ -639,14 +456,14 @@ static char *make_layer(const char *which, mode_t mode)
 	return dir;
 }
 
-static char answer(struct rig *r, char event)
+static char answer(struct kept_rig *r, char event)
 {
 	char c;
 
-	resume(r, event, LONG_NS);
-	drive_to(r, KEPT_RUNNING);
-	c = hear(r->from);
-	pause_it(r, VERDICT_OK);
+	kept_rig_resume(r, event, LONG_NS);
+	kept_rig_drive_to(r, KEPT_RUNNING);
+	c = kept_rig_hear(r->from);
+	kept_rig_pause(r, VERDICT_OK);
 	return c;
 }
 
@@ -654,23 +471,23 @@ Test(kept, has_its_code_and_layers)
 {
 	for (size_t n = 1; n <= 2; n++) {
 		char *layers[2] = { make_layer("1", n == 1 ? 0600 : 0644), make_layer("2", 0644) };
-		struct rig r;
+		struct kept_rig r;
 
-		ask(&r, NULL);
+		kept_rig_ask(&r, NULL);
 		r.spec.code_at = env_need("HELPERS");
 		r.spec.layers_at = (const char *const *)layers;
 		r.spec.n_layers = n;
 		r.spec.workdir = "/var/task";
 		r.argv[0] = "/var/task/kept";
-		begin(&r);
-		drive_to(&r, KEPT_RUNNING);
-		cr_assert_eq(hear(r.from), 'n');
-		pause_it(&r, VERDICT_OK);
+		kept_rig_begin(&r);
+		kept_rig_drive_to(&r, KEPT_RUNNING);
+		cr_assert_eq(kept_rig_hear(r.from), 'n');
+		kept_rig_pause(&r, VERDICT_OK);
 		cr_expect_eq(answer(&r, 'r'), n == 1 ? '1' : '2');
 		cr_expect_eq(answer(&r, 'k'), 'R');
 		kept_cancel(&r.kept);
-		drive_to_end(&r);
-		finish(&r);
+		kept_rig_drive_to_end(&r);
+		kept_rig_finish(&r);
 		tmpdir_free(&layers[0]);
 		tmpdir_free(&layers[1]);
 	}
@@ -680,32 +497,32 @@ Test(kept, has_its_code_and_layers)
 
 Test(kept, listens_where_it_looks_for_the_runtime_api)
 {
-	struct rig r;
+	struct kept_rig r;
 	struct pollfd p;
 	int fd;
 
-	ask(&r, NULL);
+	kept_rig_ask(&r, NULL);
 	set_out(&r);
-	begin(&r);
-	drive_to(&r, KEPT_RUNNING);
-	cr_assert_eq(hear(r.from), 'n');
-	cr_assert_geq(ctx_of(&r)->api, 0);
-	pause_it(&r, VERDICT_OK);
-	resume(&r, 'p', LONG_NS);
-	drive_to(&r, KEPT_RUNNING);
-	cr_expect_eq(hear(r.from), 'N', "it has taken the port of the API");
-	pause_it(&r, VERDICT_OK);
-	resume(&r, 'c', LONG_NS);
-	drive_to(&r, KEPT_RUNNING);
-	p = (struct pollfd){ .fd = ctx_of(&r)->api, .events = POLLIN };
+	kept_rig_begin(&r);
+	kept_rig_drive_to(&r, KEPT_RUNNING);
+	cr_assert_eq(kept_rig_hear(r.from), 'n');
+	cr_assert_geq(kept_rig_ctx(&r)->api, 0);
+	kept_rig_pause(&r, VERDICT_OK);
+	kept_rig_resume(&r, 'p', LONG_NS);
+	kept_rig_drive_to(&r, KEPT_RUNNING);
+	cr_expect_eq(kept_rig_hear(r.from), 'N', "it has taken the port of the API");
+	kept_rig_pause(&r, VERDICT_OK);
+	kept_rig_resume(&r, 'c', LONG_NS);
+	kept_rig_drive_to(&r, KEPT_RUNNING);
+	p = (struct pollfd){ .fd = kept_rig_ctx(&r)->api, .events = POLLIN };
 	cr_assert_eq(poll(&p, 1, (int)(PATIENCE_NS / NSEC_PER_MSEC)), 1);
-	fd = accept4(ctx_of(&r)->api, NULL, NULL, SOCK_CLOEXEC);
+	fd = accept4(kept_rig_ctx(&r)->api, NULL, NULL, SOCK_CLOEXEC);
 	cr_assert_geq(fd, 0, "%m");
 	cr_assert_eq(write(fd, "Z", 1), 1);
-	cr_expect_eq(hear(r.from), 'Z');
-	pause_it(&r, VERDICT_OK);
+	cr_expect_eq(kept_rig_hear(r.from), 'Z');
+	kept_rig_pause(&r, VERDICT_OK);
 	(void)close(fd);
 	kept_cancel(&r.kept);
-	drive_to_end(&r);
-	finish(&r);
+	kept_rig_drive_to_end(&r);
+	kept_rig_finish(&r);
 }

@@ -39,17 +39,12 @@ static const char yaml[] =
 	"  cmd: {runtime: exec, code: ./code, handler: [sh, -c, 'cat; nice'], timeout: 300s}\n"
 	"  fails: {runtime: exec, code: ./code, handler: ['false'], timeout: 300s}\n";
 
-static void begin_turn(struct project *s, int turn)
+static void begin(struct project *s)
 {
-	project_begin_turn(s, "", turn);
+	project_begin(s, "");
 	project_dir(s, "code");
 	project_put(s, "code/app.py", code);
 	project_deploy(s, yaml);
-}
-
-static void begin(struct project *s)
-{
-	begin_turn(s, LOCK_SH);
 }
 
 #define LEARN(...) OWN("policy", "learn", __VA_ARGS__)
@@ -182,7 +177,7 @@ Test(learn_function, a_policy_of_a_file_stays, .timeout = 400)
 	struct project s;
 	char yaml_text[400];
 
-	begin_turn(&s, LOCK_EX);
+	begin(&s);
 	project_put(&s, "bad.json", "{\"defaultAction\": 7}");
 	project_put(&s, "own.json",
 		    "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [{\"names\": "
