@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/ioprio.h>
 #include <linux/mempolicy.h>
 #include <linux/prctl.h>
@@ -382,6 +383,30 @@ bool attributes_try_outlive(int proc)
 			return true;
 	}
 	return false;
+}
+
+int attributes_keep_capabilities(const struct plan *p, struct cloche_err *err)
+{
+	uint32_t needed = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_SETPCAP |
+			  1U << CAP_SYS_ADMIN | 1U << CAP_SYS_NICE | 1U << CAP_SYS_RESOURCE;
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2] = { 0 };
+
+	/* The names of streams (stream_names.h). */
+	if (p->handed)
+		needed |= 1U << CAP_CHOWN | 1U << CAP_FOWNER;
+	/* To dismiss it, whose uid is another; of processes it sees those of the context alone. */
+	if (p->spec->kept || p->blank)
+		needed |= 1U << CAP_KILL;
+	/* The next invocation gets a loopback of its own. */
+	if ((p->spec->net != NET_NONE && !p->single) || p->blank)
+		needed |= 1U << CAP_NET_ADMIN;
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return cloche_err_sys(err, errno, "capget");
+	caps[0].effective = caps[0].permitted = caps[0].permitted & needed;
+	caps[1] = (struct __user_cap_data_struct){ 0 };
+	caps[0].inheritable = 0;
+	return syscall(SYS_capset, &head, caps) < 0 ? cloche_err_sys(err, errno, "capset") : 0;
 }
 
 unsigned long attributes_core_limit(void)

@@ -50,6 +50,10 @@ bool attributes_try_outlive(int proc);
 /* Whether that is so of this process by now. */
 bool attributes_outlives(int proc);
 
+/* Of pid 1's capabilities those that the steps of child.c and what the spec asks for need, as far
+ * as the caller has them; effective and permitted only. A blank has what any spec may need. */
+int attributes_keep_capabilities(const struct plan *plan, struct cloche_err *err);
+
 /* What to limit core files to so that none is made: 0, but 1 where they go to a program, which 0
  * does not keep from being run, as root of the host (core(5), "Piping core dumps to a program"). */
 unsigned long attributes_core_limit(void);

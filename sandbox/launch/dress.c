@@ -2,6 +2,7 @@
 /* From a plan to a message and into the plan of a blank: see dress.h. */
 #include "launch/dress.h"
 
+#include "launch/message.h"
 #include "launch/plan.h"
 #include "launch/spec.h"
 
@@ -11,7 +12,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
-char *dress_pack(const struct plan *plan, size_t *ret_len)
+static uint32_t what_it_is(const struct plan *plan)
+{
+	const struct spec *s = plan->spec;
+
+	return (s->kept ? DRESS_KEPT : 0) | (s->api ? DRESS_API : 0) |
+	       (s->zygote ? DRESS_ZYGOTE : 0) | (plan->rootfs.code.task >= 0 ? DRESS_TASK : 0) |
+	       (plan->rootfs.code.layers >= 0 ? DRESS_LAYERS : 0);
+}
+
+char *dress_pack(const struct plan *plan, size_t *ret_len, struct message_fds *ret_fds)
 {
 	const struct rootfs *fs = &plan->rootfs;
 	size_t filter_len = plan->policy.prog.len * sizeof(struct sock_filter);
@@ -22,6 +32,9 @@ char *dress_pack(const struct plan *plan, size_t *ret_len)
 			   .others = plan->others,
 			   .cpus_shown = fs->cpus,
 			   .terminals = plan->terminals,
+			   .net = plan->spec->net,
+			   .is = what_it_is(plan),
+			   .asked_most = plan->asked_most,
 			   .policy = plan->policy };
 	char *tail = malloc(sizeof(d) + filter_len);
 
@@ -33,10 +46,30 @@ char *dress_pack(const struct plan *plan, size_t *ret_len)
 	memcpy(tail, &d, sizeof(d));
 	memcpy(tail + sizeof(d), plan->policy.prog.filter, filter_len);
 	*ret_len = sizeof(d) + filter_len;
+	ret_fds->n = 0;
+	if (d.is & DRESS_TASK)
+		ret_fds->fd[ret_fds->n++] = fs->code.task;
+	if (d.is & DRESS_LAYERS)
+		ret_fds->fd[ret_fds->n++] = fs->code.layers;
 	return tail;
 }
 
-int dress_apply(const char *tail, size_t len, struct plan *plan, struct spec *spec)
+static bool take_code(uint32_t is, struct message_fds *fds, struct code *code)
+{
+	unsigned task = is & DRESS_TASK ? 1 : 0, layers = is & DRESS_LAYERS ? 1 : 0;
+
+	if (fds->n != task + layers)
+		return false;
+	if (task)
+		code->task = fds->fd[0];
+	if (layers)
+		code->layers = fds->fd[task];
+	fds->n = 0;
+	return true;
+}
+
+int dress_apply(const char *tail, size_t len, struct message_fds *fds, struct plan *plan,
+		struct spec *spec)
 {
 	struct rootfs *fs = &plan->rootfs;
 	struct dress d;
@@ -46,7 +79,8 @@ int dress_apply(const char *tail, size_t len, struct plan *plan, struct spec *sp
 		return -EBADMSG;
 	memcpy(&d, tail, sizeof(d));
 	len -= sizeof(d);
-	if (len == 0 || len != d.policy.prog.len * sizeof(struct sock_filter))
+	if (len == 0 || len != d.policy.prog.len * sizeof(struct sock_filter) ||
+	    d.net > NET_LOOPBACK || !take_code(d.is, fds, &fs->code))
 		return -EBADMSG;
 	filter = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (filter == MAP_FAILED)
@@ -55,11 +89,17 @@ int dress_apply(const char *tail, size_t len, struct plan *plan, struct spec *sp
 	*spec = *plan->spec;
 	spec->pids = d.pids;
 	spec->nofile = d.nofile;
+	spec->net = (enum net_mode)d.net;
+	spec->kept = d.is & DRESS_KEPT;
+	spec->api = d.is & DRESS_API;
+	spec->zygote = d.is & DRESS_ZYGOTE;
 	plan->spec = spec;
 	plan->cpu = d.cpu;
 	plan->affinity = d.affinity;
 	plan->others = d.others;
 	plan->terminals = d.terminals;
+	plan->asked_most = d.asked_most;
+	plan->blank = fs->blank = false;
 	plan->policy = d.policy;
 	plan->policy.prog.filter = filter;
 	memcpy(fs->tmp_options, d.tmp_options, sizeof(fs->tmp_options));

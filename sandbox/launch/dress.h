@@ -9,16 +9,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct cloche_err;
+struct message_fds;
 struct plan;
 struct spec;
 
 /*
  * A blank is a context that was made before anybody asked for one: all of it but what differs from
  * one spec to the next, which is this. The warden of a blank knows nothing of it and gets it by
- * WARDEN_DRESS, with the filter of the policy behind it; its cgroups come then, as to any. A spec
- * with binds, a root or a network of its own is none for a blank.
+ * WARDEN_DRESS, with the filter of the policy behind it, and as descriptors the mounts of a
+ * function's code; its cgroups come then, as to any. A spec with binds or a root of its own is none
+ * for a blank: what is bound is looked at in the host's mount namespace (given.h), which a blank
+ * has left, and a root is entered as the first.
  */
+enum { DRESS_KEPT = 1, DRESS_API = 2, DRESS_ZYGOTE = 4, DRESS_TASK = 8, DRESS_LAYERS = 16 };
+
 struct dress {
 	uint64_t pids, nofile;
 	struct cpu_limits cpu;
@@ -26,14 +30,19 @@ struct dress {
 	char tmp_options[64], shm_options[64];
 	uint32_t cpus_shown;
 	uint32_t terminals;
+	uint32_t net; /* enum net_mode */
+	uint32_t is;  /* DRESS_… */
+	uint64_t asked_most;
 	struct policy policy; /* but for the filter's place */
 };
 
-/* The launcher's side: the message's tail, to be freed. NULL: no memory. */
-char *dress_pack(const struct plan *plan, size_t *ret_len);
+/* The launcher's side: the message's tail, to be freed, and its descriptors, which stay the plan's.
+ * NULL: no memory. */
+char *dress_pack(const struct plan *plan, size_t *ret_len, struct message_fds *ret_fds);
 
-/* The warden's: the plan is as if it had been made of that spec. spec: room for it. -EBADMSG: it is
- * no dress. */
-int dress_apply(const char *tail, size_t len, struct plan *plan, struct spec *spec);
+/* The warden's: the plan is as if it had been made of that spec, and has the descriptors. spec:
+ * room for it. -EBADMSG: it is no dress. */
+int dress_apply(const char *tail, size_t len, struct message_fds *fds, struct plan *plan,
+		struct spec *spec);
 
 #endif

@@ -289,19 +289,20 @@ int context_dress(struct launcher *launcher, struct context *ctx, const struct s
 {
 	const struct warden_msg m = { .type = WARDEN_DRESS };
 	struct message_tail tail = { .bytes = NULL };
+	struct message_fds fds;
 	int r;
 
 	ctx->made_ns = clock_now_ns();
 	ctx->plan.terminals = options->terminals;
 	if (options->group)
 		ctx->plan.hierarchy = &options->group->inside;
-	r = plan_dress(&ctx->plan, spec, err);
+	r = plan_dress(&ctx->plan, launcher->run_fd, spec, err);
 	if (r < 0)
 		return r;
-	tail.bytes = dress_pack(&ctx->plan, &tail.len);
+	tail.bytes = dress_pack(&ctx->plan, &tail.len, &fds);
 	if (!tail.bytes)
 		return cloche_err_sys(err, ENOMEM, "dress a context");
-	r = tell(ctx, &m, &tail, NULL, err);
+	r = tell(ctx, &m, &tail, &fds, err);
 	free(tail.bytes);
 	return r == 0 ? give_cgroups(launcher, ctx, CGROUP_ALL, err) : r;
 }

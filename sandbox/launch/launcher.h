@@ -82,7 +82,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 
 /*
  * Of a blank, once: it is from here on as if it had been made of that spec, which has neither binds
- * nor a root or a network of its own and must outlive it; what of the options is not the blank's
+ * nor a root of its own and must outlive it; what of the options is not the blank's
  * (terminals) comes with it. On failure it is to be destroyed.
  */
 int context_dress(struct launcher *launcher, struct context *ctx, const struct spec *spec,

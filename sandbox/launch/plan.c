@@ -152,14 +152,14 @@ int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct clo
 	return map_shared(plan, err);
 }
 
-int plan_dress(struct plan *plan, const struct spec *spec, struct cloche_err *err)
+int plan_dress(struct plan *plan, int run_fd, const struct spec *spec, struct cloche_err *err)
 {
 	int r = fit(plan, spec, err);
 
 	plan->blank = plan->rootfs.blank = false;
 	rootfs_fit(&plan->rootfs, spec);
 	plan->rootfs.cpus = (unsigned)CPU_COUNT(&plan->affinity);
-	return r;
+	return r == 0 ? code_prepare(run_fd, spec, plan->uid, &plan->rootfs.code, err) : r;
 }
 
 void plan_free(struct plan *plan)

@@ -143,7 +143,7 @@ static inline enum ended_by shared_ended_by(const struct shared *shared)
 int plan_make(struct plan *plan, int run_fd, const struct spec *spec, struct cloche_err *err);
 
 /* The rest of it, of a blank that is to be as if it had been made of that spec. */
-int plan_dress(struct plan *plan, const struct spec *spec, struct cloche_err *err);
+int plan_dress(struct plan *plan, int run_fd, const struct spec *spec, struct cloche_err *err);
 
 /* The cgroups of the context, at first and for a further invocation. */
 int plan_cgroups(struct plan *plan, uint32_t which, struct cloche_err *err);

@@ -503,8 +503,10 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 
 int rootfs_dress(struct rootfs *fs, struct rooted *at, struct cloche_err *err)
 {
-	int r = show_cpus(fs, at, err);
+	int r = mount_code(&fs->code, at->root, err);
 
+	if (r == 0)
+		r = show_cpus(fs, at, err);
 	return r == 0 ? mount_scratch(fs, at, err) : r;
 }
 

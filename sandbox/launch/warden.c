@@ -28,7 +28,6 @@
 #include "launch/zygote.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -174,31 +173,7 @@ static int open_events(struct warden *w, struct cloche_err *err)
 
 static int keep_few_capabilities(struct warden *w, struct cloche_err *err)
 {
-	const struct plan *p = w->plan;
-	uint32_t needed = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_SETPCAP |
-			  1U << CAP_SYS_ADMIN | 1U << CAP_SYS_NICE | 1U << CAP_SYS_RESOURCE;
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct caps[2] = { 0 };
-
-	/* give_names() */
-	if (p->handed)
-		needed |= 1U << CAP_CHOWN | 1U << CAP_FOWNER;
-	/* To dismiss it, whose uid is another; of processes it sees those of the context alone. */
-	if (p->spec->kept)
-		needed |= 1U << CAP_KILL;
-	/* The next invocation gets a loopback of its own. */
-	if (p->spec->net != NET_NONE && !p->single)
-		needed |= 1U << CAP_NET_ADMIN;
-	if (syscall(SYS_capget, &head, caps) < 0)
-		return cloche_err_sys(err, errno, "capget");
-	/* What the steps of child.c need, as far as the caller has it; effective and permitted
-	 * only. */
-	caps[0].effective = caps[0].permitted = caps[0].permitted & needed;
-	caps[1] = (struct __user_cap_data_struct){ 0 };
-	caps[0].inheritable = 0;
-	if (syscall(SYS_capset, &head, caps) < 0)
-		return cloche_err_sys(err, errno, "capset");
-	return 0;
+	return attributes_keep_capabilities(w->plan, err);
 }
 
 static const struct {
@@ -315,10 +290,14 @@ static bool dress(struct warden *w, const struct warden_msg *m, struct message_f
 {
 	struct plan *p = w->plan;
 
-	if (dress_apply(w->inbox.bytes, w->inbox.len, p, &w->spec) < 0)
+	if (dress_apply(w->inbox.bytes, w->inbox.len, fds, p, &w->spec) < 0)
 		return false;
 	if (rootfs_dress(&p->rootfs, &p->at, &w->why_not) < 0)
 		(void)cloche_err_stage(&w->why_not, "dress");
+	else if (bring_network(w, &w->why_not) < 0)
+		(void)cloche_err_stage(&w->why_not, "network");
+	else if (keep_few_capabilities(w, &w->why_not) < 0)
+		(void)cloche_err_stage(&w->why_not, "init capabilities");
 	w->state = WARDEN_READY;
 	return true;
 }
@@ -566,7 +545,7 @@ static const struct {
 	bool brings;
 	bool (*handle)(struct warden *w, const struct warden_msg *m, struct message_fds *fds);
 } messages[WARDEN_MESSAGES] = {
-	[WARDEN_DRESS] = { "dress", IN(WARDEN_BLANK), false, false, dress },
+	[WARDEN_DRESS] = { "dress", IN(WARDEN_BLANK), false, true, dress },
 	[WARDEN_RENEW] = { "renew", IN(WARDEN_READY), false, true, renew },
 	[WARDEN_BINDS] = { "binds", IN(WARDEN_RENEWED), true, true, look_at_binds },
 	[WARDEN_GO] = { "go", IN(WARDEN_RENEWED), true, true, go },

@@ -39,7 +39,7 @@ struct plan;
  * the context; so does the launcher's death. A driver that is gone is the launcher's to see to.
  */
 enum warden_message {
-	WARDEN_DRESS,	/* launcher → warden: what a blank is to be; dress.h behind it */
+	WARDEN_DRESS,	/* launcher → warden: what a blank is to be; dress.h behind it, fds */
 	WARDEN_RENEW,	/* launcher → warden: cgroups of the next invocation: flags, with fds */
 	WARDEN_GO,	/* driver → warden: start a function process; an order (order.h), fds */
 	WARDEN_STARTED, /* warden → driver: its exec is done; at_ns, cpu_ns, fds */

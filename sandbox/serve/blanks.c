@@ -30,8 +30,7 @@ void blanks_close(struct blanks *b)
 /* It says nothing by itself, so that what can be read is its end. */
 bool blanks_take(struct blanks *b, const struct spec *spec, struct context *ret)
 {
-	if (spec->n_binds || spec->rootfs || spec->net != NET_NONE || spec->kept || spec->code_at ||
-	    spec->n_layers)
+	if (spec->n_binds || spec->rootfs)
 		return false;
 	while (b->n) {
 		struct pollfd gone = { .fd = b->held[b->n - 1].control, .events = POLLIN };

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -275,4 +276,81 @@ Test(front_parts, code_is_mounted_by_its_name)
 	c.make.owner = 1001;
 	cr_expect_eq(make(&r, &c, &fds).kind, REPLY_REFUSED);
 	front_rig_close(&r);
+}
+
+/* ---- blanks ---- */
+
+#define SEEN 16384
+
+/* What it finds inside, and what its warden may do. */
+static void look(struct rig *r, const struct command *c, char ret[static SEEN], pid_t *ret_warden)
+{
+	static const char script[] =
+		"sed 's/^[0-9]* [0-9]* [0-9:]* //; s/[0-9][0-9]*/N/g' /proc/self/mountinfo | sort; "
+		"cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/net/if_inet6; "
+		"ls /var/task /opt; ulimit -n; grep Seccomp: /proc/self/status";
+	struct packet_fds fds = { .n = 0 };
+	char path[64], line[256];
+	struct context ctx;
+	struct reply reply;
+	int ends[2];
+	size_t len;
+	FILE *f;
+
+	reply = make(r, c, &fds);
+	*ret_warden = front_rig_last_child();
+	cr_assert_eq(reply.kind, REPLY_MADE, "%s", reply.err.text);
+	ctx = front_rig_adopt(&fds);
+	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+	go_with(&ctx, script, ORDER_INIT_MAX_NS, ends[1]);
+	(void)close(ends[1]);
+	f = fdopen(ends[0], "r");
+	cr_assert_not_null(f);
+	len = fread(ret, 1, SEEN - 1, f);
+	(void)fclose(f);
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", *ret_warden);
+	f = fopen(path, "re");
+	cr_assert_not_null(f, "%s: %m", path);
+	while (fgets(line, sizeof(line), f))
+		if (strncmp(line, "Cap", 3) == 0)
+			len += (size_t)snprintf(ret + len, SEEN - len, "%s", line);
+	(void)fclose(f);
+	end(r, &ctx, c->context);
+}
+
+static void expect_the_same(bool kept)
+{
+	static char fresh[SEEN], dressed[SEEN];
+	cleanup_store struct store s = store_make();
+	pid_t warden, blank;
+	struct command c;
+	struct rig r;
+
+	front_rig_open(&r);
+	front_rig_begin(&r);
+	put_code(&r, &s);
+	c = front_rig_ask_for(&r, 1000);
+	c.make.kept = c.make.api = kept;
+	c.make.net = kept ? NET_LOOPBACK : NET_NONE;
+	for (int i = 0; kept && i < 2; i++)
+		(void)snprintf(c.make.code[i].sha256, sizeof(c.make.code[i].sha256), HEX);
+	cr_assert_eq(launching_blanks(r.launching), 0);
+	look(&r, &c, fresh, &warden);
+	while (launching_blanks(r.launching) == 0)
+		cr_assert_eq(front_rig_turn(&r), 0);
+	blank = front_rig_last_child();
+	c.context = ++r.given;
+	look(&r, &c, dressed, &warden);
+	cr_expect_eq(warden, blank, "it was not taken");
+	cr_expect_str_eq(dressed, fresh);
+	cr_expect(strstr(fresh, "CapEff"), "%s", fresh);
+	cr_expect_eq(strstr(fresh, "noop") != NULL, kept, "%s", fresh);
+	front_rig_close(&r);
+}
+
+/* A context of a function, and of a command. */
+Test(front_parts, what_was_a_blank_is_what_was_none)
+{
+	expect_the_same(true);
+	expect_the_same(false);
 }
