@@ -401,6 +401,9 @@ int attributes_keep_capabilities(const struct plan *p, struct cloche_err *err)
 	/* The next invocation gets a loopback of its own. */
 	if ((p->spec->net != NET_NONE && !p->single) || p->blank)
 		needed |= 1U << CAP_NET_ADMIN;
+	/* To enter another root (setns(2)). */
+	if (p->blank)
+		needed |= 1U << CAP_SYS_CHROOT;
 	if (syscall(SYS_capget, &head, caps) < 0)
 		return cloche_err_sys(err, errno, "capget");
 	caps[0].effective = caps[0].permitted = caps[0].permitted & needed;

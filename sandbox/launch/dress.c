@@ -8,20 +8,44 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-static uint32_t what_it_is(const struct plan *plan)
-{
-	const struct spec *s = plan->spec;
+/* What comes as a descriptor, in order. */
+#define TREES 3
 
-	return (s->kept ? DRESS_KEPT : 0) | (s->api ? DRESS_API : 0) |
-	       (s->zygote ? DRESS_ZYGOTE : 0) | (plan->rootfs.code.task >= 0 ? DRESS_TASK : 0) |
-	       (plan->rootfs.code.layers >= 0 ? DRESS_LAYERS : 0);
+struct tree {
+	uint32_t is;
+	int *fd;
+};
+
+static void trees_of(struct rootfs *fs, struct tree ret[static TREES])
+{
+	ret[0] = (struct tree){ DRESS_TREE, &fs->tree };
+	ret[1] = (struct tree){ DRESS_TASK, &fs->code.task };
+	ret[2] = (struct tree){ DRESS_LAYERS, &fs->code.layers };
 }
 
-char *dress_pack(const struct plan *plan, size_t *ret_len, struct message_fds *ret_fds)
+static uint32_t what_it_is(struct plan *plan, struct message_fds *ret_fds)
+{
+	const struct spec *s = plan->spec;
+	struct tree trees[TREES];
+	uint32_t is = (s->kept ? DRESS_KEPT : 0) | (s->api ? DRESS_API : 0) |
+		      (s->zygote ? DRESS_ZYGOTE : 0) | (plan->rootfs.image[0] ? DRESS_IMAGE : 0);
+
+	trees_of(&plan->rootfs, trees);
+	ret_fds->n = 0;
+	for (int i = 0; i < TREES; i++)
+		if (*trees[i].fd >= 0) {
+			is |= trees[i].is;
+			ret_fds->fd[ret_fds->n++] = *trees[i].fd;
+		}
+	return is;
+}
+
+char *dress_pack(struct plan *plan, size_t *ret_len, struct message_fds *ret_fds)
 {
 	const struct rootfs *fs = &plan->rootfs;
 	size_t filter_len = plan->policy.prog.len * sizeof(struct sock_filter);
@@ -33,7 +57,7 @@ char *dress_pack(const struct plan *plan, size_t *ret_len, struct message_fds *r
 			   .cpus_shown = fs->cpus,
 			   .terminals = plan->terminals,
 			   .net = plan->spec->net,
-			   .is = what_it_is(plan),
+			   .is = what_it_is(plan, ret_fds),
 			   .asked_most = plan->asked_most,
 			   .policy = plan->policy };
 	char *tail = malloc(sizeof(d) + filter_len);
@@ -46,24 +70,23 @@ char *dress_pack(const struct plan *plan, size_t *ret_len, struct message_fds *r
 	memcpy(tail, &d, sizeof(d));
 	memcpy(tail + sizeof(d), plan->policy.prog.filter, filter_len);
 	*ret_len = sizeof(d) + filter_len;
-	ret_fds->n = 0;
-	if (d.is & DRESS_TASK)
-		ret_fds->fd[ret_fds->n++] = fs->code.task;
-	if (d.is & DRESS_LAYERS)
-		ret_fds->fd[ret_fds->n++] = fs->code.layers;
 	return tail;
 }
 
-static bool take_code(uint32_t is, struct message_fds *fds, struct code *code)
+static bool take_trees(uint32_t is, struct message_fds *fds, struct rootfs *fs)
 {
-	unsigned task = is & DRESS_TASK ? 1 : 0, layers = is & DRESS_LAYERS ? 1 : 0;
+	struct tree trees[TREES];
+	unsigned n = 0;
 
-	if (fds->n != task + layers)
+	trees_of(fs, trees);
+	for (int i = 0; i < TREES; i++)
+		n += is & trees[i].is ? 1 : 0;
+	if (fds->n != n)
 		return false;
-	if (task)
-		code->task = fds->fd[0];
-	if (layers)
-		code->layers = fds->fd[task];
+	n = 0;
+	for (int i = 0; i < TREES; i++)
+		if (is & trees[i].is)
+			*trees[i].fd = fds->fd[n++];
 	fds->n = 0;
 	return true;
 }
@@ -80,7 +103,7 @@ int dress_apply(const char *tail, size_t len, struct message_fds *fds, struct pl
 	memcpy(&d, tail, sizeof(d));
 	len -= sizeof(d);
 	if (len == 0 || len != d.policy.prog.len * sizeof(struct sock_filter) ||
-	    d.net > NET_LOOPBACK || !take_code(d.is, fds, &fs->code))
+	    d.net > NET_LOOPBACK || !take_trees(d.is, fds, fs))
 		return -EBADMSG;
 	filter = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (filter == MAP_FAILED)
@@ -100,6 +123,7 @@ int dress_apply(const char *tail, size_t len, struct message_fds *fds, struct pl
 	plan->terminals = d.terminals;
 	plan->asked_most = d.asked_most;
 	plan->blank = fs->blank = false;
+	(void)snprintf(fs->image, sizeof(fs->image), "%s", d.is & DRESS_IMAGE ? "/" : "");
 	plan->policy = d.policy;
 	plan->policy.prog.filter = filter;
 	memcpy(fs->tmp_options, d.tmp_options, sizeof(fs->tmp_options));

@@ -17,11 +17,19 @@ struct spec;
  * A blank is a context that was made before anybody asked for one: all of it but what differs from
  * one spec to the next, which is this. The warden of a blank knows nothing of it and gets it by
  * WARDEN_DRESS, with the filter of the policy behind it, and as descriptors the mounts of a
- * function's code; its cgroups come then, as to any. A spec with binds or a root of its own is none
- * for a blank: what is bound is looked at in the host's mount namespace (given.h), which a blank
- * has left, and a root is entered as the first.
+ * function's code and of an image, which it enters instead of the root that it is in; its cgroups
+ * come then, as to any. A spec with binds is none for a blank: what is bound is looked at in the
+ * host's mount namespace (given.h), which a blank has left.
  */
-enum { DRESS_KEPT = 1, DRESS_API = 2, DRESS_ZYGOTE = 4, DRESS_TASK = 8, DRESS_LAYERS = 16 };
+enum {
+	DRESS_KEPT = 1 << 0,
+	DRESS_API = 1 << 1,
+	DRESS_ZYGOTE = 1 << 2,
+	DRESS_IMAGE = 1 << 3,
+	DRESS_TREE = 1 << 4, /* this and what follows: a descriptor, in this order */
+	DRESS_TASK = 1 << 5,
+	DRESS_LAYERS = 1 << 6,
+};
 
 struct dress {
 	uint64_t pids, nofile;
@@ -38,7 +46,7 @@ struct dress {
 
 /* The launcher's side: the message's tail, to be freed, and its descriptors, which stay the plan's.
  * NULL: no memory. */
-char *dress_pack(const struct plan *plan, size_t *ret_len, struct message_fds *ret_fds);
+char *dress_pack(struct plan *plan, size_t *ret_len, struct message_fds *ret_fds);
 
 /* The warden's: the plan is as if it had been made of that spec, and has the descriptors. spec:
  * room for it. -EBADMSG: it is no dress. */

@@ -81,9 +81,9 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 		   struct cloche_err *err);
 
 /*
- * Of a blank, once: it is from here on as if it had been made of that spec, which has neither binds
- * nor a root of its own and must outlive it; what of the options is not the blank's
- * (terminals) comes with it. On failure it is to be destroyed.
+ * Of a blank, once: it is from here on as if it had been made of that spec, which has no binds and
+ * must outlive it; what of the options is not the blank's (terminals) comes with it. On failure it
+ * is to be destroyed.
  */
 int context_dress(struct launcher *launcher, struct context *ctx, const struct spec *spec,
 		  const struct context_options *options, struct cloche_err *err);

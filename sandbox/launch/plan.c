@@ -157,9 +157,8 @@ int plan_dress(struct plan *plan, int run_fd, const struct spec *spec, struct cl
 	int r = fit(plan, spec, err);
 
 	plan->blank = plan->rootfs.blank = false;
-	rootfs_fit(&plan->rootfs, spec);
 	plan->rootfs.cpus = (unsigned)CPU_COUNT(&plan->affinity);
-	return r == 0 ? code_prepare(run_fd, spec, plan->uid, &plan->rootfs.code, err) : r;
+	return r == 0 ? rootfs_prepare_own(run_fd, spec, plan->uid, &plan->rootfs, err) : r;
 }
 
 void plan_free(struct plan *plan)

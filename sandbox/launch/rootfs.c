@@ -278,7 +278,8 @@ static int prepare_tree(const struct spec *spec, struct rootfs *fs, struct cloch
 	return r;
 }
 
-void rootfs_fit(struct rootfs *fs, const struct spec *spec)
+/* What follows from the sizes alone. */
+static void fit(struct rootfs *fs, const struct spec *spec)
 {
 	/* An inode and its dentry cost about 1 KiB of the function's memory: bounded like pages. */
 	(void)snprintf(fs->tmp_options, sizeof(fs->tmp_options),
@@ -289,25 +290,25 @@ void rootfs_fit(struct rootfs *fs, const struct spec *spec)
 		       spec->shm_bytes / 4096 + 16);
 }
 
+int rootfs_prepare_own(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *fs,
+		       struct cloche_err *err)
+{
+	int r = spec->rootfs ? prepare_tree(spec, fs, err) : 0;
+
+	if (r == 0)
+		r = code_prepare(run_fd, spec, uid, &fs->code, err);
+	if (r == 0)
+		r = prepare_binds(run_fd, spec, uid, fs, err);
+	if (r < 0)
+		return r;
+	fit(fs, spec);
+	return 0;
+}
+
 int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *ret,
 		   struct cloche_err *err)
 {
-	int r;
-
 	rootfs_init(ret);
 	ret->template = rootfs_template(run_fd, err);
-	if (ret->template <0)
-		return ret->template;
-	if (spec->rootfs) {
-		r = prepare_tree(spec, ret, err);
-		if (r < 0)
-			return r;
-	}
-	r = code_prepare(run_fd, spec, uid, &ret->code, err);
-	if (r == 0)
-		r = prepare_binds(run_fd, spec, uid, ret, err);
-	if (r < 0)
-		return r;
-	rootfs_fit(ret, spec);
-	return 0;
+	return ret->template <0 ? ret->template : rootfs_prepare_own(run_fd, spec, uid, ret, err);
 }

@@ -80,12 +80,14 @@ int rootfs_repeat_top(const char *stage, const char *const names[], size_t n,
 int rootfs_prepare(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *ret,
 		   struct cloche_err *err);
 
+/* All of it but what is the same for all, which is there already, as in a blank. */
+int rootfs_prepare_own(int run_fd, const struct spec *spec, uid_t uid, struct rootfs *fs,
+		       struct cloche_err *err);
+
 /* Makes *to, of fs, of a source: a detached mount, in which the owner's files are the function's by
  * what fs has as its map. to->dst has room for bind->dst. Allocates nothing. */
 int rootfs_show(struct rootfs *fs, struct rootfs_bind *to, const struct source *source,
 		const struct bind_spec *bind, struct cloche_err *err);
-/* What of it follows from the spec's sizes alone. */
-void rootfs_fit(struct rootfs *fs, const struct spec *spec);
 
 /* The same of its root, of which path is the name in messages. */
 int rootfs_show_root(struct rootfs *fs, const struct source *source, const char *path,
@@ -119,7 +121,7 @@ int rootfs_prepare_cgroups(const struct hierarchy *hierarchy, const struct cgrou
 int rootfs_show_cgroups(struct rootfs *fs, const struct hierarchy *hierarchy, uint32_t which,
 			const int *mounts, struct rooted *at, struct cloche_err *err);
 
-/* In pid 1: what a blank does not have yet. */
+/* In pid 1: what a blank does not have yet; a root of its own instead of the one that it is in. */
 int rootfs_dress(struct rootfs *fs, struct rooted *at, struct cloche_err *err);
 
 /*

@@ -501,10 +501,26 @@ int rootfs_enter(const struct rootfs *fs, struct rooted *ret, struct cloche_err 
 	return r;
 }
 
+/* With the one that it was in all that was mounted there goes. */
+static int enter_anew(struct rootfs *fs, struct rooted *at, struct cloche_err *err)
+{
+	struct rooted before = *at;
+	int *all[] = { &before.root, &before.dev, &before.sys, &before.tmp,
+		       &before.shm,  &before.pts, &before.proc };
+	int r = rootfs_enter(fs, at, err);
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		fd_close(all[i]);
+	return r;
+}
+
 int rootfs_dress(struct rootfs *fs, struct rooted *at, struct cloche_err *err)
 {
-	int r = mount_code(&fs->code, at->root, err);
+	int r;
 
+	if (fs->tree >= 0)
+		return enter_anew(fs, at, err);
+	r = mount_code(&fs->code, at->root, err);
 	if (r == 0)
 		r = show_cpus(fs, at, err);
 	return r == 0 ? mount_scratch(fs, at, err) : r;

@@ -30,7 +30,7 @@ void blanks_close(struct blanks *b)
 /* It says nothing by itself, so that what can be read is its end. */
 bool blanks_take(struct blanks *b, const struct spec *spec, struct context *ret)
 {
-	if (spec->n_binds || spec->rootfs)
+	if (spec->n_binds)
 		return false;
 	while (b->n) {
 		struct pollfd gone = { .fd = b->held[b->n - 1].control, .events = POLLIN };

@@ -79,8 +79,7 @@ static int make(struct launching *l, struct place *p, const struct command_make 
 	metering_try_have(&p->metering, l->launcher.hierarchy.v2);
 	if (!o.how.given && blanks_take(&l->blanks, &p->spec, &blank))
 		o.blank = &blank;
-	if (!p->spec.rootfs)
-		blanks_asked(&l->blanks);
+	blanks_asked(&l->blanks);
 	r = keeper_make(&p->keeper, &o, err);
 	if (r == 0)
 		r = place_offer(l, p, &clocked, err);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "launch/order.h"
 #include "serve/command.h"
 #include "tests/lib/env.h"
@@ -52,9 +54,8 @@ static void hear(struct context *ctx, enum warden_message type)
 }
 
 /* Its init may not take as long as front_rig_go()'s. */
-static void go_with(struct context *ctx, const char *script, int64_t timeout_ns, int output)
+static void go_with(struct context *ctx, char *const argv[], int64_t timeout_ns, int output)
 {
-	char *const argv[] = { (char *)"sh", (char *)"-c", (char *)(uintptr_t)script, NULL };
 	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct cloche_err err = { 0 };
 	struct spec spec;
@@ -66,11 +67,18 @@ static void go_with(struct context *ctx, const char *script, int64_t timeout_ns,
 		     err.text);
 }
 
+static void go_script(struct context *ctx, const char *script, int64_t timeout_ns, int output)
+{
+	char *const argv[] = { (char *)"sh", (char *)"-c", (char *)(uintptr_t)script, NULL };
+
+	go_with(ctx, argv, timeout_ns, output);
+}
+
 static void go(struct context *ctx, int64_t timeout_ns)
 {
 	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	go_with(ctx, "exec sleep 300", timeout_ns, null);
+	go_script(ctx, "exec sleep 300", timeout_ns, null);
 }
 
 /* An init that takes far more than what is behind it: it is through when it has said so. */
@@ -80,8 +88,8 @@ static void go_through_init(struct context *ctx)
 	char c;
 
 	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
-	go_with(ctx, "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done; echo; exec sleep 300",
-		ORDER_INIT_MAX_NS, ends[1]);
+	go_script(ctx, "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done; echo; exec sleep 300",
+		  ORDER_INIT_MAX_NS, ends[1]);
 	(void)close(ends[1]);
 	hear(ctx, WARDEN_STARTED);
 	cr_assert_eq(read(ends[0], &c, 1), 1);
@@ -282,15 +290,65 @@ Test(front_parts, code_is_mounted_by_its_name)
 
 #define SEEN 16384
 
-/* What it finds inside, and what its warden may do. */
-static void look(struct rig *r, const struct command *c, char ret[static SEEN], pid_t *ret_warden)
+/* One line without the numbers, which are another context's. */
+static size_t put_line(char *ret, size_t room, const char *line)
 {
-	static const char script[] =
-		"sed 's/^[0-9]* [0-9]* [0-9:]* //; s/[0-9][0-9]*/N/g' /proc/self/mountinfo | sort; "
-		"cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/net/if_inet6; "
-		"ls /var/task /opt; ulimit -n; grep Seccomp: /proc/self/status";
-	struct packet_fds fds = { .n = 0 };
+	size_t n = 0;
+
+	for (; *line && n + 1 < room; line++)
+		if (!strchr("0123456789", *line))
+			ret[n++] = *line;
+	ret[n] = '\0';
+	return n;
+}
+
+static int in_order(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* What is mounted there, in whatever order. */
+static size_t put_mounts(char *ret, size_t room, pid_t warden)
+{
+	cleanup_file FILE *f = NULL;
+	char path[64], line[1000], *lines[200];
+	size_t n = 0, len = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/mountinfo", warden);
+	f = fopen(path, "re");
+	cr_assert_not_null(f, "%s: %m", path);
+	while (n < 200 && fgets(line, sizeof(line), f))
+		lines[n++] = strdup(line);
+	for (size_t i = 0; i < n; i++)
+		(void)put_line(lines[i], strlen(lines[i]) + 1, lines[i]);
+	qsort(lines, n, sizeof(lines[0]), in_order);
+	for (size_t i = 0; i < n; i++) {
+		len += put_line(ret + len, room - len, lines[i]);
+		free(lines[i]);
+	}
+	return len;
+}
+
+static size_t put_capabilities(char *ret, size_t room, pid_t warden)
+{
+	cleanup_file FILE *f = NULL;
 	char path[64], line[256];
+	size_t len = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", warden);
+	f = fopen(path, "re");
+	cr_assert_not_null(f, "%s: %m", path);
+	while (fgets(line, sizeof(line), f))
+		if (strncmp(line, "Cap", 3) == 0)
+			len += (size_t)snprintf(ret + len, room - len, "%s", line);
+	return len;
+}
+
+/* What it says of itself, and what there is of it on the host. */
+static void look(struct rig *r, const struct command *c, char *const argv[], char ret[static SEEN],
+		 pid_t *ret_warden)
+{
+	struct packet_fds fds = { .n = 0 };
 	struct context ctx;
 	struct reply reply;
 	int ends[2];
@@ -302,55 +360,64 @@ static void look(struct rig *r, const struct command *c, char ret[static SEEN], 
 	cr_assert_eq(reply.kind, REPLY_MADE, "%s", reply.err.text);
 	ctx = front_rig_adopt(&fds);
 	cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
-	go_with(&ctx, script, ORDER_INIT_MAX_NS, ends[1]);
+	go_with(&ctx, argv, ORDER_INIT_MAX_NS, ends[1]);
 	(void)close(ends[1]);
 	f = fdopen(ends[0], "r");
 	cr_assert_not_null(f);
 	len = fread(ret, 1, SEEN - 1, f);
 	(void)fclose(f);
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", *ret_warden);
-	f = fopen(path, "re");
-	cr_assert_not_null(f, "%s: %m", path);
-	while (fgets(line, sizeof(line), f))
-		if (strncmp(line, "Cap", 3) == 0)
-			len += (size_t)snprintf(ret + len, SEEN - len, "%s", line);
-	(void)fclose(f);
+	len += put_mounts(ret + len, SEEN - len, *ret_warden);
+	(void)put_capabilities(ret + len, SEEN - len, *ret_warden);
 	end(r, &ctx, c->context);
 }
 
-static void expect_the_same(bool kept)
+static void expect_the_same(struct rig *r, struct command *c, char *const argv[], const char *has)
 {
 	static char fresh[SEEN], dressed[SEEN];
-	cleanup_store struct store s = store_make();
 	pid_t warden, blank;
-	struct command c;
-	struct rig r;
 
-	front_rig_open(&r);
-	front_rig_begin(&r);
-	put_code(&r, &s);
-	c = front_rig_ask_for(&r, 1000);
-	c.make.kept = c.make.api = kept;
-	c.make.net = kept ? NET_LOOPBACK : NET_NONE;
-	for (int i = 0; kept && i < 2; i++)
-		(void)snprintf(c.make.code[i].sha256, sizeof(c.make.code[i].sha256), HEX);
-	cr_assert_eq(launching_blanks(r.launching), 0);
-	look(&r, &c, fresh, &warden);
-	while (launching_blanks(r.launching) == 0)
-		cr_assert_eq(front_rig_turn(&r), 0);
+	cr_assert_eq(launching_blanks(r->launching), 0);
+	look(r, c, argv, fresh, &warden);
+	while (launching_blanks(r->launching) == 0)
+		cr_assert_eq(front_rig_turn(r), 0);
 	blank = front_rig_last_child();
-	c.context = ++r.given;
-	look(&r, &c, dressed, &warden);
+	c->context = ++r->given;
+	look(r, c, argv, dressed, &warden);
 	cr_expect_eq(warden, blank, "it was not taken");
 	cr_expect_str_eq(dressed, fresh);
-	cr_expect(strstr(fresh, "CapEff"), "%s", fresh);
-	cr_expect_eq(strstr(fresh, "noop") != NULL, kept, "%s", fresh);
-	front_rig_close(&r);
+	cr_expect(strstr(fresh, "CapEff") && strstr(fresh, has), "%s", fresh);
 }
 
-/* A context of a function, and of a command. */
+/* A context of a command, of one in an image, of a function. */
 Test(front_parts, what_was_a_blank_is_what_was_none)
 {
-	expect_the_same(true);
-	expect_the_same(false);
+	static const char script[] = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start "
+				     "/proc/net/if_inet6; ls /var/task /opt; ulimit -n";
+	char *const shell[] = { (char *)"sh", (char *)"-c", (char *)(uintptr_t)script, NULL };
+	char *const noop[] = { (char *)"/noop", NULL };
+	enum { COMMAND, IMAGE, FUNCTION, KINDS };
+
+	for (int kind = 0; kind < KINDS; kind++) {
+		cleanup_store struct store s = store_make();
+		struct command c;
+		struct rig r;
+
+		front_rig_open(&r);
+		front_rig_begin(&r);
+		put_code(&r, &s);
+		c = front_rig_ask_for(&r, 1000);
+		c.make.kept = c.make.api = kind == FUNCTION;
+		c.make.net = kind == FUNCTION ? NET_LOOPBACK : NET_NONE;
+		for (int i = 0; kind == FUNCTION && i < 2; i++)
+			(void)snprintf(c.make.code[i].sha256, sizeof(c.make.code[i].sha256), HEX);
+		if (kind == IMAGE) {
+			store_build(&s, store_file(&s, "code"), "mine", c.make.image.sha256);
+			(void)snprintf(c.make.image.name, sizeof(c.make.image.name), "mine");
+		}
+		expect_the_same(&r, &c, kind == IMAGE ? noop : shell,
+				kind == IMAGE	   ? "erofs"
+				: kind == FUNCTION ? "/var/task"
+						   : "");
+		front_rig_close(&r);
+	}
 }
