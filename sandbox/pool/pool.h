@@ -34,26 +34,45 @@ struct pool_kind {
 	size_t len;
 };
 
+/* A place in a list, from which it goes without a walk. at: what points to it; NULL: it is in none.
+ */
+struct pool_link {
+	struct pool_context *next, **at;
+};
+
 struct pool_context {
-	struct pool_context *next;
+	struct pool_link all, kin; /* the pool's own: of all, and of those whose kinds may be one */
+	struct pool_context *sooner, *later; /* ..., of the idle ones */
+	unsigned bucket;
 	struct pool_kind kind;
 	enum pool_state state;
 	bool runs;	  /* also while it is IDLE: a process stays in it */
 	int64_t since_ns; /* it is in that state */
 };
 
+/*
+ * What is asked for each invocation (pool_ask, pool_running, pool_due) takes as long with a
+ * thousand contexts as with ten. All zeroes: empty. It stays where it is: what is in it points to
+ * it.
+ */
+#define POOL_BUCKETS 256
+
 struct pool {
-	struct pool_context *first;
+	struct pool_context *first;		/* the next: all.next */
+	struct pool_context *kin[POOL_BUCKETS]; /* the one that was idle last before the others */
+	struct pool_context *longest, *latest;	/* idle */
 	unsigned n[POOL_STATES];
+	unsigned idle_running;
 };
 
 bool pool_same_kind(const struct pool_kind *a, const struct pool_kind *b);
 
-/* In, as MAKING, and out; kind's bytes are borrowed meanwhile. */
+/* In, as MAKING, and out; kind's bytes are borrowed meanwhile. now_ns: never less than before. */
 void pool_join(struct pool *p, struct pool_context *c, const struct pool_kind *kind,
 	       int64_t now_ns);
 void pool_leave(struct pool *p, struct pool_context *c);
 void pool_turn(struct pool *p, struct pool_context *c, enum pool_state to, int64_t now_ns);
+void pool_set_runs(struct pool *p, struct pool_context *c, bool runs);
 
 /*
  * What an invocation of that kind is to do. TAKE: *ret, the one that was idle last, so that those

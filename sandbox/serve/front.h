@@ -67,6 +67,7 @@ struct front {
 		enum residue why;
 	} replaced[HELD_REPLACED];
 	unsigned replaced_at;
+	struct held *numbered[HELD_LISTS];
 	struct held_kind busy[FRONT_BUSY]; /* of these there is none for whoever waits */
 	unsigned n_busy;
 	struct lister lister;

@@ -33,7 +33,7 @@ static json_t *contexts_of(const struct front *front, const struct function *f)
 {
 	unsigned warm = 0, busy = 0;
 
-	for (const struct pool_context *c = front->pool.first; c; c = c->next) {
+	for (const struct pool_context *c = front->pool.first; c; c = c->all.next) {
 		const struct held *h = (const struct held *)c;
 
 		if (!h->kind.function || h->kind.tuned || !is_of(f, h))

@@ -26,21 +26,37 @@ static void tell(struct front *f, const struct held *h, enum command_kind kind)
 
 static void turn(struct front *f, struct held *h, enum pool_state to)
 {
-	h->pool.runs = h->resident != NULL;
+	pool_set_runs(&f->pool, &h->pool, h->resident != NULL);
 	pool_turn(&f->pool, &h->pool, to, clock_now_ns());
 }
 
-static struct held *find(const struct front *f, uint64_t number)
+/* They are given one after the other. */
+static struct held **list_of(struct front *f, uint64_t number)
 {
-	struct pool_context *c = f->pool.first;
+	return &f->numbered[number % HELD_LISTS];
+}
 
-	while (c && ((struct held *)c)->number != number)
-		c = c->next;
-	return (struct held *)c;
+static struct held *find(struct front *f, uint64_t number)
+{
+	struct held *h = *list_of(f, number);
+
+	while (h && h->number != number)
+		h = h->next_numbered;
+	return h;
+}
+
+static void unlist(struct front *f, const struct held *h)
+{
+	struct held **at = list_of(f, h->number);
+
+	while (*at != h)
+		at = &(*at)->next_numbered;
+	*at = h->next_numbered;
 }
 
 static void forget(struct front *f, struct held *h)
 {
+	unlist(f, h);
 	pool_leave(&f->pool, &h->pool);
 	h->resident = resident_close(h->resident);
 	if (h->adopted)
@@ -154,6 +170,8 @@ struct held *held_make(struct front *f, const struct held_kind *kind,
 	h->user = user;
 	h->made_ns = clock_now_ns();
 	h->number = c.context = front_number(f);
+	h->next_numbered = *list_of(f, h->number);
+	*list_of(f, h->number) = h;
 	pool_join(&f->pool, &h->pool,
 		  &(struct pool_kind){ kind->make.owner, &h->kind, sizeof(h->kind) },
 		  clock_now_ns());

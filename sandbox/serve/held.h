@@ -38,7 +38,8 @@ struct held {
 	struct pool_context pool;
 	struct held_kind kind; /* the pool's */
 	uint64_t number;
-	struct client *user; /* NULL: nobody's now */
+	struct held *next_numbered; /* the front's */
+	struct client *user;	    /* NULL: nobody's now */
 	char id[UUID_LEN];
 	bool adopted, clocked;
 	bool counted;	      /* of the present invocation COUNTED has come */
@@ -56,6 +57,9 @@ struct held {
  * look at what clients opened: who says so is the client, and whether it is so its warden sees
  * (launch/given_mark.h). */
 bool held_is_of_one(const struct held_kind *kind);
+
+/* By which they are found, by their numbers. */
+#define HELD_LISTS 256
 
 /* What those were of which the next one of their kind is told. */
 #define HELD_REPLACED 32

@@ -119,7 +119,7 @@ struct crowd {
 static void look_around(const struct visit *v, struct crowd *c)
 {
 	*c = (struct crowd){ 0 };
-	for (struct pool_context *at = v->front->pool.first; at; at = at->next) {
+	for (struct pool_context *at = v->front->pool.first; at; at = at->all.next) {
 		const struct held *h = (const struct held *)at;
 
 		if (at->state == POOL_ENDING || h->kind.function == 0 || h->kind.tuned ||
@@ -144,7 +144,7 @@ static unsigned starts_most(const struct visit *v)
 /* An idle one of another version is of no use to whoever asks for this one, and has its place. */
 static bool end_another(struct visit *v)
 {
-	for (struct pool_context *at = v->front->pool.first; at; at = at->next) {
+	for (struct pool_context *at = v->front->pool.first; at; at = at->all.next) {
 		struct held *h = (struct held *)at;
 
 		if (at->state != POOL_IDLE || h->kind.function == 0 ||
@@ -201,7 +201,7 @@ void invoking_retire(struct front *f)
 	for (struct pool_context *at = f->pool.first; at; at = next) {
 		struct held *h = (struct held *)at;
 
-		next = at->next;
+		next = at->all.next;
 		if (!h->kind.function || counts(f, h))
 			continue;
 		h->retired = true;

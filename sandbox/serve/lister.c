@@ -124,14 +124,14 @@ struct listing *lister_list(const struct front *f, uid_t uid)
 	struct listing *l;
 	uint32_t n = 0;
 
-	for (const struct pool_context *c = f->pool.first; c; c = c->next)
+	for (const struct pool_context *c = f->pool.first; c; c = c->all.next)
 		n++;
 	n = n > LISTING_MAX ? LISTING_MAX : n;
 	l = calloc(1, listing_size(n));
 	if (!l)
 		return NULL;
 	head_for(f, uid, l);
-	for (const struct pool_context *c = f->pool.first; c && l->n < n; c = c->next) {
+	for (const struct pool_context *c = f->pool.first; c && l->n < n; c = c->all.next) {
 		const struct held *h = (const struct held *)c;
 
 		if (uid == 0 || h->kind.make.owner == uid)

@@ -22,7 +22,7 @@ static unsigned contexts_of(const struct front *f, const struct function_version
 {
 	unsigned n = 0;
 
-	for (const struct pool_context *c = f->pool.first; c; c = c->next)
+	for (const struct pool_context *c = f->pool.first; c; c = c->all.next)
 		n += c->state != POOL_ENDING && ((const struct held *)c)->kind.function == v->id &&
 		     !((const struct held *)c)->kind.tuned;
 	return n;
@@ -35,7 +35,7 @@ static unsigned starting(const struct front *f, uint32_t owner, unsigned *ret_ow
 	unsigned n = 0;
 
 	*ret_own = 0;
-	for (const struct pool_context *c = f->pool.first; c; c = c->next) {
+	for (const struct pool_context *c = f->pool.first; c; c = c->all.next) {
 		const struct held *h = (const struct held *)c;
 
 		if (!h->provisioned || h->user || c->state == POOL_ENDING ||

@@ -22,15 +22,23 @@ struct rig {
 	char kinds[MEMBERS_MAX];
 };
 
+#define LATEST 20
+
+/* As time goes. */
 static void fill(struct rig *r, const struct given *given)
 {
+	int n = 0;
+
 	*r = (struct rig){ 0 };
-	for (int i = 0; i < MEMBERS_MAX && given[i].owner; i++) {
-		r->kinds[i] = given[i].kind;
-		pool_join(&r->pool, &r->members[i],
-			  &(struct pool_kind){ given[i].owner, &r->kinds[i], 1 }, 0);
-		pool_turn(&r->pool, &r->members[i], given[i].state, given[i].since_ns);
+	for (; n < MEMBERS_MAX && given[n].owner; n++) {
+		r->kinds[n] = given[n].kind;
+		pool_join(&r->pool, &r->members[n],
+			  &(struct pool_kind){ given[n].owner, &r->kinds[n], 1 }, 0);
 	}
+	for (int64_t ns = 0; ns <= LATEST; ns++)
+		for (int i = 0; i < n; i++)
+			if (given[i].since_ns == ns)
+				pool_turn(&r->pool, &r->members[i], given[i].state, ns);
 }
 
 static const struct {
@@ -145,11 +153,11 @@ Test(pool, those_with_a_process_give_way_to_one)
 	fill(&r, given);
 	cr_expect_eq(pool_running(&r.pool), 2);
 	cr_expect_null(pool_victim_running(&r.pool, POOL_ANY));
-	r.members[1].runs = true;
+	pool_set_runs(&r.pool, &r.members[1], true);
 	cr_expect_eq(pool_running(&r.pool), 3);
 	cr_expect_eq(pool_victim_running(&r.pool, POOL_ANY), &r.members[1]);
 	cr_expect_null(pool_victim_running(&r.pool, BOB));
-	r.members[2].runs = true;
+	pool_set_runs(&r.pool, &r.members[2], true);
 	cr_expect_eq(pool_victim_running(&r.pool, BOB), &r.members[2]);
 	cr_expect_eq(pool_victim(&r.pool, POOL_ANY), &r.members[0]);
 }
@@ -197,4 +205,33 @@ Test(pool, it_counts_who_comes_and_goes)
 	/* Who is not in it is none of its matters. */
 	pool_leave(&r.pool, &r.members[0]);
 	cr_expect_eq(r.pool.n[POOL_IDLE], 0);
+}
+
+/* More kinds than lists that they are in. */
+Test(pool, each_of_many_kinds_is_found)
+{
+	enum { KINDS = 3 * POOL_BUCKETS };
+	static struct pool_context members[KINDS];
+	static struct pool pool;
+	static int kinds[KINDS];
+
+	for (int i = 0; i < KINDS; i++) {
+		kinds[i] = i;
+		pool_join(&pool, &members[i],
+			  &(struct pool_kind){ ALICE, &kinds[i], sizeof(kinds[i]) }, i);
+		pool_turn(&pool, &members[i], POOL_IDLE, i);
+	}
+	for (int i = 0; i < KINDS; i++) {
+		const struct pool_kind kind = { ALICE, &i, sizeof(i) };
+		struct pool_context *found = NULL;
+
+		cr_assert_eq(pool_ask(&pool, &kind, 0, &found), POOL_TAKE, "%d", i);
+		cr_assert_eq(found, &members[i], "%d", i);
+		pool_turn(&pool, found, POOL_BUSY, KINDS);
+		cr_assert_eq(pool_ask(&pool, &kind, 0, &found), POOL_MAKE, "%d", i);
+		if (i % 2)
+			pool_leave(&pool, &members[i]);
+	}
+	cr_expect_eq(pool.n[POOL_BUSY], KINDS / 2);
+	cr_expect_null(pool_victim(&pool, POOL_ANY));
 }
