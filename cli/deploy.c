@@ -12,6 +12,7 @@
 #include "function/function_file.h"
 #include "function/function_json.h"
 #include "function/function_pack.h"
+#include "function/function_program.h"
 #include "launch/image_config.h"
 #include "policy/policy.h"
 #include "policy/policy_join.h"
@@ -126,6 +127,20 @@ static int pack_all(struct deploying *d, struct cloche_err *err)
 			r = pack(d, c, &c->layers[j], err);
 	}
 	return r;
+}
+
+/* What could not be invoked at all. */
+static int check_programs(const struct deploying *d, struct cloche_err *err)
+{
+	for (size_t i = 0; i < d->file.n; i++) {
+		const struct function_config *c = &d->file.functions[i];
+
+		if (function_program_check(c, err) < 0) {
+			function_file_place(d->path, c->name, err);
+			return -err->code;
+		}
+	}
+	return 0;
 }
 
 /* ---- policies -------------------------------------------------------------------------------- */
@@ -344,6 +359,8 @@ static int deploy(const char *path)
 
 	spec_host_read(&host);
 	r = function_file_load(path, &host, &d.file, &err);
+	if (r == 0)
+		r = check_programs(&d, &err);
 	if (r == 0)
 		r = find_images(&d, &host, &err);
 	if (r == 0)

@@ -196,6 +196,7 @@ static int check_command(const struct plan *p, struct cloche_err *err)
 
 	for (int i = 0; r == 0 && !found && p->order->candidates[i]; i++)
 		r = check_way(p->order->candidates[i], &found, err);
+	p->shared->exec_there = found;
 	return r;
 }
 
@@ -279,6 +280,12 @@ static int exec_command(const struct plan *p, struct cloche_err *err)
 				break;
 		}
 	}
+	if (code == ENOENT && p->shared->exec_there)
+		return cloche_err_set(err, code,
+				      "%s: no such file or directory: it is there, and what it is "
+				      "started by, the interpreter in its first line or its "
+				      "dynamic loader, is not",
+				      quote(shown, p->order->argv[0]));
 	return cloche_err_sys(err, code, "%s", quote(shown, p->order->argv[0]));
 }
 

@@ -108,12 +108,14 @@ struct shared {
 	int64_t exec_ns;       /* CLOCK_MONOTONIC at which it called execve */
 	int64_t exec_cpu_ns;   /* the CPU time that it had used until then */
 	int64_t deadline_ns;   /* set before ENDED_BY_DEADLINE is */
-	int64_t resumed_ns; /* atomic: right before the first of a process that is kept could last
-			       go on; 0: not yet. The next that is told of it is a PAUSED or ENDED
-			     */
-	int64_t paused_ns;  /* atomic: since when it is frozen; 0: it is not */
-	int listener;	    /* of its policy, in pid 1's table of descriptors; -1: none */
-	int exec_path;	    /* which of its order's candidates was executed */
+	int64_t resumed_ns;  /* atomic: right before the first of a process that is kept could last
+				go on; 0: not yet. The next that is told of it is a PAUSED or ENDED
+			      */
+	int64_t paused_ns;   /* atomic: since when it is frozen; 0: it is not */
+	int listener;	     /* of its policy, in pid 1's table of descriptors; -1: none */
+	int exec_path;	     /* which of its order's candidates was executed */
+	uint32_t exec_there; /* one of these can be read: what execve(2) does not find then is what
+				it is started by */
 	struct stat executed_stat; /* of what it executes, from before */
 	uint32_t lacks;		   /* enum lack */
 	uint32_t ended_by;	   /* enum ended_by; atomic */

@@ -35,6 +35,14 @@ void log_line_timed_out(const struct outcome *out, int64_t real_ns, FILE *to)
 		out->request_id, seconds(out->limits.timeout_ns));
 }
 
+void log_line_not_started(const struct outcome *out, FILE *to)
+{
+	const char *type = outcome_entrypoint_error(out);
+
+	fprintf(to, "RequestId: %s Error: %s\n%s\n", out->request_id, out->err.text,
+		type ? type : FAILURE_LAUNCH);
+}
+
 void log_line_end(const struct outcome *out, FILE *to)
 {
 	fprintf(to, "END RequestId: %s\n", out->request_id);
@@ -86,7 +94,9 @@ static const char *text_of(const struct outcome *out, char *buf, size_t size, co
 		*ret_type = "Cloche.Cancelled";
 		return "it was cancelled";
 	case VERDICT_LAUNCH_ERROR:
-		*ret_type = "Cloche.LaunchError";
+		*ret_type = outcome_entrypoint_error(out);
+		if (!*ret_type)
+			*ret_type = FAILURE_LAUNCH;
 		return out->err.text;
 	default:
 		if (out->error_type[0]) {

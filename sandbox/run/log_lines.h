@@ -18,6 +18,8 @@ void log_line_start(const struct outcome *out, uint32_t version, FILE *to);
 
 /* Before END, where it is so; at real_ns. */
 void log_line_timed_out(const struct outcome *out, int64_t real_ns, FILE *to);
+/* The same, of VERDICT_LAUNCH_ERROR: why. */
+void log_line_not_started(const struct outcome *out, FILE *to);
 void log_line_end(const struct outcome *out, FILE *to);
 
 /*
@@ -30,5 +32,8 @@ char *failure_object(const struct outcome *out);
 #define FAILURE_TOO_LARGE "Function.ResponseSizeTooLarge"
 #define FAILURE_CUT	  "Runtime.TruncatedResponse"
 #define FAILURE_MODE	  "Runtime.InvalidResponseModeHeader"
+
+/* Of one that never began for another reason than its own program. */
+#define FAILURE_LAUNCH "Cloche.LaunchError"
 
 #endif

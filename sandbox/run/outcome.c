@@ -19,6 +19,16 @@ const char *outcome_reuse(const struct outcome *out)
 	return out->context.reused ? "context" : "none";
 }
 
+/* By the steps of launch/child.c. */
+const char *outcome_entrypoint_error(const struct outcome *out)
+{
+	if (out->verdict != VERDICT_LAUNCH_ERROR)
+		return NULL;
+	if (strcmp(out->err.stage, "exec") == 0)
+		return "Runtime.InvalidEntrypoint";
+	return strcmp(out->err.stage, "workdir") == 0 ? "Runtime.InvalidWorkingDir" : NULL;
+}
+
 bool outcome_memory_peak(const struct outcome *out, uint64_t *ret)
 {
 	const struct meter_usage *m = outcome_metered(out);

@@ -112,6 +112,10 @@ struct outcome {
 /* The most memory that it used at a time, in bytes; false: not known. */
 bool outcome_memory_peak(const struct outcome *out, uint64_t *ret);
 
+/* Of VERDICT_LAUNCH_ERROR: the type of error, as Lambda calls it, where what the function is
+ * started with is to blame: its program or its working directory. NULL: something else is. */
+const char *outcome_entrypoint_error(const struct outcome *out);
+
 /* What of it is there for the next one. */
 const char *outcome_reuse(const struct outcome *out);
 

@@ -11,6 +11,7 @@
 #include "base/quote.h"
 #include "launch/plan.h"
 #include "policy/policy_words.h"
+#include "run/log_lines.h"
 #include "run/outcome.h"
 
 #include <fcntl.h>
@@ -566,6 +567,8 @@ char *report_json(const struct outcome *out)
 /* Of what the function itself caught and answered Lambda says nothing more. */
 static const char *error_type(const struct outcome *out)
 {
+	const char *type;
+
 	if (out->answered && out->verdict != VERDICT_INIT_ERROR)
 		return NULL;
 	if (out->error_type[0])
@@ -585,6 +588,9 @@ static const char *error_type(const struct outcome *out)
 		return "Cloche.PolicyDenied";
 	case VERDICT_CANCELLED:
 		return "Cloche.Cancelled";
+	case VERDICT_LAUNCH_ERROR:
+		type = outcome_entrypoint_error(out);
+		return type ? type : FAILURE_LAUNCH;
 	case VERDICT_SIGNAL:
 	case VERDICT_ERROR:
 	case VERDICT_INIT_ERROR:
@@ -625,6 +631,9 @@ void report_line(const struct outcome *out, FILE *to)
 		out->limits.memory_bytes >> 20);
 	if (outcome_memory_peak(out, &peak))
 		fprintf(to, "Max Memory Used: %" PRIu64 " MB\t", (peak + (1 << 20) - 1) >> 20);
+	/* Clients of Lambda count on it. */
+	else if (!out->ran)
+		fputs("Max Memory Used: 0 MB\t", to);
 	if (out->init_ns)
 		fprintf(to, "Init Duration: %.2f ms\t", (double)out->init_ns / 1e6);
 	if (is_timeout(out))

@@ -160,6 +160,8 @@ void journal_report(struct journal *j, const struct outcome *out)
 		return;
 	if (out->verdict == VERDICT_TIMEOUT || out->verdict == VERDICT_INIT_TIMEOUT)
 		log_line_timed_out(out, clock_real_ns(), f);
+	if (out->verdict == VERDICT_LAUNCH_ERROR)
+		log_line_not_started(out, f);
 	log_line_end(out, f);
 	report_line(out, f);
 	write_own(j, f, &text, &len);

@@ -297,10 +297,12 @@ static void judge(const struct resident *r, struct outcome *out, enum verdict ve
 }
 
 /* As Lambda does: of one that was well the REPORT line of the first invocation says how long it
- * took, unless nobody waited for it. What was not begun, or not wanted any more, has no status. */
+ * took, unless nobody waited for it. What was not begun for no fault of its own, or not wanted any
+ * more, has no status. */
 static void report_init(struct resident *r, bool well)
 {
-	if (r->init.verdict == VERDICT_CANCELLED || r->init.verdict == VERDICT_LAUNCH_ERROR)
+	if (r->init.verdict == VERDICT_CANCELLED ||
+	    (r->init.verdict == VERDICT_LAUNCH_ERROR && !outcome_entrypoint_error(&r->init)))
 		return;
 	if (!well || !r->held->user)
 		journal_init_report(&r->journal, &r->init, r->invoked);

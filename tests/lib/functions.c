@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void project_put(const struct project *s, const char *name, const char *text)
 {
@@ -27,6 +28,14 @@ void project_dir(const struct project *s, const char *name)
 
 	(void)snprintf(path, sizeof(path), "%s/%s", s->project, name);
 	cr_assert(mkdir(path, 0755) == 0 || errno == EEXIST, "%s: %m", path);
+}
+
+void project_link(const struct project *s, const char *name, const char *target)
+{
+	char path[700];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", s->project, name);
+	cr_assert_eq(symlink(target, path), 0, "%s: %m", path);
 }
 
 void project_begin(struct project *s, const char *config)

@@ -16,9 +16,10 @@ struct project {
 void project_begin(struct project *s, const char *config);
 void project_end(struct project *s);
 
-/* A file, a directory in it. */
+/* A file, a directory, a link in it. */
 void project_put(const struct project *s, const char *name, const char *text);
 void project_dir(const struct project *s, const char *name);
+void project_link(const struct project *s, const char *name, const char *target);
 
 /* `cloche WORDS…` by a user, into s->run. */
 void project_by(struct project *s, const char *user, const char *const words[]);

@@ -88,6 +88,40 @@ Test(image_functions, are_started_as_their_image_says)
 	project_end(&s);
 }
 
+/* Which of its programs and directories are there is found out where they are. */
+Test(image_functions, what_is_not_in_it_is_an_error_of_the_functions)
+{
+	static const struct {
+		const char *function, *type, *why;
+		int status;
+	} rows[] = {
+		{ "none", "Runtime.InvalidEntrypoint", "'/none': no such file or directory", 127 },
+		{ "closed", "Runtime.InvalidEntrypoint", "'/app': permission denied", 126 },
+		{ "nowhere", "Runtime.InvalidWorkingDir", "/nowhere", 125 },
+	};
+	struct project s;
+	cleanup_store struct store store = begin(&s);
+
+	store_import(&store, make_tree(&store, "one"), "app", SAYS);
+	project_deploy(&s, "functions:\n"
+			   "  none: {image: app, entrypoint: [/none]}\n"
+			   "  closed: {image: app, entrypoint: [/app]}\n"
+			   "  nowhere: {image: app, workdir: /nowhere}\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char want[128];
+
+		OWN("invoke", "--log-tail", rows[i].function);
+		cr_expect_eq(s.run.status, rows[i].status, "%s: %s", rows[i].function, s.run.err);
+		(void)snprintf(want, sizeof(want), "{\"errorType\":\"%s\",", rows[i].type);
+		cr_expect(strstr(s.run.out, want), "%s: %s", want, s.run.out);
+		cr_expect(strstr(s.run.out, rows[i].why), "%s: %s", rows[i].why, s.run.out);
+		(void)snprintf(want, sizeof(want), "\tPhase: init\tStatus: error\tError Type: %s\n",
+			       rows[i].type);
+		cr_expect(strstr(s.run.err, want), "%s: %s", want, s.run.err);
+	}
+	project_end(&s);
+}
+
 static void expect_digest(struct project *s, const char *function, const char *sha)
 {
 	const char *const words[] = { "show", function, NULL };

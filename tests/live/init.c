@@ -435,6 +435,60 @@ Test(init, has_room_where_there_is_room_for_one)
 	}
 }
 
+/* Of one that never comes to its program: nobody's init is tried twice, and nothing is billed. */
+static void expect_not_started(struct project *s, const char *function, int status,
+			       const char *init, const char *why)
+{
+	char pattern[1024], object[256];
+
+	project_by(s, DAEMON_USER, (const char *const[]){ "invoke", "--log-tail", function, NULL });
+	cr_expect_eq(s->run.status, status, "%s: %d: %s", function, s->run.status, s->run.err);
+	(void)snprintf(object, sizeof(object),
+		       "^\\{\"errorType\":\"Runtime\\.InvalidEntrypoint\",\"errorMessage\":"
+		       "\"RequestId: " ID " Error: %s[^\"]*\"\\}$",
+		       why);
+	expect_match(s->run.out, object);
+	(void)snprintf(pattern, sizeof(pattern),
+		       "^%sSTART RequestId: " ID " Version: \\$LATEST\n"
+		       "RequestId: " ID " Error: %s[^\n]*\nRuntime\\.InvalidEntrypoint\n"
+		       "END RequestId: " ID "\n"
+		       "REPORT RequestId: " ID "\tDuration: 0\\.00 ms\tBilled Duration: 0 ms" REST
+		       "Status: error\tError Type: Runtime\\.InvalidEntrypoint\t\n"
+		       "cloche invoke: %s[^\n]*\n$",
+		       init, why, why);
+	expect_match(s->run.err, pattern);
+}
+
+#define NOT_BEGUN                                                     \
+	"INIT_REPORT Init Duration: 0\\.00 ms\tPhase: init\tStatus: " \
+	"error\tError Type: Runtime\\.InvalidEntrypoint\n"
+
+Test(init, what_has_no_program_is_an_error_of_the_functions)
+{
+	struct project s;
+
+	project_begin(&s, "");
+	put_bootstrap(&s, "lost", "#!/nowhere/sh\n");
+	put_bootstrap(&s, "garbage", "\177garbage\n");
+	project_dir(&s, "away");
+	project_link(&s, "away/bootstrap", "/opt/none");
+	project_deploy(&s, "functions:\n"
+			   "  lost: {runtime: provided, code: lost, memory: 256}\n"
+			   "  garbage: {runtime: provided, code: garbage, memory: 256}\n"
+			   "  away: {runtime: provided, code: away, memory: 256}\n"
+			   "  command: {runtime: exec, handler: [/no/such], memory: 256}\n");
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	expect_not_started(&s, "lost", 127, NOT_BEGUN,
+			   "'/var/task/bootstrap': no such file or directory: it is there, and");
+	expect_not_started(&s, "garbage", 126, NOT_BEGUN,
+			   "'/var/task/bootstrap': exec format error");
+	expect_not_started(&s, "away", 127, NOT_BEGUN,
+			   "'/var/task/bootstrap': no such file or directory");
+	expect_not_started(&s, "command", 127, "", "'/no/such': no such file or directory");
+	daemon_expect_records(&s.d, "launch_error", 4);
+	project_end(&s);
+}
+
 /* Whoever deployed it finds why it is never ready. */
 Test(init, what_is_never_ready_says_why)
 {

@@ -102,9 +102,15 @@ static const struct {
 	  "it ended, or failed, before its first event" },
 	{ VERDICT_INIT_TIMEOUT, SIGKILL, "", 0, 124, "init_timeout", "Status: timeout",
 	  "it did not ask for its first event in time" },
-	{ VERDICT_LAUNCH_ERROR, 0, "exec", ENOENT, 127, "launch_error", NULL, "why" },
-	{ VERDICT_LAUNCH_ERROR, 0, "exec", EACCES, 126, "launch_error", NULL, "why" },
-	{ VERDICT_LAUNCH_ERROR, 0, "cgroup", ENOENT, 125, "launch_error", NULL, "why" },
+	{ VERDICT_LAUNCH_ERROR, 0, "exec", ENOENT, 127, "launch_error",
+	  "\tMax Memory Used: 0 MB\tStatus: error\tError Type: Runtime.InvalidEntrypoint\t\n",
+	  "why" },
+	{ VERDICT_LAUNCH_ERROR, 0, "exec", EACCES, 126, "launch_error",
+	  "Error Type: Runtime.InvalidEntrypoint\t", "why" },
+	{ VERDICT_LAUNCH_ERROR, 0, "workdir", ENOENT, 125, "launch_error",
+	  "Error Type: Runtime.InvalidWorkingDir\t", "why" },
+	{ VERDICT_LAUNCH_ERROR, 0, "cgroup", ENOENT, 125, "launch_error",
+	  "Error Type: Cloche.LaunchError\t", "why" },
 };
 
 Test(report, every_verdict)
