@@ -61,6 +61,9 @@ int outcome_exit_status(const struct outcome *out)
 	case VERDICT_OK:
 		return 0;
 	default:
+		/* Whatever became of its process then. */
+		if (out->verdict == VERDICT_ERROR && out->answered)
+			return 1;
 		if (WIFSIGNALED(out->status))
 			return 128 + WTERMSIG(out->status);
 		/* It went on, or ended as if all were well. */

@@ -252,6 +252,36 @@ static void *on_line(void *arg, const char *path, struct MHD_Connection *c)
 	return NULL;
 }
 
+static void end_reading(struct runtime_http *h, struct caller *q, enum runtime_reply how)
+{
+	enum runtime_news news;
+
+	q->is_answer = false;
+	q->reply = how;
+	runtime_api_end(&h->api, how, &news);
+	tell(h, news);
+}
+
+/* 0: its head does not say. */
+static uint64_t said_length(const struct caller *q)
+{
+	const char *text = header(q, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+static size_t most(const struct runtime_http *h)
+{
+	return h->by_parts ? RUNTIME_STREAM_MAX : RUNTIME_PAYLOAD_MAX;
+}
+
+static enum MHD_Result refuse_unread(struct runtime_http *h, struct caller *q, uint64_t len)
+{
+	h->by_parts = false;
+	end_reading(h, q, RUNTIME_TOO_LARGE);
+	return len > RUNTIME_WASTE_MAX - h->wasted ? give_up(h) : MHD_YES;
+}
+
 static enum MHD_Result on_head(struct runtime_http *h, struct caller *q, const char *url,
 			       const char *method)
 {
@@ -276,6 +306,8 @@ static enum MHD_Result on_head(struct runtime_http *h, struct caller *q, const c
 	h->error_type = keep(header(q, MHD_HEADER_KIND, "Lambda-Runtime-Function-Error-Type"));
 	h->streamed = mode && *mode && call == RUNTIME_CALL_RESPONSE;
 	h->by_parts = h->streamed && h->event_by_parts;
+	if (said_length(q) > most(h))
+		return refuse_unread(h, q, said_length(q));
 	if (h->by_parts)
 		tell(h, RUNTIME_STREAMS);
 	return MHD_YES;
@@ -298,16 +330,6 @@ static bool make_room(struct runtime_http *h, size_t len)
 	return true;
 }
 
-static void end_reading(struct runtime_http *h, struct caller *q, enum runtime_reply how)
-{
-	enum runtime_news news;
-
-	q->is_answer = false;
-	q->reply = how;
-	runtime_api_end(&h->api, how, &news);
-	tell(h, news);
-}
-
 static void forget_taken(struct runtime_http *h)
 {
 	if (h->taken)
@@ -318,10 +340,8 @@ static void forget_taken(struct runtime_http *h)
 static enum MHD_Result keep_body(struct runtime_http *h, struct caller *q, const char *bytes,
 				 size_t len)
 {
-	const size_t max = h->by_parts ? RUNTIME_STREAM_MAX : RUNTIME_PAYLOAD_MAX;
-
 	forget_taken(h);
-	if (len > max - h->total || !make_room(h, len)) {
+	if (len > most(h) - h->total || !make_room(h, len)) {
 		end_reading(h, q, RUNTIME_TOO_LARGE);
 		h->len = 0;
 		return MHD_YES;

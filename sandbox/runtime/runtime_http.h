@@ -17,19 +17,22 @@ struct cloche_err;
  * Who is at the other end is hostile. One context has RUNTIME_CONNECTIONS_MAX connections, each
  * with RUNTIME_HEAD_MAX bytes for heads (an answer with a longer one is an answer that is too
  * large), one response at a time, of RUNTIME_PAYLOAD_MAX bytes; further connections wait in the
- * kernel's queue. What is sent out of turn is read and forgotten, up to RUNTIME_WASTE_MAX bytes and
- * RUNTIME_CALLS_MAX calls an invocation: then RUNTIME_INSISTED is the news, and there is no answer
- * any more. A call that never ends keeps its own connection and nobody else: the invocation's
- * deadline ends it. One run does a bounded part of what there is to do.
+ * kernel's queue. That it is too large is news when its length is said in its head, else with the
+ * first byte too many. What is sent out of turn, or behind that byte, is read and forgotten, so
+ * that its sender comes to hear the answer, up to RUNTIME_WASTE_MAX bytes and RUNTIME_CALLS_MAX
+ * calls an invocation, at once where the length says that it will be more: then RUNTIME_INSISTED is
+ * the news, and there is no answer any more. A call that never ends keeps its own connection and
+ * nobody else: the invocation's deadline ends it. One run does a bounded part of what there is to
+ * do.
  */
 #define RUNTIME_CONNECTIONS_MAX 16
 #define RUNTIME_HEAD_MAX	(64U << 10)
 #define RUNTIME_WASTE_MAX	(64U << 20)
 #define RUNTIME_CALLS_MAX	1000
 
-/* A response that is told by parts may be longer, since no more is read while so much is not taken.
- */
-#define RUNTIME_STREAM_MAX (20U << 20)
+/* A response that is told by parts may be longer, since no more is read while so much is not taken:
+ * Lambda's 200 MB (its documentation, "Response streaming"). */
+#define RUNTIME_STREAM_MAX (200U << 20)
 #define RUNTIME_WINDOW	   (1U << 20)
 
 struct runtime_http;

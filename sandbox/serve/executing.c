@@ -20,13 +20,25 @@
 
 struct executing {
 	struct front *front;
+	struct visit *visit;
 	struct function_logged *log;
 	struct journal journal;
 	struct capture out, err;
 	char *response; /* owned */
 	size_t len, size;
-	bool too_long;
+	bool too_long, ended; /* for that, while it ran */
+	bool over;	      /* it runs no more */
 };
+
+/* Nothing that it goes on with would be handed on. */
+static void end_too_long(struct executing *e)
+{
+	e->too_long = true;
+	if (e->over)
+		return;
+	e->ended = true;
+	invocation_cancel(&e->visit->inv);
+}
 
 /* What there is no memory for is too long as well. */
 static void take_response(void *arg, const char *bytes, size_t len)
@@ -35,15 +47,17 @@ static void take_response(void *arg, const char *bytes, size_t len)
 	size_t size = e->size ? e->size : 4096;
 	char *all;
 
-	if (e->too_long || e->len + len > REQUEST_EVENT_MAX) {
-		e->too_long = true;
+	if (e->too_long)
+		return;
+	if (e->len + len > REQUEST_EVENT_MAX) {
+		end_too_long(e);
 		return;
 	}
 	while (size < e->len + len)
 		size *= 2;
 	all = size == e->size ? e->response : realloc(e->response, size);
 	if (!all) {
-		e->too_long = true;
+		end_too_long(e);
 		return;
 	}
 	e->response = all;
@@ -78,7 +92,7 @@ int executing_open(struct visit *v, struct cloche_err *err)
 
 	if (!e)
 		return cloche_err_sys(err, ENOMEM, "begin");
-	*e = (struct executing){ .front = f, .out = CAPTURE_NONE, .err = CAPTURE_NONE };
+	*e = (struct executing){ .front = f, .visit = v, .out = CAPTURE_NONE, .err = CAPTURE_NONE };
 	v->executing = e;
 	e->log = logged_open(&f->logged, f->functions, v->client.uid, v->version->config.name, err);
 	journal_init(&e->journal, e->log);
@@ -114,11 +128,14 @@ void executing_settle(struct visit *v)
 {
 	struct outcome *out = &v->answer.outcome;
 	struct executing *e = v->executing;
+	bool by_us;
 
+	e->over = true;
 	capture_drain(&e->out);
 	capture_drain(&e->err);
 	journal_flush(&e->journal);
-	if (out->verdict != VERDICT_OK || !e->too_long)
+	by_us = e->ended && !v->cancelled && out->verdict == VERDICT_CANCELLED;
+	if (!e->too_long || (out->verdict != VERDICT_OK && !by_us))
 		return;
 	out->verdict = VERDICT_ERROR;
 	out->answered = true;

@@ -21,8 +21,8 @@ struct executing *executing_close(struct executing *e); /* NULL */
 /* It begins: the log says so. */
 void executing_start(struct visit *v);
 
-/* It is over, and *out whole but for what came of the response: one that is too long is an error.
- * Before the record. */
+/* It is over, and *out whole but for what came of the response: one that is too long is an error,
+ * and was its end. Before the record. */
 void executing_settle(struct visit *v);
 
 /* Behind the record: its last lines, and what there is to answer. */

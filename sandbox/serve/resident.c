@@ -293,7 +293,8 @@ static void judge(const struct resident *r, struct outcome *out, enum verdict ve
 	if (!r->insisted || out->verdict != VERDICT_CANCELLED)
 		return;
 	out->verdict = verdict;
-	(void)snprintf(out->error_type, sizeof(out->error_type), "Cloche.ProtocolError");
+	if (!(r->refused && out->answered))
+		(void)snprintf(out->error_type, sizeof(out->error_type), "Cloche.ProtocolError");
 }
 
 /* As Lambda does: of one that was well the REPORT line of the first invocation says how long it
@@ -353,8 +354,9 @@ static void settle_event(struct resident *r)
 	struct client *user = r->held->user;
 
 	r->under_way = false;
-	/* What it said and then did not stand by counts for nothing. */
-	if (!r->kept.machine.answered) {
+	/* What it said and then did not stand by counts for nothing; what was refused, as it had no
+	 * end, does. */
+	if (!r->kept.machine.answered && !(r->insisted && r->refused)) {
 		r->answered = r->out->answered = false;
 		r->out->error_type[0] = '\0';
 	}

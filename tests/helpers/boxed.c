@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a container image could have as its entrypoint: a client of the Runtime API that says how it
- * was started, where it is and how many events it has had. The event "error": an error instead,
- * "exit": status 7 without an answer.
+ * was started, where and as whom it is and how many events it has had. The event "error": an error
+ * instead, "exit": status 7 without an answer.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -71,9 +71,11 @@ int main(int argc, char **argv)
 		(void)snprintf(id, sizeof(id), "%.36s", at ? at + strlen("Request-Id: ") : "");
 		(void)snprintf(about, sizeof(about),
 			       "{\"argument\":\"%.40s\",\"in\":\"%.60s\",\"told\":\"%.40s\","
-			       "\"function\":\"%.40s\",\"n\":%d,\"errorType\":\"Of.Mine\"}",
+			       "\"function\":\"%.40s\",\"n\":%d,\"uid\":%u,\"gid\":%u,"
+			       "\"errorType\":\"Of.Mine\"}",
 			       argc > 1 ? argv[1] : "-", getcwd(dir, sizeof(dir)) ? dir : "-",
-			       variable("TOLD"), variable("AWS_LAMBDA_FUNCTION_NAME"), ++n);
+			       variable("TOLD"), variable("AWS_LAMBDA_FUNCTION_NAME"), ++n,
+			       getuid(), getgid());
 		(void)snprintf(request, sizeof(request),
 			       "POST /2018-06-01/runtime/invocation/%s/%s HTTP/1.1\r\nHost: x\r\n"
 			       "Content-Length: %zu\r\n\r\n%s",

@@ -11,6 +11,7 @@
  *	"early"	 asks for the next event, then answers
  *	"half"	 half a response, and that connection is closed
  *	"large"	 a response that is too large
+ *	"huge"	 one that says to be of ten gigabytes, and no more of it
  *	"mode"	 a response of a mode that there is not
  *	"junk"	 bytes that are no HTTP, on a connection of their own, then its own
  *	"crowd"	 a hundred connections that say nothing, then its own
@@ -238,6 +239,10 @@ static void misbehave(int fd, const char *how, const char *of)
 		hold(MANY, "");
 	if (strcmp(how, "\"writes\"") == 0)
 		write_for_ever();
+	if (strcmp(how, "\"huge\"") == 0) {
+		head(fd, of, "/response", 10UL << 30);
+		(void)pause();
+	}
 	if (strcmp(how, "\"large\"") == 0)
 		(void)post(fd, of, "/response", bytes, sizeof(bytes));
 	if (strncmp(how, "\"half", 5) == 0 || strcmp(how, "\"junk\"") == 0)

@@ -160,7 +160,8 @@ Test(daemon_misbehaves, with_what_it_answers)
 		{ "bad", "mode", 1, "error", "Runtime.InvalidResponseModeHeader" },
 		{ "bad", "junk", 0, "ok", "\"junk\"" },
 		{ "bad", "bytes", 0, "ok", "\"bytes\"" },
-		{ "bad", "flood", 137, "error", "Cloche.ProtocolError" },
+		{ "bad", "flood", 1, "error", "Function.ResponseSizeTooLarge" },
+		{ "bad", "huge", 1, "error", "Function.ResponseSizeTooLarge" },
 		{ "bad", "waste", 137, "error", "Cloche.ProtocolError" },
 	};
 

@@ -88,6 +88,31 @@ Test(image_functions, are_started_as_their_image_says)
 	project_end(&s);
 }
 
+/* As on Lambda; and none that an image can name is in anybody's way. */
+Test(image_functions, a_user_that_an_image_names_is_not_asked)
+{
+	static const char *const users[] = {
+		"", "0", "root", "33:33", "www-data", "4294967295", "no-such-user", "nobody:nogroup"
+	};
+	struct project s;
+	cleanup_store struct store store = begin(&s);
+	const char *tree = make_tree(&store, "one");
+
+	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+		char name[16], says[160], yaml[80];
+
+		(void)snprintf(name, sizeof(name), "user%zu", i);
+		(void)snprintf(says, sizeof(says),
+			       "{\"Entrypoint\":[\"/app/bin/boxed\"],\"User\":\"%s\"}", users[i]);
+		store_import(&store, tree, name, says);
+		(void)snprintf(yaml, sizeof(yaml), "functions:\n  f: {image: %s, timeout: 60s}\n",
+			       name);
+		project_deploy(&s, yaml);
+		expect_about(&s, "f", "\"uid\":1000,\"gid\":1000,");
+	}
+	project_end(&s);
+}
+
 /* Which of its programs and directories are there is found out where they are. */
 Test(image_functions, what_is_not_in_it_is_an_error_of_the_functions)
 {

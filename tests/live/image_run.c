@@ -151,6 +151,27 @@ Test(image_run, a_working_directory_is_made)
 	expect_refused(&run, 125, "/noop/below");
 }
 
+/* Whoever the image names. */
+Test(image_run, the_user_is_the_contexts_own)
+{
+	static const char *const users[] = { "0", "root", "999:999", "no-such-user" };
+	cleanup_store struct store s = store_make();
+	const char *tree = told_tree(&s);
+	cleanup_run struct run run = { 0 };
+
+	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+		char says[64];
+
+		(void)snprintf(says, sizeof(says), "{\"User\":\"%s\"}", users[i]);
+		import_tree(&s, tree, says);
+		RUN_CLOCHE(&run, "--rootfs", "x", "/app/bin/teller", "read", "/proc/self/status");
+		cr_assert_eq(run.status, 0, "%s: %s", users[i], run.err);
+		expect_line(&run, "Uid:\t1000\t1000\t1000\t1000");
+		expect_line(&run, "Gid:\t1000\t1000\t1000\t1000");
+		run_free(&run);
+	}
+}
+
 /* Also what only the image's own user could. */
 Test(image_run, private_files_are_readable)
 {

@@ -66,6 +66,7 @@ static const char yaml[] =
 	"         handler: [sh, -c, 'exit 7']}\n"
 	"  much: {runtime: exec, code: ./code, timeout: 60s,\n"
 	"         handler: [head, -c, '7000000', /dev/zero]}\n"
+	"  endless: {runtime: exec, code: ./code, timeout: 60s, handler: [yes]}\n"
 	"  fast: {runtime: native, code: ./native, handler: native, timeout: 60s}\n"
 	"  anew: {runtime: python3, code: ./code, handler: app.count, timeout: 60s,\n"
 	"         reuse: none}\n"
@@ -289,7 +290,8 @@ Test(invoke, a_burst_is_served_whole)
 
 Test(invoke, a_command_has_the_event_as_its_input)
 {
-	cleanup_run struct run cold = { 0 }, warm = { 0 }, once = { 0 }, much = { 0 };
+	static const char *const too_much[] = { "much", "endless" };
+	cleanup_run struct run cold = { 0 }, warm = { 0 }, once = { 0 };
 	struct daemon d;
 
 	begin(&d);
@@ -305,10 +307,16 @@ Test(invoke, a_command_has_the_event_as_its_input)
 	cr_expect_eq(once.status, 7, "%s", once.err);
 	cr_expect(strstr(once.out, "Runtime exited with error: exit status 7"), "%s", once.out);
 	cr_expect(strstr(once.err, "\"reuse\":\"none\""), "%s", once.err);
-	AS_USER(&d, &much, "much");
-	cr_expect_eq(much.status, 1, "%s", much.err);
-	cr_expect(strstr(much.out, "\"errorType\":\"Function.ResponseSizeTooLarge\""), "%.300s",
-		  much.out);
+	/* It is its end as well. */
+	for (size_t i = 0; i < 2; i++) {
+		cleanup_run struct run much = { 0 };
+
+		AS_USER(&d, &much, "--report", "-", too_much[i]);
+		cr_expect_eq(much.status, 1, "%s: %s", too_much[i], much.err);
+		cr_expect(strstr(much.err, "\"verdict\":\"error\""), "%s", much.err);
+		cr_expect(strstr(much.out, "\"errorType\":\"Function.ResponseSizeTooLarge\""),
+			  "%.300s", much.out);
+	}
 	daemon_stop(&d);
 }
 

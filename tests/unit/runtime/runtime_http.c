@@ -200,6 +200,30 @@ Test(runtime_http, larger_than_it_may_be)
 	rig_close(&r);
 }
 
+/* Its head is enough; it comes to hear so all the same, and one that cannot is not waited for. */
+Test(runtime_http, that_says_that_it_is_too_large)
+{
+	struct runtime_rig r;
+	int fd;
+
+	rig_open(&r);
+	fd = running(&r);
+	rig_send(fd, POST(OF("response"), LENGTH(6554501), ""));
+	cr_assert_eq(rig_news(&r), RUNTIME_OVERSIZED);
+	cr_assert_eq(send_chunks(&r, fd, 6554500, true), 6554500);
+	cr_assert_eq(ASK(&r, fd, "x"), 413);
+	cr_assert_eq(answered(&r).len, 0);
+	rig_send(fd, NEXT);
+	cr_assert_eq(rig_news(&r), RUNTIME_ASKED, "and it goes on");
+	rig_give(&r, ID, "{}");
+	cr_assert_eq(rig_answer(&r, fd, text, sizeof(text)), 200);
+	rig_send(fd, POST(OF("response"), LENGTH(10737418240), ""));
+	cr_assert_eq(rig_news(&r), RUNTIME_OVERSIZED);
+	cr_assert_eq(rig_news(&r), RUNTIME_INSISTED);
+	cr_assert_eq(rig_answer(&r, fd, text, sizeof(text)), 0, "nobody listens");
+	rig_close(&r);
+}
+
 /* Ten gigabytes are not read. */
 Test(runtime_http, without_end)
 {
