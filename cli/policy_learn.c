@@ -10,9 +10,11 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/parse.h"
 #include "base/quote.h"
 #include "cli/cli.h"
 #include "cli/functions.h"
+#include "cli/learn_watch.h"
 #include "cli/ledger_args.h"
 #include "cli/own_line.h"
 #include "cli/policy_view.h"
@@ -40,7 +42,7 @@
 #define BUSY_TRIES 30
 #define BUSY_MS	   100
 
-enum { OPT_BASE = 512, OPT_FUNCTION };
+enum { OPT_BASE = 512, OPT_FUNCTION, OPT_FOR, OPT_INVOCATIONS };
 
 static const struct verb_option own_options[] = {
 	{ .text = "Options" },
@@ -53,6 +55,9 @@ static const struct verb_option own_options[] = {
 	{ "function", OPT_FUNCTION, "NAME", "@function",
 	  "a deployed function's calls, from its init on, over one invocation with each PAYLOAD "
 	  "(text, @FILE, or - for standard input; {})" },
+	{ "for", OPT_FOR, "TIME", NULL,
+	  "with --function: over the invocations that others make of it meanwhile (up to 10m)" },
+	{ "invocations", OPT_INVOCATIONS, "N", NULL, "the same, until N of them have ended" },
 	{ "help", 'h', NULL, NULL, "this text" },
 	{ "timeout", 't', "TIME", NULL, "of the run (60s)" },
 	{ 0 },
@@ -67,7 +72,8 @@ const struct verb verb_policy_learn = {
 	.text = "the smallest profile under which the command runs, from running it; see 'cloche "
 		"policy learn --help'",
 	.usage = "Usage: cloche policy learn [OPTIONS] [--] COMMAND [ARG…]\n"
-		 "       cloche policy learn --function NAME[@N] [-o FILE] [PAYLOAD…]\n\n"
+		 "       cloche policy learn --function NAME[@N] [-o FILE] [PAYLOAD…]\n"
+		 "       cloche policy learn --function NAME[@N] [-o FILE] --for TIME\n\n"
 		 "Runs the command as 'cloche run' does and writes the smallest seccomp profile\n"
 		 "under which it runs again: the calls that it made, by whom and how often.\n",
 	.options = own_options,
@@ -77,16 +83,19 @@ const struct verb verb_policy_learn = {
 		"standard error. Ctrl-C ends the run, and the profile has what was called until\n"
 		"then.\n\n"
 		"A function is invoked by the daemon, in a context of its own for this, under the\n"
-		"policy that it is deployed with, which is the base. By sudo it is the function "
-		"of\n"
-		"whom sudo names.\n\n"
+		"policy that it is deployed with, which is the base. By sudo it is the function\n"
+		"of whom sudo names.\n\n"
+		"With --for or --invocations nothing is invoked: what others invoke it for is\n"
+		"watched. Its contexts are given up for new ones first, so that init is seen.\n"
+		"When it is over, or ended by Ctrl-C, the profile has what all of them called.\n\n"
 		"Exit status: the command's, as of 'cloche run'; 125 when there is no profile, 2\n"
 		"usage.\n\n"
 		"Examples:\n"
 		"  cloche policy learn -- python3 -c 'print(6 * 7)'\n"
 		"  cloche run --policy ./policy.json -- python3 -c 'print(6 * 7)'\n"
 		"  cloche policy diff default policy.json\n"
-		"  cloche policy learn --function thumbnail @small.json @large.json\n",
+		"  cloche policy learn --function thumbnail @small.json @large.json\n"
+		"  cloche policy learn --function thumbnail --for 10m -o thumbnail.json\n",
 	.values = "@command",
 	.takes_run = true,
 	.not_of_run = not_here,
@@ -105,10 +114,25 @@ struct lesson {
 	enum verdict verdict;
 	bool of_command;      /* an option was said that a function has not */
 	const char *function; /* NULL: a command */
+	bool watches;	      /* others invoke it */
+	struct learn_watch watch;
 	struct trial trial;
 };
 
 /* ---- the command line ---- */
+
+static int take_for(struct lesson *l, struct cloche_err *err)
+{
+	int64_t ns = 0;
+
+	l->watches = true;
+	if (parse_duration(optarg, &ns, err) < 0)
+		return cloche_err_wrap(err, "--for");
+	if (ns < NSEC_PER_SEC || ns > LEARN_WATCH_MAX_NS)
+		return cloche_err_set(err, ERANGE, "--for %.32s: expected from 1s to 10m", optarg);
+	l->watch.for_ns = ns;
+	return 0;
+}
 
 static int option_take(void *arg, int opt, struct cloche_err *err)
 {
@@ -123,6 +147,13 @@ static int option_take(void *arg, int opt, struct cloche_err *err)
 		l->function = optarg;
 		l->opt.no_command = true;
 		return 0;
+	case OPT_FOR:
+		return take_for(l, err);
+	case OPT_INVOCATIONS:
+		l->watches = true;
+		return parse_count(optarg, 1, UINT32_MAX, &l->watch.most, err) < 0
+			       ? cloche_err_wrap(err, "--invocations %.32s", optarg)
+			       : 0;
 	case 'o':
 		l->file = optarg;
 		l->file_given = true;
@@ -141,6 +172,11 @@ static int options_parse(struct lesson *l, int argc, char **argv, struct cloche_
 		return cloche_err_set(err, EINVAL,
 				      "of the options -o is for functions: all else is as it is "
 				      "deployed");
+	if (r == 0 && l->watches && (!l->function || *l->opt.spec.argv))
+		return cloche_err_set(err, EINVAL,
+				      l->function ? "--for and --invocations: others invoke it, "
+						    "and no payload is taken"
+						  : "--for and --invocations are for --function");
 	return r || l->function ? r : run_options_check(&l->opt, err);
 }
 
@@ -502,6 +538,31 @@ static int begin_counting(const struct lesson *l, int *ret, struct cloche_err *e
 	return r;
 }
 
+/* ... by others; what serves them was made after it began to be counted. */
+static int watch_others(struct lesson *l, int counting, struct cloche_err *err)
+{
+	struct learn_watched seen;
+	char said[160];
+	int r = learn_watch(&l->trial, &l->watch, &seen, err);
+
+	if (r == 0 && seen.invocations == 0)
+		r = cloche_err_set(err, ENODATA,
+				   "nobody has invoked '%s', or none of that has ended: no profile "
+				   "is written",
+				   l->trial.name);
+	if (r == 0)
+		r = take_counted(l, counting, seen.cgroups, seen.n, err);
+	if (r == 0) {
+		(void)snprintf(said, sizeof(said),
+			       "%" PRIu64 " invocations in %zu contexts, of which %" PRIu64
+			       " did not end well",
+			       seen.invocations, seen.n, seen.failed);
+		say(said);
+	}
+	learn_watched_free(&seen);
+	return r;
+}
+
 /* It is counted from before its context is made. */
 static int watch_events(struct lesson *l, int *ret_status, struct cloche_err *err)
 {
@@ -518,6 +579,8 @@ static int watch_events(struct lesson *l, int *ret_status, struct cloche_err *er
 	n = 0;
 	l->observer.base = &l->view.stack;
 	r = begin_counting(l, &counting, err);
+	if (r == 0 && l->watches)
+		return watch_others(l, counting, err);
 	if (r == 0)
 		r = run_events(l, cgroups, &n, ret_status, err);
 	return r == 0 ? take_counted(l, counting, cgroups, n, err) : r;

@@ -56,7 +56,7 @@ struct front {
 	bool old; /* another front knows better: when nobody is there it makes room for it */
 	struct view view;
 	struct client *clients, **clients_end; /* in the order in which they came */
-	unsigned n_clients;
+	unsigned n_clients, lessons;	       /* of these so many learn (lessons.h) */
 	struct image_visit *image_visits;
 	struct function_store *functions;
 	struct function_visit *function_visits;

@@ -12,6 +12,7 @@
 #include "serve/function_visit.h"
 #include "serve/image_visit.h"
 #include "serve/invoking.h"
+#include "serve/lessons.h"
 #include "serve/packet.h"
 #include "serve/reading.h"
 
@@ -185,6 +186,10 @@ static void on_request(struct visit *v, int len, struct packet_fds *fds)
 	}
 	if (r == 0 && v->request.kind == REQUEST_WATCH) {
 		watchers_join(v);
+		return;
+	}
+	if (r == 0 && v->request.kind == REQUEST_LEARN) {
+		lessons_join(v);
 		return;
 	}
 	if (r == 0 && v->request.kind == REQUEST_INVOKE) {

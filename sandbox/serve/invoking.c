@@ -16,6 +16,7 @@
 #include "serve/front.h"
 #include "serve/function_spec.h"
 #include "serve/held.h"
+#include "serve/lessons.h"
 #include "serve/logged.h"
 #include "serve/packet.h"
 #include "serve/resident.h"
@@ -31,7 +32,7 @@
 
 /* ---- which function -------------------------------------------------------------------------- */
 
-static int find_function(struct visit *v, struct cloche_err *err)
+int invoking_find(struct visit *v, struct cloche_err *err)
 {
 	const struct request *r = &v->request;
 	struct function_store *store = v->front->functions;
@@ -63,7 +64,7 @@ static int make_spec(struct visit *v, struct cloche_err *err)
 
 static int prepare(struct visit *v, struct cloche_err *err)
 {
-	int r = find_function(v, err);
+	int r = invoking_find(v, err);
 
 	if (r == 0 && v->request.event_len > REQUEST_EVENT_MAX)
 		r = request_read_event(&v->request, v->order_fd, NULL, err);
@@ -282,6 +283,7 @@ void invoking_finish(struct visit *v)
 	/* A process that has had one event is of no use to a function that wants others. */
 	out->context.kept &= function_stays(&v->version->config);
 	visit_book(v);
+	lessons_tell(v);
 	if (v->executing) {
 		executing_report(v, &given);
 	} else {
@@ -533,6 +535,7 @@ void invoking_leave(struct visit *v)
 {
 	v->executing = executing_close(v->executing);
 	v->version = function_version_unref(v->version);
+	lessons_leave(v);
 	function_spec_free(&v->function_spec);
 	free(v->again_init.tail);
 	memset(&v->again_init, 0, sizeof(v->again_init));
@@ -547,7 +550,7 @@ void invoking_show_logs(struct visit *v)
 	struct cloche_err err = { 0 };
 
 	v->state = VISIT_ASKING;
-	if (find_function(v, &err) == 0)
+	if (invoking_find(v, &err) == 0)
 		v->log_reading =
 			log_reading_open(v->front, &v->client, v->socket, &v->request, &err);
 	v->version = function_version_unref(v->version);

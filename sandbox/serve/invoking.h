@@ -42,6 +42,10 @@ void invoking_leave(struct visit *v);
 struct front;
 void invoking_retire(struct front *f);
 
+/* v->version: of the function that the request names. -ENOENT. */
+struct cloche_err;
+int invoking_find(struct visit *v, struct cloche_err *err);
+
 /* LOGS has come. */
 void invoking_show_logs(struct visit *v);
 

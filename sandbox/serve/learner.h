@@ -21,7 +21,7 @@ struct cloche_err;
  * client says is more than bits. It goes with the client, or with its patience: meanwhile the whole
  * host's system calls take the kernel's slower way, so that there is one at a time.
  */
-#define LEARNER_PATIENCE_S 300
+#define LEARNER_PATIENCE_S 660
 
 struct learner_entry {
 	uint32_t is, reserved; /* is: 1, and 0 of the last */

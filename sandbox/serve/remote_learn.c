@@ -10,6 +10,7 @@
 #include "serve/request.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -85,4 +86,36 @@ int remote_learn_read(int fd, struct learner_entry **ret, size_t *ret_n, uint64_
 	*ret_n = n;
 	*ret_lost = e.count;
 	return 0;
+}
+
+int remote_learn_function(const struct remote *r, const char *function, uint32_t version,
+			  struct cloche_err *err)
+{
+	cleanup_free struct answer *answer = calloc(1, sizeof(*answer));
+	struct request request = { .kind = REQUEST_LEARN, .function_version = version };
+	struct packet_fds fds = { .n = 0 };
+	int code;
+
+	if (!answer)
+		return cloche_err_sys(err, ENOMEM, "ask the daemon");
+	(void)snprintf(request.function, sizeof(request.function), "%s", function);
+	code = remote_ask(r, &request, answer, &fds, err);
+	packet_close_fds(&fds);
+	if (code == 0 && answer->kind != ANSWER_LEARNT)
+		code = cloche_err_set(err, EPROTO, "the daemon answered something else");
+	return code;
+}
+
+int remote_learn_next(const struct remote *r, struct learnt *ret, struct cloche_err *err)
+{
+	int n = packet_recv(r->socket, ret, sizeof(*ret), NULL);
+
+	if (n == -EAGAIN)
+		return 0;
+	if (n == -EPIPE)
+		return cloche_err_set(err, ECONNRESET,
+				      "the daemon has ended, or told faster than was heard");
+	if (n != (int)sizeof(*ret))
+		return cloche_err_set(err, EPROTO, "the daemon said something else");
+	return 1;
 }

@@ -56,6 +56,10 @@
  *					  begins, by its id, and a socket (trace/trace_live.h) by
  *					  which its lines come; or trace.why: they do not
  *
+ *	client  LEARN, of a function          (until it goes)
+ *	daemon                       LEARNT │ REFUSED   of each invocation that has ended a
+ *							struct learnt (serve/lessons.h)
+ *
  *	client  DEPLOY, with functions (serve/function_visit.h) in a memfd
  *	daemon          FUNCTIONS, what became of each, in a memfd │ REFUSED
  *
@@ -97,6 +101,7 @@ enum request_kind {
 	REQUEST_INVOKE,
 	REQUEST_LOGS,
 	REQUEST_WATCH,
+	REQUEST_LEARN,
 	REQUEST_STORES, /* this one and what follows is the launcher's to answer */
 	REQUEST_BUILD,
 	REQUEST_REMOVE,
@@ -152,6 +157,7 @@ enum answer_kind {
 	ANSWER_TRACES,
 	ANSWER_FUNCTIONS,
 	ANSWER_WATCHED,
+	ANSWER_LEARNT,
 	ANSWER_KINDS
 };
 

@@ -100,6 +100,8 @@ struct visit {
 	struct reading *reading;	 /* NULL: none */
 	struct log_reading *log_reading; /* the same */
 
+	struct function_version *lesson; /* it learns of its invocations (lessons.h); NULL */
+
 	/* Of who invokes a deployed function (invoking.h). */
 	struct function_version *version; /* NULL: nobody does */
 	struct function_spec function_spec;
