@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <poll.h>
@@ -44,6 +45,7 @@
 #define QUICK_NS    NSEC_PER_SEC
 #define QUICK_MAX   10
 #define DYING_TRIES 100
+#define LOCK_TRIES  1000
 #define FRONT_BYTES (16 << 20)
 /* Who waits at the control socket to be let in, one behind the other: who floods it has others wait
  * for so many of his, and no more. The kernel has the rest wait each for himself. */
@@ -88,9 +90,50 @@ static void find_user(struct daemon *d)
 	}
 }
 
+static bool is_dead(pid_t pid)
+{
+	cleanup_fd int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd ended = { .fd = fd, .events = POLLIN };
+
+	return fd < 0 ? errno == ESRCH : poll(&ended, 1, 0) != 0;
+}
+
+/* Who has it, by what it wrote; -1: nothing is known. */
+static pid_t who_locks(int lock)
+{
+	char text[16] = "";
+	long pid = pread(lock, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : -1;
+
+	return pid > 0 && pid <= INT_MAX ? (pid_t)pid : -1;
+}
+
+/* What a launcher that was killed was just making may have the lock a moment longer than it. */
+static int lock_state(struct daemon *d, struct cloche_err *err)
+{
+	char text[16];
+	int len;
+
+	for (int i = 0; flock(d->lock, LOCK_EX | LOCK_NB) < 0; i++) {
+		bool held = errno == EWOULDBLOCK;
+		pid_t who = who_locks(d->lock);
+
+		if (!held || who < 0 || i == LOCK_TRIES || !is_dead(who))
+			return cloche_err_set(
+				err, EBUSY,
+				"another daemon serves with the state directory '%.200s'",
+				d->config->state);
+		(void)poll(NULL, 0, DYING_MS);
+	}
+	len = snprintf(text, sizeof(text), "%d\n", getpid());
+	if (ftruncate(d->lock, 0) < 0 || pwrite(d->lock, text, (size_t)len, 0) != len)
+		return cloche_err_sys(err, errno, "write '%.200s/lock'", d->config->state);
+	return 0;
+}
+
 static int open_state(struct daemon *d, struct cloche_err *err)
 {
 	const char *path = d->config->state;
+	int r;
 
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return cloche_err_sys(err, errno, "make '%.200s'", path);
@@ -100,10 +143,9 @@ static int open_state(struct daemon *d, struct cloche_err *err)
 	d->lock = openat(d->state, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (d->lock < 0)
 		return cloche_err_sys(err, errno, "open '%.200s/lock'", path);
-	if (flock(d->lock, LOCK_EX | LOCK_NB) < 0)
-		return cloche_err_set(err, EBUSY,
-				      "another daemon serves with the state directory '%.200s'",
-				      path);
+	r = lock_state(d, err);
+	if (r < 0)
+		return r;
 	if (mkdirat(d->state, "daemon", 0700) < 0 && errno != EEXIST)
 		return cloche_err_sys(err, errno, "make '%.200s/daemon'", path);
 	d->home = openat(d->state, "daemon", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -116,17 +158,14 @@ static int open_state(struct daemon *d, struct cloche_err *err)
  * it is but a front of its that cannot die (see dies). */
 static bool connects(const struct sockaddr_un *to)
 {
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), maker = -1;
-	struct pollfd ended = { .events = POLLIN };
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct ucred who = { .pid = 0 };
 	socklen_t len = sizeof(who);
 
 	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0)
 		return false;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 0)
-		return true;
-	ended.fd = maker = (int)syscall(SYS_pidfd_open, who.pid, 0);
-	return maker < 0 ? errno != ESRCH : poll(&ended, 1, 0) == 0;
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 0 ||
+	       !is_dead(who.pid);
 }
 
 /* The front of a daemon that was killed dies a moment after it. */

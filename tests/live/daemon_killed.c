@@ -3,8 +3,14 @@
  * A daemon that was killed: what it leaves is there until the next one comes.
  */
 #include <criterion/criterion.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/lib/daemon.h"
 
@@ -48,9 +54,40 @@ static void expect_that_no_record_is_lost(void)
 	daemon_stop(&d);
 }
 
+/* What it was just making may have its lock a moment longer than it. */
+static void expect_that_a_lock_of_the_dead_is_waited_for(void)
+{
+	char path[700], text[16];
+	struct daemon d;
+	pid_t dead;
+	int lock;
+
+	daemon_prepare(&d);
+	daemon_start(&d);
+	dead = d.pid;
+	daemon_kill(&d);
+	(void)snprintf(path, sizeof(path), "%s/state/lock", d.dir);
+	lock = open(path, O_RDWR | O_CLOEXEC);
+	cr_assert(lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0, "%m");
+	cr_assert_gt(read(lock, text, sizeof(text) - 1), 0);
+	cr_assert_eq(strtol(text, NULL, 10), dead);
+	if (fork() == 0) {
+		/* So long that it is met; by somebody who inherited it. */
+		(void)poll(NULL, 0, 300);
+		_exit(0);
+	}
+	(void)close(lock);
+	daemon_start(&d);
+	daemon_expect_serves(&d);
+	daemon_stop(&d);
+	while (wait(NULL) > 0)
+		;
+}
+
 /* One after the other. */
 Test(daemon_killed, takes_all_with_it_and_starts_anew)
 {
 	expect_that_the_launcher_takes_all();
 	expect_that_no_record_is_lost();
+	expect_that_a_lock_of_the_dead_is_waited_for();
 }
