@@ -13,7 +13,10 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/futex.h>
+#include <linux/sched.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -169,29 +172,95 @@ static int take(struct plan *plan)
 	return close_between(STDERR_FILENO + 1, RESERVED_FIRST - 1);
 }
 
-int own_fds_take(struct plan *plan, struct cloche_err *err)
+static void tell_apart(uint32_t *apart)
 {
-	uint32_t *apart = &plan->shared->apart;
-	int r = take(plan);
-
-	if (r < 0)
-		return cloche_err_sys(err, -r, "have descriptors apart from the launcher's");
 	__atomic_store_n(apart, 1, __ATOMIC_SEQ_CST);
 	(void)syscall(SYS_futex, apart, FUTEX_WAKE, 1, NULL, NULL, 0);
-	return 0;
 }
 
-void own_fds_wait(const struct plan *plan, const struct process *warden)
+static void wait_apart(uint32_t *apart, int pidfd)
 {
 	const struct timespec look = ns_timespec(LOOK_NS);
-	struct pollfd end = { .fd = warden->pidfd, .events = POLLIN };
-	uint32_t *apart = &plan->shared->apart;
+	struct pollfd end = { .fd = pidfd, .events = POLLIN };
 
 	while (!__atomic_load_n(apart, __ATOMIC_SEQ_CST)) {
 		(void)syscall(SYS_futex, apart, FUTEX_WAIT, 0, &look, NULL, 0);
 		if (poll(&end, 1, 0) != 0)
 			return;
 	}
+}
+
+int own_fds_take(struct plan *plan, struct cloche_err *err)
+{
+	int r = take(plan);
+
+	if (r < 0)
+		return cloche_err_sys(err, -r, "have descriptors apart from the launcher's");
+	tell_apart(&plan->shared->apart);
+	return 0;
+}
+
+void own_fds_wait(const struct plan *plan, const struct process *warden)
+{
+	wait_apart(&plan->shared->apart, warden->pidfd);
+}
+
+/* ---- its other children ---------------------------------------------------------------------- */
+
+/* In the child, with the launcher's table until the first call. */
+static int go_apart(const int keep[], size_t n, uint32_t *apart)
+{
+	unsigned end = RESERVED_FIRST + (unsigned)n;
+
+	if (syscall(SYS_close_range, end, ~0U, CLOSE_RANGE_UNSHARE) < 0)
+		return -errno;
+	tell_apart(apart);
+	if (close_between(STDERR_FILENO + 1, RESERVED_FIRST - 1) < 0)
+		return -errno;
+	for (size_t i = 0; i < n; i++)
+		if (dup3(RESERVED_FIRST + (int)i, keep[i], O_CLOEXEC) < 0)
+			return -errno;
+	return close_between(RESERVED_FIRST, end - 1);
+}
+
+static pid_t fork_sharing(const int keep[], size_t n, uint32_t *apart)
+{
+	int pidfd = -1;
+	struct clone_args args = { .flags = CLONE_FILES | CLONE_PIDFD,
+				   .pidfd = (__u64)(uintptr_t)&pidfd,
+				   .exit_signal = SIGCHLD };
+	pid_t pid;
+
+	for (size_t i = 0; i < n; i++)
+		if (dup3(keep[i], RESERVED_FIRST + (int)i, O_CLOEXEC) < 0)
+			return -errno;
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0) {
+		if (go_apart(keep, n, apart) < 0)
+			_exit(1);
+		return 0;
+	}
+	if (pid < 0)
+		return -errno;
+	wait_apart(apart, pidfd);
+	(void)close(pidfd);
+	return pid;
+}
+
+pid_t own_fds_fork(int null, const int keep[], size_t n, bool *ret_free)
+{
+	uint32_t *apart = n > OWN_FDS_KEEP ? MAP_FAILED
+					   : mmap(NULL, sizeof(*apart), PROT_READ | PROT_WRITE,
+						  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	if (apart == MAP_FAILED)
+		return -ENOMEM;
+	pid = fork_sharing(keep, n, apart);
+	(void)munmap(apart, sizeof(*apart));
+	if (pid != 0)
+		*ret_free = own_fds_reserve(null);
+	return pid;
 }
 
 int own_fds_only(const int *fds, unsigned n)

@@ -3,6 +3,8 @@
 #define CLOCHE_LAUNCH_OWN_FDS_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
 
 struct cloche_err;
 struct plan;
@@ -30,6 +32,12 @@ bool own_fds_reserve(int null);
 bool own_fds_fit(struct plan *plan);
 int own_fds_take(struct plan *plan, struct cloche_err *err);
 void own_fds_wait(const struct plan *plan, const struct process *warden);
+
+/* fork(2) in such a launcher: the child has 0 to 2 and keep[0] to keep[n - 1], by their numbers,
+ * and nothing else open; n at most OWN_FDS_KEEP. False in *ret_free: the low numbers are not free
+ * any more. -errno. */
+#define OWN_FDS_KEEP 16
+pid_t own_fds_fork(int null, const int keep[], size_t n, bool *ret_free);
 
 /* In a child of the warden: closes all but these, which are no more than it has itself; also 0 to
  * 2, which are a function's streams. -errno. */

@@ -401,7 +401,7 @@ static int start(struct launching *l, struct build *b, int *ret_pipe, struct clo
 	t->archive = pair[0];
 	memcpy(keep, t->join, t->n_join * sizeof(keep[0]));
 	keep[t->n_join] = t->archive;
-	r = chore_begin(&b->chore, build_job, t, keep, t->n_join + 1, err);
+	r = chore_begin(&b->chore, &l->launcher, build_job, t, keep, t->n_join + 1, err);
 	if (r == 0)
 		*ret_pipe = pair[1];
 	else
@@ -479,7 +479,7 @@ int building_on_remove(struct launching *l, const struct command *c, struct cloc
 	if (b) {
 		init(b, c, true);
 		stores_path(l->config, b->owner, is_code(&c->images), b->task.path);
-		r = chore_begin(&b->chore, remove_job, &b->task, NULL, 0, &why);
+		r = chore_begin(&b->chore, &l->launcher, remove_job, &b->task, NULL, 0, &why);
 		b->used = r == 0;
 	}
 	if (r < 0)

@@ -5,6 +5,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "host/confined.h"
+#include "launch/launcher.h"
+#include "launch/own_fds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,21 +67,38 @@ static _Noreturn void child_main(pid_t parent, chore_job *job, const void *arg, 
 	_exit(write(result, &told, sizeof(told)) == sizeof(told) ? 0 : 1);
 }
 
-int chore_begin(struct chore *ret, chore_job *job, const void *arg, const int keep[], size_t n,
-		struct cloche_err *err)
+/* With a thousand contexts to copy their descriptors for a child that closes them again takes some
+ * milliseconds, in which the launcher does nothing else. */
+static pid_t fork_with(struct launcher *launcher, const int keep[], size_t n, int result)
+{
+	int all[CHORE_KEEP + 1];
+	pid_t pid;
+
+	if (launcher->apart && n <= CHORE_KEEP) {
+		for (size_t i = 0; i < n; i++)
+			all[i] = keep[i];
+		all[n] = result;
+		return own_fds_fork(launcher->null, all, n + 1, &launcher->apart);
+	}
+	pid = fork();
+	return pid < 0 ? -errno : pid;
+}
+
+int chore_begin(struct chore *ret, struct launcher *launcher, chore_job *job, const void *arg,
+		const int keep[], size_t n, struct cloche_err *err)
 {
 	pid_t parent = getpid(), pid;
 	int pair[2];
 
 	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
 		return cloche_err_sys(err, errno, "pipe2");
-	pid = fork();
+	pid = fork_with(launcher, keep, n, pair[1]);
 	if (pid == 0)
 		child_main(parent, job, arg, keep, n, pair[1]);
 	(void)close(pair[1]);
 	if (pid < 0) {
 		(void)close(pair[0]);
-		return cloche_err_sys(err, errno, "begin what takes longer (fork)");
+		return cloche_err_sys(err, -(int)pid, "begin what takes longer (fork)");
 	}
 	*ret = (struct chore){ .process = process_open(pid), .result = pair[0] };
 	return 0;

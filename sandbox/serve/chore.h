@@ -7,11 +7,12 @@
 #include <stddef.h>
 
 struct cloche_err;
+struct launcher;
 
 /*
  * What takes the launcher longer than it may wait: done by a child of it, with its rights and
  * nothing that it has open or shares, which says what came of it as one value of a fixed size and
- *ends. It dies with the launcher.
+ * ends. It dies with the launcher.
  *
  *	chore_begin → { poll for process.pidfd → chore_done } until it is
  */
@@ -26,9 +27,10 @@ struct chore {
 /* In the child: 0, or -errno and *err; ret has CHORE_ROOM bytes, all 0. */
 typedef int chore_job(const void *arg, void *ret, struct cloche_err *err);
 
-/* Of descriptors it keeps 0 to 2 and keep[0] to keep[n - 1], n at most 8. */
-int chore_begin(struct chore *ret, chore_job *job, const void *arg, const int keep[], size_t n,
-		struct cloche_err *err);
+/* Of descriptors it keeps 0 to 2 and keep[0] to keep[n - 1], n at most CHORE_KEEP. */
+#define CHORE_KEEP 8
+int chore_begin(struct chore *ret, struct launcher *launcher, chore_job *job, const void *arg,
+		const int keep[], size_t n, struct cloche_err *err);
 
 /* -EAGAIN: not yet. Else it is reaped, and what is returned is what came of it: with 0 size bytes
  * are in *ret. -EIO: it died. */

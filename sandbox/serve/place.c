@@ -253,7 +253,7 @@ static int have_trees(struct launching *l, struct place *p, const struct command
 		p->mounting->bare = l->bare;
 		p->spec.bare = &p->mounting->bare;
 	}
-	r = chore_begin(&p->mounting->chore, mount_job, p->mounting, NULL, 0, err);
+	r = chore_begin(&p->mounting->chore, &l->launcher, mount_job, p->mounting, NULL, 0, err);
 	if (r < 0) {
 		free(TAKE_PTR(p->mounting));
 		return r;

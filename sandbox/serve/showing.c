@@ -286,7 +286,8 @@ static int start_learner(struct launching *l, struct showing *s, const struct co
 	s->learner.socket = pair[1];
 	r = owners_hold(l->owners, s->owner, &s->learner.group, err);
 	if (r == 0) {
-		r = chore_begin(&s->chore, learner_job, &s->learner, &s->learner.socket, 1, err);
+		r = chore_begin(&s->chore, &l->launcher, learner_job, &s->learner,
+				&s->learner.socket, 1, err);
 		if (r < 0)
 			owners_let_go(l->owners, s->owner);
 	}
@@ -316,7 +317,7 @@ static int start(struct launching *l, struct showing *s, const struct command *c
 	/* Of this end alone: the other is another file. */
 	r = fcntl(pair[1], F_SETFL, O_NONBLOCK) < 0
 		    ? cloche_err_sys(err, errno, "fcntl")
-		    : chore_begin(&s->chore, job, &s->task, &s->task.pipe, 1, err);
+		    : chore_begin(&s->chore, &l->launcher, job, &s->task, &s->task.pipe, 1, err);
 	(void)close(pair[1]);
 	if (r == 0)
 		*ret_pipe = pair[0];

@@ -177,7 +177,8 @@ static int open_shown(struct tracing *t, unsigned n, struct cloche_err *err)
 	return 0;
 }
 
-static int start(struct tracing *t, const struct command_trace *c, struct cloche_err *err)
+static int start(struct launching *l, struct tracing *t, const struct command_trace *c,
+		 struct cloche_err *err)
 {
 	int keep[TRACER_KEEPS], pair[2];
 	int r = c->file ? open_pipe(t, err) : 0;
@@ -190,7 +191,8 @@ static int start(struct tracing *t, const struct command_trace *c, struct cloche
 		return cloche_err_sys(err, errno, "socketpair");
 	t->control = pair[0];
 	t->task.launcher = pair[1];
-	return chore_begin(&t->chore, tracer_job, &t->task, keep, tracer_keep(&t->task, keep), err);
+	return chore_begin(&t->chore, &l->launcher, tracer_job, &t->task, keep,
+			   tracer_keep(&t->task, keep), err);
 }
 
 static void close_handed(struct tracing *t)
@@ -228,7 +230,7 @@ int tracers_on_trace(struct launching *l, struct place *p, const struct command 
 		r = fill_task(l, p, &c->trace, &t->task, &why);
 	}
 	if (r == 0)
-		r = start(t, &c->trace, &why);
+		r = start(l, t, &c->trace, &why);
 	if (t) {
 		fd_close(&t->task.launcher);
 		fd_close(&t->task.pipe);
