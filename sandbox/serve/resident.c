@@ -61,6 +61,7 @@ struct resident {
 	bool asked;	     /* the runtime has, for the next event */
 	bool answered;	     /* the runtime has given an answer to it ... */
 	bool refused;	     /* ... which is not handed on */
+	bool failed;	     /* ... of an error, of which both know */
 	enum verdict answer; /* ... which is a success or none */
 	struct outcome init; /* of init */
 	struct outcome *out; /* the caller's, of what is under way */
@@ -249,15 +250,18 @@ static void on_news(struct resident *r, enum runtime_news news)
 		break;
 	case RUNTIME_FAILED:
 		note_answer(r, VERDICT_ERROR);
+		r->failed = true;
 		break;
 	case RUNTIME_OVERSIZED:
 		refuse_answer(r, FAILURE_TOO_LARGE);
-		break;
-	case RUNTIME_CUT:
-		refuse_answer(r, FAILURE_CUT);
+		r->failed = true;
 		break;
 	case RUNTIME_MODE:
 		refuse_answer(r, FAILURE_MODE);
+		r->failed = true;
+		break;
+	case RUNTIME_CUT:
+		refuse_answer(r, FAILURE_CUT);
 		break;
 	case RUNTIME_INIT_ERROR:
 		note_answer(r, VERDICT_INIT_ERROR);
@@ -354,9 +358,11 @@ static void settle_event(struct resident *r)
 	struct client *user = r->held->user;
 
 	r->under_way = false;
-	/* What it said and then did not stand by counts for nothing; what was refused, as it had no
-	 * end, does. */
-	if (!r->kept.machine.answered && !(r->insisted && r->refused)) {
+	/* What it said and then did not stand by counts for nothing. But what was refused, as it
+	 * had no end, does; and clients tell of an error, or are told that an answer is refused,
+	 * and end by themselves: that is what came of it. */
+	if (!r->kept.machine.answered && !(r->insisted && r->refused) &&
+	    !(r->failed && r->out->verdict == VERDICT_ERROR)) {
 		r->answered = r->out->answered = false;
 		r->out->error_type[0] = '\0';
 	}
@@ -562,7 +568,7 @@ bool resident_invoke(struct resident *r, const struct resident_event *e, struct 
 	struct cloche_err err = { 0 };
 	int given;
 
-	r->asked = r->answered = r->refused = false;
+	r->asked = r->answered = r->refused = r->failed = false;
 	r->answer = VERDICT_ERROR;
 	r->out = out;
 	event.deadline_ms = (clock_real_ns() + e->timeout_ns) / NSEC_PER_MSEC;

@@ -5,12 +5,12 @@
  * as plain text, so that nothing keeps it from what no client would do.
  *
  *	"echo"	 (and all that is not below) the event is the response
- *	"error"	 an error
+ *	"error"	 an error; "fatal": and the end, with status 129
  *	"twice"	 the response, and another one
  *	"others" a response to another invocation, then its own
  *	"early"	 asks for the next event, then answers
  *	"half"	 half a response, and that connection is closed
- *	"large"	 a response that is too large
+ *	"large"	 a response that is too large; "larger": and the end, with status 0
  *	"huge"	 one that says to be of ten gigabytes, and no more of it
  *	"mode"	 a response of a mode that there is not
  *	"junk"	 bytes that are no HTTP, on a connection of their own, then its own
@@ -26,6 +26,9 @@
  *	"half0"	 half a response, and the end with status 0
  *	"zero"	 status 0 without an answer; "exit": 7; "killed": by SIGKILL
  *	"init" (argument): an error of init
+ *
+ * A longer event than input has room for it reads a few bytes at a time, a millisecond apart, until
+ * it is sent SIGUSR1; what comes then is the event "slow".
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -34,8 +37,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LARGE (7 << 20)
@@ -77,6 +82,34 @@ static int put(int fd, const char *bytes, size_t len)
 	return 1;
 }
 
+/* What is taken is so little, and what waits in the kernel, too. */
+static char *read_slowly(int fd, size_t left)
+{
+	static char rest[1 << 16], slow[] = "\"slow\"";
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	int size = 4096, told = 0;
+	sigset_t go_on;
+	ssize_t n = 0;
+
+	(void)sigemptyset(&go_on);
+	(void)sigaddset(&go_on, SIGUSR1);
+	(void)sigprocmask(SIG_BLOCK, &go_on, NULL);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	puts("reads slowly");
+	(void)fflush(stdout);
+	for (; left; left -= (size_t)n) {
+		n = recv(fd, rest, told ? MIN(left, sizeof(rest)) : 16, 0);
+		if (n <= 0)
+			exit(4);
+		if (told || sigtimedwait(&go_on, NULL, &ms) != SIGUSR1)
+			continue;
+		told = 1;
+		size = sizeof(rest);
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	}
+	return slow;
+}
+
 /* An answer's status, its head and body in input; 0: the connection was closed. */
 static int get(int fd, char **body)
 {
@@ -92,9 +125,9 @@ static int get(int fd, char **body)
 		input[len] = '\0';
 		end = strstr(input, "\r\n\r\n");
 		length = strcasestr(input, "content-length:");
-		want = end && length ? (size_t)atoi(length + 15) + 4 : 0;
-	} while (!end || len < (size_t)(end - input) + want);
-	*body = end + 4;
+		want = end && length ? (size_t)(end - input) + (size_t)atoi(length + 15) + 4 : 0;
+	} while (!end || len < MIN(want, sizeof(input) - 1));
+	*body = want < sizeof(input) ? end + 4 : read_slowly(fd, want - len);
 	return atoi(input + strlen("HTTP/1.1 "));
 }
 
@@ -243,8 +276,10 @@ static void misbehave(int fd, const char *how, const char *of)
 		head(fd, of, "/response", 10UL << 30);
 		(void)pause();
 	}
-	if (strcmp(how, "\"large\"") == 0)
+	if (strncmp(how, "\"large", 6) == 0)
 		(void)post(fd, of, "/response", bytes, sizeof(bytes));
+	if (strcmp(how, "\"larger\"") == 0)
+		exit(0);
 	if (strncmp(how, "\"half", 5) == 0 || strcmp(how, "\"junk\"") == 0)
 		send_half(how, of);
 }
@@ -285,10 +320,12 @@ int main(int argc, char **argv)
 		(void)snprintf(of, sizeof(of), "invocation/%.*s", (int)strcspn(id, "\r"), id);
 		(void)snprintf(how, sizeof(how), "%s", body);
 		misbehave(fd, how, of);
-		if (strcmp(how, "\"error\"") == 0)
+		if (strcmp(how, "\"error\"") == 0 || strcmp(how, "\"fatal\"") == 0)
 			(void)post(fd, of, "/error", "{\"errorType\":\"Of.Mine\"}", 23);
 		else
 			(void)respond(fd, of, how);
+		if (strcmp(how, "\"fatal\"") == 0)
+			return 129;
 		if (strcmp(how, "\"waste\"") == 0)
 			pour(fd, of);
 		if (strcmp(how, "\"twice\"") == 0)

@@ -7,10 +7,12 @@
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/lib/env.h"
 #include "tests/lib/functions.h"
@@ -188,6 +190,8 @@ Test(daemon_misbehaves, with_itself)
 		{ "bad", "exit", 7, "error", "exit status 7" },
 		{ "bad", "zero", 1, "error", "without providing a reason" },
 		{ "bad", "half0", 1, "error", "without providing a reason" },
+		{ "bad", "fatal", 1, "error", "{\"errorType\":\"Of.Mine\"}" },
+		{ "bad", "larger", 1, "error", "Function.ResponseSizeTooLarge" },
 		{ "bad", "killed", 137, "signal", "signal: killed" },
 		{ "bad", "orphan", 1, "error", "without providing a reason" },
 		{ "bad", "writes", 0, "ok", "\"writes\"" },
@@ -217,4 +221,93 @@ Test(daemon_misbehaves, with_the_frames_of_a_native_one)
 	TRY_ALL(RUDE("process"), manners);
 	TRY_ALL(RUDE("fork"), manners);
 	TRY_ALL(RUDE("context"), manners);
+}
+
+/* ---- reading its event ----------------------------------------------------------------------- */
+
+#define SLOW(name, timeout)                                                                      \
+	"  " name ": {runtime: provided, code: bad, memory: 1769, timeout: " timeout ",\n      " \
+	"    environment: {MARK: slow-%d}, reuse: %s}\n"
+
+static void begin_slow(struct project *s, const char *reuse)
+{
+	static char event[(6 << 20) + 1];
+	const int pid = (int)getpid();
+	char yaml[600];
+
+	memset(event, ' ', 6 << 20);
+	event[0] = '1';
+	(void)snprintf(yaml, sizeof(yaml),
+		       "functions:\n" SLOW("bad", "60s") SLOW("hangs", "300ms") CALM, pid, reuse,
+		       pid, reuse);
+	begin(s, yaml);
+	project_put(s, "event", event);
+}
+
+static struct client start_slow(const struct project *s, const char *function)
+{
+	struct daemon d = s->d;
+	char path[700];
+
+	(void)snprintf(path, sizeof(path), "@%s/event", s->project);
+	d.verb = "invoke";
+	return client_start(&d, (const char *const[]){ "--report", "-", function, path, NULL });
+}
+
+static void expect_end_of_slow(struct client *c, int status, const char *verdict, const char *says)
+{
+	char out[4096], err[8192], want[64];
+	int how;
+
+	hear(c->out, out, sizeof(out));
+	hear(c->err, err, sizeof(err));
+	how = process_status(c->pid);
+	(void)snprintf(want, sizeof(want), "\"verdict\":\"%s\"", verdict);
+	cr_expect_eq(how, status, "%d: %s%s", how, out, err);
+	cr_expect(strstr(err, want), "%s", err);
+	cr_expect(strstr(out, says), "%s", out);
+}
+
+/* Its event is on its way to it until it is told to go on: others come in between. */
+static void expect_slow_and_calm(struct project *s)
+{
+	struct client c = start_slow(s, "bad");
+	char mark[32];
+	pid_t pid = 0;
+
+	do
+		project_by(s, DAEMON_USER, (const char *const[]){ "logs", "bad", NULL });
+	while (!strstr(s->run.out, "reads slowly"));
+	for (int i = 0; i < 3; i++)
+		expect_calm(s);
+	(void)snprintf(mark, sizeof(mark), "MARK=slow-%d", (int)getpid());
+	cr_assert_eq(project_functions(mark, &pid, 1), 1);
+	cr_assert_eq(kill(pid, SIGUSR1), 0);
+	expect_end_of_slow(&c, 0, "ok", "\"slow\"");
+}
+
+static void try_slow(const char *reuse)
+{
+	struct project s;
+	struct client c;
+
+	begin_slow(&s, reuse);
+	expect_slow_and_calm(&s);
+	INVOKE(&s, DAEMON_USER, "bad", "\"echo\"");
+	cr_expect_str_eq(s.run.out, "\"echo\"", "%s", s.run.err);
+	c = start_slow(&s, "hangs");
+	expect_calm(&s);
+	expect_end_of_slow(&c, 124, "timeout", "Task timed out after 0.30 seconds");
+	INVOKE(&s, DAEMON_USER, "hangs", "\"echo\"");
+	cr_expect_str_eq(s.run.out, "\"echo\"", "%s", s.run.err);
+	daemon_expect_records(&s.d, " bad           ok ", 2);
+	daemon_expect_records(&s.d, " hangs         timeout ", 1);
+	daemon_expect_records(&s.d, " hangs         ok ", 1);
+	project_end(&s);
+}
+
+Test(daemon_misbehaves, with_reading_its_event)
+{
+	try_slow("process");
+	try_slow("context");
 }
