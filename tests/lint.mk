@@ -2,7 +2,7 @@
 # What a reader would mark: form, sizes, likely bugs, scripts, the direction of includes.
 
 LINT_C   := $(LIB_SRC) $(CLI_SRC) cli/cloched.c $(UNIT_SRC) $(LIVE_SRC) $(GUEST_SRC) $(TLIB_SRC) $(HELP_SRC) \
-	$(sort $(wildcard tests/helpers/*/*.c)) $(BENCH_SRC) $(FUZZ_SRC) \
+	$(sort $(wildcard tests/helpers/*/*.c)) $(BENCH_SRC) $(FUZZ_SRC) $(CLIENTS_SRC) \
 	vm-images/init.c
 LINT_H   := $(sort $(wildcard sandbox/*/*.h cli/*.h bpf/*.h tests/*/*.h tests/*/*/*.h))
 LINT_SH  := $(sort $(wildcard *.sh */*.sh */*/*.sh .ci/run))

@@ -55,6 +55,23 @@ Test(ric, streamed)
 	(void)end(&h, SIGKILL);
 }
 
+/* What nobody catches it tells, and ends. */
+Test(ric, uncaught)
+{
+	struct host h;
+	int status;
+
+	start_ric(&h, "app.handler",
+		  "exports.handler = async () => {\n"
+		  "  setTimeout(() => { throw new RangeError('later'); }, 1);\n"
+		  "  await new Promise(() => {});\n"
+		  "};");
+	cr_assert_eq(invoke_with(&h, "1"), RUNTIME_FAILED);
+	cr_assert_not_null(strstr(h.text, "\"errorMessage\":\"later\""), "%s", h.text);
+	status = end(&h, 0);
+	cr_assert_eq(WEXITSTATUS(status), 129);
+}
+
 Test(ric, init_error)
 {
 	struct host h;
