@@ -79,6 +79,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifdef __cplusplus
@@ -446,15 +447,28 @@ CLOCHE_HANDLER_FN int cloche_next_turn(void)
 	return fd;
 }
 
+/* A handler of the function's that ran in the zygote would leave there what the fork that sent the
+ * signal wished. So they wait, and are forgotten before the next fork, when nobody else is there to
+ * send one. */
+CLOCHE_HANDLER_FN void cloche_forget_signals(const sigset_t *all)
+{
+	struct timespec none;
+
+	memset(&none, 0, sizeof(none));
+	while (sigtimedwait(all, NULL, &none) > 0)
+		;
+}
+
 /* In the fork. Its socket takes the place of the other, which no handler gets hold of. */
 CLOCHE_HANDLER_FN void cloche_be_fork(cloche_handler *handler, const struct cloche_hooks *hooks,
-				      int turn, int finished)
+				      int turn, int finished, const sigset_t *own)
 {
 	size_t size = 4096;
 	char *data = (char *)malloc(size);
 	int over, status = data ? 0 : 1;
 
-	if (dup2(turn, CLOCHE_SOCKET) < 0 || close(turn) < 0)
+	if (dup2(turn, CLOCHE_SOCKET) < 0 || close(turn) < 0 ||
+	    sigprocmask(SIG_SETMASK, own, NULL) < 0)
 		_exit(1);
 	(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	if (status == 0 && hooks && hooks->after_fork)
@@ -470,9 +484,14 @@ CLOCHE_HANDLER_FN void cloche_be_fork(cloche_handler *handler, const struct cloc
 /* The fork has not come to its end: what it came to is what the function has come to. */
 CLOCHE_HANDLER_FN void cloche_end_as(int status)
 {
+	sigset_t it;
+
 	if (WIFSIGNALED(status)) {
 		(void)signal(WTERMSIG(status), SIG_DFL);
 		(void)kill(getpid(), WTERMSIG(status));
+		(void)sigemptyset(&it);
+		(void)sigaddset(&it, WTERMSIG(status));
+		(void)sigprocmask(SIG_UNBLOCK, &it, NULL);
 	}
 	_exit(WEXITSTATUS(status));
 }
@@ -503,6 +522,7 @@ CLOCHE_HANDLER_FN int cloche_serve_forks(cloche_handler *handler, const struct c
 {
 	struct cloche_shared was;
 	int turn, done[2];
+	sigset_t all, own;
 	pid_t pid;
 
 	if (hooks && hooks->before_fork && (turn = hooks->before_fork()) != 0)
@@ -510,12 +530,16 @@ CLOCHE_HANDLER_FN int cloche_serve_forks(cloche_handler *handler, const struct c
 	if (cloche_refuse_fork() || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return 1;
 	cloche_shared_read(&was);
+	(void)sigfillset(&all);
+	if (sigprocmask(SIG_BLOCK, &all, &own) < 0)
+		return 1;
 	while (cloche_send(CLOCHE_READY, NULL, NULL, 0) == 0 && (turn = cloche_next_turn()) >= 0) {
+		cloche_forget_signals(&all);
 		(void)fflush(NULL);
 		if (pipe(done) < 0 || fcntl(done[1], F_SETFD, FD_CLOEXEC) < 0 || (pid = fork()) < 0)
 			return 1;
 		if (pid == 0 && close(done[0]) == 0)
-			cloche_be_fork(handler, hooks, turn, done[1]);
+			cloche_be_fork(handler, hooks, turn, done[1], &own);
 		(void)close(turn);
 		(void)close(done[1]);
 		cloche_reap(pid, done[0]);

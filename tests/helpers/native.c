@@ -8,6 +8,12 @@
 #include <sys/stat.h>
 
 static unsigned count, before_ran, after_ran;
+static volatile sig_atomic_t signals;
+
+static void on_signal(int number)
+{
+	signals++;
+}
 
 /* What the next event could find. */
 static int trace(struct cloche_response *response)
@@ -33,6 +39,18 @@ static int tries(struct cloche_response *response)
 		       ptrace(PTRACE_ATTACH, getppid()) == 0, stat(path, &st) == 0,
 		       access("/tmp/x", F_OK) == 0, getenv("TRACE") != NULL,
 		       (flags & O_NONBLOCK) != 0, fcntl(3, F_GETFD) >= 0 && fcntl(4, F_GETFD) >= 0);
+	return cloche_respond(response, text, strlen(text));
+}
+
+/* How many signals there were before; and what it is a fork of gets some. */
+static int send_signals(struct cloche_response *response)
+{
+	static char text[32];
+
+	(void)snprintf(text, sizeof(text), "%d signals", (int)signals);
+	(void)kill(getppid(), SIGUSR1);
+	(void)kill(getppid(), SIGTERM);
+	(void)kill(getppid(), SIGHUP);
 	return cloche_respond(response, text, strlen(text));
 }
 
@@ -90,6 +108,8 @@ static int answer(const struct cloche_event *event, struct cloche_response *resp
 		return trace(response);
 	if (strcmp(what, "tries") == 0)
 		return tries(response);
+	if (strcmp(what, "signals") == 0)
+		return send_signals(response);
 	if (strcmp(what, "process") == 0 && fork() == 0)
 		for (;;)
 			(void)pause();
@@ -104,6 +124,8 @@ int main(void)
 {
 	static const struct cloche_hooks hooks = { before, after };
 
+	(void)signal(SIGUSR1, on_signal);
+	(void)signal(SIGTERM, on_signal);
 	puts("init");
 	(void)fflush(stdout);
 	if (init() != 0)

@@ -11,8 +11,15 @@
 
 /* What a handler can see, as text; and what it can leave behind. */
 static const char app[] =
-	"import ctypes, fcntl, json, os, resource, sys, threading, time\n"
+	"import ctypes, fcntl, json, os, resource, signal, sys, threading, time\n"
 	"n = 0\n"
+	"def count(*_):\n"
+	"    global n\n"
+	"    n += 1\n"
+	"for number in signal.SIGUSR1, signal.SIGTERM, signal.SIGRTMIN:\n"
+	"    signal.signal(number, count)\n"
+	"ended = []\n"
+	"signal.signal(signal.SIGCHLD, lambda *_: ended.append(1))\n"
 	"libc = ctypes.CDLL(None, use_errno=True)\n"
 	"def open_files():\n"
 	"    files = {}\n"
@@ -23,7 +30,8 @@ static const char app[] =
 	"            pass\n"
 	"    return files\n"
 	"def pristine():\n"
-	"    return {'n': n, 'names': sorted(globals()), 'traces': hasattr(os, 'trace'),\n"
+	"    return {'n': n, 'ended': len(ended), 'names': sorted(globals()), 'traces': "
+	"hasattr(os, 'trace'),\n"
 	"        'env': {k: v for k, v in os.environ.items() if not "
 	"k.startswith('AWS_LAMBDA_LOG')},"
 	"\n"
@@ -32,7 +40,13 @@ static const char app[] =
 	"os.getpid(),\n"
 	"        'cwd': os.getcwd(), 'nice': os.getpriority(os.PRIO_PROCESS, 0),\n"
 	"        'cpus': len(os.sched_getaffinity(0)), 'parent': os.getppid(),\n"
-	"        'limit': resource.getrlimit(resource.RLIMIT_NOFILE),\n"
+	"        'limits': [resource.getrlimit(number) for number in range(16)],\n"
+	"        'umask': [os.umask(0o22), os.umask(0o22)],\n"
+	"        'timers': [signal.getitimer(number) for number in range(3)],\n"
+	"        'signals': [str(signal.getsignal(number)).split(' at ')[0]\n"
+	"                    for number in sorted(signal.valid_signals())],\n"
+	"        'blocked': len(signal.pthread_sigmask(signal.SIG_BLOCK, []) | "
+	"signal.sigpending()),\n"
 	"        'flags': [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in range(3)],\n"
 	"        'sizes': [fcntl.fcntl(fd, 1032) for fd in (1, 2)], 'cgroup': os.listdir("
 	"'/sys/fs/cgroup'),\n"
@@ -60,8 +74,22 @@ static const char app[] =
 	"def itself(context):\n"
 	"    os.nice(5)\n"
 	"    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-	"    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+	"    for number in resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, "
+	"resource.RLIMIT_MSGQUEUE:\n"
+	"        resource.setrlimit(number, (64, 64))\n"
 	"    os.umask(0)\n"
+	"def timers(context):\n"
+	"    signal.signal(signal.SIGALRM, count)\n"
+	"    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)\n"
+	"    signal.setitimer(signal.ITIMER_PROF, 0.01, 0.01)\n"
+	"    signal.signal(signal.SIGUSR2, signal.SIG_IGN)\n"
+	"    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])\n"
+	"    os.kill(os.getpid(), signal.SIGHUP)\n"
+	"def signals(context):\n"
+	"    for number in signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP:\n"
+	"        os.kill(os.getppid(), number)\n"
+	"    for i in range(20):\n"
+	"        os.kill(os.getppid(), signal.SIGRTMIN)\n"
 	"def streams(context):\n"
 	"    os.set_blocking(1, False)\n"
 	"    fcntl.fcntl(2, 1031, 16384)\n"
@@ -88,6 +116,12 @@ static const char app[] =
 	"        os._exit(0)\n"
 	"def memory(context):\n"
 	"    libc.shmget(0, 4096, 0o1600)\n"
+	"def semaphore(context):\n"
+	"    libc.semget(0, 1, 0o1600)\n"
+	"def messages(context):\n"
+	"    libc.msgget(0, 0o1600)\n"
+	"def io(context):\n"
+	"    libc.syscall(251, 1, os.getppid(), (2 << 13) | 7)\n"
 	"def parent(context):\n"
 	"    os.setpriority(os.PRIO_PROCESS, os.getppid(), 7)\n"
 	"def parents_limit(context):\n"
@@ -136,6 +170,9 @@ static const char app[] =
 	"    if event == 'kill':\n"
 	"        os.kill(os.getppid(), 9)\n"
 	"        time.sleep(60)\n"
+	"    if event == 'stop':\n"
+	"        os.kill(os.getppid(), signal.SIGSTOP)\n"
+	"        return 1\n"
 	"    if event == 'fault':\n"
 	"        ctypes.string_at(0)\n"
 	"    if event == 'eat':\n"
@@ -192,12 +229,17 @@ Test(forked, nothing_is_found_of_the_event_before)
 		{ "\"full\"", NULL },
 		{ "\"itself\"", NULL },
 		{ "\"streams\"", NULL },
+		{ "\"timers\"", NULL },
+		{ "\"signals\"", NULL },
 		{ "\"thread\"", NULL },
 		{ "\"connection\"", NULL },
 		{ "\"process\"", "a process was left" },
 		{ "\"sibling\"", "a process was left" },
 		{ "\"memory\"", "a System V IPC object was left" },
+		{ "\"semaphore\"", "a System V IPC object was left" },
+		{ "\"messages\"", "a System V IPC object was left" },
 		{ "\"parent\"", "its scheduling was changed" },
+		{ "\"io\"", "its scheduling was changed" },
 		{ "\"parents_limit\"", "a process was left" },
 		{ "\"go_on\"", "a process was left" },
 	};
@@ -340,6 +382,7 @@ Test(forked, each_end_is_told_apart)
 		{ "\"fault\"", 139, "signal" },
 		{ "\"eat\"", 137, "oom" },
 		{ "\"hang\"", 124, "timeout" },
+		{ "\"stop\"", 124, "timeout" },
 	};
 	struct project s;
 
@@ -478,6 +521,8 @@ Test(forked, of_a_native_function_too)
 		{ "hooks", "1 1", "warm", 0 },
 		{ "trace", "left", "warm", 0 },
 		{ "tries", "0 0 0 0 0 0", "warm", 0 },
+		{ "signals", "0 signals", "warm", 0 },
+		{ "signals", "0 signals", "warm", 0 },
 		{ "fail", "{\"errorType\":\"Native.Error\"", "warm", 1 },
 		{ "process", "process", "warm", 0 },
 		{ "count", "1 ", "cold", 0 },
