@@ -564,13 +564,14 @@ char *report_json(const struct outcome *out)
 	return line;
 }
 
-/* Of what the function itself caught and answered Lambda says nothing more. */
+/* Of what the function itself caught and answered Lambda says nothing more, unless it ended then.
+ */
 static const char *error_type(const struct outcome *out)
 {
 	const char *type;
 
 	if (out->answered && out->verdict != VERDICT_INIT_ERROR)
-		return NULL;
+		return out->status != 0 && !out->killed ? "Runtime.ExitError" : NULL;
 	if (out->error_type[0])
 		return out->error_type;
 	if (out->answered)

@@ -236,6 +236,36 @@ static void expect_init_line(const struct outcome *init, bool invoked, const cha
 	cr_expect_str_eq(line, want);
 }
 
+static void expect_status_in_line(const struct outcome *out, const char *want)
+{
+	cleanup_free char *line = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&line, &len);
+	const char *status;
+
+	report_line(out, f);
+	(void)fclose(f);
+	status = strstr(line, "Status: ");
+	cr_expect_str_eq(status ? status : "", want, "%s", line);
+}
+
+/* What it told of is its own affair; but not that it has ended. */
+Test(report, the_line_of_an_error_that_was_answered)
+{
+	struct outcome out = usual();
+
+	out.verdict = VERDICT_ERROR;
+	out.answered = true;
+	(void)snprintf(out.error_type, sizeof(out.error_type), "Of.Mine");
+	out.status = 0;
+	expect_status_in_line(&out, "");
+	out.status = EXITED(129);
+	expect_status_in_line(&out, "Status: error\tError Type: Runtime.ExitError\t\n");
+	out.status = SIGKILL;
+	out.killed = true;
+	expect_status_in_line(&out, "");
+}
+
 /* As CloudWatch has them. */
 Test(report, the_line_of_an_init)
 {
