@@ -189,6 +189,11 @@ static int tell(const struct context *ctx, const struct warden_msg *m,
 	return r < 0 ? cloche_err_sys(err, -r, "speak to pid 1 of the context") : 0;
 }
 
+static int say_dead(struct cloche_err *err)
+{
+	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
+}
+
 /* A socket of its own for who will drive the next invocation; the warden's end. */
 static int make_driver(struct context *ctx, struct cloche_err *err)
 {
@@ -399,7 +404,8 @@ int context_go(struct context *ctx, const struct spec *spec, const int streams[3
 	m.order_len = (uint32_t)block.len;
 	r = send_order(ctx, &block, &m, &fds, err);
 	order_free(&block);
-	return r;
+	/* A moment later it would be heard, and is the same. */
+	return r == -EPIPE || r == -ECONNRESET ? say_dead(err) : r;
 }
 
 int context_give(const struct context *ctx, int socket, struct cloche_err *err)
@@ -452,9 +458,8 @@ int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err 
 		*err = ctx->plan.shared->err;
 		return -err->code;
 	}
-	if (r != -EPIPE)
-		return cloche_err_sys(err, -r, "hear from pid 1 of the context");
-	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
+	return r != -EPIPE ? cloche_err_sys(err, -r, "hear from pid 1 of the context")
+			   : say_dead(err);
 }
 
 static void kill_all(const struct context *ctx)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -229,6 +230,30 @@ Test(front_parts, a_front_that_breaks_the_rules_loses_its_context)
 		end(&r, &ctx, number);
 		front_rig_drop(&r);
 	}
+	front_rig_close(&r);
+}
+
+/* Whether it is told to go or heard from. */
+Test(front_parts, who_is_dead_is_said_to_be)
+{
+	char *const argv[] = { (char *)"true", NULL };
+	struct cloche_err err = { 0 };
+	struct context ctx;
+	struct spec spec;
+	struct rig r;
+	pid_t pid;
+
+	front_rig_open(&r);
+	front_rig_begin(&r);
+	(void)make_kept(&r, &ctx);
+	pid = front_rig_last_child();
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	cr_assert_eq(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+	spec_defaults(&spec);
+	spec.argv = argv;
+	cr_expect_lt(context_go(&ctx, &spec, (int[]){ 0, 1, 2 }, false, &err), 0);
+	cr_expect_str_eq(err.text, "pid 1 of the context died");
+	context_disown(&ctx);
 	front_rig_close(&r);
 }
 
