@@ -508,13 +508,14 @@ void launching_front(struct launching *l, int socket)
 	(void)setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
 	l->front = socket;
 	l->ready = l->alone = l->knocked = false;
-	pulse_begin(&l->pulse, clock_now_ns());
+	pulse_begin(&l->pulse, clock_now_ns(), l->late);
 	l->broken = 0;
 }
 
 void launching_drop(struct launching *l)
 {
 	tick_close(&l->front);
+	l->late = l->ready ? 0 : l->late + 1;
 	l->ready = false;
 	building_drop(l);
 	tracers_drop(l);

@@ -77,8 +77,9 @@ struct launching {
 	unsigned pressure_at; /* which of launching_wait's; 0: none */
 	int front;	      /* -1: none */
 	bool ready;
-	bool alone;   /* it was told so */
-	bool knocked; /* a client came, and nothing was heard since */
+	unsigned late; /* fronts in a row that did not become it */
+	bool alone;    /* it was told so */
+	bool knocked;  /* a client came, and nothing was heard since */
 	struct pulse pulse;
 	int broken; /* -errno: it could not be told something */
 	char inbox[COMMAND_MAX + 1];

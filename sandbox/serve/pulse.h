@@ -16,13 +16,16 @@
 struct pulse {
 	int64_t silence_ns;
 	int64_t heard_ns; /* its last word; or when it was asked, or began to owe something */
+	unsigned times;	  /* as long has its first word, and the answer when it is asked for that */
 	bool owing, asked;
 };
 
 enum pulse_wish { PULSE_WAIT, PULSE_ASK, PULSE_LOST };
 
-/* A new one, which owes its first word. */
-void pulse_begin(struct pulse *p, int64_t now_ns);
+/* A new one, which owes its first word. late: so many before it were given up since that did not
+ * come in time; each has twice the time of the one before, up to 32 times: on a host that is that
+ * slow none would ever begin. */
+void pulse_begin(struct pulse *p, int64_t now_ns, unsigned late);
 
 /* It said something. */
 void pulse_heard(struct pulse *p, int64_t now_ns);

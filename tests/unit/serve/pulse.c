@@ -10,7 +10,7 @@ static struct pulse begun(void)
 {
 	struct pulse p = { .silence_ns = SILENCE };
 
-	pulse_begin(&p, 1000);
+	pulse_begin(&p, 1000, 0);
 	return p;
 }
 
@@ -23,6 +23,22 @@ Test(pulse, its_first_word_is_owed)
 	cr_expect_eq(pulse_step(&p, true, 1000 + SILENCE), PULSE_ASK);
 	cr_expect_eq(pulse_step(&p, true, 1000 + SILENCE), PULSE_WAIT);
 	cr_expect_eq(pulse_step(&p, true, 1000 + 2 * SILENCE), PULSE_LOST);
+}
+
+/* Whose like were too slow before has longer, until it has said something. */
+Test(pulse, a_slow_host_has_its_front_at_last)
+{
+	for (unsigned late = 0; late < 8; late++) {
+		unsigned times = late < 5 ? 1U << late : 32;
+		struct pulse p = { .silence_ns = SILENCE };
+
+		pulse_begin(&p, 1000, late);
+		cr_expect_eq(pulse_due(&p), 1000 + times * SILENCE, "%u", late);
+		cr_expect_eq(pulse_step(&p, true, pulse_due(&p)), PULSE_ASK);
+		cr_expect_eq(pulse_step(&p, true, pulse_due(&p)), PULSE_LOST);
+		pulse_heard(&p, 5000);
+		cr_expect_eq(pulse_due(&p), 5000 + SILENCE, "%u", late);
+	}
 }
 
 Test(pulse, who_answers_lives)
