@@ -10,7 +10,7 @@ VM_FILES = $(B)/cloche $(B)/cloched $(VM_LIVE) $(GUEST) $(HELPERS) $(wildcard po
 # What they take is minutes, too.
 VM_LEFT_OUT = bad_input clients completion daemon_choices daemon_code daemon_functions daemon_images \
               daemon_misbehaves daemon_own_images daemon_packages daemon_payloads daemon_subordinates \
-              daemon_trace daemon_watch examples functions_fair front_images front_kept image image_broken \
+              daemon_trace daemon_watch dismissed examples functions_fair front_images front_kept image image_broken \
               image_functions image_hostile image_import image_shown init invoke_lost invoke_trace languages \
               learn learn_function ledger_cli ledger_disk ledger_run metrics owner_ledger policy_cli renewed report \
               shown sudo trace_cli tune tune_function

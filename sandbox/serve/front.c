@@ -74,6 +74,9 @@ void front_look_whether_done(struct front *f)
 	if ((!f->stopping && !f->old) || f->clients || f->image_visits ||
 	    (f->function_visits && !f->over))
 		return;
+	held_dismiss(f);
+	if (dismissing_any(&f->dismissing) && !f->over)
+		return;
 	if (!f->stopping)
 		f->say("/etc/passwd has changed: another front takes over, which sees it");
 	(void)sd_event_exit(f->event, 0);
@@ -197,6 +200,7 @@ static void stop(struct front *f, uint64_t grace_ns)
 	}
 	image_visits_end(f);
 	function_visits_end(f);
+	held_dismiss(f);
 	if (sd_event_add_time_relative(f->event, &f->grace, CLOCK_MONOTONIC,
 				       grace_ns / NSEC_PER_USEC, 1, on_grace_over, f) < 0)
 		(void)on_grace_over(NULL, 0, f);

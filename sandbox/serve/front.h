@@ -70,6 +70,7 @@ struct front {
 	struct held *numbered[HELD_LISTS];
 	struct held_kind busy[FRONT_BUSY]; /* of these there is none for whoever waits */
 	unsigned n_busy;
+	struct dismissing dismissing;
 	struct lister lister;
 	struct counts counts;
 	struct metrics *metrics;

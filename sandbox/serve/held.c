@@ -56,6 +56,7 @@ static void unlist(struct front *f, const struct held *h)
 
 static void forget(struct front *f, struct held *h)
 {
+	dismissing_end(f, h);
 	unlist(f, h);
 	pool_leave(&f->pool, &h->pool);
 	h->resident = resident_close(h->resident);
@@ -146,7 +147,7 @@ static bool is_once(const struct held *h)
 
 static void become_idle(struct front *f, struct held *h)
 {
-	if (is_once(h) || h->retired) {
+	if (is_once(h) || h->retired || (h->resident && f->stopping)) {
 		held_end(f, h);
 		return;
 	}
@@ -254,19 +255,45 @@ void held_spare(struct front *f, struct held *h)
 		turn(f, h, POOL_VERIFYING);
 }
 
-void held_end(struct front *f, struct held *h)
+void held_end_now(struct front *f, struct held *h)
 {
 	h->user = NULL;
-	if (h->pool.state == POOL_ENDING)
+	if (h->pool.state == POOL_ENDING && h->dismissal == DISMISSAL_NONE)
 		return;
 	if (h->resident && resident_residue(h->resident) != RESIDUE_NONE)
 		remember(f, h, resident_residue(h->resident));
+	dismissing_end(f, h);
 	h->resident = resident_close(h->resident);
 	if (h->adopted)
 		context_disown(&h->ctx);
 	h->adopted = false;
 	turn(f, h, POOL_ENDING);
 	tell(f, h, COMMAND_END);
+	front_look_whether_done(f);
+}
+
+void held_end(struct front *f, struct held *h)
+{
+	h->user = NULL;
+	if (h->pool.state == POOL_ENDING)
+		return;
+	if (!dismissing_begin(f, h)) {
+		held_end_now(f, h);
+		return;
+	}
+	turn(f, h, POOL_ENDING);
+	dismissing_go_on(f);
+}
+
+void held_dismiss(struct front *f)
+{
+	struct pool_context *next;
+
+	for (struct pool_context *c = f->pool.first; c; c = next) {
+		next = c->all.next;
+		if (c->state == POOL_IDLE && c->runs)
+			held_end(f, (struct held *)c);
+	}
 }
 
 void held_rest(struct front *f, struct held *h)

@@ -7,6 +7,7 @@
 #include "launch/proof.h"
 #include "pool/pool.h"
 #include "serve/command.h"
+#include "serve/dismissing.h"
 #include "serve/listing.h"
 
 #include <stdbool.h>
@@ -51,6 +52,8 @@ struct held {
 	bool provisioned;	   /* its init was before anybody asked */
 	bool retired;		   /* of a version that counts no more: it goes when it is idle */
 	struct resident *resident; /* the function process that stays in it; NULL: none does */
+	enum dismissal dismissal;  /* ..., which is told that it is to end */
+	struct held *next_dismissed;
 };
 
 /* It has binds of which nobody can say whether another invocation's are the same. The front has no
@@ -93,8 +96,14 @@ void held_renew(struct front *f, struct held *h);
 /* The user does not want it after all, and has not used it. */
 void held_spare(struct front *f, struct held *h);
 
-/* It is not wanted any more. */
+/* It is not wanted any more: a process that stays in it is told before (dismissing.h). */
 void held_end(struct front *f, struct held *h);
+
+/* The same where that process is not told, or has ended. */
+void held_end_now(struct front *f, struct held *h);
+
+/* Where a process stays and is idle it is told. */
+void held_dismiss(struct front *f);
 
 /* It is given up where it is idle, and not of this kind (NULL: of whichever). */
 void held_end_idle(struct front *f, uint64_t number, const struct held_kind *unless);

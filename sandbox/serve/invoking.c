@@ -523,6 +523,9 @@ void invoking_let_go(struct visit *v)
 		held_rest(v->front, h);
 	} else if (may_stay && v->version->config.reuse == REUSE_CONTEXT && !h->kind.tuned) {
 		held_renew(v->front, h);
+	} else if (v->state >= VISIT_TRACING && !function_stays(&v->version->config)) {
+		/* One event is all that it is there for: it has no time behind that. */
+		held_end_now(v->front, h);
 	} else if (v->state >= VISIT_TRACING) {
 		held_end(v->front, h);
 	} else {

@@ -115,6 +115,12 @@ void journal_forget(struct journal *j)
 	j->written = 0;
 }
 
+void journal_leave(struct journal *j)
+{
+	journal_flush(j);
+	j->request_id[0] = '\0';
+}
+
 void journal_go_on(struct journal *j, const char *request_id, const char *tail, size_t len)
 {
 	(void)snprintf(j->request_id, sizeof(j->request_id), "%s", request_id);

@@ -38,6 +38,9 @@ void journal_end(struct journal *j);
 /* What was written is of no invocation that is to come. */
 void journal_forget(struct journal *j);
 
+/* Nor is what is written from here on of any. */
+void journal_leave(struct journal *j);
+
 /* It goes on with an invocation that has begun in another context, and has that tail. */
 void journal_go_on(struct journal *j, const char *request_id, const char *tail, size_t len);
 

@@ -57,6 +57,7 @@ struct resident {
 	bool under_way;	     /* an event is */
 	bool had_event;	     /* one was */
 	bool stopped;	     /* there is no other */
+	bool dismissed;	     /* the same, and it is told so: what it says counts for nothing */
 	bool insisted;	     /* it was ended for what it said */
 	bool asked;	     /* the runtime has, for the next event */
 	bool answered;	     /* the runtime has given an answer to it ... */
@@ -284,7 +285,8 @@ static void hear_runtime(struct resident *r)
 		kept_cancel(&r->kept);
 	}
 	while ((news = calls_news(r)) != RUNTIME_NO_NEWS)
-		on_news(r, news);
+		if (!r->dismissed)
+			on_news(r, news);
 	if (!r->asked || kept_state(&r->kept) != KEPT_RUNNING)
 		return;
 	r->asked = false;
@@ -378,7 +380,8 @@ static void end_context(struct resident *r)
 	struct held *h = r->held;
 
 	if (!r->stopped) {
-		held_end(f, h);
+		drain_output(r);
+		held_end_now(f, h);
 		return;
 	}
 	h->resident = resident_close(r);
@@ -615,6 +618,19 @@ bool resident_stop(struct resident *r)
 void resident_cancel(struct resident *r)
 {
 	kept_cancel(&r->kept);
+	settle(r);
+}
+
+bool resident_hears(const struct resident *r)
+{
+	return resident_is_idle(r) && r->settled && !r->kept.zygote;
+}
+
+void resident_dismiss(struct resident *r, int64_t grace_ns)
+{
+	r->dismissed = true;
+	journal_leave(&r->journal);
+	(void)kept_dismiss(&r->kept, grace_ns);
 	settle(r);
 }
 

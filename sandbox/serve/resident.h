@@ -86,6 +86,11 @@ bool resident_stop(struct resident *r);
 /* What it does is not wanted any more. */
 void resident_cancel(struct resident *r);
 
+/* Whether it is idle, and its process would be told that it is to end; and that is done, and it has
+ * so long to do so (dismissing.h). */
+bool resident_hears(const struct resident *r);
+void resident_dismiss(struct resident *r, int64_t grace_ns);
+
 /* The launcher has counted. */
 void resident_counted(struct resident *r, const struct counted *counted, bool parted);
 

@@ -27,7 +27,8 @@ void daemon_reconfigure(const struct daemon *d, const char *lines)
 	FILE *f = fopen(d->conf, "we");
 
 	cr_assert(f != NULL, "%s: %m", d->conf);
-	fprintf(f, "control: %s\nstate: %s/state\ngrace: 100ms\n%s", d->control, d->dir, lines);
+	fprintf(f, "control: %s\nstate: %s/state\n%s%s", d->control, d->dir,
+		strstr(lines, "grace:") ? "" : "grace: 100ms\n", lines);
 	cr_assert_eq(fclose(f), 0);
 }
 

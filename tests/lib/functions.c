@@ -42,7 +42,7 @@ void project_begin(struct project *s, const char *config)
 {
 	*s = (struct project){ 0 };
 	daemon_prepare(&s->d);
-	daemon_configure(&s->d, config);
+	daemon_reconfigure(&s->d, config);
 	(void)snprintf(s->project, sizeof(s->project), "%s/project", s->d.dir);
 	cr_assert_eq(mkdir(s->project, 0755), 0);
 	project_dir(s, "code");
