@@ -5,26 +5,27 @@
 VM_FILES = $(B)/cloche $(B)/cloched $(VM_LIVE) $(GUEST) $(HELPERS) $(wildcard policies tests/escape/guest/*.md)
 
 # Not languages: guests have few of them, emulated they take minutes, and what of it is the kernel's is
-# in the other tests. Nor those that read command lines and files, or are about what the daemon has on
-# its disk and who may have it: the kernel has no part in it.
-# What they take is minutes, too.
-VM_LEFT_OUT = bad_input clients completion daemon_choices daemon_code daemon_functions daemon_images \
-              daemon_misbehaves daemon_own_images daemon_packages daemon_payloads daemon_subordinates \
-              daemon_trace daemon_watch dismissed examples functions_fair front_images front_kept image image_broken \
-              image_functions image_hostile image_import image_shown init invoke_lost invoke_trace languages \
-              learn learn_function ledger_cli ledger_disk ledger_run metrics owner_ledger policy_cli renewed report \
-              shown sudo trace_cli tune tune_function
+# in the other tests. Nor those that read command lines and files, or are about what the daemon and its
+# clients say to each other or what it has on its disk and who may have it: the kernel has no part in
+# it. Of functions kept, forked, code and front_parts are there. What they take is minutes, too.
+VM_LEFT_OUT = bad_input clients completion daemon_choices daemon_code daemon_flood daemon_functions \
+              daemon_hostile daemon_images daemon_misbehaves daemon_own daemon_own_images daemon_packages \
+              daemon_payloads daemon_repeat daemon_subordinates daemon_trace daemon_upgrade daemon_watch \
+              dismissed examples front_hostile front_images front_kept functions_fair image image_broken \
+              image_functions image_hostile image_import image_shown init invoke invoke_lost invoke_trace \
+              languages learn learn_function ledger_cli ledger_disk ledger_run metrics output_limit \
+              owner_ledger owner_proof policy_cli ps renewed report shown stream_names sudo trace_cli tune \
+              tune_function
 # held_streams: what it waits for is given up after seconds, which a slow guest takes.
 VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%) $(B)/tests/escape/held_streams,$(LIVE))
 
 # Where one kernel tells as much as the next, each runs half of them (VM_ALL=1: all).
-VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,etc output paths reuse streams) fault/calls \
-             fault/cold $(addprefix live/,abuse bind bind_owner closing code daemon daemon_binds \
-               daemon_flood daemon_hostile daemon_killed daemon_load daemon_own daemon_repeat daemon_stays \
-               daemon_upgrade doctor etc forked front_hostile front_killed front_parts front_sealed given \
-               idle image_cell image_run invoke kept listener local outcomes output_limit owner_proof owners \
-               policy ps repeat run runtime runtimes share stream_names terminals trace_kept \
-               trace_live warden warm)))
+VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,attributes bounds escape etc \
+             output paths policy_walls reuse streams) fault/calls fault/cold $(addprefix live/,abuse bind \
+               bind_owner closing code daemon daemon_binds daemon_killed daemon_load daemon_stays doctor etc \
+               forked front_killed front_parts front_sealed given idle image_cell image_run kept limits \
+               listener local loopback outcomes owners policy repeat run runtime runtimes share terminals \
+               trace_kept trace_live warden warm)))
 VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)
 
 VM_KERNEL = $(or $(KERNEL),$(shell awk 'NF && $$1 !~ /^\#/ { print $$1; exit }' vm-images/kernels))
