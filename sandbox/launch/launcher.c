@@ -175,6 +175,17 @@ static int start_warden(struct launcher *launcher, struct context *ctx, struct c
 	return r;
 }
 
+/* Of its socket; which of the two depends on whether there was something that it had not read. */
+static bool is_dead(int r)
+{
+	return r == -EPIPE || r == -ECONNRESET;
+}
+
+static int say_dead(struct cloche_err *err)
+{
+	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
+}
+
 /* The set-up of pid 1 may have failed meanwhile. */
 static int tell(const struct context *ctx, const struct warden_msg *m,
 		const struct message_tail *tail, const struct message_fds *fds,
@@ -186,12 +197,9 @@ static int tell(const struct context *ctx, const struct warden_msg *m,
 		*err = ctx->plan.shared->err;
 		return -err->code;
 	}
+	if (is_dead(r))
+		return say_dead(err);
 	return r < 0 ? cloche_err_sys(err, -r, "speak to pid 1 of the context") : 0;
-}
-
-static int say_dead(struct cloche_err *err)
-{
-	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
 }
 
 /* A socket of its own for who will drive the next invocation; the warden's end. */
@@ -404,8 +412,7 @@ int context_go(struct context *ctx, const struct spec *spec, const int streams[3
 	m.order_len = (uint32_t)block.len;
 	r = send_order(ctx, &block, &m, &fds, err);
 	order_free(&block);
-	/* A moment later it would be heard, and is the same. */
-	return r == -EPIPE || r == -ECONNRESET ? say_dead(err) : r;
+	return r;
 }
 
 int context_give(const struct context *ctx, int socket, struct cloche_err *err)
@@ -458,8 +465,8 @@ int context_recv(struct context *ctx, struct warden_msg *ret, struct cloche_err 
 		*err = ctx->plan.shared->err;
 		return -err->code;
 	}
-	return r != -EPIPE ? cloche_err_sys(err, -r, "hear from pid 1 of the context")
-			   : say_dead(err);
+	return is_dead(r) ? say_dead(err)
+			  : cloche_err_sys(err, -r, "hear from pid 1 of the context");
 }
 
 static void kill_all(const struct context *ctx)

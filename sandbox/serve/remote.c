@@ -85,6 +85,11 @@ static int send_request(const struct remote *r, const struct remote_options *o,
 	fds.fd[REQUEST_FD_ORDER] = order;
 	code = packet_send_with(r->socket, &request, sizeof(request), insns,
 				insns ? request.bare_n * sizeof(*insns) : 0, &fds);
+	return remote_asked(code, err);
+}
+
+int remote_asked(int code, struct cloche_err *err)
+{
 	if (code == -EPIPE || code == -ECONNRESET)
 		return cloche_err_set(err, EPIPE, "the daemon has ended before it was asked");
 	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
@@ -322,9 +327,9 @@ int remote_ask(const struct remote *r, struct request *request, struct answer *a
 	int code;
 
 	request_version(request->version);
-	code = packet_send(r->socket, request, sizeof(*request), NULL);
+	code = remote_asked(packet_send(r->socket, request, sizeof(*request), NULL), err);
 	if (code < 0)
-		return cloche_err_sys(err, -code, "ask the daemon");
+		return code;
 	do
 		code = poll(&there, 1, PATIENCE_MS);
 	while (code < 0 && errno == EINTR);
@@ -429,9 +434,7 @@ static int ask_image(const char *control, enum request_kind kind, const struct r
 					  what->ref) >= sizeof(request.image_ref))
 		code = cloche_err_set(err, ENAMETOOLONG, CLOCHE_FIELD "ref: it is too long");
 	if (code == 0)
-		code = packet_send(ret->socket, &request, sizeof(request), NULL);
-	if (code < 0 && !err->code)
-		(void)cloche_err_sys(err, -code, "ask the daemon");
+		code = remote_asked(packet_send(ret->socket, &request, sizeof(request), NULL), err);
 	if (code < 0)
 		remote_close(ret);
 	return code;

@@ -41,6 +41,9 @@ int remote_hear(const struct remote *r, struct answer *ret, struct packet_fds *f
 int remote_hear_more(const struct remote *r, struct answer *ret, size_t room, size_t *ret_more,
 		     struct packet_fds *fds, struct cloche_err *err);
 
+/* What came of sending a request: 0, or negative with *err. */
+int remote_asked(int code, struct cloche_err *err);
+
 /* Asks what is answered at once. */
 struct request;
 int remote_ask(const struct remote *r, struct request *request, struct answer *ret,

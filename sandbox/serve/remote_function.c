@@ -53,8 +53,8 @@ static int ask(const char *control, struct request *request, const struct packet
 	there.fd = remote.socket;
 	code = packet_send(remote.socket, request, sizeof(*request), with);
 	/* It may have said why it does not listen. */
-	if (code < 0 && code != -EPIPE)
-		(void)cloche_err_sys(err, -code, "ask the daemon");
+	if (code < 0 && code != -EPIPE && code != -ECONNRESET)
+		code = remote_asked(code, err);
 	else
 		do
 			code = poll(&there, 1, PATIENCE_MS);

@@ -72,7 +72,7 @@ static int send_event(const struct remote *r, const struct remote_event *e, bool
 	packet_close_fds(&fds);
 	if (code == -EPIPE || code == -ECONNRESET)
 		return -EPIPE;
-	return code < 0 ? cloche_err_sys(err, -code, "ask the daemon") : 0;
+	return remote_asked(code, err);
 }
 
 /* An answer, with what may follow in its message. */

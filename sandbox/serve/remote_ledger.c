@@ -27,11 +27,9 @@ union message {
 static int ask(const struct remote *remote, struct cloche_err *err)
 {
 	struct request request = { .kind = REQUEST_RECORDS };
-	int r;
 
 	request_version(request.version);
-	r = packet_send(remote->socket, &request, sizeof(request), NULL);
-	return r < 0 ? cloche_err_sys(err, -r, "ask the daemon") : 0;
+	return remote_asked(packet_send(remote->socket, &request, sizeof(request), NULL), err);
 }
 
 static int other_version(struct cloche_err *err)
