@@ -96,8 +96,12 @@ static int write_response(struct invoke *v, const struct remote_response *respon
 {
 	int r = file_write_all(STDOUT_FILENO, response->bytes, response->len);
 
-	if (r < 0 && r != -EPIPE)
-		report_out_complain(&v->said, strerror(-r));
+	if (r < 0 && r != -EPIPE) {
+		struct cloche_err err;
+
+		(void)cloche_err_sys(&err, -r, "write to standard output");
+		report_out_complain(&v->said, err.text);
+	}
 	own_line_after(response->len && response->bytes[response->len - 1] != '\n' &&
 		       show_on_terminal(stdout) && show_on_terminal(stderr));
 	return r;

@@ -133,8 +133,11 @@ static int take_part(void *arg, const char *bytes, size_t len, bool gap)
 	struct logs *l = arg;
 	int r;
 
-	if (gap)
+	if (gap) {
 		l->len = 0;
+		show_line("cloche logs: lines are missing here: more came between two looks than "
+			  "the log keeps");
+	}
 	r = take(l, bytes, len);
 	if (r == 0 && fflush(stdout) != 0)
 		r = -errno;
@@ -148,6 +151,16 @@ static bool is_left(void)
 	return poll(&out, 1, FOLLOW_MS) > 0 && out.revents & (POLLERR | POLLHUP);
 }
 
+/* Where he reads as many as he may, one who follows has time. */
+static bool goes_on(const struct logs *l, int r, struct cloche_err *err)
+{
+	if (l->follow && r == -EBUSY) {
+		*err = (struct cloche_err){ 0 };
+		return true;
+	}
+	return l->follow && r == 0;
+}
+
 static int show_logs(struct logs *l, struct cloche_err *err)
 {
 	const char *control = getenv("CLOCHE_CONTROL");
@@ -157,7 +170,7 @@ static int show_logs(struct logs *l, struct cloche_err *err)
 
 	do
 		r = remote_logs(control ? control : CONTROL_PATH, l->name, &at, &to, err);
-	while (r == 0 && l->follow && !is_left());
+	while (goes_on(l, r, err) && !is_left());
 	if (r < 0 && !err->code && r != -EPIPE)
 		(void)cloche_err_sys(err, -r, "show it");
 	return err->code ? -err->code : 0;

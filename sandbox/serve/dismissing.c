@@ -70,6 +70,21 @@ void dismissing_end(struct front *f, struct held *h)
 	dismissing_go_on(f);
 }
 
+bool dismissing_cut_short(struct front *f, uint32_t owner)
+{
+	if (!dismissing_any(&f->dismissing))
+		return false;
+	for (struct pool_context *c = f->pool.first; c; c = c->all.next) {
+		struct held *h = (struct held *)c;
+
+		if (h->dismissal == DISMISSAL_NONE || (owner != POOL_ANY && c->kind.owner != owner))
+			continue;
+		held_end_now(f, h);
+		return true;
+	}
+	return false;
+}
+
 bool dismissing_any(const struct dismissing *d)
 {
 	return d->first || d->n;

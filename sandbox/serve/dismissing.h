@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct front;
 struct held;
@@ -14,8 +15,9 @@ struct held;
  * SIGTERM, as Lambda tells those whose extensions are internal ones, and has as long as there to
  * come to its end by itself, with its own CPU time and memory, in nobody's invocation
  * (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html, "Shutdown phase").
- * What it writes is in the function's log. A zygote is not told: what it is there for are its
- * forks, and none is there.
+ * What it writes is in the function's log. Where its room is waited for (held_make_room), or the
+ * host is short of memory, there is no such time, and it is killed. A zygote is not told: what it
+ * is there for are its forks, and none is there.
  *
  * So many have it at a time, and the others wait frozen: a crowd that goes on at once would take
  * the CPUs of those that answer, and end at once.
@@ -44,5 +46,9 @@ void dismissing_go_on(struct front *f);
 void dismissing_end(struct front *f, struct held *h);
 
 bool dismissing_any(const struct dismissing *d);
+
+/* Somebody waits for the room that one takes (of the owner's, or POOL_ANY), which has no time any
+ * more. False: there is none. */
+bool dismissing_cut_short(struct front *f, uint32_t owner);
 
 #endif

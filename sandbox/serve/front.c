@@ -74,9 +74,12 @@ void front_look_whether_done(struct front *f)
 	if ((!f->stopping && !f->old) || f->clients || f->image_visits ||
 	    (f->function_visits && !f->over))
 		return;
-	held_dismiss(f);
-	if (dismissing_any(&f->dismissing) && !f->over)
-		return;
+	/* Of one that makes room for another clients come all the time, and wait for that. */
+	if (f->stopping && !f->over) {
+		held_dismiss(f);
+		if (dismissing_any(&f->dismissing))
+			return;
+	}
 	if (!f->stopping)
 		f->say("/etc/passwd has changed: another front takes over, which sees it");
 	(void)sd_event_exit(f->event, 0);

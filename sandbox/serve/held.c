@@ -92,10 +92,12 @@ void held_press(struct front *f)
 {
 	struct pool_context *victim;
 
+	while (dismissing_cut_short(f, POOL_ANY))
+		;
 	for (unsigned n = (f->pool.n[POOL_IDLE] + 1) / 2; n > 0; n--) {
 		victim = pool_victim(&f->pool, POOL_ANY);
 		if (victim)
-			held_end(f, (struct held *)victim);
+			held_end_now(f, (struct held *)victim);
 	}
 }
 
@@ -326,11 +328,11 @@ bool held_make_room(struct front *f, uint32_t owner)
 {
 	struct pool_context *victim;
 
-	if (pool_has(&f->pool, POOL_ENDING, owner))
+	if (dismissing_cut_short(f, owner) || pool_has(&f->pool, POOL_ENDING, owner))
 		return true;
 	victim = pool_victim(&f->pool, owner);
 	if (victim)
-		held_end(f, (struct held *)victim);
+		held_end_now(f, (struct held *)victim);
 	return victim || pool_has(&f->pool, POOL_VERIFYING, owner);
 }
 
@@ -338,11 +340,11 @@ bool held_make_way(struct front *f)
 {
 	struct pool_context *victim;
 
-	if (pool_has(&f->pool, POOL_ENDING, POOL_ANY))
+	if (dismissing_cut_short(f, POOL_ANY) || pool_has(&f->pool, POOL_ENDING, POOL_ANY))
 		return true;
 	victim = pool_victim_running(&f->pool, POOL_ANY);
 	if (victim)
-		held_end(f, (struct held *)victim);
+		held_end_now(f, (struct held *)victim);
 	return victim != NULL;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "serve/client.h"
 #include "serve/front.h"
 #include "serve/logged.h"
@@ -88,18 +89,41 @@ static unsigned readings_of(const struct front *f, uid_t uid)
 	return n;
 }
 
+/* Which file it is, for as long as there may be another with its inode: its inode, and how it
+ * begins, which is the time of its first line. 0 in the lower half: it was empty. */
+#define HEAD_LEN 32
+
+static uint64_t identity_of(int fd, const struct stat *st)
+{
+	unsigned char head[HEAD_LEN];
+	uint64_t is = (uint64_t)st->st_ino << 32;
+
+	if (pread(fd, head, sizeof(head), 0) == sizeof(head))
+		is |= (hash_fnv(HASH_FNV_START, head, sizeof(head)) & UINT32_MAX) | 1;
+	return is;
+}
+
+static bool is_there(const struct log_place *from, uint64_t file, const struct stat *st)
+{
+	bool same = from->file == file || (!(uint32_t)from->file && from->file >> 32 == file >> 32);
+
+	return same && from->offset <= (uint64_t)st->st_size;
+}
+
 /* Where the client has come to. */
 static void find_place(struct log_reading *l, const struct log_place *from)
 {
-	struct stat st;
+	struct stat st[FILES];
 
 	for (int i = 0; i < FILES; i++)
-		if (l->files[i] >= 0 && fstat(l->files[i], &st) == 0)
-			l->at[i].file = st.st_ino;
+		if (l->files[i] >= 0 && fstat(l->files[i], &st[i]) == 0)
+			l->at[i].file = identity_of(l->files[i], &st[i]);
+		else
+			fd_close(&l->files[i]);
 	l->next = OLD;
 	l->out.gap = from->file != 0;
 	for (int i = 0; from->file && i < FILES; i++)
-		if (l->files[i] >= 0 && l->at[i].file == from->file) {
+		if (l->files[i] >= 0 && is_there(from, l->at[i].file, &st[i])) {
 			l->next = i;
 			l->at[i].offset = from->offset;
 			l->out.gap = false;
@@ -126,7 +150,8 @@ struct log_reading *log_reading_open(struct front *f, struct client *c, int sock
 	int code;
 
 	if (readings_of(f, c->uid) >= LOG_READINGS_OF_ONE) {
-		(void)cloche_err_set(err, EBUSY, "user %u reads %d logs at a time already", c->uid,
+		(void)cloche_err_set(err, EBUSY,
+				     "user %u reads %d logs at a time already: try again", c->uid,
 				     LOG_READINGS_OF_ONE);
 		return NULL;
 	}

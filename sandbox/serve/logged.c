@@ -8,16 +8,28 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static struct function_logged *find(const struct logged *l, uint32_t uid, const char *function)
+static bool is_same(int one, int other)
+{
+	struct stat a, b;
+
+	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+/* A function of the same name that was removed may still have a process that writes. */
+static struct function_logged *find(const struct logged *l, uint32_t uid, const char *function,
+				    int dir)
 {
 	struct function_logged *at = l->first;
 
-	while (at && (at->uid != uid || strcmp(at->name, function) != 0))
+	while (at && (at->uid != uid || strcmp(at->name, function) != 0 || !is_same(at->dir, dir)))
 		at = at->next;
 	return at;
 }
@@ -25,16 +37,17 @@ static struct function_logged *find(const struct logged *l, uint32_t uid, const 
 struct function_logged *logged_open(struct logged *l, const struct function_store *store,
 				    uint32_t uid, const char *function, struct cloche_err *err)
 {
-	struct function_logged *log = find(l, uid, function);
-	int dir;
+	int dir = function_store_dir(store, uid, function, err);
+	struct function_logged *log;
 
+	if (dir < 0)
+		return NULL;
+	log = find(l, uid, function, dir);
 	if (log) {
+		fd_close(&dir);
 		log->users++;
 		return log;
 	}
-	dir = function_store_dir(store, uid, function, err);
-	if (dir < 0)
-		return NULL;
 	log = calloc(1, sizeof(*log));
 	if (!log) {
 		(void)cloche_err_sys(err, ENOMEM, "open the log of '%s'", function);

@@ -298,8 +298,10 @@ static int hear_part(const struct remote *r, void *m, size_t room, struct cloche
 	return 0;
 }
 
-int remote_logs(const char *control, const char *function, struct log_place *at,
-		const struct remote_log *to, struct cloche_err *err)
+/* *ret_cut: the daemon ended the connection behind a part, as it waits for nobody who is slow to
+ * read. */
+static int read_logs(const char *control, const char *function, struct log_place *at,
+		     const struct remote_log *to, bool *ret_cut, struct cloche_err *err)
 {
 	union message {
 		struct answer answer;
@@ -308,8 +310,10 @@ int remote_logs(const char *control, const char *function, struct log_place *at,
 	struct request request = { .kind = REQUEST_LOGS, .log_from = *at };
 	cleanup_free union message *m = calloc(1, sizeof(*m));
 	struct remote remote = { .socket = -1 };
+	bool any = false;
 	int code;
 
+	*ret_cut = false;
 	if (!m)
 		return cloche_err_sys(err, ENOMEM, "ask the daemon");
 	code = remote_invoke_open(control, &remote, err);
@@ -319,13 +323,27 @@ int remote_logs(const char *control, const char *function, struct log_place *at,
 		code = cloche_err_set(err, EPIPE, "the daemon has ended before it was asked");
 	while (code == 0) {
 		code = hear_part(&remote, m, sizeof(*m), err);
+		*ret_cut = any && code == -EPIPE;
 		if (code < 0)
 			break;
+		any = true;
 		*at = m->part.upto;
 		code = to->take(to->arg, m->part.bytes, m->part.len, m->part.gap);
 		if (m->part.last)
 			break;
 	}
 	remote_close(&remote);
+	return code;
+}
+
+int remote_logs(const char *control, const char *function, struct log_place *at,
+		const struct remote_log *to, struct cloche_err *err)
+{
+	bool cut;
+	int code;
+
+	/* Where it has ended there is none to be reached. */
+	while ((code = read_logs(control, function, at, to, &cut, err)) < 0 && cut)
+		*err = (struct cloche_err){ 0 };
 	return code;
 }

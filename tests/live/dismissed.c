@@ -149,6 +149,42 @@ Test(dismissed, who_is_not_kept_is_not_told)
 	project_end(&s);
 }
 
+/* Whose room somebody waits for has no time. */
+Test(dismissed, who_is_in_the_way_is_not_told)
+{
+	struct project s;
+
+	begin(&s, "per_owner: {contexts: 1}\n");
+	project_deploy(&s, "functions:\n" OF("one", "environment: {HOW: linger}")
+				   OF("other", "environment: {HOW: leave}"));
+	invoke(&s, "one");
+	invoke(&s, "other");
+	cr_expect(!has_log(&s, "one", "told to end"), "%s", s.run.out);
+	/* Nor whose time has begun. */
+	invoke(&s, "one");
+	project_deploy(&s, "functions:\n" OF("one", "environment: {HOW: linger, NEW: x}"));
+	invoke(&s, "one");
+	project_end(&s);
+}
+
+/* A function of the same name, while a process of one that was removed has its time. */
+Test(dismissed, the_next_of_its_name_has_its_own_log)
+{
+	static const char yaml[] = "functions:\n" OF("py", "environment: {HOW: linger}");
+	struct project s;
+
+	begin(&s, "");
+	project_deploy(&s, yaml);
+	invoke(&s, "py");
+	project_by(&s, DAEMON_USER, (const char *const[]){ "remove", "py", NULL });
+	cr_assert_eq(s.run.status, 0, "%s", s.run.err);
+	project_deploy(&s, yaml);
+	invoke(&s, "py");
+	cr_expect(has_log(&s, "py", "REPORT"), "%s", s.run.out);
+	cr_expect(!strstr(s.run.out, "told to end"), "%s", s.run.out);
+	project_end(&s);
+}
+
 /* Nobody who does not want to hear it holds the daemon up for longer than it has. */
 Test(dismissed, who_does_not_hear_it_is_killed)
 {
