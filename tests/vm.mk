@@ -24,7 +24,7 @@ VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,attri
              output paths policy_walls reuse streams) fault/calls fault/cold $(addprefix live/,abuse bind \
                bind_owner closing code daemon daemon_binds daemon_killed daemon_load daemon_stays doctor etc \
                forked frozen front_killed front_parts front_sealed given idle image_cell image_run kept limits \
-               listener local loopback outcomes owners policy repeat run runtime runtimes share terminals \
+               listener loopback outcomes owners policy repeat run runtime runtimes share terminals \
                trace_kept trace_live warden warm)))
 VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)
 
