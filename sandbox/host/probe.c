@@ -34,7 +34,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* None takes as long: an emulated machine verifies BPF programs for six seconds. */
+/* Five were too few for an emulated machine that verifies BPF programs. */
 #define PROBE_LIMIT_S 30
 
 int probe_say(struct probe_job *job, int code, const char *fmt, ...)

@@ -108,11 +108,11 @@ Test(dismissed, what_it_does_then_is_in_no_bill)
 	pid_t pid;
 
 	begin(&s, "idle_expiry: 100ms\n");
-	project_deploy(&s, "functions:\n" OF("py", "environment: {HOW: linger}"));
+	project_deploy(&s, "functions:\n" OF("py", "environment: {HOW: linger, UNBILLED: x}"));
 	invoke(&s, "py");
 	await_log(&s, "py", "told to end");
 	/* It had its time, and then it was killed: nothing of it is there. */
-	while (project_functions("HOW=linger", &pid, 1))
+	while (project_functions("UNBILLED=x", &pid, 1))
 		(void)usleep(10000);
 	daemon_expect_records(&s.d, "py", 1);
 	project_end(&s);
