@@ -9,21 +9,26 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "bpf/meter_abi.h"
 
 static int child_to = -1, child_from = -1;
 
@@ -65,12 +70,35 @@ static void set_quota(struct rig *r, unsigned quota_us)
 	}
 }
 
-static void open_named(struct rig *r, const char *name, uint32_t slot, unsigned quota_us)
+/*
+ * Tests run side by side, of one program and of several. An abstract name is had by one socket at a
+ * time, and is free again however its test ends (unix(7)).
+ */
+static uint32_t take_slot(struct rig *r)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+
+	r->mine = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	for (uint32_t slot = 0;; slot++) {
+		size_t n = (size_t)snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "%s-%u",
+					    r->name, slot);
+
+		if (bind(r->mine, (void *)&name,
+			 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n)) == 0)
+			return slot;
+		cr_assert(errno == EADDRINUSE && slot + 1 < METER_SLOTS, "bind '@%s': %m",
+			  name.sun_path + 1);
+	}
+}
+
+static void open_named(struct rig *r, const char *name, unsigned quota_us)
 {
 	struct cloche_err err = { 0 };
 	struct stat st;
+	uint32_t slot;
 
 	*r = (struct rig){ .meter = METER_INIT, .name = name };
+	slot = take_slot(r);
 	cr_assert(!meter_open(&r->meter, name, &err), "%s", err.text);
 	(void)snprintf(r->leaf_path, sizeof(r->leaf_path), "%s/cloche-meter-test-%u-%d",
 		       cgroup2_root(), slot, (int)getpid());
@@ -83,14 +111,14 @@ static void open_named(struct rig *r, const char *name, uint32_t slot, unsigned 
 	cr_assert(!meter_arm(&r->ctx, &r->meter, slot, r->id, &err), "%s", err.text);
 }
 
-void rig_open(struct rig *r, uint32_t slot, unsigned quota_us)
+void rig_open(struct rig *r, unsigned quota_us)
 {
-	open_named(r, RIG_NAME, slot, quota_us);
+	open_named(r, RIG_NAME, quota_us);
 }
 
-void rig_open_alone(struct rig *r, const char *name, uint32_t slot)
+void rig_open_alone(struct rig *r, const char *name)
 {
-	open_named(r, name, slot, 0);
+	open_named(r, name, 0);
 }
 
 /* rmdir says EBUSY until the last thread is quite gone; cgroup.events tells when. */
@@ -121,6 +149,7 @@ void rig_close(struct rig *r)
 	(void)meter_remove(r->name, NULL); /* the last test to end succeeds */
 	remove_leaf(r);
 	close(r->leaf);
+	close(r->mine);
 	if (*r->cpu_path)
 		while (rmdir(r->cpu_path) && errno == EBUSY)
 			;

@@ -22,15 +22,17 @@ struct rig {
 	char cpu_path[160]; /* v1 only: the quota's directory; "" on v2 or without a quota */
 	uint64_t id;
 	const char *name; /* of the pins */
+	int mine;	  /* a socket whose name says that the slot is taken */
 };
 
 /* The name of the tests' pins; CLOCHE has another one. */
 #define RIG_NAME "cloche-meter-test"
 
-/* Each test takes its own slot. quota_us: of 20 ms, 0 for none. Ends the test when it cannot. */
-void rig_open(struct rig *r, uint32_t slot, unsigned quota_us);
+/* In a slot that no other test has. quota_us: of 20 ms, 0 for none. Ends the test when it cannot.
+ */
+void rig_open(struct rig *r, unsigned quota_us);
 /* With pins that no other test has: their programs may be taken off. name: static. */
-void rig_open_alone(struct rig *r, const char *name, uint32_t slot);
+void rig_open_alone(struct rig *r, const char *name);
 void rig_close(struct rig *r);
 
 struct child {

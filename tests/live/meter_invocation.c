@@ -77,7 +77,7 @@ Test(meter_invocation, three_clocks_agree)
 	int short_of_cgroup = 0, short_of_rusage = 0;
 	struct rig r;
 
-	rig_open(&r, 300, 0);
+	rig_open(&r, 0);
 	for (int i = 0; i < ROUNDS; i++) {
 		uint64_t cgroup = rig_stat(&r, "cpu.stat", "usage_usec"), rusage, allowed;
 		struct meter_usage u;
@@ -108,7 +108,7 @@ Test(meter_invocation, begins_at_exec)
 	struct meter_usage u;
 	struct rig r;
 
-	rig_open(&r, 301, 0);
+	rig_open(&r, 0);
 	before_exec_ns = NSEC_PER_SEC;
 	u = RUN(&r, "burn", "1");
 	cr_assert_eq(u.started, 1);
@@ -127,7 +127,7 @@ Test(meter_invocation, no_exec_is_told)
 	struct child c;
 	struct rig r;
 
-	rig_open(&r, 302, 0);
+	rig_open(&r, 0);
 	rig_begin(&r, true, false);
 	c = rig_spawn(&r, exec_helper, argv);
 	rig_reap(&c, NULL);
@@ -142,7 +142,7 @@ Test(meter_invocation, processes_are_counted_anew)
 	struct meter_usage u;
 	struct rig r;
 
-	rig_open(&r, 303, 0);
+	rig_open(&r, 0);
 	for (int i = 0; i < 20; i++) {
 		u = RUN(&r, "fork", "7");
 		cr_assert_eq(u.started, 8, "%llu", (unsigned long long)u.started);
@@ -162,7 +162,7 @@ Test(meter_invocation, a_process_lives_until_its_last_thread)
 	struct meter_usage u;
 	struct rig r;
 
-	rig_open(&r, 310, 0);
+	rig_open(&r, 0);
 	for (int i = 0; i < 3; i++) {
 		u = RUN(&r, "leaders", "5");
 		cr_assert_eq(u.started, 6, "%llu", (unsigned long long)u.started);
@@ -180,7 +180,7 @@ Test(meter_invocation, waking_an_idle_cpu_is_no_waiting)
 	struct meter_usage u;
 	struct rig r;
 
-	rig_open(&r, 311, 0);
+	rig_open(&r, 0);
 	u = RUN(&r, "nap", "100");
 	cr_assert_leq(u.on_cpu_ns, u.busy_ns + u.busy_ns / 50 + 100 * NSEC_PER_USEC,
 		      "on CPU %llu, busy %llu, waiting %llu", (unsigned long long)u.on_cpu_ns,
@@ -194,7 +194,7 @@ Test(meter_invocation, a_crowd_is_counted)
 	struct meter_usage u;
 	struct rig r;
 
-	rig_open(&r, 309, 0);
+	rig_open(&r, 0);
 	for (int i = 0; i < 2; i++) {
 		(void)run(&r, argv, false, NULL);
 		u = rig_end_last(&r);
@@ -214,7 +214,7 @@ Test(meter_invocation, memory_peaks)
 	struct rig r;
 	char n[16];
 
-	rig_open(&r, 304, 0);
+	rig_open(&r, 0);
 	base = RUN(&r, "touch", "0", "burn", "0").rss_peak_bytes;
 	cr_assert_leq(base, 4 << 20);
 	for (int i = 0; i < 51; i++) {
@@ -303,7 +303,7 @@ Test(meter_invocation, oom_kills_are_counted)
 	struct rig r;
 	int status;
 
-	rig_open(&r, 307, 0);
+	rig_open(&r, 0);
 	if (v1) {
 		(void)snprintf(dir, sizeof(dir), "/sys/fs/cgroup/memory/%s",
 			       strrchr(r.leaf_path, '/') + 1);
@@ -314,7 +314,7 @@ Test(meter_invocation, oom_kills_are_counted)
 		write_to("/sys/fs/cgroup", "cgroup.subtree_control", "+memory");
 		write_to(r.leaf_path, "memory.max", "16M");
 	}
-	cr_assert(!meter_events_open(&e, &r.meter, 307, 1 << 20, &err), "%s", err.text);
+	cr_assert(!meter_events_open(&e, &r.meter, r.ctx.slot, 1 << 20, &err), "%s", err.text);
 	rig_begin(&r, false, true);
 	c = rig_spawn(&r, hungry, procs);
 	rig_go(&c);
@@ -358,7 +358,7 @@ Test(meter_invocation, bytes_are_counted)
 	struct child c;
 	struct rig r;
 
-	rig_open(&r, 308, 0);
+	rig_open(&r, 0);
 	cr_assert(!meter_watch_network(&r.meter, r.leaf, &err), "%s", err.text);
 	cr_assert(!meter_watch_network(&r.meter, r.leaf, &err), "%s", err.text);
 	rig_begin(&r, false, false);
@@ -382,8 +382,8 @@ Test(meter_invocation, trace_tells_what_happened)
 	int n;
 	struct rig r;
 
-	rig_open(&r, 305, 0);
-	cr_assert(!meter_events_open(&e, &r.meter, 305, 1 << 20, &err), "%s", err.text);
+	rig_open(&r, 0);
+	cr_assert(!meter_events_open(&e, &r.meter, r.ctx.slot, 1 << 20, &err), "%s", err.text);
 	(void)run(&r, argv, true, NULL);
 	u = rig_end_last(&r);
 	cr_assert(!meter_events_read(e, 0, on_event, &s, &err), "%s", err.text);
@@ -417,8 +417,8 @@ Test(meter_invocation, every_loss_is_counted)
 	struct child c;
 	struct rig r;
 
-	rig_open(&r, 306, 0);
-	cr_assert(!meter_events_open(&e, &r.meter, 306, 16 << 20, &err), "%s", err.text);
+	rig_open(&r, 0);
+	cr_assert(!meter_events_open(&e, &r.meter, r.ctx.slot, 16 << 20, &err), "%s", err.text);
 	(void)run(&r, argv, true, NULL);
 	u = rig_end_last(&r);
 	cr_assert(!meter_events_read(e, 0, on_event, &s, &err), "%s", err.text);
@@ -431,7 +431,7 @@ Test(meter_invocation, every_loss_is_counted)
 	meter_events_free(e);
 	e = NULL;
 	s = (struct seen){ 0 };
-	cr_assert(!meter_events_open(&e, &r.meter, 306, 1, &err), "%s", err.text);
+	cr_assert(!meter_events_open(&e, &r.meter, r.ctx.slot, 1, &err), "%s", err.text);
 	rig_begin(&r, false, true);
 	c = rig_spawn(&r, exec_helper, argv);
 	cr_assert(!rig_reap(&c, NULL));

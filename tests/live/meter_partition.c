@@ -73,7 +73,7 @@ Test(meter_partition, sleeper_is_idle)
 	struct child c;
 	struct rig r;
 
-	rig_open(&r, 200, 0);
+	rig_open(&r, 0);
 	c = rig_spawn(&r, sleeper, NULL);
 	rig_hear(&c);
 	rig_await_sleep(&c);
@@ -101,7 +101,7 @@ Test(meter_partition, empty_is_idle)
 	struct meter_usage u;
 	struct rig r;
 
-	rig_open(&r, 201, 0);
+	rig_open(&r, 0);
 	for (int i = 0; i < 1000; i++) {
 		rig_begin(&r, false, false);
 		u = rig_end(&r);
@@ -159,7 +159,7 @@ Test(meter_partition, competitors_are_contention)
 	struct child c;
 	struct rig r;
 
-	rig_open(&r, 203, 0);
+	rig_open(&r, 0);
 	c = rig_spawn(&r, spinner, &cpu);
 	a = competitor(cpu);
 	b = competitor(cpu);
@@ -239,13 +239,13 @@ static uint64_t quota_error(struct rig *r, int cpu, struct meter_usage *u)
  * and since 6.3 the kernel's ends only when the group's CPU has heard of the new period, which an
  * emulated one may do late.
  */
-static void check_quota(unsigned id, int cpu, unsigned quota_us, uint64_t contention)
+static void check_quota(int cpu, unsigned quota_us, uint64_t contention)
 {
 	uint64_t error[ROUNDS], waited = 0;
 	struct meter_usage u;
 	struct rig r;
 
-	rig_open(&r, id, quota_us);
+	rig_open(&r, quota_us);
 	for (int i = 0; i < ROUNDS; i++) {
 		error[i] = quota_error(&r, cpu, &u);
 		cr_assert_gt(u.quota_ns, 0);
@@ -262,7 +262,7 @@ static void check_quota(unsigned id, int cpu, unsigned quota_us, uint64_t conten
 
 Test(meter_partition, quota_is_waiting)
 {
-	check_quota(202, 0, QUOTA_128MB_US, 0);
+	check_quota(0, QUOTA_128MB_US, 0);
 }
 
 /* Under a quota and beside competitors: once the period is over, it is they that it waits for. How
@@ -271,7 +271,7 @@ Test(meter_partition, quota_ends_where_competitors_begin)
 {
 	pid_t a = competitor(1), b = competitor(1);
 
-	check_quota(205, 1, 2 * QUOTA_128MB_US, 3 * NSEC_PER_MSEC);
+	check_quota(1, 2 * QUOTA_128MB_US, 3 * NSEC_PER_MSEC);
 	kill(a, SIGKILL);
 	kill(b, SIGKILL);
 	while (wait(NULL) > 0)
@@ -302,7 +302,7 @@ Test(meter_partition, all_three_at_once)
 	struct child c;
 	struct rig r;
 
-	rig_open(&r, 204, 2 * QUOTA_128MB_US);
+	rig_open(&r, 2 * QUOTA_128MB_US);
 	c = rig_spawn(&r, mixer, &cpu);
 	a = competitor(cpu);
 	b = competitor(cpu);

@@ -160,13 +160,13 @@ Test(meter_pins, a_stale_slot_is_reclaimed)
 	struct child c;
 	struct rig r;
 
-	rig_open(&r, 400, 0);
+	rig_open(&r, 0);
 	rig_begin(&r, false, false);
 	c = rig_spawn(&r, dies_armed, NULL);
 	rig_hear(&c);
 	rig_await_sleep(&c);
 	/* The same slot, for another cgroup, without a disarm. */
-	cr_assert(!meter_arm(&next, &r.meter, 400, r.id + 1000000, &err), "%s", err.text);
+	cr_assert(!meter_arm(&next, &r.meter, r.ctx.slot, r.id + 1000000, &err), "%s", err.text);
 	cr_assert(!meter_begin(&next, false, false, &err), "%s", err.text);
 	kill(c.process.pid, SIGKILL);
 	rig_reap(&c, NULL);

@@ -91,8 +91,8 @@ static void drain_until_end(struct trace_recorder *rec, struct child *c)
 	}
 }
 
-static void record_as(struct rig *r, uint32_t slot, size_t ring_bytes, int (*as)(void *),
-		      char **argv, struct recording *ret)
+static void record_as(struct rig *r, size_t ring_bytes, int (*as)(void *), char **argv,
+		      struct recording *ret)
 {
 	struct cloche_err err = { 0 };
 	struct trace_recorder *rec;
@@ -100,7 +100,7 @@ static void record_as(struct rig *r, uint32_t slot, size_t ring_bytes, int (*as)
 	FILE *f = open_memstream(&ret->text, &len);
 	struct child c;
 
-	cr_assert(!trace_recorder_open(&rec, &r->meter, slot, f, ID, ring_bytes, &err), "%s",
+	cr_assert(!trace_recorder_open(&rec, &r->meter, r->ctx.slot, f, ID, ring_bytes, &err), "%s",
 		  err.text);
 	rig_begin(r, true, true);
 	c = rig_spawn(r, as, argv);
@@ -115,10 +115,9 @@ static void record_as(struct rig *r, uint32_t slot, size_t ring_bytes, int (*as)
 	cr_assert(ret->trace.ended);
 }
 
-static void record(struct rig *r, uint32_t slot, size_t ring_bytes, char **argv,
-		   struct recording *ret)
+static void record(struct rig *r, size_t ring_bytes, char **argv, struct recording *ret)
 {
-	record_as(r, slot, ring_bytes, confined, argv, ret);
+	record_as(r, ring_bytes, confined, argv, ret);
 }
 
 static void recording_free(struct recording *rec)
@@ -142,8 +141,8 @@ Test(meter_trace, an_answer_of_success_to_a_call_that_was_not_made_is_missed)
 	struct recording rec = { 0 };
 	struct rig r;
 
-	rig_open(&r, 331, 0);
-	record_as(&r, 331, 0, deceived, argv, &rec);
+	rig_open(&r, 0);
+	record_as(&r, 0, deceived, argv, &rec);
 	cr_expect_geq(rec.usage.missed, 5, "%lu missed", rec.usage.missed);
 	cr_expect(!rec.trace.complete);
 	cr_expect_null(nth(&rec.trace, METER_EV_DENIED, 0));
@@ -163,9 +162,9 @@ Test(meter_trace, tells_what_was_done)
 	struct rig r;
 
 	(void)snprintf(file, sizeof(file), "/tmp/cloche-meter-trace-%d", (int)getpid());
-	rig_open(&r, 600, 0);
+	rig_open(&r, 0);
 	cr_assert(!meter_watch_network(&r.meter, r.leaf, &err), "%s", err.text);
-	record(&r, 600, 0, argv, &rec);
+	record(&r, 0, argv, &rec);
 	cr_assert(!unlink(file));
 	cr_assert_eq(rec.usage.lost, 0);
 	cr_assert(rec.trace.complete);
@@ -205,7 +204,7 @@ Test(meter_trace, tells_what_was_done)
 }
 
 /* The events of a complete trace draw exactly what the kernel added up. */
-static void check_picture(uint32_t slot, unsigned quota_us, char **argv)
+static void check_picture(unsigned quota_us, char **argv)
 {
 	uint64_t sum[PARTS] = { 0 }, on_cpu = 0;
 	struct recording rec = { 0 };
@@ -214,8 +213,8 @@ static void check_picture(uint32_t slot, unsigned quota_us, char **argv)
 	struct rig r;
 	size_t n, m;
 
-	rig_open(&r, slot, quota_us);
-	record(&r, slot, 0, argv, &rec);
+	rig_open(&r, quota_us);
+	record(&r, 0, argv, &rec);
 	cr_assert_eq(rec.usage.lost, 0);
 	cr_assert(rec.trace.complete);
 	cr_assert(!trace_spans(&rec.trace, &s, &n));
@@ -246,7 +245,7 @@ Test(meter_trace, the_picture_is_the_sum)
 	char *argv[] = { (char *)helper(), "burn", "5",	   "fork", "20",
 			 "threads",	   "20",   "burn", "5",	   NULL };
 
-	check_picture(601, 0, argv);
+	check_picture(0, argv);
 }
 
 /* A second thread's execve(2) ends the first one and takes its number: two numbers, three threads.
@@ -256,7 +255,7 @@ Test(meter_trace, the_picture_survives_an_exec_by_a_thread)
 	char *argv[] = { (char *)helper(), "burn", "2",		  "thread-exec", "burn", "2",
 			 "fork",	   "3",	   "thread-exec", "burn",	 "2",	 NULL };
 
-	check_picture(603, 0, argv);
+	check_picture(0, argv);
 }
 
 /* Some leave their CPU for it, some wait already, some wake up while it holds. */
@@ -264,7 +263,7 @@ Test(meter_trace, the_picture_of_a_quota)
 {
 	char *argv[] = { (char *)helper(), "crew", "4", NULL };
 
-	check_picture(610, 5000, argv);
+	check_picture(5000, argv);
 }
 
 /* Whoever traces switches the watching of system calls on; the last one to leave, off. */
@@ -315,8 +314,8 @@ Test(meter_trace, a_flood_is_counted_to_the_event, .timeout = 120)
 	uint64_t made;
 	struct rig r;
 
-	rig_open(&r, 602, 0);
-	record(&r, 602, 65536, argv, &rec);
+	rig_open(&r, 0);
+	record(&r, 65536, argv, &rec);
 	made = 1000000 + 1 + 1 + 2 - 1 +
 	       2 * (rec.usage.switches_voluntary + rec.usage.switches_forced);
 	cr_assert_eq(rec.events + rec.usage.lost, made, "%lu read, %lu lost, %lu made, %lu missed",
@@ -343,8 +342,8 @@ Test(meter_trace, a_rewritten_argument_hides_no_call)
 		unsigned n = 0;
 
 		argv[1] = what[i];
-		rig_open(&r, 604 + (uint32_t)i, 0);
-		record(&r, 604 + (uint32_t)i, 0, argv, &rec);
+		rig_open(&r, 0);
+		record(&r, 0, argv, &rec);
 		cr_assert_eq(unlink(path), 0);
 		while (nth(&rec.trace, types[i], n))
 			n++;
@@ -367,8 +366,8 @@ Test(meter_trace, unix_sockets_are_named)
 
 	(void)snprintf(path, sizeof(path), "/tmp/cloche-meter-trace-%d.sock", (int)getpid());
 	(void)snprintf(abstract, sizeof(abstract), "@cloche-meter-%d", (int)getpid());
-	rig_open(&r, 604, 0);
-	record(&r, 604, 0, argv, &rec);
+	rig_open(&r, 0);
+	record(&r, 0, argv, &rec);
 	for (unsigned i = 0; i < 4; i++) {
 		(void)snprintf(want, sizeof(want), "unix:%s", i < 2 ? path : abstract);
 		e = nth(&rec.trace, i % 2 ? METER_EV_CONNECT : METER_EV_BIND, i / 2);
@@ -388,8 +387,8 @@ Test(meter_trace, dirt_in_a_number_hides_no_call)
 	struct rig r;
 
 	(void)snprintf(file, sizeof(file), "/tmp/cloche-meter-wide-%d", (int)getpid());
-	rig_open(&r, 608, 0);
-	record(&r, 608, 0, argv, &rec);
+	rig_open(&r, 0);
+	record(&r, 0, argv, &rec);
 	cr_assert(!unlink(file));
 	e = nth(&rec.trace, METER_EV_OPEN, 0);
 	cr_assert(e && strcmp(e->text, file) == 0, "%s", e ? e->text : "no open");
@@ -403,11 +402,11 @@ Test(meter_trace, a_handled_signal_leaves_it_complete)
 	char *argv[] = { (char *)helper(), "handle", "10", "handle", "10", NULL };
 	struct rig r;
 
-	rig_open(&r, 609, 0);
+	rig_open(&r, 0);
 	for (int i = 0; i < 5; i++) {
 		struct recording rec = { 0 };
 
-		record(&r, 609, 0, argv, &rec);
+		record(&r, 0, argv, &rec);
 		cr_assert(rec.trace.complete);
 		recording_free(&rec);
 	}
@@ -459,7 +458,8 @@ static void record_blind(struct rig *r, struct recording *ret)
 
 	cr_assert(!pipe2(to, O_CLOEXEC) && !pipe2(from, O_CLOEXEC));
 	memcpy(blind_fds, (int[]){ to[0], from[1], program }, sizeof(blind_fds));
-	cr_assert(!trace_recorder_open(&rec, &r->meter, 612, f, ID, 0, &err), "%s", err.text);
+	cr_assert(!trace_recorder_open(&rec, &r->meter, r->ctx.slot, f, ID, 0, &err), "%s",
+		  err.text);
 	rig_begin(r, true, true);
 	c = rig_spawn(r, blind, (void *)helper());
 	rig_await_sleep(&c);
@@ -489,7 +489,7 @@ Test(meter_trace, a_hidden_switch_is_made_up)
 	struct rig r;
 	size_t n;
 
-	rig_open_alone(&r, "cloche-meter-test-blind", 612);
+	rig_open_alone(&r, "cloche-meter-test-blind");
 	record_blind(&r, &rec);
 	for (size_t i = 0; i < rec.trace.n; i++)
 		unseen += rec.trace.events[i].type == METER_EV_ON &&
