@@ -151,6 +151,9 @@ for program; do
 		[ -f "$tmp/json" ] && tests=$(failures "$tmp/json")
 		[ -n "${EXCEPT:-}" ] && [ -f "$tmp/unlisted" ] && tests=$(cat "$tmp/unlisted" "$tmp/mended")
 		echo "${tests:-${note#, }}" | sed "s|^|  failed: $name: |" >>"$tmp/failed"
+		# What Criterion and the program say of it.
+		sed -n -E '/^\[(----|ERR )\] *[^ ]/ s/^/  failed:   /p' "$tmp/out" | cut -c 1-300 |
+			head -n 16 >>"$tmp/failed"
 	fi
 	echo "$passed passed $failed failed $skipped skipped" >>"$tmp/counts"
 done

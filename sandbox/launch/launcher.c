@@ -186,6 +186,14 @@ static int say_dead(struct cloche_err *err)
 	return cloche_err_set(err, EPIPE, "pid 1 of the context died");
 }
 
+/* Nothing was begun in it: another one may do as well. */
+static int say_unmade(int r, struct cloche_err *err)
+{
+	return r == -EPIPE
+		       ? cloche_err_set(err, EPIPE, "pid 1 of the context died while it was made")
+		       : r;
+}
+
 /* The set-up of pid 1 may have failed meanwhile. */
 static int tell(const struct context *ctx, const struct warden_msg *m,
 		const struct message_tail *tail, const struct message_fds *fds,
@@ -291,7 +299,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 		r = give_cgroups(launcher, &ctx, CGROUP_ALL, err);
 	if (r < 0) {
 		(void)context_destroy(launcher, &ctx, NULL);
-		return r;
+		return say_unmade(r, err);
 	}
 	*ret = ctx;
 	return 0;
@@ -317,7 +325,9 @@ int context_dress(struct launcher *launcher, struct context *ctx, const struct s
 		return cloche_err_sys(err, ENOMEM, "dress a context");
 	r = tell(ctx, &m, &tail, &fds, err);
 	free(tail.bytes);
-	return r == 0 ? give_cgroups(launcher, ctx, CGROUP_ALL, err) : r;
+	if (r == 0)
+		r = give_cgroups(launcher, ctx, CGROUP_ALL, err);
+	return say_unmade(r, err);
 }
 
 int context_prove(struct context *ctx, bool settled, struct cloche_err *err)

@@ -81,6 +81,11 @@ static int make(struct launching *l, struct place *p, const struct command_make 
 		o.blank = &blank;
 	blanks_asked(&l->blanks);
 	r = keeper_make(&p->keeper, &o, err);
+	if (r == -EPIPE) {
+		/* Killed by somebody else, before anything was asked of it. */
+		o.blank = NULL;
+		r = keeper_make(&p->keeper, &o, err);
+	}
 	if (r == 0)
 		r = place_offer(l, p, &clocked, err);
 	if (r == 0)

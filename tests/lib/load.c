@@ -291,9 +291,10 @@ static void judge_refusal(struct asked *a, struct load_result *r)
 	if (strstr(r->why, "has ended before it answered"))
 		r->answer = LOAD_LOST;
 	else
-		/* This is the end of one that was begun. */
-		r->answer =
-			strstr(r->why, "pid 1 of the context died") ? LOAD_ANSWERED : LOAD_REFUSED;
+		/* This is the end of one that was begun; others died while they were made. */
+		r->answer = strcmp(r->why, "cloche run: pid 1 of the context died") == 0
+				    ? LOAD_ANSWERED
+				    : LOAD_REFUSED;
 }
 
 /* Beside what it does by itself an invocation can be ended by the daemon's end, a warden's death,
