@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct message_fds;
 struct plan;
@@ -18,8 +19,8 @@ struct spec;
  * one spec to the next, which is this. The warden of a blank knows nothing of it and gets it by
  * WARDEN_DRESS, with the filter of the policy behind it, and as descriptors the mounts of a
  * function's code and of an image, which it enters instead of the root that it is in; its cgroups
- * come then, as to any. A spec with binds is none for a blank: what is bound is looked at in the
- * host's mount namespace (given.h), which a blank has left.
+ * come then, as to any. Binds that are given (given.h) are looked at in the host's mount namespace,
+ * which a blank has left: that comes, too, and the warden goes back there for them.
  */
 enum {
 	DRESS_KEPT = 1 << 0,
@@ -29,6 +30,8 @@ enum {
 	DRESS_TREE = 1 << 4, /* this and what follows: a descriptor, in this order */
 	DRESS_TASK = 1 << 5,
 	DRESS_LAYERS = 1 << 6,
+	DRESS_HOST = 1 << 7, /* where binds are given: the host's mount namespace, */
+	DRESS_MAP = 1 << 8,  /* and where there is one the user namespace that maps their files */
 };
 
 struct dress {
@@ -40,13 +43,17 @@ struct dress {
 	uint32_t terminals;
 	uint32_t net; /* enum net_mode */
 	uint32_t is;  /* DRESS_… */
+	uint32_t given;
+	uid_t owner_uid;
+	gid_t owner_gid;
+	uint32_t pad;
 	uint64_t asked_most;
 	struct policy policy; /* but for the filter's place */
 };
 
-/* The launcher's side: the message's tail, to be freed, and its descriptors, which stay the plan's.
- * NULL: no memory. */
-char *dress_pack(struct plan *plan, size_t *ret_len, struct message_fds *ret_fds);
+/* The launcher's side: the message's tail, to be freed, and its descriptors, which stay the plan's
+ * and the launcher's (host: its mount namespace). NULL: no memory. */
+char *dress_pack(struct plan *plan, int host, size_t *ret_len, struct message_fds *ret_fds);
 
 /* The warden's: the plan is as if it had been made of that spec, and has the descriptors. spec:
  * room for it. -EBADMSG: it is no dress. */

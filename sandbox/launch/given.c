@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -177,6 +178,28 @@ int given_prepare(unsigned n, int run_fd, const struct rights *owner, uid_t uid,
 	fs->n_maps = 1;
 	/* Of anybody: none is kept for the next. Where there can be none it is reported. */
 	(void)idmap_open(run_fd, owner->uid, owner->gid, uid, false, &fs->maps[0].map, NULL);
+	return 0;
+}
+
+int given_room(unsigned n, const struct rights *owner, struct rootfs *fs)
+{
+	struct room {
+		struct rootfs_map map;
+		struct rootfs_bind binds[GIVEN_MAX];
+		char places[][GIVEN_PLACE_LEN];
+	} *room = mmap(NULL, sizeof(*room) + n * sizeof(room->places[0]), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (room == MAP_FAILED)
+		return -errno;
+	room->map = (struct rootfs_map){ .uid = owner->uid, .gid = owner->gid, .map = IDMAP_NONE };
+	for (unsigned i = 0; i < n; i++)
+		room->binds[i] = (struct rootfs_bind){ .tree = -1, .dst = room->places[i] };
+	fs->maps = &room->map;
+	fs->n_maps = 1;
+	fs->binds = room->binds;
+	fs->n_binds = n;
+	fs->idmapped = true;
 	return 0;
 }
 

@@ -59,6 +59,10 @@ int given_pack(const struct spec *spec, int *ret_socket, unsigned char ret_claim
 int given_prepare(unsigned n, int run_fd, const struct rights *owner, uid_t uid, struct rootfs *fs,
 		  struct cloche_err *err);
 
+/* The same room, without the map, in a warden that learns of them later. No allocation: the pages
+ * are gone with it. */
+int given_room(unsigned n, const struct rights *owner, struct rootfs *fs);
+
 /* The warden's, in the host's mount namespace: takes what is in the socket, as the binds of fs. No
  * allocation. */
 int given_take(int socket, const struct rights *owner, struct rootfs *fs,

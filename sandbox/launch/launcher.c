@@ -33,9 +33,11 @@
 
 int launcher_open(struct launcher *ret, struct cloche_err *err)
 {
-	struct launcher l = {
-		.run_fd = -1, .null = -1, .hierarchy = HIERARCHY_NONE, .bounds = BOUNDS_NONE
-	};
+	struct launcher l = { .run_fd = -1,
+			      .null = -1,
+			      .host = -1,
+			      .hierarchy = HIERARCHY_NONE,
+			      .bounds = BOUNDS_NONE };
 	int r;
 
 	if (geteuid() != 0)
@@ -63,6 +65,7 @@ void launcher_close(struct launcher *launcher)
 {
 	fd_close(&launcher->run_fd);
 	fd_close(&launcher->null);
+	fd_close(&launcher->host);
 	hierarchy_close(&launcher->hierarchy);
 	bounds_close(&launcher->bounds);
 	launcher->running = running_close(launcher->running);
@@ -78,10 +81,14 @@ int launcher_open_many(struct launcher *ret, struct cloche_err *err)
 		return r;
 	ret->apart = apart;
 	ret->running = running_open();
-	if (ret->running)
-		return 0;
-	launcher_close(ret);
-	return cloche_err_sys(err, ENOMEM, "count what runs");
+	ret->host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (ret->host < 0)
+		r = cloche_err_sys(err, errno, "open the host's mount namespace");
+	else if (!ret->running)
+		r = cloche_err_sys(err, ENOMEM, "count what runs");
+	if (r < 0)
+		launcher_close(ret);
+	return r;
 }
 
 int launcher_sweep(const struct launcher *launcher, struct cloche_err *err)
@@ -267,6 +274,7 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 					 .given = options->given,
 					 .owner = options->owner,
 					 .names = -1,
+					 .host = -1,
 					 .blank = options->blank,
 					 .shared_fd = -1,
 					 .terminals = options->terminals,
@@ -315,12 +323,14 @@ int context_dress(struct launcher *launcher, struct context *ctx, const struct s
 
 	ctx->made_ns = clock_now_ns();
 	ctx->plan.terminals = options->terminals;
+	ctx->plan.given = options->given;
+	ctx->plan.owner = options->owner;
 	if (options->group)
 		ctx->plan.hierarchy = &options->group->inside;
 	r = plan_dress(&ctx->plan, launcher->run_fd, spec, err);
 	if (r < 0)
 		return r;
-	tail.bytes = dress_pack(&ctx->plan, &tail.len, &fds);
+	tail.bytes = dress_pack(&ctx->plan, launcher->host, &tail.len, &fds);
 	if (!tail.bytes)
 		return cloche_err_sys(err, ENOMEM, "dress a context");
 	r = tell(ctx, &m, &tail, &fds, err);

@@ -25,6 +25,7 @@ struct spec;
 struct launcher {
 	int run_fd;
 	int null; /* /dev/null */
+	int host; /* launcher_open_many(): the host's mount namespace; -1 */
 	struct hierarchy hierarchy;
 	struct bounds bounds;
 	bool slots[SLOT_MAX];	 /* of its contexts */
@@ -81,9 +82,9 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 		   struct cloche_err *err);
 
 /*
- * Of a blank, once: it is from here on as if it had been made of that spec, which has no binds and
- * must outlive it; what of the options is not the blank's (terminals) comes with it. On failure it
- * is to be destroyed.
+ * Of a blank, once: it is from here on as if it had been made of that spec, which has no binds of
+ * its own and must outlive it; what of the options is not the blank's (terminals, given binds,
+ * whose it is) comes with it. On failure it is to be destroyed.
  */
 int context_dress(struct launcher *launcher, struct context *ctx, const struct spec *spec,
 		  const struct context_options *options, struct cloche_err *err);

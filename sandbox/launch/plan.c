@@ -158,7 +158,11 @@ int plan_dress(struct plan *plan, int run_fd, const struct spec *spec, struct cl
 
 	plan->blank = plan->rootfs.blank = false;
 	plan->rootfs.cpus = (unsigned)CPU_COUNT(&plan->affinity);
-	return r == 0 ? rootfs_prepare_own(run_fd, spec, plan->uid, &plan->rootfs, err) : r;
+	if (r == 0)
+		r = rootfs_prepare_own(run_fd, spec, plan->uid, &plan->rootfs, err);
+	if (r == 0 && plan->given)
+		r = given_prepare(plan->given, run_fd, &plan->owner, plan->uid, &plan->rootfs, err);
+	return r;
 }
 
 void plan_free(struct plan *plan)

@@ -518,12 +518,16 @@ int rootfs_dress(struct rootfs *fs, struct rooted *at, struct cloche_err *err)
 {
 	int r;
 
-	if (fs->tree >= 0)
+	if (fs->tree >= 0 || fs->own_root)
 		return enter_anew(fs, at, err);
 	r = mount_code(&fs->code, at->root, err);
 	if (r == 0)
+		r = mount_binds(fs, at, false, err);
+	if (r == 0)
 		r = show_cpus(fs, at, err);
-	return r == 0 ? mount_scratch(fs, at, err) : r;
+	if (r == 0)
+		r = mount_scratch(fs, at, err);
+	return r == 0 ? mount_binds(fs, at, true, err) : r;
 }
 
 /* ---- for the next invocation ---- */

@@ -28,6 +28,7 @@
 #include "launch/zygote.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -98,6 +99,23 @@ static int set_host_name(struct warden *w, struct cloche_err *err)
 	return sethostname("cloche", 6) < 0 ? cloche_err_sys(err, errno, "sethostname") : 0;
 }
 
+/* Where their sources are. A blank has left it, and comes back to what it has made. */
+static int take_in_host(struct plan *p, int socket, struct cloche_err *err)
+{
+	cleanup_fd int host = TAKE_FD(p->host), own = -1;
+	int r;
+
+	if (host >= 0) {
+		own = openat(p->at.proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+		if (own < 0 || setns(host, CLONE_NEWNS) < 0)
+			return cloche_err_sys(err, errno, "go where binds come from (setns)");
+	}
+	r = given_take(socket, &p->owner, &p->rootfs, p->given_mark, err);
+	if (r == 0 && own >= 0 && setns(own, CLONE_NEWNS) < 0)
+		r = cloche_err_sys(err, errno, "come back from where binds are (setns)");
+	return r;
+}
+
 /* The socket by which they come is with the cgroups; their sources are in the host's mount
  * namespace, which is left next. */
 static int take_binds(struct warden *w, struct cloche_err *err)
@@ -119,7 +137,7 @@ static int take_binds(struct warden *w, struct cloche_err *err)
 	if (r < 0 || m.type != WARDEN_BINDS || fds.n != 1)
 		return cloche_err_set(err, EPROTO, "pid 1 of the context was told no binds");
 	w->early = true;
-	r = given_take(fds.fd[0], &p->owner, &p->rootfs, p->given_mark, err);
+	r = take_in_host(p, fds.fd[0], err);
 	message_close_fds(&fds);
 	p->shared->lacks |= p->rootfs.idmapped ? 0 : LACK_IDMAP;
 	return r;
@@ -194,16 +212,20 @@ static const struct {
 	{ "init capabilities", keep_few_capabilities },
 };
 
+static _Noreturn void give_up(struct warden *w, const struct cloche_err *err, const char *stage)
+{
+	w->plan->shared->err = *err;
+	(void)cloche_err_stage(&w->plan->shared->err, stage);
+	_exit(EXIT_FAILURE);
+}
+
 static void set_up(struct warden *w)
 {
 	struct cloche_err err = { 0 };
 
 	for (size_t i = 0; i < sizeof(setup) / sizeof(setup[0]); i++)
-		if (setup[i].run(w, &err) < 0) {
-			w->plan->shared->err = err;
-			(void)cloche_err_stage(&w->plan->shared->err, setup[i].name);
-			_exit(EXIT_FAILURE);
-		}
+		if (setup[i].run(w, &err) < 0)
+			give_up(w, &err, setup[i].name);
 	w->state = w->plan->blank ? WARDEN_BLANK : WARDEN_READY;
 }
 
@@ -286,22 +308,6 @@ static void tell_end(struct warden *w)
 
 /* ---- what is heard -------------------------------------------------------------------------- */
 
-static bool dress(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
-{
-	struct plan *p = w->plan;
-
-	if (dress_apply(w->inbox.bytes, w->inbox.len, fds, p, &w->spec) < 0)
-		return false;
-	if (rootfs_dress(&p->rootfs, &p->at, &w->why_not) < 0)
-		(void)cloche_err_stage(&w->why_not, "dress");
-	else if (bring_network(w, &w->why_not) < 0)
-		(void)cloche_err_stage(&w->why_not, "network");
-	else if (keep_few_capabilities(w, &w->why_not) < 0)
-		(void)cloche_err_stage(&w->why_not, "init capabilities");
-	w->state = WARDEN_READY;
-	return true;
-}
-
 /* The cgroups that the function is born in and shown, all but those that stayed, as give_cgroups()
  * of launcher.c sends them: what cgroup_list() has, then the mounts of rootfs_prepare_cgroups();
  * then, handed, the socket of who drives the next invocation. */
@@ -325,6 +331,34 @@ static bool renew(struct warden *w, const struct warden_msg *m, struct message_f
 	fds->n = 0;
 	w->state = WARDEN_RENEWED;
 	return true;
+}
+
+/* With binds the cgroups come before what is to be ready for them. */
+static bool renew_early(struct warden *w)
+{
+	bool early = w->early;
+
+	w->early = false;
+	return !early || renew(w, &w->early_msg, &w->early_fds);
+}
+
+static bool dress(struct warden *w, const struct warden_msg *m, struct message_fds *fds)
+{
+	struct plan *p = w->plan;
+
+	if (dress_apply(w->inbox.bytes, w->inbox.len, fds, p, &w->spec) < 0)
+		return false;
+	/* Who gave what cannot be bound has a context that is of no use to anybody. */
+	if (take_binds(w, &w->why_not) < 0)
+		give_up(w, &w->why_not, "binds");
+	if (rootfs_dress(&p->rootfs, &p->at, &w->why_not) < 0)
+		(void)cloche_err_stage(&w->why_not, "dress");
+	else if (bring_network(w, &w->why_not) < 0)
+		(void)cloche_err_stage(&w->why_not, "network");
+	else if (keep_few_capabilities(w, &w->why_not) < 0)
+		(void)cloche_err_stage(&w->why_not, "init capabilities");
+	w->state = WARDEN_READY;
+	return renew_early(w);
 }
 
 static bool take_order(struct warden *w, const struct warden_msg *m, const struct message_fds *fds)
@@ -672,7 +706,7 @@ _Noreturn void warden_main(struct plan *plan)
 	struct warden w = { .plan = plan, .state = WARDEN_SETTING_UP, .names = STREAM_NAMES_NONE };
 
 	set_up(&w);
-	if (w.early && !renew(&w, &w.early_msg, &w.early_fds))
+	if (!renew_early(&w))
 		end_for(&w, &w.early_msg);
 	for (;;)
 		attend(&w);

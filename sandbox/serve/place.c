@@ -77,7 +77,7 @@ static int make(struct launching *l, struct place *p, const struct command_make 
 	int r;
 
 	metering_try_have(&p->metering, l->launcher.hierarchy.v2);
-	if (!o.how.given && blanks_take(&l->blanks, &p->spec, &blank))
+	if (blanks_take(&l->blanks, &p->spec, &blank))
 		o.blank = &blank;
 	blanks_asked(&l->blanks);
 	r = keeper_make(&p->keeper, &o, err);

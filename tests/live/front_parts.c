@@ -20,11 +20,13 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "launch/given.h"
 #include "launch/order.h"
 #include "serve/command.h"
 #include "tests/lib/env.h"
 #include "tests/lib/front_rig.h"
 #include "tests/lib/images.h"
+#include "tests/lib/tmpdir.h"
 
 static struct reply make(struct rig *r, const struct command *c, struct packet_fds *fds)
 {
@@ -376,7 +378,31 @@ struct looked_at {
 	char seen[SEEN];
 };
 
-static void make_to_look(struct rig *r, struct command *c, struct looked_at *ret)
+/* One that is there inside, one to be made, one in what is new for each invocation. */
+static const char *const bind_places[] = { "/mnt", "/new/place", "/tmp/in" };
+#define BIND_PLACES (sizeof(bind_places) / sizeof(bind_places[0]))
+
+/* By user 1000, who is asked by the kernel for both: who makes the socket, and who sends. */
+static void give_binds(struct context *ctx, const struct bind_spec *binds, unsigned n)
+{
+	unsigned char claim[HASH_LEN];
+	struct cloche_err err = { 0 };
+	struct spec spec;
+	int socket, r;
+
+	spec_defaults(&spec);
+	spec.binds = binds;
+	spec.n_binds = n;
+	cr_assert(setresgid(1000, 1000, 0) == 0 && setresuid(1000, 1000, 0) == 0);
+	r = given_pack(&spec, &socket, claim, &err);
+	cr_assert(setresuid(0, 0, 0) == 0 && setresgid(0, 0, 0) == 0);
+	cr_assert_eq(r, 0, "%s", err.text);
+	cr_assert_eq(context_give(ctx, socket, &err), 0, "%s", err.text);
+	(void)close(socket);
+}
+
+static void make_to_look(struct rig *r, struct command *c, const struct bind_spec *binds,
+			 struct looked_at *ret)
 {
 	struct packet_fds fds = { .n = 0 };
 	struct reply reply;
@@ -386,6 +412,8 @@ static void make_to_look(struct rig *r, struct command *c, struct looked_at *ret
 	ret->warden = front_rig_last_child();
 	cr_assert_eq(reply.kind, REPLY_MADE, "%s", reply.err.text);
 	ret->ctx = front_rig_adopt(&fds);
+	if (c->make.binds)
+		give_binds(&ret->ctx, binds, c->make.binds);
 }
 
 /* What it says of itself, and what there is of it on the host. */
@@ -407,18 +435,21 @@ static void look(struct looked_at *l, char *const argv[])
 }
 
 /* A blank that is not taken in time is ended: both are there before it is looked at anything. */
-static void expect_the_same(struct rig *r, struct command *c, char *const argv[], const char *has)
+static void expect_the_same(struct rig *r, struct command *c, const struct bind_spec *binds,
+			    char *const argv[], const char *has)
 {
 	static struct looked_at fresh, dressed;
 	pid_t blank;
 
 	cr_assert_eq(launching_blanks(r->launching), 0);
-	make_to_look(r, c, &fresh);
+	make_to_look(r, c, binds, &fresh);
 	while (launching_blanks(r->launching) == 0)
 		cr_assert_eq(front_rig_turn(r), 0);
 	blank = front_rig_last_child();
-	make_to_look(r, c, &dressed);
-	cr_expect_eq(dressed.warden, blank, "it was not taken");
+	make_to_look(r, c, binds, &dressed);
+	cr_expect_eq(launching_blanks(r->launching), 0, "it was not taken");
+	/* The last child may be one that was but asked for a user namespace. */
+	dressed.warden = blank;
 	look(&fresh, argv);
 	look(&dressed, argv);
 	cr_expect_str_eq(dressed.seen, fresh.seen);
@@ -455,10 +486,43 @@ Test(front_parts, what_was_a_blank_is_what_was_none)
 			store_build(&s, store_file(&s, "code"), "mine", c.make.image.sha256);
 			(void)snprintf(c.make.image.name, sizeof(c.make.image.name), "mine");
 		}
-		expect_the_same(&r, &c, kind == IMAGE ? noop : shell,
+		expect_the_same(&r, &c, NULL, kind == IMAGE ? noop : shell,
 				kind == IMAGE	   ? "erofs"
 				: kind == FUNCTION ? "/var/task"
 						   : "");
+		front_rig_close(&r);
+	}
+}
+
+/* With each bind alone and with all of them. */
+Test(front_parts, what_was_a_blank_has_binds_as_what_was_none)
+{
+	static const char script[] = "for at in /mnt /new/place /tmp/in; do "
+				     "[ -e $at/file ] || continue; stat -c %u:%g $at $at/file; "
+				     "cat $at/file; >$at/new && echo written; rm $at/new; done; "
+				     "pwd; ls /; cat /proc/self/mounts | wc -l";
+	char *const shell[] = { (char *)"sh", (char *)"-c", (char *)(uintptr_t)script, NULL };
+	cleanup_tmpdir char *dir = tmpdir_make_open();
+	struct bind_spec binds[BIND_PLACES];
+	char file[512];
+
+	tmpdir_path(file, dir, "file");
+	cr_assert(mknod(file, S_IFREG | 0644, 0) == 0 && chown(file, 1000, 1000) == 0);
+	cr_assert(chown(dir, 1000, 1000) == 0);
+	for (unsigned i = 0; i < BIND_PLACES; i++)
+		binds[i] = (struct bind_spec){ .src = dir, .dst = bind_places[i], .rw = true };
+	for (unsigned i = 0; i <= BIND_PLACES; i++) {
+		struct command c;
+		struct rig r;
+
+		front_rig_open(&r);
+		front_rig_begin(&r);
+		c = front_rig_ask_for(&r, 1000);
+		c.make.cpu_mode = CPU_FIXED;
+		c.make.cpu_milli = 1000;
+		c.make.owner_gid = 1000;
+		c.make.binds = i < BIND_PLACES ? 1 : BIND_PLACES;
+		expect_the_same(&r, &c, i < BIND_PLACES ? &binds[i] : binds, shell, "written");
 		front_rig_close(&r);
 	}
 }
