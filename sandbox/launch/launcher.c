@@ -33,11 +33,7 @@
 
 int launcher_open(struct launcher *ret, struct cloche_err *err)
 {
-	struct launcher l = { .run_fd = -1,
-			      .null = -1,
-			      .host = -1,
-			      .hierarchy = HIERARCHY_NONE,
-			      .bounds = BOUNDS_NONE };
+	struct launcher l = LAUNCHER_NONE;
 	int r;
 
 	if (geteuid() != 0)
@@ -66,6 +62,8 @@ void launcher_close(struct launcher *launcher)
 	fd_close(&launcher->run_fd);
 	fd_close(&launcher->null);
 	fd_close(&launcher->host);
+	fd_close(&launcher->notices[0]);
+	fd_close(&launcher->notices[1]);
 	hierarchy_close(&launcher->hierarchy);
 	bounds_close(&launcher->bounds);
 	launcher->running = running_close(launcher->running);
@@ -84,6 +82,8 @@ int launcher_open_many(struct launcher *ret, struct cloche_err *err)
 	ret->host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (ret->host < 0)
 		r = cloche_err_sys(err, errno, "open the host's mount namespace");
+	else if (pipe2(ret->notices, O_CLOEXEC | O_NONBLOCK) < 0)
+		r = cloche_err_sys(err, errno, "pipe");
 	else if (!ret->running)
 		r = cloche_err_sys(err, ENOMEM, "count what runs");
 	if (r < 0)
@@ -275,6 +275,8 @@ int context_create(struct launcher *launcher, const struct spec *spec,
 					 .owner = options->owner,
 					 .names = -1,
 					 .host = -1,
+					 .notices = options->handed ? launcher->notices[1] : -1,
+					 .serial = ++launcher->serial,
 					 .blank = options->blank,
 					 .shared_fd = -1,
 					 .terminals = options->terminals,
@@ -450,6 +452,12 @@ struct bounds_refused context_refused(const struct context *ctx)
 int context_send(const struct context *ctx, enum warden_message type, struct cloche_err *err)
 {
 	return tell(ctx, &(struct warden_msg){ .type = type }, NULL, NULL, err);
+}
+
+int context_pause(const struct context *ctx, uint32_t flags, struct cloche_err *err)
+{
+	return tell(ctx, &(struct warden_msg){ .type = WARDEN_PAUSE, .flags = flags }, NULL, NULL,
+		    err);
 }
 
 int context_resume(const struct context *ctx, int64_t timeout_ns, uint32_t flags,

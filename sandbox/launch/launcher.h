@@ -24,14 +24,23 @@ struct spec;
  */
 struct launcher {
 	int run_fd;
-	int null; /* /dev/null */
-	int host; /* launcher_open_many(): the host's mount namespace; -1 */
+	int null;	 /* /dev/null */
+	int host;	 /* launcher_open_many(): the host's mount namespace; -1 */
+	int notices[2];	 /* launcher_open_many(): a pipe (notice.h); -1 */
+	uint32_t serial; /* of the last context */
 	struct hierarchy hierarchy;
 	struct bounds bounds;
 	bool slots[SLOT_MAX];	 /* of its contexts */
 	struct running *running; /* launcher_open_many(): bounds them; NULL: there is but one */
 	bool apart;		 /* launcher_open_many() */
 };
+#define LAUNCHER_NONE                                    \
+	((struct launcher){ .run_fd = -1,                \
+			    .null = -1,                  \
+			    .host = -1,                  \
+			    .notices = { -1, -1 },       \
+			    .hierarchy = HIERARCHY_NONE, \
+			    .bounds = BOUNDS_NONE })
 
 struct context {
 	struct slot slot;
@@ -121,6 +130,8 @@ int context_give(const struct context *ctx, int socket, struct cloche_err *err);
 struct bounds_refused context_refused(const struct context *ctx);
 
 int context_send(const struct context *ctx, enum warden_message type, struct cloche_err *err);
+/* WARDEN_PAUSE; flags: 0 or WARDEN_NOTICE. */
+int context_pause(const struct context *ctx, uint32_t flags, struct cloche_err *err);
 
 /* To a process that is kept and frozen: it goes on, and has so long (WARDEN_RESUME); flags: how. */
 int context_resume(const struct context *ctx, int64_t timeout_ns, uint32_t flags,

@@ -86,6 +86,7 @@ static void list_own(struct plan *p, struct list *l)
 	add_known(l, &p->slot.fd);
 	add_root(l, &p->rootfs);
 	add_known(l, &p->names);
+	add_known(l, &p->notices);
 	if (p->given)
 		add_maps(l, &p->rootfs);
 	/* Below these the last one to leave removes the cgroups. */

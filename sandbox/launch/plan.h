@@ -67,8 +67,10 @@ struct plan {
 	unsigned given; /* ..., and before the first so many binds of the owner's: given.h */
 	unsigned char given_mark[HASH_LEN]; /* the warden's: what they were: given_mark.h */
 	struct rights owner;
-	int host;  /* of a blank that is dressed with such: the host's mount namespace; -1 */
-	int names; /* handed: the table of stream_names.h; -1 */
+	int notices;	 /* handed: a pipe to the launcher (notice.h); -1: none */
+	uint32_t serial; /* of all contexts of that launcher */
+	int host;	 /* of a blank that is dressed with such: the host's mount namespace; -1 */
+	int names;	 /* handed: the table of stream_names.h; -1 */
 	const struct hierarchy *hierarchy; /* with slot: for pid 1 when it is the last to leave */
 	const struct bounds *bounds;
 	struct running *running; /* NULL: it is not counted */

@@ -18,6 +18,7 @@
 #include "launch/given.h"
 #include "launch/message.h"
 #include "launch/network.h"
+#include "launch/notice.h"
 #include "launch/order.h"
 #include "launch/own_fds.h"
 #include "launch/plan.h"
@@ -49,6 +50,8 @@ struct warden {
 	struct stream_names names; /* handed: who drives it has no right to give them */
 	struct cloche_err why_not; /* of a renewal that failed: told when the next one is to go */
 	bool more;		   /* of its output is still to be passed on */
+	bool notice;		   /* when it is frozen the launcher is to hear of it ... */
+	bool noticed;		   /* ... and did */
 	bool early;		   /* RENEW came before it could be heard: */
 	struct warden_msg early_msg;
 	struct message_fds early_fds;
@@ -286,9 +289,11 @@ static void pass_on(struct warden *w)
 
 static void tell_end(struct warden *w)
 {
-	const struct warden_msg *end = &w->function.end;
+	struct warden_msg *end = &w->function.end;
 
 	drain_output(w);
+	end->flags |= w->noticed ? WARDEN_NOTICED : 0;
+	w->noticed = false;
 	if (end->type == WARDEN_FAILED || end->dead_ns)
 		running_leave(w->plan->running, w->plan->slot.n);
 	stream_names_take_back(&w->names);
@@ -457,6 +462,15 @@ static void note(struct warden *w, int64_t resumed_ns, int64_t paused_ns)
 	__atomic_store_n(&shared->paused_ns, paused_ns, __ATOMIC_SEQ_CST);
 }
 
+static void give_notice(struct warden *w)
+{
+	const struct notice n = { .slot = w->plan->slot.n, .serial = w->plan->serial };
+
+	if (write(w->plan->notices, &n, sizeof(n)) != sizeof(n))
+		_exit(EXIT_FAILURE);
+	w->noticed = true;
+}
+
 static void tell_paused(struct warden *w)
 {
 	struct function *f = &w->function;
@@ -473,7 +487,10 @@ static void tell_paused(struct warden *w)
 		m.residue = zygote_prove(&w->zygote, w->plan, f->pid);
 	note(w, w->plan->shared->resumed_ns, m.at_ns);
 	w->state = WARDEN_FROZEN;
-	say(w->plan->driver, &m);
+	if (w->notice)
+		give_notice(w);
+	else
+		say(w->plan->driver, &m);
 	/* While others count and answer. */
 	if (w->plan->spec->zygote && m.residue == RESIDUE_NONE &&
 	    zygote_renew(w->plan, &w->plan->shared->err) < 0)
@@ -493,8 +510,10 @@ static bool pause_it(struct warden *w, const struct warden_msg *m, struct messag
 {
 	struct function *f = &w->function;
 
-	if (!w->plan->spec->kept)
+	if (!w->plan->spec->kept || m->flags & ~WARDEN_NOTICE ||
+	    (m->flags && (w->plan->spec->zygote || w->plan->notices < 0)))
 		return false;
+	w->notice = m->flags;
 	if (w->state != WARDEN_RUNNING || f->killed || f->dying)
 		return true;
 	w->state = WARDEN_PAUSING;
@@ -521,6 +540,7 @@ static bool resume(struct warden *w, const struct warden_msg *m, struct message_
 	if (pause_end(f, m->timeout_ns, &w->plan->shared->err) < 0)
 		_exit(EXIT_FAILURE);
 	note(w, f->pause.at_ns, 0);
+	w->noticed = false;
 	w->state = WARDEN_RUNNING;
 	return true;
 }

@@ -52,7 +52,8 @@ enum warden_message {
 	WARDEN_PROVED, /* warden → launcher: residue (proof.h) */
 	WARDEN_BINDS,  /* driver → warden, before a GO, where the plan has given ones: the socket
 			  of given.h; behind the first GO they are to be the same */
-	WARDEN_PAUSE,  /* driver → warden: freeze it; no limit of time counts from PAUSED on */
+	WARDEN_PAUSE, /* driver → warden: freeze it; no limit of time counts from PAUSED on; flags:
+			 WARDEN_NOTICE */
 	WARDEN_PAUSED, /* warden → driver: nothing of it runs; at_ns; residue, of a zygote
 			  (zygote.h); WARDEN_MORE, without PASSED */
 	WARDEN_RESUME, /* driver → warden: go on; timeout_ns, and all limits, count from here;
@@ -83,6 +84,10 @@ enum warden_state {
 #define WARDEN_FD_ORDER	  (1U << 0) /* as a memfd, behind the streams */
 #define WARDEN_FD_CLOCKED (1U << 1) /* no descriptor: plan->clock knows when it begins */
 
+/* WARDEN_PAUSE, not of a zygote: instead of PAUSED the launcher gets a notice (notice.h), and it is
+ * from the shared page that the driver has since when it is frozen. */
+#define WARDEN_NOTICE (1U << 0)
+
 /* WARDEN_RESUME: with SIGTERM for its own process, which has so long to come to its end. */
 #define WARDEN_DISMISS (1U << 0)
 /* WARDEN_RESUME: its own process is killed before anything of it goes on. What it has left goes on
@@ -94,6 +99,7 @@ enum warden_state {
 #define WARDEN_CUT	(1U << 1) /* it wrote more than its output limit */
 #define WARDEN_MORE	(1U << 2) /* not all that may pass is in the driver's pipes: PASSED follows */
 #define WARDEN_UNFROZEN (1U << 3) /* it was to be frozen, and was not within pause.h's time */
+#define WARDEN_NOTICED	(1U << 4) /* it was frozen when it ended, and the notice had been given */
 
 struct warden_msg {
 	uint32_t type;

@@ -79,7 +79,8 @@ static void watch(struct kept *k)
 static void ask_warden(struct kept *k, unsigned wanted)
 {
 	struct cloche_err err = { 0 };
-	int r = wanted & KEPT_DO_PAUSE ? context_send(k->ctx, WARDEN_PAUSE, &err)
+	bool notice = k->powers->parts_are_told && !k->zygote;
+	int r = wanted & KEPT_DO_PAUSE ? context_pause(k->ctx, notice ? WARDEN_NOTICE : 0, &err)
 				       : context_resume(k->ctx, k->timeout_ns, k->dismissed, &err);
 
 	/* It may have said why before it closed its end: that is heard. */
@@ -185,6 +186,9 @@ static void on_ended(struct kept *k, const struct warden_msg *m)
 	k->seen.left_processes = m->flags & WARDEN_LEFT;
 	k->seen.output_cut = m->flags & WARDEN_CUT;
 	k->seen.with_warden = !m->dead_ns;
+	/* It was frozen, of which we have not heard yet: what was asked for comes. */
+	if (m->flags & WARDEN_NOTICED && k->machine.state == KEPT_PAUSING)
+		k->powers->asked = true;
 	/* Where another process kills, it may have come too late. */
 	if (k->machine.killed && shared_ended_by(k->ctx->plan.shared) != ENDED_BY_LAUNCHER)
 		tell(k, KEPT_SPARED, 0);
@@ -213,10 +217,15 @@ static void on_started(struct kept *k, const struct warden_msg *m)
 	tell(k, KEPT_STARTED, 0);
 }
 
-static void on_paused(struct kept *k, const struct warden_msg *m)
+static void see_when_it_paused(struct kept *k, int64_t at_ns)
 {
 	see_when_it_went_on(k);
-	k->seen.end_ns = k->seen.dead_ns = m->at_ns;
+	k->seen.end_ns = k->seen.dead_ns = at_ns;
+}
+
+static void on_paused(struct kept *k, const struct warden_msg *m)
+{
+	see_when_it_paused(k, m->at_ns);
 	k->residue = m->residue < RESIDUE_UNKNOWN ? (enum residue)m->residue : RESIDUE_UNKNOWN;
 	tell(k, KEPT_PAUSED, 0);
 }
@@ -291,6 +300,10 @@ void kept_counted(struct kept *k, const struct counted *counted, bool parted)
 {
 	if (k->machine.state == KEPT_DYING)
 		tell(k, KEPT_EMPTY, 0);
+	/* It stays so until we have it go on. */
+	if (parted && k->machine.state == KEPT_PAUSING)
+		see_when_it_paused(
+			k, __atomic_load_n(&k->ctx->plan.shared->paused_ns, __ATOMIC_SEQ_CST));
 	take_counted(k, counted);
 	tell(k, parted ? KEPT_PARTED : KEPT_READ, 0);
 }

@@ -130,7 +130,8 @@ static const struct {
 	{ KEPT_FAILED, STARTING, on_over },
 	{ KEPT_ANSWERED, RUNNING, on_answered },
 	{ KEPT_PAUSED, PAUSING, on_paused },
-	{ KEPT_PARTED, PARTING, on_parted },
+	/* The warden has had it counted, which is told before anything else of it. */
+	{ KEPT_PARTED, PAUSING | PARTING, on_parted },
 	/* It ended when that was on its way: what came after is nobody's. */
 	{ KEPT_PARTED, READING, on_read },
 	{ KEPT_RESUME, IDLE, on_resume },

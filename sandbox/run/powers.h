@@ -40,8 +40,11 @@ struct powers {
 	 * is the next part's. False: it comes later (kept_counted), and this may be asked for again
 	 * meanwhile, as counted() may when it has died. NULL: nothing here is kept. */
 	bool (*part)(struct powers *p, struct counted *ret);
-	/* What part() says comes later is told in any case, and need not be asked for again. */
+	/* What part() says comes later is told in any case, and need not be asked for again: the
+	 * warden itself has the launcher count (launch/notice.h). */
 	bool parts_are_told;
+	/* What comes later was asked for, and is to come. */
+	bool asked;
 	/* Whether no process of it is left. */
 	bool (*empty)(struct powers *p);
 };

@@ -72,7 +72,7 @@ int session_open(const struct session_options *options, struct session **ret,
 		return cloche_err_sys(err, ENOMEM, "begin");
 	*s = (struct session){
 		.opt = *options,
-		.launcher = { .run_fd = -1 },
+		.launcher = LAUNCHER_NONE,
 		.stdio = STDIO_NONE,
 		.booking = { .dir = options->ledger,
 			     .sync = options->ledger_sync,

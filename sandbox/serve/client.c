@@ -305,9 +305,9 @@ static bool remote_kill(struct powers *p)
 
 static bool ask_once(struct powers_remote *p)
 {
-	if (!p->asked)
+	if (!p->powers.asked)
 		ask(p->visit, COMMAND_COUNT);
-	p->asked = true;
+	p->powers.asked = true;
 	return false;
 }
 

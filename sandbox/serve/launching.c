@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/tick.h"
 #include "host/pressure.h"
+#include "launch/notice.h"
 #include "launch/running.h"
 #include "serve/config.h"
 #include "serve/handover.h"
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* cgroup.events may have told before anybody waited. */
 #define EMPTY_PERIOD_NS (10 * NSEC_PER_MSEC)
@@ -44,6 +46,7 @@ static void free_all(struct launching *l)
 {
 	free(l->places);
 	free(l->numbers);
+	free(l->by_slot);
 	free(l->attended);
 	l->building = building_close(l->building);
 	l->tracers = tracers_close(l->tracers);
@@ -60,17 +63,19 @@ int launching_open(const struct launching_options *options, struct launching **r
 	if (!l)
 		return cloche_err_sys(err, ENOMEM, "begin");
 	*l = (struct launching){ .config = options->config,
-				 .launcher = { .run_fd = -1, .null = -1 },
+				 .launcher = LAUNCHER_NONE,
 				 .n_places = options->config->contexts,
 				 .front = -1,
 				 .pressure = -1 };
 	l->places = calloc(l->n_places, sizeof(*l->places));
 	l->numbers = calloc(l->n_places, sizeof(*l->numbers));
+	l->by_slot = calloc(SLOT_MAX, sizeof(struct place *));
 	l->attended = calloc(l->n_places, sizeof(struct place *));
 	l->building = building_open();
 	l->tracers = tracers_open();
 	l->showings = showings_open();
-	r = l->places && l->numbers && l->attended && l->building && l->tracers && l->showings
+	r = l->places && l->numbers && l->by_slot && l->attended && l->building && l->tracers &&
+			    l->showings
 		    ? launcher_open_many(&l->launcher, err)
 		    : cloche_err_sys(err, ENOMEM, "begin");
 	running_bound(l->launcher.running, options->config->running);
@@ -327,12 +332,37 @@ static void try_count(struct launching *l, struct place *p)
 		launching_counted(l, p);
 }
 
-static int on_count(struct launching *l, struct place *p, const struct command *c,
-		    struct cloche_err *err)
+static void begin_count(struct launching *l, struct place *p)
 {
 	place_turn(l, p, COMMAND_COUNTING);
 	try_count(l, p);
+}
+
+static int on_count(struct launching *l, struct place *p, const struct command *c,
+		    struct cloche_err *err)
+{
+	if (p->state == COMMAND_HANDED)
+		begin_count(l, p);
 	return 0;
+}
+
+/* What is told at its end, or of a context that was there before, is not asked for any more. */
+static void on_notice(struct launching *l, const struct notice *n)
+{
+	struct place *p = n->slot < SLOT_MAX ? l->by_slot[n->slot] : NULL;
+
+	if (p && p->state == COMMAND_HANDED && p->spec.kept && p->keeper.ctx.slot.n == n->slot &&
+	    p->keeper.ctx.plan.serial == n->serial)
+		begin_count(l, p);
+}
+
+static void hear_notices(struct launching *l)
+{
+	struct notice all[64];
+	ssize_t n = read(l->launcher.notices[0], all, sizeof(all));
+
+	for (size_t i = 0; n > 0 && i < (size_t)n / sizeof(all[0]); i++)
+		on_notice(l, &all[i]);
 }
 
 /* Proved and renewed, or not: then it ends. */
@@ -570,6 +600,7 @@ void launching_knocked(struct launching *l)
 int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 {
 	int64_t until_ns = blanks_due(&l->blanks), due_ns;
+	struct pollfd *behind;
 
 	if (l->front >= 0 && pulse_due(&l->pulse) < until_ns)
 		until_ns = pulse_due(&l->pulse);
@@ -595,14 +626,16 @@ int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n)
 		}
 		until_ns = due_ns < until_ns ? due_ns : until_ns;
 	}
-	fds[1 + l->n_attended] = (struct pollfd){ .fd = l->pressure, .events = POLLPRI };
 	l->pressure_at = 1 + l->n_attended;
-	*ret_n = 2 + l->n_attended + BUILDS_MAX + TRACERS_MAX + SHOWINGS_MAX;
-	due_ns = building_wait(l, &fds[2 + l->n_attended]);
+	fds[l->pressure_at] = (struct pollfd){ .fd = l->pressure, .events = POLLPRI };
+	fds[l->pressure_at + 1] = (struct pollfd){ .fd = l->launcher.notices[0], .events = POLLIN };
+	behind = &fds[l->pressure_at + 2];
+	*ret_n = l->pressure_at + 2 + BUILDS_MAX + TRACERS_MAX + SHOWINGS_MAX;
+	due_ns = building_wait(l, behind);
 	until_ns = due_ns < until_ns ? due_ns : until_ns;
-	due_ns = tracers_wait(l, &fds[2 + l->n_attended + BUILDS_MAX]);
+	due_ns = tracers_wait(l, behind + BUILDS_MAX);
 	until_ns = due_ns < until_ns ? due_ns : until_ns;
-	due_ns = showings_wait(l, &fds[2 + l->n_attended + BUILDS_MAX + TRACERS_MAX]);
+	due_ns = showings_wait(l, behind + BUILDS_MAX + TRACERS_MAX);
 	until_ns = due_ns < until_ns ? due_ns : until_ns;
 	return until_ns;
 }
@@ -612,6 +645,10 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 	bool busy = fds[0].revents != 0;
 	int r = 0;
 
+	if (l->pressure_at && fds[l->pressure_at + 1].revents) {
+		busy = true;
+		hear_notices(l);
+	}
 	/* From behind: who is done is replaced by the last. */
 	for (unsigned i = l->n_attended; i-- > 0;) {
 		struct place *p = l->attended[i];

@@ -41,7 +41,7 @@ void launching_front(struct launching *l, int socket);
 void launching_drop(struct launching *l);
 
 /* For poll(2): *ret_n of fds[], at most LAUNCHING_FDS(contexts); returns until when. */
-#define LAUNCHING_FDS(contexts) (2 + BUILDS_MAX + TRACERS_MAX + SHOWINGS_MAX + (contexts))
+#define LAUNCHING_FDS(contexts) (3 + BUILDS_MAX + TRACERS_MAX + SHOWINGS_MAX + (contexts))
 int64_t launching_wait(struct launching *l, struct pollfd *fds, unsigned *ret_n);
 
 /* *ret_err.code is set for what is worth a line. -errno: the front has broken the rules or is gone,

@@ -86,8 +86,10 @@ static int make(struct launching *l, struct place *p, const struct command_make 
 		o.blank = NULL;
 		r = keeper_make(&p->keeper, &o, err);
 	}
-	if (r == 0)
+	if (r == 0) {
+		l->by_slot[p->keeper.ctx.slot.n] = p;
 		r = place_offer(l, p, &clocked, err);
+	}
 	if (r == 0)
 		hand_over(l, p, clocked);
 	return r;

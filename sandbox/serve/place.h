@@ -65,6 +65,7 @@ struct launching {
 	struct place *places;
 	unsigned n_places;
 	uint64_t *numbers;	 /* of the places, to be found by; 0: nobody's, or silent */
+	struct place **by_slot;	 /* who had it last; SLOT_MAX */
 	struct place **attended; /* that owe something, or are to be proved or to end */
 	unsigned n_attended;
 	unsigned ending; /* begun, and not gone yet */
@@ -74,7 +75,7 @@ struct launching {
 	struct showings *showings;
 	struct stores stores;
 	int pressure;	      /* host/pressure.h; -1 */
-	unsigned pressure_at; /* which of launching_wait's; 0: none */
+	unsigned pressure_at; /* which of launching_wait's, before the notices; 0: none */
 	int front;	      /* -1: none */
 	bool ready;
 	unsigned late; /* fronts in a row that did not become it */

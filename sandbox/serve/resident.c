@@ -36,7 +36,6 @@ struct powers_resident {
 	struct powers powers;
 	struct resident *resident;
 	bool insisted; /* it was ended for what it said */
-	bool asked;    /* COUNTED or PARTED is to come, or has */
 };
 
 struct resident {
@@ -114,11 +113,9 @@ static bool remote_kill(struct powers *p)
 
 static bool count_once(struct powers *p)
 {
-	struct powers_resident *own = (struct powers_resident *)p;
-
-	if (!own->asked)
-		ask(own->resident, COMMAND_COUNT);
-	own->asked = true;
+	if (!p->asked)
+		ask(resident_of(p), COMMAND_COUNT);
+	p->asked = true;
 	return false;
 }
 
@@ -636,7 +633,10 @@ void resident_dismiss(struct resident *r, int64_t grace_ns)
 
 void resident_counted(struct resident *r, const struct counted *counted, bool parted)
 {
-	r->powers.asked = !parted;
+	/* Of one that was lost both may come: what the warden asked for, and what we did. */
+	if (kept_state(&r->kept) == KEPT_OVER)
+		return;
+	r->powers.powers.asked = !parted;
 	kept_counted(&r->kept, counted, parted);
 	hear_runtime(r);
 	settle(r);

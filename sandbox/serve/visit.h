@@ -37,7 +37,6 @@ struct resident_answer;
 struct powers_remote {
 	struct powers powers;
 	struct visit *visit;
-	bool asked; /* for what was counted */
 };
 
 enum visit_state {

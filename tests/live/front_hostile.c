@@ -96,6 +96,7 @@ static const bool fine[WHENS][COMMAND_KINDS] = {
 	[COUNTED] = { [COMMAND_PONG] = true,
 		      [COMMAND_TALLY] = true,
 		      [COMMAND_KILL] = true,
+		      [COMMAND_COUNT] = true,
 		      [COMMAND_KEEP] = true,
 		      [COMMAND_CONCLUDE] = true,
 		      [COMMAND_END] = true },

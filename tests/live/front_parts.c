@@ -162,6 +162,60 @@ Test(front_parts, each_part_is_counted_once)
 	front_rig_close(&r);
 }
 
+/* The warden has the launcher count it; the front hears no more of it than that it was. */
+static uint64_t pause_by_notice(struct rig *r, const struct context *ctx)
+{
+	struct packet_fds none = { .n = 0 };
+	struct reply reply;
+
+	cr_assert_eq(context_pause(ctx, WARDEN_NOTICE, NULL), 0);
+	reply = front_rig_hear(r, &none);
+	cr_assert_eq(reply.kind, REPLY_PARTED);
+	cr_expect_gt(__atomic_load_n(&ctx->plan.shared->paused_ns, __ATOMIC_SEQ_CST), 0);
+	return reply.counted.usage.cpu_ns;
+}
+
+static struct warden_msg hear_end(struct context *ctx)
+{
+	struct cloche_err err = { 0 };
+	struct warden_msg m;
+
+	cr_assert_eq(context_recv(ctx, &m, &err), 0, "%s", err.text);
+	cr_assert_eq(m.type, WARDEN_ENDED, "%u", m.type);
+	return m;
+}
+
+/* Killed while it is frozen, or when it has gone on since: its end says whether of a pause that was
+ * not told otherwise the count was asked for. */
+Test(front_parts, a_notice_has_it_counted_once)
+{
+	for (int goes_on = 0; goes_on < 2; goes_on++) {
+		struct context ctx;
+		uint64_t number, first;
+		struct rig r;
+
+		front_rig_open(&r);
+		front_rig_begin(&r);
+		number = make_kept(&r, &ctx);
+		go_through_init(&ctx);
+		first = pause_by_notice(&r, &ctx);
+		for (int i = 0; i < 3; i++) {
+			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, 0, NULL), 0);
+			cr_expect_lt(pause_by_notice(&r, &ctx), first);
+		}
+		if (goes_on)
+			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, 0, NULL), 0);
+		front_rig_say(&r, &(struct command){ .kind = COMMAND_KILL, .context = number });
+		cr_assert_eq(front_rig_turn(&r), 0);
+		cr_expect_eq(hear_end(&ctx).flags & WARDEN_NOTICED, goes_on ? 0 : WARDEN_NOTICED);
+		/* Twice is as good as once. */
+		front_rig_say(&r, &(struct command){ .kind = COMMAND_COUNT, .context = number });
+		cr_expect_eq(count(&r, number).kind, REPLY_COUNTED);
+		end(&r, &ctx, number);
+		front_rig_close(&r);
+	}
+}
+
 /* Whose front is gone when nothing of it was under way has nothing to tell the next one. */
 Test(front_parts, what_is_idle_is_nobodys_when_its_front_ends)
 {
@@ -211,7 +265,7 @@ Test(front_parts, a_front_that_breaks_the_rules_loses_its_context)
 	struct rig r;
 
 	front_rig_open(&r);
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 6; i++) {
 		front_rig_begin(&r);
 		number = make_kept(&r, &ctx);
 		go(&ctx, i == 0 ? ORDER_INIT_MAX_NS + 1 : ORDER_INIT_MAX_NS);
@@ -219,7 +273,7 @@ Test(front_parts, a_front_that_breaks_the_rules_loses_its_context)
 			hear(&ctx, WARDEN_STARTED);
 		if (i == 1)
 			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, 0, NULL), 0);
-		if (i > 1)
+		if (i > 1 && i < 5)
 			pause_it(&ctx);
 		if (i == 2)
 			cr_assert_eq(context_send(&ctx, WARDEN_PAUSE, NULL), 0);
@@ -227,6 +281,8 @@ Test(front_parts, a_front_that_breaks_the_rules_loses_its_context)
 			cr_assert_eq(context_resume(&ctx, SPEC_TIMEOUT_MAX + 1, 0, NULL), 0);
 		if (i == 4)
 			cr_assert_eq(context_resume(&ctx, NSEC_PER_SEC, WARDEN_STOP << 1, NULL), 0);
+		if (i == 5)
+			cr_assert_eq(context_pause(&ctx, WARDEN_NOTICE << 1, NULL), 0);
 		cr_expect_lt(context_recv(&ctx, &m, &err), 0, "row %d: %u", i, m.type);
 		cr_expect_eq(err.code, EPROTO, "%s", err.text);
 		end(&r, &ctx, number);

@@ -103,3 +103,21 @@ Test(kept_machine, what_was_counted_counts_though_it_ended)
 	(void)kept_machine_step(&m, KEPT_READ, 0);
 	cr_expect_eq(m.state, KEPT_OVER);
 }
+
+/* The warden has it counted: that it is frozen is known by what was counted, and whoever wanted it
+ * killed meanwhile ends this part, as if that had come a moment later. */
+Test(kept_machine, what_is_counted_unasked_is_a_part)
+{
+	struct kept_machine m = AFTER(INIT, KEPT_RESUME, KEPT_ANSWERED);
+
+	cr_expect_eq(kept_machine_step(&m, KEPT_PARTED, 0), 0);
+	cr_expect_eq(m.state, KEPT_IDLE);
+	cr_expect_eq(kept_machine_verdict(&m, VERDICT_SIGNAL), VERDICT_OK);
+	m = AFTER(INIT, KEPT_RESUME, KEPT_ANSWERED, KEPT_CANCELLED, KEPT_PARTED);
+	cr_expect_eq(m.state, KEPT_IDLE);
+	cr_expect_eq(kept_machine_verdict(&m, VERDICT_SIGNAL), VERDICT_CANCELLED);
+	cr_expect_eq(kept_machine_step(&m, KEPT_ENDED, VERDICT_OK), KEPT_DO_READ);
+	cr_expect(m.idle);
+	m = AFTER(INIT, KEPT_RESUME, KEPT_PARTED);
+	cr_expect_eq(m.state, KEPT_RUNNING);
+}
