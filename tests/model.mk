@@ -2,10 +2,11 @@
 # The daemon's parties as a model, and each order of what can happen to them: tests/model/daemon.pml.
 
 MODEL     := tests/model/daemon.pml tests/model/launcher.pml tests/model/holding.pml
-# One place or two, one owner or two; with two places one death of the front is all that there is time for.
+# One place or two, one owner or two; with two places one death of the front is all that there is time for,
+# and what is frozen is counted as what forks is.
 # What is about no context may come at any moment: for that fewer die, and there is one of each kind.
 MODEL_FEWER := -DPLACES=1,-DONE_OWNER,-DFRONT_DEATHS=1,-DCLIENT_DEATHS=0,-DWARDEN_DEATHS=0
-MODEL_RUNS := -DPLACES=2,-DFRONT_DEATHS=1 -DPLACES=1 -DPLACES=1,-DONE_OWNER \
+MODEL_RUNS := -DPLACES=2,-DFRONT_DEATHS=1,-DNOTICES=false -DPLACES=1 -DPLACES=1,-DONE_OWNER \
               $(MODEL_FEWER),-DPRESSES=1 $(MODEL_FEWER),-DCONFIGS=1 $(MODEL_FEWER),-DTALLIES=1 \
               -DPLACES=1,-DONE_OWNER,-DFRONT_DEATHS=1,-DTRACES=2 \
               -DPLACES=1,-DONE_OWNER,-DFRONT_DEATHS=0,-DHOLDS=1 $(MODEL_FEWER),-DHOLDS=1

@@ -76,11 +76,17 @@ static void watch(struct kept *k)
 	k->out->started_real_ns = clock_real_ns() - (clock_now_ns() - k->seen.start_ns);
 }
 
+/* Of a zygote the warden has more to say. */
+static bool wants_notice(const struct kept *k)
+{
+	return k->powers->parts_are_told && !k->zygote;
+}
+
 static void ask_warden(struct kept *k, unsigned wanted)
 {
 	struct cloche_err err = { 0 };
-	bool notice = k->powers->parts_are_told && !k->zygote;
-	int r = wanted & KEPT_DO_PAUSE ? context_pause(k->ctx, notice ? WARDEN_NOTICE : 0, &err)
+	uint32_t flags = wants_notice(k) ? WARDEN_NOTICE : 0;
+	int r = wanted & KEPT_DO_PAUSE ? context_pause(k->ctx, flags, &err)
 				       : context_resume(k->ctx, k->timeout_ns, k->dismissed, &err);
 
 	/* It may have said why before it closed its end: that is heard. */
@@ -161,6 +167,12 @@ static int64_t resumed_ns(const struct kept *k)
 	return k->asked_ns && ns >= k->asked_ns ? ns : 0;
 }
 
+/* Until we have it go on. */
+static int64_t paused_ns(const struct kept *k)
+{
+	return __atomic_load_n(&k->ctx->plan.shared->paused_ns, __ATOMIC_SEQ_CST);
+}
+
 int64_t kept_began_ns(const struct kept *k)
 {
 	return k->at_ns ? k->at_ns : resumed_ns(k);
@@ -186,8 +198,10 @@ static void on_ended(struct kept *k, const struct warden_msg *m)
 	k->seen.left_processes = m->flags & WARDEN_LEFT;
 	k->seen.output_cut = m->flags & WARDEN_CUT;
 	k->seen.with_warden = !m->dead_ns;
-	/* It was frozen, of which we have not heard yet: what was asked for comes. */
-	if (m->flags & WARDEN_NOTICED && k->machine.state == KEPT_PAUSING)
+	/* It was frozen, of which we have not heard yet: what was asked for comes. But in an
+	 * earlier part that has come. */
+	if (m->flags & WARDEN_NOTICED && k->machine.state == KEPT_PAUSING &&
+	    paused_ns(k) >= k->asked_ns)
 		k->powers->asked = true;
 	/* Where another process kills, it may have come too late. */
 	if (k->machine.killed && shared_ended_by(k->ctx->plan.shared) != ENDED_BY_LAUNCHER)
@@ -200,6 +214,7 @@ static void on_lost(struct kept *k, const struct cloche_err *why)
 {
 	enum verdict limit = limit_of(k);
 
+	k->powers->unsure = k->machine.state == KEPT_PAUSING && wants_notice(k);
 	see_when_it_went_on(k);
 	k->seen.with_warden = true;
 	if (!k->machine.ran || limit == VERDICT_OK) {
@@ -300,10 +315,8 @@ void kept_counted(struct kept *k, const struct counted *counted, bool parted)
 {
 	if (k->machine.state == KEPT_DYING)
 		tell(k, KEPT_EMPTY, 0);
-	/* It stays so until we have it go on. */
 	if (parted && k->machine.state == KEPT_PAUSING)
-		see_when_it_paused(
-			k, __atomic_load_n(&k->ctx->plan.shared->paused_ns, __ATOMIC_SEQ_CST));
+		see_when_it_paused(k, paused_ns(k));
 	take_counted(k, counted);
 	tell(k, parted ? KEPT_PARTED : KEPT_READ, 0);
 }

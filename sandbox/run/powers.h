@@ -43,8 +43,9 @@ struct powers {
 	/* What part() says comes later is told in any case, and need not be asked for again: the
 	 * warden itself has the launcher count (launch/notice.h). */
 	bool parts_are_told;
-	/* What comes later was asked for, and is to come. */
-	bool asked;
+	/* What comes later was asked for, and is to come; or by the warden, before it died, or not.
+	 */
+	bool asked, unsure;
 	/* Whether no process of it is left. */
 	bool (*empty)(struct powers *p);
 };

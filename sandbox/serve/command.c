@@ -36,8 +36,8 @@ static const struct {
 	[COMMAND_LEAVE] = { "leave", IN(COMMAND_ABSENT) | IN(COMMAND_BUILDING) },
 	[COMMAND_MAKE] = { "make", IN(COMMAND_ABSENT), .makes = true },
 	[COMMAND_KILL] = { "kill", OF_ONE },
-	/* The warden may have been faster (launch/notice.h). */
-	[COMMAND_COUNT] = { "count", OF_ONE },
+	[COMMAND_COUNT] = { "count", IN(COMMAND_HANDED) },
+	[COMMAND_RECOUNT] = { "recount", OF_ONE },
 	[COMMAND_TRACE] = { "trace", IN(COMMAND_HANDED), .traces = true },
 	[COMMAND_CONCLUDE] = { "conclude", IN(COMMAND_HANDED) | IN(COMMAND_COUNTED),
 			       .traces = true },

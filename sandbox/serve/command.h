@@ -54,6 +54,8 @@ enum command_kind {
 	COMMAND_KILL,	  /* end its processes */
 	COMMAND_COUNT,	  /* what the kernel has counted when no process of it is left: COUNTED;
 			     or when it is frozen: PARTED */
+	COMMAND_RECOUNT,  /* the same, where it is not told yet: a warden that is dead may have
+				had it counted (launch/notice.h), of which the front does not know */
 	COMMAND_KEEP,	  /* for another invocation, if nothing of this one is left: KEPT or GONE */
 	COMMAND_END,	  /* it is not wanted any more: GONE */
 	COMMAND_TALLY,	  /* what all contexts have used: TALLY */

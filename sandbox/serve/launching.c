@@ -341,7 +341,14 @@ static void begin_count(struct launching *l, struct place *p)
 static int on_count(struct launching *l, struct place *p, const struct command *c,
 		    struct cloche_err *err)
 {
-	if (p->state == COMMAND_HANDED)
+	begin_count(l, p);
+	return 0;
+}
+
+static int on_recount(struct launching *l, struct place *p, const struct command *c,
+		      struct cloche_err *err)
+{
+	if (p->state == COMMAND_HANDED && powers_local_owed(&p->powers))
 		begin_count(l, p);
 	return 0;
 }
@@ -472,13 +479,21 @@ static int on_show(struct launching *l, struct place *p, const struct command *c
 
 static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p,
 					    const struct command *c, struct cloche_err *err) = {
-	[COMMAND_READY] = on_ready,	    [COMMAND_PONG] = on_pong,
-	[COMMAND_TALLY] = on_tally,	    [COMMAND_MAKE] = place_on_make,
-	[COMMAND_KILL] = on_kill,	    [COMMAND_COUNT] = on_count,
-	[COMMAND_KEEP] = on_keep,	    [COMMAND_END] = on_end,
-	[COMMAND_STORES] = on_stores,	    [COMMAND_LEAVE] = on_leave,
-	[COMMAND_BUILD] = on_build,	    [COMMAND_REMOVE] = on_remove,
-	[COMMAND_TRACE] = tracers_on_trace, [COMMAND_CONCLUDE] = tracers_on_conclude,
+	[COMMAND_READY] = on_ready,
+	[COMMAND_PONG] = on_pong,
+	[COMMAND_TALLY] = on_tally,
+	[COMMAND_MAKE] = place_on_make,
+	[COMMAND_KILL] = on_kill,
+	[COMMAND_COUNT] = on_count,
+	[COMMAND_RECOUNT] = on_recount,
+	[COMMAND_KEEP] = on_keep,
+	[COMMAND_END] = on_end,
+	[COMMAND_STORES] = on_stores,
+	[COMMAND_LEAVE] = on_leave,
+	[COMMAND_BUILD] = on_build,
+	[COMMAND_REMOVE] = on_remove,
+	[COMMAND_TRACE] = tracers_on_trace,
+	[COMMAND_CONCLUDE] = tracers_on_conclude,
 	[COMMAND_SHOW] = on_show,
 };
 

@@ -114,7 +114,7 @@ static bool remote_kill(struct powers *p)
 static bool count_once(struct powers *p)
 {
 	if (!p->asked)
-		ask(resident_of(p), COMMAND_COUNT);
+		ask(resident_of(p), p->unsure ? COMMAND_RECOUNT : COMMAND_COUNT);
 	p->asked = true;
 	return false;
 }
@@ -633,9 +633,6 @@ void resident_dismiss(struct resident *r, int64_t grace_ns)
 
 void resident_counted(struct resident *r, const struct counted *counted, bool parted)
 {
-	/* Of one that was lost both may come: what the warden asked for, and what we did. */
-	if (kept_state(&r->kept) == KEPT_OVER)
-		return;
 	r->powers.powers.asked = !parted;
 	kept_counted(&r->kept, counted, parted);
 	hear_runtime(r);

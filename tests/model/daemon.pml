@@ -45,6 +45,10 @@
 #ifndef HOLDS
 #define HOLDS 0
 #endif
+/* Wardens have the launcher count what they have frozen (launch/notice.h); but not of what forks. */
+#ifndef NOTICES
+#define NOTICES true
+#endif
 #define CLIENTS 2
 #ifndef PLACES
 #define PLACES 2
@@ -87,6 +91,8 @@ bool ready, alone, asked, front_there; /* front_there: it has not been dropped y
 byte warden[PLACES]; /* its state, WARDEN_NONE or WARDEN_GONE */
 byte runs_for[PLACES];
 bool parted[PLACES]; /* its process stays, and a part of it was counted */
+/* When it was frozen the launcher was told, of which the front has not heard; has not read it yet. */
+bool noticed[PLACES], unread[PLACES];
 
 /* The front's memory, lost with it. */
 mtype:visit = { V_NONE, V_SEEKS, V_WAITS, V_MAKES, V_HAS, V_ASKS, V_TRACED, V_WILLED, V_RUNS,
@@ -258,7 +264,9 @@ inline hear_reply(y_kind, y_number, y_place)
 	:: y_kind == REPLY_COUNTED || y_kind == REPLY_PARTED ->
 		held_kept[y_number] = (y_kind == REPLY_PARTED);
 		if
-		:: user != NOBODY && visit[user] == V_COUNTS -> visit[user] = V_COUNTED
+		:: user != NOBODY && (visit[user] == V_COUNTS || visit[user] == V_PAUSES) ->
+			visit[user] = V_COUNTED;
+			noticed[held_place[y_number]] = false
 		:: else
 		fi
 	:: y_kind == REPLY_TRACED ->
@@ -446,8 +454,14 @@ proctype front()
 		UP && ((visit[0] == V_PAUSES && warden[held_place[has[0]]] != PAUSING) ||
 		       (visit[1] == V_PAUSES && warden[held_place[has[1]]] != PAUSING)) ->
 		c = ((visit[0] == V_PAUSES && warden[held_place[has[0]]] != PAUSING) -> 0 : 1);
+		p = held_place[has[c]];
 		visit[c] = V_COUNTS;
-		tell(COMMAND_COUNT, has[c], 0)
+		if
+		:: noticed[p] && warden[p] != WARDEN_GONE /* FROZEN, or its end says so */
+		:: NOTICES && warden[p] == WARDEN_GONE -> tell(COMMAND_RECOUNT, has[c], 0)
+		:: else -> tell(COMMAND_COUNT, has[c], 0)
+		fi;
+		noticed[p] = false
 	   }
 	/* Its end comes from the warden, or is that of the warden. */
 	:: atomic {
@@ -592,14 +606,16 @@ proctype functions()
 	:: atomic {
 		warden[0] == PAUSING ->
 		if
-		:: warden[0] = FROZEN
+		:: warden[0] = FROZEN; noticed[0] = NOTICES; unread[0] = NOTICES
 		:: warden[0] = USED
 		fi
 	   }
 	:: atomic {
 		warden[PLACES - 1] == PAUSING ->
 		if
-		:: warden[PLACES - 1] = FROZEN
+		:: warden[PLACES - 1] = FROZEN;
+			noticed[PLACES - 1] = NOTICES;
+			unread[PLACES - 1] = NOTICES
 		:: warden[PLACES - 1] = USED
 		fi
 	   }

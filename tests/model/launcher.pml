@@ -99,6 +99,12 @@ inline hear_command(h_kind, h_number, h_owner)
 		:: else
 		fi
 	:: h_kind == COMMAND_COUNT -> place[at].state = COUNTING
+	/* But for what was counted by a notice. */
+	:: h_kind == COMMAND_RECOUNT ->
+		if
+		:: place[at].state == HANDED && runs_for[at] != NOBODY -> place[at].state = COUNTING
+		:: else
+		fi
 	/* What is kept, or was, stays as it is meanwhile. */
 	:: h_kind == COMMAND_TRACE ->
 		if
@@ -129,6 +135,16 @@ proctype launcher()
 		front_there && nempty(commands) ->
 		commands?kind, number, owner;
 		hear_command(kind, number, owner)
+	   }
+	/* Of one that is not handed out any more it is nobody's. */
+	:: atomic {
+		unread[0] || unread[PLACES - 1] ->
+		p = (unread[0] -> 0 : PLACES - 1);
+		unread[p] = false;
+		if
+		:: place[p].state == HANDED -> place[p].state = COUNTING
+		:: else
+		fi
 	   }
 	:: atomic {
 		place[0].state == COUNTING && !RUNS(warden[0]) ->
@@ -201,6 +217,8 @@ proctype launcher()
 		place[0].state == ENDING || place[PLACES - 1].state == ENDING ->
 		p = (place[0].state == ENDING -> 0 : PLACES - 1);
 		warden[p] = WARDEN_NONE;
+		noticed[p] = false;
+		unread[p] = false; /* the next is told from it */
 		runs_for[p] = NOBODY;
 		place[p].state = ABSENT;
 		if
