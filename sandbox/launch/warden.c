@@ -12,26 +12,22 @@
 #include "base/fd.h"
 #include "host/prompt.h"
 #include "launch/api_socket.h"
-#include "launch/attributes.h"
 #include "launch/dress.h"
 #include "launch/function.h"
 #include "launch/given.h"
 #include "launch/message.h"
-#include "launch/network.h"
 #include "launch/notice.h"
 #include "launch/order.h"
-#include "launch/own_fds.h"
 #include "launch/plan.h"
 #include "launch/proof.h"
 #include "launch/running.h"
 #include "launch/spec.h"
 #include "launch/stream_names.h"
+#include "launch/warden_parts.h"
 #include "launch/zygote.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,198 +35,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-struct warden {
-	struct plan *plan;
-	enum warden_state state;
-	struct function function;
-	struct order order;
-	struct order_block block;  /* what it points into: inbox, or mapped for this one */
-	struct message_tail inbox; /* room for what comes behind a message, aligned */
-	struct stream_names names; /* handed: who drives it has no right to give them */
-	struct cloche_err why_not; /* of a renewal that failed: told when the next one is to go */
-	bool more;		   /* of its output is still to be passed on */
-	bool notice;		   /* when it is frozen the launcher is to hear of it ... */
-	bool noticed;		   /* ... and did */
-	bool early;		   /* RENEW came before it could be heard: */
-	struct warden_msg early_msg;
-	struct message_fds early_fds;
-	struct spec spec; /* of a blank that was dressed */
-	struct zygote zygote;
-	uint32_t kept; /* cgroups that stay for the next invocation; cgroup.h */
-};
-
-/* ---- set-up --------------------------------------------------------------------------------- */
-
-/* Until there are a function's streams, and after it: whatever is opened gets no number of these.
- */
-static int leave_streams(const struct plan *p)
-{
-	for (int i = 0; i < WARDEN_STREAMS; i++)
-		if (dup2(p->null, i) < 0)
-			return -errno;
-	return 0;
-}
-
-static int keep_own_fds(struct warden *w, struct cloche_err *err)
-{
-	int r = w->plan->shares ? own_fds_take(w->plan, err) : own_fds_keep(w->plan, err);
-
-	if (r < 0)
-		return r;
-	r = leave_streams(w->plan);
-	return r < 0 ? cloche_err_sys(err, -r, "leave the standard streams") : 0;
-}
-
-/* The launcher's death is the context's. It may have died before this line: then the control socket
- * is at its end, and the first send or recv ends us. */
-static int die_with_launcher(struct warden *w, struct cloche_err *err)
-{
-	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0
-		       ? cloche_err_sys(err, errno, "prctl of pid 1 of the context")
-		       : 0;
-}
-
-/* All that is started here inherits them. */
-static int reset_signals(struct warden *w, struct cloche_err *err)
-{
-	return attributes_reset_signals(err);
-}
-
-static int set_host_name(struct warden *w, struct cloche_err *err)
-{
-	return sethostname("cloche", 6) < 0 ? cloche_err_sys(err, errno, "sethostname") : 0;
-}
-
-/* Where their sources are. A blank has left it, and comes back to what it has made. */
-static int take_in_host(struct plan *p, int socket, struct cloche_err *err)
-{
-	cleanup_fd int host = TAKE_FD(p->host), own = -1;
-	int r;
-
-	if (host >= 0) {
-		own = openat(p->at.proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-		if (own < 0 || setns(host, CLONE_NEWNS) < 0)
-			return cloche_err_sys(err, errno, "go where binds come from (setns)");
-	}
-	r = given_take(socket, &p->owner, &p->rootfs, p->given_mark, err);
-	if (r == 0 && own >= 0 && setns(own, CLONE_NEWNS) < 0)
-		r = cloche_err_sys(err, errno, "come back from where binds are (setns)");
-	return r;
-}
-
-/* The socket by which they come is with the cgroups; their sources are in the host's mount
- * namespace, which is left next. */
-static int take_binds(struct warden *w, struct cloche_err *err)
-{
-	struct plan *p = w->plan;
-	struct message_fds fds = { .n = 0 };
-	struct warden_msg m = { .type = WARDEN_MESSAGES };
-	int r;
-
-	if (!p->given)
-		return 0;
-	r = message_recv(p->control, &w->early_msg, NULL, &w->early_fds);
-	if (r == 0 && (w->early_msg.type != WARDEN_RENEW || w->early_fds.n == 0))
-		r = -EBADMSG;
-	if (r == 0)
-		r = message_recv(w->early_fds.fd[w->early_fds.n - 1], &m, NULL, &fds);
-	if (r == -EPIPE)
-		_exit(EXIT_SUCCESS); /* whoever wanted it is gone */
-	if (r < 0 || m.type != WARDEN_BINDS || fds.n != 1)
-		return cloche_err_set(err, EPROTO, "pid 1 of the context was told no binds");
-	w->early = true;
-	r = take_in_host(p, fds.fd[0], err);
-	message_close_fds(&fds);
-	p->shared->lacks |= p->rootfs.idmapped ? 0 : LACK_IDMAP;
-	return r;
-}
-
-static int enter_root(struct warden *w, struct cloche_err *err)
-{
-	return rootfs_enter(&w->plan->rootfs, &w->plan->at, err);
-}
-
-/* Handed, there comes one for each invocation. */
-static int know_driver(struct warden *w, struct cloche_err *err)
-{
-	w->plan->driver = w->plan->handed ? -1 : w->plan->control;
-	return 0;
-}
-
-/* By its /proc, which is there. Of the OOM killer's score it has what its maker could set. */
-static int set_attributes(struct warden *w, struct cloche_err *err)
-{
-	if (!attributes_outlives(w->plan->at.proc))
-		w->plan->shared->lacks |= LACK_OUTLIVE;
-	return attributes_pass_on(w->plan, err);
-}
-
-static int bring_network(struct warden *w, struct cloche_err *err)
-{
-	const struct plan *p = w->plan;
-
-	if (p->spec->zygote)
-		network_try_leave_no_ports(p->at.proc);
-	return p->spec->net == NET_LOOPBACK ? network_loopback(p->at.proc, p->uid, err) : 0;
-}
-
-/* The caller's would be possessed by it. */
-static int fresh_keyring(struct warden *w, struct cloche_err *err)
-{
-	return proof_fresh_keyring(err);
-}
-
-static int open_events(struct warden *w, struct cloche_err *err)
-{
-	void *room = mmap(NULL, WARDEN_ORDER_MAX, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (room == MAP_FAILED)
-		return cloche_err_sys(err, errno, "map room for orders");
-	w->inbox.bytes = room;
-	return function_open(&w->function, w->plan, err);
-}
-
-static int keep_few_capabilities(struct warden *w, struct cloche_err *err)
-{
-	return attributes_keep_capabilities(w->plan, err);
-}
-
-static const struct {
-	const char *name;
-	int (*run)(struct warden *w, struct cloche_err *err);
-} setup[] = {
-	{ "launcher", die_with_launcher },
-	{ "fds", keep_own_fds },
-	{ "driver", know_driver },
-	{ "signals", reset_signals },
-	{ "hostname", set_host_name },
-	{ "binds", take_binds },
-	{ "root", enter_root },
-	{ "attributes", set_attributes },
-	{ "network", bring_network },
-	{ "keyring", fresh_keyring },
-	{ "events", open_events },
-	{ "init capabilities", keep_few_capabilities },
-};
-
-static _Noreturn void give_up(struct warden *w, const struct cloche_err *err, const char *stage)
-{
-	w->plan->shared->err = *err;
-	(void)cloche_err_stage(&w->plan->shared->err, stage);
-	_exit(EXIT_FAILURE);
-}
-
-static void set_up(struct warden *w)
-{
-	struct cloche_err err = { 0 };
-
-	for (size_t i = 0; i < sizeof(setup) / sizeof(setup[0]); i++)
-		if (setup[i].run(w, &err) < 0)
-			give_up(w, &err, setup[i].name);
-	w->state = w->plan->blank ? WARDEN_BLANK : WARDEN_READY;
-}
 
 /* ---- what is said --------------------------------------------------------------------------- */
 
@@ -244,7 +48,7 @@ static void say(int socket, const struct warden_msg *m)
 /* Nothing of a caller's stays for the next one: its streams come to their end, its order goes. */
 static void forget_order(struct warden *w)
 {
-	if (leave_streams(w->plan) < 0)
+	if (warden_leave_streams(w->plan) < 0)
 		_exit(EXIT_FAILURE);
 	if (w->block.bytes == w->inbox.bytes)
 		explicit_bzero(w->block.bytes, w->block.len);
@@ -354,13 +158,13 @@ static bool dress(struct warden *w, const struct warden_msg *m, struct message_f
 	if (dress_apply(w->inbox.bytes, w->inbox.len, fds, p, &w->spec) < 0)
 		return false;
 	/* Who gave what cannot be bound has a context that is of no use to anybody. */
-	if (take_binds(w, &w->why_not) < 0)
-		give_up(w, &w->why_not, "binds");
+	if (warden_take_binds(w, &w->why_not) < 0)
+		warden_give_up(w, &w->why_not, "binds");
 	if (rootfs_dress(&p->rootfs, &p->at, &w->why_not) < 0)
 		(void)cloche_err_stage(&w->why_not, "dress");
-	else if (bring_network(w, &w->why_not) < 0)
+	else if (warden_bring_network(w, &w->why_not) < 0)
 		(void)cloche_err_stage(&w->why_not, "network");
-	else if (keep_few_capabilities(w, &w->why_not) < 0)
+	else if (warden_keep_few_capabilities(w, &w->why_not) < 0)
 		(void)cloche_err_stage(&w->why_not, "init capabilities");
 	w->state = WARDEN_READY;
 	return renew_early(w);
@@ -725,7 +529,7 @@ _Noreturn void warden_main(struct plan *plan)
 {
 	struct warden w = { .plan = plan, .state = WARDEN_SETTING_UP, .names = STREAM_NAMES_NONE };
 
-	set_up(&w);
+	warden_set_up(&w);
 	if (!renew_early(&w))
 		end_for(&w, &w.early_msg);
 	for (;;)

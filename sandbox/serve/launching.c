@@ -7,9 +7,9 @@
 #include "base/fd.h"
 #include "base/tick.h"
 #include "host/pressure.h"
-#include "launch/notice.h"
 #include "launch/running.h"
 #include "serve/config.h"
+#include "serve/counting.h"
 #include "serve/handover.h"
 #include "serve/listing.h"
 #include "serve/owners.h"
@@ -24,7 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* cgroup.events may have told before anybody waited. */
 #define EMPTY_PERIOD_NS (10 * NSEC_PER_MSEC)
@@ -288,90 +287,6 @@ static int on_kill(struct launching *l, struct place *p, const struct command *c
 	return 0;
 }
 
-/* reply: COUNTED, or PARTED. */
-static void tell_counted(struct launching *l, const struct place *p, enum reply_kind reply)
-{
-	launching_say(l, &(struct reply){ .kind = reply, .context = p->number, .counted = p->last },
-		      NULL);
-}
-
-static void add_up(struct place *p)
-{
-	if (p->last.usage.cpu_ns != UINT64_MAX)
-		p->cpu_ns += p->last.usage.cpu_ns;
-}
-
-void launching_counted(struct launching *l, struct place *p)
-{
-	place_turn(l, p, p->parted ? COMMAND_HANDED : COMMAND_COUNTED);
-	add_up(p);
-	tell_counted(l, p, p->parted ? REPLY_PARTED : REPLY_COUNTED);
-}
-
-/* Of a process that is kept, and frozen. */
-static void try_part(struct launching *l, struct place *p)
-{
-	if (!p->spec.kept || !p->powers.powers.part(&p->powers.powers, &p->last))
-		return;
-	p->parted = true;
-	if (!tracers_count(p))
-		launching_counted(l, p);
-}
-
-static void try_count(struct launching *l, struct place *p)
-{
-	if (p->state != COMMAND_COUNTING || tracers_counting(p))
-		return;
-	if (!p->powers.powers.empty(&p->powers.powers)) {
-		try_part(l, p);
-		return;
-	}
-	(void)p->powers.powers.counted(&p->powers.powers, &p->last);
-	p->parted = false;
-	if (!tracers_count(p))
-		launching_counted(l, p);
-}
-
-static void begin_count(struct launching *l, struct place *p)
-{
-	place_turn(l, p, COMMAND_COUNTING);
-	try_count(l, p);
-}
-
-static int on_count(struct launching *l, struct place *p, const struct command *c,
-		    struct cloche_err *err)
-{
-	begin_count(l, p);
-	return 0;
-}
-
-static int on_recount(struct launching *l, struct place *p, const struct command *c,
-		      struct cloche_err *err)
-{
-	if (p->state == COMMAND_HANDED && powers_local_owed(&p->powers))
-		begin_count(l, p);
-	return 0;
-}
-
-/* What is told at its end, or of a context that was there before, is not asked for any more. */
-static void on_notice(struct launching *l, const struct notice *n)
-{
-	struct place *p = n->slot < SLOT_MAX ? l->by_slot[n->slot] : NULL;
-
-	if (p && p->state == COMMAND_HANDED && p->spec.kept && p->keeper.ctx.slot.n == n->slot &&
-	    p->keeper.ctx.plan.serial == n->serial)
-		begin_count(l, p);
-}
-
-static void hear_notices(struct launching *l)
-{
-	struct notice all[64];
-	ssize_t n = read(l->launcher.notices[0], all, sizeof(all));
-
-	for (size_t i = 0; n > 0 && i < (size_t)n / sizeof(all[0]); i++)
-		on_notice(l, &all[i]);
-}
-
 /* Proved and renewed, or not: then it ends. */
 static void look_whether_proved(struct launching *l, struct place *p)
 {
@@ -484,8 +399,8 @@ static int (*const handlers[COMMAND_KINDS])(struct launching *l, struct place *p
 	[COMMAND_TALLY] = on_tally,
 	[COMMAND_MAKE] = place_on_make,
 	[COMMAND_KILL] = on_kill,
-	[COMMAND_COUNT] = on_count,
-	[COMMAND_RECOUNT] = on_recount,
+	[COMMAND_COUNT] = counting_on_count,
+	[COMMAND_RECOUNT] = counting_on_recount,
 	[COMMAND_KEEP] = on_keep,
 	[COMMAND_END] = on_end,
 	[COMMAND_STORES] = on_stores,
@@ -662,7 +577,7 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 
 	if (l->pressure_at && fds[l->pressure_at + 1].revents) {
 		busy = true;
-		hear_notices(l);
+		counting_hear(l);
 	}
 	/* From behind: who is done is replaced by the last. */
 	for (unsigned i = l->n_attended; i-- > 0;) {
@@ -676,7 +591,7 @@ int launching_step(struct launching *l, const struct pollfd *fds, struct cloche_
 		look_whether_proved(l, p);
 		look_whether_gone(l, p);
 		place_mounting_step(l, p);
-		try_count(l, p);
+		counting_try(l, p);
 	}
 	if (l->pressure_at && fds[l->pressure_at].revents & POLLERR)
 		fd_close(&l->pressure);

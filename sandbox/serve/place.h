@@ -102,9 +102,6 @@ void launching_say(struct launching *l, const struct reply *reply, const struct 
 void launching_refuse(struct launching *l, uint64_t number, enum limit limit,
 		      const struct cloche_err *why);
 
-/* COUNTING is over: p->last is what there is to say. */
-void launching_counted(struct launching *l, struct place *p);
-
 /* The handler of MAKE. A context whose image is not mounted yet is MOUNTING until that is done, and
  * then made or refused: place_mounting_step() looks whether it is. */
 int place_on_make(struct launching *l, struct place *p, const struct command *c,

@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "serve/chore.h"
 #include "serve/config.h"
+#include "serve/counting.h"
 #include "serve/packet.h"
 #include "serve/place.h"
 #include "serve/tracer.h"
@@ -276,7 +277,7 @@ static void fail(struct launching *l, struct tracing *t, const struct cloche_err
 		say_untraced(l, p, why);
 	} else if (state == TRACER_COUNTING) {
 		p->last.metered.trace_code = why->code ? why->code : EIO;
-		launching_counted(l, p);
+		counting_done(l, p);
 	} else {
 		say_concluded(l, p, 0, why);
 	}
@@ -323,7 +324,7 @@ static void on_counted(struct launching *l, struct tracing *t, const struct scri
 	m->traced = w->code == 0;
 	t->state = TRACER_COUNTED;
 	t->until_ns = INT64_MAX;
-	launching_counted(l, t->place);
+	counting_done(l, t->place);
 }
 
 static void on_concluded(struct launching *l, struct tracing *t, const struct tracer_word *w)

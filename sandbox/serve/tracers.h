@@ -26,7 +26,7 @@ int tracers_on_trace(struct launching *l, struct place *p, const struct command 
 int tracers_on_conclude(struct launching *l, struct place *p, const struct command *c,
 			struct cloche_err *err);
 
-/* Its invocation has ended, and p->last is what was counted. True: launching_counted() comes when
+/* Its invocation has ended, and p->last is what was counted. True: counting_done() comes when
  * what its tracer knows is in there. */
 bool tracers_count(struct place *p);
 bool tracers_counting(const struct place *p);

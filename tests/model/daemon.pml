@@ -265,8 +265,7 @@ inline hear_reply(y_kind, y_number, y_place)
 		held_kept[y_number] = (y_kind == REPLY_PARTED);
 		if
 		:: user != NOBODY && (visit[user] == V_COUNTS || visit[user] == V_PAUSES) ->
-			visit[user] = V_COUNTED;
-			noticed[held_place[y_number]] = false
+			visit[user] = V_COUNTED; noticed[held_place[y_number]] = false
 		:: else
 		fi
 	:: y_kind == REPLY_TRACED ->
@@ -305,8 +304,7 @@ inline hear_reply(y_kind, y_number, y_place)
 	fi
 }
 
-#define CAN_PAUSE(c)                                       \
-	(warden[held_place[has[c]]] == RUNNING || warden[held_place[has[c]]] == USED)
+#define CAN_PAUSE(c) (warden[held_place[has[c]]] == RUNNING || warden[held_place[has[c]]] == USED)
 
 /* There are processes, frozen or not. */
 #define RUNS(w) ((w) == RUNNING || (w) == PAUSING || (w) == FROZEN)
@@ -614,8 +612,7 @@ proctype functions()
 		warden[PLACES - 1] == PAUSING ->
 		if
 		:: warden[PLACES - 1] = FROZEN;
-			noticed[PLACES - 1] = NOTICES;
-			unread[PLACES - 1] = NOTICES
+			noticed[PLACES - 1] = NOTICES; unread[PLACES - 1] = NOTICES
 		:: warden[PLACES - 1] = USED
 		fi
 	   }
