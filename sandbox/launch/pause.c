@@ -85,6 +85,13 @@ int pause_look(struct function *f, struct cloche_err *err)
 	return 0;
 }
 
+/* Who reads them looks whether it is frozen first. */
+void pause_note(const struct plan *plan, int64_t resumed_ns, int64_t paused_ns)
+{
+	__atomic_store_n(&plan->shared->resumed_ns, resumed_ns, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&plan->shared->paused_ns, paused_ns, __ATOMIC_SEQ_CST);
+}
+
 int pause_begin(struct function *f, struct cloche_err *err)
 {
 	int r = freezer_write(f, "1", err);
@@ -126,7 +133,11 @@ int pause_end(struct function *f, int64_t timeout_ns, struct cloche_err *err)
 	r = deadline_set(f);
 	if (r == 0)
 		r = cpu_time_set(f);
-	return r < 0 ? cloche_err_sys(err, -r, "set the time limit") : freezer_write(f, "0", err);
+	if (r < 0)
+		return cloche_err_sys(err, -r, "set the time limit");
+	/* Before: whoever ends us in between leaves nothing that went on and is not known to. */
+	pause_note(f->plan, f->pause.at_ns, 0);
+	return freezer_write(f, "0", err);
 }
 
 void pause_forget(struct function *f)

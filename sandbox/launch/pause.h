@@ -7,6 +7,7 @@
 
 struct cloche_err;
 struct function;
+struct plan;
 
 /*
  * The pauses of a function process that is kept from one event to the next, in the warden: it and
@@ -50,7 +51,12 @@ int pause_look(struct function *f, struct cloche_err *err);
 /* FREEZING: how long to wait at most until the next look, ns. */
 int64_t pause_patience(const struct function *f);
 
-/* FROZEN: it goes on, and has so long from now. -errno. */
+/* On the shared page: since when it goes on, or last did, and since when it is frozen (0: it is
+ * not).
+ */
+void pause_note(const struct plan *plan, int64_t resumed_ns, int64_t paused_ns);
+
+/* FROZEN: it goes on, which is noted, and has so long from now. -errno. */
 int pause_end(struct function *f, int64_t timeout_ns, struct cloche_err *err);
 
 /* Nothing of it is left: who is born in its cgroup next is not frozen. */

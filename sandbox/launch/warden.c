@@ -257,15 +257,6 @@ static bool go(struct warden *w, const struct warden_msg *m, struct message_fds 
 
 /* ---- pauses --------------------------------------------------------------------------------- */
 
-/* Who reads them looks whether it is frozen first. */
-static void note(struct warden *w, int64_t resumed_ns, int64_t paused_ns)
-{
-	struct shared *shared = w->plan->shared;
-
-	__atomic_store_n(&shared->resumed_ns, resumed_ns, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&shared->paused_ns, paused_ns, __ATOMIC_SEQ_CST);
-}
-
 static void give_notice(struct warden *w)
 {
 	const struct notice n = { .slot = w->plan->slot.n, .serial = w->plan->serial };
@@ -289,7 +280,7 @@ static void tell_paused(struct warden *w)
 	m.flags = more ? WARDEN_MORE : 0;
 	if (w->plan->spec->zygote)
 		m.residue = zygote_prove(&w->zygote, w->plan, f->pid);
-	note(w, w->plan->shared->resumed_ns, m.at_ns);
+	pause_note(w->plan, w->plan->shared->resumed_ns, m.at_ns);
 	w->state = WARDEN_FROZEN;
 	if (w->notice)
 		give_notice(w);
@@ -343,7 +334,6 @@ static bool resume(struct warden *w, const struct warden_msg *m, struct message_
 	output_renew(&f->output, w->order.output_bytes);
 	if (pause_end(f, m->timeout_ns, &w->plan->shared->err) < 0)
 		_exit(EXIT_FAILURE);
-	note(w, f->pause.at_ns, 0);
 	w->noticed = false;
 	w->state = WARDEN_RUNNING;
 	return true;

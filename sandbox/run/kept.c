@@ -315,7 +315,8 @@ void kept_counted(struct kept *k, const struct counted *counted, bool parted)
 {
 	if (k->machine.state == KEPT_DYING)
 		tell(k, KEPT_EMPTY, 0);
-	if (parted && k->machine.state == KEPT_PAUSING)
+	/* It was frozen, or else nobody would have had it counted by then. */
+	if (k->machine.state == KEPT_PAUSING)
 		see_when_it_paused(k, paused_ns(k));
 	take_counted(k, counted);
 	tell(k, parted ? KEPT_PARTED : KEPT_READ, 0);

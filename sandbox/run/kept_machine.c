@@ -140,7 +140,7 @@ static const struct {
 	{ KEPT_CANCELLED, STARTING | ALIVE, on_cancelled },
 	{ KEPT_SPARED, STARTING | ALIVE, on_spared },
 	{ KEPT_EMPTY, DYING, on_over },
-	{ KEPT_READ, PARTING | READING, on_read },
+	{ KEPT_READ, PAUSING | PARTING | READING, on_read },
 };
 
 unsigned kept_machine_step(struct kept_machine *m, enum kept_event event, uint64_t value)

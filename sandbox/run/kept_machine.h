@@ -50,6 +50,7 @@ enum kept_event {
 	KEPT_EMPTY,  /* no process of it is left */
 	KEPT_PARTED, /* what DO_PART asked for is there */
 	KEPT_READ,   /* what DO_READ asked for is there; of DO_PART: it had died meanwhile */
+		     /* Of one that is PAUSING both tell, unasked, that it was frozen, too. */
 };
 
 /* Of ENDED: what ended it, where that was a limit, else VERDICT_OK; and: */

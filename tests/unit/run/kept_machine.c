@@ -118,6 +118,10 @@ Test(kept_machine, what_is_counted_unasked_is_a_part)
 	cr_expect_eq(kept_machine_verdict(&m, VERDICT_SIGNAL), VERDICT_CANCELLED);
 	cr_expect_eq(kept_machine_step(&m, KEPT_ENDED, VERDICT_OK), KEPT_DO_READ);
 	cr_expect(m.idle);
+	/* Dead by then, of which its warden's word is on its way: it had been frozen. */
+	m = AFTER(INIT, KEPT_RESUME, KEPT_ANSWERED, KEPT_READ);
+	cr_expect_eq(m.state, KEPT_OVER);
+	cr_expect_eq(kept_machine_verdict(&m, VERDICT_SIGNAL), VERDICT_OK);
 	m = AFTER(INIT, KEPT_RESUME, KEPT_PARTED);
 	cr_expect_eq(m.state, KEPT_RUNNING);
 }
