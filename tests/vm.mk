@@ -23,7 +23,7 @@ VM_LIVE = $(filter-out $(VM_LEFT_OUT:%=$(B)/tests/live/%) $(B)/tests/escape/held
 VM_DEALT = $(filter $(VM_LIVE),$(addprefix $(B)/tests/,$(addprefix escape/,attributes bounds escape etc \
              output paths policy_walls reuse streams) fault/calls fault/cold $(addprefix live/,abuse bind \
                bind_owner closing code daemon daemon_binds daemon_killed daemon_load daemon_stays doctor etc \
-               forked frozen front_killed front_parts front_sealed given idle image_cell image_run kept limits \
+               forked frozen front_killed front_parts front_sealed given idle image_cell image_run invoke_killed kept limits \
                listener loopback outcomes owners policy repeat run runtime runtimes share terminals \
                trace_kept trace_live warden warm)))
 VM_EACH  = $(filter-out $(VM_DEALT),$(VM_LIVE)) $(GUEST)
