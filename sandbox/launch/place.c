@@ -113,7 +113,8 @@ static bool may_cover(const struct places *places, int root, const struct stat *
 	if (fstat(root, &other) < 0 || (other.st_dev == st->st_dev && other.st_ino == st->st_ino))
 		return false;
 	for (size_t i = 0; i < sizeof(places->keep) / sizeof(places->keep[0]); i++)
-		if (fstat(places->keep[i], &other) < 0 || other.st_dev == st->st_dev)
+		if (places->keep[i] >= 0 &&
+		    (fstat(places->keep[i], &other) < 0 || other.st_dev == st->st_dev))
 			return false;
 	return true;
 }

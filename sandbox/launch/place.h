@@ -25,7 +25,7 @@
 struct places {
 	int covers[PLACES_MAX]; /* contexts of their file systems (fsopen) */
 	size_t n;
-	int keep[2]; /* directories on whose file systems there are no covers */
+	int keep[3]; /* directories on whose file systems there are no covers; -1: none */
 };
 
 /* What is at path, O_PATH; when nothing is there an empty directory or file is made, with the

@@ -408,16 +408,29 @@ static int no_place(int code, const char *dst, struct cloche_err *err)
 	}
 }
 
-static int mount_bind(struct places *places, const struct rootfs_bind *b, int root,
+/* In a blank it is there already (rooted.proc): a link of the root's, or in a bind, may lead there.
+ */
+static bool is_in_proc(int proc, const struct stat *st)
+{
+	struct stat there;
+
+	return proc >= 0 && (fstat(proc, &there) < 0 || there.st_dev == st->st_dev);
+}
+
+static int mount_bind(struct places *places, const struct rootfs_bind *b, const struct rooted *in,
 		      struct cloche_err *err)
 {
-	cleanup_fd int at = place_make(places, root, b->dst, b->is_dir);
+	cleanup_fd int at = place_make(places, in->root, b->dst, b->is_dir);
 	struct stat st;
 	int r;
 
 	if (at < 0)
 		return no_place(-at, b->dst, err);
-	if (fstat(at, &st) == 0 && S_ISDIR(st.st_mode) != b->is_dir)
+	if (fstat(at, &st) < 0)
+		return no_place(errno, b->dst, err);
+	if (is_in_proc(in->proc, &st))
+		return no_place(ELOOP, b->dst, err);
+	if (S_ISDIR(st.st_mode) != b->is_dir)
 		return cloche_err_set(err, ENOTDIR,
 				      CLOCHE_FIELD
 				      "bind: '%s' is a %s inside, and what is bound is none; "
@@ -438,12 +451,12 @@ static bool in_scratch(const struct rootfs_bind *b)
 static int mount_binds(const struct rootfs *fs, const struct rooted *at, bool scratch,
 		       struct cloche_err *err)
 {
-	struct places places = { .keep = { at->dev, at->sys } };
+	struct places places = { .keep = { at->dev, at->sys, at->proc } };
 	int r = 0, sealed;
 
 	for (size_t i = 0; r == 0 && i < fs->n_binds; i++)
 		if (in_scratch(&fs->binds[i]) == scratch)
-			r = mount_bind(&places, &fs->binds[i], at->root, err);
+			r = mount_bind(&places, &fs->binds[i], at, err);
 	sealed = places_seal(&places);
 	if (r == 0 && sealed < 0)
 		r = cloche_err_sys(err, -sealed, "make the places of binds read-only (fsconfig)");

@@ -591,3 +591,51 @@ Test(front_parts, what_was_a_blank_has_binds_as_what_was_none)
 		front_rig_close(&r);
 	}
 }
+
+/* By a link of the root's own, or by the owner's in another bind: a blank has its /proc by then. */
+Test(front_parts, no_bind_is_led_into_proc)
+{
+	static const char *const places[][2] = { { "/etc/mtab", "/opt/file" },
+						 { "/opt/outer", "/opt/outer/link" },
+						 { "/opt/outer", "/opt/outer/link/x" } };
+	cleanup_tmpdir char *dir = tmpdir_make_open();
+	struct bind_spec binds[2];
+	char file[512], link[512];
+
+	tmpdir_path(file, dir, "file");
+	tmpdir_path(link, dir, "link");
+	cr_assert(mknod(file, S_IFREG | 0644, 0) == 0 && symlink("/proc/self", link) == 0);
+	for (size_t i = 0; i < 2 * sizeof(places) / sizeof(places[0]); i++) {
+		const char *const *at = places[i / 2];
+		struct cloche_err err = { 0 };
+		struct looked_at l;
+		struct warden_msg m = { .type = WARDEN_MESSAGES };
+		struct command c;
+		struct rig r;
+
+		front_rig_open(&r);
+		front_rig_begin(&r);
+		if (i % 2) {
+			struct context first;
+
+			(void)make_kept(&r, &first);
+			while (launching_blanks(r.launching) == 0)
+				cr_assert_eq(front_rig_turn(&r), 0);
+			context_disown(&first);
+		}
+		for (int b = 0; b < 2; b++)
+			binds[b] = (struct bind_spec){ .src = i < 2 ? file : dir, .dst = at[b] };
+		c = front_rig_ask_for(&r, 1000);
+		c.make.owner_gid = 1000;
+		c.make.binds = 2;
+		make_to_look(&r, &c, binds, &l);
+		go(&l.ctx, NSEC_PER_SEC);
+		if (context_recv(&l.ctx, &m, &err) == 0) {
+			cr_expect_eq(m.type, WARDEN_FAILED, "'%s': %u", at[1], m.type);
+			err = l.ctx.plan.shared->err;
+		}
+		cr_expect(strstr(err.text, "bind: "), "'%s': %s", at[1], err.text);
+		context_disown(&l.ctx);
+		front_rig_close(&r);
+	}
+}

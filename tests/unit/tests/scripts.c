@@ -110,8 +110,10 @@ Test(runner, names_at_the_end_what_failed)
 	script_make(dir, "self", body);
 	tier_run(&run, dir, "A=", "$d/self");
 	cr_expect_eq(run.status, 1);
-	cr_expect(strstr(run.out, "\n  failed: t/self: fail_sample::fails\n0 passed, 1 failed, "),
+	cr_expect(strstr(run.out, "\n  failed: t/self: fail_sample::fails\n  failed:   [----] "),
 		  "%s", run.out);
+	cr_expect(strstr(run.out, "\n  failed:   [----]   as asked\n0 passed, 1 failed, "), "%s",
+		  run.out);
 }
 
 /* Does something only when the next test runs this program again. */
