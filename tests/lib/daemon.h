@@ -100,4 +100,7 @@ void expect_line(FILE *f, const char *text);
 /* How a child has ended, as a shell has it. */
 int process_status(pid_t pid);
 
+/* Its children, of one thread, at most so many (proc(5)); 0 where it is gone. */
+unsigned process_children(pid_t pid, pid_t *ret, unsigned most);
+
 #endif

@@ -261,16 +261,11 @@ Test(daemon, a_front_that_dies_is_replaced)
 /* The launcher's other child. */
 static pid_t warden_of(const struct daemon *d)
 {
-	char path[64];
-	int front = 0, warden = 0;
-	FILE *f;
+	pid_t both[2];
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", d->pid, d->pid);
-	f = fopen(path, "re");
-	cr_assert(f && fscanf(f, "%d %d", &front, &warden) == 2, "%s: %m", path);
-	(void)fclose(f);
-	cr_assert_eq(front, daemon_front(d));
-	return warden;
+	cr_assert_eq(process_children(d->pid, both, 2), 2);
+	cr_assert_eq(both[0], daemon_front(d));
+	return both[1];
 }
 
 Test(daemon, a_warden_that_dies_takes_its_own_and_no_other)

@@ -168,18 +168,7 @@ static void strike(struct trial *t, pid_t pid, bool front, int how)
 
 static unsigned children(const struct trial *t, pid_t ret[static CHILDREN_MAX])
 {
-	char path[64];
-	unsigned n = 0;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", t->daemon.pid,
-		       t->daemon.pid);
-	f = fopen(path, "re");
-	while (f && n < CHILDREN_MAX && fscanf(f, "%d", &ret[n]) == 1)
-		n++;
-	if (f)
-		(void)fclose(f);
-	return n;
+	return process_children(t->daemon.pid, ret, CHILDREN_MAX);
 }
 
 static void strike_front(struct trial *t, int how)

@@ -107,46 +107,16 @@ static pid_t begin_client(const struct project *s, struct shared_page *page, int
 
 /* ---- who kills ------------------------------------------------------------------------------- */
 
-static unsigned children_of(pid_t pid, pid_t ret[static MOST])
+/* A warden, or who runs in its context: a blank has nobody. */
+static void strike(const struct project *s, pid_t front, uint64_t *state)
 {
-	char path[64];
-	unsigned n = 0;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-	f = fopen(path, "re");
-	while (f && n < MOST && fscanf(f, "%d", &ret[n]) == 1)
-		n++;
-	if (f)
-		(void)fclose(f);
-	return n;
-}
-
-static bool is_warden(pid_t pid)
-{
-	char path[64], name[32] = "";
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	f = fopen(path, "re");
-	if (f) {
-		if (fscanf(f, "%31s", name) != 1)
-			name[0] = '\0';
-		(void)fclose(f);
-	}
-	return strcmp(name, "cloche") == 0;
-}
-
-/* A warden, or who runs in its context: blanks have nobody. */
-static void strike(pid_t launcher, uint64_t *state)
-{
-	pid_t all[MOST], inside[MOST], warden = 0;
-	unsigned n = children_of(launcher, all), m = 0;
+	pid_t all[MOST], inside[MOST], warden = front;
+	unsigned n = process_children(s->d.pid, all, MOST), m = 0;
 
 	if (n)
 		warden = all[load_choose(state, n)];
-	if (warden && is_warden(warden))
-		m = children_of(warden, inside);
+	if (warden != front)
+		m = process_children(warden, inside, MOST);
 	if (m)
 		(void)kill(load_choose(state, 2) ? inside[0] : warden, SIGKILL);
 }
@@ -157,7 +127,7 @@ Test(invoke_killed, each_event_has_one_answer)
 	struct shared_page *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE,
 					MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned well = 0, answered = 0;
-	pid_t clients[CLIENTS];
+	pid_t clients[CLIENTS], front;
 	struct project s;
 	int status;
 
@@ -165,11 +135,12 @@ Test(invoke_killed, each_event_has_one_answer)
 	project_begin(&s, "");
 	put_native(&s);
 	project_deploy(&s, yaml);
+	front = daemon_front(&s.d);
 	for (int i = 0; i < CLIENTS; i++)
 		cr_assert_gt(clients[i] = begin_client(&s, page, i), 0);
 	for (int i = 0; i < BLOWS; i++) {
 		(void)poll(NULL, 0, 1 + (int)load_choose(&state, 20));
-		strike(s.d.pid, &state);
+		strike(&s, front, &state);
 	}
 	__atomic_store_n(&page->stop, 1, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < CLIENTS; i++) {
